@@ -1,0 +1,106 @@
+"""Resilience for trading code that tells Prometheus and OpenTelemetry what it did.
+
+`circuit_breaker` and `retry_with_backoff` protect a function; `start_exporter` serves what they count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from peak_observe._version import __version__
+from peak_observe.clock import Clock, SystemClock
+from peak_observe.errors import AddressInUseError, CircuitOpenError, MissingExtraError, PeakObserveError
+from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition, observe
+from peak_observe.resilience import (
+    CircuitBreaker,
+    CircuitBreakerStats,
+    CircuitState,
+    breakers,
+    circuit_breaker,
+    get_breaker,
+    retry_with_backoff,
+)
+from peak_observe.telemetry import log, tracing
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import CollectorRegistry
+
+    from peak_observe.telemetry.server import Exporter
+
+__all__ = [
+    "AddressInUseError",
+    "CircuitBreaker",
+    "CircuitBreakerStats",
+    "CircuitOpenError",
+    "CircuitState",
+    "Clock",
+    "Event",
+    "GaveUp",
+    "MissingExtraError",
+    "NamesOverflowed",
+    "PeakObserveError",
+    "Recovered",
+    "RetryScheduled",
+    "SystemClock",
+    "Transition",
+    "__version__",
+    "breakers",
+    "circuit_breaker",
+    "configure",
+    "get_breaker",
+    "observe",
+    "register",
+    "retry_with_backoff",
+    "start_exporter",
+]
+
+observe(log.on_event)
+observe(tracing.on_event)
+
+
+def configure(*, span_events: bool = False) -> None:
+    """Set what holds for the whole process.
+
+    Args:
+        span_events: Whether changes of state and retries are also added to the current span as span events;
+            they are always sent as log-based events.
+    """
+    tracing.span_events = span_events
+
+
+def register(registry: CollectorRegistry | None = None) -> Any:
+    """Add the metrics of this process to a registry that the program serves already.
+
+    Args:
+        registry: The registry; prometheus_client's default one if not given.
+
+    Returns:
+        The collector, for `registry.unregister()`. The same registry gets only one.
+    """
+    from peak_observe.telemetry import prometheus
+
+    return prometheus.register(registry)
+
+
+def start_exporter(
+    port: int = 17326,
+    addr: str = "127.0.0.1",
+    *,
+    registry: CollectorRegistry | None = None,
+) -> Exporter:
+    """Serve the metrics of this process on `http://addr:port/metrics` from a background thread.
+
+    Args:
+        port: The port; 0 picks a free one.
+        addr: The address to listen on; only this machine can reach the default.
+        registry: A prometheus_client registry whose metrics are served as well, for instance `REGISTRY`.
+
+    Returns:
+        The exporter, with `.port`, `.url` and `.close()`; it is also a context manager.
+
+    Raises:
+        AddressInUseError: Another process listens there.
+    """
+    from peak_observe.telemetry.server import Exporter
+
+    return Exporter(port, addr, registry=registry)

@@ -1,0 +1,152 @@
+"""Rare facts as frozen records, and the observers who are told of them.
+
+A successful call is a count, not an event. Observers run on the thread that noticed the fact, after every lock is
+released; one that raises is logged once and not called again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A circuit changed its state.
+
+    Args:
+        name: The breaker's name.
+        old: The state that was left.
+        new: The state that was entered.
+        at: When, in UTC.
+        reason: Why, in words.
+        retry_after: Seconds until the next probe (0.0 unless `new` is open).
+        error: What the last call raised, if a call caused this.
+    """
+
+    name: str
+    old: str
+    new: str
+    at: datetime
+    reason: str
+    retry_after: float = 0.0
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """An attempt failed and another one will follow.
+
+    Args:
+        operation: The operation's name.
+        attempt: Number of the attempt that failed, from 1.
+        max_attempts: How many there may be.
+        delay: Seconds until the next one.
+        error: What the attempt raised.
+    """
+
+    operation: str
+    attempt: int
+    max_attempts: int
+    delay: float
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """An operation failed for good.
+
+    Args:
+        operation: The operation's name.
+        attempts: How many attempts were made.
+        elapsed: Seconds since the first one began.
+        outcome: `exhausted` or `not_retryable`.
+        error: What the last attempt raised.
+    """
+
+    operation: str
+    attempts: int
+    elapsed: float
+    outcome: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An operation succeeded after at least one failed attempt.
+
+    Args:
+        operation: The operation's name.
+        attempts: How many attempts were made.
+        elapsed: Seconds since the first one began.
+    """
+
+    operation: str
+    attempts: int
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class NamesOverflowed:
+    """There are too many names of one kind; new ones share the series `_overflow`.
+
+    Args:
+        kind: `breaker` or `operation`.
+        name: The first name that found no place.
+        limit: How many names there may be.
+    """
+
+    kind: str
+    name: str
+    limit: int
+
+
+Event = Transition | RetryScheduled | GaveUp | Recovered | NamesOverflowed
+Observer = Callable[[Event], object]
+
+_observers: tuple[Observer, ...] = ()
+_lock = threading.Lock()
+
+
+def observe(observer: Observer) -> Callable[[], None]:
+    """Tell `observer` of every event from now on.
+
+    Args:
+        observer: Called with one event at a time, from whichever thread noticed it; should return at once.
+
+    Returns:
+        A function that ends the observation; calling it again does nothing.
+    """
+    global _observers  # noqa: PLW0603 - a tuple that is replaced can be read without the lock
+    if not callable(observer):
+        raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
+    with _lock:
+        _observers = (*_observers, observer)
+    return lambda: _forget(observer)
+
+
+def emit(event: Event) -> None:
+    """Hand `event` to every observer; never raises for one that fails."""
+    for observer in _observers:
+        try:
+            observer(event)
+        except Exception:  # noqa: BLE001 - an observer's fault is not the trading program's
+            _forget(observer)
+            _log_failure(observer)
+
+
+def _forget(observer: Observer) -> None:
+    global _observers  # noqa: PLW0603 - see observe()
+    with _lock:
+        _observers = tuple(known for known in _observers if known is not observer)
+
+
+def _log_failure(observer: Observer) -> None:
+    import logging
+
+    logging.getLogger("peak_observe.events").exception(
+        "observer %r raised and will not be called again",
+        observer,
+    )

@@ -1,0 +1,21 @@
+"""Circuit breaker and retry: what a trading program puts around calls that may fail."""
+
+from peak_observe.resilience.breaker import (
+    CircuitBreaker,
+    CircuitBreakerStats,
+    CircuitState,
+    breakers,
+    circuit_breaker,
+    get_breaker,
+)
+from peak_observe.resilience.retry import retry_with_backoff
+
+__all__ = [
+    "CircuitBreaker",
+    "CircuitBreakerStats",
+    "CircuitState",
+    "breakers",
+    "circuit_breaker",
+    "get_breaker",
+    "retry_with_backoff",
+]

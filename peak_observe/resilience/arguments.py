@@ -1,0 +1,49 @@
+"""What the constructors accept; everything else is one ValueError that names the argument."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
+
+
+def is_function(value: Any) -> bool:
+    """Return whether a decorator was used without parentheses and got the function itself."""
+    return callable(value) or isinstance(value, staticmethod | classmethod)
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is a finite number of seconds, at least 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type] # `number` says it
+        raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {value!r}")
+
+
+def check_exceptions(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is an exception type or a tuple of them that is not empty."""
+    types = value if isinstance(value, tuple) else (value,)
+    if not types or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
+        raise ValueError(f"{name} must be an exception type or a tuple of them, not {value!r}")
+
+
+def check_buckets(value: object) -> tuple[float, ...]:
+    """Return bucket bounds as floats.
+
+    Raises:
+        ValueError: They are not finite numbers that rise, or there are none.
+    """
+    try:
+        bounds = tuple(float(bound) for bound in value)  # type: ignore[attr-defined] # that is the check
+    except (TypeError, ValueError):
+        bounds = ()
+    if not bounds or not all(map(math.isfinite, bounds)) or any(a >= b for a, b in pairwise(bounds)):
+        raise ValueError(f"buckets must be rising finite numbers of seconds, not {value!r}")
+    return bounds

@@ -1,0 +1,1 @@
+"""What the primitives did, told to Prometheus, OpenTelemetry and the log."""

@@ -1,0 +1,169 @@
+"""Spans and log-based events for OpenTelemetry, for programs that trace; others pay one look into `sys.modules`.
+
+`opentelemetry` is imported by nobody here until the program itself has done so (or asked for tracing "always"), so
+this module is as light as a dictionary look-up. Own attributes are called `peak_observe.*`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+from peak_observe._version import __version__
+from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition
+from peak_observe.measures import Exemplar
+from peak_observe.redact import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Mapping
+
+    from opentelemetry.trace import Span, SpanContext, Tracer
+
+    from peak_observe.clock import Clock
+
+TracingMode = Literal["auto", "always", "off"]
+
+API = "opentelemetry.trace"
+SCOPE = "peak_observe"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.36.0"
+
+span_events = False
+"""Whether changes of state are also added to the current span as span events; set by `configure()`."""
+
+
+def recording() -> bool:
+    """Return whether a recording span is current."""
+    span: Span = sys.modules[API].get_current_span()
+    return span.is_recording()
+
+
+def switch(mode: TracingMode) -> tuple[Container[str], Callable[[], bool]]:
+    """Return `(modules, recording)`: a call is traced if `API in modules and recording()`.
+
+    Raises:
+        ValueError: The mode is not one of `auto`, `always`, `off`.
+    """
+    if mode == "auto":
+        return sys.modules, recording
+    if mode == "always":
+        return {API}, lambda: True
+    if mode == "off":
+        return (), recording
+    raise ValueError(f"tracing must be 'auto', 'always' or 'off', not {mode!r}")
+
+
+_tracer: tuple[object, Tracer] | None = None
+
+
+def _current_tracer() -> Tracer:
+    global _tracer  # noqa: PLW0603 - one tracer for each provider, which tests replace
+    from opentelemetry import trace
+
+    provider = trace.get_tracer_provider()
+    if _tracer is None or _tracer[0] is not provider:
+        _tracer = (provider, trace.get_tracer(SCOPE, __version__, schema_url=SCHEMA_URL))
+    return _tracer[1]
+
+
+class CallSpan:
+    """One INTERNAL span around a protected call or an attempt.
+
+    Args:
+        name: The span's name, with few different values.
+        attributes: What is known at the start.
+        current: Whether the span is the current one while the call runs.
+    """
+
+    __slots__ = ("_attributes", "_current", "_name", "_span", "_token")
+
+    def __init__(self, name: str, attributes: Mapping[str, str | int | float], *, current: bool = True) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._current = current
+
+    def begin(self) -> None:
+        """Start the span."""
+        from opentelemetry import context, trace
+
+        self._span = _current_tracer().start_span(self._name, attributes=self._attributes)
+        self._token = context.attach(trace.set_span_in_context(self._span)) if self._current else None
+
+    def end(self, attributes: Mapping[str, str | int | float], error: BaseException | None = None) -> None:
+        """End the span; with an error that is an Exception its status is ERROR, otherwise it stays UNSET."""
+        from opentelemetry import context
+        from opentelemetry.trace import Status, StatusCode
+
+        self._span.set_attributes(attributes)
+        if isinstance(error, Exception):
+            self._span.set_attribute("error.type", _type_name(error))
+            self._span.set_status(Status(StatusCode.ERROR, describe(error)))
+        self._span.end()
+        if self._token is not None:
+            context.detach(self._token)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether spans begun inside it become its children by themselves."""
+        return self._current
+
+    def refuse(self, refusal: Exception, tripped_by: SpanContext | None) -> None:
+        """End the span of a call that was not made, with a link to the span that opened the circuit."""
+        if tripped_by is not None:
+            self._span.add_link(tripped_by)
+        self.end({"peak_observe.outcome": "rejected"}, refusal)
+
+    @property
+    def context(self) -> SpanContext:
+        """The span's context, for links."""
+        return self._span.get_span_context()
+
+    def exemplar(self, value: float, clock: Clock) -> Exemplar | None:
+        """Return the exemplar that ties `value` to this span, if the span is sampled."""
+        context = self.context
+        if not context.trace_flags.sampled:
+            return None
+        trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        return Exemplar(trace_id, span_id, value, clock.now().timestamp())
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def on_event(event: Event) -> None:
+    """Pass a rare fact on as a log-based event, and as a span event where that was asked for."""
+    if API not in sys.modules:
+        return
+    name, attributes = _as_record(event)
+    from opentelemetry._logs import LogRecord, get_logger
+
+    # LogRecord takes no events before opentelemetry-api 1.35, which is why that is the oldest one supported.
+    get_logger(SCOPE, __version__, schema_url=SCHEMA_URL).emit(LogRecord(event_name=name, attributes=attributes))
+    if span_events and recording():
+        sys.modules[API].get_current_span().add_event(name, attributes)
+
+
+def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
+    match event:
+        case Transition():
+            name = "peak_observe.breaker.transition"
+            facts = {"breaker": event.name, "old": event.old, "new": event.new, "reason": event.reason}
+        case RetryScheduled():
+            name = "peak_observe.retry.scheduled"
+            facts = {"operation": event.operation, "attempt": event.attempt, "delay": event.delay}
+        case GaveUp():
+            name = "peak_observe.retry.gave_up"
+            facts = {"operation": event.operation, "attempts": event.attempts, "outcome": event.outcome}
+        case Recovered():
+            name = "peak_observe.retry.recovered"
+            facts = {"operation": event.operation, "attempts": event.attempts}
+        case NamesOverflowed():
+            name = "peak_observe.names.overflowed"
+            facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
+    attributes: dict[str, Any] = {f"peak_observe.{key}": value for key, value in facts.items()}
+    error = getattr(event, "error", None)
+    if error is not None:
+        attributes["error.type"] = _type_name(error)
+        attributes["error.message"] = describe(error)
+    return name, attributes
