@@ -11,7 +11,7 @@ import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from peak_observe import catalog
 from peak_observe.events import NamesOverflowed, emit
@@ -200,12 +200,19 @@ def count_error(errors: dict[str, int], exception: str, count: int = 1) -> None:
     errors[exception] = errors.get(exception, 0) + count
 
 
-class _Reading(Protocol):
-    def add(self, other: object, /) -> None: ...
-    def retire(self) -> None: ...
+class Reading(Protocol):
+    """What the sum over a name needs of a reading."""
+
+    def add(self, other: Self, /) -> None:
+        """Take in another reading of the same name."""
+        ...
+
+    def retire(self) -> None:
+        """Forget what only the living have."""
+        ...
 
 
-R = TypeVar("R", BreakerReading, RetryReading)
+R = TypeVar("R", bound=Reading)
 
 
 class Series(Generic[R]):

@@ -20,10 +20,10 @@ def check_count(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
-def check_seconds(name: str, value: object) -> None:
+def check_seconds(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a finite number of seconds, at least 0."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type] # `number` says it
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < math.inf):
         raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {value!r}")
 
 
@@ -34,14 +34,14 @@ def check_exceptions(name: str, value: object) -> None:
         raise ValueError(f"{name} must be an exception type or a tuple of them, not {value!r}")
 
 
-def check_buckets(value: object) -> tuple[float, ...]:
+def check_buckets(value: Any) -> tuple[float, ...]:
     """Return bucket bounds as floats.
 
     Raises:
         ValueError: They are not finite numbers that rise, or there are none.
     """
     try:
-        bounds = tuple(float(bound) for bound in value)  # type: ignore[attr-defined] # that is the check
+        bounds = tuple(float(bound) for bound in value)
     except (TypeError, ValueError):
         bounds = ()
     if not bounds or not all(map(math.isfinite, bounds)) or any(a >= b for a, b in pairwise(bounds)):

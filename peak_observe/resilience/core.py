@@ -16,6 +16,8 @@ from peak_observe.telemetry import tracing
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from opentelemetry.trace import SpanContext
+
     from peak_observe.clock import Clock
 
 SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
@@ -47,7 +49,7 @@ class BreakerCore:
         self.last_success: float | None = None
         self.last_failure: float | None = None
         self.last_transition = 0.0
-        self.tripped_by: tracing.SpanContext | None = None
+        self.tripped_by: SpanContext | None = None
 
     def admit(self) -> int:
         """Return a permit, or raise CircuitOpenError and count the refusal."""

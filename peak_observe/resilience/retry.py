@@ -172,8 +172,8 @@ class Run:
             if exemplar:
                 core.counts.exemplars[outcome] = exemplar
         if self._span:
-            facts = {"peak_observe.outcome": catalog.RETRY_OUTCOMES[outcome], "peak_observe.attempts": self.number}
-            self._span.end(facts, error)
+            name = catalog.RETRY_OUTCOMES[outcome]
+            self._span.end({"peak_observe.outcome": name, "peak_observe.attempts": self.number}, error)
 
     def _elapsed(self) -> float:
         return self._core.clock.monotonic() - self._started

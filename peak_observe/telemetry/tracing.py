@@ -7,7 +7,7 @@ this module is as light as a dictionary look-up. Own attributes are called `peak
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from peak_observe._version import __version__
 from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
 
+Attributes: TypeAlias = "Mapping[str, str | int | float]"
 TracingMode = Literal["auto", "always", "off"]
 
 API = "opentelemetry.trace"
@@ -76,7 +77,7 @@ class CallSpan:
 
     __slots__ = ("_attributes", "_current", "_name", "_span", "_token")
 
-    def __init__(self, name: str, attributes: Mapping[str, str | int | float], *, current: bool = True) -> None:
+    def __init__(self, name: str, attributes: Attributes, *, current: bool = True) -> None:
         self._name = name
         self._attributes = attributes
         self._current = current
@@ -88,7 +89,7 @@ class CallSpan:
         self._span = _current_tracer().start_span(self._name, attributes=self._attributes)
         self._token = context.attach(trace.set_span_in_context(self._span)) if self._current else None
 
-    def end(self, attributes: Mapping[str, str | int | float], error: BaseException | None = None) -> None:
+    def end(self, attributes: Attributes, error: BaseException | None = None) -> None:
         """End the span; with an error that is an Exception its status is ERROR, otherwise it stays UNSET."""
         from opentelemetry import context
         from opentelemetry.trace import Status, StatusCode
@@ -145,6 +146,7 @@ def on_event(event: Event) -> None:
 
 
 def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any]
     match event:
         case Transition():
             name = "peak_observe.breaker.transition"
@@ -161,7 +163,7 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
-    attributes: dict[str, Any] = {f"peak_observe.{key}": value for key, value in facts.items()}
+    attributes = {f"peak_observe.{key}": value for key, value in facts.items()}
     error = getattr(event, "error", None)
     if error is not None:
         attributes["error.type"] = _type_name(error)

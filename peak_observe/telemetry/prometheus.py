@@ -1,0 +1,69 @@
+"""The one collector: nothing is pushed into a metrics library, it reads the primitives when it is scraped."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from prometheus_client import REGISTRY
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar, Sample
+
+from peak_observe import catalog
+from peak_observe.telemetry import families
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.registry import CollectorRegistry
+
+    from peak_observe import measures
+
+
+class PeakCollector(Collector):
+    """Turns the counts of all primitives of this process into metric families."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families in the order of the catalogue."""
+        for family, readings in families.read():
+            metric = _family(family.metric)
+            for name, reading in readings:
+                exemplars = family.exemplars(reading) if family.exemplars else {}
+                rows = zip(family.rows(name, reading), family.values(reading), strict=True)
+                for index, ((sample, labels), value) in enumerate(rows):
+                    exemplar = exemplars.get(index)
+                    metric.samples.append(
+                        Sample(sample, dict(labels), value, None, _exemplar(exemplar) if exemplar else None),
+                    )
+            yield metric
+        build = _family(catalog.OBSERVE_BUILD_INFO)
+        build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(families.BUILD_LABELS), 1.0)
+        yield build
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the families without samples, so that registering finds clashes without reading anything."""
+        return map(_family, catalog.METRICS)
+
+
+def _family(metric: catalog.Metric) -> Metric:
+    return Metric(metric.name.removesuffix("_total"), metric.help, metric.kind)
+
+
+def _exemplar(exemplar: measures.Exemplar) -> Exemplar:
+    labels = {"trace_id": exemplar.trace_id, "span_id": exemplar.span_id}
+    return Exemplar(labels, exemplar.value, exemplar.timestamp)
+
+
+_registered: weakref.WeakKeyDictionary[CollectorRegistry, PeakCollector] = weakref.WeakKeyDictionary()
+
+
+def register(registry: CollectorRegistry | None = None) -> PeakCollector:
+    """Add the collector to `registry` (the default one if not given) and return it; twice is once."""
+    registry = REGISTRY if registry is None else registry
+    found = _registered.get(registry)
+    if found is None:
+        found = PeakCollector()
+        registry.register(found)
+        _registered[registry] = found
+    return found

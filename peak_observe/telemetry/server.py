@@ -1,0 +1,170 @@
+"""A small HTTP server in a background thread for `/metrics` of this process."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import socket
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+
+from peak_observe._version import __version__
+from peak_observe.errors import AddressInUseError
+from peak_observe.telemetry.exposition import Renderer
+from peak_observe.telemetry.prometheus import PeakCollector
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import CollectorRegistry
+
+INDEX = (
+    "<!doctype html><title>peak_observe</title><h1>peak_observe</h1>"
+    '<p>The metrics of this process: <a href="/metrics">/metrics</a></p>'
+)
+OM_END = b"# EOF\n"
+
+
+class Exporter:
+    """Serves the metrics of this process until it is closed; also a context manager.
+
+    Args:
+        port: The port; 0 picks a free one.
+        addr: The address to listen on.
+        registry: A registry whose metrics follow ours.
+
+    Raises:
+        AddressInUseError: Another process listens there.
+    """
+
+    def __init__(self, port: int, addr: str, *, registry: CollectorRegistry | None = None) -> None:
+        self._render = _Renderers(registry)
+        self._server = _listen(addr, port, self._render)
+        self.addr = addr
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.1},
+            name="peak-observe-exporter",
+            daemon=True,
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """The address of the metrics."""
+        host = "127.0.0.1" if self.addr in ("", "0.0.0.0") else self.addr  # noqa: S104 - a comparison, no binding
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/metrics"
+
+    def close(self) -> None:
+        """Stop serving and free the port; closing twice is fine."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Renderers:
+    """What `/metrics` answers: our families, and those of the user's registry behind them."""
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        self._registry = registry
+        self._own = Renderer()
+        self._lock = threading.Lock()
+
+    def __call__(self, accept: str) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept)
+        openmetrics = content_type.startswith("application/openmetrics-text")
+        with self._lock:
+            body = self._own.render(openmetrics=openmetrics)
+        if self._registry is not None:
+            return body + encode(_Foreign(self._registry)), content_type
+        return body + (OM_END if openmetrics else b""), content_type
+
+
+class _Foreign:
+    """A registry without our collector, should it be registered there too."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> list[Metric]:
+        ours = {metric.name for metric in PeakCollector().describe()}
+        return [metric for metric in self._registry.collect() if metric.name not in ours]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], family: int, render: _Renderers) -> None:
+        self.address_family = family
+        self.render = render
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer's own would ask the resolver for the host's name, which can hang for seconds.
+        TCPServer.server_bind(self)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = f"peak_observe/{__version__}"
+    sys_version = ""
+    timeout = 10  # seconds a silent client may hold a thread
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/metrics":
+            body, content_type = self.server.render(self.headers.get("Accept", ""))
+            self._answer(HTTPStatus.OK, body, content_type)
+        elif path in ("/-/healthy", "/-/ready"):
+            self._answer(HTTPStatus.OK, b"OK\n", "text/plain; charset=utf-8")
+        elif path == "/":
+            self._answer(HTTPStatus.OK, INDEX.encode(), "text/html; charset=utf-8")
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, b"not found: the metrics are at /metrics\n", "text/plain; charset=utf-8")
+
+    do_HEAD = do_GET
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        if status == HTTPStatus.OK and gzip_accepted(self.headers.get("Accept-Encoding", "")):
+            body = gzip.compress(body, compresslevel=1)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Say nothing: a scrape every few seconds is no news."""
+
+
+def _listen(addr: str, port: int, render: _Renderers) -> _Server:
+    family, _, _, _, address = socket.getaddrinfo(addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    try:
+        return _Server((str(address[0]), int(address[1])), family, render)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUseError(addr, port) from None
+        raise

@@ -1,0 +1,97 @@
+"""The ways in which an exchange lets its clients down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way in which an exchange lets its clients down; made by the class methods.
+
+    Args:
+        code: The HTTP status.
+        body: What is said instead of the true answer; with `None` the request is carried out.
+        headers: Headers added to the answer.
+        delay: Seconds before the answer, counted after the request was carried out; `None` is for ever.
+        ending: What happens instead of an answer, if anything.
+        system_status: What the endpoint `SystemStatus` says meanwhile.
+    """
+
+    code: int = 200
+    body: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    delay: float | None = 0.0
+    ending: Literal["answer", "truncate", "reset", "close", "refuse"] = "answer"
+    system_status: str | None = None
+
+    def after(self, seconds: float) -> Fault:
+        """Return this fault with a delay of `seconds` before it."""
+        return replace(self, delay=seconds)
+
+    @classmethod
+    def latency(cls, seconds: float) -> Fault:
+        """Answer truly, but late: the request is carried out at once."""
+        return cls(delay=seconds)
+
+    @classmethod
+    def refused(cls) -> Fault:
+        """Close the listening socket and all connections; healing reopens the same port."""
+        return cls(ending="refuse")
+
+    @classmethod
+    def reset(cls) -> Fault:
+        """Reset the connection instead of carrying out the request."""
+        return cls(body="", ending="reset")
+
+    @classmethod
+    def lost_reply(cls) -> Fault:
+        """Carry out the request, then reset the connection: the client cannot know."""
+        return cls(ending="reset")
+
+    @classmethod
+    def hang(cls) -> Fault:
+        """Accept the request and do nothing; when healed the connection closes without an answer."""
+        return cls(body="", delay=None, ending="close")
+
+    @classmethod
+    def rate_limited(cls, retry_after: int = 1) -> Fault:
+        """Answer 429 with `Retry-After` in seconds, as the proxy before Kraken does."""
+        return cls(code=429, body="error code: 1015", headers=(("Retry-After", str(retry_after)),))
+
+    @classmethod
+    def api_rate_limited(cls) -> Fault:
+        """Answer 200 with `EAPI:Rate limit exceeded` in the body, as Kraken itself does."""
+        return cls.api_error("EAPI:Rate limit exceeded")
+
+    @classmethod
+    def api_error(cls, message: str) -> Fault:
+        """Answer 200 with one of Kraken's own errors in the body."""
+        return cls(body=json.dumps({"error": [message]}))
+
+    @classmethod
+    def status(cls, code: int) -> Fault:
+        """Answer with an HTTP status and a page in HTML, as a gateway does."""
+        return cls(code=code, body=f"<html><body><h1>{code}</h1></body></html>")
+
+    @classmethod
+    def maintenance(cls, code: int = 200) -> Fault:
+        """Answer `EService:Unavailable`, while `SystemStatus` truly says so."""
+        return replace(cls.api_error("EService:Unavailable"), code=code, system_status="maintenance")
+
+    @classmethod
+    def truncated(cls) -> Fault:
+        """Carry out the request and answer with the first half of the JSON, well framed."""
+        return cls(ending="truncate")
+
+    @classmethod
+    def html(cls) -> Fault:
+        """Answer 200 with a page in HTML, as a captive portal or a challenge does."""
+        return cls.status(200)
+
+    @classmethod
+    def empty(cls) -> Fault:
+        """Answer 200 with no body."""
+        return cls(body="")
