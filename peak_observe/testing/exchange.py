@@ -160,6 +160,6 @@ class FakeExchange:
             if fault.system_status:
                 cast("Json", answer["result"])["status"] = fault.system_status
             body = json.dumps(answer)
-        if fault.delay != 0:
-            released.wait(fault.delay)
+        if fault.delay != 0 and released.wait(fault.delay) and self._closed:
+            fault = replace(fault, ending="close")
         return fault, (body[: len(body) // 2] if fault.ending == "truncate" else body).encode()

@@ -1,0 +1,42 @@
+# `make demo` and `make test` each set up all they need in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench grafana clean
+
+help:  ## Show what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "peak_observe needs Python 3.11 or newer: make PYTHON=python3.13 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
+	@$(BIN)/peak-observe demo $(ARGS)
+
+test: $(VENV)/.ready  ## Run all tests (needs the Debian package prometheus)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready  ## Put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready  ## Measure against the peers; fails if a budget is missed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python tests/benchmarks
+
+grafana: $(VENV)/.ready  ## Write the dashboards anew
+	$(BIN)/peak-observe grafana write grafana
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist

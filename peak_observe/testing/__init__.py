@@ -1,0 +1,7 @@
+"""What tests of trading code need: time by hand, events on record, an exchange that fails on demand."""
+
+from peak_observe.testing.clock import ManualClock
+from peak_observe.testing.exchange import FakeExchange, Fault
+from peak_observe.testing.observer import RecordingObserver
+
+__all__ = ["FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
