@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import sys
 
+from peak_observe.errors import MissingExtraError, PeakObserveError
+
+EXTRAS = {"typer": "exporter", "click": "exporter", "rich": "exporter", "ccxt": "exchange"}
+
 
 def main() -> None:
     """Run the command line; an error becomes one line and an exit code."""
-    from peak_observe.errors import MissingExtraError, PeakObserveError
-
     try:
-        try:
-            from peak_observe.cli import app
-        except ModuleNotFoundError as error:
-            if error.name in ("typer", "rich", "click"):
-                raise MissingExtraError("exporter", "the command peak-observe") from None
-            raise
-        app()
+        _run()
     except PeakObserveError as error:
         sys.stderr.write(f"peak-observe: {error}\n")
         sys.exit(error.exit_code)
+
+
+def _run() -> None:
+    try:
+        from peak_observe.cli import app
+
+        app()
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise MissingExtraError(extra, "this command") from None
 
 
 if __name__ == "__main__":

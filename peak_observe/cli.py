@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
 from typing import Annotated
 
 import typer
 
 from peak_observe._version import __version__
-from peak_observe.errors import MissingExtraError
 
 app = typer.Typer(
     name="peak-observe",
@@ -45,10 +44,6 @@ def demo(
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Do not start a Prometheus.")] = False,
 ) -> None:
     """Trade against an exchange that fails by script, and watch the circuits."""
-    try:
-        import ccxt  # noqa: F401 - only to tell what is missing before anything is started
-    except ModuleNotFoundError:
-        raise MissingExtraError("exchange", "peak-observe demo") from None
     from peak_observe.demo import run
 
     run(port=port, duration=duration, once=once, prometheus=not no_prometheus)

@@ -166,7 +166,11 @@ def _free_port() -> int:
 @contextmanager
 def _workers(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
     """Run the trading loops in threads of their own."""
-    targets: tuple[Callable[[FakeExchange, threading.Event], None], ...] = (_watch_prices, _place_orders, _load_candles)
+    targets: tuple[Callable[[FakeExchange, threading.Event], None], ...] = (
+        _watch_prices,
+        _place_orders,
+        _load_candles,
+    )
     threads = [threading.Thread(target=target, args=(exchange, stop), name=target.__name__) for target in targets]
     for thread in threads:
         thread.start()

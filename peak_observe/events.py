@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def _forget(observer: Observer) -> None:
 def _log_failure(observer: Observer) -> None:
     import logging
 
-    logging.getLogger("peak_observe.events").exception(
+    logging.getLogger("peak_observe.events").error(
         "observer %r raised and will not be called again",
         observer,
     )

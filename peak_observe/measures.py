@@ -10,11 +10,13 @@ import itertools
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from peak_observe import catalog
 from peak_observe.events import NamesOverflowed, emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 BATCH = 512
 NAME_LIMIT = 1000
@@ -152,9 +154,7 @@ class BreakerReading:
         self.recovery_timeout = other.recovery_timeout
         self.exemplars |= other.exemplars
         self.bucket_exemplars |= other.bucket_exemplars
-        if other.state is not None and (
-            self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]
-        ):
+        if other.state is not None and (self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]):
             self.state = other.state
 
     def retire(self) -> None:
@@ -167,7 +167,7 @@ class RetryReading:
 
     __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "retries")
 
-    def __init__(self, bounds: tuple[float, ...] = ()) -> None:
+    def __init__(self, _bounds: tuple[float, ...] = ()) -> None:
         self.calls = [0] * len(catalog.RETRY_OUTCOMES)
         self.retries = 0
         self.backoff_seconds = 0.0
@@ -303,7 +303,9 @@ class Names(Generic[R]):
         if overflowed:
             emit(NamesOverflowed(self.kind, name, self.limit))
         if key == name and found.bounds != bounds:
-            raise ValueError(f"buckets of {self.kind} {name!r} are {found.bounds} already: use the same or another name")
+            raise ValueError(
+                f"buckets of {self.kind} {name!r} are {found.bounds} already: use the same or another name"
+            )
         return found
 
     def known(self) -> list[Series[R]]:

@@ -316,7 +316,9 @@ def circuit_breaker(
     def decorator(func: Any) -> Any:
         def protect(inner: Callable[..., Any]) -> Callable[..., Any]:
             called = wrap.name_of(inner) if name is None else name
-            return CircuitBreaker(failure_threshold, recovery_timeout, expected_exception, called, **settings).call(inner)
+            return CircuitBreaker(failure_threshold, recovery_timeout, expected_exception, called, **settings).call(
+                inner
+            )
 
         return wrap.decorate(func, protect)
 

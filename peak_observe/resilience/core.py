@@ -218,5 +218,3 @@ class Guard:
             outcome = self._core.settle(self._permit, self._start, error, self._span)
         if self._span:
             self._span.end({"peak_observe.outcome": outcome}, error)
-
-

@@ -17,8 +17,8 @@ def kind(func: Callable[..., Any]) -> str:
     """Return which of the four kinds `func` is, looking through partials and into callable objects."""
     while isinstance(func, partial):
         func = func.func
-    candidates = (func, getattr(type(func), "__call__", None))
-    for candidate in candidates:
+    call = getattr(type(func), "__call__", None)  # noqa: B004 - not whether there is one, but of what kind
+    for candidate in (func, call):
         if inspect.iscoroutinefunction(candidate):
             return COROUTINE
         if inspect.isgeneratorfunction(candidate):

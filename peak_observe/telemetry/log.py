@@ -28,27 +28,35 @@ def _plain(value: object) -> object:
 
 
 def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
+    """Return logger, level, message and its values."""
+    if isinstance(event, Transition):
+        return _transition(event)
+    if isinstance(event, NamesOverflowed):
+        message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
+        return event.kind, WARNING, message, (event.limit, event.kind, event.name)
+    return "retry", *_retry(event)
+
+
+def _transition(event: Transition) -> tuple[str, int, str, tuple[object, ...]]:
+    if event.new != "open":
+        return "breaker", INFO, "circuit '%s' is %s: %s", (event.name, event.new, event.reason)
+    last = f"; last error: {describe(event.error)}" if event.error else ""
+    message = "circuit '%s' is open: %s; next probe in %.1f s%s"
+    return "breaker", WARNING, message, (event.name, event.reason, event.retry_after, last)
+
+
+def _retry(event: RetryScheduled | GaveUp | Recovered) -> tuple[int, str, tuple[object, ...]]:
     match event:
-        case Transition(new="open", error=None):
-            return "breaker", WARNING, "circuit '%s' is open: %s", (event.name, event.reason)
-        case Transition(new="open", error=BaseException() as error):
-            message = "circuit '%s' is open: %s; next probe in %.1f s; last error: %s"
-            return "breaker", WARNING, message, (event.name, event.reason, event.retry_after, describe(error))
-        case Transition():
-            return "breaker", INFO, "circuit '%s' is %s: %s", (event.name, event.new, event.reason)
         case RetryScheduled():
             message = "'%s' failed (attempt %d of %d), again in %.1f s: %s"
-            values = (event.operation, event.attempt, event.max_attempts, event.delay, describe(event.error))
-            return "retry", INFO, message, values
+            facts = (event.operation, event.attempt, event.max_attempts, event.delay, describe(event.error))
+            return INFO, message, facts
         case GaveUp(outcome="exhausted"):
             message = "'%s' gave up after %d attempts in %.1f s: %s"
-            return "retry", WARNING, message, (event.operation, event.attempts, event.elapsed, describe(event.error))
+            return WARNING, message, (event.operation, event.attempts, event.elapsed, describe(event.error))
         case GaveUp():
             message = "'%s' is not retried (attempt %d): %s"
-            return "retry", DEBUG, message, (event.operation, event.attempts, describe(event.error))
+            return DEBUG, message, (event.operation, event.attempts, describe(event.error))
         case Recovered():
             message = "'%s' succeeded at attempt %d after %.1f s"
-            return "retry", INFO, message, (event.operation, event.attempts, event.elapsed)
-        case NamesOverflowed():
-            message = "more than %d names of kind %s (now '%s'): new ones share the series '_overflow'; is a name built from an id?"
-            return event.kind, WARNING, message, (event.limit, event.kind, event.name)
+            return INFO, message, (event.operation, event.attempts, event.elapsed)

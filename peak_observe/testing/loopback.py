@@ -59,9 +59,7 @@ class LoopbackServer(ThreadingHTTPServer):
     def start(self) -> None:
         """Listen, and answer each connection in a thread of its own."""
         self.server_activate()
-        self._acceptor = threading.Thread(
-            target=self.serve_forever, args=(0.02,), name="fake-exchange", daemon=True
-        )
+        self._acceptor = threading.Thread(target=self.serve_forever, args=(0.02,), name="fake-exchange", daemon=True)
         self._acceptor.start()
 
     def stop(self) -> None:
@@ -84,9 +82,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a new connection in a thread that `stop` can find."""
-        thread = threading.Thread(
-            target=self.process_request_thread, args=(request, client_address), daemon=True
-        )
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._clients = {client: kept for client, kept in self._clients.items() if kept.is_alive()}
         self._clients[request] = thread
         thread.start()

@@ -27,6 +27,7 @@ class RecordingObserver:
         return [event for event in self.events if isinstance(event, kind)]
 
     def __call__(self, event: Event) -> None:
+        """Keep one event."""
         self.events.append(event)
 
     def __enter__(self) -> Self:

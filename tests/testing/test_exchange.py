@@ -421,9 +421,7 @@ def test_the_latest_of_two_faults_counts(client, exchange):
     assert [sync_error(client), sync_error(client)] == [ccxt.RateLimitExceeded, ccxt.ExchangeNotAvailable]
 
 
-@pytest.mark.parametrize(
-    "fault", [entry[0] for entry in LOUD.values()] + list(BROKEN.values()), ids=[*LOUD, *BROKEN]
-)
+@pytest.mark.parametrize("fault", [entry[0] for entry in LOUD.values()] + list(BROKEN.values()), ids=[*LOUD, *BROKEN])
 def test_healing_brings_the_exchange_back(client, exchange, fault):
     """After `heal` the same client gets true answers again."""
     exchange.fail(fault)

@@ -1,0 +1,103 @@
+"""The command line: what it prints, how it ends, and that no traceback reaches a person."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peak_observe import __version__
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def peak_observe(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "peak_observe", *args]
+    settings = {**os.environ, "COLUMNS": "100", "TERM": "dumb", **env}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=settings)
+
+
+def test_version() -> None:
+    """--version prints the version and nothing else."""
+    assert peak_observe("--version").stdout == f"peak-observe {__version__}\n"
+
+
+def test_help_fits_a_screen() -> None:
+    """--help names the commands on at most 40 lines."""
+    done = peak_observe("--help")
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+    assert "grafana" in done.stdout
+    assert len(done.stdout.splitlines()) <= 40
+
+
+def test_installed_command_is_the_module() -> None:
+    """The script `peak-observe` stands beside the interpreter and says the same."""
+    script = Path(sys.executable).with_name("peak-observe")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"peak-observe {__version__}\n"
+
+
+def test_every_demo_option_is_documented() -> None:
+    """README names each option of the demo."""
+    options = set(re.findall(r"--[a-z-]+", peak_observe("demo", "--help").stdout)) - {"--help"}
+    assert options
+    assert all(f"`{option}" in README for option in options)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("demo", "--port", "70000"), ("demo", "--duration", "0"), ("demo", "--nonsense"), ("nonsense",)],
+)
+def test_bad_usage_is_exit_2_without_traceback(args: tuple[str, ...]) -> None:
+    """A wrong option ends with 2 and a message."""
+    done = peak_observe(*args)
+    assert done.returncode == 2
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_occupied_port_is_one_clear_line() -> None:
+    """The demo says which port is taken and what to do, in one line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = peak_observe("demo", "--port", str(port), "--no-prometheus")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"peak-observe: 127.0.0.1:{port} is in use by another process: choose another port (0 picks a free one)\n"
+    )
+
+
+def test_grafana_write_writes_and_names_the_files(tmp_path: Path) -> None:
+    """`grafana write` prints the path of each file it wrote."""
+    done = peak_observe("grafana", "write", str(tmp_path / "new"))
+    assert done.returncode == 0
+    paths = [Path(line) for line in done.stdout.splitlines()]
+    assert paths == [tmp_path / "new" / "dashboards" / "peak-observe.json"]
+    assert all(path.is_file() for path in paths)
+
+
+def test_grafana_write_to_an_impossible_place_is_one_line(tmp_path: Path) -> None:
+    """A folder that cannot be made ends with 2 and one line that names it."""
+    (tmp_path / "file").write_text("")
+    done = peak_observe("grafana", "write", str(tmp_path / "file" / "below"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "below" in done.stderr
+
+
+@pytest.mark.parametrize(("module", "extra"), [("typer", "exporter"), ("rich", "exporter"), ("ccxt", "exchange")])
+def test_a_missing_extra_is_named(module: str, extra: str) -> None:
+    """Without an optional library the command says which extra brings it."""
+    program = f"import sys; sys.modules[{module!r}] = None; sys.argv = ['peak-observe', 'demo']\n"
+    program += "from peak_observe.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"pip install 'peak-observe[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr

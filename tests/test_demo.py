@@ -1,0 +1,118 @@
+"""The demo as a person meets it: it runs by itself, opens circuits, ends when told, and leaves nothing behind."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+DEMO = [sys.executable, "-W", "error", "-m", "peak_observe", "demo"]
+SECONDS = 30.0
+
+
+def leftovers() -> set[Path]:
+    """Return the demo's folders that are still there."""
+    return set(Path(tempfile.gettempdir()).glob("peak-observe-demo-*"))
+
+
+def children_of(group: int) -> list[int]:
+    """Return the processes that were started by process `group`."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == group:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def read_until(stream: object, pattern: str) -> str:
+    """Read lines until one matches; the text so far is in the failure's message."""
+    seen = ""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        line = stream.readline()
+        if not line:
+            break
+        seen += line
+        if re.search(pattern, line):
+            return seen
+    message = f"no line with {pattern!r} in:\n{seen}"
+    raise AssertionError(message)
+
+
+def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors() -> None:
+    """One turn of the script opens every circuit by a ccxt error and closes it again."""
+    done = subprocess.run([*DEMO, "--once", "--no-prometheus"], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for name in ("kraken.ticker", "kraken.candles", "kraken.orders"):
+        assert re.search(rf"{name} closed -> open: 3 consecutive failures \(\w+: kraken", done.stdout)
+        assert f"{name} half_open -> closed: probe succeeded" in done.stdout
+        assert re.search(rf"{name}: \d+ calls succeeded, \d+ failed; the circuit opened \d+ times", done.stdout)
+
+
+def test_interrupt_stops_everything_and_leaves_nothing_behind() -> None:
+    """SIGINT ends the demo and its Prometheus, with exit code 0 and no folder left."""
+    before = leftovers()
+    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        text = read_until(process.stdout, "exchange: calm")
+        children = children_of(process.pid)
+        address = re.search(r"prometheus  http://([\d.:]+)/", text)
+        assert address, f"prometheus was not started; is it installed?\n{text}"
+        metrics = re.search(r"metrics     (\S+)", text)[1]
+        assert b"peak_breaker_state" in urllib.request.urlopen(metrics, timeout=10).read()
+        assert len(children) == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 0
+        assert process.stderr.read() == ""
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert leftovers() == before
+
+
+def test_terminate_is_as_orderly_as_interrupt() -> None:
+    """SIGTERM ends the demo with exit code 0 too."""
+    with subprocess.Popen([*DEMO, "--no-prometheus"], stdout=subprocess.PIPE, text=True) as process:
+        read_until(process.stdout, "exchange: calm")
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+def test_duration_ends_it() -> None:
+    """--duration 1 is over in little more than a second."""
+    done = subprocess.run(
+        [*DEMO, "--duration", "1", "--no-prometheus"], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0
+    assert "calls succeeded" in done.stdout
+
+
+def test_a_terminal_gets_the_live_table() -> None:
+    """On a terminal the circuits stand in a table that is drawn anew."""
+    leader, follower = pty.openpty()
+    command = [*DEMO, "--duration", "2", "--no-prometheus"]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    with subprocess.Popen(command, stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(leader, 65536)
+            except OSError:  # Linux: the last writer is gone
+                break
+            if not chunk:
+                break
+            seen += chunk
+        assert process.wait(SECONDS) == 0
+    os.close(leader)
+    text = seen.decode(errors="replace")
+    assert "kraken.candles" in text
+    assert "rejected" in text
+    assert "Traceback" not in text
