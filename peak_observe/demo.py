@@ -318,16 +318,13 @@ def _table() -> Table:
     table.add_column("state")
     for title in ("success", "failure", "rejected", "retries", "gave up", "p95"):
         table.add_column(title, justify="right")
-    for series in BREAKERS.known():
-        if series.name not in (TICKER, CANDLES, ORDERS):
-            continue
-        reading = series.read()
+    retries = dict(RETRIES.read())
+    for name, reading in BREAKERS.read():
         success, failure, _, rejected = reading.calls
-        retries = RETRIES.get(series.name)
-        retried = retries.read() if retries else None
+        retried = retries.get(name)
         state = "-" if reading.state is None else catalog.STATES[reading.state]
         table.add_row(
-            series.name,
+            name,
             Text(state, style=COLORS.get(state, "")),
             *map(str, (success, failure, rejected)),
             *((str(retried.retries), str(retried.calls[2])) if retried else ("-", "-")),
@@ -346,11 +343,10 @@ def _p95(reading: BreakerReading) -> str:
 
 
 def _totals() -> Iterator[str]:
-    for series in BREAKERS.known():
-        if series.name in (TICKER, CANDLES, ORDERS):
-            success, failure, _, rejected = series.read().calls
-            opened = series.read().transitions[catalog.STATES.index("open")]
-            yield (
-                f"{series.name}: {success} calls succeeded, {failure} failed; "
-                f"the circuit opened {opened} times and {rejected} calls never reached the exchange"
-            )
+    for name, reading in BREAKERS.read():
+        success, failure, _, rejected = reading.calls
+        opened = reading.transitions[catalog.STATES.index("open")]
+        yield (
+            f"{name}: {success} calls succeeded, {failure} failed; "
+            f"the circuit opened {opened} times and {rejected} calls never reached the exchange"
+        )

@@ -10,6 +10,7 @@ import itertools
 import threading
 import weakref
 from bisect import bisect_left
+from copy import copy
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from peak_observe import catalog
@@ -59,7 +60,7 @@ class CallCounts:
     """Calls by outcome and by duration.
 
     Successful calls are appended to `pending` as durations (atomic, no lock); everything else is called with the
-    owner's lock held.
+    owner's lock held. Lists and mappings are replaced, never changed, so a reading can keep them as they are.
 
     Args:
         bounds: Upper bounds of the latency buckets in seconds, rising.
@@ -78,29 +79,58 @@ class CallCounts:
 
     def add(self, outcome: int, seconds: float | None = None, exemplar: Exemplar | None = None) -> None:
         """Count one call; without `seconds` it was never made."""
-        self.outcomes[outcome] += 1
+        self.outcomes = increased(self.outcomes, outcome)
         if exemplar is not None:
-            self.exemplars[outcome] = exemplar._replace(value=1.0)
+            self.exemplars = {**self.exemplars, outcome: exemplar._replace(value=1.0)}
         if seconds is not None:
             bucket = bisect_left(self.bounds, seconds)
-            self.buckets[bucket] += 1
+            self.buckets = increased(self.buckets, bucket)
             self.duration_sum += seconds
             if exemplar is not None:
-                self.bucket_exemplars[bucket] = exemplar
+                self.bucket_exemplars = {**self.bucket_exemplars, bucket: exemplar}
 
     def fold(self) -> None:
         """Sort the pending successes into the buckets."""
         count = len(self.pending)
+        if not count:
+            return
         batch = self.pending[:count]
         buckets = list(self.buckets)
-        for seconds in batch:
-            buckets[bisect_left(self.bounds, seconds)] += 1
+        if max(batch) <= self.bounds[0]:
+            buckets[0] += count  # calls short enough to feel this loop mostly end up here
+        else:
+            for seconds in batch:
+                buckets[bisect_left(self.bounds, seconds)] += 1
         total = sum(batch)
+        outcomes = increased(self.outcomes, 0, count)
         # No call stands below: Python runs signal handlers at calls and jumps, so Ctrl-C cannot tear this apart.
         del self.pending[:count]
         self.buckets = buckets
         self.duration_sum += total
-        self.outcomes[0] += count
+        self.outcomes = outcomes
+
+
+def increased(counts: list[int], index: int, by: int = 1) -> list[int]:
+    """Return a copy of `counts` in which one of them is higher."""
+    counts = counts.copy()
+    counts[index] += by
+    return counts
+
+
+class RetryCounts:
+    """Operations by outcome and what they cost; first tries are a `Ticker` beside it.
+
+    Changed with the owner's lock held; mappings are replaced, never changed.
+    """
+
+    __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "retries")
+
+    def __init__(self) -> None:
+        self.calls = [0] * len(catalog.RETRY_OUTCOMES)
+        self.retries = 0
+        self.backoff_seconds = 0.0
+        self.errors: dict[str, int] = {}
+        self.exemplars: dict[int, Exemplar] = {}
 
 
 class BreakerReading:
@@ -125,19 +155,18 @@ class BreakerReading:
         "transitions",
     )
 
-    def __init__(self, bounds: tuple[float, ...] = catalog.BUCKETS) -> None:
-        self.bounds = bounds
-        self.state: int | None = None
-        self.calls = [0] * len(catalog.CALL_OUTCOMES)
-        self.buckets = [0] * (len(bounds) + 1)
-        self.duration_sum = 0.0
-        self.transitions = [0] * len(catalog.STATES)
-        self.state_seconds = [0.0] * len(catalog.STATES)
-        self.last_transition = 0.0
-        self.failure_threshold = 0
-        self.recovery_timeout = 0.0
-        self.exemplars: dict[int, Exemplar] = {}
-        self.bucket_exemplars: dict[int, Exemplar] = {}
+    bounds: tuple[float, ...]
+    state: int | None
+    calls: list[int]
+    buckets: list[int]
+    duration_sum: float
+    transitions: list[int]
+    state_seconds: list[float]
+    last_transition: float
+    failure_threshold: int
+    recovery_timeout: float
+    exemplars: dict[int, Exemplar]
+    bucket_exemplars: dict[int, Exemplar]
 
     # The order in which states hide each other where a name is shared: the worst one shows.
     _SEVERITY = (1, 4, 3, 5, 0)
@@ -152,8 +181,8 @@ class BreakerReading:
         self.last_transition = max(self.last_transition, other.last_transition)
         self.failure_threshold = other.failure_threshold
         self.recovery_timeout = other.recovery_timeout
-        self.exemplars |= other.exemplars
-        self.bucket_exemplars |= other.bucket_exemplars
+        self.exemplars = self.exemplars | other.exemplars
+        self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
         if other.state is not None and (self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]):
             self.state = other.state
 
@@ -167,13 +196,12 @@ class RetryReading:
 
     __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "retries")
 
-    def __init__(self, _bounds: tuple[float, ...] = ()) -> None:
-        self.calls = [0] * len(catalog.RETRY_OUTCOMES)
-        self.retries = 0
-        self.backoff_seconds = 0.0
-        self.errors: dict[str, int] = {}
-        self.max_attempts = 0
-        self.exemplars: dict[int, Exemplar] = {}
+    calls: list[int]
+    retries: int
+    backoff_seconds: float
+    errors: dict[str, int]
+    max_attempts: int
+    exemplars: dict[int, Exemplar]
 
     def add(self, other: RetryReading) -> None:
         """Take in another reading of the same name; settings are those of the later one."""
@@ -181,9 +209,9 @@ class RetryReading:
         self.retries += other.retries
         self.backoff_seconds += other.backoff_seconds
         self.max_attempts = other.max_attempts
-        self.exemplars |= other.exemplars
-        for exception, count in other.errors.items():
-            count_error(self.errors, exception, count)
+        self.exemplars = self.exemplars | other.exemplars
+        kinds = (*self.errors, *other.errors)
+        self.errors = {kind: self.errors.get(kind, 0) + other.errors.get(kind, 0) for kind in kinds}
 
     def retire(self) -> None:
         """Keep everything: a retry has no state of its own."""
@@ -191,13 +219,6 @@ class RetryReading:
 
 def _sums(left: Iterable[int], right: Iterable[int]) -> list[int]:
     return [a + b for a, b in zip(left, right, strict=True)]
-
-
-def count_error(errors: dict[str, int], exception: str, count: int = 1) -> None:
-    """Add to the count of an exception class, or to `_other` when there are 20 classes already."""
-    if exception not in errors and len(errors) >= EXCEPTION_LIMIT:
-        exception = OTHER
-    errors[exception] = errors.get(exception, 0) + count
 
 
 class Reading(Protocol):
@@ -216,14 +237,19 @@ R = TypeVar("R", bound=Reading)
 
 
 class Series(Generic[R]):
-    """All primitives of one name: the living, and the sum of those that are gone."""
+    """All primitives of one name: the living, and the sum of those that are gone.
 
-    def __init__(self, name: str, bounds: tuple[float, ...], empty: Callable[[tuple[float, ...]], R]) -> None:
+    Args:
+        name: The label value.
+        bounds: Upper bounds of the latency buckets, the same for all of the name.
+    """
+
+    def __init__(self, name: str, bounds: tuple[float, ...]) -> None:
         self.name = name
         self.bounds = bounds
-        self._empty = empty
-        self._retired = empty(bounds)
+        self._retired: R | None = None
         self._members: list[tuple[weakref.ref[object], Callable[[], R]]] = []
+        self._exceptions: set[str] = set()
         self._lock = threading.Lock()
         self._sweep_at = 16
 
@@ -241,24 +267,42 @@ class Series(Generic[R]):
             members = list(self._members)
         return [owner for ref, _ in members if (owner := ref()) is not None]
 
-    def read(self) -> R:
-        """Return the sum of all members at this moment."""
+    def exception_label(self, exception: str) -> str:
+        """Return the class name to count an exception under: its own, or `_other` when there are 20 already."""
+        with self._lock:
+            if exception not in self._exceptions:
+                if len(self._exceptions) >= EXCEPTION_LIMIT:
+                    return OTHER
+                self._exceptions.add(exception)
+        return exception
+
+    def read(self) -> R | None:
+        """Return the sum of all members at this moment; None before there was one."""
         with self._lock:
             self._sweep()
-            total = self._empty(self.bounds)
-            total.add(self._retired)
-            for _, read in self._members:
-                total.add(read())
+            readings = [read() for _, read in self._members]
+            if self._retired is not None:
+                readings.insert(0, copy(self._retired))
+        if not readings:
+            return None
+        total = readings[0]
+        for reading in readings[1:]:
+            total.add(reading)
         return total
 
     def _sweep(self) -> None:
+        if all(ref() is not None for ref, _ in self._members):
+            return
         living = []
         for ref, read in self._members:
-            if ref() is None:
-                self._retired.add(read())
+            if ref() is not None:
+                living.append((ref, read))
+            elif self._retired is None:
+                self._retired = read()
                 self._retired.retire()
             else:
-                living.append((ref, read))
+                self._retired.add(read())
+                self._retired.retire()
         self._members = living
 
 
@@ -267,19 +311,12 @@ class Names(Generic[R]):
 
     Args:
         kind: What is named, for the warning: `breaker`, `operation`.
-        empty: Makes a reading of nothing.
         limit: How many names get series of their own.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        empty: Callable[[tuple[float, ...]], R],
-        limit: int = NAME_LIMIT,
-    ) -> None:
+    def __init__(self, kind: str, limit: int = NAME_LIMIT) -> None:
         self.kind = kind
         self.limit = limit
-        self._empty = empty
         self._series: dict[str, Series[R]] = {}
         self._lock = threading.Lock()
 
@@ -290,19 +327,14 @@ class Names(Generic[R]):
             ValueError: The name is not a string that UTF-8 can hold, or was used with other buckets before.
         """
         check_name(name)
-        overflowed = False
         with self._lock:
-            if name not in self._series and len(self._series) >= self.limit:
-                overflowed = OVERFLOW not in self._series
-                key = OVERFLOW
-            else:
-                key = name
-            found = self._series.get(key)
-            if found is None:
-                found = self._series[key] = Series(key, bounds, self._empty)
-        if overflowed:
+            full = name not in self._series and len(self._series) >= self.limit
+            key = OVERFLOW if full else name
+            first_too_many = full and OVERFLOW not in self._series
+            found = self._series.setdefault(key, Series(key, bounds))
+        if first_too_many:
             emit(NamesOverflowed(self.kind, name, self.limit))
-        if key == name and found.bounds != bounds:
+        if not full and found.bounds != bounds:
             raise ValueError(
                 f"buckets of {self.kind} {name!r} are {found.bounds} already: use the same or another name"
             )
@@ -317,6 +349,11 @@ class Names(Generic[R]):
         """Return the series of `name` if there is one."""
         return self._series.get(name)
 
+    def read(self) -> list[tuple[str, R]]:
+        """Return every name with its reading."""
+        pairs = ((series.name, series.read()) for series in self.known())
+        return [(name, reading) for name, reading in pairs if reading is not None]
+
 
 def check_name(name: object) -> None:
     """Raise ValueError unless `name` can be a label value."""
@@ -328,5 +365,5 @@ def check_name(name: object) -> None:
         raise ValueError(f"name {name!r} cannot be written as UTF-8") from None
 
 
-BREAKERS = Names("breaker", BreakerReading)
-RETRIES = Names("operation", RetryReading)
+BREAKERS: Names[BreakerReading] = Names("breaker")
+RETRIES: Names[RetryReading] = Names("operation")

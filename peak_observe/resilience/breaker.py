@@ -160,17 +160,17 @@ class CircuitBreaker:
                 return self._call_guarded(func, args, kwargs)
             start = monotonic()
             try:
-                result = func(*args, **kwargs)
+                result = func(*args, **kwargs) if kwargs else func(*args)
             except BaseException as error:
                 core.settle(era, start, error)
                 raise
-            if result.__class__ is CoroutineType:
+            if type(result) is CoroutineType:
                 return self._await_guarded(result)
             now = monotonic()
-            if circuit.failures or circuit.era != era:
+            if circuit.failures:
                 core.settle(era, start, None)
             else:
-                # A success of a closed circuit without failures changes nothing in it, so it needs no lock.
+                # Where no failure counts, a success changes nothing in the circuit and needs no lock.
                 append(now - start)
                 core.last_success = now
                 if len(pending) >= BATCH:
@@ -197,7 +197,7 @@ class CircuitBreaker:
                 core.settle(era, start, error)
                 raise
             now = monotonic()
-            if circuit.failures or circuit.era != era:
+            if circuit.failures:
                 core.settle(era, start, None)
             else:
                 append(now - start)
@@ -215,9 +215,9 @@ class CircuitBreaker:
     def _call_guarded(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._guard() as guard:
             result = func(*args, **kwargs)
-            if result.__class__ is CoroutineType:
+            if type(result) is CoroutineType:
                 guard.defer()
-        return self._await_guarded(result) if result.__class__ is CoroutineType else result
+        return self._await_guarded(result) if type(result) is CoroutineType else result
 
     async def _await_guarded(self, coroutine: Any) -> Any:
         # A plain function that returns a coroutine, a lambda mostly: what counts is how the coroutine ends.

@@ -120,18 +120,19 @@ class BreakerCore:
 
     def read(self) -> BreakerReading:
         """Return state and counts of one moment."""
-        reading = BreakerReading(self.counts.bounds)
+        reading = BreakerReading()
         with self.lock:
-            self.counts.fold()
-            now = self.clock.monotonic()
-            circuit = self.circuit.at(now)
-            reading.calls = list(self.counts.outcomes)
-            reading.buckets = self.counts.buckets
-            reading.duration_sum = self.counts.duration_sum
-            reading.exemplars = dict(self.counts.exemplars)
-            reading.bucket_exemplars = dict(self.counts.bucket_exemplars)
+            counts = self.counts
+            counts.fold()
+            circuit = self.circuit.at(self.clock.monotonic())
             due_meanwhile = circuit.era != self.circuit.era
             reading.last_transition = self.wall(circuit.since) if due_meanwhile else self.last_transition
+            reading.calls = counts.outcomes
+            reading.buckets = counts.buckets
+            reading.duration_sum = counts.duration_sum
+            reading.exemplars = counts.exemplars
+            reading.bucket_exemplars = counts.bucket_exemplars
+        reading.bounds = counts.bounds
         reading.state = circuit.state
         reading.state_seconds = circuit.seconds
         reading.transitions = circuit.entered

@@ -12,7 +12,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import CircuitOpenError
 from peak_observe.events import GaveUp, Recovered, RetryScheduled, emit
-from peak_observe.measures import RETRIES, Exemplar, RetryReading, Ticker, count_error
+from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker
 from peak_observe.resilience import arguments, backoff, wrap
 from peak_observe.telemetry.tracing import API, CallSpan, TracingMode, switch
 
@@ -44,8 +44,7 @@ class RetryCore:
         self.clock = clock
         self.lock = threading.Lock()
         self.first_tries = Ticker()
-        self.counts = RetryReading()
-        self.counts.max_attempts = max_attempts
+        self.counts = RetryCounts()
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._exponential = exponential
@@ -70,9 +69,14 @@ class RetryCore:
 
     def read(self) -> RetryReading:
         """Return the counts of one moment."""
-        reading = RetryReading()
+        reading, counts = RetryReading(), self.counts
         with self.lock:
-            reading.add(self.counts)
+            reading.calls = counts.calls.copy()
+            reading.retries = counts.retries
+            reading.backoff_seconds = counts.backoff_seconds
+            reading.errors = counts.errors
+            reading.exemplars = counts.exemplars
+        reading.max_attempts = self.max_attempts
         reading.calls[FIRST_TRY] += self.first_tries.value()
         return reading
 
@@ -148,8 +152,10 @@ class Run:
     def _failed(self, error: BaseException) -> bool:
         core = self._core
         if isinstance(error, Exception):
+            label = core.series.exception_label(type(error).__name__)
             with core.lock:
-                count_error(core.counts.errors, type(error).__name__)
+                errors = core.counts.errors
+                core.counts.errors = {**errors, label: errors.get(label, 0) + 1}
         if not core.retryable(error):
             self._give_up(NOT_RETRYABLE, error)
             return False
@@ -170,7 +176,7 @@ class Run:
         with core.lock:
             core.counts.calls[outcome] += 1
             if exemplar:
-                core.counts.exemplars[outcome] = exemplar
+                core.counts.exemplars = {**core.counts.exemplars, outcome: exemplar}
         if self._span:
             name = catalog.RETRY_OUTCOMES[outcome]
             self._span.end({"peak_observe.outcome": name, "peak_observe.attempts": self.number}, error)
@@ -234,13 +240,13 @@ class Retry:
                 return self._attempts(self._run(), func, args, kwargs)
             started = monotonic()
             try:
-                result = func(*args, **kwargs)
+                result = func(*args, **kwargs) if kwargs else func(*args)
             except BaseException as error:
                 run = Run(core, started)
                 if not run.failed_first(error):
                     raise
             else:
-                if result.__class__ is CoroutineType:
+                if type(result) is CoroutineType:
                     return self._await_attempts(result, func, args, kwargs)
                 tick()
                 return result

@@ -6,65 +6,61 @@ whose numbers did not change. The bytes are those that prometheus_client makes o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.telemetry import families
-from peak_observe.telemetry.families import number
+from peak_observe.telemetry.families import number, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from peak_observe.measures import Exemplar
-    from peak_observe.telemetry.families import Family, Labels
+    from peak_observe.telemetry.families import Labels
 
 
 class _Lines:
-    """The lines of one name in one family: prefixes made once, and the text of the last scrape."""
+    """The lines of one name in one family: their prefixes, made once, and the text of the last scrape."""
 
     __slots__ = ("rows", "template", "text", "values")
 
     def __init__(self, rows: list[tuple[str, Labels]]) -> None:
         self.rows = rows
         self.template = "".join(f"{_prefix(*row).replace('%', '%%')} %s\n" for row in rows)
-        self.values: tuple[float, ...] = ()
+        self.values: Sequence[float] | None = None
         self.text = ""
-
-    def fill(self, values: tuple[float, ...]) -> str:
-        if values != self.values:
-            self.text = self.template % tuple(map(number, values))
-            self.values = values
-        return self.text
 
 
 class Renderer:
     """Renders the metrics of this process; keeps what it can from scrape to scrape. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], _Lines] = {}
+        self._lines: dict[str, dict[str, _Lines]] = {metric.name: {} for metric in catalog.METRICS}
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return all families, with exemplars in the OpenMetrics format."""
         parts: list[str] = []
         for family, readings in families.read():
             parts.append(_header(family.metric, openmetrics=openmetrics))
+            known, values_of = self._lines[family.metric.name], family.values
+            exemplars_of = family.exemplars if openmetrics else None
             for name, reading in readings:
-                exemplars = family.exemplars(reading) if openmetrics and family.exemplars else None
-                parts.append(self._chunk(family, name, reading, exemplars))
+                values = values_of(reading)
+                exemplars = exemplars_of(reading) if exemplars_of else None
+                lines = known.get(name)
+                # Of a name only the exception classes can change, and they only grow in number.
+                if lines is None or len(lines.rows) != len(values):
+                    lines = known[name] = _Lines(family.rows(name, reading))
+                if exemplars:
+                    parts.extend(_with_exemplars(lines.rows, values, exemplars))
+                    continue
+                if lines.values != values:
+                    lines.text = lines.template % numbers(values)
+                    lines.values = values
+                parts.append(lines.text)
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
         parts.append(_prefix(catalog.OBSERVE_BUILD_INFO.name, families.BUILD_LABELS) + " 1.0\n")
         return "".join(parts).encode()
-
-    def _chunk(self, family: Family, name: str, reading: Any, exemplars: Mapping[int, Exemplar] | None) -> str:
-        values = family.values(reading)
-        key = (family.metric.name, name)
-        lines = self._lines.get(key)
-        # Of a name only the exception classes can change, so all other lines are never looked at again.
-        if lines is None or (family.metric is catalog.RETRY_ERRORS_TOTAL and len(values) != len(lines.rows)):
-            lines = self._lines[key] = _Lines(family.rows(name, reading))
-        if exemplars:
-            return "".join(_with_exemplars(lines.rows, values, exemplars))
-        return lines.fill(values)
 
 
 def _header(metric: catalog.Metric, *, openmetrics: bool) -> str:
@@ -83,7 +79,7 @@ def _escape(value: str) -> str:
 
 def _with_exemplars(
     rows: list[tuple[str, Labels]],
-    values: tuple[float, ...],
+    values: Sequence[float],
     exemplars: Mapping[int, Exemplar],
 ) -> Iterable[str]:
     for index, (row, value) in enumerate(zip(rows, values, strict=True)):

@@ -24,18 +24,23 @@ if TYPE_CHECKING:
 class PeakCollector(Collector):
     """Turns the counts of all primitives of this process into metric families."""
 
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {}
+
     def collect(self) -> Iterator[Metric]:
         """Yield the families in the order of the catalogue."""
         for family, readings in families.read():
             metric = _family(family.metric)
             for name, reading in readings:
                 exemplars = family.exemplars(reading) if family.exemplars else {}
-                rows = zip(family.rows(name, reading), family.values(reading), strict=True)
-                for index, ((sample, labels), value) in enumerate(rows):
-                    exemplar = exemplars.get(index)
-                    metric.samples.append(
-                        Sample(sample, dict(labels), value, None, _exemplar(exemplar) if exemplar else None),
-                    )
+                values = family.values(reading)
+                rows = self._rows.get((family.metric.name, name), [])
+                if len(rows) != len(values):  # a new name, or a new class of exceptions
+                    rows = [(sample, dict(labels)) for sample, labels in family.rows(name, reading)]
+                    self._rows[family.metric.name, name] = rows
+                for index, ((sample, labels), value) in enumerate(zip(rows, values, strict=True)):
+                    exemplar = _exemplar(exemplars[index]) if index in exemplars else None
+                    metric.samples.append(Sample(sample, labels, value, None, exemplar))
             yield metric
         build = _family(catalog.OBSERVE_BUILD_INFO)
         build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(families.BUILD_LABELS), 1.0)

@@ -1,0 +1,1 @@
+"""What people look at: dashboards made from the metric catalogue."""
