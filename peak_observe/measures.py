@@ -186,6 +186,11 @@ class BreakerReading:
         if other.state is not None and (self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]):
             self.state = other.state
 
+    def facts(self) -> tuple[object, ...]:
+        """Return what to compare for calls, changes of state and settings: equal, then nothing happened to them."""
+        changes = (self.transitions, self.state, self.last_transition)
+        return self.calls, changes, (self.failure_threshold, self.recovery_timeout)
+
     def retire(self) -> None:
         """Forget what only the living have."""
         self.state = None
@@ -212,6 +217,10 @@ class RetryReading:
         self.exemplars = self.exemplars | other.exemplars
         kinds = (*self.errors, *other.errors)
         self.errors = {kind: self.errors.get(kind, 0) + other.errors.get(kind, 0) for kind in kinds}
+
+    def facts(self) -> tuple[object, ...]:
+        """Return what to compare for calls, attempts and settings: equal, then nothing happened to them."""
+        return self.calls, (self.retries, self.errors, self.backoff_seconds), self.max_attempts
 
     def retire(self) -> None:
         """Keep everything: a retry has no state of its own."""
@@ -279,6 +288,8 @@ class Series(Generic[R]):
     def read(self) -> R | None:
         """Return the sum of all members at this moment; None before there was one."""
         with self._lock:
+            if len(self._members) == 1 and self._retired is None and self._members[0][0]() is not None:
+                return self._members[0][1]()
             self._sweep()
             readings = [read() for _, read in self._members]
             if self._retired is not None:

@@ -6,61 +6,87 @@ whose numbers did not change. The bytes are those that prometheus_client makes o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.telemetry import families
 from peak_observe.telemetry.families import number, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from peak_observe.measures import Exemplar
-    from peak_observe.telemetry.families import Labels
+    from peak_observe.telemetry.families import Family, Labels
 
 
 class _Lines:
     """The lines of one name in one family: their prefixes, made once, and the text of the last scrape."""
 
-    __slots__ = ("rows", "template", "text", "values")
+    __slots__ = ("rows", "template", "text")
 
     def __init__(self, rows: list[tuple[str, Labels]]) -> None:
-        self.rows = rows
+        self.rows = len(rows)
         self.template = "".join(f"{_prefix(*row).replace('%', '%%')} %s\n" for row in rows)
-        self.values: Sequence[float] | None = None
         self.text = ""
+
+
+class _Name:
+    """The lines of one name in all its families."""
+
+    __slots__ = ("facts", "lines", "reading")
+
+    def __init__(self, families_of_kind: Sequence[Family], name: str, reading: Any) -> None:
+        self.reading = reading
+        self.facts: tuple[object, ...] = (object(),) * 3  # equal to nothing
+        self.lines = [_Lines(family.rows(name, reading)) for family in families_of_kind]
+
+    def update(self, families_of_kind: Sequence[Family], name: str, reading: Any) -> None:
+        """Fill in a new reading, where something happened since the last one or time alone changes the values."""
+        facts = reading.facts()
+        same = [new == old for new, old in zip(facts, self.facts, strict=True)]
+        self.reading, self.facts = reading, facts
+        for index, family in enumerate(families_of_kind):
+            if family.follows is not None and same[family.follows]:
+                continue
+            values = family.values(reading)
+            lines = self.lines[index]
+            # Of a name only the exception classes can change, and they only grow in number.
+            if len(values) != lines.rows:
+                lines = self.lines[index] = _Lines(family.rows(name, reading))
+            lines.text = lines.template % numbers(values)
 
 
 class Renderer:
     """Renders the metrics of this process; keeps what it can from scrape to scrape. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, dict[str, _Lines]] = {metric.name: {} for metric in catalog.METRICS}
+        self._known: dict[str, dict[str, _Name]] = {}
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return all families, with exemplars in the OpenMetrics format."""
         parts: list[str] = []
-        for family, readings in families.read():
-            parts.append(_header(family.metric, openmetrics=openmetrics))
-            known, values_of = self._lines[family.metric.name], family.values
-            exemplars_of = family.exemplars if openmetrics else None
-            for name, reading in readings:
-                values = values_of(reading)
-                exemplars = exemplars_of(reading) if exemplars_of else None
-                lines = known.get(name)
-                # Of a name only the exception classes can change, and they only grow in number.
-                if lines is None or len(lines.rows) != len(values):
-                    lines = known[name] = _Lines(family.rows(name, reading))
-                if exemplars:
-                    parts.extend(_with_exemplars(lines.rows, values, exemplars))
-                    continue
-                if lines.values != values:
-                    lines.text = lines.template % numbers(values)
-                    lines.values = values
-                parts.append(lines.text)
+        for families_of_kind, readings in families.read():
+            names = self._names(families_of_kind, readings)
+            for index, family in enumerate(families_of_kind):
+                parts.append(_header(family.metric, openmetrics=openmetrics))
+                if openmetrics and family.exemplars:
+                    parts.extend(_with_exemplars(name.lines[index], family.exemplars(name.reading)) for name in names)
+                else:
+                    parts.extend([name.lines[index].text for name in names])
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
         parts.append(_prefix(catalog.OBSERVE_BUILD_INFO.name, families.BUILD_LABELS) + " 1.0\n")
         return "".join(parts).encode()
+
+    def _names(self, families_of_kind: Sequence[Family], readings: families.Readings) -> list[_Name]:
+        known = self._known.setdefault(families_of_kind[0].metric.name, {})
+        names = []
+        for name, reading in readings:
+            found = known.get(name)
+            if found is None:
+                found = known[name] = _Name(families_of_kind, name, reading)
+            found.update(families_of_kind, name, reading)
+            names.append(found)
+        return names
 
 
 def _header(metric: catalog.Metric, *, openmetrics: bool) -> str:
@@ -77,16 +103,15 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def _with_exemplars(
-    rows: list[tuple[str, Labels]],
-    values: Sequence[float],
-    exemplars: Mapping[int, Exemplar],
-) -> Iterable[str]:
-    for index, (row, value) in enumerate(zip(rows, values, strict=True)):
-        found = exemplars.get(index)
-        yield f"{_prefix(*row)} {number(value)}{_exemplar(found) if found else ''}\n"
+def _with_exemplars(lines: _Lines, exemplars: Mapping[int, Exemplar]) -> str:
+    if not exemplars:
+        return lines.text
+    texts = lines.text.splitlines(keepends=True)
+    for index, exemplar in exemplars.items():
+        texts[index] = texts[index][:-1] + _exemplar(exemplar)
+    return "".join(texts)
 
 
 def _exemplar(exemplar: Exemplar) -> str:
     ids = f'span_id="{exemplar.span_id}",trace_id="{exemplar.trace_id}"'
-    return f" # {{{ids}}} {number(exemplar.value)} {exemplar.timestamp}"
+    return f" # {{{ids}}} {number(exemplar.value)} {exemplar.timestamp}\n"

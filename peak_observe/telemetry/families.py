@@ -30,10 +30,14 @@ def number(value: float) -> str:
 
 
 def numbers(values: Sequence[float]) -> tuple[float | str, ...]:
-    """Return values as `%s` has to be given them; floats below a million can stay what they are."""
-    if values and type(values[0]) is float and max(values) < MILLION:
-        return tuple(values)
+    """Return values as `%s` has to be given them; below a million that is what it makes of a float itself."""
+    if max(values, default=0.0) < MILLION:
+        return tuple(map(float, values))
     return tuple(map(number, values))
+
+
+CALLS, CHANGES, SETTINGS = range(3)
+ATTEMPTS = CHANGES
 
 
 class Family(NamedTuple):
@@ -44,12 +48,14 @@ class Family(NamedTuple):
         values: Returns the values of a name's series.
         second: Returns the values of the second label in the same order; None where there is one label only.
         exemplars: Returns exemplars by the position of their sample.
+        follows: Which of the reading's `facts()` the values change with; None where time alone changes them.
     """
 
     metric: catalog.Metric
     values: Callable[[Any], Sequence[float]]
     second: Callable[[Any], Iterable[str]] | None = None
     exemplars: Callable[[Any], Mapping[int, Exemplar]] | None = None
+    follows: int | None = CALLS
 
     def rows(self, name: str, reading: BreakerReading | RetryReading) -> list[tuple[str, Labels]]:
         """Return sample name and labels of each value, labels in alphabetical order."""
@@ -79,7 +85,7 @@ def _states(_: BreakerReading) -> Iterable[str]:
 
 
 BREAKER_FAMILIES = (
-    Family(catalog.BREAKER_STATE, lambda r: _ONE_HOT[r.state], _states),
+    Family(catalog.BREAKER_STATE, lambda r: _ONE_HOT[r.state], _states, follows=CHANGES),
     Family(
         catalog.BREAKER_CALLS_TOTAL,
         attrgetter("calls"),
@@ -87,11 +93,11 @@ BREAKER_FAMILIES = (
         lambda r: r.exemplars,
     ),
     Family(catalog.BREAKER_CALL_DURATION_SECONDS, _histogram, None, lambda r: r.bucket_exemplars),
-    Family(catalog.BREAKER_TRANSITIONS_TOTAL, attrgetter("transitions"), _states),
-    Family(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS, lambda r: (r.last_transition,)),
-    Family(catalog.BREAKER_STATE_SECONDS_TOTAL, attrgetter("state_seconds"), _states),
-    Family(catalog.BREAKER_FAILURE_THRESHOLD, lambda r: (r.failure_threshold,)),
-    Family(catalog.BREAKER_RECOVERY_TIMEOUT_SECONDS, lambda r: (r.recovery_timeout,)),
+    Family(catalog.BREAKER_TRANSITIONS_TOTAL, attrgetter("transitions"), _states, follows=CHANGES),
+    Family(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS, lambda r: (r.last_transition,), follows=CHANGES),
+    Family(catalog.BREAKER_STATE_SECONDS_TOTAL, attrgetter("state_seconds"), _states, follows=None),
+    Family(catalog.BREAKER_FAILURE_THRESHOLD, lambda r: (r.failure_threshold,), follows=SETTINGS),
+    Family(catalog.BREAKER_RECOVERY_TIMEOUT_SECONDS, lambda r: (r.recovery_timeout,), follows=SETTINGS),
 )
 RETRY_FAMILIES = (
     Family(
@@ -100,23 +106,23 @@ RETRY_FAMILIES = (
         lambda _: catalog.RETRY_OUTCOMES,
         lambda r: r.exemplars,
     ),
-    Family(catalog.RETRY_RETRIES_TOTAL, lambda r: (r.retries,)),
+    Family(catalog.RETRY_RETRIES_TOTAL, lambda r: (r.retries,), follows=ATTEMPTS),
     Family(
-        catalog.RETRY_ERRORS_TOTAL, lambda r: [r.errors[kind] for kind in sorted(r.errors)], lambda r: sorted(r.errors)
+        catalog.RETRY_ERRORS_TOTAL,
+        lambda r: [r.errors[kind] for kind in sorted(r.errors)],
+        lambda r: sorted(r.errors),
+        follows=ATTEMPTS,
     ),
-    Family(catalog.RETRY_BACKOFF_SECONDS_TOTAL, lambda r: (r.backoff_seconds,)),
-    Family(catalog.RETRY_MAX_ATTEMPTS, lambda r: (r.max_attempts,)),
+    Family(catalog.RETRY_BACKOFF_SECONDS_TOTAL, lambda r: (r.backoff_seconds,), follows=ATTEMPTS),
+    Family(catalog.RETRY_MAX_ATTEMPTS, lambda r: (r.max_attempts,), follows=SETTINGS),
 )
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
 
 Readings = list[tuple[str, Any]]
 
 
-def read() -> list[tuple[Family, Readings]]:
-    """Return every family of named primitives with the readings of all names, each name read once."""
+def read() -> list[tuple[tuple[Family, ...], Readings]]:
+    """Return the families of each kind of primitive with the readings of all names."""
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
-    return [
-        *((family, breakers) for family in BREAKER_FAMILIES),
-        *((family, retries) for family in RETRY_FAMILIES),
-    ]
+    return [(BREAKER_FAMILIES, breakers), (RETRY_FAMILIES, retries)]

@@ -29,22 +29,26 @@ class PeakCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families in the order of the catalogue."""
-        for family, readings in families.read():
-            metric = _family(family.metric)
-            for name, reading in readings:
-                exemplars = family.exemplars(reading) if family.exemplars else {}
-                values = family.values(reading)
-                rows = self._rows.get((family.metric.name, name), [])
-                if len(rows) != len(values):  # a new name, or a new class of exceptions
-                    rows = [(sample, dict(labels)) for sample, labels in family.rows(name, reading)]
-                    self._rows[family.metric.name, name] = rows
-                for index, ((sample, labels), value) in enumerate(zip(rows, values, strict=True)):
-                    exemplar = _exemplar(exemplars[index]) if index in exemplars else None
-                    metric.samples.append(Sample(sample, labels, value, None, exemplar))
-            yield metric
+        for families_of_kind, readings in families.read():
+            for family in families_of_kind:
+                yield self._filled(family, readings)
         build = _family(catalog.OBSERVE_BUILD_INFO)
         build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(families.BUILD_LABELS), 1.0)
         yield build
+
+    def _filled(self, family: families.Family, readings: families.Readings) -> Metric:
+        metric = _family(family.metric)
+        for name, reading in readings:
+            exemplars = family.exemplars(reading) if family.exemplars else {}
+            values = family.values(reading)
+            rows = self._rows.get((family.metric.name, name), [])
+            if len(rows) != len(values):  # a new name, or a new class of exceptions
+                rows = [(sample, dict(labels)) for sample, labels in family.rows(name, reading)]
+                self._rows[family.metric.name, name] = rows
+            for index, ((sample, labels), value) in enumerate(zip(rows, values, strict=True)):
+                exemplar = _exemplar(exemplars[index]) if index in exemplars else None
+                metric.samples.append(Sample(sample, labels, value, None, exemplar))
+        return metric
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples, so that registering finds clashes without reading anything."""
