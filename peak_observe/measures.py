@@ -41,18 +41,16 @@ class Ticker:
     `tick()` is one call into C. A read takes a ticket too, and the tickets of all reads are taken off again.
     """
 
-    __slots__ = ("_lock", "_reads", "tick")
+    __slots__ = ("_reads", "tick")
 
     def __init__(self) -> None:
         self.tick = itertools.count().__next__
         self._reads = 0
-        self._lock = threading.Lock()
 
     def value(self) -> int:
-        """Return how often `tick()` was called."""
-        with self._lock:
-            count = self.tick() - self._reads
-            self._reads += 1
+        """Return how often `tick()` was called; for one thread at a time, with the owner's lock held."""
+        count = self.tick() - self._reads
+        self._reads += 1
         return count
 
 
@@ -186,10 +184,13 @@ class BreakerReading:
         if other.state is not None and (self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]):
             self.state = other.state
 
-    def facts(self) -> tuple[object, ...]:
-        """Return what to compare for calls, changes of state and settings: equal, then nothing happened to them."""
-        changes = (self.transitions, self.state, self.last_transition)
-        return self.calls, changes, (self.failure_threshold, self.recovery_timeout)
+    def since(self, other: BreakerReading) -> tuple[bool, bool, bool]:
+        """Return whether calls, state and settings differ from an earlier reading."""
+        return (
+            self.calls != other.calls,
+            self.transitions != other.transitions or self.state != other.state,
+            self.failure_threshold != other.failure_threshold or self.recovery_timeout != other.recovery_timeout,
+        )
 
     def retire(self) -> None:
         """Forget what only the living have."""
@@ -218,9 +219,13 @@ class RetryReading:
         kinds = (*self.errors, *other.errors)
         self.errors = {kind: self.errors.get(kind, 0) + other.errors.get(kind, 0) for kind in kinds}
 
-    def facts(self) -> tuple[object, ...]:
-        """Return what to compare for calls, attempts and settings: equal, then nothing happened to them."""
-        return self.calls, (self.retries, self.errors, self.backoff_seconds), self.max_attempts
+    def since(self, other: RetryReading) -> tuple[bool, bool, bool]:
+        """Return whether calls, attempts and settings differ from an earlier reading."""
+        return (
+            self.calls != other.calls,
+            (self.retries, self.backoff_seconds, self.errors) != (other.retries, other.backoff_seconds, other.errors),
+            self.max_attempts != other.max_attempts,
+        )
 
     def retire(self) -> None:
         """Keep everything: a retry has no state of its own."""

@@ -12,7 +12,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import CircuitOpenError
 from peak_observe.events import GaveUp, Recovered, RetryScheduled, emit
-from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker
+from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, increased
 from peak_observe.resilience import arguments, backoff, wrap
 from peak_observe.telemetry.tracing import API, CallSpan, TracingMode, switch
 
@@ -71,13 +71,12 @@ class RetryCore:
         """Return the counts of one moment."""
         reading, counts = RetryReading(), self.counts
         with self.lock:
-            reading.calls = counts.calls.copy()
+            reading.calls = increased(counts.calls, FIRST_TRY, self.first_tries.value())
             reading.retries = counts.retries
             reading.backoff_seconds = counts.backoff_seconds
             reading.errors = counts.errors
             reading.exemplars = counts.exemplars
         reading.max_attempts = self.max_attempts
-        reading.calls[FIRST_TRY] += self.first_tries.value()
         return reading
 
 

@@ -33,27 +33,29 @@ class _Lines:
 class _Name:
     """The lines of one name in all its families."""
 
-    __slots__ = ("facts", "lines", "reading")
+    __slots__ = ("lines", "reading")
 
     def __init__(self, families_of_kind: Sequence[Family], name: str, reading: Any) -> None:
         self.reading = reading
-        self.facts: tuple[object, ...] = (object(),) * 3  # equal to nothing
         self.lines = [_Lines(family.rows(name, reading)) for family in families_of_kind]
+        for index in range(len(families_of_kind)):
+            self._fill(index, families_of_kind[index], name)
 
     def update(self, families_of_kind: Sequence[Family], name: str, reading: Any) -> None:
         """Fill in a new reading, where something happened since the last one or time alone changes the values."""
-        facts = reading.facts()
-        same = [new == old for new, old in zip(facts, self.facts, strict=True)]
-        self.reading, self.facts = reading, facts
+        changed = reading.since(self.reading)
+        self.reading = reading
         for index, family in enumerate(families_of_kind):
-            if family.follows is not None and same[family.follows]:
-                continue
-            values = family.values(reading)
-            lines = self.lines[index]
-            # Of a name only the exception classes can change, and they only grow in number.
-            if len(values) != lines.rows:
-                lines = self.lines[index] = _Lines(family.rows(name, reading))
-            lines.text = lines.template % numbers(values)
+            if family.follows is None or changed[family.follows]:
+                self._fill(index, family, name)
+
+    def _fill(self, index: int, family: Family, name: str) -> None:
+        values = family.values(self.reading)
+        lines = self.lines[index]
+        # Of a name only the exception classes can change, and they only grow in number.
+        if len(values) != lines.rows:
+            lines = self.lines[index] = _Lines(family.rows(name, self.reading))
+        lines.text = lines.template % numbers(values)
 
 
 class Renderer:
@@ -84,7 +86,8 @@ class Renderer:
             found = known.get(name)
             if found is None:
                 found = known[name] = _Name(families_of_kind, name, reading)
-            found.update(families_of_kind, name, reading)
+            else:
+                found.update(families_of_kind, name, reading)
             names.append(found)
         return names
 

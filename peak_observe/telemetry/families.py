@@ -48,7 +48,7 @@ class Family(NamedTuple):
         values: Returns the values of a name's series.
         second: Returns the values of the second label in the same order; None where there is one label only.
         exemplars: Returns exemplars by the position of their sample.
-        follows: Which of the reading's `facts()` the values change with; None where time alone changes them.
+        follows: Which part of a reading's `since()` the values change with; None where time alone changes them.
     """
 
     metric: catalog.Metric
