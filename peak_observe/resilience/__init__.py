@@ -4,10 +4,9 @@ from peak_observe.resilience.breaker import (
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
-    breakers,
     circuit_breaker,
-    get_breaker,
 )
+from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.retry import retry_with_backoff
 
 __all__ = [

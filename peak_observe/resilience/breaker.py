@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.measures import BATCH, BREAKERS
+from peak_observe.measures import BATCH
 from peak_observe.resilience import arguments, wrap
 from peak_observe.resilience.core import BreakerCore, Guard
 from peak_observe.telemetry.tracing import API, TracingMode, switch
@@ -88,9 +87,7 @@ class CircuitBreaker:
         tracing: TracingMode = "auto",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        arguments.check_count("failure_threshold", failure_threshold)
-        arguments.check_seconds("recovery_timeout", recovery_timeout)
-        arguments.check_exceptions("expected_exception", expected_exception)
+        _check(failure_threshold, recovery_timeout, expected_exception)
         self._watched, self._recording = switch(tracing)
         self._core = BreakerCore(
             name=name,
@@ -295,7 +292,10 @@ def circuit_breaker(
     recovery_timeout: float = 60.0,
     expected_exception: arguments.ExceptionTypes = Exception,
     name: str | None = None,
-    **settings: Any,
+    *,
+    buckets: tuple[float, ...] = catalog.BUCKETS,
+    tracing: TracingMode = "auto",
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Any:
     """Protect a function by a circuit breaker of its own; with or without parentheses.
 
@@ -304,7 +304,9 @@ def circuit_breaker(
         recovery_timeout: Seconds from opening to the probe.
         expected_exception: What counts as failure, a type or a tuple of types.
         name: The breaker's name; the function's qualified name by default.
-        **settings: `buckets`, `tracing`, `clock` as `CircuitBreaker` takes them.
+        buckets: Upper bounds in seconds of the latency histogram.
+        tracing: `auto`, `always` or `off`, as for `CircuitBreaker`.
+        clock: Where the time comes from; for tests.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -312,35 +314,26 @@ def circuit_breaker(
     """
     if arguments.is_function(failure_threshold):
         return circuit_breaker()(failure_threshold)
+    _check(failure_threshold, recovery_timeout, expected_exception)
+    bounds = arguments.check_buckets(buckets)
+    switch(tracing)
 
-    def decorator(func: Any) -> Any:
-        def protect(inner: Callable[..., Any]) -> Callable[..., Any]:
-            called = wrap.name_of(inner) if name is None else name
-            return CircuitBreaker(failure_threshold, recovery_timeout, expected_exception, called, **settings).call(
-                inner
-            )
+    def protect(func: Callable[..., Any]) -> Callable[..., Any]:
+        breaker = CircuitBreaker(
+            failure_threshold,
+            recovery_timeout,
+            expected_exception,
+            wrap.name_of(func) if name is None else name,
+            buckets=bounds,
+            tracing=tracing,
+            clock=clock,
+        )
+        return breaker.call(func)
 
-        return wrap.decorate(func, protect)
-
-    return decorator
-
-
-def breakers() -> list[CircuitBreaker]:
-    """Return every breaker that is alive, by name and then by age."""
-    found = (breaker for series in BREAKERS.known() for breaker in series.owners())
-    return sorted((b for b in found if isinstance(b, CircuitBreaker)), key=lambda breaker: breaker.name)
+    return lambda func: wrap.decorate(func, protect)
 
 
-def get_breaker(name: str) -> CircuitBreaker:
-    """Return the breaker of this name; of several that live, the newest.
-
-    Raises:
-        KeyError: No living breaker has the name; the message lists those that are near.
-    """
-    living = breakers()
-    for breaker in reversed(living):
-        if breaker.name == name:
-            return breaker
-    near = difflib.get_close_matches(name, {breaker.name for breaker in living})
-    hint = f"; near: {', '.join(near)}" if near else ""
-    raise KeyError(f"no breaker is named {name!r}{hint}")
+def _check(failure_threshold: object, recovery_timeout: object, expected_exception: object) -> None:
+    arguments.check_count("failure_threshold", failure_threshold)
+    arguments.check_seconds("recovery_timeout", recovery_timeout)
+    arguments.check_exceptions("expected_exception", expected_exception)

@@ -1,0 +1,115 @@
+"""What the primitives of one name have to tell at one moment; readings add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from peak_observe.measures.counts import Exemplar
+
+
+class BreakerReading:
+    """What a breaker, or all breakers of a name, have to tell at one moment.
+
+    Lists follow the order of `catalog.STATES` and `catalog.CALL_OUTCOMES`; `state` is an index into the former, or
+    None when no breaker of the name lives any more. Buckets are not cumulative.
+    """
+
+    __slots__ = (
+        "bounds",
+        "bucket_exemplars",
+        "buckets",
+        "calls",
+        "duration_sum",
+        "exemplars",
+        "failure_threshold",
+        "last_transition",
+        "recovery_timeout",
+        "state",
+        "state_seconds",
+        "transitions",
+    )
+
+    bounds: tuple[float, ...]
+    state: int | None
+    calls: list[int]
+    buckets: list[int]
+    duration_sum: float
+    transitions: list[int]
+    state_seconds: list[float]
+    last_transition: float
+    failure_threshold: int
+    recovery_timeout: float
+    exemplars: dict[int, Exemplar]
+    bucket_exemplars: dict[int, Exemplar]
+
+    # The order in which states hide each other where a name is shared: the worst one shows.
+    _SEVERITY = (1, 4, 3, 5, 0)
+
+    def add(self, other: BreakerReading) -> None:
+        """Take in another reading of the same name; settings are those of the later one."""
+        self.calls = _sums(self.calls, other.calls)
+        self.buckets = _sums(self.buckets, other.buckets)
+        self.transitions = _sums(self.transitions, other.transitions)
+        self.state_seconds = [a + b for a, b in zip(self.state_seconds, other.state_seconds, strict=True)]
+        self.duration_sum += other.duration_sum
+        self.last_transition = max(self.last_transition, other.last_transition)
+        self.failure_threshold = other.failure_threshold
+        self.recovery_timeout = other.recovery_timeout
+        self.exemplars = self.exemplars | other.exemplars
+        self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
+        if other.state is not None and (self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]):
+            self.state = other.state
+
+    def since(self, other: BreakerReading) -> tuple[bool, bool, bool]:
+        """Return whether calls, state and settings differ from an earlier reading."""
+        return (
+            self.calls != other.calls,
+            self.transitions != other.transitions or self.state != other.state,
+            self.failure_threshold != other.failure_threshold or self.recovery_timeout != other.recovery_timeout,
+        )
+
+    def retire(self) -> None:
+        """Forget what only the living have."""
+        self.state = None
+
+
+class RetryReading:
+    """What a retry, or all retries of a name, have to tell; `calls` follows `catalog.RETRY_OUTCOMES`."""
+
+    __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "retries")
+
+    calls: list[int]
+    retries: int
+    backoff_seconds: float
+    errors: dict[str, int]
+    max_attempts: int
+    exemplars: dict[int, Exemplar]
+
+    def add(self, other: RetryReading) -> None:
+        """Take in another reading of the same name; settings are those of the later one."""
+        self.calls = _sums(self.calls, other.calls)
+        self.retries += other.retries
+        self.backoff_seconds += other.backoff_seconds
+        self.max_attempts = other.max_attempts
+        self.exemplars = self.exemplars | other.exemplars
+        kinds = (*self.errors, *other.errors)
+        self.errors = {kind: self.errors.get(kind, 0) + other.errors.get(kind, 0) for kind in kinds}
+
+    def since(self, other: RetryReading) -> tuple[bool, bool, bool]:
+        """Return whether calls, attempts and settings differ from an earlier reading."""
+        return (
+            self.calls != other.calls,
+            (self.retries, self.backoff_seconds, self.errors) != (other.retries, other.backoff_seconds, other.errors),
+            self.max_attempts != other.max_attempts,
+        )
+
+    def retire(self) -> None:
+        """Keep everything: a retry has no state of its own."""
+
+
+def _sums(left: Iterable[int], right: Iterable[int]) -> list[int]:
+    return [a + b for a, b in zip(left, right, strict=True)]

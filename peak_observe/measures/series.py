@@ -1,0 +1,164 @@
+"""The bounded table of names, and for each name the sum over its primitives, the living and those that are gone."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from copy import copy
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+
+from peak_observe.events import NamesOverflowed, emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME_LIMIT = 1000
+EXCEPTION_LIMIT = 20
+OVERFLOW = "_overflow"
+OTHER = "_other"
+
+
+class Reading(Protocol):
+    """What the sum over a name needs of a reading."""
+
+    def add(self, other: Self, /) -> None:
+        """Take in another reading of the same name."""
+        ...
+
+    def retire(self) -> None:
+        """Forget what only the living have."""
+        ...
+
+
+R = TypeVar("R", bound=Reading)
+
+
+class Series(Generic[R]):
+    """All primitives of one name: the living, and the sum of those that are gone.
+
+    Args:
+        name: The label value.
+        bounds: Upper bounds of the latency buckets, the same for all of the name.
+    """
+
+    def __init__(self, name: str, bounds: tuple[float, ...]) -> None:
+        self.name = name
+        self.bounds = bounds
+        self._retired: R | None = None
+        self._members: list[tuple[weakref.ref[object], Callable[[], R]]] = []
+        self._exceptions: set[str] = set()
+        self._lock = threading.Lock()
+        self._sweep_at = 16
+
+    def join(self, owner: object, read: Callable[[], R]) -> None:
+        """Count what `read` tells as long as `owner` lives, and its last word after that; `read` must not hold it."""
+        with self._lock:
+            self._members.append((weakref.ref(owner), read))
+            if len(self._members) >= self._sweep_at:
+                self._sweep()
+                self._sweep_at = 2 * len(self._members) + 16
+
+    def owners(self) -> list[object]:
+        """Return the living primitives, oldest first."""
+        with self._lock:
+            members = list(self._members)
+        return [owner for ref, _ in members if (owner := ref()) is not None]
+
+    def exception_label(self, exception: str) -> str:
+        """Return the class name to count an exception under: its own, or `_other` when there are 20 already."""
+        with self._lock:
+            if exception not in self._exceptions:
+                if len(self._exceptions) >= EXCEPTION_LIMIT:
+                    return OTHER
+                self._exceptions.add(exception)
+        return exception
+
+    def read(self) -> R | None:
+        """Return the sum of all members at this moment; None before there was one."""
+        with self._lock:
+            if len(self._members) == 1 and self._retired is None and self._members[0][0]() is not None:
+                return self._members[0][1]()
+            self._sweep()
+            readings = [read() for _, read in self._members]
+            if self._retired is not None:
+                readings.insert(0, copy(self._retired))
+        if not readings:
+            return None
+        total = readings[0]
+        for reading in readings[1:]:
+            total.add(reading)
+        return total
+
+    def _sweep(self) -> None:
+        if all(ref() is not None for ref, _ in self._members):
+            return
+        living = []
+        for ref, read in self._members:
+            if ref() is not None:
+                living.append((ref, read))
+            elif self._retired is None:
+                self._retired = read()
+                self._retired.retire()
+            else:
+                self._retired.add(read())
+                self._retired.retire()
+        self._members = living
+
+
+class Names(Generic[R]):
+    """The bounded table of the names of one kind.
+
+    Args:
+        kind: What is named, for the warning: `breaker`, `operation`.
+        limit: How many names get series of their own.
+    """
+
+    def __init__(self, kind: str, limit: int = NAME_LIMIT) -> None:
+        self.kind = kind
+        self.limit = limit
+        self._series: dict[str, Series[R]] = {}
+        self._lock = threading.Lock()
+
+    def series(self, name: str, bounds: tuple[float, ...] = ()) -> Series[R]:
+        """Return the series of `name`, made when it is new.
+
+        Raises:
+            ValueError: The name is not a string that UTF-8 can hold, or was used with other buckets before.
+        """
+        check_name(name)
+        with self._lock:
+            full = name not in self._series and len(self._series) >= self.limit
+            key = OVERFLOW if full else name
+            first_too_many = full and OVERFLOW not in self._series
+            found = self._series.setdefault(key, Series(key, bounds))
+        if first_too_many:
+            emit(NamesOverflowed(self.kind, name, self.limit))
+        if not full and found.bounds != bounds:
+            raise ValueError(
+                f"buckets of {self.kind} {name!r} are {found.bounds} already: use the same or another name"
+            )
+        return found
+
+    def known(self) -> list[Series[R]]:
+        """Return all series in the order of their creation."""
+        with self._lock:
+            return list(self._series.values())
+
+    def get(self, name: str) -> Series[R] | None:
+        """Return the series of `name` if there is one."""
+        return self._series.get(name)
+
+    def read(self) -> list[tuple[str, R]]:
+        """Return every name with its reading."""
+        pairs = ((series.name, series.read()) for series in self.known())
+        return [(name, reading) for name, reading in pairs if reading is not None]
+
+
+def check_name(name: object) -> None:
+    """Raise ValueError unless `name` can be a label value."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name must be a string that is not empty, not {name!r}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"name {name!r} cannot be written as UTF-8") from None
