@@ -1,0 +1,145 @@
+"""What a person sees of the demo: plain lines in a pipe, a live screen on a terminal."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from peak_observe import catalog, events
+from peak_observe.demo.script import SCRIPT, Phase
+from peak_observe.measures import BREAKERS, RETRIES
+from peak_observe.redact import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from peak_observe.measures import BreakerReading
+
+COLORS = {"closed": "green", "half_open": "yellow", "open": "red"}
+
+
+class View:
+    """What a person sees of the demo: plain lines here, a live screen in the subclass."""
+
+    def __init__(self, console: Console, links: list[str]) -> None:
+        self.console = console
+        self.links = links
+        self.phase = SCRIPT[0]
+        self.news: deque[Text] = deque(maxlen=8)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def on_phase(self, phase: Phase) -> None:
+        """Take in that the exchange behaves differently from now on."""
+        self.phase = phase
+
+    def on_event(self, event: events.Event) -> None:
+        """Take in a rare fact; called from the workers' threads."""
+
+    def refresh(self) -> None:
+        """Show how things stand, a few times a second."""
+
+
+class Lines(View):
+    """Plain lines, for pipes and logs."""
+
+    def __enter__(self) -> Self:
+        self._say(*self.links)
+        return self
+
+    def on_phase(self, phase: Phase) -> None:
+        """Tell of the new phase."""
+        self._say(f"exchange: {phase.name}")
+
+    def on_event(self, event: events.Event) -> None:
+        """Tell of changes of state."""
+        if isinstance(event, events.Transition):
+            self._say(_sentence(event))
+
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            print(line, flush=True)
+
+
+class Screen(View):
+    """A live table for a terminal."""
+
+    def __enter__(self) -> Self:
+        self._live = Live(self._picture(), console=self.console, auto_refresh=False, transient=True)
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def on_event(self, event: events.Event) -> None:
+        """Keep the latest changes of state for the list below the table."""
+        if isinstance(event, events.Transition):
+            stamp = f"{event.at.astimezone():%H:%M:%S}  "
+            self.news.append(Text.assemble((stamp, "dim"), (_sentence(event), COLORS[event.new])))
+
+    def refresh(self) -> None:
+        """Draw anew."""
+        self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> Group:
+        bad = self.phase.fault is not None
+        title = Text.assemble("exchange: ", (self.phase.name, "bold red" if bad else "bold green"))
+        links = [Text(link, style="dim", no_wrap=True, overflow="ellipsis") for link in self.links]
+        return Group(title, _table(), *list(self.news), *links, Text("Ctrl-C ends the demo", style="dim"))
+
+
+def _sentence(event: events.Transition) -> str:
+    error = f" ({describe(event.error)[:70]})" if event.error else ""
+    return f"{event.name} {event.old} -> {event.new}: {event.reason}{error}"
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("circuit")
+    table.add_column("state")
+    for title in ("success", "failure", "rejected", "retries", "gave up", "p95"):
+        table.add_column(title, justify="right")
+    retries = dict(RETRIES.read())
+    for name, reading in BREAKERS.read():
+        success, failure, _, rejected = reading.calls
+        retried = retries.get(name)
+        state = "-" if reading.state is None else catalog.STATES[reading.state]
+        table.add_row(
+            name,
+            Text(state, style=COLORS.get(state, "")),
+            *map(str, (success, failure, rejected)),
+            *((str(retried.retries), str(retried.calls[2])) if retried else ("-", "-")),
+            _p95(reading),
+        )
+    return table
+
+
+def _p95(reading: BreakerReading) -> str:
+    """Return the upper bound of the bucket in which the 95th percentile lies."""
+    total = sum(reading.buckets)
+    for bound, below in zip(reading.bounds, itertools.accumulate(reading.buckets), strict=False):
+        if total and below >= 0.95 * total:
+            return f"<{bound * 1000:.0f} ms"
+    return "-"
+
+
+def totals() -> Iterator[str]:
+    """Yield one line a circuit: what became of its calls."""
+    for name, reading in BREAKERS.read():
+        success, failure, _, rejected = reading.calls
+        opened = reading.transitions[catalog.STATES.index("open")]
+        yield (
+            f"{name}: {success} calls succeeded, {failure} failed; "
+            f"the circuit opened {opened} times and {rejected} calls never reached the exchange"
+        )

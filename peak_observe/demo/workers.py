@@ -1,0 +1,89 @@
+"""The trading loops: the real ccxt client, sync and async, behind the two decorators."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import ccxt
+import ccxt.async_support
+
+from peak_observe import CircuitOpenError, circuit_breaker, retry_with_backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from peak_observe.testing import FakeExchange
+
+TICKER, CANDLES, ORDERS = "kraken.ticker", "kraken.candles", "kraken.orders"
+
+
+@contextmanager
+def working(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
+    """Run the trading loops in threads of their own."""
+    targets: tuple[Callable[[FakeExchange, threading.Event], None], ...] = (
+        _watch_prices,
+        _place_orders,
+        _load_candles,
+    )
+    threads = [threading.Thread(target=target, args=(exchange, stop), name=target.__name__) for target in targets]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        exchange.close()  # lets go of the calls under way
+        for thread in threads:
+            thread.join()
+
+
+def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
+    client: Any = ccxt.kraken(exchange.config())
+
+    @circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed, name=TICKER)
+    @retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, name=TICKER)
+    def ticker() -> None:
+        client.fetch_ticker("BTC/USD")
+
+    _loop(ticker, stop, 0.1)
+
+
+def _place_orders(exchange: FakeExchange, stop: threading.Event) -> None:
+    client: Any = ccxt.kraken(exchange.config())
+
+    # A breaker but no retry: an order whose answer got lost may stand, and must not be sent twice.
+    @circuit_breaker(failure_threshold=3, recovery_timeout=3.0, expected_exception=ccxt.OperationFailed, name=ORDERS)
+    def order() -> None:
+        client.create_order("ETH/USD", "limit", "buy", 0.01, 1.0)
+
+    _loop(order, stop, 0.5)
+
+
+def _loop(call: Callable[[], None], stop: threading.Event, pause: float) -> None:
+    while not stop.wait(pause):
+        with suppress(ccxt.BaseError, CircuitOpenError):
+            call()
+
+
+def _load_candles(exchange: FakeExchange, stop: threading.Event) -> None:
+    asyncio.run(_async_candles(exchange, stop))
+
+
+async def _async_candles(exchange: FakeExchange, stop: threading.Event) -> None:
+    client: Any = ccxt.async_support.kraken(exchange.config())
+
+    @circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed, name=CANDLES)
+    @retry_with_backoff(max_attempts=2, base_delay=0.2, expected_exception=ccxt.OperationFailed, name=CANDLES)
+    async def candles() -> None:
+        await client.fetch_ohlcv("BTC/USD", "1m", limit=10)
+
+    try:
+        while not stop.is_set():
+            with suppress(ccxt.BaseError, CircuitOpenError):
+                await candles()
+            await asyncio.sleep(0.2)
+    finally:
+        await client.close()
