@@ -110,7 +110,9 @@ class BreakerCore:
         """Close the circuit by hand."""
         with self.lock:
             now = self.clock.monotonic()
+            due = self._news(self.circuit.advance(now), now)
             news = self._news(self.circuit.reset(now), now)
+        _tell(due)
         _tell(news)
 
     def view(self) -> Circuit:

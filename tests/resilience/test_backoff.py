@@ -1,0 +1,37 @@
+"""The delays are exactly those of the contract."""
+
+import pytest
+
+from peak_observe.resilience.backoff import delay
+
+
+def test_delays_double_up_to_the_cap() -> None:
+    """1, 2, 4, 8 … and never above the cap."""
+    delays = [delay(attempt, base=1.0, cap=60.0, exponential=True) for attempt in range(1, 9)]
+    assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_the_base_scales_them() -> None:
+    """Half a second doubles to a second."""
+    assert [delay(n, base=0.5, cap=3.0, exponential=True) for n in (1, 2, 3, 4)] == [0.5, 1, 2, 3]
+
+
+def test_a_base_above_the_cap_is_cut_at_once() -> None:
+    """The cap holds for the first delay too."""
+    assert delay(1, base=90.0, cap=60.0, exponential=True) == 60.0
+
+
+def test_constant_delays_are_the_base() -> None:
+    """`exponential=False` never grows."""
+    assert [delay(n, base=2.0, cap=60.0, exponential=False) for n in (1, 2, 50)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("attempt", [1025, 10**6])
+def test_a_great_many_attempts_overflow_nothing(attempt: int) -> None:
+    """2 to the power of a million is no float; the cap is reached long before."""
+    assert delay(attempt, base=1e-9, cap=60.0, exponential=True) == 60.0
+
+
+def test_no_base_is_no_delay() -> None:
+    """0 doubles to 0."""
+    assert delay(10, base=0.0, cap=60.0, exponential=True) == 0.0

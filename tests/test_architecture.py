@@ -1,0 +1,207 @@
+"""The house stands: floors, light imports, and a public face that changes only on purpose."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import peak_observe
+import peak_observe.testing
+
+PACKAGE = Path(peak_observe.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Each room with its floor. A room sees the floors below its own; telemetry stands between the ground and the
+# primitives, which report to its tracing.
+FLOORS = {
+    "_version": 0,
+    "errors": 0,
+    "clock": 0,
+    "events": 0,
+    "catalog": 0,
+    "redact": 0,
+    "measures": 1,
+    "telemetry": 1.5,
+    "resilience": 2,
+    "monitoring": 4,
+    "testing": 4,
+    "demo": 5,
+    "cli": 5,
+    "__main__": 6,
+    "": 5,
+}
+# Floor 0 holds single pages that may cite each other (Python itself refuses circles); elsewhere only these rooms of one
+# floor do.
+NEIGHBOURS = {("cli", "demo"), ("demo", "")}
+
+
+def dotted(path: Path) -> str:
+    """Return the name of a module."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module: str) -> str:
+    """Return the room a module is in; the package itself is ''."""
+    return (module + ".").split(".")[1]
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules of ours that a module imports, also inside functions, without those for type checkers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name for name in below if is_module(name)} or {node.module}
+            if any(not is_module(name) for name in below):
+                found.add(node.module)
+    return {name for name in found if name.split(".")[0] == "peak_observe"}
+
+
+def is_module(name: str) -> bool:
+    """Return whether a dotted name is a module of ours."""
+    base = PACKAGE.parent.joinpath(*name.split("."))
+    return base.with_suffix(".py").exists() or (base / "__init__.py").exists()
+
+
+def test_every_room_has_a_floor() -> None:
+    """A new room says where it stands."""
+    assert {room(dotted(path)) for path in MODULES} == set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_imports_go_down(path: Path) -> None:
+    """Neither up nor sideways."""
+    here = room(dotted(path))
+    for name in imports(path):
+        there = room(name)
+        ground = FLOORS[here] == FLOORS[there] == 0
+        allowed = there == here or FLOORS[there] < FLOORS[here] or ground or (here, there) in NEIGHBOURS
+        assert allowed, f"{dotted(path)} imports {name}: floor {FLOORS[here]} sees floor {FLOORS[there]}"
+
+
+def test_nothing_but_the_demo_uses_the_testing_kit() -> None:
+    """What tests need is not part of a trading program."""
+    users = {dotted(path) for path in MODULES if any(room(name) == "testing" for name in imports(path))}
+    assert {room(user) for user in users} <= {"testing", "demo"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_modules_fit_one_sitting(path: Path) -> None:
+    """No module is longer than 350 lines."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+def fresh(code: str) -> str:
+    """Run code in a new interpreter and return what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_the_package_is_light() -> None:
+    """Nothing heavy is loaded until it is used."""
+    heavy = "{'prometheus_client', 'opentelemetry', 'ccxt', 'asyncio', 'logging', 'http', 'typer', 'rich'}"
+    assert fresh(f"import sys, peak_observe; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+def test_a_protected_call_loads_nothing_either() -> None:
+    """The hot path of a program that neither traces nor serves stays free of both."""
+    code = """
+import sys
+from peak_observe import circuit_breaker, retry_with_backoff
+circuit_breaker(retry_with_backoff(lambda: None))()
+print(sorted({'prometheus_client', 'opentelemetry', 'asyncio', 'logging'} & set(sys.modules)))
+"""
+    assert fresh(code) == "[]"
+
+
+def test_no_module_hides_a_public_function() -> None:
+    """A module named like a function would shadow it once it is imported."""
+    functions = {name for name in peak_observe.__all__ if inspect.isfunction(getattr(peak_observe, name))}
+    assert not functions & {path.stem for path in MODULES}
+
+
+def test_the_rooms_give_the_same_objects() -> None:
+    """Code for the seed's module moves over by renaming the import."""
+    from peak_observe import resilience
+
+    assert all(getattr(peak_observe, name) is getattr(resilience, name) for name in resilience.__all__)
+
+
+SIGNATURES = {
+    "AddressInUseError": "(addr: str, port: int) -> None",
+    "CircuitBreaker": (
+        "(failure_threshold: 'int' = 5, recovery_timeout: 'float' = 60.0, "
+        "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
+        "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "CircuitBreakerStats": (
+        "(failure_count: 'int', success_count: 'int', last_failure_time: 'float | None', "
+        "last_success_time: 'float | None', state_changes: 'int') -> None"
+    ),
+    "CircuitOpenError": "(name: str, retry_after: float = 0.0) -> None",
+    "CircuitState": ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED"],
+    "Clock": ["async_sleep", "monotonic", "now", "sleep"],
+    "Event": None,
+    "GaveUp": ("(operation: 'str', attempts: 'int', elapsed: 'float', outcome: 'str', error: 'BaseException') -> None"),
+    "MissingExtraError": "(extra: str, what: str) -> None",
+    "NamesOverflowed": "(kind: 'str', name: 'str', limit: 'int') -> None",
+    "PeakObserveError": None,
+    "Recovered": "(operation: 'str', attempts: 'int', elapsed: 'float') -> None",
+    "RetryScheduled": (
+        "(operation: 'str', attempt: 'int', max_attempts: 'int', delay: 'float', error: 'BaseException') -> None"
+    ),
+    "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
+    "Transition": (
+        "(name: 'str', old: 'str', new: 'str', at: 'datetime', reason: 'str', retry_after: 'float' = 0.0, "
+        "error: 'BaseException | None' = None) -> None"
+    ),
+    "__version__": None,
+    "breakers": "() -> 'list[CircuitBreaker]'",
+    "circuit_breaker": (
+        "(failure_threshold: 'Any' = 5, recovery_timeout: 'float' = 60.0, "
+        "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str | None' = None, *, "
+        "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'Any'"
+    ),
+    "configure": "(*, span_events: 'bool' = False) -> 'None'",
+    "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
+    "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
+    "retry_with_backoff": (
+        "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
+        "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, *, name: 'str | None' = None, "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'Any'"
+    ),
+    "start_exporter": (
+        "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
+    ),
+}
+
+
+def test_the_public_names_are_these() -> None:
+    """Nothing appears or goes by accident."""
+    assert sorted(peak_observe.__all__) == sorted(SIGNATURES)
+    assert peak_observe.testing.__all__ == ["FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
+
+
+@pytest.mark.parametrize("name", [name for name, pinned in SIGNATURES.items() if pinned])
+def test_signatures_are_pinned(name: str) -> None:
+    """Users' code depends on names, order and defaults."""
+    found, pinned = getattr(peak_observe, name), SIGNATURES[name]
+    if isinstance(pinned, list):
+        members = getattr(found, "__members__", None) or [n for n in dir(found) if not n.startswith("_")]
+        assert list(members) == pinned
+        return
+    text = str(inspect.signature(found))
+    text = text.replace(str(peak_observe.catalog.BUCKETS), "BUCKETS")
+    assert text.replace(repr(peak_observe.clock.SYSTEM_CLOCK), "CLOCK") == pinned
