@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
-from peak_observe.errors import AddressInUseError, CircuitOpenError, MissingExtraError, PeakObserveError
+from peak_observe.errors import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
 from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition, observe
 from peak_observe.resilience import (
     CircuitBreaker,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
-    "AddressInUseError",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitOpenError",
@@ -36,6 +35,7 @@ __all__ = [
     "Clock",
     "Event",
     "GaveUp",
+    "ListenError",
     "MissingExtraError",
     "NamesOverflowed",
     "PeakObserveError",
@@ -99,7 +99,8 @@ def start_exporter(
         The exporter, with `.port`, `.url` and `.close()`; it is also a context manager.
 
     Raises:
-        AddressInUseError: Another process listens there.
+        ListenError: The address cannot be had; mostly another process listens there.
+        ValueError: There is no such port.
     """
     from peak_observe.telemetry.server import Exporter
 

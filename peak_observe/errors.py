@@ -2,11 +2,13 @@
 
 PeakObserveError                  exit code 1
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`
-├── AddressInUseError (OSError)   exit code 2; the port to serve on is taken
+├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 └── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
 
 Errors carry data, so that code can act on it without reading the message.
 """
+
+from typing import Self
 
 
 class PeakObserveError(Exception):
@@ -33,23 +35,28 @@ class CircuitOpenError(PeakObserveError):
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
 
 
-class AddressInUseError(PeakObserveError, OSError):
-    """The address to listen on is taken by another process.
+class ListenError(PeakObserveError, OSError):
+    """The address to serve on cannot be had: taken by another process, not of this machine, or not permitted.
 
     Args:
         addr: The address asked for.
         port: The port asked for.
+        errno: The system's number for the reason, for instance `errno.EADDRINUSE`.
+        strerror: The reason in the system's words.
     """
 
     exit_code = 2
 
-    def __init__(self, addr: str, port: int) -> None:
-        super().__init__(addr, port)
+    def __init__(self, addr: str, port: int, errno: int | None, strerror: str | None) -> None:
+        super().__init__(errno, strerror)
         self.addr = addr
         self.port = port
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int, int | None, str | None]]:
+        return type(self), (self.addr, self.port, self.errno, self.strerror)
+
     def __str__(self) -> str:
-        return f"{self.addr}:{self.port} is in use by another process: choose another port (0 picks a free one)"
+        return f"cannot listen on {self.addr}:{self.port}: {self.strerror}; choose another address or port (0 picks a free one)"
 
 
 class MissingExtraError(PeakObserveError, ImportError):

@@ -139,7 +139,6 @@ def test_the_rooms_give_the_same_objects() -> None:
 
 
 SIGNATURES = {
-    "AddressInUseError": "(addr: str, port: int) -> None",
     "CircuitBreaker": (
         "(failure_threshold: 'int' = 5, recovery_timeout: 'float' = 60.0, "
         "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
@@ -154,6 +153,7 @@ SIGNATURES = {
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
     "Event": None,
     "GaveUp": ("(operation: 'str', attempts: 'int', elapsed: 'float', outcome: 'str', error: 'BaseException') -> None"),
+    "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind: 'str', name: 'str', limit: 'int') -> None",
     "PeakObserveError": None,

@@ -70,7 +70,8 @@ def test_an_occupied_port_is_one_clear_line() -> None:
         done = peak_observe("demo", "--port", str(port), "--no-prometheus")
     assert done.returncode == 2
     assert done.stderr == (
-        f"peak-observe: 127.0.0.1:{port} is in use by another process: choose another port (0 picks a free one)\n"
+        f"peak-observe: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "choose another address or port (0 picks a free one)\n"
     )
 
 

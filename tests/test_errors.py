@@ -1,12 +1,14 @@
 """Errors say what to do and carry what code needs."""
 
+import errno
 import pickle
 
 import pytest
 
-from peak_observe import AddressInUseError, CircuitOpenError, MissingExtraError, PeakObserveError
+from peak_observe import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
 
-ERRORS = [CircuitOpenError("orders", 12.34), AddressInUseError("127.0.0.1", 17326), MissingExtraError("exchange", "x")]
+TAKEN = ListenError("127.0.0.1", 80, errno.EADDRINUSE, "Address already in use")
+ERRORS = [CircuitOpenError("orders", 12.34), TAKEN, MissingExtraError("exchange", "x")]
 
 
 def test_a_refusal_says_the_name_and_when_to_come_back() -> None:
@@ -28,8 +30,12 @@ def test_a_missing_extra_says_what_to_install() -> None:
 
 
 def test_a_taken_address_says_how_to_mend_it() -> None:
-    """The message names address and port."""
-    assert str(AddressInUseError("127.0.0.1", 80)).startswith("127.0.0.1:80 is in use by another process")
+    """The message names address, port and reason."""
+    expected = (
+        "cannot listen on 127.0.0.1:80: Address already in use; choose another address or port (0 picks a free one)"
+    )
+    assert str(TAKEN) == expected
+    assert TAKEN.errno == errno.EADDRINUSE
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -42,11 +48,11 @@ def test_errors_are_of_the_family_and_survive_pickling(error: PeakObserveError) 
 
 def test_the_tree_is_caught_by_the_built_in_types_too() -> None:
     """`except OSError` and `except ImportError` go on working."""
-    assert issubclass(AddressInUseError, OSError)
+    assert issubclass(ListenError, OSError)
     assert issubclass(MissingExtraError, ImportError)
 
 
-@pytest.mark.parametrize(("kind", "code"), [(CircuitOpenError, 1), (AddressInUseError, 2), (MissingExtraError, 2)])
+@pytest.mark.parametrize(("kind", "code"), [(CircuitOpenError, 1), (ListenError, 2), (MissingExtraError, 2)])
 def test_exit_codes_live_on_the_classes(kind: type[PeakObserveError], code: int) -> None:
     """The command line ends with the code of the error."""
     assert kind.exit_code == code

@@ -33,7 +33,7 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
         prometheus: Whether to start a Prometheus if there is one on PATH.
 
     Raises:
-        AddressInUseError: Another process listens on `port`.
+        ListenError: Another process listens on `port`.
     """
     logging.getLogger("peak_observe").addHandler(logging.NullHandler())  # the view tells the events itself
     console = Console()

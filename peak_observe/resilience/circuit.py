@@ -110,7 +110,8 @@ class Circuit:
         if self.state == HALF_OPEN:
             return self._enter(OPEN, now, "probe failed")
         if self.failures >= self.failure_threshold:
-            return self._enter(OPEN, now, f"{self.failures} consecutive failures")
+            reason = "1 failure" if self.failures == 1 else f"{self.failures} consecutive failures"
+            return self._enter(OPEN, now, reason)
         return None
 
     def ignore(self, permit: int) -> None:

@@ -109,12 +109,12 @@ def _escape(value: str) -> str:
 def _with_exemplars(lines: _Lines, exemplars: Mapping[int, Exemplar]) -> str:
     if not exemplars:
         return lines.text
-    texts = lines.text.splitlines(keepends=True)
+    texts = lines.text.split("\n")  # not splitlines(): a name may hold a character that it takes for a line's end
     for index, exemplar in exemplars.items():
-        texts[index] = texts[index][:-1] + _exemplar(exemplar)
-    return "".join(texts)
+        texts[index] += _exemplar(exemplar)
+    return "\n".join(texts)
 
 
 def _exemplar(exemplar: Exemplar) -> str:
     ids = f'span_id="{exemplar.span_id}",trace_id="{exemplar.trace_id}"'
-    return f" # {{{ids}}} {number(exemplar.value)} {exemplar.timestamp}\n"
+    return f" # {{{ids}}} {number(exemplar.value)} {exemplar.timestamp}"

@@ -64,15 +64,19 @@ def _exemplar(exemplar: measures.Exemplar) -> Exemplar:
     return Exemplar(labels, exemplar.value, exemplar.timestamp)
 
 
-_registered: weakref.WeakKeyDictionary[CollectorRegistry, PeakCollector] = weakref.WeakKeyDictionary()
+_collectors: weakref.WeakKeyDictionary[CollectorRegistry, PeakCollector] = weakref.WeakKeyDictionary()
 
 
 def register(registry: CollectorRegistry | None = None) -> PeakCollector:
     """Add the collector to `registry` (the default one if not given) and return it; twice is once."""
     registry = REGISTRY if registry is None else registry
-    found = _registered.get(registry)
-    if found is None:
-        found = PeakCollector()
-        registry.register(found)
-        _registered[registry] = found
-    return found
+    known = _collectors.get(registry)
+    collector = known or PeakCollector()
+    try:
+        registry.register(collector)
+    except ValueError:
+        # Our names are taken: by ourselves, as the registry cannot be asked, or by somebody else.
+        if known is None:
+            raise
+    _collectors[registry] = collector
+    return collector

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
+import logging
 import socket
 import threading
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from peak_observe._version import __version__
-from peak_observe.errors import AddressInUseError
+from peak_observe.errors import ListenError
 from peak_observe.telemetry.exposition import Renderer
 from peak_observe.telemetry.prometheus import PeakCollector
 
@@ -30,6 +30,7 @@ INDEX = (
     '<p>The metrics of this process: <a href="/metrics">/metrics</a></p>'
 )
 OM_END = b"# EOF\n"
+MAX_PORT = 65535
 
 
 class Exporter:
@@ -41,7 +42,8 @@ class Exporter:
         registry: A registry whose metrics follow ours.
 
     Raises:
-        AddressInUseError: Another process listens there.
+        ListenError: The address cannot be had; mostly another process listens there.
+        ValueError: There is no such port.
     """
 
     def __init__(self, port: int, addr: str, *, registry: CollectorRegistry | None = None) -> None:
@@ -134,14 +136,22 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path == "/metrics":
-            body, content_type = self.server.render(self.headers.get("Accept", ""))
-            self._answer(HTTPStatus.OK, body, content_type)
+            self._answer(*self._metrics())
         elif path in ("/-/healthy", "/-/ready"):
             self._answer(HTTPStatus.OK, b"OK\n", "text/plain; charset=utf-8")
         elif path == "/":
             self._answer(HTTPStatus.OK, INDEX.encode(), "text/html; charset=utf-8")
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"not found: the metrics are at /metrics\n", "text/plain; charset=utf-8")
+
+    def _metrics(self) -> tuple[HTTPStatus, bytes, str]:
+        try:
+            return HTTPStatus.OK, *self.server.render(self.headers.get("Accept", ""))
+        except Exception:
+            # A collector of the user's registry, as a rule. Half of the metrics would look like all of them.
+            logging.getLogger("peak_observe.exporter").exception("the metrics could not be read")
+            body = b"the metrics could not be read: the log of this process tells why\n"
+            return HTTPStatus.INTERNAL_SERVER_ERROR, body, "text/plain; charset=utf-8"
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -162,12 +172,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _listen(addr: str, port: int, render: _Renderers) -> _Server:
-    family, _, _, _, address = socket.getaddrinfo(addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-        0
-    ]
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= MAX_PORT:
+        raise ValueError(f"port must be a whole number from 0 to {MAX_PORT}, not {port!r}")
     try:
+        found = socket.getaddrinfo(addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
         return _Server((str(address[0]), int(address[1])), family, render)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise AddressInUseError(addr, port) from None
-        raise
+        raise ListenError(addr, port, error.errno, error.strerror) from None

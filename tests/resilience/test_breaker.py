@@ -342,7 +342,7 @@ def test_every_change_of_state_is_an_event() -> None:
             pass
     opened, probing, closed = seen.of(Transition)
     assert (opened.old, opened.new, opened.at, opened.retry_after) == ("closed", "open", opened_at, 30.0)
-    assert opened.reason == "1 consecutive failures"
+    assert opened.reason == "1 failure"
     assert isinstance(opened.error, ConnectionError)
     assert (probing.old, probing.new, (probing.at - opened_at).total_seconds()) == ("open", "half_open", 30.0)
     assert (closed.old, closed.new, closed.reason) == ("half_open", "closed", "probe succeeded")
