@@ -56,7 +56,8 @@ class ListenError(PeakObserveError, OSError):
         return type(self), (self.addr, self.port, self.errno, self.strerror)
 
     def __str__(self) -> str:
-        return f"cannot listen on {self.addr}:{self.port}: {self.strerror}; choose another address or port (0 picks a free one)"
+        mend = "choose another address or port (0 picks a free one)"
+        return f"cannot listen on {self.addr}:{self.port}: {self.strerror}; {mend}"
 
 
 class MissingExtraError(PeakObserveError, ImportError):

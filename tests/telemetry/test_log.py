@@ -9,7 +9,6 @@ from peak_observe import CircuitBreaker, retry_with_backoff
 from peak_observe.measures import Names
 from peak_observe.testing import ManualClock
 
-
 SHOWN = "GET https://api.example/0/private/Balance"
 
 
