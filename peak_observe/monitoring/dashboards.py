@@ -3,43 +3,102 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peak_observe import catalog
+from peak_observe.monitoring import rows
+from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
+from peak_observe.monitoring.promql import PROCESS, select, total
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SELECTOR = 'job=~"$job", instance=~"$instance"'
+    from peak_observe.catalog import Metric
 
 
-def dashboards() -> dict[str, dict[str, Any]]:
-    """Return every dashboard by its file name, in Grafana's classic schema."""
-    panels = [
-        ("Circuit states", f"max by (job, instance, breaker, state) ({catalog.BREAKER_STATE.name}{{{SELECTOR}}})"),
-        ("Calls per second", f"rate({catalog.BREAKER_CALLS_TOTAL.name}{{{SELECTOR}}}[$__rate_interval])"),
-        ("Retries per second", f"rate({catalog.RETRY_RETRIES_TOTAL.name}{{{SELECTOR}}}[$__rate_interval])"),
-    ]
+def dashboards() -> dict[str, Json]:
+    """Return every dashboard by its file name, in Grafana's classic schema, which Grafana 10 to 13 read alike."""
+    return {"peak-observe.json": overview()}
+
+
+def overview() -> Json:
+    """Return the dashboard of a trading program."""
+    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *rows.processes()]
     return {
-        "peak-observe.json": {
-            "uid": "peak-observe",
-            "title": "Peak Observe",
-            "panels": [
-                {
-                    "id": i,
-                    "title": title,
-                    "type": "timeseries",
-                    "targets": [{"refId": "A", "expr": expr}],
-                    "gridPos": {"h": 8, "w": 24, "x": 0, "y": 8 * i},
-                }
-                for i, (title, expr) in enumerate(panels)
-            ],
-        }
+        "uid": "peak-observe",
+        "title": "peak_observe",
+        "description": "Circuits and retries of trading code: what is broken now, since when, and what it came to.",
+        "tags": ["peak_observe"],
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "schemaVersion": 39,
+        "time": {"from": "now-3h", "to": "now"},
+        "timezone": "browser",
+        "templating": {"list": _variables()},
+        "annotations": {"list": [_transitions("open", RED), _transitions("closed", GREEN)]},
+        "panels": arranged(panels),
+    }
+
+
+def _variables() -> list[Json]:
+    build = catalog.OBSERVE_BUILD_INFO
+    return [
+        {
+            "name": "datasource",
+            "label": "Data source",
+            "type": "datasource",
+            "query": "prometheus",
+            "current": {"text": "default", "value": "default"},
+        },
+        _variable("job", "Job", f"label_values({build.name}, job)"),
+        _variable("instance", "Instance", f'label_values({build.name}{{job=~"$job"}}, instance)'),
+        _variable("breaker", "Circuit", _values(catalog.BREAKER_STATE)),
+        _variable("operation", "Operation", _values(catalog.RETRY_MAX_ATTEMPTS)),
+    ]
+
+
+def _values(metric: Metric) -> str:
+    return f"label_values({metric.name}{{{PROCESS}}}, {metric.labels[0]})"
+
+
+def _variable(name: str, label: str, query: str) -> Json:
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": {"query": query, "refId": name},
+        "definition": query,
+        "refresh": 2,  # on every change of the time range, as circuits come and go
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".+",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
+
+
+def _transitions(to: str, colour: str) -> Json:
+    entered = select(catalog.BREAKER_TRANSITIONS_TOTAL, f'to="{to}"')
+    changes = total(f"changes({entered}[$__rate_interval])", "job", "instance", "breaker")
+    return {
+        "name": f"Circuits {'opened' if to == 'open' else to}",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "iconColor": colour,
+        "expr": f"{changes} > 0",
+        "titleFormat": f"{{{{breaker}}}} is {to}",
+        "textFormat": "{{job}} {{instance}}",
     }
 
 
 def write(directory: Path) -> list[Path]:
-    """Write every dashboard below `directory`, each by one rename, and return the paths."""
+    """Write every dashboard below `directory`, each by one rename, and return the paths.
+
+    Raises:
+        OSError: The folder or a file cannot be written.
+    """
     folder = directory / "dashboards"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

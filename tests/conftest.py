@@ -1,0 +1,112 @@
+"""A real Prometheus for the tests that need one."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 30.0
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def binary(name: str) -> str:
+    """Return the path of a program; a missing one is a failure, not a skipped test."""
+    path = shutil.which(name)
+    assert path, f"{name} is missing: apt-get install prometheus"
+    return path
+
+
+class Prometheus:
+    """The HTTP API of a running server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, path: str, **parameters: str) -> object:
+        """Return the data of one answer."""
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return labels and value of each series of an instant query."""
+        found = self.get("query", query=expression)["result"]
+        return [(series["metric"], float(series["value"][1])) for series in found]
+
+    def value(self, expression: str) -> float:
+        """Return the value of a query that gives one series."""
+        ((_, value),) = self.query(expression)
+        return value
+
+    def eventually(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return the result of a query as soon as there is one."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = self.query(expression)
+            if found:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"no result in {PATIENCE} s: {expression}")
+
+
+@contextmanager
+def running(folder: Path, targets: list[str], interval: str) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes `targets`."""
+    config = {
+        "global": {"scrape_interval": interval},
+        "scrape_configs": [{"job_name": "peak-observe", "static_configs": [{"targets": targets}]}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+    address = f"127.0.0.1:{free_port()}"
+    log = folder / "prometheus.log"
+    command = [
+        binary("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
+    ]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            _wait_until_ready(f"http://{address}/-/ready", log)
+            yield Prometheus(f"http://{address}")
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def _wait_until_ready(url: str, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Prometheus]]:
+    """Return a function that starts a Prometheus for a list of targets."""
+    with ExitStack() as stack:
+
+        def start(targets: list[str], interval: str = "250ms") -> Prometheus:
+            return stack.enter_context(running(tmp_path_factory.mktemp("prometheus"), targets, interval))
+
+        yield start

@@ -1,0 +1,154 @@
+"""A real Prometheus scrapes a program, and its HTTP API tells what happened there; the dashboard's queries too."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "peak-observe.json").read_text())
+
+# One circuit is healthy, one is open for good, one opens and closes all the time; all are called until stdin ends.
+PROGRAM = """
+import sys, threading, time
+from peak_observe import CircuitOpenError, circuit_breaker, retry_with_backoff, start_exporter
+
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+numbers = iter(range(10**9))
+
+@circuit_breaker(name="healthy")
+@retry_with_backoff(2, base_delay=0.001, name="flaky")
+def healthy():
+    if next(numbers) % 3 == 0:
+        raise ConnectionError("lost")
+
+@circuit_breaker(1, 3600, name="broken")
+@retry_with_backoff(3, base_delay=0.001, name="hopeless")
+def broken():
+    raise TimeoutError("no answer")
+
+@circuit_breaker(1, 0.3, name="flapping")
+def flapping(fails):
+    if fails:
+        raise ConnectionError("lost")
+
+with start_exporter(port=0) as exporter:
+    print(exporter.port, flush=True)
+    turn = 0
+    while not stop.wait(0.02):
+        turn += 1
+        for call in (healthy, broken, lambda: flapping(turn % 40 == 0)):
+            try:
+                call()
+            except (CircuitOpenError, ConnectionError, TimeoutError):
+                pass
+"""
+
+
+@pytest.fixture(scope="module")
+def server(prometheus: Callable) -> Iterator:
+    """A Prometheus that has seen all three circuits for a while."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            found = prometheus([f"127.0.0.1:{process.stdout.readline().strip()}"])
+            found.eventually('peak_breaker_transitions_total{breaker="flapping", to="closed"} >= 2')
+            found.eventually("count_over_time(peak_observe_build_info[10s]) >= 4")
+            yield found
+        finally:
+            process.stdin.close()
+            process.wait(30)
+            assert process.returncode == 0
+
+
+def test_the_target_is_up(server) -> None:
+    """The scrape itself works, in the format Prometheus prefers."""
+    (target,) = server.get("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+
+
+def test_the_states_are_right(server) -> None:
+    """One series of each circuit is 1: the state it is in."""
+    now = {labels["breaker"]: labels["state"] for labels, _ in server.query("peak_breaker_state == 1")}
+    assert (now["healthy"], now["broken"]) == ("closed", "open")
+    assert server.query("sum by (breaker) (peak_breaker_state) != 1") == []
+
+
+def test_rejected_calls_are_counted(server) -> None:
+    """One call failed and opened the circuit, all others were refused; the healthy circuit refused none."""
+    assert server.value('peak_breaker_calls_total{breaker="broken", outcome="failure"}') == 1
+    assert server.value('peak_breaker_calls_total{breaker="broken", outcome="rejected"}') > 10
+    assert server.value('peak_breaker_calls_total{breaker="healthy", outcome="rejected"}') == 0
+    assert server.value('rate(peak_breaker_calls_total{breaker="broken", outcome="rejected"}[5s])') > 0
+
+
+def test_retries_are_counted(server) -> None:
+    """Three attempts are two retries; the reasons are there by class."""
+    assert server.value('peak_retry_retries_total{operation="hopeless"}') == 2
+    assert server.value('peak_retry_calls_total{operation="hopeless", outcome="exhausted"}') == 1
+    assert server.value('peak_retry_errors_total{operation="hopeless", exception="TimeoutError"}') == 3
+    assert server.value('peak_retry_calls_total{operation="flaky", outcome="after_retry"}') > 0
+
+
+def test_calls_and_latencies_agree_within_a_scrape(server) -> None:
+    """Every call that was made is in the histogram of the same scrape."""
+    made = 'sum by (breaker) (peak_breaker_calls_total{outcome!="rejected"})'
+    assert server.query(f"({made} - on (breaker) peak_breaker_call_duration_seconds_count) != 0") == []
+
+
+def test_metadata_reached_prometheus(server) -> None:
+    """Help and type of a metric show beside the query."""
+    metadata = server.get("metadata", metric="peak_breaker_calls")
+    metadata = metadata or server.get("metadata", metric="peak_breaker_calls_total")
+    ((found,),) = metadata.values()
+    assert found["type"] == "counter"
+    assert found["help"] == "Calls by how they ended; rejected calls were never made."
+
+
+def filled(expression: str) -> str:
+    """Return an expression as Grafana sends it, with everything selected."""
+    values = {"$__rate_interval": "5s", "$__range": "30s", "$job": ".+", "$instance": ".+"}
+    for name, value in (values | {"$breaker": ".+", "$operation": ".+"}).items():
+        expression = expression.replace(name, value)
+    assert "$" not in expression
+    return expression
+
+
+QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+QUERIES += [(annotation["name"], annotation["expr"]) for annotation in DASHBOARD["annotations"]["list"]]
+
+
+@pytest.mark.parametrize("expression", [e for _, e in QUERIES], ids=[f"{t}-{n}" for n, (t, _) in enumerate(QUERIES)])
+def test_every_query_of_the_dashboard_has_a_result(server, expression: str) -> None:
+    """No panel is empty where everything happens."""
+    assert server.eventually(filled(expression))
+
+
+VARIABLES = [v for v in DASHBOARD["templating"]["list"] if v["type"] == "query"]
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable["name"])
+def test_every_variable_has_values(server, variable: dict) -> None:
+    """The lists above the panels are filled."""
+    selector, label = filled(variable["query"]["query"]).removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+    values = server.get(f"label/{label}/values", **{"match[]": selector})
+    expected = {"breaker": {"healthy", "broken", "flapping"}, "operation": {"flaky", "hopeless"}}
+    assert set(values) == expected.get(label, set(values)) != set()
+
+
+def test_the_open_circuit_shows_in_the_first_tile(server) -> None:
+    """What tells at night that something is wrong counts the broken circuit."""
+    (expression,) = [expr for title, expr in QUERIES if title == "Circuits not closed"]
+    assert server.value(filled(expression)) in (1, 2)
+    assert server.value(filled(expression).replace('breaker=~".+"', 'breaker="healthy"')) == 0
+
+
+def test_the_state_timeline_tells_states_apart(server) -> None:
+    """Closed is 1 and open is 2, as its mappings say."""
+    (expression,) = [expr for title, expr in QUERIES if title == "Circuit states"]
+    states = {labels["breaker"]: value for labels, value in server.query(filled(expression))}
+    assert (states["healthy"], states["broken"]) == (1, 2)
