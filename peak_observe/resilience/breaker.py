@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -36,8 +35,7 @@ class CircuitState(Enum):
     DISABLED = "disabled"
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitBreakerStats:
+class CircuitBreakerStats(NamedTuple):
     """What a breaker has counted, at one moment.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ FUNCTION, COROUTINE, GENERATOR, ASYNC_GENERATOR = "function", "coroutine", "gene
 
 def kind(func: Callable[..., Any]) -> str:
     """Return which of the four kinds `func` is, looking through partials and into callable objects."""
+    import inspect  # late, as it takes as long to import as this package
+
     while isinstance(func, partial):
         func = func.func
     call = getattr(type(func), "__call__", None)  # noqa: B004 - not whether there is one, but of what kind

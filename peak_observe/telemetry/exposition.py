@@ -1,7 +1,7 @@
 """Our own families straight to text, in the Prometheus and the OpenMetrics format.
 
 Labels are sorted and escaped once, when a name is new; a scrape fills numbers into ready lines and keeps the lines
-whose numbers did not change. The bytes are those that prometheus_client makes of the same samples.
+and families whose numbers did not change. The bytes are those that prometheus_client makes of the same samples.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ class _Name:
         for index in range(len(families_of_kind)):
             self._fill(index, families_of_kind[index], name)
 
-    def update(self, families_of_kind: Sequence[Family], name: str, reading: Any) -> None:
+    def update(self, families_of_kind: Sequence[Family], name: str, reading: Any, changed: set[int]) -> None:
         """Fill in a new reading, where something happened since the last one or time alone changes the values."""
-        changed = reading.since(self.reading)
+        since = reading.since(self.reading)
         self.reading = reading
         for index, family in enumerate(families_of_kind):
-            if family.follows is None or changed[family.follows]:
+            if family.follows is None or since[family.follows]:
                 self._fill(index, family, name)
+                changed.add(index)
 
     def _fill(self, index: int, family: Family, name: str) -> None:
         values = family.values(self.reading)
@@ -58,43 +59,66 @@ class _Name:
         lines.text = lines.template % numbers(values)
 
 
+class _Kind:
+    """The families of one kind of primitive, each with its text since its last change."""
+
+    def __init__(self, families_of_kind: Sequence[Family]) -> None:
+        self._families = families_of_kind
+        self._known: dict[str, _Name] = {}
+        self._names: list[_Name] = []
+        self._texts = [b""] * len(families_of_kind)
+
+    def update(self, readings: families.Readings) -> None:
+        """Take in the readings of one scrape."""
+        changed: set[int] = set()
+        names = []
+        for name, reading in readings:
+            found = self._known.get(name)
+            if found is None:
+                found = self._known[name] = _Name(self._families, name, reading)
+            else:
+                found.update(self._families, name, reading, changed)
+            names.append(found)
+        if names != self._names:
+            self._names = names
+            changed.update(range(len(self._families)))
+        for index in changed:
+            self._texts[index] = "".join([name.lines[index].text for name in names]).encode()
+
+    def write(self, parts: list[bytes], *, openmetrics: bool) -> None:
+        """Append the text of all families."""
+        for index, family in enumerate(self._families):
+            parts.append(_header(family.metric, openmetrics=openmetrics))
+            exemplars = [family.exemplars(name.reading) for name in self._names] if family.exemplars else []
+            if openmetrics and any(exemplars):
+                pairs = zip(self._names, exemplars, strict=True)
+                parts.append("".join([_with_exemplars(name.lines[index], found) for name, found in pairs]).encode())
+            else:
+                parts.append(self._texts[index])
+
+
 class Renderer:
     """Renders the metrics of this process; keeps what it can from scrape to scrape. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, _Name]] = {}
+        self._kinds: dict[str, _Kind] = {}
 
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return all families, with exemplars in the OpenMetrics format."""
-        parts: list[str] = []
+        parts: list[bytes] = []
         for families_of_kind, readings in families.read():
-            names = self._names(families_of_kind, readings)
-            for index, family in enumerate(families_of_kind):
-                parts.append(_header(family.metric, openmetrics=openmetrics))
-                if openmetrics and family.exemplars:
-                    parts.extend(_with_exemplars(name.lines[index], family.exemplars(name.reading)) for name in names)
-                else:
-                    parts.extend([name.lines[index].text for name in names])
+            first = families_of_kind[0].metric.name
+            kind = self._kinds.setdefault(first, _Kind(families_of_kind))
+            kind.update(readings)
+            kind.write(parts, openmetrics=openmetrics)
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
-        parts.append(_prefix(catalog.OBSERVE_BUILD_INFO.name, families.BUILD_LABELS) + " 1.0\n")
-        return "".join(parts).encode()
-
-    def _names(self, families_of_kind: Sequence[Family], readings: families.Readings) -> list[_Name]:
-        known = self._known.setdefault(families_of_kind[0].metric.name, {})
-        names = []
-        for name, reading in readings:
-            found = known.get(name)
-            if found is None:
-                found = known[name] = _Name(families_of_kind, name, reading)
-            else:
-                found.update(families_of_kind, name, reading)
-            names.append(found)
-        return names
+        parts.append(f"{_prefix(catalog.OBSERVE_BUILD_INFO.name, families.BUILD_LABELS)} 1.0\n".encode())
+        return b"".join(parts)
 
 
-def _header(metric: catalog.Metric, *, openmetrics: bool) -> str:
+def _header(metric: catalog.Metric, *, openmetrics: bool) -> bytes:
     name = metric.name.removesuffix("_total") if openmetrics and metric.kind == "counter" else metric.name
-    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n"
+    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n".encode()
 
 
 def _prefix(sample: str, labels: Labels) -> str:

@@ -14,7 +14,7 @@ def on_event(event: Event) -> None:
     import logging
 
     room, level, message, values = _line(event)
-    extra = {f"peak_{key}": _plain(getattr(event, key)) for key in event.__slots__}
+    extra = {f"peak_{key}": _plain(getattr(event, key)) for key in event._fields}
     logging.getLogger(f"peak_observe.{room}").log(
         level,
         message,

@@ -1,0 +1,30 @@
+"""Measure everything beside the peers in one run; end with 1 if a budget is missed.
+
+Run all parts, or those that are named: `python tests/benchmarks calls scrape`.
+"""
+
+import sys
+
+import calls
+import scrape
+import startup
+
+PARTS = {"startup": startup.run, "calls": calls.run, "scrape": scrape.run}
+
+
+def main() -> int:
+    """Run the parts and print the verdicts."""
+    chosen = sys.argv[1:] or list(PARTS)
+    unknown = sorted(set(chosen) - set(PARTS))
+    if unknown:
+        print(f"bench: no part {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    verdicts = [verdict for part in chosen for verdict in PARTS[part]()]
+    print("\nBudgets (medians; a noisy machine may miss one narrowly: run it again)")
+    for verdict in verdicts:
+        print(verdict)
+    return 0 if all(verdict.kept for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
