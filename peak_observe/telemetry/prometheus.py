@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
@@ -14,7 +14,7 @@ from peak_observe import catalog
 from peak_observe.telemetry import families
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from prometheus_client.registry import CollectorRegistry
 
@@ -25,7 +25,7 @@ class PeakCollector(Collector):
     """Turns the counts of all primitives of this process into metric families."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {}
+        self._known: dict[tuple[str, str], tuple[Sequence[float], list[Sample]]] = {}
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families in the order of the catalogue."""
@@ -39,16 +39,27 @@ class PeakCollector(Collector):
     def _filled(self, family: families.Family, readings: families.Readings) -> Metric:
         metric = _family(family.metric)
         for name, reading in readings:
-            exemplars = family.exemplars(reading) if family.exemplars else {}
-            values = family.values(reading)
-            rows = self._rows.get((family.metric.name, name), [])
-            if len(rows) != len(values):  # a new name, or a new class of exceptions
-                rows = [(sample, dict(labels)) for sample, labels in family.rows(name, reading)]
-                self._rows[family.metric.name, name] = rows
-            for index, ((sample, labels), value) in enumerate(zip(rows, values, strict=True)):
-                exemplar = _exemplar(exemplars[index]) if index in exemplars else None
-                metric.samples.append(Sample(sample, labels, value, None, exemplar))
+            metric.samples.extend(self._samples(family, name, reading))
         return metric
+
+    def _samples(self, family: families.Family, name: str, reading: Any) -> list[Sample]:
+        key = (family.metric.name, name)
+        values = family.values(reading)
+        exemplars = family.exemplars(reading) if family.exemplars else {}
+        known, samples = self._known.get(key, ((), []))
+        # What did not change since the last scrape is kept; labels are made anew only with new rows.
+        if values == known:
+            return samples
+        if len(values) == len(samples):
+            rows = [(sample.name, sample.labels) for sample in samples]
+        else:
+            rows = [(sample, dict(labels)) for sample, labels in family.rows(name, reading)]
+        samples = [
+            Sample(sample, labels, value, None, _exemplar(exemplars[index]) if index in exemplars else None)
+            for index, ((sample, labels), value) in enumerate(zip(rows, values, strict=True))
+        ]
+        self._known[key] = (values, samples)
+        return samples
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples, so that registering finds clashes without reading anything."""
