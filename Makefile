@@ -20,7 +20,7 @@ demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that 
 	@$(BIN)/peak-observe demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run all tests (needs the Debian package prometheus)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --cov $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .
