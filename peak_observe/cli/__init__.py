@@ -1,0 +1,36 @@
+"""The command line: each command is a page that calls a room of the house."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from peak_observe._version import __version__
+from peak_observe.cli import demo, grafana
+
+app = typer.Typer(
+    name="peak-observe",
+    help="Resilience for trading code that tells Prometheus what it did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.add_typer(grafana.app, name="grafana")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"peak-observe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
