@@ -1,6 +1,7 @@
 """Resilience for trading code that tells Prometheus and OpenTelemetry what it did.
 
-`circuit_breaker` and `retry_with_backoff` protect a function; `start_exporter` serves what they count.
+`circuit_breaker` and `retry_with_backoff` protect a function, `health_check` says whether the system may trade, and
+`start_exporter` serves what they count.
 """
 
 from __future__ import annotations
@@ -10,14 +11,26 @@ from typing import TYPE_CHECKING, Any
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
 from peak_observe.errors import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
-from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition, observe
+from peak_observe.events import (
+    Event,
+    GaveUp,
+    HealthChanged,
+    NamesOverflowed,
+    Recovered,
+    RetryScheduled,
+    Transition,
+    observe,
+)
 from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
+    HealthCheck,
+    HealthCheckResult,
     breakers,
     circuit_breaker,
     get_breaker,
+    health_check,
     retry_with_backoff,
 )
 from peak_observe.telemetry import log, tracing
@@ -35,6 +48,9 @@ __all__ = [
     "Clock",
     "Event",
     "GaveUp",
+    "HealthChanged",
+    "HealthCheck",
+    "HealthCheckResult",
     "ListenError",
     "MissingExtraError",
     "NamesOverflowed",
@@ -48,6 +64,7 @@ __all__ = [
     "circuit_breaker",
     "configure",
     "get_breaker",
+    "health_check",
     "observe",
     "register",
     "retry_with_backoff",
@@ -88,7 +105,9 @@ def start_exporter(
     *,
     registry: CollectorRegistry | None = None,
 ) -> Exporter:
-    """Serve the metrics of this process on `http://addr:port/metrics` from a background thread.
+    """Serve the metrics and the health of this process on `http://addr:port/` from a background thread.
+
+    `/metrics` are the metrics; `/livez`, `/readyz`, `/healthz` and `/health` answer for the checks of `health_check`.
 
     Args:
         port: The port; 0 picks a free one.
@@ -102,6 +121,7 @@ def start_exporter(
         ListenError: The address cannot be had; mostly another process listens there.
         ValueError: There is no such port.
     """
+    from peak_observe.resilience.health.answers import answers
     from peak_observe.telemetry.server import Exporter
 
-    return Exporter(port, addr, registry=registry)
+    return Exporter(port, addr, registry=registry, answers=answers(health_check))

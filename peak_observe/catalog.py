@@ -14,6 +14,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STATES = ("closed", "open", "half_open", "forced_open", "disabled")
 CALL_OUTCOMES = ("success", "failure", "ignored", "rejected")
 RETRY_OUTCOMES = ("first_try", "after_retry", "exhausted", "not_retryable", "out_of_time", "out_of_budget")
+HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
 
 
 class Metric(NamedTuple):
@@ -109,6 +110,30 @@ RETRY_MAX_ATTEMPTS = Metric(
     "gauge",
     "Attempts an operation may make, as configured.",
     ("operation",),
+)
+HEALTH_CHECK_HEALTHY = Metric(
+    "peak_health_check_healthy",
+    "gauge",
+    "1 if the check counts as passed, 0 if not, NaN before its first run.",
+    ("check",),
+)
+HEALTH_CHECK_DURATION_SECONDS = Metric(
+    "peak_health_check_duration_seconds",
+    "histogram",
+    "Time that runs of the check took; one that hangs is given up, and counted, at its timeout.",
+    ("check",),
+)
+HEALTH_CHECK_RUNS_TOTAL = Metric(
+    "peak_health_check_runs_total",
+    "counter",
+    "Runs by what each found by itself, before thresholds.",
+    ("check", "outcome"),
+)
+HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS = Metric(
+    "peak_health_check_last_run_timestamp_seconds",
+    "gauge",
+    "Unix time at which the last run ended, 0 before the first.",
+    ("check",),
 )
 OBSERVE_BUILD_INFO = Metric(
     "peak_observe_build_info",

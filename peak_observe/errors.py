@@ -2,7 +2,9 @@
 
 PeakObserveError                  exit code 1
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`
+├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
+├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 └── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
 
 Errors carry data, so that code can act on it without reading the message.
@@ -33,6 +35,46 @@ class CircuitOpenError(PeakObserveError):
     def __str__(self) -> str:
         when = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else "a probe is under way"
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
+
+
+class ConfigError(PeakObserveError, ValueError):
+    """A configuration file cannot be read or makes no sense.
+
+    Args:
+        path: The file.
+        key: The key, with dots; empty where it is the whole file.
+        problem: What was found and what is allowed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, path: str, key: str, problem: str) -> None:
+        super().__init__(path, key, problem)
+        self.path = path
+        self.key = key
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.path, self.key, self.problem) if part)
+
+
+class LoadError(PeakObserveError, ImportError):
+    """A module, or an object in one, cannot be had.
+
+    Args:
+        target: What was asked for, as `module` or `module:name`.
+        problem: Why not.
+    """
+
+    exit_code = 2
+
+    def __init__(self, target: str, problem: str) -> None:
+        super().__init__(target, problem)
+        self.target = target
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"cannot load {self.target!r}: {self.problem}"
 
 
 class ListenError(PeakObserveError, OSError):

@@ -87,11 +87,31 @@ class Recovered(NamedTuple):
     elapsed: float
 
 
+class HealthChanged(NamedTuple):
+    """A health check changed from healthy to unhealthy or back, or its first run found it unhealthy.
+
+    Args:
+        name: The check's name.
+        healthy: Whether it is healthy now, by its thresholds.
+        status: What the run found: `healthy`, `unhealthy`, `error`, `timeout` or `skipped`.
+        at: When, in UTC.
+        message: One line for a person, without secrets.
+        critical: Whether its failure makes the system unhealthy rather than degraded.
+    """
+
+    name: str
+    healthy: bool
+    status: str
+    at: datetime
+    message: str
+    critical: bool = True
+
+
 class NamesOverflowed(NamedTuple):
     """There are too many names of one kind; new ones share the series `_overflow`.
 
     Args:
-        kind: `breaker` or `operation`.
+        kind: `breaker`, `operation` or `check`.
         name: The first name that found no place.
         limit: How many names there may be.
     """
@@ -101,7 +121,7 @@ class NamesOverflowed(NamedTuple):
     limit: int
 
 
-Event = Transition | RetryScheduled | GaveUp | Recovered | NamesOverflowed
+Event = Transition | RetryScheduled | GaveUp | Recovered | HealthChanged | NamesOverflowed
 Observer = Callable[[Event], object]
 
 _observers: tuple[Observer, ...] = ()

@@ -1,15 +1,20 @@
-"""Keep secrets out of what we say about an error: log lines and span descriptions."""
+"""Keep secrets out of what we say: log lines, span descriptions, messages and details of health checks."""
 
 from __future__ import annotations
 
+import math
 import re
+from typing import Any
 
 MAX_LENGTH = 300
+MAX_DEPTH = 8
 
 # A query string may carry a signature, a user part a password; the host and path are what helps at night.
 _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
+_FIELD = r"[\w-]*(?:api[_-]?key|secret|signature|api[_-]?sign|passw(?:or)?d|passphrase|token|authorization|nonce)"
+_SECRET_FIELD = re.compile(_FIELD, re.IGNORECASE)
 _SECRET = re.compile(
-    r"(?i)([\w-]*(?:api[_-]?key|secret|signature|api[_-]?sign|passw(?:or)?d|passphrase|token|authorization|nonce)"
+    rf"(?i)({_FIELD}"
     r"[\"']?\s*[:=]\s*(?:bearer\s+|basic\s+)?)(\"[^\"]*\"|'[^']*'|[^\s,;&}\"']+)",
 )
 
@@ -30,3 +35,32 @@ def describe(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - a broken __str__ of somebody's exception must not break the caller
         message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """Return a copy that JSON can hold, with texts redacted and the values of secret-looking keys as `***`.
+
+    What JSON has no form for becomes its text, and what is nested deeper than `depth` becomes an ellipsis.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if not isinstance(value, dict | list | tuple | set | frozenset):
+        return redact(_text(value))
+    if depth == 0:
+        return "…"
+    if isinstance(value, dict):
+        return {redact(_text(key)): _hidden(key, item, depth) for key, item in value.items()}
+    return [redact_data(item, depth - 1) for item in value]
+
+
+def _hidden(key: object, value: Any, depth: int) -> Any:
+    return "***" if isinstance(key, str) and _SECRET_FIELD.search(key) else redact_data(value, depth - 1)
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value).encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - a broken __str__ must not break the caller
+        return type(value).__name__

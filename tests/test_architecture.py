@@ -23,6 +23,7 @@ FLOORS = {
     "events": 0,
     "catalog": 0,
     "redact": 0,
+    "files": 0,
     "measures": 1,
     "telemetry": 1.5,
     "resilience": 2,
@@ -150,6 +151,11 @@ SIGNATURES = {
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
     "Event": None,
     "GaveUp": "(operation, attempts, elapsed, outcome, error)",
+    "HealthChanged": "(name, healthy, status, at, message, critical=True)",
+    "HealthCheck": "(*, clock: 'Clock' = CLOCK) -> 'None'",
+    "HealthCheckResult": (
+        "(name, healthy, message, timestamp, details=None, status='healthy', duration=0.0, critical=True, tags=())"
+    ),
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
@@ -167,6 +173,7 @@ SIGNATURES = {
     ),
     "configure": "(*, span_events: 'bool' = False) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
+    "health_check": None,
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peak_observe._version import __version__
-from peak_observe.cli import demo, grafana
+from peak_observe.cli import demo, grafana, health
 
 app = typer.Typer(
     name="peak-observe",
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(health.health)
 app.command()(demo.demo)
 app.add_typer(grafana.app, name="grafana")
 

@@ -1,7 +1,7 @@
 """What primitives count about themselves, and the names under which it is read; for the life of the process."""
 
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
-from peak_observe.measures.readings import BreakerReading, RetryReading
+from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
     NAME_LIMIT,
@@ -12,11 +12,13 @@ from peak_observe.measures.series import (
 )
 
 BREAKERS: Names[BreakerReading] = Names("breaker")
+CHECKS: Names[HealthReading] = Names("check")
 RETRIES: Names[RetryReading] = Names("operation")
 
 __all__ = [
     "BATCH",
     "BREAKERS",
+    "CHECKS",
     "EXCEPTION_LIMIT",
     "NAME_LIMIT",
     "OTHER",
@@ -25,6 +27,7 @@ __all__ = [
     "BreakerReading",
     "CallCounts",
     "Exemplar",
+    "HealthReading",
     "Names",
     "RetryCounts",
     "RetryReading",

@@ -51,14 +51,19 @@ class CallCounts:
 
     Args:
         bounds: Upper bounds of the latency buckets in seconds, rising.
+        outcomes: How many outcomes there are; the first is success.
     """
 
     __slots__ = ("bounds", "bucket_exemplars", "buckets", "duration_sum", "exemplars", "outcomes", "pending")
 
-    def __init__(self, bounds: tuple[float, ...] = catalog.BUCKETS) -> None:
+    def __init__(
+        self,
+        bounds: tuple[float, ...] = catalog.BUCKETS,
+        outcomes: int = len(catalog.CALL_OUTCOMES),
+    ) -> None:
         self.pending: list[float] = []
         self.bounds = bounds
-        self.outcomes = [0] * len(catalog.CALL_OUTCOMES)
+        self.outcomes = [0] * outcomes
         self.buckets = [0] * (len(bounds) + 1)
         self.duration_sum = 0.0
         self.exemplars: dict[int, Exemplar] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,10 +66,14 @@ class BreakerReading:
 
     def since(self, other: BreakerReading) -> tuple[bool, bool, bool]:
         """Return whether calls, state and settings differ from an earlier reading."""
+        # Tuples compare what is the same object at once, which the lists of an idle primitive are.
+        calls = (self.calls, self.buckets, self.duration_sum)
+        state = (self.transitions, self.state, self.last_transition)
+        settings = (self.failure_threshold, self.recovery_timeout)
         return (
-            self.calls != other.calls,
-            self.transitions != other.transitions or self.state != other.state,
-            self.failure_threshold != other.failure_threshold or self.recovery_timeout != other.recovery_timeout,
+            calls != (other.calls, other.buckets, other.duration_sum),
+            state != (other.transitions, other.state, other.last_transition),
+            settings != (other.failure_threshold, other.recovery_timeout),
         )
 
     def retire(self) -> None:
@@ -108,6 +113,54 @@ class RetryReading:
 
     def retire(self) -> None:
         """Keep everything: a retry has no state of its own."""
+
+
+class HealthReading:
+    """What a health check, or all checks of a name, have to tell; `runs` follows `catalog.HEALTH_OUTCOMES`.
+
+    `healthy` is NaN before the first run. It and `last_run`, a Unix time, are None when no check of the name lives.
+    """
+
+    __slots__ = ("bounds", "bucket_exemplars", "buckets", "duration_sum", "exemplars", "healthy", "last_run", "runs")
+
+    bounds: tuple[float, ...]
+    runs: list[int]
+    buckets: list[int]
+    duration_sum: float
+    healthy: float | None
+    last_run: float | None
+    exemplars: dict[int, Exemplar]
+    bucket_exemplars: dict[int, Exemplar]
+
+    def add(self, other: HealthReading) -> None:
+        """Take in another reading of the same name; the worse one shows."""
+        self.runs = _sums(self.runs, other.runs)
+        self.buckets = _sums(self.buckets, other.buckets)
+        self.duration_sum += other.duration_sum
+        self.exemplars = self.exemplars | other.exemplars
+        self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
+        self.healthy = _worse(self.healthy, other.healthy)
+        if other.last_run is not None:
+            self.last_run = max(self.last_run or 0.0, other.last_run)
+
+    def since(self, other: HealthReading) -> tuple[bool, bool, bool]:
+        """Return whether runs, state and settings differ from an earlier reading."""
+        runs = (self.runs, self.buckets, self.duration_sum)
+        state = (self.healthy, self.last_run)
+        return (
+            runs != (other.runs, other.buckets, other.duration_sum),
+            state != (other.healthy, other.last_run),
+            False,
+        )
+
+    def retire(self) -> None:
+        """Forget what only the living have."""
+        self.healthy = self.last_run = None
+
+
+def _worse(left: float | None, right: float | None) -> float | None:
+    living = [value for value in (left, right) if value is not None]
+    return min([value for value in living if not math.isnan(value)] or living, default=None)
 
 
 def _sums(left: Iterable[int], right: Iterable[int]) -> list[int]:

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.monitoring import rows
+from peak_observe.files import replace_text
+from peak_observe.monitoring import health, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -23,11 +24,11 @@ def dashboards() -> dict[str, Json]:
 
 def overview() -> Json:
     """Return the dashboard of a trading program."""
-    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *rows.processes()]
+    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *health.checks(), *rows.processes()]
     return {
         "uid": "peak-observe",
         "title": "peak_observe",
-        "description": "Circuits and retries of trading code: what is broken now, since when, and what it came to.",
+        "description": "Circuits, retries and health of trading code: what is broken now, since when, and what it came to.",
         "tags": ["peak_observe"],
         "editable": False,
         "graphTooltip": 1,
@@ -55,6 +56,7 @@ def _variables() -> list[Json]:
         _variable("instance", "Instance", f'label_values({build.name}{{job=~"$job"}}, instance)'),
         _variable("breaker", "Circuit", _values(catalog.BREAKER_STATE)),
         _variable("operation", "Operation", _values(catalog.RETRY_MAX_ATTEMPTS)),
+        _variable("check", "Check", _values(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)),
     ]
 
 
@@ -100,12 +102,9 @@ def write(directory: Path) -> list[Path]:
         OSError: The folder or a file cannot be written.
     """
     folder = directory / "dashboards"
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, dashboard in dashboards().items():
         path = folder / name
-        temporary = path.with_name(f".{name}.tmp")
-        temporary.write_text(json.dumps(dashboard, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_text(path, json.dumps(dashboard, indent=2) + "\n")
         paths.append(path)
     return paths

@@ -1,4 +1,4 @@
-"""Circuit breaker and retry: what a trading program puts around calls that may fail."""
+"""What a trading program puts around calls that may fail, and the checks that say whether it may trade."""
 
 from peak_observe.resilience.breaker import (
     CircuitBreaker,
@@ -6,6 +6,7 @@ from peak_observe.resilience.breaker import (
     CircuitState,
     circuit_breaker,
 )
+from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
 from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.retry import retry_with_backoff
 
@@ -13,8 +14,11 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitState",
+    "HealthCheck",
+    "HealthCheckResult",
     "breakers",
     "circuit_breaker",
     "get_breaker",
+    "health_check",
     "retry_with_backoff",
 ]

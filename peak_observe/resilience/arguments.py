@@ -27,6 +27,46 @@ def check_seconds(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {value!r}")
 
 
+def check_period(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is a finite number of seconds above 0."""
+    check_seconds(name, value)
+    if value == 0:
+        raise ValueError(f"{name} must be more than 0 seconds")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is True or False."""
+    if value is not True and value is not False:
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+
+
+def check_bytes(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is a whole number of bytes, at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number of bytes, at least 0, not {value!r}")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, not {value!r}")
+
+
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """Return a string as a tuple of one, and any iterable of strings as a tuple.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        found = (value,) if isinstance(value, str) else tuple(value)
+    except TypeError:
+        found = (None,)
+    if not all(isinstance(item, str) for item in found):
+        raise ValueError(f"{name} must be a string or several of them, not {value!r}")
+    return found
+
+
 def check_exceptions(name: str, value: object) -> None:
     """Raise ValueError unless `value` is an exception type or a tuple of them that is not empty."""
     types = value if isinstance(value, tuple) else (value,)

@@ -12,7 +12,7 @@ from prometheus_client.utils import floatToGoString
 
 from peak_observe import catalog
 from peak_observe._version import __version__
-from peak_observe.measures import BREAKERS, RETRIES, BreakerReading, Exemplar, RetryReading
+from peak_observe.measures import BREAKERS, CHECKS, RETRIES, BreakerReading, Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,16 +57,15 @@ class Family(NamedTuple):
     exemplars: Callable[[Any], Mapping[int, Exemplar]] | None = None
     follows: int | None = CALLS
 
-    def rows(self, name: str, reading: BreakerReading | RetryReading) -> list[tuple[str, Labels]]:
+    def rows(self, name: str, reading: Any) -> list[tuple[str, Labels]]:
         """Return sample name and labels of each value, labels in alphabetical order."""
         first = (self.metric.labels[0], name)
         if self.metric.kind == "histogram":
-            assert isinstance(reading, BreakerReading)  # noqa: S101 - the only one with buckets
             bounds = [number(bound) for bound in (*reading.bounds, math.inf)]
             buckets = [(f"{self.metric.name}_bucket", (first, ("le", bound))) for bound in bounds]
             return [*buckets, (f"{self.metric.name}_count", (first,)), (f"{self.metric.name}_sum", (first,))]
         if self.second is None:
-            return [(self.metric.name, (first,))]
+            return [(self.metric.name, (first,))] * len(self.values(reading))
         label = self.metric.labels[1]
         return [(self.metric.name, tuple(sorted((first, (label, value))))) for value in self.second(reading)]
 
@@ -75,9 +74,13 @@ _INDICES = range(len(catalog.STATES))
 _ONE_HOT = {state: tuple(float(state == index) for index in _INDICES) for state in (None, *_INDICES)}
 
 
-def _histogram(reading: BreakerReading) -> Sequence[float]:
+def _histogram(reading: Any) -> Sequence[float]:
     cumulative = tuple(accumulate(reading.buckets))
     return (*cumulative, cumulative[-1], reading.duration_sum)
+
+
+def _living(value: float | None) -> Sequence[float]:
+    return () if value is None else (value,)
 
 
 def _states(_: BreakerReading) -> Iterable[str]:
@@ -116,6 +119,17 @@ RETRY_FAMILIES = (
     Family(catalog.RETRY_BACKOFF_SECONDS_TOTAL, lambda r: (r.backoff_seconds,), follows=ATTEMPTS),
     Family(catalog.RETRY_MAX_ATTEMPTS, lambda r: (r.max_attempts,), follows=SETTINGS),
 )
+HEALTH_FAMILIES = (
+    Family(catalog.HEALTH_CHECK_HEALTHY, lambda r: _living(r.healthy), follows=CHANGES),
+    Family(catalog.HEALTH_CHECK_DURATION_SECONDS, _histogram, None, lambda r: r.bucket_exemplars),
+    Family(
+        catalog.HEALTH_CHECK_RUNS_TOTAL,
+        attrgetter("runs"),
+        lambda _: catalog.HEALTH_OUTCOMES,
+        lambda r: r.exemplars,
+    ),
+    Family(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS, lambda r: _living(r.last_run), follows=CHANGES),
+)
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
 
 Readings = list[tuple[str, Any]]
@@ -125,4 +139,5 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
     """Return the families of each kind of primitive with the readings of all names."""
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
-    return [(BREAKER_FAMILIES, breakers), (RETRY_FAMILIES, retries)]
+    checks: Readings = CHECKS.read()
+    return [(BREAKER_FAMILIES, breakers), (RETRY_FAMILIES, retries), (HEALTH_FAMILIES, checks)]

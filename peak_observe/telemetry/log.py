@@ -1,8 +1,8 @@
-"""One log line an event, under `peak_observe.breaker` and `peak_observe.retry`, with the facts as `extra`."""
+"""One log line an event, under `peak_observe.breaker`, `.retry` and `.health`, with the facts as `extra`."""
 
 from __future__ import annotations
 
-from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition
+from peak_observe.events import Event, GaveUp, HealthChanged, NamesOverflowed, Recovered, RetryScheduled, Transition
 from peak_observe.redact import describe
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
@@ -31,6 +31,9 @@ def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
     """Return logger, level, message and its values."""
     if isinstance(event, Transition):
         return _transition(event)
+    if isinstance(event, HealthChanged):
+        level, change = (INFO, "healthy") if event.healthy else (WARNING, "unhealthy")
+        return "health", level, f"check '%s' is {change}: %s", (event.name, event.message)
     if isinstance(event, NamesOverflowed):
         message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
         return event.kind, WARNING, message, (event.limit, event.kind, event.name)

@@ -1,4 +1,4 @@
-"""A small HTTP server in a background thread for `/metrics` of this process."""
+"""A small HTTP server in a background thread for the metrics and the health of this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
 INDEX = (
     "<!doctype html><title>peak_observe</title><h1>peak_observe</h1>"
     '<p>The metrics of this process: <a href="/metrics">/metrics</a></p>'
+    '<p>Its health: <a href="/readyz?verbose">/readyz</a>, <a href="/health">/health</a></p>'
 )
 OM_END = b"# EOF\n"
 MAX_PORT = 65535
+
+Answers = Callable[[str], "tuple[int, bytes, str] | None"]
+"""Takes a request's target; returns status, body and content type, or None for a path that it does not know."""
 
 
 class Exporter:
@@ -40,15 +45,22 @@ class Exporter:
         port: The port; 0 picks a free one.
         addr: The address to listen on.
         registry: A registry whose metrics follow ours.
+        answers: What answers paths that this server does not know itself.
 
     Raises:
         ListenError: The address cannot be had; mostly another process listens there.
         ValueError: There is no such port.
     """
 
-    def __init__(self, port: int, addr: str, *, registry: CollectorRegistry | None = None) -> None:
-        self._render = _Renderers(registry)
-        self._server = _listen(addr, port, self._render)
+    def __init__(
+        self,
+        port: int,
+        addr: str,
+        *,
+        registry: CollectorRegistry | None = None,
+        answers: Answers = lambda _: None,
+    ) -> None:
+        self._server = _listen(addr, port, _Renderers(registry), answers)
         self.addr = addr
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
@@ -117,9 +129,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], family: int, render: _Renderers) -> None:
+    def __init__(self, address: tuple[str, int], family: int, render: _Renderers, answers: Answers) -> None:
         self.address_family = family
         self.render = render
+        self.answers = answers
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -142,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/":
             self._answer(HTTPStatus.OK, INDEX.encode(), "text/html; charset=utf-8")
         else:
-            self._answer(HTTPStatus.NOT_FOUND, b"not found: the metrics are at /metrics\n", "text/plain; charset=utf-8")
+            missing = (HTTPStatus.NOT_FOUND, b"not found: the metrics are at /metrics\n", "text/plain; charset=utf-8")
+            self._answer(*(self.server.answers(self.path) or missing))
 
     def _metrics(self) -> tuple[HTTPStatus, bytes, str]:
         try:
@@ -156,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+    def _answer(self, status: int, body: bytes, content_type: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         if status == HTTPStatus.OK and gzip_accepted(self.headers.get("Accept-Encoding", "")):
@@ -171,12 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: a scrape every few seconds is no news."""
 
 
-def _listen(addr: str, port: int, render: _Renderers) -> _Server:
+def _listen(addr: str, port: int, render: _Renderers, answers: Answers) -> _Server:
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= MAX_PORT:
         raise ValueError(f"port must be a whole number from 0 to {MAX_PORT}, not {port!r}")
     try:
         found = socket.getaddrinfo(addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return _Server((str(address[0]), int(address[1])), family, render)
+        return _Server((str(address[0]), int(address[1])), family, render, answers)
     except OSError as error:
         raise ListenError(addr, port, error.errno, error.strerror) from None

@@ -7,15 +7,16 @@ this module is as light as a dictionary look-up. Own attributes are called `peak
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from peak_observe._version import __version__
-from peak_observe.events import Event, GaveUp, NamesOverflowed, Recovered, RetryScheduled, Transition
+from peak_observe.events import Event, GaveUp, HealthChanged, NamesOverflowed, Recovered, RetryScheduled, Transition
 from peak_observe.measures import Exemplar
 from peak_observe.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
+    from types import TracebackType
 
     from opentelemetry.trace import Span, SpanContext, Tracer
 
@@ -127,6 +128,48 @@ class CallSpan:
         return Exemplar(trace_id, span_id, value, clock.now().timestamp())
 
 
+class Operation:
+    """A current span around an operation of ours that takes time, in programs that trace; elsewhere nothing.
+
+    Use it in a `with`, which ends the span; an exception that passes gives it the status ERROR.
+
+    Args:
+        name: The span's name, with few different values.
+        attributes: What is known at the start.
+    """
+
+    __slots__ = ("_attributes", "_found", "_name", "_span")
+
+    def __init__(self, name: str, attributes: Attributes) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._found: dict[str, str | int | float] = {}
+        self._span: CallSpan | None = None
+
+    def note(self, **found: str | float) -> None:
+        """Keep what is known only at the end, as attributes `peak_observe.*`."""
+        self._found |= {f"peak_observe.{key}": value for key, value in found.items()}
+
+    def exemplar(self, value: float, clock: Clock) -> Exemplar | None:
+        """Return the exemplar that ties `value` to the span, if there is one and it is sampled."""
+        return self._span.exemplar(value, clock) if self._span else None
+
+    def __enter__(self) -> Self:
+        if API in sys.modules:
+            self._span = CallSpan(self._name, self._attributes)
+            self._span.begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._span is not None:
+            self._span.end(self._found, error)
+
+
 def _type_name(error: BaseException) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -160,6 +203,9 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case Recovered():
             name = "peak_observe.retry.recovered"
             facts = {"operation": event.operation, "attempts": event.attempts}
+        case HealthChanged():
+            name = "peak_observe.health.changed"
+            facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}

@@ -163,7 +163,8 @@ def test_matchers_name_values_that_exist(expression: str) -> None:
     """A misspelt state or outcome would be an empty panel."""
     known = {"state": catalog.STATES, "to": catalog.STATES}
     for selector, _ in selectors(expression):
-        outcomes = catalog.RETRY_OUTCOMES if "retry" in selector.name else catalog.CALL_OUTCOMES
+        kind = selector.name.split("_")[1]
+        outcomes = {"retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}.get(kind, catalog.CALL_OUTCOMES)
         for matcher in selector.matchers.matchers:
             if matcher.name in {*known, "outcome"}:
                 assert set(matcher.value.split("|")) <= set(known.get(matcher.name, outcomes))
@@ -206,7 +207,7 @@ def test_titles_are_unique() -> None:
 
 def test_every_state_has_a_text_and_a_colour() -> None:
     """The timeline explains itself."""
-    (timeline,) = [panel for panel in DATA_PANELS if panel["type"] == "state-timeline"]
+    (timeline,) = [panel for panel in DATA_PANELS if panel["title"] == "Circuit states"]
     ((mapping),) = timeline["fieldConfig"]["defaults"]["mappings"]
     texts = [mapping["options"][str(number)]["text"] for number in range(len(catalog.STATES) + 1)]
     assert texts == ["gone", *(state.replace("_", "-") for state in catalog.STATES)]

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.parser import text_string_to_metric_families
 
 from peak_observe import CircuitBreaker, retry_with_backoff
-from peak_observe.catalog import BUCKETS, CALL_OUTCOMES, RETRY_OUTCOMES, STATES
-from peak_observe.measures import BreakerReading, Exemplar, RetryReading
+from peak_observe.catalog import BUCKETS, CALL_OUTCOMES, HEALTH_OUTCOMES, RETRY_OUTCOMES, STATES
+from peak_observe.measures import BreakerReading, Exemplar, HealthReading, RetryReading
 from peak_observe.telemetry import families
 from peak_observe.telemetry.exposition import Renderer
 from peak_observe.telemetry.prometheus import PeakCollector
@@ -69,16 +69,36 @@ def retry_readings(draw: st.DrawFn) -> RetryReading:
     return reading
 
 
+@st.composite
+def health_readings(draw: st.DrawFn) -> HealthReading:
+    """Return whatever a check could tell, also one that has not run yet or is gone."""
+    reading = HealthReading()
+    reading.bounds = BUCKETS
+    reading.runs = draw(fixed(len(HEALTH_OUTCOMES), COUNTS))
+    reading.buckets = draw(fixed(len(BUCKETS) + 1, COUNTS))
+    reading.duration_sum = draw(SECONDS)
+    reading.healthy = draw(st.sampled_from([None, math.nan, 0.0, 1.0]))
+    reading.last_run = None if reading.healthy is None else draw(st.floats(0, 2e9))
+    reading.exemplars = draw(exemplars(len(HEALTH_OUTCOMES)))
+    reading.bucket_exemplars = draw(exemplars(len(BUCKETS) + 1))
+    return reading
+
+
 READINGS = st.tuples(
     st.dictionaries(NAMES, breaker_readings(), max_size=3),
     st.dictionaries(NAMES, retry_readings(), max_size=3),
+    st.dictionaries(NAMES, health_readings(), max_size=3),
 )
 
 
-def show(monkeypatch: pytest.MonkeyPatch, readings: tuple[dict, dict]) -> None:
+def show(monkeypatch: pytest.MonkeyPatch, readings: tuple[dict, dict, dict]) -> None:
     """Let both writers see these readings."""
-    breakers, retries = (list(names.items()) for names in readings)
-    found = [(families.BREAKER_FAMILIES, breakers), (families.RETRY_FAMILIES, retries)]
+    breakers, retries, checks = (list(names.items()) for names in readings)
+    found = [
+        (families.BREAKER_FAMILIES, breakers),
+        (families.RETRY_FAMILIES, retries),
+        (families.HEALTH_FAMILIES, checks),
+    ]
     monkeypatch.setattr(families, "read", lambda: found)
 
 
@@ -104,7 +124,7 @@ def test_what_is_kept_between_scrapes_is_never_stale(scrapes: list) -> None:
     renderer = Renderer()
     with pytest.MonkeyPatch.context() as monkeypatch:
         for readings in scrapes:
-            show(monkeypatch, (readings[0], _with_all_errors_of(scrapes, readings[1])))
+            show(monkeypatch, (readings[0], _with_all_errors_of(scrapes, readings[1]), readings[2]))
             for openmetrics in (False, True):
                 assert renderer.render(openmetrics=openmetrics) == theirs(openmetrics=openmetrics)
 
@@ -113,7 +133,7 @@ def _with_all_errors_of(scrapes: list, retries: dict) -> dict:
     # Classes of errors come and never go; here all are there from the start.
     found = {}
     for name, reading in retries.items():
-        kinds = {kind: 0 for _, others in scrapes if name in others for kind in others[name].errors}
+        kinds = {kind: 0 for _, others, _ in scrapes if name in others for kind in others[name].errors}
         found[name] = copy(reading)
         found[name].errors = kinds | reading.errors
     return found

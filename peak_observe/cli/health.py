@@ -1,0 +1,173 @@
+"""`peak-observe health`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
+
+import typer
+from rich.console import Console, Group
+from rich.text import Text
+
+from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.files import replace_text
+from peak_observe.resilience import HealthCheck, health_check
+from peak_observe.resilience.health import config, dashboard, loading, report
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from peak_observe.resilience import HealthCheckResult
+
+UNHEALTHY, USAGE, INTERRUPTED = 1, 2, 130
+REPORT = Path("reports/health_check.json")
+
+
+def health(
+    *,
+    app: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE[:NAME]", help="Module that registers checks, or a HealthCheck in one."),
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="TOML file with tables [checks.NAME]."),
+    ] = None,
+    report_file: Annotated[Path, typer.Option("--report", metavar="FILE", help="Where the report goes.")] = REPORT,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report instead of the dashboard.")] = False,
+    as_health_json: Annotated[
+        bool,
+        typer.Option("--health-json", help="Print it in the form application/health+json."),
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Run again and again until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between the runs of --watch.")] = 5.0,
+    tag: Annotated[list[str] | None, typer.Option(help="Only checks with this tag; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only the check of this name; may be repeated.")] = None,
+    plain: Annotated[bool, typer.Option("--ascii", help="Use no character outside ASCII.")] = False,
+) -> None:
+    """Run health checks and show the dashboard; exit code 0 is healthy, 1 unhealthy, 2 wrong usage."""
+    logging.getLogger("peak_observe.health").addHandler(logging.NullHandler())  # the dashboard says it better
+    registry = _registry(app, config_file)
+    selection = Selection(registry, only or None, tag or None)
+    output = Output(
+        Console(soft_wrap=True, highlight=False),
+        "health+json" if as_health_json else "json" if as_json else "dashboard",
+        None if no_report else report_file,
+        plain or not _shows_emoji(),
+    )
+    try:
+        raise typer.Exit(_watch(selection, output, interval) if watch else _once(selection, output))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+class Selection(NamedTuple):
+    """Which checks of which registry are run."""
+
+    registry: HealthCheck
+    only: list[str] | None
+    tags: list[str] | None
+
+    def run(self) -> dict[str, HealthCheckResult]:
+        """Run them; a name or tag that nothing has ends the program."""
+        try:
+            results = self.registry.run_all(only=self.only, tags=self.tags)
+        except KeyError as error:
+            _fail(str(error.args[0]))
+        if not results:
+            _fail("no check has been chosen: no check carries such a tag" if self.tags else "there are no checks")
+        return results
+
+
+class Output(NamedTuple):
+    """What is shown of the results, and where the report goes."""
+
+    console: Console
+    form: str
+    report_file: Path | None
+    plain: bool
+
+    def text(self, results: dict[str, HealthCheckResult], at: datetime) -> Text:
+        """Return the dashboard with its colours, or the JSON."""
+        if self.form == "dashboard":
+            shown = [Text(line.text, line.style) for line in dashboard.lines(results, at, plain=self.plain)]
+            return Text("\n").join(shown)
+        found = report.as_json(results, at) if self.form == "json" else report.as_health_json(results, at)
+        return Text(json.dumps(found, indent=2, ensure_ascii=self.plain))
+
+    def write(self, results: dict[str, HealthCheckResult], at: datetime) -> None:
+        """Write the report, if one is wanted."""
+        if self.report_file is None:
+            return
+        try:
+            replace_text(self.report_file, json.dumps(report.as_json(results, at), indent=2) + "\n")
+        except OSError as error:
+            _fail(f"cannot write the report to {self.report_file}: {error.strerror}; --no-report leaves it out")
+
+
+def _once(selection: Selection, output: Output) -> int:
+    results, at = selection.run(), SYSTEM_CLOCK.now()
+    output.console.print(output.text(results, at))
+    output.write(results, at)
+    return _exit_code(results)
+
+
+def _watch(selection: Selection, output: Output, interval: float) -> int:
+    from rich.live import Live
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is left as it was found
+    code = INTERRUPTED
+    live = Live(console=output.console, screen=output.console.is_terminal, auto_refresh=False, transient=True)
+    try:
+        with live if output.console.is_terminal else output.console:
+            while True:
+                results, at = selection.run(), SYSTEM_CLOCK.now()
+                code = _exit_code(results)
+                text = output.text(results, at)
+                if output.console.is_terminal:
+                    live.update(Group(text, Text(f"every {interval:g} s; Ctrl-C ends it", "dim")), refresh=True)
+                else:
+                    output.console.print(text)
+                    sys.stdout.flush()
+                output.write(results, at)
+                time.sleep(interval)
+    except KeyboardInterrupt:
+        return code
+
+
+def _registry(app: str | None, config_file: Path | None) -> HealthCheck:
+    if app is None and config_file is None:
+        _fail("nothing to check: give --app MODULE, --config FILE or both")
+    registry = health_check
+    if app is not None:
+        sys.path.insert(0, "")
+        registry = loading.load_registry(app) or health_check
+    if config_file is not None:
+        config.add(registry, config_file)
+    if not registry.names():
+        where = " and ".join(str(source) for source in (app, config_file) if source is not None)
+        _fail(f"no checks are registered by {where}")
+    return registry
+
+
+def _exit_code(results: dict[str, HealthCheckResult]) -> int:
+    return UNHEALTHY if report.verdict(results.values()) == report.UNHEALTHY else 0
+
+
+def _shows_emoji() -> bool:
+    try:
+        "".join((*dashboard.MARKS.values(), *dashboard.LIGHTS.values())).encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fail(problem: str) -> NoReturn:
+    typer.echo(f"peak-observe: {problem}", err=True)
+    raise typer.Exit(USAGE)

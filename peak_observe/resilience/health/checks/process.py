@@ -1,0 +1,89 @@
+"""A command whose exit code is the answer."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from peak_observe.resilience import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from peak_observe.resilience.health.units import CheckFunction, Outcome
+
+TAIL = 2000  # bytes of the output that are kept
+
+
+def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int = 0) -> CheckFunction:
+    """Return a check that runs a command, without a shell, and compares its exit code.
+
+    Its message is the last line of the output. When `timeout` has passed, the command and what it started are killed.
+
+    Args:
+        args: The program and its arguments; a string is split as a shell would split it.
+        timeout: Seconds the command may take; give the check itself a little more.
+        exit_code: The code that means healthy.
+
+    Raises:
+        ValueError: There is no command, or the timeout makes no sense.
+    """
+    arguments.check_period("timeout", timeout)
+    words = shlex.split(args) if isinstance(args, str) else list(args)
+    if not words:
+        raise ValueError("args must name a program")
+
+    def check() -> Outcome:
+        try:
+            code, output = _run(words, timeout)
+        except OSError as error:
+            return False, f"cannot run {words[0]}: {error.strerror}", {}
+        except TimeoutError:
+            return False, f"{words[0]} was killed after {timeout:g} s", {}
+        last = output.strip().rpartition("\n")[2]
+        how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
+        return code == exit_code, f"{how}: {last}" if last else how, {"exit_code": code}
+
+    return check
+
+
+def _run(words: list[str], timeout: float) -> tuple[int, str]:
+    with subprocess.Popen(  # noqa: S603 - running what the owner of the program names is what it is for
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        bufsize=0,
+    ) as process:
+        overdue = threading.Event()
+        timer = threading.Timer(timeout, _kill, (process, overdue))
+        timer.daemon = True
+        timer.start()
+        try:
+            tail = _tail(process)
+            code = process.wait()
+        finally:
+            timer.cancel()
+    if overdue.is_set():
+        raise TimeoutError
+    return code, tail.decode(errors="replace")
+
+
+def _tail(process: subprocess.Popen[bytes]) -> bytes:
+    tail = b""
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    while chunk := process.stdout.read(65_536):
+        tail = (tail + chunk)[-TAIL:]
+    return tail
+
+
+def _kill(process: subprocess.Popen[bytes], overdue: threading.Event) -> None:
+    overdue.set()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # the command may be gone, and a child of it hold the output open

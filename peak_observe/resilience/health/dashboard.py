@@ -1,0 +1,71 @@
+"""The health dashboard: what a person sees of the results on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.resilience.health import report
+from peak_observe.resilience.health.result import HEALTHY, SKIPPED, UNHEALTHY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from peak_observe.resilience.health.result import HealthCheckResult
+
+WIDTH = 60
+TITLE = "PEAK TRADE HEALTH DASHBOARD"
+MARKS = {"passed": "✅", "failed": "❌", "warned": "⚠️", "skipped": "⚪"}
+ASCII_MARKS = {"passed": "[ OK ]", "failed": "[FAIL]", "warned": "[WARN]", "skipped": "[SKIP]"}
+LIGHTS = {report.HEALTHY: "🟢", report.DEGRADED: "🟡", report.UNHEALTHY: "🔴"}
+ASCII_LIGHTS = {report.HEALTHY: "[ OK ]", report.DEGRADED: "[WARN]", report.UNHEALTHY: "[FAIL]"}
+COLOURS = {"passed": "green", "failed": "bold red", "warned": "yellow", "skipped": "dim"}
+VERDICT_COLOURS = {report.HEALTHY: "bold green", report.DEGRADED: "bold yellow", report.UNHEALTHY: "bold red"}
+
+
+class Line(NamedTuple):
+    """One line with the style it has on a terminal."""
+
+    text: str
+    style: str = ""
+
+
+def lines(results: Mapping[str, HealthCheckResult], at: datetime, *, plain: bool = False) -> Iterator[Line]:
+    """Yield the dashboard's lines; `plain` keeps them in ASCII."""
+    for line in _lines(results, at, plain=plain):
+        yield line._replace(text=line.text.encode("ascii", "backslashreplace").decode()) if plain else line
+
+
+def _lines(results: Mapping[str, HealthCheckResult], at: datetime, *, plain: bool) -> Iterator[Line]:
+    yield Line("=" * WIDTH)
+    yield Line(TITLE, "bold")
+    yield Line("=" * WIDTH)
+    yield Line(f"Timestamp: {at.isoformat(timespec='seconds')}")
+    yield Line("")
+    marks = ASCII_MARKS if plain else MARKS
+    for name, result in results.items():
+        kind = _kind(result)
+        yield Line(f"{marks[kind]} {_printable(name).upper()}: {_says(result)}", COLOURS[kind])
+    yield Line("")
+    yield Line("-" * WIDTH)
+    found = report.verdict(results.values())
+    light = (ASCII_LIGHTS if plain else LIGHTS)[found]
+    yield Line(f"System Status: {light} {found.upper()}", VERDICT_COLOURS[found])
+    yield Line("=" * WIDTH)
+
+
+def _kind(result: HealthCheckResult) -> str:
+    if result.healthy:
+        return "passed"
+    if result.status == SKIPPED:
+        return "skipped"
+    return "failed" if result.critical else "warned"
+
+
+def _says(result: HealthCheckResult) -> str:
+    word = HEALTHY if result.healthy else UNHEALTHY if result.status == HEALTHY else result.status
+    return word if result.message == word else f"{word} - {result.message}"
+
+
+def _printable(name: str) -> str:
+    return "".join(char if char.isprintable() else "�" for char in name)

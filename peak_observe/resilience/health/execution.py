@@ -1,0 +1,127 @@
+"""One run of a check's function, where it holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.resilience import wrap
+from peak_observe.resilience.health.result import TIMEOUT, Finding, of_answer, of_error
+from peak_observe.telemetry import tracing
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+    from queue import SimpleQueue
+
+    from peak_observe.resilience.health.result import HealthCheckResult
+
+
+class Execution:
+    """A call under way, in a daemon thread of its own or on the caller's event loop.
+
+    It knows the function and not the check, so one that hangs keeps no check alive. Its time is always the machine's:
+    no clock of a test can move a thread.
+
+    Args:
+        name: The check's name.
+        func: The check's function.
+        timeout: Seconds after which nobody waits any longer.
+
+    Attributes:
+        finding: What came out, once it has ended.
+        duration: Seconds it took, once it has ended.
+        result: What the check made of it; set by the check, once.
+    """
+
+    def __init__(self, name: str, func: Callable[[], Any], timeout: float) -> None:
+        self.name = name
+        self.timeout = timeout
+        self.started = time.perf_counter()
+        self.finding: Finding | None = None
+        self.duration = 0.0
+        self.result: HealthCheckResult | None = None
+        self.span = tracing.Operation(f"health.check {name}", {"peak_observe.check": name})
+        self._func = func
+        self._queues: list[SimpleQueue[str]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Begin: coroutine functions on `loop` if there is one, everything else in a thread.
+
+        Raises:
+            RuntimeError: The system gives no more threads.
+        """
+        context = copy_context()  # the caller's span is the parent of the check's
+        if loop is not None and wrap.kind(self._func) == wrap.COROUTINE:
+            loop.call_soon_threadsafe(lambda: self._keep(loop.create_task(self._on_loop(), context=context)))
+            return
+        name = f"peak-observe-check {self.name}"
+        threading.Thread(target=context.run, args=(self._in_thread,), name=name, daemon=True).start()
+
+    def listen(self, queue: SimpleQueue[str]) -> None:
+        """Put the name into `queue` when the call has ended, or at once if it has."""
+        with self._lock:
+            if self.finding is None:
+                self._queues.append(queue)
+                return
+        queue.put(self.name)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._task = task  # a loop holds its tasks weakly
+
+    def _in_thread(self) -> None:
+        try:
+            with self.span:
+                answer = self._func()
+                if hasattr(answer, "__await__"):
+                    import asyncio
+
+                    finding = asyncio.run(self._awaited(answer))
+                else:
+                    finding = of_answer(answer)
+                self.span.note(outcome=finding.status)
+        except BaseException as error:  # noqa: BLE001 - whatever a check raises, SystemExit too, is its answer
+            finding = of_error(error)
+        self._finish(finding)
+
+    async def _on_loop(self) -> None:
+        import asyncio
+
+        try:
+            with self.span:
+                finding = await self._awaited(self._func())
+                self.span.note(outcome=finding.status)
+        except BaseException as error:
+            finding = of_error(error)
+            if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+                raise  # these are meant for the loop's owner, who is told as well as the one who waits
+        finally:
+            self._finish(finding)
+
+    async def _awaited(self, answer: Awaitable[Any]) -> Finding:
+        import asyncio
+
+        limit = asyncio.timeout(self.timeout)
+        try:
+            async with limit:
+                return of_answer(await answer)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        return Finding(TIMEOUT, "")
+
+    def _finish(self, finding: Finding) -> None:
+        with self._lock:
+            self.duration = self.elapsed
+            self.finding = finding
+            queues, self._queues = self._queues, []
+        for queue in queues:
+            queue.put(self.name)

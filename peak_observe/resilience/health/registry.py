@@ -1,0 +1,272 @@
+"""The registry of health checks: one place that says whether the system may trade."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.resilience import arguments
+from peak_observe.resilience.health import report
+from peak_observe.resilience.health.check import Check, Settings, checked
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+
+    from peak_observe.resilience.health.coordinator import Coordinator
+    from peak_observe.resilience.health.execution import Execution
+    from peak_observe.resilience.health.result import HealthCheckResult
+    from peak_observe.resilience.health.scheduler import Scheduler
+
+C = TypeVar("C", bound="Callable[[], Any]")
+
+
+class HealthCheck:
+    """Named checks that are run side by side, each under its timeout.
+
+    The system is *healthy* when all checks are, *degraded* when only checks that are not critical fail, and *unhealthy*
+    otherwise. Without any check it is healthy. Safe for any number of threads.
+
+    Args:
+        clock: Where timestamps and the age of results come from; for tests. Timeouts are always real time.
+    """
+
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._checks: dict[str, Check] = {}
+        self._strays: dict[str, list[Execution]] = {}
+        self._lock = threading.Lock()
+        self._scheduler: Scheduler | None = None
+
+    def register(
+        self,
+        name: str,
+        check_func: Callable[[], Any],
+        *,
+        timeout: float = 5.0,
+        interval: float | None = None,
+        ttl: float | None = None,
+        critical: bool = True,
+        tags: Iterable[str] = (),
+        failure_threshold: int = 1,
+        success_threshold: int = 1,
+        depends_on: Iterable[str] = (),
+    ) -> None:
+        """Add a check, or put it in the place of the one that has the name.
+
+        Args:
+            name: What it is called, also the label of its metrics.
+            check_func: A function or coroutine function without arguments that returns `bool`, `(bool, str)` or
+                `(bool, str, dict)`. A check that raises, or returns something else, is unhealthy.
+            timeout: Seconds after which it is reported as `timeout`; it is not started again before it has ended.
+            interval: Seconds between its runs in the background; that of `start()` if not given.
+            ttl: Seconds for which `is_system_healthy()`, `get_status()` and the HTTP answers use its last result again.
+                Without it they run it anew, unless it runs in the background.
+            critical: Whether its failure makes the system unhealthy, and not only degraded.
+            tags: Words by which runs can select it.
+            failure_threshold: Consecutive failures until it counts as unhealthy; its first run counts at once.
+            success_threshold: Consecutive successes until it counts as healthy again.
+            depends_on: Names of checks that have to be healthy; otherwise it is not run and reported as `skipped`.
+
+        Raises:
+            TypeError: The check cannot be called.
+            ValueError: An argument makes no sense, or checks would depend on each other in a circle.
+        """
+        if not callable(check_func):
+            raise TypeError(f"check {name!r} must be a function without arguments, not {check_func!r}")
+        wanted = Settings(
+            timeout,
+            interval,
+            ttl,
+            critical,
+            tags,  # type: ignore[arg-type] # `checked` makes it a tuple
+            failure_threshold,
+            success_threshold,
+            depends_on,  # type: ignore[arg-type] # the same
+        )
+        settings = checked(wanted)
+        with self._lock:
+            self._refuse_circle(name, settings.depends_on)
+            strays = self._strays.setdefault(name, [])
+            check = Check(name, check_func, settings, strays, self._clock)
+            replaced = self._checks.get(name)
+            if replaced is not None:
+                replaced.retire()
+            self._checks[name] = check
+        self._wake()
+
+    def check(self, name: str, **settings: Any) -> Callable[[C], C]:
+        """Return a decorator that registers a function under `name`; takes the settings of `register`."""
+
+        def registered(check_func: C) -> C:
+            self.register(name, check_func, **settings)
+            return check_func
+
+        return registered
+
+    def unregister(self, name: str) -> bool:
+        """Remove a check and return whether there was one; its counters stay, its gauges go."""
+        with self._lock:
+            check = self._checks.pop(name, None)
+            if check is not None:
+                check.retire()
+            if not self._strays.get(name):
+                self._strays.pop(name, None)
+        self._wake()
+        return check is not None
+
+    def names(self) -> list[str]:
+        """Return the names of all checks in the order of their registration."""
+        return list(self._checks)
+
+    def run_all(
+        self,
+        *,
+        only: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> dict[str, HealthCheckResult]:
+        """Run checks now and return their results by name, in the order of registration.
+
+        Args:
+            only: Names to run, with those they depend on; all if not given.
+            tags: Run checks that carry one of these, with those they depend on; all if not given.
+
+        Raises:
+            KeyError: There is no check of a name in `only`; the message lists those that are near.
+        """
+        return self._run(self._selected(only, tags), self._loop())
+
+    async def async_run_all(
+        self,
+        *,
+        only: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> dict[str, HealthCheckResult]:
+        """Do what `run_all` does without blocking the event loop, on which coroutine functions are run."""
+        import asyncio
+
+        return await asyncio.to_thread(self._run, self._selected(only, tags), asyncio.get_running_loop())
+
+    def is_system_healthy(self) -> bool:
+        """Return whether no critical check fails; uses results that are not older than their `ttl`."""
+        return report.verdict(self.results().values()) != report.UNHEALTHY
+
+    def get_status(self) -> dict[str, Any]:
+        """Return verdict, time, all results and their summary; uses results that are not older than their `ttl`."""
+        return report.status(self.results(), self._clock.now())
+
+    def results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:
+        """Return results not older than each check's `ttl`, or else `max_age` seconds, and run what is older.
+
+        While checks run in the background, a result stays good for twice the check's interval.
+        """
+        checks = list(self._checks.values())
+        results = {check.name: check.fresh(self._max_age(check, max_age)) for check in checks}
+        old = [check for check in checks if results[check.name] is None]
+        fresh = self._run(old, self._loop()) if old else {}
+        return {name: found for name in results if (found := fresh.get(name) or results[name]) is not None}
+
+    def start(self, interval: float = 30.0, *, jitter: float = 0.1) -> None:
+        """Run the checks in the background, each at its interval, from a daemon thread; twice is once.
+
+        Called on an event loop, coroutine functions are run on that loop, otherwise each in a thread with its own loop.
+
+        Args:
+            interval: Seconds between the runs of a check that has no interval of its own.
+            jitter: Share by which each interval varies at random, from 0 to 1, so that not all run at the same instant.
+
+        Raises:
+            ValueError: An argument makes no sense.
+        """
+        from peak_observe.resilience.health.scheduler import Scheduler
+
+        arguments.check_period("interval", interval)
+        arguments.check_share("jitter", jitter)
+        with self._lock:
+            if self._scheduler is None or not self._scheduler.alive:
+                self._scheduler = Scheduler(self._checks, interval, jitter, running_loop())
+
+    def stop(self) -> None:
+        """End the runs in the background; a check under way is not waited for. Twice is once."""
+        with self._lock:
+            scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:
+            scheduler.stop()
+
+    def _run(self, checks: list[Check], loop: asyncio.AbstractEventLoop | None) -> dict[str, HealthCheckResult]:
+        coordinator = self._coordinator(loop)
+        coordinator.add(checks)
+        found = coordinator.finish()
+        return {check.name: found[check.name] for check in checks}
+
+    def _coordinator(self, loop: asyncio.AbstractEventLoop | None) -> Coordinator:
+        from peak_observe.resilience.health.coordinator import Coordinator
+
+        return Coordinator(self._checks, loop)
+
+    def _loop(self) -> asyncio.AbstractEventLoop | None:
+        scheduler = self._scheduler
+        loop = scheduler.loop if scheduler is not None else None
+        # On its own thread the loop stands still while this run waits, and nothing on it would ever end.
+        return None if loop is running_loop() else loop
+
+    def _max_age(self, check: Check, max_age: float | None) -> float | None:
+        scheduler = self._scheduler
+        if scheduler is None or not scheduler.alive:
+            return max_age
+        return max(max_age or 0.0, 2 * scheduler.interval_of(check))
+
+    def _selected(self, only: Iterable[str] | None, tags: Iterable[str] | None) -> list[Check]:
+        checks = dict(self._checks)
+        wanted = list(checks)
+        if only is not None:
+            wanted = list(arguments.names("only", only))
+            for name in wanted:
+                if name not in checks:
+                    raise KeyError(_unknown(name, checks))
+        if tags is not None:
+            chosen = set(arguments.names("tags", tags))
+            wanted = [name for name in wanted if chosen & set(checks[name].settings.tags)]
+        needed = _with_dependencies(wanted, checks)
+        return [check for name, check in checks.items() if name in needed]
+
+    def _refuse_circle(self, name: str, depends_on: tuple[str, ...]) -> None:
+        if name in depends_on or name in _with_dependencies(depends_on, self._checks):
+            raise ValueError(f"check {name!r} would depend on itself: {' and '.join(depends_on)} leads back to it")
+
+    def _wake(self) -> None:
+        scheduler = self._scheduler
+        if scheduler is not None:
+            scheduler.wake()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs on this thread, without importing asyncio for it."""
+    if "asyncio" not in sys.modules:
+        return None
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _with_dependencies(names: Iterable[str], checks: dict[str, Check]) -> set[str]:
+    found: set[str] = set()
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop()
+        if name in checks and name not in found:
+            found.add(name)
+            ahead.extend(checks[name].settings.depends_on)
+    return found
+
+
+def _unknown(name: str, checks: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, checks)
+    return f"no check is named {name!r}" + (f"; near: {', '.join(near)}" if near else "")
