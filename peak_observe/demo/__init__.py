@@ -16,7 +16,7 @@ from peak_observe import observe, start_exporter
 from peak_observe.demo.prometheus import started_prometheus
 from peak_observe.demo.script import SCRIPT, Phase
 from peak_observe.demo.view import Lines, Screen, View, totals
-from peak_observe.demo.workers import working
+from peak_observe.demo.workers import checking, working
 from peak_observe.testing import FakeExchange
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
     with ExitStack() as stack:
         stack.enter_context(_signals(stop))
         exporter = stack.enter_context(start_exporter(port))
-        links = [f"metrics     {exporter.url}"]
+        links = [f"metrics     {exporter.url}", f"health      {exporter.url.removesuffix('metrics')}readyz?verbose"]
         if prometheus:
             links.append(stack.enter_context(started_prometheus(exporter.port)))
         exchange = stack.enter_context(FakeExchange())
@@ -50,6 +50,7 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
         stack.callback(observe(view.on_event))
         stack.enter_context(view)
         stack.enter_context(working(exchange, stop))
+        stack.enter_context(checking(exchange))
         for phase in SCRIPT if once else itertools.cycle(SCRIPT):
             if stop.is_set() or (deadline is not None and time.monotonic() >= deadline):
                 break

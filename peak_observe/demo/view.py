@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
@@ -62,13 +63,14 @@ class Lines(View):
         self._say(f"exchange: {phase.name}")
 
     def on_event(self, event: events.Event) -> None:
-        """Tell of changes of state."""
-        if isinstance(event, events.Transition):
+        """Tell of changes of state and of health."""
+        if isinstance(event, events.Transition | events.HealthChanged):
             self._say(_sentence(event))
 
     def _say(self, *lines: str) -> None:
-        for line in lines:
-            print(line, flush=True)
+        # One write, as workers' threads tell of events at the same time.
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
 
 
 class Screen(View):
@@ -83,10 +85,10 @@ class Screen(View):
         self._live.stop()
 
     def on_event(self, event: events.Event) -> None:
-        """Keep the latest changes of state for the list below the table."""
-        if isinstance(event, events.Transition):
+        """Keep the latest changes of state and of health for the list below the table."""
+        if isinstance(event, events.Transition | events.HealthChanged):
             stamp = f"{event.at.astimezone():%H:%M:%S}  "
-            self.news.append(Text.assemble((stamp, "dim"), (_sentence(event), COLORS[event.new])))
+            self.news.append(Text.assemble((stamp, "dim"), (_sentence(event), _color(event))))
 
     def refresh(self) -> None:
         """Draw anew."""
@@ -99,7 +101,15 @@ class Screen(View):
         return Group(title, _table(), *list(self.news), *links, Text("Ctrl-C ends the demo", style="dim"))
 
 
-def _sentence(event: events.Transition) -> str:
+def _color(event: events.Transition | events.HealthChanged) -> str:
+    if isinstance(event, events.Transition):
+        return COLORS[event.new]
+    return "green" if event.healthy else "red"
+
+
+def _sentence(event: events.Transition | events.HealthChanged) -> str:
+    if isinstance(event, events.HealthChanged):
+        return f"check {event.name} is {'healthy' if event.healthy else 'unhealthy'}: {event.message[:90]}"
     error = f" ({describe(event.error)[:70]})" if event.error else ""
     return f"{event.name} {event.old} -> {event.new}: {event.reason}{error}"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 import ccxt.async_support
 
-from peak_observe import CircuitOpenError, circuit_breaker, retry_with_backoff
+from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff
+from peak_observe.resilience.health import checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,20 @@ def working(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
         exchange.close()  # lets go of the calls under way
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def checking(exchange: FakeExchange) -> Iterator[None]:
+    """Run health checks in the background: the exchange itself, and each circuit."""
+    url = f"{exchange.url}/0/public/Time"
+    health_check.register("exchange_kraken", checks.http(url, body="unixtime", timeout=1.0), timeout=2.0)
+    for name in (TICKER, CANDLES, ORDERS):
+        health_check.register(f"circuit_{name}", checks.breaker_closed(name), critical=name == ORDERS)
+    health_check.start(interval=1.0)
+    try:
+        yield
+    finally:
+        health_check.stop()
 
 
 def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:

@@ -28,7 +28,7 @@ def overview() -> Json:
     return {
         "uid": "peak-observe",
         "title": "peak_observe",
-        "description": "Circuits, retries and health of trading code: what is broken now, since when, and what it came to.",
+        "description": "Circuits, retries and health checks of trading code: what is broken now, and since when.",
         "tags": ["peak_observe"],
         "editable": False,
         "graphTooltip": 1,

@@ -23,14 +23,14 @@ def checks() -> list[Json]:
         panels.row("Health"),
         panels.state_timeline(
             "Health of checks",
-            "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. No bar: it has "
-            "not run yet.",
+            "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. No bar: it "
+            "has not run yet.",
             [query(lowest("job", "instance", "check"), "{{check}} @ {{instance}}")],
             panels.mapped(HEALTH_TEXTS),
         ),
         panels.timeseries(
             "Runs by outcome",
-            "Runs a second by what each found by itself. Error: the check raised or answered nonsense; timeout: it hung.",
+            "Runs a second by what each found by itself. Error: it raised or answered nonsense; timeout: it hung.",
             [query(total(rate(runs), "outcome"), "{{outcome}}")],
             "ops",
             stacked=True,

@@ -14,7 +14,7 @@ DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "peak-observe.json").r
 # One circuit is healthy, one is open for good, one opens and closes all the time; all are called until stdin ends.
 PROGRAM = """
 import sys, threading, time
-from peak_observe import CircuitOpenError, circuit_breaker, retry_with_backoff, start_exporter
+from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff, start_exporter
 
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
@@ -35,6 +35,10 @@ def broken():
 def flapping(fails):
     if fails:
         raise ConnectionError("lost")
+
+health_check.register("sound", lambda: True)
+health_check.register("sick", lambda: (False, "does not feel well"))
+health_check.start(interval=0.2)
 
 with start_exporter(port=0) as exporter:
     print(exporter.port, flush=True)
@@ -100,6 +104,14 @@ def test_calls_and_latencies_agree_within_a_scrape(server) -> None:
     assert server.query(f"({made} - on (breaker) peak_breaker_call_duration_seconds_count) != 0") == []
 
 
+def test_health_is_told(server) -> None:
+    """The gauge says which check fails, the counter that it keeps failing, the timestamp that it ran just now."""
+    assert server.value('peak_health_check_healthy{check="sound"}') == 1
+    assert server.value('peak_health_check_healthy{check="sick"}') == 0
+    assert server.value('peak_health_check_runs_total{check="sick", outcome="unhealthy"}') > 1
+    assert server.value('time() - peak_health_check_last_run_timestamp_seconds{check="sick"}') < 5
+
+
 def test_metadata_reached_prometheus(server) -> None:
     """Help and type of a metric show beside the query."""
     metadata = server.get("metadata", metric="peak_breaker_calls")
@@ -112,7 +124,7 @@ def test_metadata_reached_prometheus(server) -> None:
 def filled(expression: str) -> str:
     """Return an expression as Grafana sends it, with everything selected."""
     values = {"$__rate_interval": "5s", "$__range": "30s", "$job": ".+", "$instance": ".+"}
-    for name, value in (values | {"$breaker": ".+", "$operation": ".+"}).items():
+    for name, value in (values | {"$breaker": ".+", "$operation": ".+", "$check": ".+"}).items():
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
@@ -136,7 +148,11 @@ def test_every_variable_has_values(server, variable: dict) -> None:
     """The lists above the panels are filled."""
     selector, label = filled(variable["query"]["query"]).removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     values = server.get(f"label/{label}/values", **{"match[]": selector})
-    expected = {"breaker": {"healthy", "broken", "flapping"}, "operation": {"flaky", "hopeless"}}
+    expected = {
+        "breaker": {"healthy", "broken", "flapping"},
+        "operation": {"flaky", "hopeless"},
+        "check": {"sound", "sick"},
+    }
     assert set(values) == expected.get(label, set(values)) != set()
 
 
