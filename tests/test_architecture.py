@@ -27,6 +27,7 @@ FLOORS = {
     "measures": 1,
     "telemetry": 1.5,
     "resilience": 2,
+    "backup_recovery": 2,
     "monitoring": 4,
     "testing": 4,
     "demo": 5,

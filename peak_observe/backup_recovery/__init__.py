@@ -1,0 +1,1 @@
+"""Backups that exist when they are needed."""
