@@ -254,6 +254,7 @@ def test_what_must_hold_holds(backups: list[BackupMetadata], policy: dict) -> No
     assert not {item.base for item in stays} & {item.backup_id for item in goes}
     assert not [item for item in goes if set(item.tags) & set(made.keep_tags)]
     assert made.select(stays) == Selection(selection.keep, ())
+    assert made.select(reversed(backups)) == selection
 
 
 @given(backups=repositories(), policy=POLICIES, more=POLICIES)
@@ -264,10 +265,3 @@ def test_more_keeps_more(backups: list[BackupMetadata], policy: dict, more: dict
     larger["keep_tags"] = [*policy.get("keep_tags", []), *more.get("keep_tags", [])]
     few, many = RetentionPolicy(**policy).select(backups), RetentionPolicy(**larger).select(backups)
     assert set(kept(few)) <= set(kept(many))
-
-
-@given(backups=repositories(), policy=POLICIES)
-def test_the_order_of_the_list_does_not_matter(backups: list[BackupMetadata], policy: dict) -> None:
-    """A folder lists its entries in any order."""
-    made = RetentionPolicy(**policy)
-    assert made.select(backups) == made.select(reversed(backups))
