@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peak_observe.backup_recovery.encoding import plain, revive
@@ -176,6 +176,8 @@ def test_not_a_number_is_kept(value: object) -> None:
     assert math.isnan(back(value))
 
 
+# A loaded machine is no fault of the code.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),
@@ -206,6 +208,7 @@ def test_a_number_that_python_would_not_write_is_kept() -> None:
     assert kept
 
 
+@PATIENT
 @given(value=VALUES)
 def test_anything_of_these_types_comes_back(value: object) -> None:
     """However they are nested."""

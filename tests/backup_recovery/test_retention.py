@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peak_observe.backup_recovery.metadata import BackupMetadata, BackupStatus, BackupType
@@ -213,6 +213,8 @@ def test_a_nonsense_count_is_refused(count: object) -> None:
         keep_count(count)
 
 
+# A loaded machine is no fault of the code.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 TAGS = ("a", "b")
 WITHIN = st.timedeltas(timedelta(seconds=1), timedelta(days=900))
@@ -239,6 +241,7 @@ def repositories(draw):
     ]
 
 
+@PATIENT
 @given(backups=repositories(), policy=POLICIES)
 def test_what_must_hold_holds(backups: list[BackupMetadata], policy: dict) -> None:
     """Nothing is lost, the last good one and every base stay, and a second time changes nothing."""
@@ -257,6 +260,7 @@ def test_what_must_hold_holds(backups: list[BackupMetadata], policy: dict) -> No
     assert made.select(reversed(backups)) == selection
 
 
+@PATIENT
 @given(backups=repositories(), policy=POLICIES, more=POLICIES)
 def test_more_keeps_more(backups: list[BackupMetadata], policy: dict, more: dict) -> None:
     """Raising any number or time, or naming another tag, never removes what stayed."""
