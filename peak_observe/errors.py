@@ -1,6 +1,11 @@
 """Every error of the package.
 
 PeakObserveError                  exit code 1
+├── BackupError                   exit code 1; a backup could not be made, changed or removed
+│   ├── BackupNotFoundError (LookupError)   exit code 3; there is no such backup; `backup_id`
+│   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
+│   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
+│   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
@@ -17,6 +22,91 @@ class PeakObserveError(Exception):
     """Base of all errors that peak_observe raises on its own account."""
 
     exit_code = 1
+
+
+class BackupError(PeakObserveError):
+    """A backup could not be made, changed, restored or removed; the message says why and what stayed as it was."""
+
+
+class BackupNotFoundError(BackupError, LookupError):
+    """The repository has no backup of this name.
+
+    Args:
+        backup_id: The name asked for.
+        hint: What there is instead.
+    """
+
+    exit_code = 3
+
+    def __init__(self, backup_id: str, hint: str = "") -> None:
+        super().__init__(backup_id, hint)
+        self.backup_id = backup_id
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"there is no backup {self.backup_id!r}" + (f"; {self.hint}" if self.hint else "")
+
+
+class _ProblemsError(BackupError):
+    """An error with a list of what is wrong; its text names the first few."""
+
+    shown = 3
+
+    def __init__(self, backup_id: str, problems: tuple[str, ...]) -> None:
+        super().__init__(backup_id, problems)
+        self.backup_id = backup_id
+        self.problems = problems
+
+    def _listed(self) -> str:
+        more = len(self.problems) - self.shown
+        return "; ".join(self.problems[: self.shown]) + (f"; and {more} more" if more > 0 else "")
+
+
+class BackupCorruptError(_ProblemsError):
+    """What is stored of a backup is not what was stored.
+
+    Args:
+        backup_id: The backup.
+        problems: What is wrong, a line a file.
+    """
+
+    exit_code = 4
+
+    def __str__(self) -> str:
+        return f"backup {self.backup_id} is corrupt: {self._listed()}"
+
+
+class RepositoryLockedError(BackupError):
+    """Another process, or another thread of this one, works in the repository.
+
+    Args:
+        path: The repository.
+        holder: Who works there and since when, in words.
+    """
+
+    exit_code = 5
+
+    def __init__(self, path: str, holder: str) -> None:
+        super().__init__(path, holder)
+        self.path = path
+        self.holder = holder
+
+    def __str__(self) -> str:
+        return f"{self.path} is in use by {self.holder}: wait until that has ended"
+
+
+class RestoreRefusedError(_ProblemsError):
+    """Restoring would do harm; no live file was touched.
+
+    Args:
+        backup_id: The backup.
+        problems: What stands against it, and the mend.
+    """
+
+    exit_code = 6
+
+    def __str__(self) -> str:
+        return f"backup {self.backup_id} is not restored: {self._listed()}"
 
 
 class CircuitOpenError(PeakObserveError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,10 +23,43 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
     """
     missing = [folder for folder in path.parents if not folder.exists()] if durable else []
     path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, text.encode(), durable=durable)
+    if durable:
+        for entry in (path, *missing):
+            sync_folder(entry.parent)
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """Write `content` to `path` by one rename, in a folder that exists; when this returns it outlives a power cut.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    _replace(path, content, durable=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder outlive a power cut; one that may not be opened is left to the system.
+
+    Raises:
+        OSError: The disk reports an error.
+    """
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, content: bytes, *, durable: bool) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -35,16 +67,3 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if durable:
-        for entry in (path, *missing):
-            _sync_folder(entry.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk too, where the system lets us open a folder."""
-    with suppress(PermissionError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
