@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 CHUNK = 1 << 18  # bytes; larger ones fall out of the processor's cache between hash and write
 WRITABLE = 0o222
@@ -22,6 +23,10 @@ _local = threading.local()
 
 class NotRegularError(OSError):
     """What was to be read is a device, a pipe or a socket, not a file."""
+
+
+class WriteError(OSError):
+    """The copy could not be written, which is another matter than a source that cannot be read."""
 
 
 class Copied(NamedTuple):
@@ -63,7 +68,9 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
         os.close(source)
 
 
-def copied(path: str, target: str, tell: Callable[[int], object] | None = None, *, sparse: bool | None = None) -> Copied:
+def copied(
+    path: str, target: str, tell: Callable[[int], object] | None = None, *, sparse: bool | None = None
+) -> Copied:
     """Copy a file to a new one, with its mode, less the right to write, and its time.
 
     Args:
@@ -73,16 +80,19 @@ def copied(path: str, target: str, tell: Callable[[int], object] | None = None, 
         sparse: Whether to leave holes where there are only zeros; by default if the source has holes.
 
     Raises:
-        OSError: One of the two cannot be read or written, or the source is not a regular file.
+        WriteError: The copy cannot be written.
+        OSError: The source cannot be read or is not a regular file.
     """
     source = _open(path)
     try:
-        sink = os.open(target, CREATE, 0o600)
+        with _writing(target):
+            sink = os.open(target, CREATE, 0o600)
         try:
             holes = is_sparse(os.fstat(source)) if sparse is None else sparse
             found = _pump(source, sink, sparse=holes, tell=tell)
-            os.fchmod(sink, stat.S_IMODE(found.before.st_mode) & ~WRITABLE)
-            os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))
+            with _writing(target):
+                os.fchmod(sink, stat.S_IMODE(found.before.st_mode) & ~WRITABLE)
+                os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))
         finally:
             os.close(sink)
     finally:
@@ -116,14 +126,13 @@ def _pump(source: int, sink: int | None, *, sparse: bool, tell: Callable[[int], 
         chunk = buffer[:count]
         digest.update(chunk)
         size += count
-        if sink is not None and not (sparse and _zeros(chunk)):
-            _write(sink, chunk)
-        elif sink is not None:
-            os.lseek(sink, count, os.SEEK_CUR)
+        if sink is not None:
+            _write(sink, chunk, hole=sparse and _zeros(chunk))
         if tell is not None:
             tell(count)
     if sink is not None and sparse:
-        os.ftruncate(sink, size)
+        with _writing():
+            os.ftruncate(sink, size)
     after = os.fstat(source)
     return Copied(size, digest.hexdigest(), before, same(before, after) and size == after.st_size)
 
@@ -139,6 +148,20 @@ def _zeros(chunk: memoryview) -> bool:
     return bytes(chunk).count(0) == len(chunk)
 
 
-def _write(sink: int, chunk: memoryview) -> None:
-    while chunk:
-        chunk = chunk[os.write(sink, chunk) :]
+def _write(sink: int, chunk: memoryview, *, hole: bool) -> None:
+    try:
+        if hole:
+            os.lseek(sink, len(chunk), os.SEEK_CUR)
+            return
+        while chunk:
+            chunk = chunk[os.write(sink, chunk) :]
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror) from error
+
+
+@contextmanager
+def _writing(path: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror, path) from error

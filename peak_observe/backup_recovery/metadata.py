@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 
 CONFIG, STATE, DATA = "config", "state", "data"
 KINDS = (CONFIG, STATE, DATA)
@@ -53,10 +54,12 @@ class Part(msgspec.Struct, frozen=True):
     Args:
         files: How many files.
         size_bytes: Their size together, as they were at their source.
+        seconds: How long taking it lasted.
     """
 
     files: int = 0
     size_bytes: int = 0
+    seconds: float = 0.0
 
 
 class BackupMetadata(msgspec.Struct, frozen=True):
@@ -77,6 +80,8 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         sequence: Its number in the repository, which orders backups whatever the clock said; 0 where there is none.
         duration: Seconds it took.
         base: The backup that holds what did not change, for an incremental one.
+        manifest: BLAKE3 hash of its `manifest.json`; empty if it has none.
+        checksum: BLAKE3 hash of this text, with this field empty; nothing checks a text of the original code base.
     """
 
     backup_id: str
@@ -86,13 +91,15 @@ class BackupMetadata(msgspec.Struct, frozen=True):
     size_bytes: int = 0
     files_count: int = 0
     description: str = ""
-    tags: list[str] = []  # noqa: RUF012 - msgspec makes a new one each time
+    tags: list[str] = []
     error_message: str = ""
-    parts: dict[str, Part] = {}  # noqa: RUF012 - the same
-    problems: list[Problem] = []  # noqa: RUF012 - the same
+    parts: dict[str, Part] = {}
+    problems: list[Problem] = []
     sequence: int = 0
     duration: float = 0.0
     base: str = ""
+    manifest: str = ""
+    checksum: str = ""
 
     @property
     def created(self) -> datetime:
@@ -116,19 +123,28 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         return found
 
     def to_json(self) -> bytes:
-        """Return the text of `metadata.json`."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        """Return the text of `metadata.json`, with its checksum."""
+        plain = msgspec.structs.replace(self, checksum="")
+        checksum = blake3(msgspec.json.encode(plain)).hexdigest()
+        return _text(msgspec.structs.replace(plain, checksum=checksum))
 
     @classmethod
     def from_json(cls, text: bytes) -> BackupMetadata:
         """Return what a `metadata.json` tells, also one that the original code base wrote.
 
         Raises:
-            ValueError: It is no such text; the message says what is wrong and where.
+            ValueError: It is no such text, or not what was written; the message says what is wrong and where.
         """
         found: BackupMetadata = _DECODER.decode(text)
+        # To write it again is the whole check: it finds a changed byte also where it would not change the meaning.
+        if found.checksum and found.to_json() != text:
+            raise ValueError("it is not what was written")
         found.created  # noqa: B018 - a time that cannot be read is found here, not when somebody sorts
         return found
+
+
+def _text(found: BackupMetadata) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
 
 
 _DECODER = msgspec.json.Decoder(BackupMetadata)

@@ -1,5 +1,6 @@
 """What primitives count about themselves, and the names under which it is read; for the life of the process."""
 
+from peak_observe.measures.backups import BackupReading, KindReading
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
@@ -11,11 +12,13 @@ from peak_observe.measures.series import (
     Series,
 )
 
+BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
 CHECKS: Names[HealthReading] = Names("check")
 RETRIES: Names[RetryReading] = Names("operation")
 
 __all__ = [
+    "BACKUPS",
     "BATCH",
     "BREAKERS",
     "CHECKS",
@@ -24,10 +27,12 @@ __all__ = [
     "OTHER",
     "OVERFLOW",
     "RETRIES",
+    "BackupReading",
     "BreakerReading",
     "CallCounts",
     "Exemplar",
     "HealthReading",
+    "KindReading",
     "Names",
     "RetryCounts",
     "RetryReading",

@@ -1,0 +1,82 @@
+"""What the backups of a repository have to tell at one moment."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+
+
+class KindReading:
+    """The newest backup that succeeded of one part; all 0 while there is none.
+
+    Times are Unix times in seconds; `age` is in seconds.
+    """
+
+    __slots__ = ("age", "duration", "files", "last_success", "size_bytes")
+
+    def __init__(self, last_success: float, age: float, size_bytes: int, files: int, duration: float) -> None:
+        self.last_success = last_success
+        self.age = age
+        self.size_bytes = size_bytes
+        self.files = files
+        self.duration = duration
+
+
+class BackupReading:
+    """What a repository, or all repositories of a name, have to tell.
+
+    `kinds` is by part; `count` follows `catalog.BACKUP_STATUSES`, `runs` and `restores` follow
+    `catalog.BACKUP_OUTCOMES`. Times are Unix times in seconds, 0 for never; `max_age` is None without a promise.
+    """
+
+    __slots__ = (
+        "configured",
+        "corrupt_files",
+        "count",
+        "kinds",
+        "last_attempt",
+        "last_verified",
+        "max_age",
+        "restores",
+        "running_since",
+        "runs",
+        "stored_bytes",
+    )
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, KindReading] = {}
+        self.configured = self.last_attempt = self.running_since = self.last_verified = 0.0
+        self.max_age: float | None = None
+        self.stored_bytes = self.corrupt_files = 0
+        self.count = [0] * len(catalog.BACKUP_STATUSES)
+        self.runs = [0] * len(catalog.BACKUP_OUTCOMES)
+        self.restores = [0] * len(catalog.BACKUP_OUTCOMES)
+
+    def add(self, other: BackupReading) -> None:
+        """Take in another repository of the same name; the one that is worse off shows."""
+        for kind, reading in other.kinds.items():
+            mine = self.kinds.get(kind)
+            if mine is None or reading.age > mine.age:
+                self.kinds[kind] = reading
+        self.configured = min(self.configured, other.configured)
+        self.last_attempt = min(self.last_attempt, other.last_attempt)
+        self.last_verified = min(self.last_verified, other.last_verified)
+        self.running_since = max(self.running_since, other.running_since)
+        promises = [age for age in (self.max_age, other.max_age) if age is not None]
+        self.max_age = min(promises, default=None)
+        self.stored_bytes += other.stored_bytes
+        self.corrupt_files += other.corrupt_files
+        self.count, self.runs, self.restores = (
+            [a + b for a, b in zip(mine, theirs, strict=True)]
+            for mine, theirs in (
+                (self.count, other.count),
+                (self.runs, other.runs),
+                (self.restores, other.restores),
+            )
+        )
+
+    def since(self, _: BackupReading) -> tuple[bool, bool, bool]:
+        """Return that everything may have changed: these are few, and the disk is read anyway."""
+        return True, True, True
+
+    def retire(self) -> None:
+        """Keep everything: a repository stays when the program that wrote it has ended."""
