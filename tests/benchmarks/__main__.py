@@ -5,11 +5,12 @@ Run all parts, or those that are named: `python tests/benchmarks calls scrape`.
 
 import sys
 
+import backups
 import calls
 import scrape
 import startup
 
-PARTS = {"startup": startup.run, "calls": calls.run, "scrape": scrape.run}
+PARTS = {"startup": startup.run, "calls": calls.run, "scrape": scrape.run, "backups": backups.run}
 
 
 def main() -> int:

@@ -1,0 +1,168 @@
+"""Backups beside rsync, restic and borg: the first one, one of an unchanged and of a slightly changed tree, a restore."""
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from measuring import Verdict, ratio, table
+
+from peak_observe.backup_recovery import RecoveryManager
+
+SMALL, BIG = 5_000, 128 << 20
+ROUNDS = 2
+SECRET = {"RESTIC_PASSWORD": "bench", "BORG_PASSPHRASE": "bench", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+
+
+def run() -> list[Verdict]:
+    """Measure everything in one temporary folder of the disk that TMPDIR names."""
+    with tempfile.TemporaryDirectory(prefix="peak-bench-") as folder:
+        bench = Bench(Path(folder))
+        found = bench.measure()
+    print("\nBackups: seconds (medians), 5,000 small files, 512 MiB in four files, a 90 MB database")
+    heads = ("", "s", "of the peer")
+    for part, numbers in found.items():
+        peer = numbers.get("rsync") or numbers.get("restic")
+        rows = [(name, f"{median(n):.2f}", f"{ratio(n, peer):.2f} x" if peer else "") for name, n in numbers.items()]
+        table(rows, (part, *heads[1:]))
+    return [
+        Verdict(f"{part}: peak_observe / {peer}", ratio(found[part]["peak_observe"], found[part][peer]), budget)
+        for part, peer, budget in (
+            ("first backup", "rsync", 1.0),
+            ("unchanged", "rsync", 0.5),
+            ("1 % changed", "rsync", 0.5),
+            ("restore", "restic", 1.0),
+        )
+        if peer in found[part]
+    ]
+
+
+class Bench:
+    """One tree and a repository of each contestant."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tree = folder / "tree"
+        self._number = 0
+        random.seed(1)
+        make_tree(self.tree)
+
+    def measure(self) -> dict[str, dict[str, list[float]]]:
+        """Return seconds by part and contestant; each round everybody has a turn."""
+        found: dict[str, dict[str, list[float]]] = {}
+        for turn in range(ROUNDS + 1):
+            for part, contestants in (
+                ("first backup", self.first()),
+                ("unchanged", self.again()),
+                ("1 % changed", self.again()),
+                ("restore", self.restores()),
+            ):
+                if part == "1 % changed":
+                    touch(self.tree, SMALL // 100)
+                for name, measured in contestants.items():
+                    os.sync()
+                    seconds = timed(measured)
+                    if turn:
+                        found.setdefault(part, {}).setdefault(name, []).append(seconds)
+            for leftover in ("peak", "rsync", "restic", "borg", "restored"):
+                shutil.rmtree(self.folder / leftover, ignore_errors=True)
+        return found
+
+    def first(self) -> dict[str, Callable[[], object]]:
+        """Everything is new."""
+        return {
+            "peak_observe": self.peak,
+            **self.tool("rsync", f"mkdir -p rsync/0 && rsync -a tree rsync/0/ && sync -f {self.folder}"),
+            **self.tool("restic", "restic -q -r restic init && restic -q -r restic backup tree"),
+            **self.tool("borg", "borg init -e none borg && borg create -C none borg::0 tree"),
+        }
+
+    def again(self) -> dict[str, Callable[[], object]]:
+        """Most or all is known."""
+        self._number += 1
+        one, last = self._number, sorted(int(path.name) for path in (self.folder / "rsync").glob("*"))[-1:] or [0]
+        one = last[0] + 1
+        return {
+            "peak_observe": self.peak,
+            **self.tool(
+                "rsync",
+                f'n=$(ls rsync | sort -n | tail -1); m=$((n + 1)); mkdir rsync/$m; '
+                f'rsync -a --link-dest="$PWD/rsync/$n" tree rsync/$m/ && sync -f {self.folder}',
+            ),
+            **self.tool("restic", "restic -q -r restic backup tree"),
+            **self.tool("borg", "borg create -C none borg::$(date +%s%N) tree"),
+        }
+
+    def restores(self) -> dict[str, Callable[[], object]]:
+        """Into an empty folder."""
+        return {
+            "peak_observe": self.restored,
+            **self.tool("restic", f"restic -q -r restic restore latest --target restored/restic && sync -f {self.folder}"),
+        }
+
+    def peak(self) -> None:
+        """Make a backup with this package."""
+        manager = self.manager()
+        backup = manager.get_backup(manager.create_backup(False, False, True))
+        assert backup.good, backup.error_message
+
+    def restored(self) -> None:
+        """Restore the newest backup with this package."""
+        manager = self.manager()
+        newest = manager.list_backups()[0].backup_id
+        manager.restore(newest, config=False, data=True, restore_to=self.folder / "restored" / "peak")
+
+    def manager(self) -> RecoveryManager:
+        """Return a manager of the tree."""
+        manager = RecoveryManager(self.folder / "peak")
+        manager.data_backup.add_data_path(self.tree)
+        return manager
+
+    def tool(self, name: str, script: str) -> dict[str, Callable[[], object]]:
+        """Return a contestant that is a program, if it is installed."""
+        if shutil.which(name) is None:
+            return {}
+        environment = {**os.environ, **SECRET, "HOME": str(self.folder)}
+        command = ["sh", "-ec", script]
+        return {
+            name: lambda: subprocess.run(
+                command, cwd=self.folder, env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+        }
+
+
+def make_tree(tree: Path) -> None:
+    """Make the files that are backed up."""
+    for number in range(SMALL):
+        path = tree / f"day{number % 50}" / f"trades{number}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{random.random()},{random.random()}\n" for _ in range(random.randint(5, 100))))
+    for number in range(2):
+        (tree / f"random{number}.bin").write_bytes(random.randbytes(BIG))
+        line = f"2026-01-01T00:00:00,BTC/USD,{number},64000.0,0.001\n".encode()
+        (tree / f"text{number}.csv").write_bytes(line * (BIG // len(line)))
+    database = sqlite3.connect(tree / "trades.sqlite")
+    database.execute("CREATE TABLE trades (at INTEGER, what BLOB)")
+    rows = ((number, random.randbytes(900)) for number in range(90_000))
+    database.executemany("INSERT INTO trades VALUES (?, ?)", rows)
+    database.commit()
+    database.close()
+
+
+def touch(tree: Path, count: int) -> None:
+    """Change some of the small files."""
+    for path in random.sample(sorted(tree.glob("day*/*.csv")), count):
+        path.write_text(path.read_text() + f"{random.random()}\n")
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that something takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
