@@ -10,13 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
-from peak_observe.errors import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
+from peak_observe.errors import (
+    BackupCorruptError,
+    BackupError,
+    BackupNotFoundError,
+    CircuitOpenError,
+    ListenError,
+    MissingExtraError,
+    PeakObserveError,
+    RepositoryLockedError,
+    RestoreRefusedError,
+)
 from peak_observe.events import (
+    BackupFinished,
+    BackupVerified,
     Event,
     GaveUp,
     HealthChanged,
     NamesOverflowed,
     Recovered,
+    RestoreFinished,
     RetryScheduled,
     Transition,
     observe,
@@ -38,14 +51,39 @@ from peak_observe.telemetry import log, tracing
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
+    from peak_observe.backup_recovery import (
+        BackupMetadata,
+        BackupSchedule,
+        BackupStatus,
+        BackupType,
+        ConfigBackup,
+        DataBackup,
+        RecoveryManager,
+        RestorePlan,
+        RestoreReport,
+        RetentionPolicy,
+        StateSnapshot,
+        VerifyReport,
+    )
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
+    "BackupCorruptError",
+    "BackupError",
+    "BackupFinished",
+    "BackupMetadata",
+    "BackupNotFoundError",
+    "BackupSchedule",
+    "BackupStatus",
+    "BackupType",
+    "BackupVerified",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitOpenError",
     "CircuitState",
     "Clock",
+    "ConfigBackup",
+    "DataBackup",
     "Event",
     "GaveUp",
     "HealthChanged",
@@ -56,9 +94,18 @@ __all__ = [
     "NamesOverflowed",
     "PeakObserveError",
     "Recovered",
+    "RecoveryManager",
+    "RepositoryLockedError",
+    "RestoreFinished",
+    "RestorePlan",
+    "RestoreRefusedError",
+    "RestoreReport",
+    "RetentionPolicy",
     "RetryScheduled",
+    "StateSnapshot",
     "SystemClock",
     "Transition",
+    "VerifyReport",
     "__version__",
     "breakers",
     "circuit_breaker",
@@ -71,8 +118,37 @@ __all__ = [
     "start_exporter",
 ]
 
+# Backups bring modules along that most programs do without: a name is loaded when it is first used.
+_LATE = {
+    "BackupMetadata": "backup_recovery",
+    "BackupSchedule": "backup_recovery",
+    "BackupStatus": "backup_recovery",
+    "BackupType": "backup_recovery",
+    "ConfigBackup": "backup_recovery",
+    "DataBackup": "backup_recovery",
+    "RecoveryManager": "backup_recovery",
+    "RestorePlan": "backup_recovery",
+    "RestoreReport": "backup_recovery",
+    "RetentionPolicy": "backup_recovery",
+    "StateSnapshot": "backup_recovery",
+    "VerifyReport": "backup_recovery",
+}
+
 observe(log.on_event)
 observe(tracing.on_event)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(f"peak_observe.{_LATE[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def configure(*, span_events: bool = False) -> None:

@@ -141,31 +141,31 @@ BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
     "peak_backup_last_success_timestamp_seconds",
     "gauge",
     "Unix time at which the newest backup that succeeded was begun, 0 if there is none.",
-    ("repository", "kind",),
+    ("repository", "kind"),
 )
 BACKUP_AGE_SECONDS = Metric(
     "peak_backup_age_seconds",
     "gauge",
     "Age of the newest backup that succeeded; since the repository was configured if there is none.",
-    ("repository", "kind",),
+    ("repository", "kind"),
 )
 BACKUP_SIZE_BYTES = Metric(
     "peak_backup_size_bytes",
     "gauge",
     "Size of the files in the newest backup that succeeded.",
-    ("repository", "kind",),
+    ("repository", "kind"),
 )
 BACKUP_FILES = Metric(
     "peak_backup_files",
     "gauge",
     "Files in the newest backup that succeeded.",
-    ("repository", "kind",),
+    ("repository", "kind"),
 )
 BACKUP_LAST_DURATION_SECONDS = Metric(
     "peak_backup_last_duration_seconds",
     "gauge",
     "Time that the newest backup that succeeded took.",
-    ("repository", "kind",),
+    ("repository", "kind"),
 )
 BACKUP_CONFIGURED_TIMESTAMP_SECONDS = Metric(
     "peak_backup_configured_timestamp_seconds",
@@ -201,19 +201,19 @@ BACKUP_COUNT = Metric(
     "peak_backup_count",
     "gauge",
     "Backups in the repository by how they ended.",
-    ("repository", "status",),
+    ("repository", "status"),
 )
 BACKUP_RUNS_TOTAL = Metric(
     "peak_backup_runs_total",
     "counter",
     "Backups by how they ended, also those that are gone; kept on the disk.",
-    ("repository", "outcome",),
+    ("repository", "outcome"),
 )
 BACKUP_RESTORES_TOTAL = Metric(
     "peak_backup_restores_total",
     "counter",
     "Restores by how they ended; kept on the disk.",
-    ("repository", "outcome",),
+    ("repository", "outcome"),
 )
 BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS = Metric(
     "peak_backup_last_verified_timestamp_seconds",

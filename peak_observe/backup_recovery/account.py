@@ -54,6 +54,11 @@ class Account(msgspec.Struct, frozen=True):
     stored_bytes: int | None = None
     sequence: int = 0
 
+    def configured(self, now: float, max_age: float | None) -> Account:
+        """Return the account with what its owner promises now; without a promise the earlier one stands."""
+        promised = self.max_age if max_age is None else max_age
+        return msgspec.structs.replace(self, configured_at=self.configured_at or now, max_age=promised)
+
     def counted(self, outcome: str, *, restores: bool = False) -> Account:
         """Return the account with one more run, or restore, that ended so."""
         counts = self.restores if restores else self.runs

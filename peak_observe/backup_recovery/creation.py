@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -37,31 +37,22 @@ DOUBT_NS = 50_000_000  # a change this shortly before a backup may share its tim
 COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
 
 
-class Known(NamedTuple):
-    """A file as the last backup has it, and where its copy lies."""
-
-    entry: Entry
-    path: str
-    backup_id: str
+Known = dict[str, tuple[Entry, str]]
+"""The files of earlier backups by the path of their source, each with the backup that holds it."""
 
 
-def known_files(manifest: Manifest, root: Path, kind: str) -> dict[str, Known]:
-    """Return the files of a backup by the path of their source, where their times prove that a file is the same.
-
-    Args:
-        manifest: The backup.
-        root: The repository.
-        kind: The part that is wanted.
-    """
-    sources = {item.stored: decode_name(item.source) for item in manifest.roots}
-    found = {}
-    for entry in manifest.entries:
-        if entry.kind != kind or entry.type != FILE or not 0 < entry.ctime_ns < manifest.started_ns - DOUBT_NS:
-            continue
-        place = "/".join(entry.stored.split("/", 2)[:2])
-        source = sources[place] + decode_name(entry.stored[len(place) :])
-        holder = entry.base or manifest.backup_id
-        found[source] = Known(entry, str(root / holder / decode_name(entry.stored)), holder)
+def known_files(manifest: Manifest, kind: str) -> Known:
+    """Return the files of one part of a backup whose times prove that a file is still the same."""
+    found: Known = {}
+    surely = range(1, manifest.started_ns - DOUBT_NS)
+    for root in manifest.roots:
+        if root.kind == kind:
+            source, place = decode_name(root.source), root.stored
+            below, length = f"{place}/", len(place)
+            for entry in manifest.entries:
+                stored = entry.stored
+                if entry.ctime_ns in surely and (stored.startswith(below) or stored == place):
+                    found[source + decode_name(stored[length:])] = entry, entry.base or manifest.backup_id
     return found
 
 
@@ -70,7 +61,8 @@ class Filling:
 
     Args:
         folder: The folder.
-        known: The files of the last backup, by the path of their source.
+        root: The repository's folder.
+        known: The files of the last backups.
         incremental: Whether a file that did not change stays where it is instead of being linked.
         exclude: What is left out.
         skip: Device and inode of folders that are left out without a word.
@@ -81,7 +73,8 @@ class Filling:
         self,
         folder: Path,
         *,
-        known: dict[str, Known],
+        root: Path,
+        known: Known,
         incremental: bool,
         exclude: Exclude,
         skip: Iterable[tuple[int, int]],
@@ -93,6 +86,7 @@ class Filling:
         self.parts: dict[str, Part] = {}
         self.problems: list[Problem] = []
         self.new_bytes = 0
+        self._root = root
         self._known = known
         self._incremental = incremental
         self._exclude = exclude
@@ -113,15 +107,16 @@ class Filling:
         found = [item for root in roots for item in self._find(root)]
         files = [item for item in found if item.type == FILE]
         self._meter = Meter(self._tell, paths.kind, len(files), sum(item.status.st_size for item in files))
-        others = {item.stored: self._make(item) for item in found if item.type != FILE}
-        taken = dict(zip((item.stored for item in files), each(self._file, files), strict=True))
-        entries = [others.get(item.stored) or taken[item.stored] for item in found]
+        # To link is one short call, at which threads only get in each other's way; to read is worth them.
+        entries = {item.stored: self._unchanged(item) if item.type == FILE else self._make(item) for item in found}
+        changed = [item for item in files if entries[item.stored] is None]
+        entries |= zip((item.stored for item in changed), each(self._file, changed), strict=True)
         self._finish_folders(item for item in reversed(found) if item.type == FOLDER)
         self.roots += roots
-        self.entries += [entry for entry in entries if entry is not None]
-        held = [entry for entry in taken.values() if entry is not None]
-        seconds = time.perf_counter() - began
-        self.parts[paths.kind] = Part(len(held), sum(entry.size for entry in held), seconds)
+        held = [entry for entry in entries.values() if entry is not None]
+        self.entries += held
+        sizes = [entry.size for entry in held if entry.type == FILE]
+        self.parts[paths.kind] = Part(len(sizes), sum(sizes), time.perf_counter() - began)
 
     def write_state(self, text: bytes, problems: Iterable[Problem], *, seconds: float, providers: bool) -> None:
         """Write the state of the program.
@@ -145,15 +140,19 @@ class Filling:
 
     def _find(self, root: Root) -> list[Found]:
         source, stored = decode_name(root.source), decode_name(root.stored)
-        return list(find(source, stored, exclude=self._exclude, skip=self._skip, problem=self._problem))
+        return find(source, stored, exclude=self._exclude, skip=self._skip, problem=self._problem)
 
-    def _make(self, found: Found) -> Entry:
-        target = self.folder / found.stored
+    def _make(self, found: Found) -> Entry | None:
+        target = f"{self.folder}/{found.stored}"
         if found.type == FOLDER:
-            target.mkdir()
+            os.mkdir(target)
             return _entry(found, type=FOLDER)
-        points_to = os.readlink(found.path)
-        target.symlink_to(points_to)
+        try:
+            points_to = os.readlink(found.path)
+        except OSError as error:
+            self._unread(found, error)
+            return None
+        os.symlink(points_to, target)
         return _entry(found, type=LINK, target=encode_name(points_to))
 
     def _finish_folders(self, folders: Iterable[Found]) -> None:
@@ -165,7 +164,7 @@ class Filling:
 
     def _file(self, found: Found) -> Entry | None:
         try:
-            entry = self._unchanged(found) or self._read(found)
+            entry = self._read(found)
         except WriteError:
             raise
         except (OSError, sqlite3.Error) as error:
@@ -184,26 +183,27 @@ class Filling:
             self._problem(found.path, f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
     def _unchanged(self, found: Found) -> Entry | None:
-        known = self._known.get(found.path)
-        if known is None or not _looks_the_same(found, known.entry):
+        entry, holder = self._known.get(found.path, (None, ""))
+        if entry is None or not _looks_the_same(found.status, entry):
             return None
-        if known.entry.source_size is not None and not sqlite.quiet(found.path):
+        if entry.source_size is not None and not sqlite.quiet(found.path):
             return None
-        entry = _entry(found, type=FILE, taken=LINKED, like=known.entry)
-        if self._incremental:
-            self._meter.bytes(found.status.st_size)
-            return replace(entry, base=known.backup_id)
-        return entry if self._linked(known, found) else None
+        if not self._incremental and not self._linked(entry, holder, found):
+            return None
+        self._meter.bytes(found.status.st_size)
+        self._meter.file()
+        # With the time of its last change the mode, the owner and the rest are those of then.
+        facts = encode_name(found.stored), LINKED, holder if self._incremental else ""
+        if facts == (entry.stored, entry.taken, entry.base):
+            return entry
+        return replace(entry, stored=facts[0], taken=facts[1], base=facts[2])
 
-    def _linked(self, known: Known, found: Found) -> bool:
+    def _linked(self, entry: Entry, holder: str, found: Found) -> bool:
+        path = f"{self._root}/{holder}/{decode_name(entry.stored)}"
         try:
-            status = os.lstat(known.path)
-            if not stat.S_ISREG(status.st_mode) or status.st_size != known.entry.size:
-                return False  # somebody changed the copy: read the source again
-            os.link(known.path, f"{self.folder}/{found.stored}", follow_symlinks=False)
+            os.link(path, f"{self.folder}/{found.stored}", follow_symlinks=False)
         except OSError:
             return False  # too many links, another file system, none that has links, or the copy is gone
-        self._meter.bytes(found.status.st_size)
         return True
 
     def _read(self, found: Found) -> Entry:
@@ -257,8 +257,7 @@ class Filling:
             self.new_bytes += count
 
 
-def _looks_the_same(found: Found, entry: Entry) -> bool:
-    status = found.status
+def _looks_the_same(status: os.stat_result, entry: Entry) -> bool:
     size = entry.size if entry.source_size is None else entry.source_size
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == (
         size,
@@ -268,15 +267,14 @@ def _looks_the_same(found: Found, entry: Entry) -> bool:
     )
 
 
-def _entry(found: Found, *, like: Entry | None = None, **facts: object) -> Entry:
+def _entry(found: Found, **facts: Any) -> Entry:
     status = found.status
-    own = {
-        "stored": encode_name(found.stored),
-        "mode": stat.S_IMODE(status.st_mode),
-        "mtime_ns": status.st_mtime_ns,
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-        "inode": status.st_ino if found.type == FILE else 0,
-        "base": "",
-    }
-    return replace(like, **own, **facts) if like else Entry(**own, **facts)
+    return Entry(
+        encode_name(found.stored),
+        mode=stat.S_IMODE(status.st_mode),
+        mtime_ns=status.st_mtime_ns,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        inode=status.st_ino if found.type == FILE else 0,
+        **facts,
+    )

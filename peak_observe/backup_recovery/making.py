@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
@@ -124,6 +123,7 @@ class Making:
         own = repository.root.stat()
         filling = Filling(
             self._staging,
+            root=repository.root,
             known=self._known(base),
             incremental=base is not None,
             exclude=order.exclude,
@@ -156,14 +156,14 @@ class Making:
         found = [item for item in self._repository.backups() if item.manifest and item.backup_id not in corrupt]
         return found[::-1]
 
-    def _known(self, base: BackupMetadata | None) -> dict[str, Known]:
+    def _known(self, base: BackupMetadata | None) -> Known:
         """Return the files of the newest backup that holds each part, or of the base."""
-        known: dict[str, Known] = {}
+        known: Known = {}
         for paths in self._order.paths:
             holders = [base] if base else [backup for backup in self._usable() if paths.kind in backup.parts][:1]
             for backup in holders:
                 with suppress(BackupCorruptError):  # nothing of it is trusted: everything is read anew
-                    known |= known_files(self._repository.manifest(backup), self._repository.root, paths.kind)
+                    known |= known_files(self._repository.manifest(backup), paths.kind)
         return known
 
     def _publish(self, filling: Filling) -> None:
@@ -235,9 +235,7 @@ def summary(problems: Collection[object]) -> str:
 
 def _begun(known: Account, order: Order, now: float, *, empty: bool) -> Account:
     return replace(
-        known,
-        configured_at=known.configured_at or now,
-        max_age=order.promised,
+        known.configured(now, order.promised),
         kinds=order.named,
         last_attempt=now,
         running_since=now,

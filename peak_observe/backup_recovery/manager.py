@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from peak_observe.backup_recovery import observed, restore
-from peak_observe.backup_recovery.account import FAILED, INTERRUPTED, PARTIAL, SUCCESS
+from peak_observe.backup_recovery import keeping, observed, retention, verification
 from peak_observe.backup_recovery.making import Making, Order, summary
 from peak_observe.backup_recovery.metadata import (
     CONFIG,
     DATA,
     STATE,
     BackupMetadata,
-    BackupStatus,
     BackupType,
 )
-from peak_observe.backup_recovery.parts import ConfigBackup, DataBackup
-from peak_observe.backup_recovery.repository import DRILL, Repository
-from peak_observe.backup_recovery.restore import Restore, RestoreReport
-from peak_observe.backup_recovery.retention import RetentionPolicy
+from peak_observe.backup_recovery.parts import ConfigBackup, DataBackup, Named
+from peak_observe.backup_recovery.recovery import counted, is_cut_off, writing
+from peak_observe.backup_recovery.repository import Repository
+from peak_observe.backup_recovery.restore import Restore, RestoreReport, prepare
 from peak_observe.backup_recovery.sources import Exclude
 from peak_observe.backup_recovery.state import StateSnapshot
-from peak_observe.backup_recovery.stored import Stored, VerifyReport
-from peak_observe.backup_recovery.transaction import Transaction
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, RepositoryLockedError
-from peak_observe.events import BackupVerified, RestoreFinished, emit
-from peak_observe.redact import describe
+from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.telemetry.tracing import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
     from datetime import datetime
 
-    from peak_observe.backup_recovery.account import Account
-    from peak_observe.backup_recovery.retention import Selection
+    from peak_observe.backup_recovery.retention import RetentionPolicy, Selection
     from peak_observe.backup_recovery.threads import Progress
+    from peak_observe.backup_recovery.verification import VerifyReport
 
     Tell = Callable[[Progress], object]
 
@@ -85,10 +75,11 @@ class RecoveryManager:
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.make()
         now = clock.now().timestamp()
-        self._repository.ledger.update(lambda known: _configured(known, now, max_age))
-        observed.observe(self._repository, _Named(self.config_backup, self.data_backup, self.state_snapshot), max_age)
-        if any(Transaction.left_behind(self._repository.own)):
-            with suppress(RepositoryLockedError), self._writing("recover"):
+        self._repository.ledger.update(lambda known: known.configured(now, max_age))
+        self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
+        observed.observe(self._repository, self._named.kinds, max_age)
+        if is_cut_off(self._repository):
+            with suppress(RepositoryLockedError), writing(self._repository, "recover"):
                 pass
 
     def create_backup(
@@ -130,10 +121,10 @@ class RecoveryManager:
             [_text("tags", tag) for tag in tags or []],
             incremental,
             self._max_age,
-            sorted(_Named(self.config_backup, self.data_backup, self.state_snapshot)()),
+            self._named.kinds(),
             progress,
         )
-        with self._operation("backup.create") as span, self._writing("make a backup"):
+        with self._operation("backup.create") as span, writing(self._repository, "make a backup"):
             made = Making(self._repository, order).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
@@ -199,7 +190,8 @@ class RecoveryManager:
                 progress=progress,
             )
         except BackupError as error:
-            _log.error("%s", error)  # noqa: TRY400 - the traceback says nothing that the message does not
+            if dry_run or isinstance(error, BackupNotFoundError | RepositoryLockedError):  # the log has all others
+                _log.error("%s", error)
             return False
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
@@ -240,19 +232,31 @@ class RecoveryManager:
             BackupError: Writing failed; nothing was changed.
         """
         kinds = [kind for kind, wanted in ((CONFIG, config), (STATE, state), (DATA, data)) if wanted]
+
+        def prepared() -> Restore:
+            named = [*self.config_backup.paths.roots(), *self.data_backup.paths.roots()]
+            return prepare(
+                self._repository,
+                backup_id,
+                kinds=kinds,
+                named=named,
+                inside=None if restore_to is None else Path(restore_to),
+                allow_partial=allow_partial,
+            )
+
         with self._operation("backup.restore", backup_id=backup_id) as span:
             if dry_run:
-                work = self._prepared(backup_id, kinds, restore_to, allow_partial=allow_partial)
+                work = prepared()
                 work.verify(progress)
                 return RestoreReport(work.plan, work.state() if state else None)
-            with self._writing("restore a backup"), self._counted(backup_id) as counted:
-                work = self._prepared(backup_id, kinds, restore_to, allow_partial=allow_partial)
+            with writing(self._repository, "restore a backup"), counted(self._repository, backup_id) as count:
+                work = prepared()
                 work.carry_out(progress)
                 found = work.state() if state else None
                 unapplied = self.state_snapshot.apply(found) if found and restore_to is None else []
-                counted.files = len(work.plan.new) + len(work.plan.replaced)
-                counted.message = summary(unapplied)
-                span.note(files=counted.files)
+                count.files = len(work.plan.new) + len(work.plan.replaced)
+                count.message = summary(unapplied)
+                span.note(files=count.files)
         return RestoreReport(work.plan, found, tuple(map(str, unapplied)))
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
@@ -265,16 +269,9 @@ class RecoveryManager:
         Raises:
             BackupNotFoundError: There is no such backup.
         """
-        began = time.perf_counter()
         with self._operation("backup.verify", backup_id=backup_id) as span:
-            files, size, problems = self._read_all(backup_id, progress)
-            report = VerifyReport(backup_id, files, size, time.perf_counter() - began, tuple(problems))
-            span.note(files=files, size_bytes=size, corrupt_files=len(problems))
-        now = self._clock.now()
-        with suppress(OSError):  # a repository that cannot be written can still be read
-            self._repository.ledger.update(lambda known: _verified(known, report, now.timestamp()))
-        message = summary(report.problems)
-        emit(BackupVerified(self._repository.name, backup_id, report.ok, now, report.seconds, files, message))
+            report = verification.verify(self._repository, backup_id, progress)
+            span.note(files=report.files, size_bytes=report.size_bytes, corrupt_files=len(report.problems))
         return report
 
     def drill(self, *, progress: Tell | None = None) -> VerifyReport:
@@ -290,26 +287,16 @@ class RecoveryManager:
         newest = next((backup for backup in self.list_backups() if backup.good), None)
         if newest is None:
             raise BackupNotFoundError("newest", f"none in {self.backup_root} has succeeded")
-        folder = self.backup_root / f"{DRILL}{newest.backup_id}-{secrets.token_hex(4)}"
-        with self._writing("drill"):
-            try:
-                work = self._prepared(newest.backup_id, (CONFIG, STATE, DATA), folder, allow_partial=False)
-                work.carry_out(progress)
-                problems = restore.check_databases(work.actions)
-            finally:
-                if folder.exists():
-                    self._repository.discard(folder)
-        if problems:
-            raise BackupCorruptError(newest.backup_id, tuple(problems))
-        return self.verify_backup(newest.backup_id, progress=progress)
+        with self._operation("backup.drill", backup_id=newest.backup_id), writing(self._repository, "drill"):
+            return verification.drill(self._repository, newest, progress)
 
     def delete_backup(self, backup_id: str) -> bool:
         """Remove a backup, and return whether that was possible; the log says why not."""
         try:
-            with self._writing("remove a backup"):
-                self._delete(backup_id)
-        except (BackupError, OSError) as error:
-            _log.error("%s", error)  # noqa: TRY400 - the traceback says nothing that the message does not
+            with writing(self._repository, "remove a backup"):
+                keeping.delete(self._repository, backup_id)
+        except BackupError as error:
+            _log.error("%s", error)
             return False
         return True
 
@@ -319,7 +306,7 @@ class RecoveryManager:
         Args:
             keep_count: How many that succeeded are kept; the last one of them always is.
         """
-        return len(self.prune(RetentionPolicy(last=keep_count or 1)).remove)
+        return len(self.prune(retention.keep_count(keep_count)).remove)
 
     def prune(self, policy: RetentionPolicy, *, dry_run: bool = False) -> Selection:
         """Remove what a policy does not keep, and return what it keeps and removes.
@@ -330,23 +317,12 @@ class RecoveryManager:
 
         Raises:
             RepositoryLockedError: Another process or thread works in the repository.
-            OSError: A backup cannot be removed.
+            BackupError: A backup cannot be removed.
         """
         if dry_run:
-            return policy.select(self._trusted())
-        with self._writing("remove old backups"):
-            selection = policy.select(self._trusted())
-            for backup in selection.remove:
-                self._repository.remove(backup.backup_id)
-        return selection
-
-    def _trusted(self) -> list[BackupMetadata]:
-        """Return the backups, those known to be corrupt as partial, so that they never pass for good ones."""
-        corrupt = self._repository.ledger.read().corrupt
-        return [
-            replace(backup, status=BackupStatus.PARTIAL) if backup.good and backup.backup_id in corrupt else backup
-            for backup in self._repository.backups()
-        ]
+            return keeping.select(self._repository, policy)
+        with writing(self._repository, "remove old backups"):
+            return keeping.prune(self._repository, policy)
 
     def _get_backup_dir(self, backup_id: str) -> Path:
         return self._repository.folder(backup_id)
@@ -361,99 +337,6 @@ class RecoveryManager:
         attributes = {"peak_observe.repository": self._repository.name}
         return Operation(name, attributes | {f"peak_observe.{key}": value for key, value in facts.items()})
 
-    @contextmanager
-    def _writing(self, doing: str) -> Iterator[None]:
-        with self._repository.writing(doing):
-            for transaction in list(Transaction.left_behind(self._repository.own)):
-                self._recover(transaction)
-            yield
-
-    def _recover(self, transaction: Transaction) -> None:
-        try:
-            done = transaction.recover()
-        except OSError as error:
-            raise BackupError(
-                f"the restore of {transaction.backup_id} was interrupted and cannot be brought to its end: {error}"
-            ) from error
-        what = "carried on: all files are those of the backup" if done else "undone: all files are as they were"
-        self._record_restore(transaction.backup_id, INTERRUPTED, 0.0, 0, f"a crash cut it off; it was {what}")
-
-    def _prepared(
-        self,
-        backup_id: str,
-        kinds: Collection[str],
-        restore_to: str | Path | None,
-        *,
-        allow_partial: bool,
-    ) -> Restore:
-        backup = self._repository.get(backup_id)
-        restore.check_status(backup, allow_partial=allow_partial)
-        inside = None if restore_to is None else Path(restore_to)
-        named = [*self.config_backup.paths.roots(), *self.data_backup.paths.roots()]
-        manifest = restore.manifest_of(self._repository, backup, named)
-        return Restore(self._repository, backup, manifest, kinds=kinds, named=named, inside=inside)
-
-    @contextmanager
-    def _counted(self, backup_id: str) -> Iterator[_Counted]:
-        began, counted = time.perf_counter(), _Counted()
-        try:
-            yield counted
-        except Exception as error:
-            self._record_restore(backup_id, FAILED, time.perf_counter() - began, 0, describe(error))
-            raise
-        except BaseException as error:
-            self._record_restore(backup_id, INTERRUPTED, time.perf_counter() - began, 0, describe(error))
-            raise
-        outcome = PARTIAL if counted.message else SUCCESS
-        self._record_restore(backup_id, outcome, time.perf_counter() - began, counted.files, counted.message)
-
-    def _record_restore(self, backup_id: str, outcome: str, seconds: float, files: int, message: str) -> None:
-        with suppress(OSError):  # on a full disk
-            self._repository.ledger.update(lambda known: known.counted(outcome, restores=True))
-        now = self._clock.now()
-        emit(RestoreFinished(self._repository.name, backup_id, outcome, now, seconds, files, message))
-
-    def _read_all(self, backup_id: str, progress: Tell | None) -> tuple[int, int, list[str]]:
-        try:
-            backup = self._repository.get(backup_id)
-            manifest = restore.manifest_of(self._repository, backup, ())
-        except BackupCorruptError as error:
-            return 0, 0, list(error.problems)
-        stored = Stored(self._repository.root, manifest)
-        problems = [*stored.check_all(manifest.entries, progress), *stored.strangers()]
-        files = [entry for entry in manifest.entries if entry.type == "file"]
-        return len(files), sum(entry.size for entry in files), problems
-
-    def _delete(self, backup_id: str) -> None:
-        folder = self._repository.folder(backup_id)
-        if not folder.is_dir():
-            self._repository.get(backup_id)
-        needing = [backup.backup_id for backup in self._repository.backups() if backup.base == backup_id]
-        if needing:
-            raise BackupError(f"{backup_id} is not removed: {needing[-1]} holds only what changed since")
-        self._repository.remove(backup_id)
-
-
-class _Counted:
-    """What a restore has to tell at its end."""
-
-    files = 0
-    message = ""
-
-
-class _Named(NamedTuple):
-    """The parts that something is named for; it does not hold the manager."""
-
-    config: ConfigBackup
-    data: DataBackup
-    snapshot: StateSnapshot
-
-    def __call__(self) -> set[str]:
-        """Return the parts."""
-        named = ((CONFIG, self.config.config_paths), (DATA, self.data.data_paths))
-        kinds = {kind for kind, paths in named if paths}
-        return kinds | ({STATE} if self.snapshot._state_providers else set())  # noqa: SLF001 - its name is a contract
-
 
 def _text(name: str, value: Any) -> str:
     try:
@@ -463,15 +346,3 @@ def _text(name: str, value: Any) -> str:
     except UnicodeEncodeError:
         pass
     raise ValueError(f"{name} must be text that UTF-8 can hold, not {value!r}")
-
-
-def _configured(known: Account, now: float, max_age: float | None) -> Account:
-    promised = known.max_age if max_age is None else max_age
-    return replace(known, configured_at=known.configured_at or now, max_age=promised)
-
-
-def _verified(known: Account, report: VerifyReport, now: float) -> Account:
-    corrupt = {name: count for name, count in known.corrupt.items() if name != report.backup_id}
-    if report.ok:
-        return replace(known, corrupt=corrupt, last_verified=now)
-    return replace(known, corrupt={**corrupt, report.backup_id: len(report.problems)})

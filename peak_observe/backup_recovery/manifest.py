@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery.metadata import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 VERSION = 1
 STATE_FILE = "state.json"
 FILE, LINK, FOLDER = "file", "link", "folder"
-TYPES = (FILE, LINK, FOLDER)
 LARGEST = 2**63 - 1
 
+PERMISSIONS = 0o7777
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_HASH = re.compile(r"[0-9a-f]{64}")
+_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
+# Below a part, and no name is empty, `.` or `..`.
+_PLACE = re.compile(r"state\.json|(?:config|data)(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+").fullmatch
 _ODD = re.compile("[%\udc80-\udcff]")
 _ESCAPE = re.compile("%([0-9A-F]{2})")
 
@@ -107,10 +110,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
-        head = {name: getattr(self, name) for name in ("version", "backup_id", "started_ns")}
-        lines = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
-        lines += [_listed("roots", self.roots), _listed("entries", self.entries)]
-        return ("{" + ",\n".join(lines) + "}\n").encode()
+        head = [f'"{name}": '.encode() + _json(getattr(self, name)) for name in ("version", "backup_id", "started_ns")]
+        lists = [f'"{name}": ['.encode() + b",\n".join(map(_json, items)) + b"]" for name, items in self._lists()]
+        return b"{" + b",\n".join((*head, *lists)) + b"}\n"
+
+    def _lists(self) -> Iterator[tuple[str, Sequence[Root | Entry]]]:
+        yield "roots", self.roots
+        yield "entries", self.entries
 
     @classmethod
     def from_json(cls, text: bytes, backup_id: str) -> Manifest:
@@ -130,10 +136,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 _DECODER = msgspec.json.Decoder(Manifest)
+_json = msgspec.json.Encoder().encode
 
 
 def encode_name(path: str) -> str:
     """Return a path of this system as text that JSON can hold."""
+    if path.isascii() and "%" not in path:
+        return path
     return _ODD.sub(lambda found: f"%{os.fsencode(found[0])[0]:02X}", path)
 
 
@@ -141,7 +150,7 @@ def decode_name(text: str) -> str:
     """Return the path that `encode_name` made a text of."""
     if "%" not in text:
         return text
-    raw = _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)) if int(found[1], 16) > 127 else "%", text)  # noqa: PLR2004 - ASCII ends there
+    raw = _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)) if found[1] > "7F" else "%", text)
     return os.fsdecode(os.fsencode(raw))
 
 
@@ -159,10 +168,9 @@ def check_id(backup_id: object) -> str:
 def _check_roots(roots: Iterable[Root]) -> None:
     sources, stored = set(), set()
     for root in roots:
-        if root.kind not in (CONFIG, DATA) or root.stored.count("/") != 1:
+        if not root.stored.startswith(f"{root.kind}/") or root.stored.count("/") != 1 or not _PLACE(root.stored):
             raise ValueError(f"{root.stored!r} is no place for a named path")
-        _check_place(root.stored, root.kind)
-        if not os.path.isabs(decode_name(root.source)):
+        if not os.path.isabs(decode_name(root.source)) or "\0" in root.source:
             raise ValueError(f"{root.source!r} is not absolute")
         if (root.kind, root.source) in sources or root.stored in stored:
             raise ValueError(f"{root.source!r} is named twice")
@@ -170,48 +178,33 @@ def _check_roots(roots: Iterable[Root]) -> None:
         stored.add(root.stored)
 
 
-def _check_entries(entries: Iterable[Entry], roots: Iterable[Root]) -> None:
-    places = {root.stored for root in roots}
-    seen: set[str] = set()
+def _check_entries(entries: Sequence[Entry], roots: Iterable[Root]) -> None:
+    parents = {STATE_FILE, *(root.stored for root in roots)}
     folders: set[str] = set()
     for entry in entries:
-        if entry.stored in seen:
-            raise ValueError(f"{entry.stored!r} stands there twice")
-        seen.add(entry.stored)
-        _check_entry(entry)
-        parent = entry.stored.rpartition("/")[0]
-        if entry.stored != STATE_FILE and entry.stored not in places and parent not in folders:
-            raise ValueError(f"{entry.stored!r} is below nothing that was named")
+        stored = entry.stored
+        if not _PLACE(stored):
+            raise ValueError(f"{stored!r} leads out of the backup")
+        if stored not in parents and stored.rpartition("/")[0] not in folders:
+            raise ValueError(f"{stored!r} is below nothing that was named")
         if entry.type == FOLDER:
-            folders.add(entry.stored)
+            folders.add(stored)
+        if not _is_sound(entry):
+            raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")
+    if len({entry.stored for entry in entries}) < len(entries):
+        raise ValueError("something stands there twice")
 
 
-def _check_entry(entry: Entry) -> None:
-    _check_place(entry.stored, entry.kind)
-    numbers = (entry.size, entry.mode, entry.uid, entry.gid)
-    if entry.type not in TYPES or min(numbers) < 0 or max(numbers) > LARGEST or entry.mode > 0o7777:  # noqa: PLR2004 - permissions have twelve bits
-        raise ValueError(f"{entry.stored!r} has a type, size, mode or owner that nothing can have")
-    if not -LARGEST <= entry.mtime_ns <= LARGEST:
-        raise ValueError(f"{entry.stored!r} has a time that nothing can have")
-    if entry.type == FILE and not _HASH.fullmatch(entry.blake3):
-        raise ValueError(f"{entry.stored!r} has no hash")
-    if entry.type == LINK and (not entry.target or "\0" in entry.target):
-        raise ValueError(f"{entry.stored!r} points nowhere")
-    if entry.base:
-        check_id(entry.base)
-
-
-def _check_place(stored: str, kind: str) -> None:
-    parts = decode_name(stored).split("/")
-    inside = stored == STATE_FILE or (kind in (CONFIG, DATA) and parts[0] == kind and len(parts) > 1)
-    if not inside or "\0" in stored or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"{stored!r} leads out of the backup")
-
-
-def _listed(name: str, items: Iterable[Any]) -> str:
-    lines = ",\n".join(map(_json, items))
-    return f"{_json(name)}: [\n{lines}\n]" if lines else f"{_json(name)}: []"
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _is_sound(entry: Entry) -> bool:
+    if entry.type == FILE:
+        sound = 0 <= entry.size <= LARGEST and bool(_HASH(entry.blake3))
+    else:
+        sound = entry.type == FOLDER or (entry.type == LINK and entry.target != "" and "\0" not in entry.target)
+    return (
+        sound
+        and 0 <= entry.mode <= PERMISSIONS
+        and -LARGEST <= entry.mtime_ns <= LARGEST
+        and 0 <= entry.uid <= LARGEST
+        and 0 <= entry.gid <= LARGEST
+        and (entry.base == "" or _ID.fullmatch(entry.base) is not None)
+    )

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a repository: read from the disk at each scrape, so that it does not end with a process."""
+"""What Prometheus is told of a repository: read from the disk at each scrape, so that it outlives the process."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ import logging
 import os
 import secrets
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery import legacy
 from peak_observe.backup_recovery.creation import Filling
 from peak_observe.backup_recovery.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
-from peak_observe.backup_recovery.metadata import CONFIG, DATA
+from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.plan import Places, actions
 from peak_observe.backup_recovery.repository import DRILL
 from peak_observe.backup_recovery.sources import Exclude, Paths
@@ -22,6 +22,8 @@ from peak_observe.errors import RestoreRefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from peak_observe.backup_recovery.state import StateSnapshot
 
 _log = logging.getLogger("peak_observe.backup")
 
@@ -42,6 +44,7 @@ class _Part:
         try:
             filling = Filling(
                 work,
+                root=folder,
                 known={},
                 incremental=False,
                 exclude=self._exclude,
@@ -141,6 +144,20 @@ class DataBackup(_Part):
         """
         part = self._copy(backup_dir).parts[DATA]
         return part.files, part.size_bytes
+
+
+class Named(NamedTuple):
+    """All that somebody has named something for."""
+
+    config: ConfigBackup
+    data: DataBackup
+    snapshot: StateSnapshot
+
+    def kinds(self) -> list[str]:
+        """Return the parts that something is named for."""
+        named = ((CONFIG, self.config.config_paths), (DATA, self.data.data_paths))
+        state = [STATE] if self.snapshot._state_providers else []  # noqa: SLF001 - its name is a contract
+        return [kind for kind, paths in named if paths] + state
 
 
 def _move(entry: Entry, work: Path, folder: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe.backup_recovery import legacy, sqlite, state
-from peak_observe.backup_recovery.manifest import FILE, STATE_FILE, Entry, Manifest, Root, decode_name
+from peak_observe.backup_recovery import legacy, state
+from peak_observe.backup_recovery.manifest import STATE_FILE, Manifest, Root, decode_name
 from peak_observe.backup_recovery.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.plan import NEW, REPLACED, SAME, Places, RestorePlan, actions, extra
 from peak_observe.backup_recovery.stored import Stored
@@ -21,7 +20,6 @@ from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedE
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from peak_observe.backup_recovery.plan import Action
     from peak_observe.backup_recovery.repository import Repository
     from peak_observe.backup_recovery.threads import Progress
 
@@ -74,8 +72,11 @@ class Restore:
         self.entries = [entry for entry in manifest.entries if entry.kind in kinds]
         folder = None if inside is None else os.path.realpath(inside)
         places = Places(manifest, named, folder)
-        problems = [f"{decode_name(root.source)} is not named: add it, or restore into a folder of its own"
-                    for root in places.unnamed if root.kind in kinds]
+        problems = [
+            f"{decode_name(root.source)} is not named: add it, or restore into a folder of its own"
+            for root in places.unnamed
+            if root.kind in kinds
+        ]
         problems += _links_out(folder, kinds)
         self.actions = [] if problems else actions(self.entries, places, problems)
         if problems:
@@ -89,7 +90,8 @@ class Restore:
                 by_change[action.change].append(action.target)
         sides = {side for action in self.actions for side in action.sides}
         others = extra(places.roots(kinds), {action.target for action in self.actions}, sides)
-        return RestorePlan(self._backup_id, *(tuple(by_change[change]) for change in (NEW, REPLACED, SAME)), tuple(others))
+        new, replaced, same = (tuple(by_change[change]) for change in (NEW, REPLACED, SAME))
+        return RestorePlan(self._backup_id, new, replaced, same, tuple(others))
 
     def verify(self, tell: Callable[[Progress], object] | None = None, *, all_entries: bool = True) -> None:
         """Read what is stored of all entries, or of those that will not be copied.
@@ -136,15 +138,37 @@ class Restore:
             raise BackupCorruptError(self._backup_id, (f"{STATE_FILE}: {error}",)) from None
 
 
-def check_status(backup: BackupMetadata, *, allow_partial: bool) -> None:
-    """Raise RestoreRefusedError unless a backup in this state may be restored."""
+def prepare(
+    repository: Repository,
+    backup_id: str,
+    *,
+    kinds: Collection[str],
+    named: Collection[Root],
+    inside: Path | None,
+    allow_partial: bool,
+) -> Restore:
+    """Return the restore of a backup, after finding out what it would do; see `Restore` for the arguments.
+
+    Raises:
+        BackupNotFoundError: There is no such backup.
+        BackupCorruptError: Its metadata or manifest is not what was written.
+        RestoreRefusedError: It would do harm.
+    """
+    backup = repository.get(backup_id)
+    problem = _refusal(backup, allow_partial=allow_partial)
+    if problem:
+        raise RestoreRefusedError(backup_id, (problem,))
+    manifest = manifest_of(repository, backup, named)
+    return Restore(repository, backup, manifest, kinds=kinds, named=named, inside=inside)
+
+
+def _refusal(backup: BackupMetadata, *, allow_partial: bool) -> str:
     if backup.status is BackupStatus.PARTIAL and not allow_partial:
         missing = backup.error_message or "something named is not in it"
-        problem = f"it is partial ({missing}); allow_partial=True restores what there is"
-        raise RestoreRefusedError(backup.backup_id, (problem,))
+        return f"it is partial ({missing}); allow_partial=True restores what there is"
     if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
-        problem = f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}"
-        raise RestoreRefusedError(backup.backup_id, (problem,))
+        return f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}"
+    return ""
 
 
 def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[Root]) -> Manifest:
@@ -161,18 +185,6 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
         return legacy.manifest(repository.folder(backup.backup_id), named)
     except OSError as error:
         raise BackupCorruptError(backup.backup_id, (str(error.strerror),)) from None
-
-
-def check_databases(actions: Iterable[Action]) -> list[str]:
-    """Return what SQLite finds wrong with restored databases, a line a file."""
-    problems = []
-    for action in actions:
-        if action.entry.type == FILE and action.entry.source_size is not None:
-            try:
-                sqlite.check(action.target)
-            except sqlite3.Error as error:
-                problems.append(f"{action.target}: {error}")
-    return problems
 
 
 def _links_out(folder: str | None, kinds: Collection[str]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from fnmatch import translate
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,9 +14,7 @@ from peak_observe.backup_recovery import sqlite
 from peak_observe.backup_recovery.manifest import FILE, FOLDER, LINK, Root, encode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-
-Tell = "Callable[[str, str], None]"
+    from collections.abc import Callable, Collection, Iterable
 
 
 class Found(NamedTuple):
@@ -119,8 +118,8 @@ def find(
     exclude: Exclude,
     skip: Collection[tuple[int, int]],
     problem: Callable[[str, str], None],
-) -> Iterator[Found]:
-    """Yield what is at a named path, a folder before what is in it; symbolic links below it are not followed.
+) -> list[Found]:
+    """Return what is at a named path, a folder before what is in it; symbolic links below it are not followed.
 
     Args:
         path: The named path. If it is a symbolic link itself, what it points to is meant.
@@ -134,74 +133,52 @@ def find(
         status = os.lstat(real)
     except OSError as error:
         problem(path, _reason(path, error))
-        return
+        return []
     if stat.S_ISREG(status.st_mode):
-        yield Found(real, stored, FILE, status)
-    elif stat.S_ISDIR(status.st_mode):
-        yield from _folder_and_below(Found(real, stored, FOLDER, status), exclude, skip, problem)
-    else:
+        return [Found(real, stored, FILE, status)]
+    if not stat.S_ISDIR(status.st_mode):
         problem(path, _special(status))
-
-
-def _folder_and_below(
-    root: Found,
-    exclude: Exclude,
-    skip: Collection[tuple[int, int]],
-    problem: Callable[[str, str], None],
-) -> Iterator[Found]:
-    left = [root]
-    while left:
-        folder = left.pop()
+        return []
+    found: list[Found] = []
+    folders = [Found(real, stored, FOLDER, status)]
+    while folders:
+        folder = folders.pop()
         if (folder.status.st_dev, folder.status.st_ino) in skip:
             continue
-        yield folder
-        try:
-            with os.scandir(folder.path) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            problem(folder.path, f"cannot be listed: {error.strerror}")
-            continue
-        sides = _sides(folder.path, {entry.name for entry in entries})
-        below = len(root.path) + 1
-        for entry in entries:
-            if entry.name in sides or exclude(entry.path[below:], folder=entry.is_dir(follow_symlinks=False)):
+        found.append(folder)
+        below = folder.path[len(real) + 1 :]
+        for entry in _listed(folder.path, problem):
+            if exclude.patterns and exclude(
+                f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
+            ):
                 continue
-            found = _found(entry, folder, problem)
-            if found is None:
-                continue
-            if found.type == FOLDER:
-                left.append(found)
-            else:
-                yield found
+            item = _found(entry, folder, problem)
+            if item is not None:
+                (folders if item.type is FOLDER else found).append(item)
+    return found
 
 
-def _found(entry: os.DirEntry[str], folder: Found, problem: Callable[[str, str], None]) -> Found | None:
-    stored = f"{folder.stored}/{entry.name}"
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _listed(folder: str, problem: Callable[[str, str], None]) -> list[os.DirEntry[str]]:
+    """Return what is in a folder by name, without what SQLite keeps beside databases: the online backup holds that."""
     try:
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
-            if not os.path.exists(entry.path):
-                problem(entry.path, "a symbolic link that points to nothing")
-            return Found(entry.path, stored, LINK, status)
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:
-        problem(entry.path, _reason(entry.path, error))
-        return None
-    if stat.S_ISDIR(status.st_mode):
-        return Found(entry.path, stored, FOLDER, status)
-    if stat.S_ISREG(status.st_mode):
-        return Found(entry.path, stored, FILE, status)
-    problem(entry.path, _special(status))
-    return None
+        problem(folder, f"cannot be listed: {error.strerror}")
+        return []
+    if not any(entry.name.endswith(sqlite.SIDES) for entry in entries):
+        return entries
+    names = {entry.name for entry in entries}
+    return [entry for entry in entries if not _is_side(folder, entry.name, names)]
 
 
-def _sides(folder: str, names: Collection[str]) -> set[str]:
-    """Return the names of what SQLite keeps beside databases in a folder; the online backup holds what is in it."""
-    return {
-        name
-        for name in names
-        for side in sqlite.SIDES
-        if name.endswith(side) and (base := name.removesuffix(side)) in names and _is_database(f"{folder}/{base}")
-    }
+def _is_side(folder: str, name: str, names: Collection[str]) -> bool:
+    bases = [name.removesuffix(side) for side in sqlite.SIDES if name.endswith(side)]
+    return any(base in names and _is_database(f"{folder}/{base}") for base in bases)
 
 
 def _is_database(path: str) -> bool:
@@ -209,6 +186,26 @@ def _is_database(path: str) -> bool:
         return sqlite.is_database(path, os.lstat(path))
     except OSError:
         return False
+
+
+def _found(entry: os.DirEntry[str], folder: Found, problem: Callable[[str, str], None]) -> Found | None:
+    path, stored = entry.path, f"{folder.stored}/{entry.name}"
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        problem(path, _reason(path, error))
+        return None
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        return Found(path, stored, FILE, status)
+    if kind == stat.S_IFDIR:
+        return Found(path, stored, FOLDER, status)
+    if kind == stat.S_IFLNK:
+        if not os.path.exists(path):
+            problem(path, "a symbolic link that points to nothing")
+        return Found(path, stored, LINK, status)
+    problem(path, _special(status))
+    return None
 
 
 def _reason(path: str, error: OSError) -> str:

@@ -1,7 +1,7 @@
-"""SQLite databases: taken through SQLite's own online backup, never by copying, and not replaced under somebody's feet.
+"""SQLite databases: taken through SQLite's own online backup, never by copying, and not replaced while in use.
 
-POSIX locks have a trap: when a process closes any descriptor of a file, it loses all locks it has on it. A database that
-this very process has open is therefore never opened here but by SQLite, which knows of the trap.
+POSIX locks have a trap: when a process closes any descriptor of a file, it loses all locks it has on it. A database
+that this very process has open is therefore opened here by nobody but SQLite, which knows of the trap.
 Source: https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks canceled".
 """
 

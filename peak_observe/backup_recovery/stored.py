@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery import copying
 from peak_observe.backup_recovery.copying import WriteError
@@ -16,29 +15,7 @@ from peak_observe.backup_recovery.threads import Meter, Progress, each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-
-
-class VerifyReport(NamedTuple):
-    """What reading every byte of a backup found.
-
-    Args:
-        backup_id: The backup.
-        files: How many files were read.
-        size_bytes: How many bytes.
-        seconds: How long it took.
-        problems: What is not as it was stored, a line a file.
-    """
-
-    backup_id: str
-    files: int
-    size_bytes: int
-    seconds: float
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is as it was stored."""
-        return not self.problems
+    from pathlib import Path
 
 
 class Stored:

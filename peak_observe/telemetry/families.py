@@ -12,7 +12,7 @@ from prometheus_client.utils import floatToGoString
 
 from peak_observe import catalog
 from peak_observe._version import __version__
-from peak_observe.measures import BREAKERS, CHECKS, RETRIES, BreakerReading, Exemplar
+from peak_observe.measures import BACKUPS, BREAKERS, CHECKS, RETRIES, BreakerReading, Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,6 +130,39 @@ HEALTH_FAMILIES = (
     ),
     Family(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS, lambda r: _living(r.last_run), follows=CHANGES),
 )
+
+
+def _of_kinds(metric: catalog.Metric, value: Callable[[Any], float]) -> Family:
+    """Return the family of something that each part of a backup has."""
+    return Family(metric, lambda r: [value(kind) for kind in r.kinds.values()], lambda r: list(r.kinds))
+
+
+def _of_outcomes(metric: catalog.Metric, name: str) -> Family:
+    return Family(metric, attrgetter(name), lambda _: catalog.BACKUP_OUTCOMES)
+
+
+def _one(metric: catalog.Metric, name: str) -> Family:
+    """Return the family of a single value, which may not be there."""
+    return Family(metric, lambda r: _living(getattr(r, name)))
+
+
+BACKUP_FAMILIES = (
+    _of_kinds(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS, attrgetter("last_success")),
+    _of_kinds(catalog.BACKUP_AGE_SECONDS, attrgetter("age")),
+    _of_kinds(catalog.BACKUP_SIZE_BYTES, attrgetter("size_bytes")),
+    _of_kinds(catalog.BACKUP_FILES, attrgetter("files")),
+    _of_kinds(catalog.BACKUP_LAST_DURATION_SECONDS, attrgetter("duration")),
+    _one(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS, "configured"),
+    _one(catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS, "last_attempt"),
+    _one(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS, "running_since"),
+    _one(catalog.BACKUP_MAX_AGE_SECONDS, "max_age"),
+    _one(catalog.BACKUP_STORED_BYTES, "stored_bytes"),
+    Family(catalog.BACKUP_COUNT, attrgetter("count"), lambda _: catalog.BACKUP_STATUSES),
+    _of_outcomes(catalog.BACKUP_RUNS_TOTAL, "runs"),
+    _of_outcomes(catalog.BACKUP_RESTORES_TOTAL, "restores"),
+    _one(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS, "last_verified"),
+    _one(catalog.BACKUP_CORRUPT_FILES, "corrupt_files"),
+)
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
 
 Readings = list[tuple[str, Any]]
@@ -140,4 +173,10 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
     checks: Readings = CHECKS.read()
-    return [(BREAKER_FAMILIES, breakers), (RETRY_FAMILIES, retries), (HEALTH_FAMILIES, checks)]
+    backups: Readings = BACKUPS.read()
+    return [
+        (BREAKER_FAMILIES, breakers),
+        (RETRY_FAMILIES, retries),
+        (HEALTH_FAMILIES, checks),
+        (BACKUP_FAMILIES, backups),
+    ]

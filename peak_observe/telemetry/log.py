@@ -1,12 +1,23 @@
-"""One log line an event, under `peak_observe.breaker`, `.retry` and `.health`, with the facts as `extra`."""
+"""One log line an event, under `peak_observe.breaker`, `.retry`, `.health`, `.backup`, with the facts as `extra`."""
 
 from __future__ import annotations
 
-from peak_observe.events import Event, GaveUp, HealthChanged, NamesOverflowed, Recovered, RetryScheduled, Transition
+from peak_observe.events import (
+    BackupFinished,
+    BackupVerified,
+    Event,
+    GaveUp,
+    HealthChanged,
+    NamesOverflowed,
+    Recovered,
+    RestoreFinished,
+    RetryScheduled,
+    Transition,
+)
 from peak_observe.redact import describe
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
-DEBUG, INFO, WARNING = 10, 20, 30
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 
 
 def on_event(event: Event) -> None:
@@ -37,7 +48,32 @@ def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
     if isinstance(event, NamesOverflowed):
         message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
         return event.kind, WARNING, message, (event.limit, event.kind, event.name)
+    if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):
+        return "backup", *_backup(event)
     return "retry", *_retry(event)
+
+
+def _backup(event: BackupFinished | RestoreFinished | BackupVerified) -> tuple[int, str, tuple[object, ...]]:
+    why = f": {event.message}" if event.message else ""
+    worked = (event.backup_id, event.files, event.seconds)
+    match event:
+        case BackupFinished(outcome="success"):
+            message = "'%s' has a new backup %s: %d files, %d bytes in %.1f s"
+            return INFO, message, (event.repository, event.backup_id, event.files, event.size_bytes, event.seconds)
+        case RestoreFinished(outcome="success"):
+            return WARNING, "backup %s is restored: %d files changed in %.1f s", worked
+        case BackupVerified(ok=True):
+            return INFO, "backup %s is as it was stored: %d files in %.1f s", worked
+        case BackupVerified():
+            return ERROR, "backup %s is corrupt%s", (event.backup_id, why)
+        case BackupFinished(outcome=outcome):
+            level = WARNING if outcome == "partial" else ERROR
+            return level, "backup %s of '%s' %s%s", (event.backup_id, event.repository, _ended(outcome), why)
+    return ERROR, "restore of backup %s %s%s", (event.backup_id, _ended(event.outcome), why)
+
+
+def _ended(outcome: str) -> str:
+    return {"interrupted": "was interrupted", "partial": "is partial"}.get(outcome, outcome)
 
 
 def _transition(event: Transition) -> tuple[str, int, str, tuple[object, ...]]:

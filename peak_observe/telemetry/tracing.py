@@ -10,7 +10,18 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from peak_observe._version import __version__
-from peak_observe.events import Event, GaveUp, HealthChanged, NamesOverflowed, Recovered, RetryScheduled, Transition
+from peak_observe.events import (
+    BackupFinished,
+    BackupVerified,
+    Event,
+    GaveUp,
+    HealthChanged,
+    NamesOverflowed,
+    Recovered,
+    RestoreFinished,
+    RetryScheduled,
+    Transition,
+)
 from peak_observe.measures import Exemplar
 from peak_observe.redact import describe
 
@@ -188,6 +199,13 @@ def on_event(event: Event) -> None:
         sys.modules[API].get_current_span().add_event(name, attributes)
 
 
+_BACKUP_RECORDS: dict[type, str] = {
+    BackupFinished: "peak_observe.backup.finished",
+    RestoreFinished: "peak_observe.restore.finished",
+    BackupVerified: "peak_observe.backup.verified",
+}
+
+
 def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
     facts: dict[str, Any]
     match event:
@@ -206,6 +224,9 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case HealthChanged():
             name = "peak_observe.health.changed"
             facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
+        case BackupFinished() | RestoreFinished() | BackupVerified():
+            name = _BACKUP_RECORDS[type(event)]
+            facts = {key: value for key, value in event._asdict().items() if key != "at"}
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}

@@ -1,4 +1,4 @@
-"""Backups beside rsync, restic and borg: the first one, one of an unchanged and of a slightly changed tree, a restore."""
+"""Backups beside rsync, restic and borg: the first one, an unchanged and a slightly changed tree, a restore."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from measuring import Verdict, ratio, table
 from peak_observe.backup_recovery import RecoveryManager
 
 SMALL, BIG = 5_000, 128 << 20
-ROUNDS = 2
+ROUNDS = 5
 SECRET = {"RESTIC_PASSWORD": "bench", "BORG_PASSPHRASE": "bench", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
 
 
@@ -49,7 +49,6 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tree = folder / "tree"
-        self._number = 0
         random.seed(1)
         make_tree(self.tree)
 
@@ -85,14 +84,11 @@ class Bench:
 
     def again(self) -> dict[str, Callable[[], object]]:
         """Most or all is known."""
-        self._number += 1
-        one, last = self._number, sorted(int(path.name) for path in (self.folder / "rsync").glob("*"))[-1:] or [0]
-        one = last[0] + 1
         return {
             "peak_observe": self.peak,
             **self.tool(
                 "rsync",
-                f'n=$(ls rsync | sort -n | tail -1); m=$((n + 1)); mkdir rsync/$m; '
+                f"n=$(ls rsync | sort -n | tail -1); m=$((n + 1)); mkdir rsync/$m; "
                 f'rsync -a --link-dest="$PWD/rsync/$n" tree rsync/$m/ && sync -f {self.folder}',
             ),
             **self.tool("restic", "restic -q -r restic backup tree"),
@@ -103,7 +99,7 @@ class Bench:
         """Into an empty folder."""
         return {
             "peak_observe": self.restored,
-            **self.tool("restic", f"restic -q -r restic restore latest --target restored/restic && sync -f {self.folder}"),
+            **self.tool("restic", f"restic -q -r restic restore latest --target restored/r && sync -f {self.folder}"),
         }
 
     def peak(self) -> None:

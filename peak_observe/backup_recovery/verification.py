@@ -1,0 +1,127 @@
+"""Proof that a backup restores: reading every byte of it, and restoring it where it does no harm."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from peak_observe.backup_recovery import sqlite
+from peak_observe.backup_recovery.making import summary
+from peak_observe.backup_recovery.manifest import FILE
+from peak_observe.backup_recovery.metadata import KINDS
+from peak_observe.backup_recovery.repository import DRILL
+from peak_observe.backup_recovery.restore import Restore, manifest_of
+from peak_observe.backup_recovery.stored import Stored
+from peak_observe.errors import BackupCorruptError
+from peak_observe.events import BackupVerified, emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from peak_observe.backup_recovery.account import Account
+    from peak_observe.backup_recovery.metadata import BackupMetadata
+    from peak_observe.backup_recovery.plan import Action
+    from peak_observe.backup_recovery.repository import Repository
+    from peak_observe.backup_recovery.threads import Progress
+
+    Tell = Callable[[Progress], object]
+
+
+class VerifyReport(NamedTuple):
+    """What reading every byte of a backup found.
+
+    Args:
+        backup_id: The backup.
+        files: How many files were read.
+        size_bytes: How many bytes.
+        seconds: How long it took.
+        problems: What is not as it was stored, a line a file.
+    """
+
+    backup_id: str
+    files: int
+    size_bytes: int
+    seconds: float
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was stored."""
+        return not self.problems
+
+
+def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyReport:
+    """Read every byte that is stored of a backup, and record what that found.
+
+    Raises:
+        BackupNotFoundError: There is no such backup.
+    """
+    began = time.perf_counter()
+    files = size = 0
+    try:
+        backup = repository.get(backup_id)
+        manifest = manifest_of(repository, backup, ())
+        stored = Stored(repository.root, manifest)
+        problems = [*stored.check_all(manifest.entries, tell), *stored.strangers()]
+        sizes = [entry.size for entry in manifest.entries if entry.type == FILE]
+        files, size = len(sizes), sum(sizes)
+        proves = bool(backup.manifest)
+    except BackupCorruptError as error:
+        problems, proves = list(error.problems), True
+    report = VerifyReport(backup_id, files, size, time.perf_counter() - began, tuple(problems))
+    if proves:
+        _record(repository, report)
+    return report
+
+
+def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None) -> VerifyReport:
+    """Restore a backup into a temporary folder, check its databases, remove it, and verify the backup itself.
+
+    Raises:
+        BackupCorruptError: Something is not what was stored.
+        BackupError: It could not be restored.
+    """
+    folder = repository.root / f"{DRILL}{backup.backup_id}-{secrets.token_hex(4)}"
+    try:
+        manifest = manifest_of(repository, backup, ())
+        work = Restore(repository, backup, manifest, kinds=KINDS, named=(), inside=folder)
+        work.carry_out(tell)
+        problems = _check_databases(work.actions)
+    finally:
+        if folder.exists():
+            repository.discard(folder)
+    if problems:
+        raise BackupCorruptError(backup.backup_id, tuple(problems))
+    return verify(repository, backup.backup_id, tell)
+
+
+def _check_databases(actions: Iterable[Action]) -> list[str]:
+    problems = []
+    for action in actions:
+        if action.entry.type == FILE and action.entry.source_size is not None:
+            try:
+                sqlite.check(action.target)
+            except sqlite3.Error as error:
+                problems.append(f"{action.entry.stored}: {error}")
+    return problems
+
+
+def _record(repository: Repository, report: VerifyReport) -> None:
+    now = repository.clock.now()
+    with suppress(OSError):  # a repository that cannot be written can still be read
+        repository.ledger.update(lambda known: _verified(known, report, now.timestamp()))
+    message = summary(report.problems)
+    told = (report.ok, now, report.seconds, report.files, message)
+    emit(BackupVerified(repository.name, report.backup_id, *told))
+
+
+def _verified(known: Account, report: VerifyReport, now: float) -> Account:
+    corrupt = {name: count for name, count in known.corrupt.items() if name != report.backup_id}
+    if report.ok:
+        return replace(known, corrupt=corrupt, last_verified=now)
+    return replace(known, corrupt={**corrupt, report.backup_id: len(report.problems)})
