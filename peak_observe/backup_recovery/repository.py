@@ -109,8 +109,6 @@ class Repository:
         found = BackupMetadata.from_json((folder / METADATA).read_bytes())
         if found.backup_id != folder.name:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
-        if found.checksum == "" and (folder / MANIFEST).exists():
-            raise ValueError("the metadata has no checksum")
         return found
 
     def get(self, backup_id: str) -> BackupMetadata:

@@ -75,6 +75,8 @@ def take(path: str, target: str) -> None:
         Path(target).unlink(missing_ok=True)
     try:
         _copy(path, target, "mode=ro")
+    except LockedError:
+        raise
     except sqlite3.OperationalError:
         # A crash left a journal that has to be rolled back, which SQLite does only where it may write.
         Path(target).unlink(missing_ok=True)
@@ -122,6 +124,10 @@ def busy(path: str) -> str:
     return ""
 
 
+class LockedError(sqlite3.OperationalError):
+    """Somebody else has kept a database locked for too long."""
+
+
 class _Restarted(Exception):  # noqa: N818 - a message between two functions, no error
     """Somebody wrote to the database so often that copying page by page does not come to an end."""
 
@@ -144,7 +150,7 @@ def _backup(source: sqlite3.Connection, target: str, pages: int) -> None:
         nonlocal left, restarts, deadline
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             if time.monotonic() > deadline:
-                raise sqlite3.OperationalError(f"database is locked for more than {PATIENCE:g} s")
+                raise LockedError(f"database is locked for more than {PATIENCE:g} s")
             return
         deadline = time.monotonic() + PATIENCE
         restarts += remaining >= left
@@ -161,7 +167,7 @@ def _backup(source: sqlite3.Connection, target: str, pages: int) -> None:
 
 def _connect(path: str, how: str) -> sqlite3.Connection:
     raw = os.fsencode(Path(path).absolute())
-    return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=5.0)
+    return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=0.1)
 
 
 def _open_here(status: os.stat_result) -> Iterator[int]:

@@ -1,0 +1,75 @@
+"""A small program with a configuration, data and state, and a manager of its backups."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from peak_observe.backup_recovery import RecoveryManager
+
+OLD = 1_700_000_000
+
+
+class Program:
+    """The files of a trading program.
+
+    Args:
+        folder: Where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "config" / "config.toml"
+        self.data = folder / "data"
+        self.trades = self.data / "trades"
+        self.write(self.config, "pair = 'BTC/USD'\n")
+        self.write(self.data / "positions.csv", "BTC,1\n")
+        for day in range(3):
+            self.write(self.trades / f"{day}.csv", f"{day},64000\n" * 10)
+        (self.data / "empty").mkdir()
+        (self.data / "latest").symlink_to("trades/2.csv")
+
+    @staticmethod
+    def write(path: Path, text: str) -> None:
+        """Write a file that looks as if it had not changed for long."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (OLD, OLD))
+
+    def picture(self) -> dict[str, tuple[object, ...]]:
+        """Return everything there is: names, types, modes, times, contents and where links point."""
+        return picture(self.folder)
+
+
+def picture(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Return everything below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        times = status.st_mtime_ns if path.is_file() and not path.is_symlink() else 0
+        found[str(path.relative_to(folder))] = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), times, content
+    return found
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Return the program."""
+    return Program(tmp_path / "program")
+
+
+@pytest.fixture
+def manager(tmp_path: Path, program: Program) -> RecoveryManager:
+    """Return a manager for whom all of the program is named."""
+    made = RecoveryManager(tmp_path / "backups")
+    made.config_backup.add_config(program.config)
+    made.data_backup.add_data_path(program.data)
+    made.state_snapshot.register_provider("bot", lambda: {"orders": 2})
+    return made
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Believe the times of files that changed a moment ago, as tests do not wait."""
+    monkeypatch.setattr("peak_observe.backup_recovery.creation.DOUBT_NS", -(10**12))
