@@ -197,8 +197,8 @@ BACKUP_STORED_BYTES = Metric(
     "What all backups take on the disk; a file that several share counts once.",
     ("repository",),
 )
-BACKUP_COUNT = Metric(
-    "peak_backup_count",
+BACKUP_STORED = Metric(
+    "peak_backup_stored",
     "gauge",
     "Backups in the repository by how they ended.",
     ("repository", "status"),

@@ -141,6 +141,36 @@ def test_the_rooms_give_the_same_objects() -> None:
 
 
 SIGNATURES = {
+    "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
+    "BackupError": None,
+    "BackupFinished": ("(repository, backup_id, outcome, at, seconds, files=0, size_bytes=0, message='')"),
+    "BackupMetadata": (
+        "(backup_id, backup_type, created_at, status, size_bytes=0, files_count=0, description='', tags=<factory>, "
+        "error_message='', parts=<factory>, problems=<factory>, sequence=0, duration=0.0, base='', manifest='', "
+        "checksum='')"
+    ),
+    "BackupNotFoundError": ("(backup_id: str, hint: str = '') -> None"),
+    "BackupSchedule": (
+        "(manager: 'Manager', *, every: 'float', jitter: 'float' = 0.1, clock: 'Clock' = CLOCK, **create: 'Any') "
+        "-> 'None'"
+    ),
+    "BackupStatus": ["SUCCESS", "FAILED", "IN_PROGRESS", "PARTIAL"],
+    "BackupType": ["FULL", "CONFIG", "STATE", "DATA", "INCREMENTAL"],
+    "BackupVerified": ("(repository, backup_id, ok, at, seconds, files=0, message='')"),
+    "ConfigBackup": ("(config_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
+    "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
+    "RecoveryManager": (
+        "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "
+        "exclude: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "RepositoryLockedError": ("(path: str, holder: str) -> None"),
+    "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
+    "RestorePlan": ("(backup_id, new, replaced, same, extra)"),
+    "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
+    "RestoreReport": ("(plan, state=None, unapplied=())"),
+    "RetentionPolicy": ("(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=())"),
+    "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
+    "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),
     "CircuitBreaker": (
         "(failure_threshold: 'int' = 5, recovery_timeout: 'float' = 60.0, "
         "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
@@ -203,7 +233,7 @@ def test_signatures_are_pinned(name: str) -> None:
         assert list(members) == pinned
         return
     signature = inspect.signature(found)
-    if hasattr(found, "_fields"):  # a named tuple, whose annotations look different from Python to Python
+    if hasattr(found, "_fields") or hasattr(found, "__struct_fields__"):  # annotations differ from Python to Python
         plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
         signature = inspect.Signature(plain)
     text = str(signature)

@@ -63,7 +63,7 @@ class RecoveryManager:
         exclude: Iterable[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if max_age is not None and not (isinstance(max_age, int | float) and 0 < max_age < float("inf")):
+        if not _is_period(max_age):
             raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
         self.backup_root = Path(backup_dir)
         self.state_snapshot = StateSnapshot()
@@ -73,9 +73,7 @@ class RecoveryManager:
         self._max_age = max_age
         self._clock = clock
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
-        self._repository.make()
-        now = clock.now().timestamp()
-        self._repository.ledger.update(lambda known: known.configured(now, max_age))
+        self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
         observed.observe(self._repository, self._named.kinds, max_age)
         if is_cut_off(self._repository):
@@ -142,10 +140,9 @@ class RecoveryManager:
             backup_type: Only those of this type.
         """
         wanted = {tags} if isinstance(tags, str) else set(tags or ())
-        found = self._repository.backups()[::-1]
         return [
             backup
-            for backup in found
+            for backup in self._repository.backups()[::-1]
             if (not wanted or wanted & set(backup.tags)) and backup_type in (None, backup.backup_type)
         ]
 
@@ -244,7 +241,8 @@ class RecoveryManager:
                 allow_partial=allow_partial,
             )
 
-        with self._operation("backup.restore", backup_id=backup_id) as span:
+        noting = verification.noting_corruption(self._repository)
+        with self._operation("backup.restore", backup_id=str(backup_id)) as span, noting:
             if dry_run:
                 work = prepared()
                 work.verify(progress)
@@ -328,10 +326,9 @@ class RecoveryManager:
         return self._repository.folder(backup_id)
 
     def _load_metadata(self, backup_dir: Path) -> BackupMetadata | None:
-        try:
+        with suppress(FileNotFoundError):
             return self._repository.load(backup_dir)
-        except FileNotFoundError:
-            return None
+        return None
 
     def _operation(self, name: str, **facts: str) -> Operation:
         attributes = {"peak_observe.repository": self._repository.name}
@@ -346,3 +343,8 @@ def _text(name: str, value: Any) -> str:
     except UnicodeEncodeError:
         pass
     raise ValueError(f"{name} must be text that UTF-8 can hold, not {value!r}")
+
+
+def _is_period(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (number and 0 < value < float("inf"))

@@ -47,14 +47,21 @@ class Repository:
         self.ledger = Ledger(self.own)
         self._known: dict[str, tuple[int, BackupMetadata | str]] = {}
 
-    def make(self) -> None:
-        """Make the folder, if there is none yet.
+    def configure(self, max_age: float | None) -> None:
+        """Make the folder, and note what its owner promises; where it cannot be written it can still be read.
 
         Raises:
-            BackupError: That cannot be done.
+            BackupError: It cannot be made.
         """
+        self._make(self.root)
+        now = self.clock.now().timestamp()
+        with suppress(OSError):
+            self.own.mkdir(exist_ok=True)
+            self.ledger.update(lambda known: known.configured(now, max_age))
+
+    def _make(self, folder: Path) -> None:
         try:
-            self.own.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BackupError(f"cannot make the repository {self.root}: {error.strerror}") from error
 
@@ -151,7 +158,7 @@ class Repository:
             RepositoryLockedError: Somebody else is.
             BackupError: The folder cannot be made.
         """
-        self.make()
+        self._make(self.own)
         with locked(self.own / "lock", self.root, doing):
             self._clear()
             yield

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from peak_observe.backup_recovery.copying import READ
+from peak_observe.backup_recovery.copying import READ, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +66,8 @@ def take(path: str, target: str) -> None:
         OSError: It cannot be read or written.
         sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
     """
-    before = os.stat(path), _sides(path)
-    if not before[1]:
+    before = os.stat(path)
+    if not _sides(path):
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
         if _taken_at_rest(path, target, before):
@@ -84,14 +84,18 @@ def take(path: str, target: str) -> None:
     check(target)
 
 
-def _taken_at_rest(path: str, target: str, before: tuple[os.stat_result, list[str]]) -> bool:
+def _taken_at_rest(path: str, target: str, before: os.stat_result) -> bool:
     try:
         _copy(path, target, "immutable=1")
         check(target)
     except sqlite3.Error:
-        if (os.stat(path), _sides(path)) == before:
+        if _at_rest(path, before):
             raise
-    return (os.stat(path), _sides(path)) == before
+    return _at_rest(path, before)
+
+
+def _at_rest(path: str, before: os.stat_result) -> bool:
+    return same(os.stat(path), before) and not _sides(path)
 
 
 def check(path: str) -> None:

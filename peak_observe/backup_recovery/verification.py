@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ from peak_observe.errors import BackupCorruptError
 from peak_observe.events import BackupVerified, emit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from peak_observe.backup_recovery.account import Account
     from peak_observe.backup_recovery.metadata import BackupMetadata
@@ -88,15 +88,16 @@ def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None) -> 
     """
     folder = repository.root / f"{DRILL}{backup.backup_id}-{secrets.token_hex(4)}"
     try:
-        manifest = manifest_of(repository, backup, ())
-        work = Restore(repository, backup, manifest, kinds=KINDS, named=(), inside=folder)
-        work.carry_out(tell)
-        problems = _check_databases(work.actions)
+        with noting_corruption(repository):
+            manifest = manifest_of(repository, backup, ())
+            work = Restore(repository, backup, manifest, kinds=KINDS, named=(), inside=folder)
+            work.carry_out(tell)
+            problems = _check_databases(work.actions)
+            if problems:
+                raise BackupCorruptError(backup.backup_id, tuple(problems))
     finally:
         if folder.exists():
             repository.discard(folder)
-    if problems:
-        raise BackupCorruptError(backup.backup_id, tuple(problems))
     return verify(repository, backup.backup_id, tell)
 
 
@@ -109,6 +110,18 @@ def _check_databases(actions: Iterable[Action]) -> list[str]:
             except sqlite3.Error as error:
                 problems.append(f"{action.entry.stored}: {error}")
     return problems
+
+
+@contextmanager
+def noting_corruption(repository: Repository) -> Iterator[None]:
+    """Remember a backup that turns out to be corrupt, so that nothing relies on it and the metrics tell."""
+    try:
+        yield
+    except BackupCorruptError as error:
+        report = VerifyReport(error.backup_id, 0, 0, 0.0, error.problems)
+        with suppress(OSError):  # a repository that cannot be written can still be read
+            repository.ledger.update(lambda known: _verified(known, report, 0.0))
+        raise
 
 
 def _record(repository: Repository, report: VerifyReport) -> None:

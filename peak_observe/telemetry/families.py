@@ -157,7 +157,7 @@ BACKUP_FAMILIES = (
     _one(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS, "running_since"),
     _one(catalog.BACKUP_MAX_AGE_SECONDS, "max_age"),
     _one(catalog.BACKUP_STORED_BYTES, "stored_bytes"),
-    Family(catalog.BACKUP_COUNT, attrgetter("count"), lambda _: catalog.BACKUP_STATUSES),
+    Family(catalog.BACKUP_STORED, attrgetter("count"), lambda _: catalog.BACKUP_STATUSES),
     _of_outcomes(catalog.BACKUP_RUNS_TOTAL, "runs"),
     _of_outcomes(catalog.BACKUP_RESTORES_TOTAL, "restores"),
     _one(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS, "last_verified"),

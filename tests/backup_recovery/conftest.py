@@ -47,7 +47,7 @@ def picture(folder: Path) -> dict[str, tuple[object, ...]]:
     found = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
-        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
         times = status.st_mtime_ns if path.is_file() and not path.is_symlink() else 0
         found[str(path.relative_to(folder))] = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), times, content
     return found

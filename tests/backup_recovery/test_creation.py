@@ -19,6 +19,7 @@ from peak_observe.testing import RecordingObserver
 from .conftest import OLD, Program
 
 ALL = (True, True, True)
+KEPT = {"metadata.json", "manifest.json", "config", "data", "state.json"}
 
 
 def folder_of(manager: RecoveryManager, backup_id: str) -> Path:
@@ -41,7 +42,7 @@ def test_a_backup_is_a_plain_folder(manager: RecoveryManager, program: Program) 
     """A person with `cp` and no Python gets everything back."""
     backup_id = manager.create_backup(*ALL)
     before, folder = program.picture(), folder_of(manager, backup_id)
-    assert {path.name for path in folder.iterdir()} == {"metadata.json", "manifest.json", "config", "data", "state.json"}
+    assert {path.name for path in folder.iterdir()} == KEPT
     shutil.rmtree(program.folder)
     program.config.parent.mkdir(parents=True)
     subprocess.run(["cp", "-a", folder / "config" / "config.toml", program.config], check=True)
@@ -100,7 +101,8 @@ def test_what_did_not_change_is_linked(manager: RecoveryManager, program: Progra
     assert found.pop("data/data/trades/1.csv") == "copied"
     assert found.pop("state.json") == "copied"
     assert set(found.values()) == {"linked"}
-    assert os.path.samefile(*(folder_of(manager, name) / "config" / "config.toml" for name in (first, second)))
+    one, two = (folder_of(manager, name) / "config" / "config.toml" for name in (first, second))
+    assert one.samefile(two)
     assert manager.verify_backup(first).ok
     assert manager.verify_backup(second).ok
 
@@ -316,7 +318,8 @@ def test_a_crash_is_counted_and_cleared_by_the_next_run(manager: RecoveryManager
     program = (
         "import os, sys; from peak_observe.backup_recovery import RecoveryManager, copying;"
         "copying.copied = lambda *_: os.kill(os.getpid(), 9);"
-        f"m = RecoveryManager({str(manager.backup_root)!r}); m.data_backup.add_data_path({str(tmp_path / 'program')!r});"
+        f"m = RecoveryManager({str(manager.backup_root)!r});"
+        f"m.data_backup.add_data_path({str(tmp_path / 'program')!r});"
         "m.create_backup(False, False, True)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False)

@@ -1,7 +1,6 @@
 """Configuration and data by themselves, into a folder and back."""
 
 import logging
-import os
 import sqlite3
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def test_again_replaces_what_is_there(program: Program, folder: Path) -> None:
     backup.backup(folder)
     program.config.write_text("new")
     assert backup.backup(folder) == 1
-    assert os.listdir(folder) == ["config.toml"]
+    assert [path.name for path in folder.iterdir()] == ["config.toml"]
     assert (folder / "config.toml").read_text() == "new"
 
 

@@ -164,7 +164,14 @@ def test_named_paths_have_places_of_their_own(tmp_path: Path, monkeypatch: pytes
     """Two files of one name do not meet; the same file named twice is one."""
     monkeypatch.chdir(tmp_path)
     paths = Paths("config", [])
-    for path in ("a/config.toml", "b/config.toml", Path("a/config.toml"), "config.toml.2", "/", tmp_path / "a/config.toml"):
+    for path in (
+        "a/config.toml",
+        "b/config.toml",
+        Path("a/config.toml"),
+        "config.toml.2",
+        "/",
+        tmp_path / "a/config.toml",
+    ):
         paths.add(path)
     assert [(root.named, root.stored) for root in paths.roots()] == [
         ("a/config.toml", "config/config.toml"),

@@ -1,6 +1,5 @@
 """SQLite databases are taken whole, whoever uses them."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -54,7 +53,7 @@ def test_a_database_at_rest_gets_nothing_beside_it(tmp_path: Path) -> None:
     """To read a WAL database leaves two files there, if it is not known that nobody has it open."""
     make(tmp_path / "a", wal=True).close()
     sqlite.take(str(tmp_path / "a"), str(tmp_path / "b"))
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
     assert rows(tmp_path / "b") == 10
 
 

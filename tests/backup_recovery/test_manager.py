@@ -1,0 +1,287 @@
+"""What the manager promises besides making and restoring."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from peak_observe import (
+    BackupCorruptError,
+    BackupError,
+    BackupNotFoundError,
+    BackupStatus,
+    BackupType,
+    BackupVerified,
+    ConfigBackup,
+    DataBackup,
+    RecoveryManager,
+    RepositoryLockedError,
+    RetentionPolicy,
+    StateSnapshot,
+)
+from peak_observe.testing import ManualClock, RecordingObserver
+
+from .conftest import Program
+
+ALL = (True, True, True)
+
+
+def damage(manager: RecoveryManager, backup_id: str, place: str) -> None:
+    """Change a stored file, and its time back."""
+    path = manager._get_backup_dir(backup_id) / place
+    status = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_it_is_made_of_the_three_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And makes its folder."""
+    monkeypatch.chdir(tmp_path)
+    manager = RecoveryManager()
+    assert manager.backup_root == Path("backups")
+    assert manager.backup_root.is_dir()
+    assert isinstance(manager.config_backup, ConfigBackup)
+    assert isinstance(manager.data_backup, DataBackup)
+    assert isinstance(manager.state_snapshot, StateSnapshot)
+    assert manager.list_backups() == []
+    assert manager.last_success() is None
+
+
+def test_names_of_backups_have_the_form_people_know(manager: RecoveryManager) -> None:
+    """Microseconds, and the same as a date."""
+    backup_id = manager.create_backup()
+    kind, stamp, date, clock, micros = backup_id.split("_")
+    assert (kind, len(date), len(clock), len(micros)) == ("backup", 8, 6, 6)
+    created = manager.get_backup(backup_id).created
+    assert abs(int(stamp) / 1e6 - created.timestamp()) < 1
+    assert f"{created:%Y%m%d_%H%M%S}"[:13] == f"{date}_{clock}"[:13]
+
+
+def test_lists_are_newest_first_and_filtered(manager: RecoveryManager) -> None:
+    """By any of some tags, by type."""
+    one = manager.create_backup(tags=["daily"])
+    two = manager.create_backup(*ALL, tags=["weekly", "production"])
+    assert [backup.backup_id for backup in manager.list_backups()] == [two, one]
+    assert [backup.backup_id for backup in manager.list_backups(tags=["daily", "monthly"])] == [one]
+    assert [backup.backup_id for backup in manager.list_backups(tags="production")] == [two]
+    assert [backup.backup_id for backup in manager.list_backups(backup_type=BackupType.CONFIG)] == [one]
+    assert manager.list_backups(tags=["none"]) == []
+
+
+def test_metadata_can_be_read_from_a_folder(manager: RecoveryManager) -> None:
+    """By the name people use in tests."""
+    backup_id = manager.create_backup()
+    folder = manager._get_backup_dir(backup_id)
+    assert folder == manager.backup_root / backup_id
+    assert manager._load_metadata(folder).backup_id == backup_id
+    assert manager._load_metadata(manager.backup_root / "none") is None
+
+
+def test_a_clock_that_ran_ahead_does_not_hide_newer_backups(tmp_path: Path) -> None:
+    """Backups are ordered by their number."""
+    clock = ManualClock()
+    manager = RecoveryManager(tmp_path, clock=clock)
+    clock.jump(10 * 365 * 86_400)
+    manager.create_backup()
+    clock.jump(-10 * 365 * 86_400)
+    later = manager.create_backup()
+    assert manager.list_backups()[0].backup_id == later
+    assert manager.last_success() == clock.now()
+
+
+def test_two_backups_at_one_instant_have_two_names(tmp_path: Path) -> None:
+    """A clock may stand still."""
+    manager = RecoveryManager(tmp_path, clock=ManualClock())
+    assert len({manager.create_backup() for _ in range(3)}) == 3
+
+
+def test_other_things_in_the_folder_are_left_alone(manager: RecoveryManager) -> None:
+    """They are no backups."""
+    backup_id = manager.create_backup()
+    (manager.backup_root / "README").write_text("ours")
+    (manager.backup_root / "old").mkdir()
+    (manager.backup_root / "broken").mkdir()
+    (manager.backup_root / "broken" / "metadata.json").write_text("{")
+    assert [backup.backup_id for backup in manager.list_backups()] == [backup_id]
+    manager.cleanup_old_backups(1)
+    assert (manager.backup_root / "README").exists()
+    assert (manager.backup_root / "old").exists()
+
+
+def test_a_backup_is_removed(manager: RecoveryManager, caplog: pytest.LogCaptureFixture) -> None:
+    """Once; another is told to be none."""
+    backup_id = manager.create_backup()
+    assert manager.delete_backup(backup_id)
+    assert manager.list_backups() == []
+    with caplog.at_level(logging.ERROR, "peak_observe.backup"):
+        assert not manager.delete_backup(backup_id)
+        assert not manager.delete_backup("../program")
+    assert caplog.messages[0] == f"there is no backup '{backup_id}'; {manager.backup_root} has none"
+
+
+@pytest.mark.parametrize("keep", [10, 3, 1, 0])
+def test_old_backups_are_cleaned_up(manager: RecoveryManager, keep: int) -> None:
+    """The newest stay, the last good one always."""
+    made = [manager.create_backup() for _ in range(5)]
+    kept = min(5, max(1, keep))
+    assert manager.cleanup_old_backups(keep_count=keep) == 5 - kept
+    assert [backup.backup_id for backup in manager.list_backups()] == made[::-1][:kept]
+
+
+def test_a_corrupt_backup_is_never_the_last_good_one(manager: RecoveryManager) -> None:
+    """What is known to be damaged does not push out what is whole."""
+    whole = manager.create_backup(*ALL)
+    damaged = manager.create_backup(*ALL)
+    damage(manager, damaged, "config/config.toml")
+    assert not manager.verify_backup(damaged).ok
+    manager.cleanup_old_backups(1)
+    assert whole in [backup.backup_id for backup in manager.list_backups()]
+
+
+def test_a_policy_can_be_tried(manager: RecoveryManager) -> None:
+    """It says what it would keep, and why."""
+    made = [manager.create_backup() for _ in range(3)]
+    selection = manager.prune(RetentionPolicy(last=1), dry_run=True)
+    assert [backup.backup_id for backup in selection.remove] == made[:2]
+    assert len(manager.list_backups()) == 3
+
+
+def test_verifying_reads_every_byte(manager: RecoveryManager) -> None:
+    """And records when it was, or what is wrong."""
+    backup_id = manager.create_backup(*ALL)
+    with RecordingObserver() as seen:
+        report = manager.verify_backup(backup_id)
+        assert (report.ok, report.files, report.problems) == (True, 6, ())
+        assert manager._repository.ledger.read().last_verified > 0
+        damage(manager, backup_id, "data/data/positions.csv")
+        report = manager.verify_backup(backup_id)
+    assert report.problems == ("data/data/positions.csv: its content has changed",)
+    assert [event.ok for event in seen.of(BackupVerified)] == [True, False]
+    assert manager._repository.ledger.read().corrupt == {backup_id: 1}
+
+
+def test_verifying_finds_what_is_missing_and_what_was_added(manager: RecoveryManager) -> None:
+    """Nothing in the folder is overlooked."""
+    backup_id = manager.create_backup(*ALL)
+    folder = manager._get_backup_dir(backup_id)
+    (folder / "data" / "data" / "trades" / "0.csv").unlink()
+    (folder / "data" / "data" / "latest").unlink()
+    (folder / "config" / "added").write_text("x")
+    assert set(manager.verify_backup(backup_id).problems) == {
+        "data/data/trades/0.csv: is missing",
+        "data/data/latest: is not the link it was",
+        "config/added: is not in the manifest",
+    }
+
+
+def test_verifying_something_that_is_none(manager: RecoveryManager) -> None:
+    """It is no damage."""
+    with pytest.raises(BackupNotFoundError):
+        manager.verify_backup("backup_1")
+
+
+def test_a_drill_proves_the_newest_good_one(manager: RecoveryManager, program: Program) -> None:
+    """It touches no live file and leaves nothing."""
+    with pytest.raises(BackupNotFoundError):
+        manager.drill()
+    good = manager.create_backup(*ALL)
+    program.config.unlink()
+    manager.create_backup(*ALL)
+    before = program.picture()
+    assert manager.drill().backup_id == good
+    assert program.picture() == before
+    assert sorted(path.name for path in manager.backup_root.iterdir() if path.name.startswith(".")) == [".peak-observe"]
+    assert manager._repository.ledger.read().last_verified > 0
+
+
+def test_a_drill_finds_damage(manager: RecoveryManager) -> None:
+    """And leaves nothing either."""
+    backup_id = manager.create_backup(*ALL)
+    damage(manager, backup_id, "data/data/positions.csv")
+    with pytest.raises(BackupCorruptError, match=r"positions\.csv"):
+        manager.drill()
+    assert not list(manager.backup_root.glob(".drill*"))
+    assert manager._repository.ledger.read().corrupt == {backup_id: 1}
+
+
+def test_the_second_writer_is_told_who_the_first_is(manager: RecoveryManager) -> None:
+    """Another thread of this process."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def provider() -> int:
+        inside.set()
+        leave.wait(30)
+        return 1
+
+    manager.state_snapshot.register_provider("slow", provider)
+    thread = threading.Thread(target=manager.create_backup)
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(RepositoryLockedError, match=f"process {os.getpid()} on .*, which began to make a backup"):
+        manager.create_backup()
+    assert not manager.delete_backup("backup_1")
+    leave.set()
+    thread.join()
+    assert len(manager.list_backups()) == 1
+
+
+def test_another_process_is_told_too_and_death_frees_the_lock(manager: RecoveryManager, tmp_path: Path) -> None:
+    """However it dies."""
+    code = (
+        "import time; from peak_observe.backup_recovery import RecoveryManager;"
+        f"m = RecoveryManager({str(manager.backup_root)!r});"
+        "m.state_snapshot.register_provider('slow', lambda: print('in', flush=True) or time.sleep(60));"
+        "m.create_backup()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"in\n"
+        with pytest.raises(RepositoryLockedError, match=f"process {process.pid} "):
+            manager.create_backup()
+        process.kill()
+    assert manager.get_backup(manager.create_backup()).good
+
+
+@pytest.mark.parametrize("max_age", [0, -1, float("inf"), "1d", True])
+def test_nonsense_is_refused(tmp_path: Path, max_age: object) -> None:
+    """By one message that names it."""
+    with pytest.raises(ValueError, match="max_age"):
+        RecoveryManager(tmp_path, max_age=max_age)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """With what is in its way."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BackupError, match=f"cannot make the repository {tmp_path}/file/backups: Not a directory"):
+        RecoveryManager(tmp_path / "file" / "backups")
+
+
+def test_the_account_survives_what_befalls_it(manager: RecoveryManager, caplog: pytest.LogCaptureFixture) -> None:
+    """One that cannot be read is begun anew, which is logged."""
+    manager.create_backup()
+    account = manager.backup_root / ".peak-observe" / "account.json"
+    assert json.loads(account.read_text())["runs"]["success"] == 1
+    account.write_text("{")
+    with caplog.at_level(logging.WARNING, "peak_observe.backup"):
+        assert manager.get_backup(manager.create_backup()).good
+    assert any("account.json is not readable" in message for message in caplog.messages)
+
+
+def test_the_seeds_disaster_is_recovered_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Detect, restore, back up again."""
+    monkeypatch.chdir(tmp_path)
+    Program.write(Path("config.toml"), "a = 1")
+    recovery = RecoveryManager(backup_dir="backups")
+    recovery.config_backup.add_config(Path("config.toml"))
+    recovery.create_backup(include_config=True, include_state=True, include_data=True, tags=["daily", "automated"])
+    Path("config.toml").unlink()
+    latest = recovery.list_backups()[0]
+    assert recovery.restore_backup(latest.backup_id, restore_config=True, restore_data=True)
+    assert Path("config.toml").read_text() == "a = 1"
+    recovery.create_backup(include_config=True, description="Post-recovery verification", tags=["recovery"])
+    assert [backup.status for backup in recovery.list_backups()] == [BackupStatus.SUCCESS] * 2
