@@ -1,0 +1,36 @@
+"""What the tests of health checks share."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from peak_observe import HealthCheck
+from peak_observe.testing import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time by hand."""
+    return ManualClock()
+
+
+@pytest.fixture
+def health(clock: ManualClock) -> HealthCheck:
+    """A registry of its own."""
+    return HealthCheck(clock=clock)
+
+
+@pytest.fixture
+def hang() -> Iterator[Callable[[], bool]]:
+    """A check that hangs until the test is over; `hang.calls` counts its beginnings."""
+    over = threading.Event()
+
+    def wait() -> bool:
+        wait.calls += 1
+        return over.wait(60)
+
+    wait.calls = 0
+    wait.release = over.set
+    yield wait
+    over.set()
