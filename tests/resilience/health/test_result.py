@@ -70,7 +70,7 @@ def test_a_huge_message_is_cut() -> None:
 def test_an_exception_that_cannot_say_itself_is_named() -> None:
     """A broken __str__ breaks nothing."""
 
-    class Mute(Exception):
+    class Mute(Exception):  # noqa: N818 - a user's
         def __str__(self) -> str:
             raise RuntimeError
 
