@@ -1,6 +1,7 @@
 """What the tests of health checks share."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -34,3 +35,16 @@ def hang() -> Iterator[Callable[[], bool]]:
     wait.release = over.set
     yield wait
     over.set()
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """A function that waits for what another thread or process is about to do."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    return wait

@@ -233,7 +233,7 @@ def test_a_hanging_check_is_a_timeout_and_holds_up_nobody(health: HealthCheck, h
     assert hang.calls == 1
 
 
-def test_a_check_that_came_back_is_run_again(health: HealthCheck, hang: Callable) -> None:
+def test_a_check_that_came_back_is_run_again(health: HealthCheck, hang: Callable, wait_until: Callable) -> None:
     """Once it has ended, late as it was, it gets another chance."""
     health.register("hang", hang, timeout=0.05)
     health.run_all()
@@ -241,7 +241,7 @@ def test_a_check_that_came_back_is_run_again(health: HealthCheck, hang: Callable
     wait_until(lambda: health.run_all()["hang"].healthy)
 
 
-def test_a_check_slower_than_its_timeout_is_a_timeout(health: HealthCheck) -> None:
+def test_a_check_slower_than_its_timeout_is_a_timeout(health: HealthCheck, wait_until: Callable) -> None:
     """A coroutine is ended at its timeout."""
     ended = []
 
@@ -280,7 +280,7 @@ def test_hanging_checks_never_pile_up_threads(health: HealthCheck, hang: Callabl
     assert hang.calls <= 4
 
 
-def test_threads_and_descriptors_stay_flat_over_a_thousand_runs(health: HealthCheck) -> None:
+def test_threads_and_descriptors_stay_flat_over_a_thousand_runs(health: HealthCheck, wait_until: Callable) -> None:
     """A leak would stop a bot after some nights."""
 
     async def ping() -> bool:
@@ -304,14 +304,6 @@ def count_resources() -> tuple[int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the plainest way to count
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for what another thread is about to do."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_registration_during_a_run(health: HealthCheck) -> None:
     """Checks that register, replace and remove others, and themselves, while all are running."""
 
@@ -329,7 +321,7 @@ def test_registration_during_a_run(health: HealthCheck) -> None:
     assert health.run_all()["restless"].message == "replaced"
 
 
-def test_many_threads_share_one_run(health: HealthCheck) -> None:
+def test_many_threads_share_one_run(health: HealthCheck, wait_until: Callable) -> None:
     """Whoever asks while a check is running waits for that run."""
     calls, gate = [], threading.Event()
 
@@ -513,7 +505,7 @@ def test_an_observer_may_use_the_registry(health: HealthCheck) -> None:
     assert seen == [["events.asked"]]
 
 
-def test_a_removed_check_is_let_go(health: HealthCheck) -> None:
+def test_a_removed_check_is_let_go(health: HealthCheck, wait_until: Callable) -> None:
     """Neither its thread, nor its series, nor the registry keep it or what it refers to."""
 
     class Client:

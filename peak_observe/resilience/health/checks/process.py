@@ -44,10 +44,10 @@ def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int =
     def check() -> Outcome:
         try:
             code, output = _run(words, timeout)
+        except TimeoutError:  # which is an OSError too
+            return False, f"{words[0]} was killed after {timeout:g} s", {}
         except OSError as error:
             return False, f"cannot run {words[0]}: {error.strerror}", {}
-        except TimeoutError:
-            return False, f"{words[0]} was killed after {timeout:g} s", {}
         last = output.strip().rpartition("\n")[2]
         how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
         return code == exit_code, f"{how}: {last}" if last else how, {"exit_code": code}
