@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         OSError: The folder or the file cannot be written.
     """
+    if path.is_dir():  # a rename would call it busy
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

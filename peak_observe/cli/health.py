@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -132,7 +132,8 @@ class Output(NamedTuple):
 
 def _once(selection: Selection, output: Output) -> int:
     results, at = selection.run(), SYSTEM_CLOCK.now()
-    output.console.print(output.text(results, at))
+    with suppress(SystemExit):  # rich's word for a reader that left early, which changes no verdict
+        output.console.print(output.text(results, at))
     output.write(results, at)
     return _exit_code(results)
 
@@ -148,15 +149,14 @@ def _watch(selection: Selection, output: Output, interval: float) -> int:
             while True:
                 results, at = selection.run(), SYSTEM_CLOCK.now()
                 code = _exit_code(results)
+                output.write(results, at)
                 text = output.text(results, at)
                 if on_screen:
                     live.update(Group(text, Text(f"every {interval:g} s; Ctrl-C ends it", "dim")), refresh=True)
                 else:
                     console.print(text)
-                    sys.stdout.flush()
-                output.write(results, at)
                 time.sleep(interval)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # as above
         return code
 
 
