@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from peak_observe import HealthCheck
+from peak_observe.measures import Names
+from peak_observe.resilience.health import check
 from peak_observe.testing import ManualClock
 
 
@@ -48,3 +50,9 @@ def wait_until() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def own_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of names of its own, as there is room for a thousand names in a process, and all tests share one."""
+    monkeypatch.setattr(check, "CHECKS", Names("check"))

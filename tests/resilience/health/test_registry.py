@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -198,6 +200,7 @@ def test_run_all_on_a_loop_does_not_deadlock(health: HealthCheck) -> None:
     assert asyncio.run(main())
 
 
+@pytest.mark.usefixtures("own_series")
 def test_two_hundred_checks_take_as_long_as_one(health: HealthCheck) -> None:
     """Side by side, not one after the other."""
     for number in range(200):
@@ -209,6 +212,7 @@ def test_two_hundred_checks_take_as_long_as_one(health: HealthCheck) -> None:
     assert all(result.healthy for result in results.values())
 
 
+@pytest.mark.usefixtures("own_series")
 def test_a_thousand_checks(health: HealthCheck) -> None:
     """More than run side by side at once, and every one gets its turn."""
     ran = []
@@ -520,3 +524,146 @@ def test_a_removed_check_is_let_go(health: HealthCheck, wait_until: Callable) ->
     del client
     gc.collect()
     wait_until(lambda: gone() is None)
+
+
+def test_a_circle_through_a_check_that_is_not_there_yet_is_refused(health: HealthCheck) -> None:
+    """Even of two, and replacing a check opens no way around."""
+    health.register("a", lambda: True, depends_on=["b"])
+    with pytest.raises(ValueError, match="check 'b' would depend on itself: a leads back to it"):
+        health.register("b", lambda: True, depends_on=["a"])
+    assert health.run_all()["a"].status == "skipped"
+
+
+def test_asking_on_the_loop_again_and_again_piles_up_nothing(health: HealthCheck, wait_until: Callable) -> None:
+    """Each blocking call stops the coroutine it should wait for, and a few times gets a loop of its own."""
+    calls: list[int] = []
+
+    async def check() -> bool:
+        calls.append(1)
+        await asyncio.sleep(0)
+        return True
+
+    async def main() -> list[str]:
+        health.register("async", check)
+        health.start(interval=600)
+        started = time.monotonic()
+        while not health._checks["async"]._execution:
+            assert time.monotonic() < started + 30
+        found = [health.run_all()["async"].status for _ in range(3)]
+        health.stop()
+        return found
+
+    assert asyncio.run(main()) == ["healthy"] * 3
+    assert len(calls) <= 4
+
+
+def test_async_run_all_that_is_cancelled_leaves_nothing_behind(
+    health: HealthCheck, hang: Callable, wait_until: Callable
+) -> None:
+    """The task that asked ends at once, and so does its loop."""
+    health.register("hang", hang, timeout=60)
+    before = threading.active_count()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(health.async_run_all(), 0.1)
+
+    started = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - started < 30
+    hang.release()
+    wait_until(lambda: threading.active_count() == before)
+
+
+def test_a_check_that_leaks_tasks_and_threads_is_tidied_up_after(health: HealthCheck, wait_until: Callable) -> None:
+    """What a coroutine left on its loop is cancelled, and its threads are waited for before it runs again."""
+    release, begun = threading.Event(), []
+
+    async def leaky() -> bool:
+        begun.append(asyncio.create_task(asyncio.sleep(600)))
+        asyncio.get_running_loop().run_in_executor(None, release.wait, 60)
+        return True
+
+    before = threading.active_count()
+    health.register("leaky", leaky, timeout=0.1)
+    for _ in range(10):
+        assert health.run_all()["leaky"].status == "timeout"
+    assert len(begun) == 1
+    release.set()
+    wait_until(lambda: threading.active_count() == before)
+    assert begun[0].cancelled()
+    assert health.run_all()["leaky"].healthy
+
+
+def test_a_failure_of_a_coroutines_thread_is_the_checks(health: HealthCheck) -> None:
+    """As it would be on any loop."""
+
+    async def check() -> bool:
+        await asyncio.to_thread(int, "x")
+        return True
+
+    health.register("async", check)
+    assert health.run_all()["async"].message.startswith("the check raised ValueError: invalid literal")
+
+
+def test_a_crash_keeps_nothing_alive(health: HealthCheck, wait_until: Callable) -> None:
+    """Neither the exception nor what its frames referred to."""
+
+    class Book:
+        """Something large."""
+
+    gone: list = []
+
+    def crash() -> None:
+        book = Book()
+        gone.append(weakref.ref(book))
+        raise ValueError(book)
+
+    health.register("crash", crash)
+    for _ in range(3):
+        health.run_all()
+    gc.collect()
+    wait_until(lambda: not any(ref() for ref in gone))
+
+
+def test_a_check_replaced_before_its_turn_piles_up_nothing(health: HealthCheck, hang: Callable) -> None:
+    """It is counted under its name, though nobody knows it any more."""
+    for _ in range(10):
+
+        def first() -> bool:
+            health.register("hang", hang, timeout=0.01)
+            return True
+
+        health.register("first", first)
+        health.register("hang", hang, timeout=0.01, depends_on=["first"])
+        health.run_all()
+    assert hang.calls <= 4
+
+
+def test_threads_that_the_system_does_not_give_are_a_timeout_with_its_reason() -> None:
+    """One after the other while some run; none at all is told and is no traceback."""
+    program = """
+import threading, time
+from peak_observe import HealthCheck
+health = HealthCheck()
+health.register("x", lambda: True)
+threading.stack_size(1 << 46)  # more than any machine has
+print(health.run_all()["x"].message)
+threading.stack_size(0)
+print(health.run_all()["x"].message)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "could not be started: can't start new thread\nhealthy\n", done.stderr
+
+
+def test_stop_during_a_run_harms_neither(health: HealthCheck, wait_until: Callable) -> None:
+    """The run that somebody waits for goes on."""
+    gate, results = threading.Event(), []
+    health.register("slow", lambda: gate.wait(30))
+    health.start(interval=600)
+    runner = threading.Thread(target=lambda: results.append(health.run_all()["slow"]))
+    runner.start()
+    health.stop()
+    gate.set()
+    runner.join(30)
+    assert results[0].healthy
