@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from peak_observe.redact import describe, redact
+from peak_observe.redact import describe, redact, redact_data
 
 SECRETS = [
     "GET https://api.kraken.com/0/private/Balance?nonce=1&signature=hunter2",
@@ -69,3 +69,13 @@ def test_a_long_word_takes_no_time() -> None:
     for char in ("x", "-", "a.", "token", "https://"):
         redact(char * 1_000_000)
     assert time.process_time() - started < 1
+
+
+def test_a_value_that_cannot_say_itself_is_named() -> None:
+    """A broken __str__ breaks nothing."""
+
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert redact_data({"x": [Mute()]}) == {"x": ["Mute"]}

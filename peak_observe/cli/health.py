@@ -22,6 +22,7 @@ from peak_observe.resilience import HealthCheck, health_check
 from peak_observe.resilience.health import config, dashboard, loading, report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from peak_observe.resilience import HealthCheckResult
@@ -107,11 +108,13 @@ class Output(NamedTuple):
     report_file: Path | None
     plain: bool
 
-    def text(self, results: dict[str, HealthCheckResult], at: datetime) -> Text:
-        """Return the dashboard with its colours, or the JSON."""
+    def text(self, results: dict[str, HealthCheckResult], at: datetime, *, on_screen: bool = False) -> Text:
+        """Return the dashboard with its colours, or the JSON; on a screen, as much of it as there is room for."""
         if self.form == "dashboard":
-            shown = [Text(line.text, line.style) for line in dashboard.lines(results, at, plain=self.plain)]
-            return Text("\n").join(shown)
+            lines: Iterable[dashboard.Line] = dashboard.lines(results, at, plain=self.plain)
+            if on_screen:
+                lines = dashboard.fitted(lines, self.console.width, self.console.height - 1)
+            return Text("\n").join(Text(line.text, line.style) for line in lines)
         found = report.as_json(results, at) if self.form == "json" else report.as_health_json(results, at)
         return Text(json.dumps(found, indent=2, ensure_ascii=self.plain))
 
@@ -150,7 +153,7 @@ def _watch(selection: Selection, output: Output, interval: float) -> int:
                 results, at = selection.run(), SYSTEM_CLOCK.now()
                 code = _exit_code(results)
                 output.write(results, at)
-                text = output.text(results, at)
+                text = output.text(results, at, on_screen=on_screen)
                 if on_screen:
                     live.update(Group(text, Text(f"every {interval:g} s; Ctrl-C ends it", "dim")), refresh=True)
                 else:

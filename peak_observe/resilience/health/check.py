@@ -114,7 +114,7 @@ class Check:
         """
         with self._tally.lock:
             running = self._execution
-            if running is not None and running.finding is None:
+            if running is not None and not running.over:
                 if running.loop is None or running.loop is not running_loop():
                     return running if running.elapsed < running.timeout else None
                 self._strays.append(running)  # it is on the very loop that this call holds up, and cannot go on
@@ -128,7 +128,7 @@ class Check:
             return execution
 
     def _count_strays(self) -> int:
-        for stray in [stray for stray in self._strays if stray.finding is not None]:
+        for stray in [stray for stray in self._strays if stray.over]:
             with suppress(ValueError):  # another check of the name may have removed it
                 self._strays.remove(stray)
         return len(self._strays)
@@ -170,13 +170,13 @@ class Check:
     def retire(self) -> None:
         """Take leave: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
         with self._tally.lock:
-            if self._execution is not None and self._execution.finding is None:
+            if self._execution is not None and not self._execution.over:
                 self._strays.append(self._execution)
             self._tally.retire()
 
     def _hanging(self) -> str:
         running = self._execution
-        if running is not None and running.finding is None:
+        if running is not None and not running.over:
             return f"still running after {running.elapsed:.1f} s; not started again until it has ended"
         return f"{len(self._strays)} runs of checks that had this name before still hang; not started until they end"
 

@@ -48,6 +48,7 @@ class Execution:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.span = tracing.Operation(f"health.check {name}", {"peak_observe.check": name})
         self._func = func
+        self._thread: threading.Thread | None = None
         self._queues: list[SimpleQueue[str]] = []
         self._lock = threading.Lock()
 
@@ -55,6 +56,11 @@ class Execution:
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.perf_counter() - self.started
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come any more: it has ended, or its thread did not follow into a forked process."""
+        return self.finding is not None or (self._thread is not None and not self._thread.is_alive())
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Begin: coroutine functions on `loop` if it runs, everything else in a thread.
@@ -68,7 +74,9 @@ class Execution:
             loop.call_soon_threadsafe(lambda: self._keep(loop.create_task(self._on_loop(), context=context)))
             return
         name = f"peak-observe-check {self.name}"
-        threading.Thread(target=context.run, args=(self._in_thread,), name=name, daemon=True).start()
+        thread = threading.Thread(target=context.run, args=(self._in_thread,), name=name, daemon=True)
+        thread.start()
+        self._thread = thread
 
     def listen(self, queue: SimpleQueue[str]) -> None:
         """Put the name into `queue` when the call has ended, or at once if it has."""

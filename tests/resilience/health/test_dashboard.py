@@ -102,3 +102,26 @@ def test_what_the_thresholds_say_shows() -> None:
 def test_a_name_steers_no_terminal() -> None:
     """Nor does it break the line."""
     assert "✅ A�[31M�B: healthy" in shown(result("a\x1b[31m\nb"))
+
+
+@pytest.mark.parametrize("height", [13, 14, 20, 40, 70])
+def test_a_small_screen_shows_what_failed_and_the_status(height: int) -> None:
+    """Checks that passed make room, and it is said how many there are."""
+    checks = {f"c{number}": result(f"c{number}") for number in range(50)}
+    checks["c30"] = result("c30", "unhealthy", "x" * 150)
+    found = list(dashboard.fitted(dashboard.lines(checks, AT), 80, height))
+    assert sum(-(-max(1, len(line.text)) // 80) for line in found) <= height
+    assert found[-2].text == "System Status: 🔴 UNHEALTHY"
+    assert found[1].text == "PEAK TRADE HEALTH DASHBOARD"
+    shown = [line.text for line in found if line.text.startswith("✅ ")]
+    assert len([line for line in found if line.text.startswith("❌ C30")]) == 1
+    assert (f"({49 - len(shown)} more checks; this screen has no room for them)" in [line.text for line in found]) is (
+        height < 70
+    )
+
+
+def test_a_screen_with_room_shows_all() -> None:
+    """As without one."""
+    lines = list(dashboard.lines({one.name: one for one in MIXED}, AT))
+    assert dashboard.fitted(lines, 80, len(lines)) == lines
+    assert len(dashboard.fitted(lines, 80, 3)) == 10, "a screen too small for anything still gets the frame"

@@ -667,3 +667,67 @@ def test_stop_during_a_run_harms_neither(health: HealthCheck, wait_until: Callab
     gate.set()
     runner.join(30)
     assert results[0].healthy
+
+
+def test_a_check_waits_for_a_thread_while_others_run() -> None:
+    """The next one that ends gives its thread back."""
+    program = """
+import threading, time
+from peak_observe import HealthCheck
+health, scarce = HealthCheck(), threading.Event()
+
+def slow():
+    threading.stack_size(1 << 46)
+    scarce.set()
+    time.sleep(0.3)
+    threading.stack_size(0)
+    return True
+
+health.register("slow", slow)
+health.register("first", lambda: scarce.wait(30))
+health.register("second", lambda: True, depends_on=["first"])
+print([(result.name, result.healthy) for result in health.run_all().values()])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "[('slow', True), ('first', True), ('second', True)]\n", done.stderr
+
+
+def test_a_forked_process_runs_its_checks_itself() -> None:
+    """Though one was under way in the parent, whose thread did not follow."""
+    program = """
+import os, threading, warnings
+from peak_observe import HealthCheck
+warnings.simplefilter("ignore")  # newer Pythons warn of any fork with threads
+health, gate = HealthCheck(), threading.Event()
+health.register("x", lambda: gate.wait(60), timeout=1)
+assert health.run_all()["x"].status == "timeout"
+child = os.fork()
+gate.set()
+if child == 0:
+    os._exit(0 if health.run_all()["x"].healthy else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "0\n", done.stderr
+
+
+def test_a_coroutine_that_fails_on_the_loop_is_an_error(health: HealthCheck) -> None:
+    """And one whose task somebody cancels too; the loop goes on."""
+
+    async def fail() -> None:
+        raise ValueError("boom")
+
+    async def cancelled() -> None:
+        asyncio.current_task().cancel()
+        await asyncio.sleep(600)
+
+    async def main() -> dict:
+        health.register("fail", fail)
+        health.register("cancelled", cancelled)
+        return await health.async_run_all()
+
+    results = asyncio.run(main())
+    assert {name: result.message for name, result in results.items()} == {
+        "fail": "the check raised ValueError: boom",
+        "cancelled": "the check raised CancelledError",
+    }

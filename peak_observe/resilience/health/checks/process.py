@@ -105,4 +105,5 @@ def _kill_all() -> None:
         _kill(process)
 
 
-os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
