@@ -100,7 +100,13 @@ class HealthCheck:
         self._wake()
 
     def check(self, name: str, **settings: Any) -> Callable[[C], C]:
-        """Return a decorator that registers a function under `name`; takes the settings of `register`."""
+        """Return a decorator that registers a function under `name`; takes the settings of `register`.
+
+        Raises:
+            TypeError: It was used without a name, which would leave the function unregistered.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"@health_check.check takes the check's name: @health_check.check('…'), not {name!r}")
 
         def registered(check_func: C) -> C:
             self.register(name, check_func, **settings)

@@ -47,7 +47,7 @@ class HealthCheckResult(NamedTuple):
             "message": self.message,
             "timestamp": self.timestamp.isoformat(timespec="seconds"),
         }
-        return found if self.details is None else {**found, "details": self.details}
+        return {**found, "details": self.details} if self.details else found
 
 
 class Finding(NamedTuple):

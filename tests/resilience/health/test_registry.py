@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import os
 import subprocess
 import sys
@@ -60,6 +61,47 @@ def test_the_decorator_registers_and_returns_the_function(health: HealthCheck) -
     assert database() is True
     result = health.run_all()["database"]
     assert (result.healthy, result.critical, result.tags) == (True, False, ("core",))
+
+
+def test_a_decorator_without_a_name_is_refused(health: HealthCheck) -> None:
+    """Otherwise somebody would believe in a check that nobody runs."""
+    with pytest.raises(TypeError, match=r"takes the check's name: @health_check.check\('…'\), not <function"):
+
+        @health.check
+        def database() -> bool:
+            return True
+
+
+def test_the_signature_is_pinned() -> None:
+    """Users' code depends on names, order and defaults."""
+    parameters = inspect.signature(HealthCheck.register).parameters.values()
+    assert [str(parameter.replace(annotation=inspect.Parameter.empty)) for parameter in parameters] == [
+        "self",
+        "name",
+        "check_func",
+        "timeout=5.0",
+        "interval=None",
+        "ttl=None",
+        "critical=True",
+        "tags=()",
+        "failure_threshold=1",
+        "success_threshold=1",
+        "depends_on=()",
+    ]
+    names = [name for name in dir(HealthCheck) if not name.startswith("_")]
+    assert names == [
+        "async_run_all",
+        "check",
+        "get_status",
+        "is_system_healthy",
+        "names",
+        "register",
+        "results",
+        "run_all",
+        "start",
+        "stop",
+        "unregister",
+    ]
 
 
 def test_registering_again_replaces(health: HealthCheck) -> None:

@@ -108,4 +108,5 @@ def test_to_dict_is_the_known_form() -> None:
     result = HealthCheckResult("db", healthy=True, message="fine", timestamp=at)
     plain = {"name": "db", "healthy": True, "message": "fine", "timestamp": "2025-12-17T15:30:00+00:00"}
     assert result.to_dict() == plain
+    assert result._replace(details={}).to_dict() == plain
     assert result._replace(details={"a": 1}).to_dict() == {**plain, "details": {"a": 1}}
