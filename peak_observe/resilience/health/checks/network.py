@@ -52,6 +52,7 @@ def http(
         pattern = re.compile((body or "").encode())
     except re.error as error:
         raise ValueError(f"body must be a regular expression, not {body!r}: {error}") from None
+    opener = urllib.request.build_opener()  # not the one of the process, which others may replace
     sent = {"User-Agent": f"peak_observe/{__version__}", **(headers or {})}
 
     def check() -> Outcome:
@@ -60,7 +61,7 @@ def http(
             request.add_unredirected_header(name, value)  # a key must not go to another host
         started = time.perf_counter()
         try:
-            code, reason, content = _get(request, timeout)
+            code, reason, content = _get(opener, request, timeout)
         except (OSError, HTTPException) as error:
             return False, f"no answer: {describe(_cause(error))}", {}
         details = {"status": code, "seconds": round(time.perf_counter() - started, 3)}
@@ -78,9 +79,13 @@ def _cause(error: Exception) -> Exception:
     return reason if isinstance(reason, Exception) else error
 
 
-def _get(request: urllib.request.Request, timeout: float) -> tuple[int, str, bytes]:
+def _get(
+    opener: urllib.request.OpenerDirector,
+    request: urllib.request.Request,
+    timeout: float,
+) -> tuple[int, str, bytes]:
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - see above
+        with opener.open(request, timeout=timeout) as answer:
             return answer.status, answer.reason, answer.read(MAX_BODY)
     except urllib.error.HTTPError as error:
         with error:
