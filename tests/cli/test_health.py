@@ -79,6 +79,14 @@ def place(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C reaches the processes also where the tests themselves were started to ignore it, in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def without_time(text: str) -> str:
     """Replace the time of a dashboard by that of README."""
     return re.sub(r"Timestamp: .*", "Timestamp: 2026-01-05T03:00:00+00:00", text)
