@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.errors import PeakObserveError
+from peak_observe.errors import UsageError
 from peak_observe.files import replace_text
 from peak_observe.resilience import HealthCheck, health_check
 from peak_observe.resilience.health import config, dashboard, loading, report
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 UNHEALTHY, INTERRUPTED = 1, 130
 LONGEST_WATCH = 86_400
 REPORT = Path("reports/health_check.json")
-
-
-class UsageError(PeakObserveError):
-    """What was asked for cannot be done."""
-
-    exit_code = 2
 
 
 def health(

@@ -28,7 +28,8 @@ def exchange(client: _Client) -> CheckFunction | Callable[[], Awaitable[Outcome]
     """Return a check that an exchange answers and does not say that it is in maintenance.
 
     It asks for the exchange's status, or for its time where there is no status; neither needs a key. With a client of
-    `ccxt.async_support` it is a coroutine function.
+    `ccxt.async_support` it is a coroutine function, and has to run on the client's loop: by `async_run_all()`, or in
+    the background by a `start()` on that loop.
 
     Args:
         client: A ccxt client.
