@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from peak_observe.resilience import arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from peak_observe.resilience.health.check import Check
 
@@ -24,9 +24,8 @@ def selected(checks: Mapping[str, Check], only: Iterable[str] | None, tags: Iter
         _refuse_unknown("no check is named", wanted, checks)
     if tags is not None:
         chosen = arguments.names("tags", tags)
-        _refuse_unknown(
-            "no check has the tag", chosen, {tag: "" for one in checks.values() for tag in one.settings.tags}
-        )
+        known = {tag for check in checks.values() for tag in check.settings.tags}
+        _refuse_unknown("no check has the tag", chosen, known)
         wanted = [name for name in wanted if set(chosen) & set(checks[name].settings.tags)]
     needed = with_dependencies(wanted, checks)
     return [check for name, check in checks.items() if name in needed]
@@ -44,7 +43,7 @@ def with_dependencies(names: Iterable[str], checks: Mapping[str, Check]) -> set[
     return found
 
 
-def _refuse_unknown(problem: str, words: Iterable[str], known: Mapping[str, object]) -> None:
+def _refuse_unknown(problem: str, words: Iterable[str], known: Collection[str]) -> None:
     import difflib
 
     for word in words:
