@@ -7,6 +7,7 @@ import sys
 from peak_observe.errors import MissingExtraError, PeakObserveError
 
 EXTRAS = {"typer": "exporter", "click": "exporter", "rich": "exporter", "ccxt": "exchange"}
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -16,6 +17,8 @@ def main() -> None:
     except PeakObserveError as error:
         sys.stderr.write(f"peak-observe: {error}\n")
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # while the command was still being imported
+        sys.exit(INTERRUPTED)
 
 
 def _run() -> None:

@@ -10,7 +10,8 @@ PeakObserveError                  exit code 1
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
-└── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
+├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
+└── UsageError                    exit code 2; a command was asked for what cannot be done
 
 Errors carry data, so that code can act on it without reading the message.
 """
@@ -209,3 +210,9 @@ class MissingExtraError(PeakObserveError, ImportError):
 
     def __str__(self) -> str:
         return f"{self.what} needs the extra '{self.extra}': pip install 'peak-observe[{self.extra}]'"
+
+
+class UsageError(PeakObserveError):
+    """A command was asked for what cannot be done; the message says what and how to mend it."""
+
+    exit_code = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
     Raises:
         OSError: The folder or the file cannot be written.
     """
+    if path.is_dir():  # a rename would call it busy
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     missing = [folder for folder in path.parents if not folder.exists()] if durable else []
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, text.encode(), durable=durable)

@@ -11,7 +11,7 @@ MAX_DEPTH = 8
 
 # A query string may carry a signature, a user part a password; the host and path are what helps at night.
 _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
-_FIELD = r"[\w-]*(?:api[_-]?key|secret|signature|api[_-]?sign|passw(?:or)?d|passphrase|token|authorization|nonce)"
+_FIELD = r"(?:api[_-]?key|secret|signature|api[_-]?sign|passw(?:or)?d|passphrase|token|authorization|nonce)"
 _SECRET_FIELD = re.compile(_FIELD, re.IGNORECASE)
 _SECRET = re.compile(
     rf"(?i)({_FIELD}"

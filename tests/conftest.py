@@ -1,4 +1,4 @@
-"""A real Prometheus for the tests that need one."""
+"""What tests of several rooms need: a real Prometheus, and patience."""
 
 import json
 import shutil
@@ -13,6 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's affair: a busy one must not fail a test of what is right.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 PATIENCE = 30.0
 

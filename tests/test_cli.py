@@ -102,3 +102,24 @@ def test_a_missing_extra_is_named(module: str, extra: str) -> None:
     assert done.returncode == 2
     assert f"pip install 'peak-observe[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_it_starts_is_no_traceback() -> None:
+    """Importing takes a moment, in which somebody may change their mind."""
+    program = """
+import os, signal, sys
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder)
+sys.argv = ["peak-observe", "health"]
+from peak_observe.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "")

@@ -6,9 +6,18 @@ import pickle
 import pytest
 
 from peak_observe import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
+from peak_observe.errors import ConfigError, LoadError, UsageError
 
 TAKEN = ListenError("127.0.0.1", 80, errno.EADDRINUSE, "Address already in use")
-ERRORS = [CircuitOpenError("orders", 12.34), TAKEN, MissingExtraError("exchange", "x")]
+CONFIG = ConfigError("health.toml", "checks.x.prot", "there is no such key; did you mean 'port'?")
+ERRORS = [
+    CircuitOpenError("orders", 12.34),
+    CONFIG,
+    TAKEN,
+    LoadError("mytrader.health", "no module"),
+    MissingExtraError("exchange", "x"),
+    UsageError("nothing to check"),
+]
 
 
 def test_a_refusal_says_the_name_and_when_to_come_back() -> None:
@@ -27,6 +36,17 @@ def test_a_missing_extra_says_what_to_install() -> None:
     """The message is a command."""
     error = MissingExtraError("exchange", "the demo")
     assert str(error) == "the demo needs the extra 'exchange': pip install 'peak-observe[exchange]'"
+
+
+def test_a_configuration_error_names_file_and_key() -> None:
+    """And the file alone where it is the whole file."""
+    assert str(CONFIG) == "health.toml: checks.x.prot: there is no such key; did you mean 'port'?"
+    assert str(ConfigError("health.toml", "", "Is a directory")) == "health.toml: Is a directory"
+
+
+def test_a_load_error_names_what_was_asked_for() -> None:
+    """Before the reason."""
+    assert str(LoadError("mytrader.health", "no module")) == "cannot load 'mytrader.health': no module"
 
 
 def test_a_taken_address_says_how_to_mend_it() -> None:
@@ -50,9 +70,11 @@ def test_the_tree_is_caught_by_the_built_in_types_too() -> None:
     """`except OSError` and `except ImportError` go on working."""
     assert issubclass(ListenError, OSError)
     assert issubclass(MissingExtraError, ImportError)
+    assert issubclass(LoadError, ImportError)
+    assert issubclass(ConfigError, ValueError)
 
 
-@pytest.mark.parametrize(("kind", "code"), [(CircuitOpenError, 1), (ListenError, 2), (MissingExtraError, 2)])
+@pytest.mark.parametrize(("kind", "code"), [(CircuitOpenError, 1), *((type(error), 2) for error in ERRORS[1:])])
 def test_exit_codes_live_on_the_classes(kind: type[PeakObserveError], code: int) -> None:
     """The command line ends with the code of the error."""
     assert kind.exit_code == code

@@ -1,8 +1,10 @@
 """What we say about an error holds no secret."""
 
+import time
+
 import pytest
 
-from peak_observe.redact import describe, redact
+from peak_observe.redact import describe, redact, redact_data
 
 SECRETS = [
     "GET https://api.kraken.com/0/private/Balance?nonce=1&signature=hunter2",
@@ -59,3 +61,21 @@ def test_an_error_that_cannot_say_itself_is_named() -> None:
             raise RuntimeError
 
     assert describe(MuteError()) == "MuteError"
+
+
+def test_a_long_word_takes_no_time() -> None:
+    """Whatever its characters: a message of a megabyte must not stop the program."""
+    started = time.process_time()
+    for char in ("x", "-", "a.", "token", "https://"):
+        redact(char * 1_000_000)
+    assert time.process_time() - started < 1
+
+
+def test_a_value_that_cannot_say_itself_is_named() -> None:
+    """A broken __str__ breaks nothing."""
+
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert redact_data({"x": [Mute()]}) == {"x": ["Mute"]}

@@ -7,24 +7,28 @@ import logging
 import signal
 import sys
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console, Group
 from rich.text import Text
 
 from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.errors import UsageError
 from peak_observe.files import replace_text
 from peak_observe.resilience import HealthCheck, health_check
 from peak_observe.resilience.health import config, dashboard, loading, report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from peak_observe.resilience import HealthCheckResult
 
-UNHEALTHY, USAGE, INTERRUPTED = 1, 2, 130
+UNHEALTHY, INTERRUPTED = 1, 130
+LONGEST_WATCH = 86_400
 REPORT = Path("reports/health_check.json")
 
 
@@ -53,8 +57,7 @@ def health(
 ) -> None:
     """Run health checks and show the dashboard; exit code 0 is healthy, 1 unhealthy, 2 wrong usage."""
     logging.getLogger("peak_observe.health").addHandler(logging.NullHandler())  # the dashboard says it better
-    registry = _registry(app, config_file)
-    selection = Selection(registry, only or None, tag or None)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that commands and the terminal are left in order
     output = Output(
         Console(soft_wrap=True, highlight=False),
         "health+json" if as_health_json else "json" if as_json else "dashboard",
@@ -62,6 +65,8 @@ def health(
         plain or not _shows_emoji(),
     )
     try:
+        _refuse_nonsense(interval, as_json=as_json, as_health_json=as_health_json)
+        selection = Selection(_registry(app, config_file), only or None, tag or None)
         raise typer.Exit(_watch(selection, output, interval) if watch else _once(selection, output))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
@@ -75,13 +80,17 @@ class Selection(NamedTuple):
     tags: list[str] | None
 
     def run(self) -> dict[str, HealthCheckResult]:
-        """Run them; a name or tag that nothing has ends the program."""
+        """Run them.
+
+        Raises:
+            UsageError: There is none of such a name or tag.
+        """
         try:
             results = self.registry.run_all(only=self.only, tags=self.tags)
         except KeyError as error:
-            _fail(str(error.args[0]))
+            raise UsageError(error.args[0]) from None
         if not results:
-            _fail("no check has been chosen: no check carries such a tag" if self.tags else "there are no checks")
+            raise UsageError("no check has both a name of --only and a tag of --tag")
         return results
 
 
@@ -93,27 +102,35 @@ class Output(NamedTuple):
     report_file: Path | None
     plain: bool
 
-    def text(self, results: dict[str, HealthCheckResult], at: datetime) -> Text:
-        """Return the dashboard with its colours, or the JSON."""
+    def text(self, results: dict[str, HealthCheckResult], at: datetime, *, on_screen: bool = False) -> Text:
+        """Return the dashboard with its colours, or the JSON; on a screen, as much of it as there is room for."""
         if self.form == "dashboard":
-            shown = [Text(line.text, line.style) for line in dashboard.lines(results, at, plain=self.plain)]
-            return Text("\n").join(shown)
+            lines: Iterable[dashboard.Line] = dashboard.lines(results, at, plain=self.plain)
+            if on_screen:
+                lines = dashboard.fitted(lines, self.console.width, self.console.height - 1)
+            return Text("\n").join(Text(line.text, line.style) for line in lines)
         found = report.as_json(results, at) if self.form == "json" else report.as_health_json(results, at)
         return Text(json.dumps(found, indent=2, ensure_ascii=self.plain))
 
     def write(self, results: dict[str, HealthCheckResult], at: datetime) -> None:
-        """Write the report, if one is wanted."""
+        """Write the report, if one is wanted.
+
+        Raises:
+            UsageError: It cannot be written.
+        """
         if self.report_file is None:
             return
         try:
             replace_text(self.report_file, json.dumps(report.as_json(results, at), indent=2) + "\n")
         except OSError as error:
-            _fail(f"cannot write the report to {self.report_file}: {error.strerror}; --no-report leaves it out")
+            mend = "--report chooses another place, --no-report leaves it out"
+            raise UsageError(f"cannot write the report to {self.report_file}: {error.strerror}; {mend}") from None
 
 
 def _once(selection: Selection, output: Output) -> int:
     results, at = selection.run(), SYSTEM_CLOCK.now()
-    output.console.print(output.text(results, at))
+    with suppress(SystemExit):  # rich's word for a reader that left early, which changes no verdict
+        output.console.print(output.text(results, at))
     output.write(results, at)
     return _exit_code(results)
 
@@ -121,39 +138,44 @@ def _once(selection: Selection, output: Output) -> int:
 def _watch(selection: Selection, output: Output, interval: float) -> int:
     from rich.live import Live
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is left as it was found
-    code = INTERRUPTED
-    live = Live(console=output.console, screen=output.console.is_terminal, auto_refresh=False, transient=True)
+    code, console = INTERRUPTED, output.console
+    on_screen = console.is_terminal and not console.is_dumb_terminal
+    live = Live(console=console, screen=True, auto_refresh=False)
     try:
-        with live if output.console.is_terminal else output.console:
+        with live if on_screen else nullcontext():
             while True:
                 results, at = selection.run(), SYSTEM_CLOCK.now()
                 code = _exit_code(results)
-                text = output.text(results, at)
-                if output.console.is_terminal:
+                output.write(results, at)
+                text = output.text(results, at, on_screen=on_screen)
+                if on_screen:
                     live.update(Group(text, Text(f"every {interval:g} s; Ctrl-C ends it", "dim")), refresh=True)
                 else:
-                    output.console.print(text)
-                    sys.stdout.flush()
-                output.write(results, at)
+                    console.print(text)
                 time.sleep(interval)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # as above
         return code
 
 
 def _registry(app: str | None, config_file: Path | None) -> HealthCheck:
     if app is None and config_file is None:
-        _fail("nothing to check: give --app MODULE, --config FILE or both")
+        raise UsageError("nothing to check: give --app MODULE, --config FILE or both")
+    sys.path.insert(0, "")  # modules of the working directory, as with `python -m`
     registry = health_check
     if app is not None:
-        sys.path.insert(0, "")
         registry = loading.load_registry(app) or health_check
     if config_file is not None:
         config.add(registry, config_file)
     if not registry.names():
-        where = " and ".join(str(source) for source in (app, config_file) if source is not None)
-        _fail(f"no checks are registered by {where}")
+        raise UsageError(f"no checks are registered by {app}")
     return registry
+
+
+def _refuse_nonsense(interval: float, *, as_json: bool, as_health_json: bool) -> None:
+    if as_json and as_health_json:
+        raise UsageError("--json and --health-json exclude each other")
+    if not 0 < interval <= LONGEST_WATCH:
+        raise UsageError(f"--interval must be a number of seconds up to {LONGEST_WATCH}, not {interval}")
 
 
 def _exit_code(results: dict[str, HealthCheckResult]) -> int:
@@ -166,8 +188,3 @@ def _shows_emoji() -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _fail(problem: str) -> NoReturn:
-    typer.echo(f"peak-observe: {problem}", err=True)
-    raise typer.Exit(USAGE)

@@ -7,10 +7,17 @@ import sys
 
 import backups
 import calls
+import health
 import scrape
 import startup
 
-PARTS = {"startup": startup.run, "calls": calls.run, "scrape": scrape.run, "backups": backups.run}
+PARTS = {
+    "startup": startup.run,
+    "calls": calls.run,
+    "scrape": scrape.run,
+    "health": health.run,
+    "backups": backups.run,
+}
 
 
 def main() -> int:

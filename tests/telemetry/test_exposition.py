@@ -87,7 +87,7 @@ def health_readings(draw: st.DrawFn) -> HealthReading:
 READINGS = st.tuples(
     st.dictionaries(NAMES, breaker_readings(), max_size=3),
     st.dictionaries(NAMES, retry_readings(), max_size=3),
-    st.dictionaries(NAMES, health_readings(), max_size=3),
+    st.dictionaries(NAMES, health_readings(), max_size=2),
 )
 
 

@@ -1,15 +1,15 @@
-"""A registered check: its settings, its thresholds, its counts, and the one run that may be under way."""
+"""A registered check: its settings, its thresholds, and the one run that may be under way."""
 
 from __future__ import annotations
 
-import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.events import HealthChanged, emit
-from peak_observe.measures import CHECKS, CallCounts, Exemplar, HealthReading
+from peak_observe.measures import CHECKS
 from peak_observe.resilience import arguments
-from peak_observe.resilience.health.execution import Execution
+from peak_observe.resilience.health.execution import Execution, running_loop
 from peak_observe.resilience.health.result import (
     HEALTHY,
     SKIPPED,
@@ -17,6 +17,7 @@ from peak_observe.resilience.health.result import (
     Finding,
     HealthCheckResult,
 )
+from peak_observe.resilience.health.tally import Tally
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,45 +58,6 @@ def checked(settings: Settings) -> Settings:
     arguments.check_flag("critical", settings.critical)
     tags = arguments.names("tags", settings.tags)
     return settings._replace(tags=tags, depends_on=arguments.names("depends_on", settings.depends_on))
-
-
-class Tally:
-    """What a check has counted; it does not know the check, so that its series outlives it."""
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.lock = threading.Lock()
-        self._counts = CallCounts(bounds, len(OUTCOMES))
-        self._healthy: float | None = float("nan")
-        self._last_run: float | None = 0.0
-
-    def add(self, outcome: int, seconds: float | None, exemplar: Exemplar | None) -> None:
-        """Count one run, with the lock held; without `seconds` it was not begun, as an earlier one still hangs."""
-        self._counts.add(outcome, seconds, exemplar)
-
-    def show(self, *, healthy: bool, at: float) -> None:
-        """Set what the gauges show, with the lock held, unless the check has retired."""
-        if not self.retired:
-            self._healthy, self._last_run = float(healthy), at
-
-    @property
-    def retired(self) -> bool:
-        """Whether the check is not registered any more."""
-        return self._healthy is None
-
-    def retire(self) -> None:
-        """Drop the gauges, with the lock held."""
-        self._healthy = self._last_run = None
-
-    def read(self) -> HealthReading:
-        """Return the counts of this moment."""
-        reading = HealthReading()
-        with self.lock:
-            counts = self._counts
-            reading.bounds, reading.buckets = counts.bounds, counts.buckets
-            reading.runs, reading.duration_sum = counts.outcomes, counts.duration_sum
-            reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-            reading.healthy, reading.last_run = self._healthy, self._last_run
-        return reading
 
 
 class Check:
@@ -152,15 +114,24 @@ class Check:
         """
         with self._tally.lock:
             running = self._execution
-            if running is not None and running.finding is None:
-                return running if running.elapsed < running.timeout else None
-            self._strays[:] = [stray for stray in self._strays if stray.finding is None]
-            if len(self._strays) >= MAX_STRAYS:
+            if running is not None and not running.over:
+                if running.loop is None or running.loop is not running_loop():
+                    return running if running.elapsed < running.timeout else None
+                self._strays.append(running)  # it is on the very loop that this call holds up, and cannot go on
+            if self._count_strays() >= MAX_STRAYS:
                 return None
             execution = Execution(self.name, self._func, self.settings.timeout)
             execution.start(loop)
             self._execution = execution
+            if self._tally.retired:
+                self._strays.append(execution)  # it was replaced or removed before its turn came
             return execution
+
+    def _count_strays(self) -> int:
+        for stray in [stray for stray in self._strays if stray.over]:
+            with suppress(ValueError):  # another check of the name may have removed it
+                self._strays.remove(stray)
+        return len(self._strays)
 
     def conclude(self, execution: Execution) -> HealthCheckResult:
         """Return the result of a run that has ended or whose time is up; the same one to everybody who waited."""
@@ -199,13 +170,13 @@ class Check:
     def retire(self) -> None:
         """Take leave: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
         with self._tally.lock:
-            if self._execution is not None and self._execution.finding is None:
+            if self._execution is not None and not self._execution.over:
                 self._strays.append(self._execution)
             self._tally.retire()
 
     def _hanging(self) -> str:
         running = self._execution
-        if running is not None and running.finding is None:
+        if running is not None and not running.over:
             return f"still running after {running.elapsed:.1f} s; not started again until it has ended"
         return f"{len(self._strays)} runs of checks that had this name before still hang; not started until they end"
 
@@ -230,7 +201,7 @@ class Check:
 
     def _result(self, found: Finding, seconds: float, *, healthy: bool) -> HealthCheckResult:
         now = self._clock.now()
-        self._tally.show(healthy=healthy, at=now.timestamp())
+        self._tally.show(healthy=healthy, ran=None if found.status == SKIPPED else now.timestamp())
         self._last_at = self._clock.monotonic()
         self.last = HealthCheckResult(
             self.name,

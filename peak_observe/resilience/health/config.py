@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.errors import ConfigError, LoadError
 from peak_observe.resilience.health import checks
+from peak_observe.resilience.health.check import Settings
 from peak_observe.resilience.health.loading import load
 
 if TYPE_CHECKING:
@@ -75,16 +76,19 @@ def read(path: Path) -> dict[str, Any]:
     """Return the tables below `[checks]` of a TOML file.
 
     Raises:
-        ConfigError: The file cannot be read, is no TOML, or `checks` is not made of tables.
+        ConfigError: The file cannot be read, is no TOML, or `checks` is not made of tables, or has none.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("checks", {})
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
     except ValueError as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError
         raise ConfigError(str(path), "", f"no TOML: {error}") from None
+    tables = found.get("checks", {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigError(str(path), "checks", "it has to consist of tables [checks.NAME]")
+    if not tables:
+        raise ConfigError(str(path), "", f"there is no table [checks.NAME]{_near_table(found)}")
     return tables
 
 
@@ -110,8 +114,8 @@ def _add(registry: HealthCheck, path: Path, name: str, table: dict[str, Any]) ->
         raise ConfigError(str(path), where, f"the key {missing[0]!r} is missing")
     own = {key: _resolved(path, table[key], kind.keys[key]) for key in kind.keys if key in table}
     settings = {key: value for key, value in table.items() if key in SETTINGS}
-    if "timeout" in own:
-        settings["timeout"] = own["timeout"] + GRACE
+    if "timeout" in kind.keys:
+        settings["timeout"] = own.get("timeout", Settings().timeout) + GRACE
     try:
         registry.register(name, kind.make(**own), **settings)
     except (ValueError, TypeError, LoadError) as error:
@@ -148,3 +152,8 @@ def _resolved(path: Path, value: Any, kind: Any) -> Any:
 def _near(word: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _near_table(found: Iterable[str]) -> str:
+    near = difflib.get_close_matches("checks", [key for key in found if key != "checks"], n=1)
+    return f"; did you mean [checks] where it says [{near[0]}]?" if near else ""

@@ -41,7 +41,7 @@ class Coordinator:
 
     def add(self, checks: Iterable[Check]) -> None:
         """Let checks run as soon as those they depend on have ended; those under way are left alone."""
-        self._waiting |= {check.name: check for check in checks if check.name not in self._running}
+        self._waiting |= {check.name: check for check in checks if not self._runs(check)}
         self._start()
 
     def step(self, until: float = float("inf")) -> None:
@@ -85,8 +85,15 @@ class Coordinator:
                     return
                 progress |= self._begin(check)
 
+    def _runs(self, check: Check) -> bool:
+        running = self._running.get(check.name)
+        return running is not None and running[0] is check
+
     def _pending(self, check: Check) -> bool:
-        return any(name in self._waiting or name in self._running for name in check.settings.depends_on)
+        # The check that had its name before may run as well.
+        return check.name in self._running or any(
+            name in self._waiting or name in self._running for name in check.settings.depends_on
+        )
 
     def _begin(self, check: Check) -> bool:
         """Start a check or give its result at once; False if it has to wait for a thread."""

@@ -8,12 +8,13 @@ from peak_observe.resilience.health import report
 from peak_observe.resilience.health.result import HEALTHY, SKIPPED, UNHEALTHY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from peak_observe.resilience.health.result import HealthCheckResult
 
 WIDTH = 60
+ABOVE, BELOW = 5, 4  # lines around the checks
 TITLE = "PEAK TRADE HEALTH DASHBOARD"
 MARKS = {"passed": "✅", "failed": "❌", "warned": "⚠️", "skipped": "⚪"}
 ASCII_MARKS = {"passed": "[ OK ]", "failed": "[FAIL]", "warned": "[WARN]", "skipped": "[SKIP]"}
@@ -34,6 +35,22 @@ def lines(results: Mapping[str, HealthCheckResult], at: datetime, *, plain: bool
     """Yield the dashboard's lines; `plain` keeps them in ASCII."""
     for line in _lines(results, at, plain=plain):
         yield line._replace(text=line.text.encode("ascii", "backslashreplace").decode()) if plain else line
+
+
+def fitted(lines: Iterable[Line], width: int, height: int) -> list[Line]:
+    """Return the lines that a screen has room for: checks that passed make room first, the status stays."""
+    found = list(lines)
+    above, checks, below = found[:ABOVE], found[ABOVE:-BELOW], found[-BELOW:]
+    room = height - sum(_rows(line, width) for line in (*above, *below))
+    if sum(_rows(line, width) for line in checks) <= room:
+        return [*above, *checks, *below]
+    kept, room = set(), room - 1
+    for number in sorted(range(len(checks)), key=lambda number: checks[number].style == COLOURS["passed"]):
+        if _rows(checks[number], width) <= room:
+            kept.add(number)
+            room -= _rows(checks[number], width)
+    note = Line(f"({len(checks) - len(kept)} more checks; this screen has no room for them)", "dim")
+    return [*above, *(line for number, line in enumerate(checks) if number in kept), note, *below]
 
 
 def _lines(results: Mapping[str, HealthCheckResult], at: datetime, *, plain: bool) -> Iterator[Line]:
@@ -69,3 +86,7 @@ def _says(result: HealthCheckResult) -> str:
 
 def _printable(name: str) -> str:
     return "".join(char if char.isprintable() else "�" for char in name)
+
+
+def _rows(line: Line, width: int) -> int:
+    return max(1, -(-len(line.text) // width))

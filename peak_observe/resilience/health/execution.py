@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextvars import copy_context
@@ -34,6 +35,7 @@ class Execution:
         finding: What came out, once it has ended.
         duration: Seconds it took, once it has ended.
         result: What the check made of it; set by the check, once.
+        loop: The event loop it is on, None if it has a thread.
     """
 
     def __init__(self, name: str, func: Callable[[], Any], timeout: float) -> None:
@@ -43,8 +45,10 @@ class Execution:
         self.finding: Finding | None = None
         self.duration = 0.0
         self.result: HealthCheckResult | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.span = tracing.Operation(f"health.check {name}", {"peak_observe.check": name})
         self._func = func
+        self._thread: threading.Thread | None = None
         self._queues: list[SimpleQueue[str]] = []
         self._lock = threading.Lock()
 
@@ -53,18 +57,26 @@ class Execution:
         """Seconds since the start."""
         return time.perf_counter() - self.started
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come any more: it has ended, or its thread did not follow into a forked process."""
+        return self.finding is not None or (self._thread is not None and not self._thread.is_alive())
+
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Begin: coroutine functions on `loop` if there is one, everything else in a thread.
+        """Begin: coroutine functions on `loop` if it runs, everything else in a thread.
 
         Raises:
             RuntimeError: The system gives no more threads.
         """
         context = copy_context()  # the caller's span is the parent of the check's
-        if loop is not None and wrap.kind(self._func) == wrap.COROUTINE:
+        if loop is not None and loop.is_running() and wrap.kind(self._func) == wrap.COROUTINE:
+            self.loop = loop
             loop.call_soon_threadsafe(lambda: self._keep(loop.create_task(self._on_loop(), context=context)))
             return
         name = f"peak-observe-check {self.name}"
-        threading.Thread(target=context.run, args=(self._in_thread,), name=name, daemon=True).start()
+        thread = threading.Thread(target=context.run, args=(self._in_thread,), name=name, daemon=True)
+        thread.start()
+        self._thread = thread
 
     def listen(self, queue: SimpleQueue[str]) -> None:
         """Put the name into `queue` when the call has ended, or at once if it has."""
@@ -81,16 +93,23 @@ class Execution:
         try:
             with self.span:
                 answer = self._func()
-                if hasattr(answer, "__await__"):
-                    import asyncio
-
-                    finding = asyncio.run(self._awaited(answer))
-                else:
-                    finding = of_answer(answer)
+                finding = self._run(answer) if hasattr(answer, "__await__") else of_answer(answer)
                 self.span.note(outcome=finding.status)
         except BaseException as error:  # noqa: BLE001 - whatever a check raises, SystemExit too, is its answer
             finding = of_error(error)
         self._finish(finding)
+
+    def _run(self, answer: Awaitable[Any]) -> Finding:
+        import asyncio
+
+        from peak_observe.resilience.health.daemons import DaemonExecutor
+
+        async def main() -> Finding:
+            asyncio.get_running_loop().set_default_executor(executor)
+            return await self._awaited(answer)
+
+        with DaemonExecutor() as executor:
+            return asyncio.run(main())
 
     async def _on_loop(self) -> None:
         import asyncio
@@ -125,3 +144,15 @@ class Execution:
             queues, self._queues = self._queues, []
         for queue in queues:
             queue.put(self.name)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs on this thread, without importing asyncio for it."""
+    if "asyncio" not in sys.modules:
+        return None
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

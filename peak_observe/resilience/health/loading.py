@@ -21,8 +21,8 @@ def load(target: str) -> Any:
         LoadError: The module cannot be imported or has no such name.
     """
     module, _, name = target.partition(":")
-    if not module:
-        raise LoadError(target, "it has to be MODULE or MODULE:NAME")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise LoadError(target, "it has to be MODULE or MODULE:NAME, for instance mytrader.health")
     found = _module(target, module)
     for part in name.split(".") if name else ():
         if not hasattr(found, part):

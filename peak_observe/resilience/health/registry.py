@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.check import Check, Settings, checked
+from peak_observe.resilience.health.execution import running_loop
+from peak_observe.resilience.health.selection import selected, with_dependencies
 
 if TYPE_CHECKING:
     import asyncio
@@ -98,7 +100,13 @@ class HealthCheck:
         self._wake()
 
     def check(self, name: str, **settings: Any) -> Callable[[C], C]:
-        """Return a decorator that registers a function under `name`; takes the settings of `register`."""
+        """Return a decorator that registers a function under `name`; takes the settings of `register`.
+
+        Raises:
+            TypeError: It was used without a name, which would leave the function unregistered.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"@health_check.check takes the check's name: @health_check.check('…'), not {name!r}")
 
         def registered(check_func: C) -> C:
             self.register(name, check_func, **settings)
@@ -134,9 +142,9 @@ class HealthCheck:
             tags: Run checks that carry one of these, with those they depend on; all if not given.
 
         Raises:
-            KeyError: There is no check of a name in `only`; the message lists those that are near.
+            KeyError: There is no check of a name in `only`, or none with one of `tags`; the message lists what is near.
         """
-        return self._run(self._selected(only, tags), self._loop())
+        return self._run(selected(dict(self._checks), only, tags), self._loop())
 
     async def async_run_all(
         self,
@@ -146,8 +154,21 @@ class HealthCheck:
     ) -> dict[str, HealthCheckResult]:
         """Do what `run_all` does without blocking the event loop, on which coroutine functions are run."""
         import asyncio
+        from concurrent.futures import Future
 
-        return await asyncio.to_thread(self._run, self._selected(only, tags), asyncio.get_running_loop())
+        checks, loop = selected(dict(self._checks), only, tags), asyncio.get_running_loop()
+        future: Future[dict[str, HealthCheckResult]] = Future()
+        future.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                future.set_result(self._run(checks, loop))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+                future.set_exception(error)
+
+        # Not asyncio.to_thread(): a loop waits at its end for such threads, and so for a check that hangs.
+        threading.Thread(target=copy_context().run, args=(run,), name="peak-observe-health", daemon=True).start()
+        return await asyncio.wrap_future(future)
 
     def is_system_healthy(self) -> bool:
         """Return whether no critical check fails; uses results that are not older than their `ttl`."""
@@ -218,55 +239,11 @@ class HealthCheck:
             return max_age
         return max(max_age or 0.0, 2 * scheduler.interval_of(check))
 
-    def _selected(self, only: Iterable[str] | None, tags: Iterable[str] | None) -> list[Check]:
-        checks = dict(self._checks)
-        wanted = list(checks)
-        if only is not None:
-            wanted = list(arguments.names("only", only))
-            for name in wanted:
-                if name not in checks:
-                    raise KeyError(_unknown(name, checks))
-        if tags is not None:
-            chosen = set(arguments.names("tags", tags))
-            wanted = [name for name in wanted if chosen & set(checks[name].settings.tags)]
-        needed = _with_dependencies(wanted, checks)
-        return [check for name, check in checks.items() if name in needed]
-
     def _refuse_circle(self, name: str, depends_on: tuple[str, ...]) -> None:
-        if name in depends_on or name in _with_dependencies(depends_on, self._checks):
+        if name in with_dependencies(depends_on, self._checks):
             raise ValueError(f"check {name!r} would depend on itself: {' and '.join(depends_on)} leads back to it")
 
     def _wake(self) -> None:
         scheduler = self._scheduler
         if scheduler is not None:
             scheduler.wake()
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs on this thread, without importing asyncio for it."""
-    if "asyncio" not in sys.modules:
-        return None
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _with_dependencies(names: Iterable[str], checks: dict[str, Check]) -> set[str]:
-    found: set[str] = set()
-    ahead = list(names)
-    while ahead:
-        name = ahead.pop()
-        if name in checks and name not in found:
-            found.add(name)
-            ahead.extend(checks[name].settings.depends_on)
-    return found
-
-
-def _unknown(name: str, checks: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, checks)
-    return f"no check is named {name!r}" + (f"; near: {', '.join(near)}" if near else "")

@@ -67,5 +67,5 @@ def _measured(result: HealthCheckResult) -> dict[str, Any]:
     }
     # The draft wants no output of checks that passed.
     output = {} if result.healthy else {"output": result.message}
-    details = {} if result.details is None else {"details": result.details}
+    details = {"details": result.details} if result.details else {}
     return {**measured, **output, **details}

@@ -47,7 +47,7 @@ class HealthCheckResult(NamedTuple):
             "message": self.message,
             "timestamp": self.timestamp.isoformat(timespec="seconds"),
         }
-        return found if self.details is None else {**found, "details": self.details}
+        return {**found, "details": self.details} if self.details else found
 
 
 class Finding(NamedTuple):
@@ -72,7 +72,7 @@ def of_answer(answer: object) -> Finding:
 
 def of_error(error: BaseException) -> Finding:
     """Read what a check raised."""
-    return Finding(ERROR, f"the check raised {describe(error)}")
+    return Finding(ERROR, _line(f"the check raised {describe(error)}"))
 
 
 def _line(message: str) -> str:

@@ -79,6 +79,7 @@ class Scheduler:
                 self._due[check] = now + self._next(check)
             self._coordinator.add(due)
             self._coordinator.step(min(self._due.values(), default=float("inf")))
+            self._coordinator.results.clear()  # the checks know them; names that went away must not stay here
 
     def _next(self, check: Check) -> float:
         factor = 1 + self._jitter * random.uniform(-1, 1)  # noqa: S311 - to spread load, not to keep a secret

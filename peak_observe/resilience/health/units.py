@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 Outcome: TypeAlias = tuple[bool, str, dict[str, Any]]
 CheckFunction: TypeAlias = Callable[[], Outcome]
 
+FUTURE = 60.0  # seconds by which clocks that are compared may differ
 KIBI = 1024
 THREE_DIGITS = 999.5
 SECONDS = ((86_400, "d"), (3_600, "h"), (60, "min"))

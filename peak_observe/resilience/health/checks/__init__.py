@@ -3,6 +3,7 @@
 What it is given is checked at once; what the world looks like is found out when it runs.
 """
 
+from peak_observe.resilience.health.checks.exchange import exchange
 from peak_observe.resilience.health.checks.files import file_age, sqlite_integrity
 from peak_observe.resilience.health.checks.machine import clock_skew, disk_space, memory
 from peak_observe.resilience.health.checks.network import http, tcp
@@ -16,6 +17,7 @@ __all__ = [
     "clock_skew",
     "command",
     "disk_space",
+    "exchange",
     "file_age",
     "http",
     "memory",

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments
-from peak_observe.resilience.health.units import CheckFunction, Outcome, seconds, size
+from peak_observe.resilience.health.units import FUTURE, CheckFunction, Outcome, seconds, size
 
 if TYPE_CHECKING:
     import os
-
-FUTURE = 60.0  # seconds that a file may seem to come from the future, between machines that share a folder
 
 
 def file_age(path: str | os.PathLike[str], *, max_age: float, clock: Clock = SYSTEM_CLOCK) -> CheckFunction:
@@ -70,8 +68,8 @@ def sqlite_integrity(path: str | os.PathLike[str], *, busy_timeout: float = 1.0)
         except sqlite3.Error as error:
             return False, f"{file}: {error}", {}
         details = {"size_bytes": file.stat().st_size}
-        if found != "ok":
-            return False, f"{file} is damaged: {found}", details
+        if found != "ok" or not details["size_bytes"]:  # to SQLite a file cut to nothing is a database without tables
+            return False, f"{file} is damaged: {found if found != 'ok' else 'it is empty'}", details
         return True, f"{file} is sound ({size(details['size_bytes'])})", details
 
     return check

@@ -39,7 +39,7 @@ def http(
         url: An http or https address.
         status: The status code that means healthy; any 2xx if not given.
         body: A regular expression that has to be found in the first MiB of the answer.
-        headers: Sent with the request.
+        headers: Sent with the request, but not to where it is redirected.
         timeout: Seconds for the connection and for each part of the answer.
 
     Raises:
@@ -52,15 +52,18 @@ def http(
         pattern = re.compile((body or "").encode())
     except re.error as error:
         raise ValueError(f"body must be a regular expression, not {body!r}: {error}") from None
+    opener = urllib.request.build_opener()  # not the one of the process, which others may replace
     sent = {"User-Agent": f"peak_observe/{__version__}", **(headers or {})}
 
     def check() -> Outcome:
-        request = urllib.request.Request(url, headers=sent)  # noqa: S310 - the scheme was checked above
+        request = urllib.request.Request(url)  # noqa: S310 - the scheme was checked above
+        for name, value in sent.items():
+            request.add_unredirected_header(name, value)  # a key must not go to another host
         started = time.perf_counter()
         try:
-            code, reason, content = _get(request, timeout)
+            code, reason, content = _get(opener, request, timeout)
         except (OSError, HTTPException) as error:
-            return False, f"no answer: {describe(getattr(error, 'reason', None) or error)}", {}
+            return False, f"no answer: {describe(_cause(error))}", {}
         details = {"status": code, "seconds": round(time.perf_counter() - started, 3)}
         if code != status and (status is not None or code not in SUCCESS):
             return False, f"HTTP {code} {reason}".strip() + (f" instead of {status}" if status else ""), details
@@ -71,9 +74,18 @@ def http(
     return check
 
 
-def _get(request: urllib.request.Request, timeout: float) -> tuple[int, str, bytes]:
+def _cause(error: Exception) -> Exception:
+    reason: object = getattr(error, "reason", None)
+    return reason if isinstance(reason, Exception) else error
+
+
+def _get(
+    opener: urllib.request.OpenerDirector,
+    request: urllib.request.Request,
+    timeout: float,
+) -> tuple[int, str, bytes]:
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - see above
+        with opener.open(request, timeout=timeout) as answer:
             return answer.status, answer.reason, answer.read(MAX_BODY)
     except urllib.error.HTTPError as error:
         with error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments
 from peak_observe.resilience.breaker import CircuitBreaker, CircuitState
-from peak_observe.resilience.health.units import CheckFunction, Outcome, seconds
+from peak_observe.resilience.health.units import FUTURE, CheckFunction, Outcome, seconds
 from peak_observe.resilience.registry import get_breaker
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def backup_freshness(manager: _Backups, *, max_age: float, clock: Clock = SYSTEM
         newest = max(good, key=_made)
         age = clock.now().timestamp() - _made(newest)
         details = {"backup_id": newest.backup_id, "age_seconds": round(age, 1)}
+        if age < -FUTURE:
+            return False, f"newest backup was made {seconds(-age)} in the future: is the clock right?", details
         message = f"newest backup is {seconds(max(0.0, age))} old, at most {seconds(max_age)} allowed"
         return age <= max_age, message, details
 
@@ -98,5 +100,5 @@ class Heartbeat:
         if self._last is None:
             return False, "no beat yet", {}
         age = self._clock.monotonic() - self._last
-        allowed = seconds(self._max_age)
-        return age <= self._max_age, f"last beat {seconds(age)} ago, at most {allowed} allowed", {"age_seconds": age}
+        message = f"last beat {seconds(age)} ago, at most {seconds(self._max_age)} allowed"
+        return age <= self._max_age, message, {"age_seconds": round(age, 3)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import signal
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from peak_observe.resilience.health.units import CheckFunction, Outcome
 
 TAIL = 2000  # bytes of the output that are kept
+
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int = 0) -> CheckFunction:
@@ -41,10 +44,10 @@ def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int =
     def check() -> Outcome:
         try:
             code, output = _run(words, timeout)
+        except TimeoutError:  # which is an OSError too
+            return False, f"{words[0]} was killed after {timeout:g} s", {}
         except OSError as error:
             return False, f"cannot run {words[0]}: {error.strerror}", {}
-        except TimeoutError:
-            return False, f"{words[0]} was killed after {timeout:g} s", {}
         last = output.strip().rpartition("\n")[2]
         how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
         return code == exit_code, f"{how}: {last}" if last else how, {"exit_code": code}
@@ -62,13 +65,15 @@ def _run(words: list[str], timeout: float) -> tuple[int, str]:
         bufsize=0,
     ) as process:
         overdue = threading.Event()
-        timer = threading.Timer(timeout, _kill, (process, overdue))
+        timer = threading.Timer(timeout, _end, (process, overdue))
         timer.daemon = True
         timer.start()
+        _running.add(process)
         try:
             tail = _tail(process)
             code = process.wait()
         finally:
+            _running.discard(process)
             timer.cancel()
     if overdue.is_set():
         raise TimeoutError
@@ -83,7 +88,22 @@ def _tail(process: subprocess.Popen[bytes]) -> bytes:
     return tail
 
 
-def _kill(process: subprocess.Popen[bytes], overdue: threading.Event) -> None:
+def _end(process: subprocess.Popen[bytes], overdue: threading.Event) -> None:
     overdue.set()
+    _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # the command may be gone, and a child of it hold the output open
+
+
+@atexit.register
+def _kill_all() -> None:
+    """Leave nothing behind that only the timer of this process would have ended."""
+    for process in list(_running):
+        _kill(process)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_running.clear)  # they are the parent's

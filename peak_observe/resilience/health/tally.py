@@ -1,0 +1,52 @@
+"""What a check counts about itself, for its metrics."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from peak_observe import catalog
+from peak_observe.measures import CallCounts, HealthReading
+
+if TYPE_CHECKING:
+    from peak_observe.measures import Exemplar
+
+
+class Tally:
+    """What a check has counted; it does not know the check, so that its series outlives it."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.lock = threading.Lock()
+        self._counts = CallCounts(bounds, len(catalog.HEALTH_OUTCOMES))
+        self._healthy: float | None = float("nan")
+        self._last_run: float | None = 0.0
+
+    def add(self, outcome: int, seconds: float | None, exemplar: Exemplar | None) -> None:
+        """Count one run, with the lock held; without `seconds` it was not begun, as an earlier one still hangs."""
+        self._counts.add(outcome, seconds, exemplar)
+
+    def show(self, *, healthy: bool, ran: float | None) -> None:
+        """Set what the gauges show, with the lock held, unless the check has retired; `ran` is None if it did not."""
+        if not self.retired:
+            self._healthy = float(healthy)
+            self._last_run = self._last_run if ran is None else ran
+
+    @property
+    def retired(self) -> bool:
+        """Whether the check is not registered any more."""
+        return self._healthy is None
+
+    def retire(self) -> None:
+        """Drop the gauges, with the lock held."""
+        self._healthy = self._last_run = None
+
+    def read(self) -> HealthReading:
+        """Return the counts of this moment."""
+        reading = HealthReading()
+        with self.lock:
+            counts = self._counts
+            reading.bounds, reading.buckets = counts.bounds, counts.buckets
+            reading.runs, reading.duration_sum = counts.outcomes, counts.duration_sum
+            reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
+            reading.healthy, reading.last_run = self._healthy, self._last_run
+        return reading
