@@ -61,9 +61,9 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
     Raises:
         OSError: It cannot be read, or is not a regular file.
     """
-    source = _open(path)
+    source, before = _open(path)
     try:
-        return _pump(source, None, sparse=False, tell=tell)
+        return _pump(source, before, None, sparse=False, tell=tell)
     finally:
         os.close(source)
 
@@ -83,13 +83,13 @@ def copied(
         WriteError: The copy cannot be written.
         OSError: The source cannot be read or is not a regular file.
     """
-    source = _open(path)
+    source, before = _open(path)
     try:
         with _writing(target):
             sink = os.open(target, CREATE, 0o600)
         try:
-            holes = is_sparse(os.fstat(source)) if sparse is None else sparse
-            found = _pump(source, sink, sparse=holes, tell=tell)
+            holes = is_sparse(before) if sparse is None else sparse
+            found = _pump(source, before, sink, sparse=holes, tell=tell)
             with _writing(target):
                 os.fchmod(sink, stat.S_IMODE(found.before.st_mode) & ~WRITABLE)
                 os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))
@@ -110,20 +110,28 @@ def same(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
-def _open(path: str) -> int:
+def _open(path: str) -> tuple[int, os.stat_result]:
     # Not to block on a pipe that took the file's place is what O_NONBLOCK is for.
     source = os.open(path, READ)
-    if not stat.S_ISREG(os.fstat(source).st_mode):
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode):
         os.close(source)
         raise NotRegularError(None, "not a regular file", path)
-    return source
+    return source, status
 
 
-def _pump(source: int, sink: int | None, *, sparse: bool, tell: Callable[[int], object] | None) -> Copied:
-    before, digest, size = os.fstat(source), blake3(), 0
+def _pump(
+    source: int,
+    before: os.stat_result,
+    sink: int | None,
+    *,
+    sparse: bool,
+    tell: Callable[[int], object] | None,
+) -> Copied:
+    digest, size = blake3(), 0
     buffer = _buffer()
     # A file that grows as fast as it is read has no end; what it held at the beginning has.
-    while size <= before.st_size and (count := os.readv(source, [buffer])):
+    while size < before.st_size and (count := os.readv(source, [buffer])):
         chunk = buffer[:count]
         digest.update(chunk)
         size += count

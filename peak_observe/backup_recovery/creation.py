@@ -110,7 +110,9 @@ class Filling:
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
         entries = {item.stored: self._unchanged(item) if item.type == FILE else self._make(item) for item in found}
         changed = [item for item in files if entries[item.stored] is None]
-        entries |= zip((item.stored for item in changed), each(self._file, changed), strict=True)
+        entries |= zip(
+            (item.stored for item in changed), each(self._file, changed, lambda item: item.status.st_size), strict=True
+        )
         self._finish_folders(item for item in reversed(found) if item.type == FOLDER)
         self.roots += roots
         held = [entry for entry in entries.values() if entry is not None]

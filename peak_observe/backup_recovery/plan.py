@@ -120,7 +120,7 @@ def actions(entries: Iterable[Entry], places: Places, problems: list[str]) -> li
         if target is not None:
             wanted.setdefault(target, entry)
     problems += _led_astray(wanted)
-    found = each(lambda item: _action(item[1], item[0]), list(wanted.items()))
+    found = each(lambda item: _action(item[1], item[0]), list(wanted.items()), lambda item: item[1].size)
     problems += [action for action in found if isinstance(action, str)]
     return [action for action in found if isinstance(action, Action)]
 

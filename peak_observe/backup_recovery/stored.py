@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery import copying
@@ -91,7 +92,7 @@ class Stored:
                 meter.file()
             return found
 
-        return [problem for problem in each(check, list(entries)) if problem]
+        return [problem for problem in each(check, list(entries), attrgetter("size")) if problem]
 
     def strangers(self) -> Iterable[str]:
         """Yield what lies in the backup's folder and is not in its manifest."""

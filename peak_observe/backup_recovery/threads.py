@@ -1,18 +1,21 @@
-"""The same function over many items, by a few threads, in the order of the items."""
+"""The same function over many files, by a few threads where that helps."""
 
 from __future__ import annotations
 
 import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, compress
+from operator import not_
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+LARGE = 1 << 20  # bytes from which on a thread of its own pays
 WORKERS = min(4, os.cpu_count() or 1)
 
 
@@ -70,13 +73,24 @@ class Meter:
                 self._tell(self._now)
 
 
-def each(function: Callable[[T], R], items: Sequence[T], workers: int = WORKERS) -> list[R]:
-    """Return what `function` makes of each item; the first exception ends all, and comes through."""
+def each(function: Callable[[T], R], items: Sequence[T], size: Callable[[T], int], workers: int = WORKERS) -> list[R]:
+    """Return what `function` makes of each item; the first exception ends all, and comes through.
+
+    Small files are left to this thread: two that make or read many of them in one folder wait for each other's locks,
+    in Python and in the system, longer than they work.
+
+    Args:
+        function: What to do.
+        items: The files.
+        size: Returns the bytes of one.
+        workers: How many threads may work at large ones.
+    """
     results: list[R | None] = [None] * len(items)
-    numbers = iter(range(len(items)))  # an iterator over a range gives each number to one thread only
+    heavy = [size(item) >= LARGE for item in items]
+    shared = compress(range(len(items)), heavy)  # gives each number to one thread only
     stop = threading.Event()
 
-    def work() -> None:
+    def work(numbers: Iterable[int]) -> None:
         try:
             for number in numbers:
                 if stop.is_set():
@@ -86,10 +100,10 @@ def each(function: Callable[[T], R], items: Sequence[T], workers: int = WORKERS)
             stop.set()
             raise
 
-    with ThreadPoolExecutor(max(1, min(workers, len(items))), "peak-observe-backup") as pool:
-        futures = _submitted(pool, work, min(workers, len(items)) - 1)
+    with ThreadPoolExecutor(max(1, workers - 1), "peak-observe-backup") as pool:
+        futures = _submitted(pool, lambda: work(shared), min(workers - 1, sum(heavy)))
         try:
-            work()
+            work(chain(compress(range(len(items)), map(not_, heavy)), shared))
             for future in futures:
                 future.result()
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,9 @@ class Transaction:
             os.mkdir(folder)
         meter = Meter(tell, "restore", len(changed), sum(action.entry.size for action in changed))
         first = len(self._journal.steps) - len(changed)
-        each(lambda number: _make(changed[number], self._new(first + number), stored, meter), range(len(changed)))
+        numbers = range(len(changed))
+        made = partial(_make, stored, meter)
+        each(lambda number: made(changed[number], self._new(first + number)), numbers, lambda n: changed[n].entry.size)
         for folder in self._filesystems():
             sync_filesystem(Path(folder))
         steps = self._journal.steps
@@ -252,7 +255,7 @@ def _dress_folders(actions: Collection[Action]) -> None:
             os.utime(action.target, ns=(action.entry.mtime_ns, action.entry.mtime_ns))
 
 
-def _make(action: Action, new: str, stored: Stored, meter: Meter) -> None:
+def _make(stored: Stored, meter: Meter, action: Action, new: str) -> None:
     entry = action.entry
     if entry.type != FILE:
         problem = stored.check(entry)
