@@ -7,18 +7,29 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Dashboards for Grafana.", no_args_is_help=True)
+app = typer.Typer(help="Dashboards for Grafana, alerts for Prometheus.", no_args_is_help=True)
 
 
 @app.command()
 def write(
-    directory: Annotated[Path, typer.Argument(help="Folder to write into; it gets a folder dashboards/.")],
+    directory: Annotated[Path, typer.Argument(help="Folder to write into: dashboards/, alerts/ and RUNBOOK.md.")],
+    *,
+    runbook_url: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Where people can read RUNBOOK.md; alerts link to it."),
+    ] = "RUNBOOK.md",
+    dashboard_url: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Where people can see the dashboard; alerts link to it."),
+    ] = "http://localhost:3000/d/peak-observe",
 ) -> None:
-    """Write the dashboards, made from the metric catalogue, as JSON files."""
-    from peak_observe.monitoring import dashboards
+    """Write the dashboards, the alerts and their runbook, made from the metric catalogue."""
+    from peak_observe.monitoring import alerts, dashboards
 
     try:
-        for path in dashboards.write(directory):
+        written = dashboards.write(directory)
+        written += alerts.write(directory, runbook_url=runbook_url, dashboard_url=dashboard_url)
+        for path in written:
             typer.echo(path)
     except OSError as error:
         typer.echo(f"peak-observe: cannot write to {directory}: {error.strerror}", err=True)
