@@ -32,7 +32,7 @@ def free_port() -> int:
 def binary(name: str) -> str:
     """Return the path of a program; a missing one is a failure, not a skipped test."""
     path = shutil.which(name)
-    assert path, f"{name} is missing: apt-get install prometheus"
+    assert path, f"{name} is missing: apt-get install prometheus prometheus-alertmanager"
     return path
 
 
@@ -88,14 +88,15 @@ def running(folder: Path, targets: list[str], interval: str) -> Iterator[Prometh
     ]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            _wait_until_ready(f"http://{address}/-/ready", log)
+            until_ready(f"http://{address}/-/ready", log)
             yield Prometheus(f"http://{address}")
         finally:
             process.terminate()
             process.wait(PATIENCE)
 
 
-def _wait_until_ready(url: str, log: Path) -> None:
+def until_ready(url: str, log: Path) -> None:
+    """Wait until a server answers; if it never does, its log says why."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -134,6 +135,13 @@ class _Server(ThreadingHTTPServer):
         self.render = render
         self.answers = answers
         super().__init__(address, _Handler)
+
+    def handle_error(self, _: object, client_address: object) -> None:
+        """Log what goes wrong with a request; the base class would print a traceback into the program's output."""
+        error = sys.exception()
+        if not isinstance(error, OSError):  # a client that has gone away is no news
+            log = logging.getLogger("peak_observe.exporter")
+            log.error("a request of %s failed", client_address, exc_info=error)
 
     def server_bind(self) -> None:
         # HTTPServer's own would ask the resolver for the host's name, which can hang for seconds.

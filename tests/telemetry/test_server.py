@@ -247,3 +247,16 @@ def test_the_url_can_be_opened() -> None:
             assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
     with start_exporter(port=0, addr="localhost") as exporter:
         assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+
+
+@pytest.mark.parametrize(("error", "lines"), [(BrokenPipeError, 0), (RuntimeError, 1)])
+def test_a_request_that_fails_leaves_the_programs_output_clean(capfd, caplog, error, lines) -> None:
+    """A client that has gone away is no news; anything else is a line in the log."""
+
+    def fail(_: str) -> None:
+        raise error("gone")
+
+    with Exporter(0, "127.0.0.1", answers=fail) as exporter, pytest.raises((OSError, http.client.HTTPException)):
+        request(exporter, "/somewhere")
+    assert len(caplog.records) == lines
+    assert capfd.readouterr().err == ""
