@@ -44,6 +44,21 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), "", f"no TOML: {error}") from None
 
 
+def table(path: Path, name: str) -> dict[str, Any]:
+    """Return the one table of a TOML file that somebody asks for; the others are not theirs.
+
+    Raises:
+        ConfigError: The file cannot be read, is no TOML, or has no such table.
+    """
+    tables = read(path)
+    found = tables.get(name)
+    if isinstance(found, dict):
+        return found
+    written = difflib.get_close_matches(name, [key for key in tables if key != name], n=1)
+    hint = f"; did you mean [{name}] where it says [{written[0]}]?" if written else ""
+    raise ConfigError(str(path), "", f"there is no table [{name}]{hint}")
+
+
 def check(path: Path, where: str, table: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
     """Check the keys of a table and the types of its values.
 
