@@ -20,7 +20,7 @@ WORDS = {
     str: "a string",
     int: "a whole number",
     bool: "true or false",
-    dict: "a table of strings",
+    dict: "a table",
     TABLE: "a table",
     Path: "a path",
     NUMBER: "a number",
@@ -44,19 +44,26 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), "", f"no TOML: {error}") from None
 
 
-def table(path: Path, name: str) -> dict[str, Any]:
+def table(path: Path, name: str, *, of_tables: bool = False) -> dict[str, Any]:
     """Return the one table of a TOML file that somebody asks for; the others are not theirs.
+
+    Args:
+        path: The file.
+        name: The table's name.
+        of_tables: Whether it has to consist of tables, and of one at least.
 
     Raises:
         ConfigError: The file cannot be read, is no TOML, or has no such table.
     """
     tables = read(path)
-    found = tables.get(name)
-    if isinstance(found, dict):
-        return found
-    written = difflib.get_close_matches(name, [key for key in tables if key != name], n=1)
-    hint = f"; did you mean [{name}] where it says [{written[0]}]?" if written else ""
-    raise ConfigError(str(path), "", f"there is no table [{name}]{hint}")
+    found = tables.get(name, {})
+    if not isinstance(found, dict) or (of_tables and not all(isinstance(item, dict) for item in found.values())):
+        rule = f"consist of tables [{name}.NAME]" if of_tables else f"be a table, not {found!r}"
+        raise ConfigError(str(path), name, f"it has to {rule}")
+    if name not in tables or (of_tables and not found):
+        title = f"{name}.NAME" if of_tables else name
+        raise ConfigError(str(path), "", f"there is no table [{title}]{_near_table(name, tables)}")
+    return found
 
 
 def check(path: Path, where: str, table: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
@@ -97,6 +104,11 @@ def _fits(value: object, kind: Any) -> bool:
         items = value.values() if isinstance(value, dict) else value
         return kind in (TEXTS, dict) and isinstance(value, kind) and all(isinstance(item, str) for item in items)
     return isinstance(value, str if kind is Path else kind)
+
+
+def _near_table(name: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, [key for key in known if key != name], n=1)
+    return f"; did you mean [{name}] where it says [{found[0]}]?" if found else ""
 
 
 def _all(known: Iterable[str]) -> str:

@@ -52,7 +52,7 @@ def test_what_fits_passes(table: dict) -> None:
         ({"flag": 1}, "backup.flag: it has to be true or false, not 1"),
         ({"words": [1]}, "backup.words: it has to be a string or a list of strings, not [1]"),
         ({"age": []}, "backup.age: it has to be a number of seconds or a time like '24h', not []"),
-        ({"headers": {"a": 1}}, "backup.headers: it has to be a table of strings, not {'a': 1}"),
+        ({"headers": {"a": 1}}, "backup.headers: it has to be a table, not {'a': 1}"),
         ({"below": 1}, "backup.below: it has to be a table, not 1"),
     ],
 )
@@ -68,6 +68,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for name, reason in (("none.toml", "No such file"), ("bad.toml", "no TOML: .*line 1"), ("raw.toml", "no TOML")):
         with pytest.raises(ConfigError, match=rf"{name}: {reason}"):
             toml.read(tmp_path / name)
+
+
+def test_the_table_that_is_asked_for(tmp_path: Path) -> None:
+    """Others are left alone; one of a name like it was probably meant."""
+    path = tmp_path / "bot.toml"
+    for text, name, of_tables, end in (
+        ("[bakcup]", "backup", False, ": there is no table [backup]; did you mean [backup] where it says [bakcup]?"),
+        ("backup = 1", "backup", False, ": backup: it has to be a table, not 1"),
+        ("[checks]", "checks", True, ": there is no table [checks.NAME]"),
+        ("[checks]\nx = 1", "checks", True, ": checks: it has to consist of tables [checks.NAME]"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            toml.table(path, name, of_tables=of_tables)
+        assert str(caught.value) == f"{path}{end}"
+    path.write_text("[backup]\n[other]\nx = 1\n[checks.a]\n")
+    assert toml.table(path, "backup") == {}
+    assert toml.table(path, "checks", of_tables=True) == {"a": {}}
 
 
 def test_paths_begin_at_the_files_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

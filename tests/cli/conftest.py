@@ -95,13 +95,18 @@ class Desk:
         return subprocess.Popen(command, cwd=self.folder, env=environment, **streams)
 
     def at_terminal(self, *args: str, seen: str = "", answer: str | Callable[[subprocess.Popen], object] = "") -> Done:
-        """Run it on a terminal, and answer when something is seen there: by typing, or by doing anything else."""
+        """Run it on a terminal, and answer when something is seen there: by typing, or by a signal until it is heard.
+
+        A signal that comes just before `input()` waits is noticed by Python only after the next one.
+        """
         leader, follower = pty.openpty()
         with self.started(*args, stdin=follower, stdout=follower, stderr=follower) as process:
             os.close(follower)
             text, answered, deadline = "", not seen, time.monotonic() + PATIENCE
             while time.monotonic() < deadline:
-                if not select.select([leader], [], [], 0.1)[0]:
+                if not select.select([leader], [], [], 1.0)[0]:
+                    if answered and callable(answer):
+                        answer(process)
                     continue
                 try:
                     text += os.read(leader, 65536).decode(errors="replace")

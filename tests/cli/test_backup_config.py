@@ -90,7 +90,7 @@ def test_times(value: float | str, seconds: float) -> None:
     [
         ("", "there is no table [backup]"),
         ("[bakcup]", "there is no table [backup]; did you mean [backup] where it says [bakcup]?"),
-        ("backup = 1", "there is no table [backup]"),
+        ("backup = 1", "backup: it has to be a table, not 1"),
         ("[backup]\nrepositry = 'x'", "backup.repositry: there is no such key; did you mean 'repository'?"),
         ("[backup]\ndata = 1", "backup.data: it has to be a string or a list of strings, not 1"),
         (
