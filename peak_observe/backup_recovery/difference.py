@@ -79,7 +79,7 @@ def _sorted(
     alike: Callable[[Entry, T], bool],
 ) -> Difference:
     both = sorted(earlier.keys() & later.keys())
-    same = each(lambda path: alike(earlier[path], later[path]), both)
+    same = each(lambda path: alike(earlier[path], later[path]), both, lambda path: earlier[path].size)
     changed = tuple(path for path, unchanged in zip(both, same, strict=True) if not unchanged)
     added, removed = sorted(later.keys() - earlier.keys()), sorted(earlier.keys() - later.keys())
     return Difference(before, after, tuple(added), tuple(removed), changed, len(both) - len(changed))
