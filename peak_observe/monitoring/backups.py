@@ -142,6 +142,9 @@ def _parts() -> Json:
     used = {
         "unit": "percentunit",
         "decimals": 0,
+        "mappings": [
+            {"type": "special", "options": {"match": "null", "result": {"text": "-", "color": "transparent"}}}
+        ],
         "thresholds": panels.thresholds({YELLOW: 0.8, RED: 1}),
         "custom__cellOptions": {"type": "color-background", "mode": "basic"},
     }
@@ -156,7 +159,7 @@ def _parts() -> Json:
             ("Size", worst(select(catalog.BACKUP_SIZE_BYTES), *keys), {"unit": "bytes"}),
             ("Took", worst(select(catalog.BACKUP_LAST_DURATION_SECONDS), *keys), {"unit": "s"}),
         ],
-        height=7,
+        height=8,
     )
 
 
