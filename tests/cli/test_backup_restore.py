@@ -124,6 +124,18 @@ def test_a_damaged_backup_restores_nothing(changed) -> None:
     assert changed.read("config/bot.toml") == "pair = 'ETH/USD'\n"
 
 
+def test_an_error_is_one_line_whatever_the_name(desk) -> None:
+    """What a terminal would act upon is written out."""
+    desk.write("data/a\x1b[2J\nb", "x")
+    desk.made()
+    (stored,) = desk.folder.glob("backups/backup_*/data/data/a*")
+    stored.chmod(0o600)
+    stored.write_text("y")
+    for done in (desk.run(*RESTORE, "--only", "data", "--yes"), desk.run("verify")):
+        assert done.code == 4
+        assert r"data/data/a\x1b[2J\nb: its content has changed" in done.line
+
+
 def test_a_part_that_is_not_there_is_said(changed) -> None:
     """Nothing restored must not look like all restored."""
     changed.run("create", "--config", "config")

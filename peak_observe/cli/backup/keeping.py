@@ -10,6 +10,7 @@ from peak_observe.cli.backup import config, showing
 from peak_observe.cli.backup.making import seconds
 from peak_observe.cli.backup.options import App, AsJson, File, Quiet, Repository, opened, settings
 from peak_observe.errors import UsageError
+from peak_observe.redact import printable
 
 Count = Annotated[int | None, typer.Option(min=0, metavar="N", help="Keep the newest of that many.")]
 
@@ -71,7 +72,7 @@ def _facts(selection: Selection) -> dict[str, object]:
 
 
 def _show(selection: Selection, *, dry_run: bool) -> None:
-    keep = {kept.backup.backup_id: showing.plain(", ".join(kept.reasons)) for kept in selection.keep}
+    keep = {kept.backup.backup_id: printable(", ".join(kept.reasons)) for kept in selection.keep}
     gone = {backup.backup_id: f"{backup.status.value}, {showing.age(backup)} old" for backup in selection.remove}
     verb = "would remove" if dry_run else "removed"
     showing.printed(f"keep {len(keep)}", showing.pairs(dict(keep)), f"{verb} {len(gone)}", showing.pairs(dict(gone)))

@@ -20,6 +20,7 @@ from peak_observe.cli.backup.options import (
     opened,
     settings,
 )
+from peak_observe.redact import printable
 
 
 def list_(
@@ -40,7 +41,7 @@ def list_(
     elif backups or unreadable:
         showing.printed(showing.listed(backups, unreadable))
     else:
-        showing.printed(f"no backups in {showing.plain(str(manager.backup_root))}")
+        showing.printed(f"no backups in {printable(str(manager.backup_root))}")
 
 
 def show(

@@ -22,6 +22,7 @@ from peak_observe.cli.backup.options import (
 )
 from peak_observe.cli.backup.running import INCOMPLETE, progress
 from peak_observe.errors import UsageError
+from peak_observe.redact import printable
 
 
 def create(
@@ -129,6 +130,6 @@ def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
         what = f"{showing.files(made.files_count, made.size_bytes)} in {made.duration:.1f} s"
         showing.printed(f"{made.backup_id}  {made.status.value}  {what}")
     for problem in made.problems:
-        typer.echo(f"peak-observe: not in the backup: {showing.plain(str(problem))}", err=True)
+        typer.echo(f"peak-observe: not in the backup: {printable(str(problem))}", err=True)
     if not made.good:
         raise typer.Exit(INCOMPLETE)

@@ -21,6 +21,7 @@ from peak_observe.cli.backup.options import (
 )
 from peak_observe.cli.backup.running import progress
 from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.redact import printable
 
 
 def verify(
@@ -78,6 +79,6 @@ def _tell(reports: Iterable[VerifyReport], *, as_json: bool, quiet: bool, severa
             showing.printed(f"{report.backup_id}  {'ok' if report.ok else 'CORRUPT'}  {what}")
     for report in bad:
         for problem in report.problems:
-            typer.echo(f"peak-observe: {report.backup_id}: {showing.plain(problem)}", err=True)
+            typer.echo(f"peak-observe: {report.backup_id}: {printable(problem)}", err=True)
     if bad:
         raise typer.Exit(BackupCorruptError.exit_code)

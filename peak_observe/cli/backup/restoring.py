@@ -30,6 +30,7 @@ from peak_observe.cli.backup.options import (
 from peak_observe.cli.backup.running import INCOMPLETE, progress
 from peak_observe.errors import UsageError
 from peak_observe.files import replace_text
+from peak_observe.redact import printable
 
 
 def restore(
@@ -124,7 +125,7 @@ def _tell(report: RestoreReport, *, dry_run: bool, as_json: bool, quiet: bool) -
         did = "would change" if dry_run else "is restored"
         showing.printed(f"{report.plan.backup_id} {did}", _plan(report.plan))
     for problem in report.unapplied:
-        typer.echo(f"peak-observe: not restored: {showing.plain(problem)}", err=True)
+        typer.echo(f"peak-observe: not restored: {printable(problem)}", err=True)
 
 
 def _plan(plan: RestorePlan) -> Text:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from peak_observe.backup_recovery import BackupMetadata, BackupStatus
 from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.redact import printable
 from peak_observe.resilience.health import units
 
 if TYPE_CHECKING:
@@ -51,11 +52,6 @@ def as_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def plain(text: str) -> str:
-    """Return a text of which nothing can do more to a terminal than be read."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> Table:
     """Return the table of backups; on a narrow terminal with the beginnings of their names, which say enough."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -74,10 +70,10 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> T
             backup.backup_type.value,
             str(backup.files_count),
             units.size(backup.size_bytes),
-            *(Text(plain(word)) for word in words),
+            *(Text(printable(word)) for word in words),
         )
     for name, reason in unreadable.items():
-        table.add_row(_short(name), "", Text("unreadable", "red"), "", "", "", "", Text(plain(reason)))
+        table.add_row(_short(name), "", Text("unreadable", "red"), "", "", "", "", Text(printable(reason)))
     return table
 
 
@@ -109,11 +105,11 @@ def described(backup: BackupMetadata, folder: object) -> Table:
         "took": f"{backup.duration:.1f} s",
         "size": files(backup.files_count, backup.size_bytes),
         "parts": "\n".join(parts),
-        "tags": plain(", ".join(backup.tags)),
-        "description": plain(backup.description),
-        "error": "" if backup.problems else plain(backup.error_message),
-        "missing": "\n".join(plain(str(problem)) for problem in backup.problems),
-        "folder": plain(str(folder)),
+        "tags": printable(", ".join(backup.tags)),
+        "description": printable(backup.description),
+        "error": "" if backup.problems else printable(backup.error_message),
+        "missing": "\n".join(printable(str(problem)) for problem in backup.problems),
+        "folder": printable(str(folder)),
     }
     return pairs(facts)
 
@@ -134,7 +130,7 @@ def groups(found: dict[str, Collection[str]], *, counted: Collection[str] = ()) 
     names, counts = (max(map(len, column)) for column in (found, [str(len(paths)) for paths in found.values()]))
     text = Text()
     for name, paths in found.items():
-        shown = [] if name in counted else [plain(path) for path in list(paths)[:SHOWN]]
+        shown = [] if name in counted else [printable(path) for path in list(paths)[:SHOWN]]
         if len(paths) > SHOWN and shown:
             shown.append(f"… and {len(paths) - SHOWN} more")
         text.append(f"{name:{names}}", "bold")
