@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
+from peak_observe.redact import printable
 
 EXTRAS = {"typer": "exporter", "click": "exporter", "rich": "exporter", "ccxt": "exchange"}
 INTERRUPTED = 130
@@ -15,7 +16,7 @@ def main() -> None:
     try:
         _run()
     except PeakObserveError as error:
-        sys.stderr.write(f"peak-observe: {error}\n")
+        sys.stderr.write(f"peak-observe: {printable(str(error))}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:  # while the command was still being imported
         sys.exit(INTERRUPTED)

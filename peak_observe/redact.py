@@ -37,6 +37,11 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def printable(text: str) -> str:
+    """Return a text on one line, of which nothing can do more to a terminal than be read."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
     """Return a copy that JSON can hold, with texts redacted and the values of secret-looking keys as `***`.
 

@@ -24,6 +24,7 @@ FLOORS = {
     "catalog": 0,
     "redact": 0,
     "files": 0,
+    "toml": 0,
     "measures": 1,
     "telemetry": 1.5,
     "resilience": 2,

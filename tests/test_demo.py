@@ -1,5 +1,6 @@
 """The demo as a person meets it: it runs by itself, opens circuits, ends when told, and leaves nothing behind."""
 
+import json
 import os
 import pty
 import re
@@ -48,6 +49,19 @@ def read_until(stream: object, pattern: str) -> str:
     raise AssertionError(message)
 
 
+def first_backup(text: str) -> Path:
+    """Return the first backup of a running demo, found by the command that it tells of."""
+    command = re.search(r"backups     peak-observe (backup list --repository \S+)", text)[1].split()
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        listed = [sys.executable, "-m", "peak_observe", *command, "--json"]
+        found = json.loads(subprocess.run(listed, capture_output=True, timeout=SECONDS, check=True).stdout)["backups"]
+        if found:
+            assert found[0]["status"] == "success"
+            return Path(command[-1], found[0]["backup_id"])
+    raise AssertionError(text)
+
+
 def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors() -> None:
     """One turn of the script opens every circuit by a ccxt error and closes it again."""
     done = subprocess.run([*DEMO, "--once", "--no-prometheus"], capture_output=True, text=True, timeout=90, check=False)
@@ -69,6 +83,7 @@ def test_interrupt_stops_everything_and_leaves_nothing_behind() -> None:
         assert address, f"prometheus was not started; is it installed?\n{text}"
         metrics = re.search(r"metrics     (\S+)", text)[1]
         assert b"peak_breaker_state" in urllib.request.urlopen(metrics, timeout=10).read()
+        assert first_backup(text).is_dir()
         assert len(children) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 0

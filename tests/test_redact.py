@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from peak_observe.redact import describe, redact, redact_data
+from peak_observe.redact import describe, printable, redact, redact_data
 
 SECRETS = [
     "GET https://api.kraken.com/0/private/Balance?nonce=1&signature=hunter2",
@@ -79,3 +79,8 @@ def test_a_value_that_cannot_say_itself_is_named() -> None:
             raise RuntimeError
 
     assert redact_data({"x": [Mute()]}) == {"x": ["Mute"]}
+
+
+def test_what_a_terminal_would_act_upon_is_written_out() -> None:
+    """Letters of all scripts stay; line ends, escape codes and halves of characters are shown by their codes."""
+    assert printable("größe 12 ✅\n\x1b[2J\udcff") == r"größe 12 ✅\n\x1b[2J\udcff"

@@ -1,5 +1,6 @@
 """Backups that exist when they are needed."""
 
+from peak_observe.backup_recovery.difference import Difference
 from peak_observe.backup_recovery.manager import RecoveryManager
 from peak_observe.backup_recovery.metadata import BackupMetadata, BackupStatus, BackupType, Part, Problem
 from peak_observe.backup_recovery.parts import ConfigBackup, DataBackup
@@ -18,6 +19,7 @@ __all__ = [
     "BackupType",
     "ConfigBackup",
     "DataBackup",
+    "Difference",
     "Part",
     "Problem",
     "Progress",

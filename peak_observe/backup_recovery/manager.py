@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.backup_recovery import keeping, observed, retention, verification
-from peak_observe.backup_recovery.making import Making, Order, summary
-from peak_observe.backup_recovery.metadata import (
-    CONFIG,
-    DATA,
-    STATE,
-    BackupMetadata,
-    BackupType,
-)
+from peak_observe.backup_recovery import difference, keeping, observed, retention, verification
+from peak_observe.backup_recovery.making import Making, Order, checked_text, summary
+from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
 from peak_observe.backup_recovery.parts import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.recovery import counted, is_cut_off, writing
 from peak_observe.backup_recovery.repository import Repository
-from peak_observe.backup_recovery.restore import Restore, RestoreReport, prepare
+from peak_observe.backup_recovery.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.sources import Exclude
 from peak_observe.backup_recovery.state import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from datetime import datetime
 
+    from peak_observe.backup_recovery.difference import Difference
     from peak_observe.backup_recovery.retention import RetentionPolicy, Selection
     from peak_observe.backup_recovery.threads import Progress
     from peak_observe.backup_recovery.verification import VerifyReport
@@ -115,8 +111,8 @@ class RecoveryManager:
             tuple(source.paths for included, source in sources if included),
             self.state_snapshot if include_state else None,
             self._exclude,
-            _text("description", description),
-            [_text("tags", tag) for tag in tags or []],
+            checked_text("description", description),
+            [checked_text("tags", tag) for tag in tags or []],
             incremental,
             self._max_age,
             self._named.kinds(),
@@ -158,6 +154,24 @@ class RecoveryManager:
     def last_success(self) -> datetime | None:
         """Return when the newest backup that succeeded was begun, or None if there is none."""
         return next((backup.created for backup in self.list_backups() if backup.good), None)
+
+    def unreadable_backups(self) -> dict[str, str]:
+        """Return the backups whose metadata cannot be read, and why."""
+        return self._repository.unreadable()
+
+    def diff(self, backup_id: str, other: str | None = None) -> Difference:
+        """Return which files changed from one backup to another, or to now.
+
+        Args:
+            backup_id: The earlier backup.
+            other: The later one; None for the files as they are now.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupCorruptError: What it says of itself is not what was written.
+        """
+        roots = self._named.roots()
+        return difference.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def restore_backup(
         self,
@@ -228,19 +242,15 @@ class RecoveryManager:
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: Writing failed; nothing was changed.
         """
-        kinds = [kind for kind, wanted in ((CONFIG, config), (STATE, state), (DATA, data)) if wanted]
-
-        def prepared() -> Restore:
-            named = [*self.config_backup.paths.roots(), *self.data_backup.paths.roots()]
-            return prepare(
-                self._repository,
-                backup_id,
-                kinds=kinds,
-                named=named,
-                inside=None if restore_to is None else Path(restore_to),
-                allow_partial=allow_partial,
-            )
-
+        prepared = partial(
+            prepare,
+            self._repository,
+            backup_id,
+            kinds=[kind for kind, wanted in ((CONFIG, config), (STATE, state), (DATA, data)) if wanted],
+            named=self._named.roots(),
+            inside=None if restore_to is None else Path(restore_to),
+            allow_partial=allow_partial,
+        )
         noting = verification.noting_corruption(self._repository)
         with self._operation("backup.restore", backup_id=str(backup_id)) as span, noting:
             if dry_run:
@@ -333,16 +343,6 @@ class RecoveryManager:
     def _operation(self, name: str, **facts: str) -> Operation:
         attributes = {"peak_observe.repository": self._repository.name}
         return Operation(name, attributes | {f"peak_observe.{key}": value for key, value in facts.items()})
-
-
-def _text(name: str, value: Any) -> str:
-    try:
-        if isinstance(value, str):
-            value.encode()
-            return value
-    except UnicodeEncodeError:
-        pass
-    raise ValueError(f"{name} must be text that UTF-8 can hold, not {value!r}")
 
 
 def _is_period(value: Any) -> bool:

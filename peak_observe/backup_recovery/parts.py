@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from peak_observe.backup_recovery.manifest import Root
     from peak_observe.backup_recovery.state import StateSnapshot
 
 _log = logging.getLogger("peak_observe.backup")
@@ -158,6 +159,10 @@ class Named(NamedTuple):
         named = ((CONFIG, self.config.config_paths), (DATA, self.data.data_paths))
         state = [STATE] if self.snapshot._state_providers else []  # noqa: SLF001 - its name is a contract
         return [kind for kind, paths in named if paths] + state
+
+    def roots(self) -> list[Root]:
+        """Return all paths that are named."""
+        return [*self.config.paths.roots(), *self.data.paths.roots()]
 
 
 def _move(entry: Entry, work: Path, folder: Path) -> None:

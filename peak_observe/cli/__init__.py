@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peak_observe._version import __version__
-from peak_observe.cli import demo, grafana, health
+from peak_observe.cli import backup, demo, grafana, health
 
 app = typer.Typer(
     name="peak-observe",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(health.health)
 app.command()(demo.demo)
+app.add_typer(backup.app, name="backup")
 app.add_typer(grafana.app, name="grafana")
 
 

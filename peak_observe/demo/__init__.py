@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from peak_observe import observe, start_exporter
+from peak_observe.demo.backups import backing_up
 from peak_observe.demo.prometheus import started_prometheus
 from peak_observe.demo.script import SCRIPT, Phase
 from peak_observe.demo.view import Lines, Screen, View, totals
@@ -46,6 +47,7 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
         if prometheus:
             links.append(stack.enter_context(started_prometheus(exporter.port)))
         exchange = stack.enter_context(FakeExchange())
+        links.append(stack.enter_context(backing_up(exchange.url)))
         view = Screen(console, links) if console.is_terminal else Lines(console, links)
         stack.callback(observe(view.on_event))
         stack.enter_context(view)

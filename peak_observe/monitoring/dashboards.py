@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.files import replace_text
-from peak_observe.monitoring import health, rows
+from peak_observe.monitoring import backups, health, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -24,11 +24,18 @@ def dashboards() -> dict[str, Json]:
 
 def overview() -> Json:
     """Return the dashboard of a trading program."""
-    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *health.checks(), *rows.processes()]
+    panels = [
+        *rows.at_a_glance(),
+        *rows.circuit_breakers(),
+        *rows.retries(),
+        *health.checks(),
+        *backups.backups(),
+        *rows.processes(),
+    ]
     return {
         "uid": "peak-observe",
         "title": "peak_observe",
-        "description": "Circuits, retries and health checks of trading code: what is broken now, and since when.",
+        "description": "Circuits, retries, checks and backups of trading code: what is broken now, and since when.",
         "tags": ["peak_observe"],
         "editable": False,
         "graphTooltip": 1,
@@ -57,6 +64,7 @@ def _variables() -> list[Json]:
         _variable("breaker", "Circuit", _values(catalog.BREAKER_STATE)),
         _variable("operation", "Operation", _values(catalog.RETRY_MAX_ATTEMPTS)),
         _variable("check", "Check", _values(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)),
+        _variable("repository", "Backups", _values(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)),
     ]
 
 

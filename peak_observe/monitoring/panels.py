@@ -69,8 +69,9 @@ def timeseries(
     bars: bool = False,
     colours: Json | None = None,
     maximum: float | None = None,
+    limit: str | None = None,
 ) -> Json:
-    """Return lines over time; `colours` fixes those of certain legends."""
+    """Return lines over time; `colours` fixes those of certain legends, `limit` is how those of limits begin."""
     custom = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 70 if bars or stacked else 8,
@@ -87,6 +88,9 @@ def timeseries(
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     overrides = [_override(name, color=_fixed(colour)) for name, colour in (colours or {}).items()]
+    if limit is not None:
+        dashed = {"color": _fixed(RED), "custom__lineStyle": {"fill": "dash", "dash": [8, 8]}, "custom__fillOpacity": 0}
+        overrides.append(_override(f"/^{limit}/", by="byRegexp", **dashed))
     return panel(
         "timeseries",
         title,
@@ -196,9 +200,9 @@ def arranged(panels: list[Json]) -> list[Json]:
     return placed
 
 
-def _override(name: str, **properties: Any) -> Json:
+def _override(name: str, *, by: str = "byName", **properties: Any) -> Json:
     found = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
-    return {"matcher": {"id": "byName", "options": name}, "properties": found}
+    return {"matcher": {"id": by, "options": name}, "properties": found}
 
 
 def _fixed(colour: str) -> Json:

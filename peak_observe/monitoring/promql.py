@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog import Metric
 
 PROCESS = 'job=~"$job", instance=~"$instance"'
-VARIABLES = ("breaker", "operation", "check")
+VARIABLES = ("breaker", "operation", "check", "repository")
 """Labels that are also a variable of the dashboard."""
 
 
@@ -31,6 +31,16 @@ def increase(metric: Metric, *matchers: str, window: str = "$__range") -> str:
 def total(expression: str, *labels: str) -> str:
     """Return the sum of an expression, kept apart by `labels`."""
     return f"sum by ({', '.join(labels)}) ({expression})" if labels else f"sum({expression})"
+
+
+def worst(expression: str, *labels: str) -> str:
+    """Return the largest value of an expression, kept apart by `labels`."""
+    return f"max by ({', '.join(labels)}) ({expression})" if labels else f"max({expression})"
+
+
+def since(metric: Metric) -> str:
+    """Return the seconds since a Unix time; nothing where it is 0, which means never."""
+    return f"time() - ({select(metric)} > 0)"
 
 
 def share(part: str, whole: str) -> str:

@@ -17,7 +17,7 @@ SAMPLES = {
     for suffix in (["_bucket", "_count", "_sum"] if metric.kind == "histogram" else [""])
     for sample in [metric.name + suffix]
 }
-UNITS = {"none", "short", "s", "reqps", "ops", "percentunit", "suffix: failures"}
+UNITS = {"none", "short", "s", "bytes", "reqps", "ops", "percentunit", "suffix: failures"}
 GRID_WIDTH = 24
 
 BOARDS = dashboards.dashboards()
@@ -161,10 +161,11 @@ def test_counters_are_rated_over_the_right_interval(expression: str) -> None:
 @each_expression
 def test_matchers_name_values_that_exist(expression: str) -> None:
     """A misspelt state or outcome would be an empty panel."""
-    known = {"state": catalog.STATES, "to": catalog.STATES}
+    known = {"state": catalog.STATES, "to": catalog.STATES, "status": catalog.BACKUP_STATUSES}
+    by_kind = {"breaker": catalog.CALL_OUTCOMES, "retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}
+    by_kind["backup"] = catalog.BACKUP_OUTCOMES
     for selector, _ in selectors(expression):
-        kind = selector.name.split("_")[1]
-        outcomes = {"retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}.get(kind, catalog.CALL_OUTCOMES)
+        outcomes = by_kind.get(selector.name.split("_")[1])
         for matcher in selector.matchers.matchers:
             if matcher.name in {*known, "outcome"}:
                 assert set(matcher.value.split("|")) <= set(known.get(matcher.name, outcomes))

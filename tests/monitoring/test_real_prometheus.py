@@ -1,20 +1,28 @@
 """A real Prometheus scrapes a program, and its HTTP API tells what happened there; the dashboard's queries too."""
 
 import json
+import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from peak_observe import catalog
+
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "peak-observe.json").read_text())
 
+# Of the backups one repository has all that there is to tell, one is stuck in the midst of its first backup, and of a
+# third nothing was ever made.
 # One circuit is healthy, one is open for good, one opens and closes all the time; all are called until stdin ends.
 PROGRAM = """
 import sys, threading, time
+from pathlib import Path
 from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff, start_exporter
+from peak_observe import RecoveryManager
 
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
@@ -40,6 +48,26 @@ health_check.register("sound", lambda: True)
 health_check.register("sick", lambda: (False, "does not feel well"))
 health_check.start(interval=0.2)
 
+folder = Path(sys.argv[1])
+(folder / "bot.toml").write_text("pair = 'BTC/USD'")
+kept, stuck, unused = (RecoveryManager(folder / name, max_age=3600) for name in ("kept", "stuck", "unused"))
+for manager in (kept, stuck, unused):
+    manager.config_backup.add_config(folder / "bot.toml")
+kept.state_snapshot.register_provider("bot", lambda: {"orders": 2})
+stuck.state_snapshot.register_provider("bot", stop.wait)
+unused.data_backup.add_data_path(folder / "data")
+kept.create_backup()
+kept.drill()
+making = threading.Thread(target=stuck.create_backup)
+making.start()
+
+def keep_backups():
+    while not stop.wait(0.3):
+        kept.restore_backup(kept.create_backup())
+
+keeping = threading.Thread(target=keep_backups)
+keeping.start()
+
 with start_exporter(port=0) as exporter:
     print(exporter.port, flush=True)
     turn = 0
@@ -50,13 +78,15 @@ with start_exporter(port=0) as exporter:
                 call()
             except (CircuitOpenError, ConnectionError, TimeoutError):
                 pass
+making.join()
+keeping.join()
 """
 
 
 @pytest.fixture(scope="module")
-def server(prometheus: Callable) -> Iterator:
+def server(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """A Prometheus that has seen all three circuits for a while."""
-    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, tmp_path_factory.mktemp("program")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             found = prometheus([f"127.0.0.1:{process.stdout.readline().strip()}"])
@@ -112,6 +142,40 @@ def test_health_is_told(server) -> None:
     assert server.value('time() - peak_health_check_last_run_timestamp_seconds{check="sick"}') < 5
 
 
+def test_backups_are_told(server) -> None:
+    """What there is and how proven it is; what has never been made is 0, and its age counts since it is named."""
+    assert server.value('peak_backup_stored{repository="kept", status="success"}') >= 1
+    assert server.value('time() - peak_backup_last_success_timestamp_seconds{repository="kept", kind="config"}') < 60
+    assert server.value('time() - peak_backup_last_verified_timestamp_seconds{repository="kept"}') < 60
+    assert server.value('peak_backup_size_bytes{repository="kept", kind="config"}') == 16
+    assert server.value('peak_backup_max_age_seconds{repository="kept"}') == 3600
+    assert server.value('time() - peak_backup_running_since_timestamp_seconds{repository="stuck"}') < 60
+    assert server.value('peak_backup_running_since_timestamp_seconds{repository="unused"}') == 0
+    assert server.value('peak_backup_last_success_timestamp_seconds{repository="unused", kind="data"}') == 0
+    assert 0 < server.value('peak_backup_age_seconds{repository="unused", kind="data"}') < 60
+    assert server.eventually('increase(peak_backup_runs_total{repository="kept", outcome="success"}[5s]) > 0')
+
+
+def test_promtool_has_nothing_to_say_of_the_program(server) -> None:
+    """Every metric of backups is there, and the linter is content with all."""
+    (target,) = server.get("targets")["activeTargets"]
+    with urllib.request.urlopen(target["scrapeUrl"], timeout=10) as answer:
+        text = answer.read()
+    told = {line.split()[2].decode() for line in text.splitlines() if line.startswith(b"# TYPE peak_backup_")}
+    assert told == {metric.name for metric in catalog.METRICS if metric.name.startswith("peak_backup_")}
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is missing: apt-get install prometheus"
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_backup_tiles_count_what_is_wrong(server) -> None:
+    """Nothing is overdue, four parts have never been backed up, nothing is corrupt."""
+    expected = {"Overdue backups": 0, "Never backed up": 4, "Corrupt files": 0}
+    found = {title: server.value(filled(expr)) for title, expr in QUERIES if title in expected}
+    assert found == expected
+
+
 def test_metadata_reached_prometheus(server) -> None:
     """Help and type of a metric show beside the query."""
     metadata = server.get("metadata", metric="peak_breaker_calls")
@@ -124,7 +188,7 @@ def test_metadata_reached_prometheus(server) -> None:
 def filled(expression: str) -> str:
     """Return an expression as Grafana sends it, with everything selected."""
     values = {"$__rate_interval": "5s", "$__range": "30s", "$job": ".+", "$instance": ".+"}
-    for name, value in (values | {"$breaker": ".+", "$operation": ".+", "$check": ".+"}).items():
+    for name, value in (values | {"$breaker": ".+", "$operation": ".+", "$check": ".+", "$repository": ".+"}).items():
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
@@ -152,6 +216,7 @@ def test_every_variable_has_values(server, variable: dict) -> None:
         "breaker": {"healthy", "broken", "flapping"},
         "operation": {"flaky", "hopeless"},
         "check": {"sound", "sick"},
+        "repository": {"kept", "stuck", "unused"},
     }
     assert set(values) == expected.get(label, set(values)) != set()
 

@@ -1,0 +1,121 @@
+"""What a TOML file says of backups: the table `[backup]`, and `[backup.keep]` for what is kept."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from peak_observe import toml
+from peak_observe.backup_recovery import RetentionPolicy
+from peak_observe.backup_recovery.sources import Exclude
+from peak_observe.errors import ConfigError
+
+KEYS = {
+    "repository": Path,
+    "app": str,
+    "name": str,
+    "max_age": toml.DURATION,
+    "config": toml.TEXTS,
+    "data": toml.TEXTS,
+    "exclude": toml.TEXTS,
+    "keep": toml.TABLE,
+}
+KEEP = {
+    "last": int,
+    "hourly": int,
+    "daily": int,
+    "weekly": int,
+    "monthly": int,
+    "yearly": int,
+    "within": toml.DURATION,
+    "keep_tags": toml.TEXTS,
+}
+UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)?")
+
+
+class Settings(NamedTuple):
+    """What is said of backups, in a file or on the command line.
+
+    Args:
+        repository: The folder with the backups.
+        app: `module` or `module:name` of a `RecoveryManager`.
+        name: The label `repository` of its metrics.
+        max_age: Seconds that the newest backup may be old.
+        config: Paths of the configuration.
+        data: Paths of the data.
+        exclude: Patterns of what is left out.
+        policy: What is kept.
+    """
+
+    repository: Path | None = None
+    app: str | None = None
+    name: str | None = None
+    max_age: float | None = None
+    config: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
+    exclude: tuple[str, ...] = ()
+    policy: RetentionPolicy | None = None
+
+
+def read(path: Path) -> Settings:
+    """Return what a TOML file says; paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: Something in it makes no sense; the error names file, key, what was found and what is allowed.
+    """
+    table = toml.table(path, "backup")
+    toml.check(path, "backup", table, KEYS)
+    repository = table.get("repository")
+    return Settings(
+        None if repository is None else toml.resolved(path, repository),
+        table.get("app"),
+        table.get("name"),
+        _checked(path, "backup.max_age", seconds, table["max_age"]) if "max_age" in table else None,
+        tuple(toml.resolved(path, item) for item in _texts(table.get("config", []))),
+        tuple(toml.resolved(path, item) for item in _texts(table.get("data", []))),
+        _checked(path, "backup.exclude", Exclude, tuple(_texts(table.get("exclude", [])))).patterns,
+        _policy(path, table["keep"]) if "keep" in table else None,
+    )
+
+
+def policy(keep: dict[str, Any]) -> RetentionPolicy:
+    """Return the policy of some keys of `[backup.keep]`.
+
+    Raises:
+        ValueError: They make no sense.
+    """
+    within = keep.get("within")
+    return RetentionPolicy(**keep | ({} if within is None else {"within": timedelta(seconds=seconds(within))}))
+
+
+def seconds(value: float | str) -> float:
+    """Return a time in seconds, which may be written as `90min`, `24h`, `7d` or `2w`.
+
+    Raises:
+        ValueError: It is no such time, or not more than 0.
+    """
+    match = _DURATION.fullmatch(str(value).strip())
+    found = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
+    if found <= 0:
+        raise ValueError(f"it has to be more than 0 seconds, or a time like '24h' ({', '.join(UNITS)}), not {value!r}")
+    return found
+
+
+def _policy(path: Path, keep: dict[str, Any]) -> RetentionPolicy:
+    toml.check(path, "backup.keep", keep, KEEP)
+    found: RetentionPolicy = _checked(path, "backup.keep", policy, keep)
+    return found
+
+
+def _checked(path: Path, key: str, make: Any, value: Any) -> Any:
+    try:
+        return make(value)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(str(path), key, str(error)) from None
+
+
+def _texts(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

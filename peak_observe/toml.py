@@ -1,0 +1,115 @@
+"""TOML files that people write: reading them, and one clear error for what makes no sense."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NUMBER = (int, float)
+TEXTS = (str, list)
+DURATION = (int, float, str)
+TABLE = (dict,)
+WORDS = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "a table",
+    TABLE: "a table",
+    Path: "a path",
+    NUMBER: "a number",
+    TEXTS: "a string or a list of strings",
+    DURATION: "a number of seconds or a time like '24h'",
+}
+"""The types a value may have, as a person calls them."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises:
+        ConfigError: It cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "", error.strerror or str(error)) from None
+    except ValueError as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError
+        raise ConfigError(str(path), "", f"no TOML: {error}") from None
+
+
+def table(path: Path, name: str, *, of_tables: bool = False) -> dict[str, Any]:
+    """Return the one table of a TOML file that somebody asks for; the others are not theirs.
+
+    Args:
+        path: The file.
+        name: The table's name.
+        of_tables: Whether it has to consist of tables, and of one at least.
+
+    Raises:
+        ConfigError: The file cannot be read, is no TOML, or has no such table.
+    """
+    tables = read(path)
+    found = tables.get(name, {})
+    if not isinstance(found, dict) or (of_tables and not all(isinstance(item, dict) for item in found.values())):
+        rule = f"consist of tables [{name}.NAME]" if of_tables else f"be a table, not {found!r}"
+        raise ConfigError(str(path), name, f"it has to {rule}")
+    if name not in tables or (of_tables and not found):
+        title = f"{name}.NAME" if of_tables else name
+        raise ConfigError(str(path), "", f"there is no table [{title}]{_near_table(name, tables)}")
+    return found
+
+
+def check(path: Path, where: str, table: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
+    """Check the keys of a table and the types of its values.
+
+    Args:
+        path: The file.
+        where: The table's name, with dots; empty for the file itself.
+        table: The table.
+        allowed: The keys it may have, each with a type of `WORDS`.
+
+    Raises:
+        ConfigError: A key is unknown or a value of another type.
+    """
+    for key, value in table.items():
+        name = f"{where}.{key}" if where else key
+        if key not in allowed:
+            raise ConfigError(str(path), name, f"there is no such key{near(key, allowed) or _all(allowed)}")
+        if not _fits(value, allowed[key]):
+            raise ConfigError(str(path), name, f"it has to be {WORDS[allowed[key]]}, not {value!r}")
+
+
+def resolved(path: Path, value: str) -> Path:
+    """Return a path that stands in a file, which is relative to the file's folder."""
+    return path.absolute().parent / value
+
+
+def near(word: object, known: Iterable[str]) -> str:
+    """Return the end of a message, with the known word that was probably meant; empty if none is like it."""
+    found = difflib.get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    if isinstance(value, list | dict) and kind is not TABLE:
+        items = value.values() if isinstance(value, dict) else value
+        return kind in (TEXTS, dict) and isinstance(value, kind) and all(isinstance(item, str) for item in items)
+    return isinstance(value, str if kind is Path else kind)
+
+
+def _near_table(name: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, [key for key in known if key != name], n=1)
+    return f"; did you mean [{name}] where it says [{found[0]}]?" if found else ""
+
+
+def _all(known: Iterable[str]) -> str:
+    return f"; there are {', '.join(known)}"

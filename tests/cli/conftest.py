@@ -1,0 +1,129 @@
+"""A folder of a trading program, where `peak-observe backup` is run."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from peak_observe.__main__ import main
+
+PATIENCE = 60.0
+FILE = """
+[backup]
+repository = "backups"
+name = "bot"
+max_age = "24h"
+config = "config"
+data = ["data"]
+exclude = ["*.log"]
+
+[backup.keep]
+last = 2
+"""
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line that was said of an error."""
+        (line,) = self.err.splitlines()
+        return line.removeprefix("peak-observe: ")
+
+    @property
+    def json(self) -> object:
+        """What a program would read."""
+        return json.loads(self.out)
+
+
+class Desk:
+    """The folder, and the command in it."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self._capsys = capsys
+        self._patch = patch
+        self.write("peak-backup.toml", FILE)
+        self.write("config/bot.toml", "pair = 'BTC/USD'\n")
+        self.write("data/trades.csv", "1,64000\n")
+        self.write("data/bot.log", "started\n")
+        patch.chdir(folder)
+        # What is told of a repository for the life of a process ends with the test here.
+        patch.setattr("peak_observe.backup_recovery.observed._observed", {})
+        patch.setenv("COLUMNS", "100")
+
+    def write(self, name: str, text: str) -> Path:
+        """Put a file there."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def read(self, name: str) -> str:
+        """Return what a file holds."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def run(self, *args: str) -> Done:
+        """Run `peak-observe backup` in this process, with nobody at a terminal."""
+        self._capsys.readouterr()
+        self._patch.setattr(sys, "argv", ["peak-observe", "backup", *args])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(ended.value.code or 0, *self._capsys.readouterr())
+
+    def made(self, *args: str) -> str:
+        """Return the name of a new backup."""
+        done = self.run("create", "--file", "peak-backup.toml", "--json", *args)
+        assert done.code == 0, done
+        return done.json["backup_id"]
+
+    def started(self, *args: str, **streams: object) -> subprocess.Popen:
+        """Start `peak-observe backup` as a process of its own."""
+        command = [sys.executable, "-W", "error", "-m", "peak_observe", "backup", *args]
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **streams)
+
+    def at_terminal(self, *args: str, seen: str = "", answer: str | Callable[[subprocess.Popen], object] = "") -> Done:
+        """Run it on a terminal, and answer when something is seen there: by typing, or by a signal until it is heard.
+
+        A signal that comes just before `input()` waits is noticed by Python only after the next one.
+        """
+        leader, follower = pty.openpty()
+        with self.started(*args, stdin=follower, stdout=follower, stderr=follower) as process:
+            os.close(follower)
+            text, answered, deadline = "", not seen, time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                if not select.select([leader], [], [], 1.0)[0]:
+                    if answered and callable(answer):
+                        answer(process)
+                    continue
+                try:
+                    text += os.read(leader, 65536).decode(errors="replace")
+                except OSError:  # Linux: the last writer is gone
+                    break
+                if not answered and seen in text:
+                    answered = True
+                    os.write(leader, answer.encode()) if isinstance(answer, str) else answer(process)
+            code = process.wait(PATIENCE)
+        os.close(leader)
+        assert answered, text
+        return Done(code, text, "")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Return the folder."""
+    return Desk(tmp_path, capsys, monkeypatch)
