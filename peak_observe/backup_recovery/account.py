@@ -92,6 +92,16 @@ class Ledger:
             return Account()
         return self._seen[1]
 
+    def clear(self) -> None:
+        """Remove the texts that a crash has left on their way; with the writer's lock held.
+
+        Raises:
+            OSError: That cannot be done.
+        """
+        with briefly_locked(self._lock):
+            for path in self._path.parent.glob(".*.tmp"):
+                path.unlink()
+
     def update(self, change: Callable[[Account], Account]) -> Account:
         """Replace the account by what `change` makes of it; processes take turns.
 

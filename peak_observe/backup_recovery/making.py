@@ -85,6 +85,8 @@ class Making:
         started = repository.clock.now()
         self._started_ns = time.time_ns()
         self._staging = repository.root / f"{STAGING}{backup_id}"
+        self._visible = repository.root / backup_id
+        self._new_bytes = 0
         self.backup = BackupMetadata(
             backup_id,
             order.backup_type,
@@ -105,14 +107,17 @@ class Making:
         """
         try:
             self._staging.mkdir()
-            filling = self._fill()
-            self._publish(filling)
+            self._publish(self._fill())
         except Exception as error:
             self._fail(error)
             raise self._explained(error) from error
         except BaseException as error:
-            self._end(INTERRUPTED, 0, describe(error))
+            if self._visible.exists():
+                self._end(self.backup.status.value, self.backup.error_message)
+            else:
+                self._end(INTERRUPTED, describe(error))
             raise
+        self._end(self.backup.status.value, self.backup.error_message)
         return self.backup
 
     def _fill(self) -> Filling:
@@ -183,19 +188,21 @@ class Making:
             manifest=blake3(text).hexdigest(),
             duration=round(time.perf_counter() - self._began, 3),
         )
+        self._new_bytes = filling.new_bytes + len(text) + len(self.backup.to_json())
         self._repository.publish(self._staging, self.backup)
-        self._end(status.value, filling.new_bytes + len(text), self.backup.error_message)
 
     def _fail(self, error: Exception) -> None:
         """Leave word of a backup that failed, in the place of what it had written so far."""
+        self._new_bytes = 0
         with suppress(OSError):
-            if (self._repository.root / self.backup.backup_id).exists():
-                self._repository.remove(self.backup.backup_id)  # visible, but not known to outlive a power cut
+            if self._visible.exists():
+                self._visible.rename(self._staging)  # it is not known to outlive a power cut
             shutil.rmtree(self._staging, ignore_errors=True)
             self._staging.mkdir()
             self.backup = replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error))
             self._repository.publish(self._staging, self.backup)
-        self._end(FAILED, 0, describe(error))
+            self._new_bytes = len(self.backup.to_json())
+        self._end(FAILED, describe(error))
 
     def _explained(self, error: Exception) -> BackupError:
         if isinstance(error, BackupError):
@@ -204,20 +211,20 @@ class Making:
         where = getattr(error, "filename", None) or self._repository.root
         return BackupError(f"no backup was made: {reason} ({where}); older backups are as they were")
 
-    def _end(self, outcome: str, new_bytes: int, message: str) -> None:
+    def _end(self, outcome: str, message: str) -> None:
         if outcome in (FAILED, INTERRUPTED):
             shutil.rmtree(self._staging, ignore_errors=True)
         with suppress(OSError):  # on a full disk; the next run counts it
             stored = self._repository.stored_bytes() if self._repository.ledger.read().stored_bytes is None else None
-            self._repository.ledger.update(lambda known: self._ended(known, outcome, new_bytes, stored))
+            self._repository.ledger.update(lambda known: self._ended(known, outcome, stored))
         seconds = time.perf_counter() - self._began
         backup = self.backup
         held = (0, 0) if outcome in (FAILED, INTERRUPTED) else (backup.files_count, backup.size_bytes)
         now = self._repository.clock.now()
         emit(BackupFinished(self._repository.name, backup.backup_id, outcome, now, seconds, *held, message))
 
-    def _ended(self, known: Account, outcome: str, new_bytes: int, stored: int | None) -> Account:
-        total = stored if stored is not None else (known.stored_bytes or 0) + new_bytes
+    def _ended(self, known: Account, outcome: str, stored: int | None) -> Account:
+        total = stored if stored is not None else (known.stored_bytes or 0) + self._new_bytes
         return replace(
             known.counted(outcome),
             running_since=0.0,

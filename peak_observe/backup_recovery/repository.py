@@ -159,18 +159,20 @@ class Repository:
             yield
 
     def _clear(self) -> None:
-        left = [entry for entry in os.scandir(self.root) if entry.name.startswith((STAGING, TRASH, DRILL))]
-        freed = {entry.name: self.discard(Path(entry.path)) for entry in left}
+        self.ledger.clear()
+        left = [name for name in os.listdir(self.root) if name.startswith((STAGING, TRASH, DRILL))]
+        for name in left:
+            if name.startswith(TRASH):  # how much of it was accounted for when the crash came is not known
+                self.ledger.update(lambda known: _forgotten(known, name.removeprefix(TRASH), None))  # noqa: B023
+            self.discard(self.root / name)
         known = self.ledger.read()
         # A backup may have become visible in the instant before the crash, and is counted as what it is.
         unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
-        crashed = sum(name.startswith(STAGING) for name in freed) or bool(known.running_since and not unseen)
+        crashed = sum(name.startswith(STAGING) for name in left) or bool(known.running_since and not unseen)
         if crashed or unseen or known.running_since:
             outcomes = [backup.status.value for backup in unseen] + [INTERRUPTED] * crashed
             newest = max((backup.sequence for backup in unseen), default=known.sequence)
             self.ledger.update(lambda account: _ended(account, outcomes, newest))
-        if trash := sum(size for name, size in freed.items() if name.startswith(TRASH)):
-            self.ledger.update(lambda account: _forgotten(account, "", trash))
 
     def new_id(self) -> tuple[str, int]:
         """Return name and number of a new backup; with the writer's lock held."""
@@ -183,15 +185,14 @@ class Repository:
                 return found, max(newest, self.ledger.read().sequence) + 1
             now += now.resolution
 
-    def publish(self, staging: Path, backup: BackupMetadata, *, durable: bool = True) -> None:
+    def publish(self, staging: Path, backup: BackupMetadata) -> None:
         """Make a backup visible by one rename, after everything it names is on the disk.
 
         Raises:
             OSError: The disk is full or reports an error.
         """
         (staging / METADATA).write_bytes(backup.to_json())
-        if durable:
-            sync_filesystem(staging)
+        sync_filesystem(staging)
         staging.rename(self.root / backup.backup_id)
         sync_folder(self.root)
 
@@ -204,22 +205,24 @@ class Repository:
         trash = self.root / f"{TRASH}{backup_id}"
         self.folder(backup_id).rename(trash)
         sync_folder(self.root)
-        freed = self.discard(trash)
+        freed = sum(_freed(found) for found in walk(trash))
         self.ledger.update(lambda known: _forgotten(known, backup_id, freed))
+        self.discard(trash)
 
-    def discard(self, folder: Path) -> int:
-        """Remove a folder with all that is in it, and return the bytes that gives back."""
-        freed = sum(_freed(found) for found in walk(folder))
-        shutil.rmtree(folder)
-        return freed
+    def discard(self, path: Path) -> None:
+        """Remove a folder with all that is in it, or whatever else stands there."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
     def stored_bytes(self) -> int:
         """Return what all backups take on the disk; measured once, and kept in the account from then on."""
         known = self.ledger.read().stored_bytes
         if known is not None:
             return known
-        inodes = {found.st_ino: found.st_size for name in self._look() for found in walk(self.root / name)}
-        return sum(inodes.values())
+        files = (found for name in self._look() for found in walk(self.root / name) if stat.S_ISREG(found.st_mode))
+        return sum({found.st_ino: found.st_size for found in files}.values())
 
 
 def walk(folder: Path) -> Iterator[os.stat_result]:
@@ -258,7 +261,7 @@ def _ended(account: Account, outcomes: Iterable[str], sequence: int) -> Account:
     return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
 
 
-def _forgotten(account: Account, backup_id: str, freed: int) -> Account:
+def _forgotten(account: Account, backup_id: str, freed: int | None) -> Account:
     corrupt = {name: count for name, count in account.corrupt.items() if name != backup_id}
-    stored = None if account.stored_bytes is None else max(0, account.stored_bytes - freed)
+    stored = None if freed is None or account.stored_bytes is None else max(0, account.stored_bytes - freed)
     return msgspec.structs.replace(account, corrupt=corrupt, stored_bytes=stored)
