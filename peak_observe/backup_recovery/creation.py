@@ -214,7 +214,8 @@ class Filling:
             copied = copying.copied(found.path, target, self._meter.bytes)
             if copied.stable or attempt == READS:
                 break
-            os.unlink(target)
+            with copying.writing(target):
+                os.unlink(target)
         if not copied.stable:
             self._problem(found.path, f"changed while it was read, {READS} times")
         self._added(copied.size)
@@ -236,9 +237,10 @@ class Filling:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise WriteError(None, "no space left for the copy of a database", target) from error
             raise
-        os.chmod(target, stat.S_IMODE(found.status.st_mode) & ~WRITABLE)
-        os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
-        copy = copying.hashed(target)
+        with copying.writing(target):
+            os.chmod(target, stat.S_IMODE(found.status.st_mode) & ~WRITABLE)
+            os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
+            copy = copying.hashed(target)
         self._meter.bytes(found.status.st_size)
         self._added(copy.size)
         return _entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -82,7 +83,7 @@ class Making:
         self._order = order
         self._began = time.perf_counter()
         backup_id, sequence = repository.new_id()
-        started = repository.clock.now()
+        self._started = started = repository.clock.now()
         self._started_ns = time.time_ns()
         self._staging = repository.root / f"{STAGING}{backup_id}"
         self._visible = repository.root / backup_id
@@ -96,8 +97,6 @@ class Making:
             tags=order.tags,
             sequence=sequence,
         )
-        empty = not repository.backups()
-        repository.ledger.update(lambda known: _begun(known, order, started.timestamp(), empty=empty))
 
     def run(self) -> BackupMetadata:
         """Make the backup, and return what it is.
@@ -106,19 +105,25 @@ class Making:
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
         try:
+            self._begin()
             self._staging.mkdir()
             self._publish(self._fill())
         except Exception as error:
             self._fail(error)
             raise self._explained(error) from error
         except BaseException as error:
-            if self._visible.exists():
+            if os.path.exists(self._visible):
                 self._end(self.backup.status.value, self.backup.error_message)
             else:
+                self._new_bytes = 0
                 self._end(INTERRUPTED, describe(error))
             raise
         self._end(self.backup.status.value, self.backup.error_message)
         return self.backup
+
+    def _begin(self) -> None:
+        empty, now = self._repository.empty(), self._started.timestamp()
+        self._repository.ledger.update(lambda known: _begun(known, self._order, now, empty=empty))
 
     def _fill(self) -> Filling:
         order, repository = self._order, self._repository
@@ -199,10 +204,14 @@ class Making:
                 self._visible.rename(self._staging)  # it is not known to outlive a power cut
             shutil.rmtree(self._staging, ignore_errors=True)
             self._staging.mkdir()
-            self.backup = replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error))
+            self.backup = self._failed(error)
             self._repository.publish(self._staging, self.backup)
             self._new_bytes = len(self.backup.to_json())
         self._end(FAILED, describe(error))
+
+    def _failed(self, error: Exception) -> BackupMetadata:
+        held = {"files_count": 0, "size_bytes": 0, "parts": {}, "problems": [], "manifest": ""}
+        return replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error), **held)
 
     def _explained(self, error: Exception) -> BackupError:
         if isinstance(error, BackupError):
@@ -215,7 +224,7 @@ class Making:
         if outcome in (FAILED, INTERRUPTED):
             shutil.rmtree(self._staging, ignore_errors=True)
         with suppress(OSError):  # on a full disk; the next run counts it
-            stored = self._repository.stored_bytes() if self._repository.ledger.read().stored_bytes is None else None
+            stored = self._repository.measured() if self._repository.ledger.load().stored_bytes is None else None
             self._repository.ledger.update(lambda known: self._ended(known, outcome, stored))
         seconds = time.perf_counter() - self._began
         backup = self.backup

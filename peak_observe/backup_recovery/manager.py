@@ -75,7 +75,8 @@ class RecoveryManager:
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.make()
         now = clock.now().timestamp()
-        self._repository.ledger.update(lambda known: known.configured(now, max_age))
+        with suppress(OSError):  # one that can be read only can still be listed and verified
+            self._repository.ledger.update(lambda known: known.configured(now, max_age))
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
         observed.observe(self._repository, self._named.kinds, max_age)
         if is_cut_off(self._repository):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe.backup_recovery.metadata import STATE
+from peak_observe.backup_recovery.texts import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -125,7 +126,7 @@ class Manifest(msgspec.Struct, frozen=True):
         Raises:
             ValueError: It is no manifest of that backup, or names something outside; the message says what.
         """
-        manifest: Manifest = _DECODER.decode(text)
+        manifest: Manifest = decoded(text, _DECODER)
         if manifest.version != VERSION:
             raise ValueError(f"form {manifest.version} is unknown to this version, which knows {VERSION}")
         if manifest.backup_id != backup_id:

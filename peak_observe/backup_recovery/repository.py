@@ -6,8 +6,7 @@ import ctypes
 import os
 import shutil
 import stat
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,17 +16,23 @@ from peak_observe.backup_recovery.account import INTERRUPTED, Account, Ledger
 from peak_observe.backup_recovery.locking import locked
 from peak_observe.backup_recovery.manifest import Manifest, check_id
 from peak_observe.backup_recovery.metadata import BackupMetadata
+from peak_observe.backup_recovery.texts import content
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
 from peak_observe.files import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from peak_observe.clock import Clock
 
 METADATA, MANIFEST = "metadata.json", "manifest.json"
 OWN = ".peak-observe"
 STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class Repository:
@@ -57,6 +62,8 @@ class Repository:
             self.own.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BackupError(f"cannot make the repository {self.root}: {error.strerror}") from error
+        if os.path.islink(self.own):
+            raise BackupError(f"{self.own} is a symbolic link: remove it")
 
     def folder(self, backup_id: str) -> Path:
         """Return the folder of a backup, which need not exist.
@@ -70,9 +77,21 @@ class Repository:
             raise BackupNotFoundError(str(backup_id), str(error)) from None
 
     def backups(self) -> list[BackupMetadata]:
-        """Return all backups whose metadata can be read, the oldest first."""
+        """Return all backups whose metadata can be read, the oldest first.
+
+        Raises:
+            BackupError: The folder cannot be listed.
+        """
         found = [item for item in self._look().values() if isinstance(item, BackupMetadata)]
         return sorted(found, key=lambda backup: backup.order)
+
+    def empty(self) -> bool:
+        """Return whether nothing is there that could be a backup.
+
+        Raises:
+            BackupError: The folder cannot be listed.
+        """
+        return not self._names()
 
     def unreadable(self) -> dict[str, str]:
         """Return the backups whose metadata cannot be read, and why."""
@@ -80,22 +99,29 @@ class Repository:
 
     def _look(self) -> dict[str, BackupMetadata | str]:
         # A backup never changes after the rename that made it visible, so its metadata is read once.
-        try:
-            names = [entry.name for entry in os.scandir(self.root) if entry.name[0] != "." and entry.is_dir()]
-        except FileNotFoundError:
-            names = []
         known = {}
-        for name in names:
-            with suppress(FileNotFoundError):
-                stamp = (self.root / name / METADATA).stat().st_mtime_ns
-                before = self._known.get(name)
-                known[name] = before if before and before[0] == stamp else (stamp, self._read(name))
+        for name in self._names():
+            stamp = _stamp(f"{self.root}/{name}/{METADATA}")
+            before = self._known.get(name)
+            found = before[1] if before and before[0] == stamp else self._read(name)
+            if found is not None:
+                known[name] = stamp, found
         self._known = known
         return {name: item for name, (_, item) in known.items()}
 
-    def _read(self, name: str) -> BackupMetadata | str:
+    def _names(self) -> list[str]:
+        try:
+            return [entry.name for entry in os.scandir(self.root) if entry.name[0] != "." and _is_folder(entry)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BackupError(f"{self.root} cannot be listed: {error.strerror}") from error
+
+    def _read(self, name: str) -> BackupMetadata | str | None:
         try:
             return self.load(self.root / name)
+        except FileNotFoundError:
+            return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
             return str(error)
 
@@ -106,7 +132,11 @@ class Repository:
             OSError: It cannot be read.
             ValueError: It is not what was written, or not a backup's.
         """
-        found = BackupMetadata.from_json((folder / METADATA).read_bytes())
+        if folder.is_symlink():
+            raise ValueError("the folder is a symbolic link")
+        if not (folder / METADATA).exists() and (folder / MANIFEST).exists():
+            raise ValueError("it is missing")
+        found = BackupMetadata.from_json(content(folder / METADATA))
         if found.backup_id != folder.name:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
         if found.checksum == "" and (folder / MANIFEST).exists():
@@ -137,7 +167,7 @@ class Repository:
             BackupCorruptError: The manifest is missing, not what was written, or names something outside.
         """
         try:
-            text = (self.root / backup.backup_id / MANIFEST).read_bytes()
+            text = content(self.root / backup.backup_id / MANIFEST)
             if blake3(text).hexdigest() != backup.manifest:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
             return Manifest.from_json(text, backup.backup_id)
@@ -152,6 +182,7 @@ class Repository:
         Raises:
             RepositoryLockedError: Somebody else is.
             BackupError: The folder cannot be made.
+            OSError: It cannot be written.
         """
         self.make()
         with locked(self.own / "lock", self.root, doing):
@@ -165,7 +196,7 @@ class Repository:
             if name.startswith(TRASH):  # how much of it was accounted for when the crash came is not known
                 self.ledger.update(lambda known: _forgotten(known, name.removeprefix(TRASH), None))  # noqa: B023
             self.discard(self.root / name)
-        known = self.ledger.read()
+        known = self.ledger.load()
         # A backup may have become visible in the instant before the crash, and is counted as what it is.
         unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
         crashed = sum(name.startswith(STAGING) for name in left) or bool(known.running_since and not unseen)
@@ -182,7 +213,7 @@ class Repository:
             stamp = round(now.timestamp() * 1_000_000)
             found = f"backup_{stamp}_{now:%Y%m%d_%H%M%S_%f}"
             if not (self.root / found).exists():
-                return found, max(newest, self.ledger.read().sequence) + 1
+                return found, max(newest, self.ledger.load().sequence) + 1
             now += now.resolution
 
     def publish(self, staging: Path, backup: BackupMetadata) -> None:
@@ -205,7 +236,10 @@ class Repository:
         trash = self.root / f"{TRASH}{backup_id}"
         self.folder(backup_id).rename(trash)
         sync_folder(self.root)
-        freed = sum(_freed(found) for found in walk(trash))
+        try:
+            freed = sum(_freed(found) for found in walk(trash, onerror=_raise))
+        except OSError:
+            freed = None
         self.ledger.update(lambda known: _forgotten(known, backup_id, freed))
         self.discard(trash)
 
@@ -217,17 +251,37 @@ class Repository:
             path.unlink()
 
     def stored_bytes(self) -> int:
-        """Return what all backups take on the disk; measured once, and kept in the account from then on."""
+        """Return what all backups take on the disk: what the account says, or what of it can be seen."""
         known = self.ledger.read().stored_bytes
-        if known is not None:
-            return known
-        files = (found for name in self._look() for found in walk(self.root / name) if stat.S_ISREG(found.st_mode))
-        return sum({found.st_ino: found.st_size for found in files}.values())
+        return self.measured(onerror=None) if known is None else known
+
+    def measured(self, *, onerror: Callable[[OSError], object] | None = _raise) -> int:
+        """Return what all backups take on the disk, by looking.
+
+        Args:
+            onerror: What is done about a folder that cannot be listed.
+
+        Raises:
+            OSError: Something cannot be looked at.
+        """
+        files = (found for name in self._names() for found in walk(self.root / name, onerror=onerror))
+        return sum({found.st_ino: found.st_size for found in files if stat.S_ISREG(found.st_mode)}.values())
 
 
-def walk(folder: Path) -> Iterator[os.stat_result]:
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def walk(folder: Path, *, onerror: Callable[[OSError], object] | None) -> Iterator[os.stat_result]:
     """Yield the status of every file below a folder."""
-    for where, _, names in os.walk(folder):
+    for where, _, names in os.walk(folder, onerror=onerror):
         for name in names:
             yield os.lstat(os.path.join(where, name))
 

@@ -14,6 +14,7 @@ from peak_observe.backup_recovery.manifest import STATE_FILE, Manifest, Root, de
 from peak_observe.backup_recovery.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.plan import NEW, REPLACED, SAME, Places, RestorePlan, actions, extra
 from peak_observe.backup_recovery.stored import Stored
+from peak_observe.backup_recovery.texts import content
 from peak_observe.backup_recovery.transaction import Transaction, changes
 from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError
 
@@ -78,7 +79,10 @@ class Restore:
             if root.kind in kinds
         ]
         problems += _links_out(folder, kinds)
-        self.actions = [] if problems else actions(self.entries, places, problems)
+        try:
+            self.actions = [] if problems else actions(self.entries, places, problems)
+        except OSError as error:
+            problems.append(f"{error.filename}: {error.strerror}")
         if problems:
             raise RestoreRefusedError(self._backup_id, tuple(problems))
         self.plan = self._plan(places, kinds)
@@ -133,7 +137,7 @@ class Restore:
         if not entries:
             return {}
         try:
-            return state.decode(Path(self._stored.path(entries[0])).read_bytes())
+            return state.decode(content(Path(self._stored.path(entries[0]))))
         except (OSError, ValueError) as error:
             raise BackupCorruptError(self._backup_id, (f"{STATE_FILE}: {error}",)) from None
 

@@ -93,7 +93,7 @@ def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None) -> 
         work.carry_out(tell)
         problems = _check_databases(work.actions)
     finally:
-        if folder.exists():
+        with suppress(OSError):  # the next one that works in the repository removes it
             repository.discard(folder)
     if problems:
         raise BackupCorruptError(backup.backup_id, tuple(problems))
