@@ -252,8 +252,8 @@ class RecoveryManager:
                 return RestoreReport(work.plan, work.state() if state else None)
             with writing(self._repository, "restore a backup"), counted(self._repository, backup_id) as count:
                 work = prepared()
-                work.carry_out(progress)
                 found = work.state() if state else None
+                work.carry_out(progress)
                 unapplied = self.state_snapshot.apply(found) if found and restore_to is None else []
                 count.files = len(work.plan.new) + len(work.plan.replaced)
                 count.message = summary(unapplied)
@@ -321,7 +321,10 @@ class RecoveryManager:
             BackupError: A backup cannot be removed.
         """
         if dry_run:
-            return keeping.select(self._repository, policy)
+            try:
+                return keeping.select(self._repository, policy)
+            except OSError as error:
+                raise BackupError(f"cannot tell what is corrupt: {error.strerror} ({error.filename})") from error
         with writing(self._repository, "remove old backups"):
             return keeping.prune(self._repository, policy)
 

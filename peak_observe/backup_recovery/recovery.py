@@ -38,6 +38,9 @@ def writing(repository: Repository, doing: str) -> Iterator[None]:
 def _bring_to_an_end(repository: Repository) -> None:
     try:
         for transaction in list(Transaction.left_behind(repository.own)):
+            if transaction.done:
+                transaction.recover()  # only the old files were still there
+                continue
             done = transaction.recover()
             what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
             _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))

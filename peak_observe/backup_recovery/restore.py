@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.threads import Progress
 
 
+BETWEEN = "files are between old and new until the next use of the repository brings them to one of both"
+
 _log = logging.getLogger("peak_observe.backup")
 
 
@@ -124,8 +126,9 @@ class Restore:
         except ValueError as error:
             raise BackupCorruptError(self._backup_id, (str(error),)) from None
         except OSError as error:
+            what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
-            raise BackupError(f"nothing was restored, as writing failed: {error.strerror}{where}") from error
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}") from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.
