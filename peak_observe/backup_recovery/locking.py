@@ -95,7 +95,8 @@ def _let_go(descriptor: int) -> None:
     # To close it is not enough while a child that was forked meanwhile has it open too.
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
+    with suppress(OSError):  # what was done is done
+        os.close(descriptor)
 
 
 def _write(descriptor: int, text: bytes) -> None:
