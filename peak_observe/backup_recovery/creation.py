@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 READS = 3  # how often a file that changes while it is read is read
-DOUBT_NS = 50_000_000  # a change this shortly before a backup may share its time stamp with one after it
 COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
 
 
@@ -44,7 +43,7 @@ Known = dict[str, tuple[Entry, str]]
 def known_files(manifest: Manifest, kind: str) -> Known:
     """Return the files of one part of a backup whose times prove that a file is still the same."""
     found: Known = {}
-    surely = range(1, manifest.started_ns - DOUBT_NS)
+    surely = range(1, manifest.started_ns - sqlite.DOUBT_NS)
     for root in manifest.roots:
         if root.kind == kind:
             source, place = decode_name(root.source), root.stored
@@ -66,6 +65,7 @@ class Filling:
         incremental: Whether a file that did not change stays where it is instead of being linked.
         exclude: What is left out.
         skip: Device and inode of folders that are left out without a word.
+        doubted: Whether a backup here is corrupt: others may hold the same file, so what is linked is read first.
         tell: Called with a `Progress`.
     """
 
@@ -78,6 +78,7 @@ class Filling:
         incremental: bool,
         exclude: Exclude,
         skip: Iterable[tuple[int, int]],
+        doubted: bool = False,
         tell: Callable[[Progress], object] | None,
     ) -> None:
         self.folder = folder
@@ -91,6 +92,7 @@ class Filling:
         self._incremental = incremental
         self._exclude = exclude
         self._skip = frozenset(skip)
+        self._doubted = doubted
         self._tell = tell
         self._meter = Meter(None, "", 0, 0)
         self._lock = threading.Lock()
@@ -188,6 +190,8 @@ class Filling:
             return None
         if entry.source_size is not None and not sqlite.quiet(found.path):
             return None
+        if self._doubted and not self._is_sound(entry, holder):
+            return None
         if not self._incremental and not self._linked(entry, holder, found):
             return None
         self._meter.bytes(found.status.st_size)
@@ -197,6 +201,12 @@ class Filling:
         if facts == (entry.stored, entry.taken, entry.base):
             return entry
         return replace(entry, stored=facts[0], taken=facts[1], base=facts[2])
+
+    def _is_sound(self, entry: Entry, holder: str) -> bool:
+        try:
+            return copying.hashed(f"{self._root}/{holder}/{decode_name(entry.stored)}").blake3 == entry.blake3
+        except OSError:
+            return False
 
     def _linked(self, entry: Entry, holder: str, found: Found) -> bool:
         path = f"{self._root}/{holder}/{decode_name(entry.stored)}"

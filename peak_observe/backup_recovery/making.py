@@ -138,6 +138,7 @@ class Making:
             incremental=base is not None,
             exclude=order.exclude,
             skip=[(own.st_dev, own.st_ino)],
+            doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
             tell=order.tell,
         )
         for paths in order.paths:
