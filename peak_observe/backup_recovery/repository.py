@@ -170,7 +170,7 @@ class Repository:
             text = content(self.root / backup.backup_id / MANIFEST)
             if blake3(text).hexdigest() != backup.manifest:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
-            return Manifest.from_json(text, backup.backup_id)
+            return Manifest.from_json(text, backup.backup_id, backup.base)
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or error
             raise BackupCorruptError(backup.backup_id, (f"{MANIFEST}: {problem}",)) from None
