@@ -27,6 +27,7 @@ SIDES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database; it belongs to that very file and to no other version of it."""
 
 PAGES = 4096
+DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
 RESTARTS = 3
 PATIENCE = 30.0  # seconds for a database that somebody else has locked
 _LOCK_BYTES = (512, 0x4000_0000)  # length and start of the range in which SQLite sets its locks
@@ -67,7 +68,7 @@ def take(path: str, target: str) -> None:
         sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
     """
     before = os.stat(path), _sides(path)
-    if not before[1]:
+    if not before[1] and time.time_ns() - before[0].st_mtime_ns > DOUBT_NS:
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
         if _taken_at_rest(path, target, before):
@@ -112,9 +113,12 @@ def busy(path: str) -> str:
         return ""
     if any(_open_here(status)):
         return "this process has it open: close it first"
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, *_LOCK_BYTES)
+        descriptor, lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), fcntl.LOCK_EX
+    except PermissionError:  # that it may not be written is no reason not to replace it
+        descriptor, lock = os.open(path, READ), fcntl.LOCK_SH
+    try:
+        fcntl.lockf(descriptor, lock | fcntl.LOCK_NB, *_LOCK_BYTES)
     except (BlockingIOError, PermissionError):
         return "another process has it open: stop that first"
     finally:
