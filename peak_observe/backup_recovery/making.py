@@ -224,8 +224,8 @@ class Making:
     def _end(self, outcome: str, message: str) -> None:
         if outcome in (FAILED, INTERRUPTED):
             shutil.rmtree(self._staging, ignore_errors=True)
+        stored = self._measured()
         with suppress(OSError):  # on a full disk; the next run counts it
-            stored = self._repository.measured() if self._repository.ledger.load().stored_bytes is None else None
             self._repository.ledger.update(lambda known: self._ended(known, outcome, stored))
         seconds = time.perf_counter() - self._began
         backup = self.backup
@@ -233,13 +233,21 @@ class Making:
         now = self._repository.clock.now()
         emit(BackupFinished(self._repository.name, backup.backup_id, outcome, now, seconds, *held, message))
 
+    def _measured(self) -> int | None:
+        """Return what all backups take on the disk, if nobody knows it and it can be found out."""
+        with suppress(OSError, BackupError):
+            if self._repository.ledger.load().stored_bytes is None:
+                return self._repository.measured()
+        return None
+
     def _ended(self, known: Account, outcome: str, stored: int | None) -> Account:
-        total = stored if stored is not None else (known.stored_bytes or 0) + self._new_bytes
+        if stored is None and known.stored_bytes is not None:
+            stored = known.stored_bytes + self._new_bytes
         return replace(
             known.counted(outcome),
             running_since=0.0,
             sequence=max(known.sequence, self.backup.sequence),
-            stored_bytes=total,
+            stored_bytes=stored,
         )
 
 
