@@ -1,17 +1,11 @@
 """Whatever goes wrong at whatever call: nothing is half, nothing is lost, nothing is left, and it is told."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from faulty.driving import NIGHTLY, harness
 
-HERE = Path(__file__).parent
-NIGHTLY = bool(os.environ.get("NIGHTLY"))
 SCENARIOS = "create create-again incremental create-after-crash restore restore-into part-restore prune drill".split()
 TWICE = {"restore", "restore-into", "part-restore", "prune"}
 # Of every kind of fault each so manieth point; odd, as points come in pairs.
@@ -22,16 +16,6 @@ ALL = ["kill=1", "power=1", "interrupt=1", "short=1", "error=1"]
 def asked(scenario: str) -> list[str]:
     """Return what is tried of a scenario."""
     return (ALL if NIGHTLY else SOME) + [f"twice={15 if NIGHTLY else 131}"] * (scenario in TWICE)
-
-
-def harness(*arguments: str, prefix: tuple[str, ...] = ()) -> dict:
-    """Run the harness in a process of its own, and return what it tells."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    environment["PYTHONPATH"] = str(HERE)
-    command = [*prefix, sys.executable, "-m", "faulty", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
