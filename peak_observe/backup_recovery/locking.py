@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
         OSError: The file cannot be opened or written.
     """
     # A descriptor of its own makes flock() tell threads of one process apart as well.
-    descriptor = os.open(path, _OPEN, 0o644)
+    descriptor = _opened(path)
     try:
         if not _taken(descriptor):
             raise RepositoryLockedError(str(repository), _holder(descriptor))
@@ -71,7 +72,7 @@ def briefly_locked(path: Path) -> Iterator[None]:
         TimeoutError: Somebody holds it for longer, such as a process that has been stopped.
         OSError: The file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else _OPEN, 0o644)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.is_dir() else _opened(path)
     try:
         deadline = time.monotonic() + PATIENCE
         while not _taken(descriptor):
@@ -81,6 +82,14 @@ def briefly_locked(path: Path) -> Iterator[None]:
         yield
     finally:
         _let_go(descriptor)
+
+
+def _opened(path: Path) -> int:
+    descriptor = os.open(path, _OPEN, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
 
 
 def _taken(descriptor: int) -> bool:

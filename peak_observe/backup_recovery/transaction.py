@@ -234,7 +234,8 @@ class Transaction:
     def _finish(self) -> None:
         # From here on a database may be in use again, and the log beside it is a new one.
         if self._phase != FINISHING:
-            self._enter(FINISHING)
+            with suppress(OSError):
+                self._enter(FINISHING)
         for number in range(len(self._journal.steps)):
             _unlink(self._old(number))
         self._forget()
@@ -329,7 +330,7 @@ def _keep(target: str, old: str) -> None:
     except FileNotFoundError:
         return  # it went away meanwhile
     except OSError:
-        os.rename(target, old)
+        _move(target, old)
 
 
 def _move(path: str, to: str) -> None:
