@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from faulty import layer
+from faulty.driving import MEMORY
 from faulty.layer import Call, Layer
 from faulty.points import FAULTS, Point, points
 from faulty.scenarios import SCENARIOS, Ended, Scenario
@@ -96,8 +97,7 @@ def main() -> None:
     parser.add_argument("faults", nargs="*", help=f"{', '.join(FAULTS)} or twice, each with =EVERY; none: tell the calls")
     parser.add_argument("--threads", action="store_true", help="let the package use its threads; the order varies then")
     asked = parser.parse_args()
-    memory = "/dev/shm"  # noqa: S108 - a file system in memory, where a sync costs nothing
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as base:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as base:
         if not asked.threads:
             threads.each.__defaults__ = (1,)
         scenario = SCENARIOS[asked.scenario](World(Path(base)))
