@@ -13,7 +13,7 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from peak_observe.backup_recovery.copying import READ
@@ -67,8 +67,8 @@ def take(path: str, target: str) -> None:
         OSError: It cannot be read or written.
         sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
     """
-    before = os.stat(path), _sides(path)
-    if not before[1] and time.time_ns() - before[0].st_mtime_ns > DOUBT_NS:
+    before = _facts(path)
+    if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
         if _taken_at_rest(path, target, before):
@@ -76,21 +76,23 @@ def take(path: str, target: str) -> None:
         Path(target).unlink(missing_ok=True)
     try:
         _copy(path, target, "mode=ro")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
         # A crash left a journal that has to be rolled back, which SQLite does only where it may write.
         Path(target).unlink(missing_ok=True)
         _copy(path, target, "mode=rw")
     check(target)
 
 
-def _taken_at_rest(path: str, target: str, before: tuple[os.stat_result, list[str]]) -> bool:
+def _taken_at_rest(path: str, target: str, before: _Facts) -> bool:
     try:
         _copy(path, target, "immutable=1")
         check(target)
     except sqlite3.Error:
-        if (os.stat(path), _sides(path)) == before:
+        if _facts(path) == before:
             raise
-    return (os.stat(path), _sides(path)) == before
+    return _facts(path) == before
 
 
 def check(path: str) -> None:
@@ -181,6 +183,21 @@ def _open_here(status: os.stat_result) -> Iterator[int]:
             continue  # the one that listed them
         if (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino):
             yield int(name)
+
+
+class _Facts(NamedTuple):
+    """What tells whether a database was written to; two `os.stat_result` are equal within one second."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    sides: list[str]
+
+
+def _facts(path: str) -> _Facts:
+    status = os.stat(path)
+    return _Facts(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, _sides(path))
 
 
 def _sides(path: str) -> list[str]:
