@@ -6,7 +6,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from faulty.driving import NIGHTLY, harness
 
-SCENARIOS = "create create-again incremental create-after-crash restore restore-into part-restore prune drill".split()
+SCENARIOS = [
+    "create",
+    "create-again",
+    "incremental",
+    "create-after-crash",
+    "restore",
+    "restore-into",
+    "part-restore",
+    "prune",
+    "drill",
+]
 TWICE = {"restore", "restore-into", "part-restore", "prune"}
 # Of every kind of fault each so manieth point; odd, as points come in pairs.
 SOME = ["kill=11", "power=29", "interrupt=101", "short=5", "error=61"]

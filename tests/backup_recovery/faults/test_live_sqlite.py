@@ -134,7 +134,7 @@ def commits_live(path: Path) -> int:
 
 
 def test_after_a_restore_no_log_of_the_old_database_stays(database: Path) -> None:
-    """A writer was killed and left its log: it must not meet the database that comes back, and comes back on failure."""
+    """A writer was killed and left its log, which must not meet the database that comes back."""
     manager = manager_of(database)
     backup_id = manager.create_backup(include_config=False, include_state=False, include_data=True)
     with writer(database, "wal") as running:

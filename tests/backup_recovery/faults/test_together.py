@@ -197,12 +197,14 @@ def test_one_who_lists_while_backups_come_and_go_sees_whole_ones(world: World) -
     assert len(manager.list_backups()) == 2
 
 
-def test_a_stopped_process_with_the_lock_of_the_account_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_process_with_the_lock_of_the_account_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is held for an instant only, so whoever holds it for long is not waited for: a backup fails, and says why."""
     monkeypatch.setattr("peak_observe.backup_recovery.locking.PATIENCE", 0.2)
     manager = world.manager()
     lock = world.repo / ".peak-observe" / "account.lock"
-    code = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True); sys.stdin.read()"
+    code = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, 2); print(1, flush=True); sys.stdin.read()"
     with process(code, lock) as holder:
         holder.send_signal(signal.SIGSTOP)
         began = time.monotonic()

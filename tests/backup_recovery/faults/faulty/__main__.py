@@ -18,7 +18,6 @@ from faulty.layer import Call, Layer
 from faulty.points import FAULTS, Point, points
 from faulty.scenarios import SCENARIOS, Ended, Scenario
 from faulty.world import World
-
 from peak_observe.backup_recovery import threads
 
 
@@ -76,7 +75,9 @@ def tried(scenario: Scenario, *tried_points: Point) -> list[str]:
         killed, told = forked(scenario.act, Layer(point.call.number, point.fault))
     error = told.get("error", "")
     path = next(iter(point.call.paths), "")
-    ended = Ended(killed, error, told.get("message", ""), error in scenario.documented | point.raises, path, len(tried_points))
+    ended = Ended(
+        killed, error, told.get("message", ""), error in scenario.documented | point.raises, path, len(tried_points)
+    )
     try:
         return list(scenario.judge(ended))
     except Exception as failure:
@@ -94,7 +95,9 @@ def main() -> None:
     """Try what was asked for, and tell which points went wrong."""
     parser = argparse.ArgumentParser(prog="faulty")
     parser.add_argument("scenario", choices=SCENARIOS)
-    parser.add_argument("faults", nargs="*", help=f"{', '.join(FAULTS)} or twice, each with =EVERY; none: tell the calls")
+    parser.add_argument(
+        "faults", nargs="*", help=f"{', '.join(FAULTS)} or twice, each with =EVERY; none: tell the calls"
+    )
     parser.add_argument("--threads", action="store_true", help="let the package use its threads; the order varies then")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=MEMORY) as base:

@@ -17,11 +17,32 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CHANGES = (
-    "write pwrite writev ftruncate truncate fsync fdatasync sync rename replace link symlink unlink remove mkdir rmdir "
-    "chmod fchmod utime chown fchown lchown close"
-).split()
-LOOKS = "stat lstat fstat readlink scandir listdir read readv pread lseek".split()
+CHANGES = [
+    "write",
+    "pwrite",
+    "writev",
+    "ftruncate",
+    "truncate",
+    "fsync",
+    "fdatasync",
+    "sync",
+    "rename",
+    "replace",
+    "link",
+    "symlink",
+    "unlink",
+    "remove",
+    "mkdir",
+    "rmdir",
+    "chmod",
+    "fchmod",
+    "utime",
+    "chown",
+    "fchown",
+    "lchown",
+    "close",
+]
+LOOKS = ["stat", "lstat", "fstat", "readlink", "scandir", "listdir", "read", "readv", "pread", "lseek"]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 REAL = {name: getattr(os, name) for name in (*CHANGES, *LOOKS, "open")}
 REAL_FLOCK, REAL_LOCKF, REAL_OPEN, REAL_CONNECT = fcntl.flock, fcntl.lockf, io.open, sqlite3.connect

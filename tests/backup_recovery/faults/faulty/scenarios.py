@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from faulty.world import World, let_times_pass, outcome_counts, snapshot, write_live
-
-from peak_observe.backup_recovery import BackupStatus, RetentionPolicy
+from faulty.world import World, let_times_pass, outcome_counts, snapshot
 from peak_observe import errors
+from peak_observe.backup_recovery import BackupStatus, RetentionPolicy
 
 SUCCESS = BackupStatus.SUCCESS
 
@@ -40,7 +39,9 @@ class Scenario:
 
     live_changes = False
     documented = frozenset(
-        name for name, error in vars(errors).items() if isinstance(error, type) and issubclass(error, errors.BackupError)
+        name
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and issubclass(error, errors.BackupError)
     )
 
     def __init__(self, world: World) -> None:
