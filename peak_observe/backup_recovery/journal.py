@@ -18,11 +18,13 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     Args:
         target: The path.
         inode: Inode number of what takes its place, once that is on the disk; 0 before.
+        mtime_ns: Time of its last change; a number may be given again, to a file of somebody else.
         goes: Whether nothing takes its place.
     """
 
     target: str
     inode: int = 0
+    mtime_ns: int = 0
     goes: bool = False
 
 

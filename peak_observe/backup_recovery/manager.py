@@ -51,7 +51,7 @@ class RecoveryManager:
 
     Raises:
         ValueError: An argument makes no sense.
-        BackupError: The folder cannot be made.
+        BackupError: The folder cannot be made, or a restore that a crash cut off cannot be brought to its end.
     """
 
     def __init__(

@@ -186,7 +186,8 @@ class Transaction:
             sync_filesystem(Path(place))
         steps = self._journal.steps
         for number in range(first, len(steps)):
-            steps[number] = replace(steps[number], inode=_inode(self._new(number)))
+            made = os.lstat(self._new(number))
+            steps[number] = replace(steps[number], inode=made.st_ino, mtime_ns=made.st_mtime_ns)
         self._write()
 
     def _make_folders(self) -> None:
@@ -262,7 +263,7 @@ class Transaction:
         elif _there(old):
             os.rename(old, target)
             _unlink(old)  # a rename onto another link of the same file does nothing
-        elif step.inode and _inode(target) == step.inode:
+        elif self._phase == UNDOING and _is_of(step, look(target)):
             _unlink(target)  # nothing was there before
 
     def _sync(self) -> None:
@@ -343,9 +344,8 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
-def _inode(path: str) -> int:
-    status = look(path)
-    return 0 if status is None else status.st_ino
+def _is_of(step: Step, status: os.stat_result | None) -> bool:
+    return status is not None and (status.st_ino, status.st_mtime_ns) == (step.inode, step.mtime_ns)
 
 
 def _there(path: str) -> bool:
