@@ -316,7 +316,7 @@ def test_leftovers_that_are_no_folders_are_removed_and_not_followed(world: World
 
 def journal(targets: list[str], folders: tuple[Made, ...] = ()) -> Journal:
     """Return a journal that would remove its targets."""
-    return Journal("x", "backup_1", list(folders), [Step(target, 0, goes=True) for target in targets])
+    return Journal("x", "backup_1", list(folders), [Step(target, goes=True) for target in targets])
 
 
 JOURNALS = {
