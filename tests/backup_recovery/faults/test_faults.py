@@ -14,6 +14,7 @@ SCENARIOS = [
     "restore",
     "restore-into",
     "part-restore",
+    "part-create",
     "prune",
     "drill",
 ]

@@ -245,6 +245,40 @@ class PartRestore(Restore):
         self.world.manager().data_backup.restore(self.world.copies, dry_run=True)
 
 
+class PartCreate(Scenario):
+    """Copies of the data in a folder without a repository, over those of an older version; each file is one step."""
+
+    live_changes = True
+    documented = PartRestore.documented
+
+    def prepare(self) -> None:
+        self.act()
+        self.old = contents(self.world)
+        self.world.reset_live(2)
+        self.world.keep()
+        self.act()
+        self.new = contents(self.world)
+        self.world.reset(live=True)
+
+    def act(self) -> None:
+        self.world.manager().data_backup.backup(self.world.copies)
+
+    def own(self, ended: Ended) -> Iterator[str]:
+        for name, content in contents(self.world).items():
+            if not name.startswith(".drill-") and content not in (self.old.get(name), self.new.get(name)):
+                yield f"{name} is neither old nor new"
+        self.act()
+        if contents(self.world) != self.new:
+            yield "the next run does not bring all copies up to date"
+        if snapshot(self.world.live) != self.live:
+            yield "a live file was touched"
+
+
+def contents(world: World) -> dict[str, bytes]:
+    """Return what the copies of a part hold."""
+    return {name: fact.content for name, fact in snapshot(world.copies).items() if fact.content}
+
+
 class Prune(Scenario):
     """Two of three backups go, one of them known to be corrupt."""
 
@@ -302,6 +336,7 @@ SCENARIOS: dict[str, Callable[[World], Scenario]] = {
     "restore": Restore,
     "restore-into": RestoreInto,
     "part-restore": PartRestore,
+    "part-create": PartCreate,
     "prune": Prune,
     "drill": Drill,
 }
