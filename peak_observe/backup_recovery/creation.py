@@ -32,6 +32,8 @@ from peak_observe.backup_recovery.threads import Meter, Progress, each
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from peak_observe.backup_recovery.sources import Status
+
 READS = 3  # how often a file that changes while it is read is read
 COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
 
@@ -135,6 +137,10 @@ class Filling:
         self.problems += problems
         if providers:
             self.parts[STATE] = Part(1, found.size, seconds)
+
+    def forget(self) -> None:
+        """Let go of the earlier backups' files, once all is taken."""
+        self._known = {}
 
     def _problem(self, path: str, reason: str) -> None:
         with self._lock:
@@ -269,7 +275,7 @@ class Filling:
             self.new_bytes += count
 
 
-def _looks_the_same(status: os.stat_result, entry: Entry) -> bool:
+def _looks_the_same(status: os.stat_result | Status, entry: Entry) -> bool:
     size = entry.size if entry.source_size is None else entry.source_size
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == (
         size,

@@ -146,6 +146,7 @@ class Making:
                 filling.take(paths)
         if order.snapshot:
             self._take_state(filling, order.snapshot)
+        filling.forget()
         return filling
 
     def _take_state(self, filling: Filling, snapshot: StateSnapshot) -> None:

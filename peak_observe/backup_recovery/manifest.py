@@ -112,9 +112,19 @@ class Manifest(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
-        head = [f'"{name}": '.encode() + _json(getattr(self, name)) for name in ("version", "backup_id", "started_ns")]
-        lists = [f'"{name}": ['.encode() + b",\n".join(map(_json, items)) + b"]" for name, items in self._lists()]
-        return b"{" + b",\n".join((*head, *lists)) + b"}\n"
+        text = bytearray(b"{")  # grows line by line, as 100,000 of them at once take twice the room
+        for name in ("version", "backup_id", "started_ns"):
+            text += f'"{name}": '.encode() + _json(getattr(self, name)) + b",\n"
+        for name, items in self._lists():
+            text += f'"{name}": ['.encode()
+            for item in items:
+                text += _json(item)
+                text += b",\n"
+            if items:
+                del text[-2:]
+            text += b"],\n"
+        text[-2:] = b"}\n"
+        return bytes(text)
 
     def _lists(self) -> Iterator[tuple[str, Sequence[Root | Entry]]]:
         yield "roots", self.roots

@@ -21,6 +21,8 @@ from peak_observe.backup_recovery.copying import READ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from peak_observe.backup_recovery.sources import Status
+
 HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
 SIDES = ("-wal", "-shm", "-journal")
@@ -33,7 +35,7 @@ PATIENCE = 30.0  # seconds for a database that somebody else has locked
 _LOCK_BYTES = (512, 0x4000_0000)  # length and start of the range in which SQLite sets its locks
 
 
-def is_database(path: str, status: os.stat_result) -> bool:
+def is_database(path: str, status: os.stat_result | Status) -> bool:
     """Return whether a regular file is a SQLite database, by its header.
 
     Raises:
@@ -170,7 +172,7 @@ def _connect(path: str, how: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=5.0)
 
 
-def _open_here(status: os.stat_result) -> Iterator[int]:
+def _open_here(status: os.stat_result | Status) -> Iterator[int]:
     """Yield the descriptors by which this process has a file open (Linux)."""
     try:
         descriptors = os.listdir("/proc/self/fd")
