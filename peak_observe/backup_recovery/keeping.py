@@ -18,9 +18,12 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
     """Return what a policy keeps and removes; a backup known to be corrupt never passes for a good one.
 
     Raises:
-        OSError: The account cannot be read.
+        BackupError: It cannot be told what is corrupt.
     """
-    corrupt = set(repository.ledger.load().corrupt)
+    try:
+        corrupt = set(repository.ledger.load().corrupt)
+    except OSError as error:
+        raise BackupError(f"cannot tell what is corrupt: {error.strerror} ({error.filename})") from error
     backups = [
         replace(backup, status=BackupStatus.PARTIAL)
         if backup.good and {backup.backup_id, backup.base} & corrupt

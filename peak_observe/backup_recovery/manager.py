@@ -321,10 +321,7 @@ class RecoveryManager:
             BackupError: A backup cannot be removed.
         """
         if dry_run:
-            try:
-                return keeping.select(self._repository, policy)
-            except OSError as error:
-                raise BackupError(f"cannot tell what is corrupt: {error.strerror} ({error.filename})") from error
+            return keeping.select(self._repository, policy)
         with writing(self._repository, "remove old backups"):
             return keeping.prune(self._repository, policy)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery import sqlite
 from peak_observe.backup_recovery.journal import Journal, Made, Step
 from peak_observe.backup_recovery.manifest import FILE, FOLDER, decode_name, encode_name
+from peak_observe.backup_recovery.moving import is_folder, keep, move, there, unlink
 from peak_observe.backup_recovery.plan import SAME, look
 from peak_observe.backup_recovery.repository import sync_filesystem
 from peak_observe.backup_recovery.texts import content
@@ -147,12 +147,12 @@ class Transaction:
         """
         numbers = range(len(self._journal.steps))
         if self._phase == SWAPPING:
-            self._refuse_busy(number for number in numbers if _there(self._new(number)))
+            self._refuse_busy(number for number in numbers if there(self._new(number)))
             self._swap()
         if self._phase in (SWAPPING, FINISHING):
             self._finish()
             return True
-        self._refuse_busy(number for number in numbers if _there(self._old(number)))
+        self._refuse_busy(number for number in numbers if there(self._old(number)))
         self._undo()
         return False
 
@@ -216,10 +216,10 @@ class Transaction:
         for number, step in enumerate(self._journal.steps):
             target, new, old = decode_name(step.target), self._new(number), self._old(number)
             if step.goes:
-                if not _there(old):
-                    _move(target, old)
-            elif _there(new):
-                _keep(target, old)
+                if not there(old):
+                    move(target, old)
+            elif there(new):
+                keep(target, old)
                 os.rename(new, target)
         self._dress_folders()
         self._sync()
@@ -238,7 +238,7 @@ class Transaction:
             with suppress(OSError):
                 self._enter(FINISHING)
         for number in range(len(self._journal.steps)):
-            _unlink(self._old(number))
+            unlink(self._old(number))
         self._forget()
 
     def _undo(self) -> None:
@@ -254,17 +254,17 @@ class Transaction:
 
     def _undo_step(self, number: int, step: Step) -> None:
         target, new, old = decode_name(step.target), self._new(number), self._old(number)
-        if _there(new):
+        if there(new):
             # It has not taken its place. The old one may have been moved away already, where links cannot be made.
-            if not _there(target):
-                _move(old, target)
-            _unlink(old)
-            _unlink(new)
-        elif _there(old):
+            if not there(target):
+                move(old, target)
+            unlink(old)
+            unlink(new)
+        elif there(old):
             os.rename(old, target)
-            _unlink(old)  # a rename onto another link of the same file does nothing
+            unlink(old)  # a rename onto another link of the same file does nothing
         elif self._phase == UNDOING and _is_of(step, look(target)):
-            _unlink(target)  # nothing was there before
+            unlink(target)  # nothing was there before
 
     def _sync(self) -> None:
         for folder in {_folder_of(step) or "/" for step in self._journal.steps}:
@@ -272,7 +272,7 @@ class Transaction:
                 sync_folder(Path(folder))
 
     def _forget(self) -> None:
-        _unlink(str(self.path))
+        unlink(str(self.path))
         sync_folder(self._folder)
 
 
@@ -311,7 +311,7 @@ def _missing_folders(actions: Iterable[Action]) -> list[str]:
     for action in actions:
         folder = action.target if action.entry.type == FOLDER else _parent(action.target)
         chain = []
-        while folder and folder not in missing and not _is_folder(folder):
+        while folder and folder not in missing and not is_folder(folder):
             chain.append(folder)
             folder = _parent(folder)
         missing |= dict.fromkeys(reversed(chain))
@@ -322,38 +322,5 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _keep(target: str, old: str) -> None:
-    """Give what is at `target` a second name; where links cannot be made, move it there."""
-    if _there(old):
-        return
-    try:
-        os.link(target, old, follow_symlinks=False)
-    except FileNotFoundError:
-        return  # it went away meanwhile
-    except OSError:
-        _move(target, old)
-
-
-def _move(path: str, to: str) -> None:
-    with suppress(FileNotFoundError):
-        os.rename(path, to)
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(path)
-
-
 def _is_of(step: Step, status: os.stat_result | None) -> bool:
     return status is not None and (status.st_ino, status.st_mtime_ns) == (step.inode, step.mtime_ns)
-
-
-def _there(path: str) -> bool:
-    return look(path) is not None
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
