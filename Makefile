@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench grafana clean
+.PHONY: help demo test nightly lint format bench grafana clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that 
 
 test: $(VENV)/.ready  ## Run all tests (needs the Debian package prometheus)
 	$(BIN)/python -m pytest --cov $(ARGS)
+
+nightly: $(VENV)/.ready  ## Let each call of backups fail, at thousands of points (needs the Debian package strace)
+	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import msgspec
 
 from peak_observe import catalog
 from peak_observe.backup_recovery.locking import briefly_locked
+from peak_observe.backup_recovery.texts import content, decoded
 from peak_observe.files import replace_durably
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ class Account(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **{"restores" if restores else "runs": changed})
 
 
+_DECODER = msgspec.json.Decoder(Account)
+
+
+def _unreadable(path: Path, error: Exception) -> None:
+    logging.getLogger("peak_observe.backup").warning("%s is not readable: %s", path, error)
+
+
 class Ledger:
     """The account on the disk.
 
@@ -84,22 +92,47 @@ class Ledger:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if self._seen is None or self._seen[0] != stamp:
-                self._seen = stamp, msgspec.json.decode(self._path.read_bytes(), type=Account)
+                self._seen = stamp, self.load()
         except FileNotFoundError:
             return Account()
-        except (OSError, ValueError) as error:
-            logging.getLogger("peak_observe.backup").warning("%s is not readable: %s", self._path, error)
+        except OSError as error:
+            _unreadable(self._path, error)
             return Account()
         return self._seen[1]
+
+    def load(self) -> Account:
+        """Return the account as it is on the disk now; a text that makes no sense counts as new, which is logged.
+
+        Raises:
+            OSError: It cannot be read, which must not pass for a new one where somebody builds on it.
+        """
+        try:
+            return decoded(content(self._path), _DECODER)
+        except FileNotFoundError:
+            return Account()
+        except ValueError as error:
+            _unreadable(self._path, error)
+            return Account()
+
+    def clear(self) -> None:
+        """Remove the texts that a crash has left on their way; with the writer's lock held.
+
+        Raises:
+            OSError: That cannot be done.
+        """
+        with briefly_locked(self._lock):
+            for path in self._path.parent.glob(".*.tmp"):
+                path.unlink()
 
     def update(self, change: Callable[[Account], Account]) -> Account:
         """Replace the account by what `change` makes of it; processes take turns.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: It cannot be read or written.
         """
         with briefly_locked(self._lock):
-            before = self.read()
+            # Read anew: two changes by others within one tick of the clock may look like none.
+            before = self.load()
             after = change(before)
             if after != before or not self._path.exists():
                 replace_durably(self._path, msgspec.json.encode(after))

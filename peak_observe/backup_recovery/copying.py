@@ -61,7 +61,7 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
     Raises:
         OSError: It cannot be read, or is not a regular file.
     """
-    source, before = _open(path)
+    source, before = opened(path)
     try:
         return _pump(source, before, None, sparse=False, tell=tell)
     finally:
@@ -83,18 +83,19 @@ def copied(
         WriteError: The copy cannot be written.
         OSError: The source cannot be read or is not a regular file.
     """
-    source, before = _open(path)
+    source, before = opened(path)
     try:
-        with _writing(target):
+        with writing(target):
             sink = os.open(target, CREATE, 0o600)
         try:
             holes = is_sparse(before) if sparse is None else sparse
             found = _pump(source, before, sink, sparse=holes, tell=tell)
-            with _writing(target):
+            with writing(target):
                 os.fchmod(sink, stat.S_IMODE(found.before.st_mode) & ~WRITABLE)
                 os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))
         finally:
-            os.close(sink)
+            with writing(target):  # some file systems tell only now that there was no room
+                os.close(sink)
     finally:
         os.close(source)
     return found
@@ -110,7 +111,12 @@ def same(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
-def _open(path: str) -> tuple[int, os.stat_result]:
+def opened(path: str) -> tuple[int, os.stat_result]:
+    """Return a descriptor for reading a regular file, and the file's status.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file.
+    """
     # Not to block on a pipe that took the file's place is what O_NONBLOCK is for.
     source = os.open(path, READ)
     status = os.fstat(source)
@@ -140,7 +146,7 @@ def _pump(
         if tell is not None:
             tell(count)
     if sink is not None and sparse:
-        with _writing():
+        with writing():
             os.ftruncate(sink, size)
     after = os.fstat(source)
     return Copied(size, digest.hexdigest(), before, same(before, after) and size == after.st_size)
@@ -169,7 +175,12 @@ def _write(sink: int, chunk: memoryview, *, hole: bool) -> None:
 
 
 @contextmanager
-def _writing(path: str | None = None) -> Iterator[None]:
+def writing(path: str | None = None) -> Iterator[None]:
+    """Tell what goes wrong with a copy from what goes wrong with its source.
+
+    Raises:
+        WriteError: Instead of any other `OSError`.
+    """
     try:
         yield
     except OSError as error:

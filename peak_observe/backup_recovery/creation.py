@@ -32,8 +32,9 @@ from peak_observe.backup_recovery.threads import Meter, Progress, each
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from peak_observe.backup_recovery.sources import Status
+
 READS = 3  # how often a file that changes while it is read is read
-DOUBT_NS = 50_000_000  # a change this shortly before a backup may share its time stamp with one after it
 COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
 
 
@@ -44,7 +45,7 @@ Known = dict[str, tuple[Entry, str]]
 def known_files(manifest: Manifest, kind: str) -> Known:
     """Return the files of one part of a backup whose times prove that a file is still the same."""
     found: Known = {}
-    surely = range(1, manifest.started_ns - DOUBT_NS)
+    surely = range(1, manifest.started_ns - sqlite.DOUBT_NS)
     for root in manifest.roots:
         if root.kind == kind:
             source, place = decode_name(root.source), root.stored
@@ -66,6 +67,7 @@ class Filling:
         incremental: Whether a file that did not change stays where it is instead of being linked.
         exclude: What is left out.
         skip: Device and inode of folders that are left out without a word.
+        doubted: Whether a backup here is corrupt: others may hold the same file, so what is linked is read first.
         tell: Called with a `Progress`.
     """
 
@@ -78,6 +80,7 @@ class Filling:
         incremental: bool,
         exclude: Exclude,
         skip: Iterable[tuple[int, int]],
+        doubted: bool = False,
         tell: Callable[[Progress], object] | None,
     ) -> None:
         self.folder = folder
@@ -91,6 +94,7 @@ class Filling:
         self._incremental = incremental
         self._exclude = exclude
         self._skip = frozenset(skip)
+        self._doubted = doubted
         self._tell = tell
         self._meter = Meter(None, "", 0, 0)
         self._lock = threading.Lock()
@@ -135,6 +139,10 @@ class Filling:
         self.problems += problems
         if providers:
             self.parts[STATE] = Part(1, found.size, seconds)
+
+    def forget(self) -> None:
+        """Let go of the earlier backups' files, once all is taken."""
+        self._known = {}
 
     def _problem(self, path: str, reason: str) -> None:
         with self._lock:
@@ -190,6 +198,8 @@ class Filling:
             return None
         if entry.source_size is not None and not sqlite.quiet(found.path):
             return None
+        if self._doubted and not self._is_sound(entry, holder):
+            return None
         if not self._incremental and not self._linked(entry, holder, found):
             return None
         self._meter.bytes(found.status.st_size)
@@ -199,6 +209,12 @@ class Filling:
         if facts == (entry.stored, entry.taken, entry.base):
             return entry
         return replace(entry, stored=facts[0], taken=facts[1], base=facts[2])
+
+    def _is_sound(self, entry: Entry, holder: str) -> bool:
+        try:
+            return copying.hashed(f"{self._root}/{holder}/{decode_name(entry.stored)}").blake3 == entry.blake3
+        except OSError:
+            return False
 
     def _linked(self, entry: Entry, holder: str, found: Found) -> bool:
         path = f"{self._root}/{holder}/{decode_name(entry.stored)}"
@@ -216,7 +232,8 @@ class Filling:
             copied = copying.copied(found.path, target, self._meter.bytes)
             if copied.stable or attempt == READS:
                 break
-            os.unlink(target)
+            with copying.writing(target):
+                os.unlink(target)
         if not copied.stable:
             self._problem(found.path, f"changed while it was read, {READS} times")
         self._added(copied.size)
@@ -238,9 +255,10 @@ class Filling:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise WriteError(None, "no space left for the copy of a database", target) from error
             raise
-        os.chmod(target, stat.S_IMODE(found.status.st_mode) & ~WRITABLE)
-        os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
-        copy = copying.hashed(target)
+        with copying.writing(target):
+            os.chmod(target, stat.S_IMODE(found.status.st_mode) & ~WRITABLE)
+            os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
+            copy = copying.hashed(target)
         self._meter.bytes(found.status.st_size)
         self._added(copy.size)
         return _entry(
@@ -259,7 +277,7 @@ class Filling:
             self.new_bytes += count
 
 
-def _looks_the_same(status: os.stat_result, entry: Entry) -> bool:
+def _looks_the_same(status: os.stat_result | Status, entry: Entry) -> bool:
     size = entry.size if entry.source_size is None else entry.source_size
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == (
         size,

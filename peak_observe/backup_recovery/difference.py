@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from peak_observe.backup_recovery import copying, sqlite
 from peak_observe.backup_recovery.manifest import FOLDER, LINK, Entry, Manifest, Root, decode_name
 from peak_observe.backup_recovery.restore import manifest_of
-from peak_observe.backup_recovery.sources import Exclude, Found, find
+from peak_observe.backup_recovery.sources import Exclude, Found, Status, find
 from peak_observe.backup_recovery.threads import each
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _is_now(entry: Entry, found: Found) -> bool:
         return False
 
 
-def _is_untouched(entry: Entry, status: os.stat_result) -> bool:
+def _is_untouched(entry: Entry, status: os.stat_result | Status) -> bool:
     size = entry.size if entry.source_size is None else entry.source_size
     known = (size, entry.mtime_ns, entry.ctime_ns, entry.inode)
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == known

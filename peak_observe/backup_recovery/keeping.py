@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
 
 def select(repository: Repository, policy: RetentionPolicy) -> Selection:
-    """Return what a policy keeps and removes; a backup known to be corrupt never passes for a good one."""
-    corrupt = repository.ledger.read().corrupt
+    """Return what a policy keeps and removes; a backup known to be corrupt never passes for a good one.
+
+    Raises:
+        BackupError: It cannot be told what is corrupt.
+    """
+    try:
+        corrupt = set(repository.ledger.load().corrupt)
+    except OSError as error:
+        raise BackupError(f"cannot tell what is corrupt: {error.strerror} ({error.filename})") from error
     backups = [
-        replace(backup, status=BackupStatus.PARTIAL) if backup.good and backup.backup_id in corrupt else backup
+        replace(backup, status=BackupStatus.PARTIAL)
+        if backup.good and {backup.backup_id, backup.base} & corrupt
+        else backup
         for backup in repository.backups()
     ]
     return policy.select(backups, now=repository.clock.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -82,9 +83,11 @@ class Making:
         self._order = order
         self._began = time.perf_counter()
         backup_id, sequence = repository.new_id()
-        started = repository.clock.now()
+        self._started = started = repository.clock.now()
         self._started_ns = time.time_ns()
         self._staging = repository.root / f"{STAGING}{backup_id}"
+        self._visible = repository.root / backup_id
+        self._new_bytes = 0
         self.backup = BackupMetadata(
             backup_id,
             order.backup_type,
@@ -94,8 +97,6 @@ class Making:
             tags=order.tags,
             sequence=sequence,
         )
-        empty = not repository.backups()
-        repository.ledger.update(lambda known: _begun(known, order, started.timestamp(), empty=empty))
 
     def run(self) -> BackupMetadata:
         """Make the backup, and return what it is.
@@ -104,16 +105,25 @@ class Making:
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
         try:
+            self._begin()
             self._staging.mkdir()
-            filling = self._fill()
-            self._publish(filling)
+            self._publish(self._fill())
         except Exception as error:
             self._fail(error)
             raise self._explained(error) from error
         except BaseException as error:
-            self._end(INTERRUPTED, 0, describe(error))
+            if os.path.exists(self._visible):
+                self._end(self.backup.status.value, self.backup.error_message)
+            else:
+                self._new_bytes = 0
+                self._end(INTERRUPTED, describe(error))
             raise
+        self._end(self.backup.status.value, self.backup.error_message)
         return self.backup
+
+    def _begin(self) -> None:
+        empty, now = self._repository.empty(), self._started.timestamp()
+        self._repository.ledger.update(lambda known: _begun(known, self._order, now, empty=empty))
 
     def _fill(self) -> Filling:
         order, repository = self._order, self._repository
@@ -128,6 +138,7 @@ class Making:
             incremental=base is not None,
             exclude=order.exclude,
             skip=[(own.st_dev, own.st_ino)],
+            doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
             tell=order.tell,
         )
         for paths in order.paths:
@@ -135,6 +146,7 @@ class Making:
                 filling.take(paths)
         if order.snapshot:
             self._take_state(filling, order.snapshot)
+        filling.forget()
         return filling
 
     def _take_state(self, filling: Filling, snapshot: StateSnapshot) -> None:
@@ -183,19 +195,25 @@ class Making:
             manifest=blake3(text).hexdigest(),
             duration=round(time.perf_counter() - self._began, 3),
         )
+        self._new_bytes = filling.new_bytes + len(text) + len(self.backup.to_json())
         self._repository.publish(self._staging, self.backup)
-        self._end(status.value, filling.new_bytes + len(text), self.backup.error_message)
 
     def _fail(self, error: Exception) -> None:
         """Leave word of a backup that failed, in the place of what it had written so far."""
+        self._new_bytes = 0
         with suppress(OSError):
-            if (self._repository.root / self.backup.backup_id).exists():
-                self._repository.remove(self.backup.backup_id)  # visible, but not known to outlive a power cut
+            if self._visible.exists():
+                self._visible.rename(self._staging)  # it is not known to outlive a power cut
             shutil.rmtree(self._staging, ignore_errors=True)
             self._staging.mkdir()
-            self.backup = replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error))
+            self.backup = self._failed(error)
             self._repository.publish(self._staging, self.backup)
-        self._end(FAILED, 0, describe(error))
+            self._new_bytes = len(self.backup.to_json())
+        self._end(FAILED, describe(error))
+
+    def _failed(self, error: Exception) -> BackupMetadata:
+        held = {"files_count": 0, "size_bytes": 0, "parts": {}, "problems": [], "manifest": ""}
+        return replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error), **held)
 
     def _explained(self, error: Exception) -> BackupError:
         if isinstance(error, BackupError):
@@ -204,25 +222,33 @@ class Making:
         where = getattr(error, "filename", None) or self._repository.root
         return BackupError(f"no backup was made: {reason} ({where}); older backups are as they were")
 
-    def _end(self, outcome: str, new_bytes: int, message: str) -> None:
+    def _end(self, outcome: str, message: str) -> None:
         if outcome in (FAILED, INTERRUPTED):
             shutil.rmtree(self._staging, ignore_errors=True)
+        stored = self._measured()
         with suppress(OSError):  # on a full disk; the next run counts it
-            stored = self._repository.stored_bytes() if self._repository.ledger.read().stored_bytes is None else None
-            self._repository.ledger.update(lambda known: self._ended(known, outcome, new_bytes, stored))
+            self._repository.ledger.update(lambda known: self._ended(known, outcome, stored))
         seconds = time.perf_counter() - self._began
         backup = self.backup
         held = (0, 0) if outcome in (FAILED, INTERRUPTED) else (backup.files_count, backup.size_bytes)
         now = self._repository.clock.now()
         emit(BackupFinished(self._repository.name, backup.backup_id, outcome, now, seconds, *held, message))
 
-    def _ended(self, known: Account, outcome: str, new_bytes: int, stored: int | None) -> Account:
-        total = stored if stored is not None else (known.stored_bytes or 0) + new_bytes
+    def _measured(self) -> int | None:
+        """Return what all backups take on the disk, if nobody knows it and it can be found out."""
+        with suppress(OSError, BackupError):
+            if self._repository.ledger.load().stored_bytes is None:
+                return self._repository.measured()
+        return None
+
+    def _ended(self, known: Account, outcome: str, stored: int | None) -> Account:
+        if stored is None and known.stored_bytes is not None:
+            stored = known.stored_bytes + self._new_bytes
         return replace(
             known.counted(outcome),
             running_since=0.0,
             sequence=max(known.sequence, self.backup.sequence),
-            stored_bytes=total,
+            stored_bytes=stored,
         )
 
 

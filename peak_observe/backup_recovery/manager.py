@@ -47,7 +47,7 @@ class RecoveryManager:
 
     Raises:
         ValueError: An argument makes no sense.
-        BackupError: The folder cannot be made.
+        BackupError: The folder cannot be made, or a restore that a crash cut off cannot be brought to its end.
     """
 
     def __init__(
@@ -259,8 +259,8 @@ class RecoveryManager:
                 return RestoreReport(work.plan, work.state() if state else None)
             with writing(self._repository, "restore a backup"), counted(self._repository, backup_id) as count:
                 work = prepared()
-                work.carry_out(progress)
                 found = work.state() if state else None
+                work.carry_out(progress)
                 unapplied = self.state_snapshot.apply(found) if found and restore_to is None else []
                 count.files = len(work.plan.new) + len(work.plan.replaced)
                 count.message = summary(unapplied)

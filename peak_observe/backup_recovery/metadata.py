@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
+from peak_observe.backup_recovery.texts import decoded
+
 CONFIG, STATE, DATA = "config", "state", "data"
 KINDS = (CONFIG, STATE, DATA)
 """The parts a backup may have; also the label `kind` of its metrics."""
@@ -135,12 +137,15 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         Raises:
             ValueError: It is no such text, or not what was written; the message says what is wrong and where.
         """
-        found: BackupMetadata = _DECODER.decode(text)
+        found: BackupMetadata = decoded(text, _DECODER)
         # To write it again is the whole check: it finds a changed byte also where it would not change the meaning.
         # Only the original code base wrote neither a checksum nor a number.
         if (found.checksum or found.sequence) and found.to_json() != text:
             raise ValueError("it is not what was written")
-        found.created  # noqa: B018 - a time that cannot be read is found here, not when somebody sorts
+        try:
+            found.created.astimezone(UTC)  # a time that cannot be read is found here, not when somebody sorts
+        except OverflowError:
+            raise ValueError(f"created_at {found.created_at!r} is out of range") from None
         return found
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.backup_recovery.metadata import KINDS
+from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Observed:
                 unreadable=len(self.repository.unreadable()),
                 now=self.repository.clock.now().timestamp(),
             )
-        except OSError:
+        except (OSError, BackupError):
             return BackupReading()
 
 

@@ -6,21 +6,23 @@ import logging
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery import legacy
 from peak_observe.backup_recovery.creation import Filling
+from peak_observe.backup_recovery.locking import briefly_locked
 from peak_observe.backup_recovery.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.plan import Places, actions
 from peak_observe.backup_recovery.repository import DRILL
 from peak_observe.backup_recovery.sources import Exclude, Paths
 from peak_observe.backup_recovery.stored import Stored
-from peak_observe.backup_recovery.transaction import Transaction
+from peak_observe.backup_recovery.transaction import PREFIX, Transaction
 from peak_observe.errors import RestoreRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery.manifest import Root
@@ -39,6 +41,10 @@ class _Part:
     def _copy(self, folder: Path) -> Filling:
         """Copy everything into `folder`, each file by one rename."""
         folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            return self._copy_alone(folder)
+
+    def _copy_alone(self, folder: Path) -> Filling:
         own = folder.stat()
         work = folder / f"{DRILL}{secrets.token_hex(4)}"
         work.mkdir()
@@ -72,9 +78,17 @@ class _Part:
             RestoreRefusedError: It would do harm; nothing was changed.
             OSError: Something cannot be read or written; nothing was changed.
         """
-        for left in list(Transaction.left_behind(backup_dir)):
-            left.recover()
+        if not backup_dir.is_dir():
+            return 0
+        with _alone(backup_dir):
+            return self._restore_alone(backup_dir, dry_run=dry_run)
+
+    def _restore_alone(self, backup_dir: Path, *, dry_run: bool) -> int:
         named = self.paths.roots()
+        for left in list(Transaction.left_behind(backup_dir)):
+            if not left.within(os.path.realpath(decode_name(root.source)) for root in named):
+                raise RestoreRefusedError(backup_dir.name, (f"{left.path} was left for other files: name them too",))
+            left.recover()
         roots, entries = legacy.part(backup_dir, self.paths.kind, named)
         sources = {root.source for root in named}
         manifest = Manifest(VERSION, backup_dir.name, 0, [root for root in roots if root.source in sources], entries)
@@ -86,6 +100,18 @@ class _Part:
             transaction = Transaction.of(found, backup_dir, secrets.token_hex(4), backup_dir.name)
             transaction.run(found, Stored(backup_dir, manifest, flat=True))
         return sum(action.entry.type == FILE for action in found)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let nobody else copy into a folder or out of it, and remove what a crash has left there."""
+    with briefly_locked(folder):
+        for name in os.listdir(folder):
+            if name.startswith(DRILL):
+                shutil.rmtree(folder / name)
+            elif name.startswith(f".{PREFIX}") and name.endswith(".tmp"):
+                (folder / name).unlink()
+        yield
 
 
 class ConfigBackup(_Part):

@@ -143,13 +143,13 @@ def _led_astray(wanted: dict[str, Entry]) -> Iterator[str]:
         if entry.type != FOLDER or target in checked:
             continue
         checked.add(target)
-        status = _status(target)
+        status = look(target)
         if status is not None and not stat.S_ISDIR(status.st_mode):
             yield f"{target} is {_kind(status)} now and a folder in the backup: move it away"
 
 
 def _action(entry: Entry, target: str) -> Action | str:
-    status = _status(target)
+    status = look(target)
     if status is None:
         return Action(entry, target, NEW, _sides(entry, target))
     if entry.type == FOLDER:
@@ -179,10 +179,15 @@ def _sides(entry: Entry, target: str) -> tuple[str, ...]:
     if entry.type != FILE:
         return ()
     beside = tuple(target + side for side in sqlite.SIDES)
-    return tuple(path for path in beside if entry.source_size is not None and os.path.lexists(path))
+    return tuple(path for path in beside if entry.source_size is not None and look(path))
 
 
-def _status(path: str) -> os.stat_result | None:
+def look(path: str) -> os.stat_result | None:
+    """Return the status of what is at a path, None if nothing is; what cannot be seen is not nothing.
+
+    Raises:
+        OSError: It cannot be seen.
+    """
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -24,17 +24,28 @@ def writing(repository: Repository, doing: str) -> Iterator[None]:
 
     Raises:
         RepositoryLockedError: Somebody else is.
-        BackupError: The folder cannot be made, or the restore cannot be brought to its end.
+        BackupError: The folder cannot be made or written, or the restore cannot be brought to its end.
     """
-    with repository.writing(doing):
-        try:
-            for transaction in list(Transaction.left_behind(repository.own)):
-                done = transaction.recover()
-                what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
-                _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
-        except (OSError, ValueError) as error:
-            raise BackupError(f"a restore that a crash cut off cannot be brought to its end: {error}") from error
-        yield
+    try:
+        with repository.writing(doing):
+            _bring_to_an_end(repository)
+            yield
+    except OSError as error:
+        where = error.filename or repository.root
+        raise BackupError(f"cannot {doing}: {error.strerror or error} ({where})") from error
+
+
+def _bring_to_an_end(repository: Repository) -> None:
+    try:
+        for transaction in list(Transaction.left_behind(repository.own)):
+            if transaction.done:
+                transaction.recover()  # only the old files were still there
+                continue
+            done = transaction.recover()
+            what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
+            _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
+    except (OSError, ValueError) as error:
+        raise BackupError(f"a restore that a crash cut off cannot be brought to its end: {error}") from error
 
 
 def is_cut_off(repository: Repository) -> bool:

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,17 +16,23 @@ from peak_observe.backup_recovery.account import INTERRUPTED, Account, Ledger
 from peak_observe.backup_recovery.locking import locked
 from peak_observe.backup_recovery.manifest import Manifest, check_id
 from peak_observe.backup_recovery.metadata import BackupMetadata
+from peak_observe.backup_recovery.texts import content
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
 from peak_observe.files import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from peak_observe.clock import Clock
 
 METADATA, MANIFEST = "metadata.json", "manifest.json"
 OWN = ".peak-observe"
 STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class Repository:
@@ -64,6 +69,8 @@ class Repository:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BackupError(f"cannot make the repository {self.root}: {error.strerror}") from error
+        if os.path.islink(self.own):
+            raise BackupError(f"{self.own} is a symbolic link: remove it")
 
     def folder(self, backup_id: str) -> Path:
         """Return the folder of a backup, which need not exist.
@@ -77,9 +84,21 @@ class Repository:
             raise BackupNotFoundError(str(backup_id), str(error)) from None
 
     def backups(self) -> list[BackupMetadata]:
-        """Return all backups whose metadata can be read, the oldest first."""
+        """Return all backups whose metadata can be read, the oldest first.
+
+        Raises:
+            BackupError: The folder cannot be listed.
+        """
         found = [item for item in self._look().values() if isinstance(item, BackupMetadata)]
         return sorted(found, key=lambda backup: backup.order)
+
+    def empty(self) -> bool:
+        """Return whether nothing is there that could be a backup.
+
+        Raises:
+            BackupError: The folder cannot be listed.
+        """
+        return not self._names()
 
     def unreadable(self) -> dict[str, str]:
         """Return the backups whose metadata cannot be read, and why."""
@@ -87,22 +106,29 @@ class Repository:
 
     def _look(self) -> dict[str, BackupMetadata | str]:
         # A backup never changes after the rename that made it visible, so its metadata is read once.
-        try:
-            names = [entry.name for entry in os.scandir(self.root) if entry.name[0] != "." and entry.is_dir()]
-        except FileNotFoundError:
-            names = []
         known = {}
-        for name in names:
-            with suppress(FileNotFoundError):
-                stamp = (self.root / name / METADATA).stat().st_mtime_ns
-                before = self._known.get(name)
-                known[name] = before if before and before[0] == stamp else (stamp, self._read(name))
+        for name in self._names():
+            stamp = _stamp(f"{self.root}/{name}/{METADATA}")
+            before = self._known.get(name)
+            found = before[1] if before and before[0] == stamp else self._read(name)
+            if found is not None:
+                known[name] = stamp, found
         self._known = known
         return {name: item for name, (_, item) in known.items()}
 
-    def _read(self, name: str) -> BackupMetadata | str:
+    def _names(self) -> list[str]:
+        try:
+            return [entry.name for entry in os.scandir(self.root) if entry.name[0] != "." and _is_folder(entry)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BackupError(f"{self.root} cannot be listed: {error.strerror}") from error
+
+    def _read(self, name: str) -> BackupMetadata | str | None:
         try:
             return self.load(self.root / name)
+        except FileNotFoundError:
+            return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
             return str(error)
 
@@ -113,7 +139,11 @@ class Repository:
             OSError: It cannot be read.
             ValueError: It is not what was written, or not a backup's.
         """
-        found = BackupMetadata.from_json((folder / METADATA).read_bytes())
+        if folder.is_symlink():
+            raise ValueError("the folder is a symbolic link")
+        if not (folder / METADATA).exists() and (folder / MANIFEST).exists():
+            raise ValueError("it is missing")
+        found = BackupMetadata.from_json(content(folder / METADATA))
         if found.backup_id != folder.name:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
         return found
@@ -142,10 +172,10 @@ class Repository:
             BackupCorruptError: The manifest is missing, not what was written, or names something outside.
         """
         try:
-            text = (self.root / backup.backup_id / MANIFEST).read_bytes()
+            text = content(self.root / backup.backup_id / MANIFEST)
             if blake3(text).hexdigest() != backup.manifest:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
-            return Manifest.from_json(text, backup.backup_id)
+            return Manifest.from_json(text, backup.backup_id, backup.base)
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or error
             raise BackupCorruptError(backup.backup_id, (f"{MANIFEST}: {problem}",)) from None
@@ -157,6 +187,7 @@ class Repository:
         Raises:
             RepositoryLockedError: Somebody else is.
             BackupError: The folder cannot be made.
+            OSError: It cannot be written.
         """
         self._make(self.own)
         with locked(self.own / "lock", self.root, doing):
@@ -164,18 +195,20 @@ class Repository:
             yield
 
     def _clear(self) -> None:
-        left = [entry for entry in os.scandir(self.root) if entry.name.startswith((STAGING, TRASH, DRILL))]
-        freed = {entry.name: self.discard(Path(entry.path)) for entry in left}
-        known = self.ledger.read()
+        self.ledger.clear()
+        left = [name for name in os.listdir(self.root) if name.startswith((STAGING, TRASH, DRILL))]
+        for name in left:
+            if name.startswith(TRASH):  # how much of it was accounted for when the crash came is not known
+                self.ledger.update(lambda known: _forgotten(known, name.removeprefix(TRASH), None))  # noqa: B023
+            self.discard(self.root / name)
+        known = self.ledger.load()
         # A backup may have become visible in the instant before the crash, and is counted as what it is.
         unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
-        crashed = sum(name.startswith(STAGING) for name in freed) or bool(known.running_since and not unseen)
+        crashed = sum(name.startswith(STAGING) for name in left) or bool(known.running_since and not unseen)
         if crashed or unseen or known.running_since:
             outcomes = [backup.status.value for backup in unseen] + [INTERRUPTED] * crashed
             newest = max((backup.sequence for backup in unseen), default=known.sequence)
             self.ledger.update(lambda account: _ended(account, outcomes, newest))
-        if trash := sum(size for name, size in freed.items() if name.startswith(TRASH)):
-            self.ledger.update(lambda account: _forgotten(account, "", trash))
 
     def new_id(self) -> tuple[str, int]:
         """Return name and number of a new backup; with the writer's lock held."""
@@ -185,18 +218,17 @@ class Repository:
             stamp = round(now.timestamp() * 1_000_000)
             found = f"backup_{stamp}_{now:%Y%m%d_%H%M%S_%f}"
             if not (self.root / found).exists():
-                return found, max(newest, self.ledger.read().sequence) + 1
+                return found, max(newest, self.ledger.load().sequence) + 1
             now += now.resolution
 
-    def publish(self, staging: Path, backup: BackupMetadata, *, durable: bool = True) -> None:
+    def publish(self, staging: Path, backup: BackupMetadata) -> None:
         """Make a backup visible by one rename, after everything it names is on the disk.
 
         Raises:
             OSError: The disk is full or reports an error.
         """
         (staging / METADATA).write_bytes(backup.to_json())
-        if durable:
-            sync_filesystem(staging)
+        sync_filesystem(staging)
         staging.rename(self.root / backup.backup_id)
         sync_folder(self.root)
 
@@ -209,27 +241,52 @@ class Repository:
         trash = self.root / f"{TRASH}{backup_id}"
         self.folder(backup_id).rename(trash)
         sync_folder(self.root)
-        freed = self.discard(trash)
+        try:
+            freed = sum(_freed(found) for found in walk(trash, onerror=_raise))
+        except OSError:
+            freed = None
         self.ledger.update(lambda known: _forgotten(known, backup_id, freed))
+        self.discard(trash)
 
-    def discard(self, folder: Path) -> int:
-        """Remove a folder with all that is in it, and return the bytes that gives back."""
-        freed = sum(_freed(found) for found in walk(folder))
-        shutil.rmtree(folder)
-        return freed
+    def discard(self, path: Path) -> None:
+        """Remove a folder with all that is in it, or whatever else stands there."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
     def stored_bytes(self) -> int:
-        """Return what all backups take on the disk; measured once, and kept in the account from then on."""
+        """Return what all backups take on the disk: what the account says, or what of it can be seen."""
         known = self.ledger.read().stored_bytes
-        if known is not None:
-            return known
-        inodes = {found.st_ino: found.st_size for name in self._look() for found in walk(self.root / name)}
-        return sum(inodes.values())
+        return self.measured(onerror=None) if known is None else known
+
+    def measured(self, *, onerror: Callable[[OSError], object] | None = _raise) -> int:
+        """Return what all backups take on the disk, by looking.
+
+        Args:
+            onerror: What is done about a folder that cannot be listed.
+
+        Raises:
+            OSError: Something cannot be looked at.
+        """
+        files = (found for name in self._names() for found in walk(self.root / name, onerror=onerror))
+        return sum({found.st_ino: found.st_size for found in files if stat.S_ISREG(found.st_mode)}.values())
 
 
-def walk(folder: Path) -> Iterator[os.stat_result]:
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def walk(folder: Path, *, onerror: Callable[[OSError], object] | None) -> Iterator[os.stat_result]:
     """Yield the status of every file below a folder."""
-    for where, _, names in os.walk(folder):
+    for where, _, names in os.walk(folder, onerror=onerror):
         for name in names:
             yield os.lstat(os.path.join(where, name))
 
@@ -263,7 +320,7 @@ def _ended(account: Account, outcomes: Iterable[str], sequence: int) -> Account:
     return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
 
 
-def _forgotten(account: Account, backup_id: str, freed: int) -> Account:
+def _forgotten(account: Account, backup_id: str, freed: int | None) -> Account:
     corrupt = {name: count for name, count in account.corrupt.items() if name != backup_id}
-    stored = None if account.stored_bytes is None else max(0, account.stored_bytes - freed)
+    stored = None if freed is None or account.stored_bytes is None else max(0, account.stored_bytes - freed)
     return msgspec.structs.replace(account, corrupt=corrupt, stored_bytes=stored)

@@ -14,6 +14,7 @@ from peak_observe.backup_recovery.manifest import STATE_FILE, Manifest, Root, de
 from peak_observe.backup_recovery.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.plan import NEW, REPLACED, SAME, Places, RestorePlan, actions, extra
 from peak_observe.backup_recovery.stored import Stored
+from peak_observe.backup_recovery.texts import content
 from peak_observe.backup_recovery.transaction import Transaction, changes
 from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository import Repository
     from peak_observe.backup_recovery.threads import Progress
 
+
+BETWEEN = "files are between old and new until the next use of the repository brings them to one of both"
 
 _log = logging.getLogger("peak_observe.backup")
 
@@ -78,7 +81,10 @@ class Restore:
             if root.kind in kinds
         ]
         problems += _links_out(folder, kinds)
-        self.actions = [] if problems else actions(self.entries, places, problems)
+        try:
+            self.actions = [] if problems else actions(self.entries, places, problems)
+        except OSError as error:
+            problems.append(f"{error.filename}: {error.strerror}")
         if problems:
             raise RestoreRefusedError(self._backup_id, tuple(problems))
         self.plan = self._plan(places, kinds)
@@ -120,8 +126,9 @@ class Restore:
         except ValueError as error:
             raise BackupCorruptError(self._backup_id, (str(error),)) from None
         except OSError as error:
+            what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
-            raise BackupError(f"nothing was restored, as writing failed: {error.strerror}{where}") from error
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}") from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.
@@ -133,7 +140,7 @@ class Restore:
         if not entries:
             return {}
         try:
-            return state.decode(Path(self._stored.path(entries[0])).read_bytes())
+            return state.decode(content(Path(self._stored.path(entries[0]))))
         except (OSError, ValueError) as error:
             raise BackupCorruptError(self._backup_id, (f"{STATE_FILE}: {error}",)) from None
 

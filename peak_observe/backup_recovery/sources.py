@@ -17,6 +17,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
 
+class Status(NamedTuple):
+    """What is needed of an `os.stat_result`, which is three times as large."""
+
+    st_mode: int
+    st_size: int
+    st_mtime_ns: int
+    st_ctime_ns: int
+    st_atime_ns: int
+    st_ino: int
+    st_dev: int
+    st_uid: int
+    st_gid: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Status:
+        """Return what is needed of it."""
+        return cls(
+            found.st_mode,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            found.st_atime_ns,
+            found.st_ino,
+            found.st_dev,
+            found.st_uid,
+            found.st_gid,
+        )
+
+
 class Found(NamedTuple):
     """One file, symbolic link or folder below a named path.
 
@@ -30,7 +59,7 @@ class Found(NamedTuple):
     path: str
     stored: str
     type: str
-    status: os.stat_result
+    status: os.stat_result | Status
 
 
 class Exclude:
@@ -197,7 +226,7 @@ def _found(entry: os.DirEntry[str], folder: Found, problem: Callable[[str, str],
         return None
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        return Found(path, stored, FILE, status)
+        return Found(path, stored, FILE, Status.of(status))
     if kind == stat.S_IFDIR:
         return Found(path, stored, FOLDER, status)
     if kind == stat.S_IFLNK:

@@ -13,13 +13,15 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from peak_observe.backup_recovery.copying import READ, same
+from peak_observe.backup_recovery.copying import READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from peak_observe.backup_recovery.sources import Status
 
 HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
@@ -27,12 +29,13 @@ SIDES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database; it belongs to that very file and to no other version of it."""
 
 PAGES = 4096
+DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
 RESTARTS = 3
 PATIENCE = 30.0  # seconds for a database that somebody else has locked
 _LOCK_BYTES = (512, 0x4000_0000)  # length and start of the range in which SQLite sets its locks
 
 
-def is_database(path: str, status: os.stat_result) -> bool:
+def is_database(path: str, status: os.stat_result | Status) -> bool:
     """Return whether a regular file is a SQLite database, by its header.
 
     Raises:
@@ -66,8 +69,8 @@ def take(path: str, target: str) -> None:
         OSError: It cannot be read or written.
         sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
     """
-    before = os.stat(path)
-    if not _sides(path):
+    before = _facts(path)
+    if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
         if _taken_at_rest(path, target, before):
@@ -75,27 +78,23 @@ def take(path: str, target: str) -> None:
         Path(target).unlink(missing_ok=True)
     try:
         _copy(path, target, "mode=ro")
-    except LockedError:
-        raise
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
         # A crash left a journal that has to be rolled back, which SQLite does only where it may write.
         Path(target).unlink(missing_ok=True)
         _copy(path, target, "mode=rw")
     check(target)
 
 
-def _taken_at_rest(path: str, target: str, before: os.stat_result) -> bool:
+def _taken_at_rest(path: str, target: str, before: _Facts) -> bool:
     try:
         _copy(path, target, "immutable=1")
         check(target)
     except sqlite3.Error:
-        if _at_rest(path, before):
+        if _facts(path) == before:
             raise
-    return _at_rest(path, before)
-
-
-def _at_rest(path: str, before: os.stat_result) -> bool:
-    return same(os.stat(path), before) and not _sides(path)
+    return _facts(path) == before
 
 
 def check(path: str) -> None:
@@ -118,9 +117,12 @@ def busy(path: str) -> str:
         return ""
     if any(_open_here(status)):
         return "this process has it open: close it first"
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, *_LOCK_BYTES)
+        descriptor, lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), fcntl.LOCK_EX
+    except PermissionError:  # that it may not be written is no reason not to replace it
+        descriptor, lock = os.open(path, READ), fcntl.LOCK_SH
+    try:
+        fcntl.lockf(descriptor, lock | fcntl.LOCK_NB, *_LOCK_BYTES)
     except (BlockingIOError, PermissionError):
         return "another process has it open: stop that first"
     finally:
@@ -174,7 +176,7 @@ def _connect(path: str, how: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=0.1)
 
 
-def _open_here(status: os.stat_result) -> Iterator[int]:
+def _open_here(status: os.stat_result | Status) -> Iterator[int]:
     """Yield the descriptors by which this process has a file open (Linux)."""
     try:
         descriptors = os.listdir("/proc/self/fd")
@@ -187,6 +189,21 @@ def _open_here(status: os.stat_result) -> Iterator[int]:
             continue  # the one that listed them
         if (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino):
             yield int(name)
+
+
+class _Facts(NamedTuple):
+    """What tells whether a database was written to; two `os.stat_result` are equal within one second."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    sides: list[str]
+
+
+def _facts(path: str) -> _Facts:
+    status = os.stat(path)
+    return _Facts(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, _sides(path))
 
 
 def _sides(path: str) -> list[str]:

@@ -2,64 +2,40 @@
 
 New files are written beside the old ones under names of their own. A journal in the repository names them before they
 are made, and is told when all are on the disk: a crash before that is undone, a crash after it is carried on. Each file
-changes by one rename, and the old ones are kept until all have changed.
+changes by one rename, and the old ones are kept until all have changed. A database that somebody has opened meanwhile
+is not replaced under him.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.manifest import FILE, FOLDER, check_id, decode_name, encode_name
-from peak_observe.backup_recovery.plan import NEW, SAME
+from peak_observe.backup_recovery import sqlite
+from peak_observe.backup_recovery.journal import Journal, Made, Step
+from peak_observe.backup_recovery.manifest import FILE, FOLDER, decode_name, encode_name
+from peak_observe.backup_recovery.moving import is_folder, keep, move, there, unlink
+from peak_observe.backup_recovery.plan import SAME, look
 from peak_observe.backup_recovery.repository import sync_filesystem
+from peak_observe.backup_recovery.texts import content
 from peak_observe.backup_recovery.threads import Meter, Progress, each
 from peak_observe.files import replace_durably, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from peak_observe.backup_recovery.manifest import Entry
     from peak_observe.backup_recovery.plan import Action
     from peak_observe.backup_recovery.stored import Stored
 
-STAGING, SWAPPING, UNDOING = "staging", "swapping", "undoing"
+STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
 PREFIX = "restore-"
-
-
-class Step(msgspec.Struct, frozen=True, array_like=True):
-    """One path that changes.
-
-    Args:
-        target: The path.
-        inode: Inode number of what takes its place, once that is on the disk; 0 before.
-        goes: Whether nothing takes its place.
-    """
-
-    target: str
-    inode: int = 0
-    goes: bool = False
-
-
-class Journal(msgspec.Struct, frozen=True):
-    """What a restore is about to do.
-
-    Args:
-        name: A name of its own, which is part of the names of the new files.
-        backup_id: The backup.
-        folders: Folders that it makes, outer ones first.
-        steps: The paths that change.
-    """
-
-    name: str
-    backup_id: str
-    folders: list[str]
-    steps: list[Step]
 
 
 class Transaction:
@@ -70,7 +46,8 @@ class Transaction:
     Args:
         folder: Where the journal is kept.
         journal: What it says.
-        phase: `staging` (undone after a crash), `swapping` (carried on) or `undoing` (undone).
+        phase: `staging` (undone after a crash), `swapping` (carried on), `finishing` (only the old files go) or
+            `undoing` (undone).
     """
 
     def __init__(self, folder: Path, journal: Journal, phase: str = STAGING) -> None:
@@ -85,8 +62,9 @@ class Transaction:
         # A log must not meet a database it does not belong to, so the old ones go first.
         steps = [Step(encode_name(side), goes=True) for action in changed for side in action.sides]
         steps += [Step(encode_name(action.target)) for action in changed]
-        folders = [encode_name(path) for path in _missing_folders(actions)]
-        return cls(folder, Journal(name, backup_id, folders, steps))
+        known = {action.target: action.entry for action in actions if action.entry.type == FOLDER}
+        made = [_made(path, known.get(path)) for path in _missing_folders(actions)]
+        return cls(folder, Journal(name, backup_id, made, steps))
 
     @classmethod
     def left_behind(cls, folder: Path) -> Iterator[Transaction]:
@@ -96,13 +74,21 @@ class Transaction:
             ValueError: A journal cannot be read.
             OSError: The same.
         """
-        for path in sorted(folder.glob(f"{PREFIX}*.json")):
-            journal = msgspec.json.decode(path.read_bytes(), type=Journal)
-            phase = path.name.removesuffix(".json").rpartition(".")[2]
-            if phase not in (STAGING, SWAPPING, UNDOING) or path != cls(folder, journal, phase).path:
-                raise ValueError(f"{path} is no journal of a restore")
-            check_id(journal.name)
-            yield cls(folder, journal, phase)
+        for name in sorted(os.listdir(folder)):
+            if name.startswith(PREFIX) and name.endswith(".json"):
+                yield cls._read(folder, folder / name)
+
+    @classmethod
+    def _read(cls, folder: Path, path: Path) -> Transaction:
+        mend = "look at the files that it names, then remove it"
+        try:
+            journal = Journal.from_json(content(path))
+        except ValueError as error:
+            raise ValueError(f"{path} is no journal of a restore: {error}; {mend}") from None
+        found = cls(folder, journal, path.name.removesuffix(".json").rpartition(".")[2])
+        if found._phase not in PHASES or path != found.path:
+            raise ValueError(f"{path} is a journal of another name; {mend}")
+        return found
 
     @property
     def path(self) -> Path:
@@ -114,6 +100,22 @@ class Transaction:
         """The backup that is restored."""
         return self._journal.backup_id
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether files may be neither all old nor all new, until `recover`."""
+        return os.path.lexists(self.path)
+
+    @property
+    def done(self) -> bool:
+        """Whether all files are new, and only the old ones have to go."""
+        return self._phase == FINISHING
+
+    def within(self, roots: Iterable[str]) -> bool:
+        """Return whether nothing outside these paths is replaced or removed."""
+        known = list(roots)
+        targets = [decode_name(step.target) for step in self._journal.steps]
+        return all(any(target == root or target.startswith(f"{root}/") for root in known) for target in targets)
+
     def run(
         self,
         actions: Collection[Action],
@@ -124,18 +126,19 @@ class Transaction:
 
         Raises:
             ValueError: Something stored is not what was stored; nothing has changed.
-            OSError: Something could not be written; nothing has changed.
+            OSError: Something could not be written; nothing has changed, or it is `unsettled`.
         """
-        self._write()
         try:
+            self._write()
             self._stage(list(changes(actions)), stored, tell)
+            self._refuse_busy(range(len(self._journal.steps)))
             self._enter(SWAPPING)
             self._swap()
         except BaseException:
             self._undo()
             raise
-        _dress_folders(actions)
-        self._finish()
+        with suppress(OSError):  # all files are new; what is left goes with the next use
+            self._finish()
 
     def recover(self) -> bool:
         """Bring what a crash left behind to its end, and return whether that is the new state.
@@ -143,35 +146,61 @@ class Transaction:
         Raises:
             OSError: Something could not be written; it can be tried again.
         """
-        if self._phase != SWAPPING:
-            self._undo()
-            return False
-        self._swap()
-        self._finish()
-        return True
+        numbers = range(len(self._journal.steps))
+        if self._phase == SWAPPING:
+            self._refuse_busy(number for number in numbers if there(self._new(number)))
+            self._swap()
+        if self._phase in (SWAPPING, FINISHING):
+            self._finish()
+            return True
+        self._refuse_busy(number for number in numbers if there(self._old(number)))
+        self._undo()
+        return False
+
+    def _refuse_busy(self, numbers: Iterable[int]) -> None:
+        for step in (self._journal.steps[number] for number in numbers):
+            target = decode_name(step.target)
+            if not step.goes and os.path.isfile(target) and sqlite.is_database(target, os.lstat(target)):
+                reason = sqlite.busy(target)
+                if reason:
+                    raise OSError(errno.EBUSY, reason, target)
 
     def _write(self) -> None:
-        replace_durably(self.path, msgspec.json.encode(self._journal))
+        replace_durably(self.path, self._journal.to_json())
 
     def _enter(self, phase: str) -> None:
-        before, self._phase = self.path, phase
-        before.rename(self.path)
+        # Ctrl-C may come before the answer is seen: it is said first, and taken back on an error.
+        before, known, self._phase = self.path, self._phase, phase
+        try:
+            before.rename(self.path)
+        except OSError:
+            self._phase = known
+            raise
         sync_folder(self._folder)
 
     def _stage(self, changed: list[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
-        for folder in map(decode_name, self._journal.folders):
-            os.mkdir(folder)
+        self._make_folders()
         meter = Meter(tell, "restore", len(changed), sum(action.entry.size for action in changed))
         first = len(self._journal.steps) - len(changed)
         numbers = range(len(changed))
-        made = partial(_make, stored, meter)
-        each(lambda number: made(changed[number], self._new(first + number)), numbers, lambda n: changed[n].entry.size)
-        for folder in self._filesystems():
-            sync_filesystem(Path(folder))
+        make = partial(_make, stored, meter)
+        each(lambda number: make(changed[number], self._new(first + number)), numbers, lambda n: changed[n].entry.size)
+        for place in self._filesystems():
+            sync_filesystem(Path(place))
         steps = self._journal.steps
         for number in range(first, len(steps)):
-            steps[number] = replace(steps[number], inode=_inode(self._new(number)))
+            made = os.lstat(self._new(number))
+            steps[number] = replace(steps[number], inode=made.st_ino, mtime_ns=made.st_mtime_ns)
         self._write()
+
+    def _make_folders(self) -> None:
+        folders = self._journal.folders
+        for number, folder in enumerate(folders):
+            try:
+                os.mkdir(decode_name(folder.target), 0o777 if folder.mode < 0 else 0o700)
+            except OSError:
+                del folders[number:]  # what stands there is not ours to take back
+                raise
 
     def _new(self, number: int) -> str:
         return self._beside(number, "new")
@@ -190,42 +219,55 @@ class Transaction:
         for number, step in enumerate(self._journal.steps):
             target, new, old = decode_name(step.target), self._new(number), self._old(number)
             if step.goes:
-                if not os.path.lexists(old):
-                    _move(target, old)
-            elif os.path.lexists(new):
-                _keep(target, old)
+                if not there(old):
+                    move(target, old)
+            elif there(new):
+                keep(target, old)
                 os.rename(new, target)
+        self._dress_folders()
         self._sync()
 
+    def _dress_folders(self) -> None:
+        """Give new folders the mode and time they had."""
+        for folder in reversed(self._journal.folders):
+            if folder.mode >= 0:
+                with suppress(FileNotFoundError):
+                    os.chmod(decode_name(folder.target), folder.mode)
+                    os.utime(decode_name(folder.target), ns=(folder.mtime_ns, folder.mtime_ns))
+
     def _finish(self) -> None:
+        # From here on a database may be in use again, and the log beside it is a new one.
+        if self._phase != FINISHING:
+            with suppress(OSError):
+                self._enter(FINISHING)
         for number in range(len(self._journal.steps)):
-            _unlink(self._old(number))
+            unlink(self._old(number))
         self._forget()
 
     def _undo(self) -> None:
         if self._phase == SWAPPING:
             self._enter(UNDOING)
-        for number, step in enumerate(self._journal.steps):
+        for number, step in reversed(list(enumerate(self._journal.steps))):
             self._undo_step(number, step)
         for folder in reversed(self._journal.folders):
             with suppress(OSError):  # it was not made yet, or somebody has put something into it
-                os.rmdir(decode_name(folder))
+                os.rmdir(decode_name(folder.target))
         self._sync()
         self._forget()
 
     def _undo_step(self, number: int, step: Step) -> None:
         target, new, old = decode_name(step.target), self._new(number), self._old(number)
-        if os.path.lexists(new):
+        if there(new):
             # It has not taken its place. The old one may have been moved away already, where links cannot be made.
-            if not os.path.lexists(target):
-                _move(old, target)
-            _unlink(old)
-            _unlink(new)
-        elif os.path.lexists(old):
+            if not there(target):
+                move(old, target)
+            unlink(old)
+            unlink(new)
+        elif there(old):
             os.rename(old, target)
-            _unlink(old)  # a rename onto another link of the same file does nothing
-        elif step.inode and _inode(target) == step.inode:
-            _unlink(target)  # nothing was there before
+            unlink(old)  # a rename onto another link of the same file does nothing
+        elif self._phase == UNDOING and _is_of(step, look(target)):
+            unlink(target)  # nothing was there before
 
     def _sync(self) -> None:
         for folder in {_folder_of(step) or "/" for step in self._journal.steps}:
@@ -233,7 +275,7 @@ class Transaction:
                 sync_folder(Path(folder))
 
     def _forget(self) -> None:
-        self.path.unlink(missing_ok=True)
+        unlink(str(self.path))
         sync_folder(self._folder)
 
 
@@ -246,13 +288,8 @@ def _folder_of(step: Step) -> str:
     return decode_name(step.target).rpartition("/")[0]
 
 
-def _dress_folders(actions: Collection[Action]) -> None:
-    """Give new folders the mode and time they had; that cannot be is no reason to take everything back."""
-    new = [action for action in actions if action.entry.type == FOLDER and action.change == NEW]
-    with suppress(OSError):
-        for action in reversed(new):
-            os.chmod(action.target, action.entry.mode)
-            os.utime(action.target, ns=(action.entry.mtime_ns, action.entry.mtime_ns))
+def _made(path: str, entry: Entry | None) -> Made:
+    return Made(encode_name(path), entry.mode, entry.mtime_ns) if entry else Made(encode_name(path))
 
 
 def _make(stored: Stored, meter: Meter, action: Action, new: str) -> None:
@@ -277,7 +314,7 @@ def _missing_folders(actions: Iterable[Action]) -> list[str]:
     for action in actions:
         folder = action.target if action.entry.type == FOLDER else _parent(action.target)
         chain = []
-        while folder and folder not in missing and not os.path.isdir(folder):
+        while folder and folder not in missing and not is_folder(folder):
             chain.append(folder)
             folder = _parent(folder)
         missing |= dict.fromkeys(reversed(chain))
@@ -288,30 +325,5 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _keep(target: str, old: str) -> None:
-    """Give what is at `target` a second name; where links cannot be made, move it there."""
-    if os.path.lexists(old):
-        return
-    try:
-        os.link(target, old, follow_symlinks=False)
-    except FileNotFoundError:
-        return  # it went away meanwhile
-    except OSError:
-        os.rename(target, old)
-
-
-def _move(path: str, to: str) -> None:
-    with suppress(FileNotFoundError):
-        os.rename(path, to)
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(path)
-
-
-def _inode(path: str) -> int:
-    try:
-        return os.lstat(path).st_ino
-    except OSError:
-        return 0
+def _is_of(step: Step, status: os.stat_result | None) -> bool:
+    return status is not None and (status.st_ino, status.st_mtime_ns) == (step.inode, step.mtime_ns)

@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.metadata import KINDS
 from peak_observe.backup_recovery.repository import DRILL
 from peak_observe.backup_recovery.restore import Restore, manifest_of
 from peak_observe.backup_recovery.stored import Stored
-from peak_observe.errors import BackupCorruptError
+from peak_observe.errors import BackupCorruptError, BackupNotFoundError
 from peak_observe.events import BackupVerified, emit
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
     """Read every byte that is stored of a backup, and record what that found.
 
     Raises:
-        BackupNotFoundError: There is no such backup.
+        BackupNotFoundError: There is no such backup, or no more.
     """
     began = time.perf_counter()
     files = size = 0
@@ -73,6 +73,8 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
         proves = bool(backup.manifest)
     except BackupCorruptError as error:
         problems, proves = list(error.problems), True
+    if problems and not repository.folder(backup_id).exists():
+        raise BackupNotFoundError(backup_id, "it was removed meanwhile")
     report = VerifyReport(backup_id, files, size, time.perf_counter() - began, tuple(problems))
     if proves:
         _record(repository, report)
@@ -96,7 +98,7 @@ def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None) -> 
             if problems:
                 raise BackupCorruptError(backup.backup_id, tuple(problems))
     finally:
-        if folder.exists():
+        with suppress(OSError):  # the next one that works in the repository removes it
             repository.discard(folder)
     return verify(repository, backup.backup_id, tell)
 
@@ -127,7 +129,9 @@ def noting_corruption(repository: Repository) -> Iterator[None]:
 def _record(repository: Repository, report: VerifyReport) -> None:
     now = repository.clock.now()
     with suppress(OSError):  # a repository that cannot be written can still be read
-        repository.ledger.update(lambda known: _verified(known, report, now.timestamp()))
+        # Whoever removes a backup forgets what was said of it, after which nobody may say more.
+        there = repository.folder(report.backup_id).exists
+        repository.ledger.update(lambda known: _verified(known, report, now.timestamp()) if there() else known)
     message = summary(report.problems)
     told = (report.ok, now, report.seconds, report.files, message)
     emit(BackupVerified(repository.name, report.backup_id, *told))

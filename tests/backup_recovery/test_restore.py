@@ -344,7 +344,7 @@ def test_a_crash_in_the_middle_is_carried_on_by_the_next_manager(
         raise Crash
 
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(transaction, "_keep", crash)
+        patch.setattr(transaction, "keep", crash)
         patch.setattr(transaction.Transaction, "_undo", crash)
         manager.restore(backup_id, data=True)
     assert program.picture() != before

@@ -1,5 +1,6 @@
 """SQLite databases are taken whole, whoever uses them."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -52,6 +53,7 @@ def test_an_open_database_is_taken(tmp_path: Path, *, wal: bool) -> None:
 def test_a_database_at_rest_gets_nothing_beside_it(tmp_path: Path) -> None:
     """To read a WAL database leaves two files there, if it is not known that nobody has it open."""
     make(tmp_path / "a", wal=True).close()
+    os.utime(tmp_path / "a", (1_700_000_000, 1_700_000_000))
     sqlite.take(str(tmp_path / "a"), str(tmp_path / "b"))
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
     assert rows(tmp_path / "b") == 10

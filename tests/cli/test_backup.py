@@ -402,7 +402,7 @@ def test_what_the_system_refuses_is_one_line(desk) -> None:
     lock.unlink()
     lock.mkdir()
     done = desk.run(*CREATE)
-    assert (done.code, done.line) == (1, f"Is a directory ({lock})")
+    assert (done.code, done.line) == (1, f"cannot make a backup: Is a directory ({lock})")
 
 
 def test_a_warning_of_the_core_is_a_line(desk) -> None:
