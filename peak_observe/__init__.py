@@ -10,15 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
-from peak_observe.errors import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
+from peak_observe.errors import (
+    CircuitOpenError,
+    HeldBackError,
+    ListenError,
+    MissingExtraError,
+    OutcomeUnknown,
+    PeakObserveError,
+)
 from peak_observe.events import (
     Event,
     GaveUp,
     HealthChanged,
+    KeyRefused,
     NamesOverflowed,
+    RateLimited,
     Recovered,
     RetryScheduled,
     Transition,
+    WriteUnanswered,
     observe,
 )
 from peak_observe.resilience import (
@@ -38,9 +48,16 @@ from peak_observe.telemetry import log, tracing
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
+    from peak_observe.exchange_client import (
+        AsyncResilientExchangeClient,
+        ResilientExchangeClient,
+        instrument,
+        uninstrument,
+    )
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
+    "AsyncResilientExchangeClient",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitOpenError",
@@ -51,25 +68,45 @@ __all__ = [
     "HealthChanged",
     "HealthCheck",
     "HealthCheckResult",
+    "HeldBackError",
+    "KeyRefused",
     "ListenError",
     "MissingExtraError",
     "NamesOverflowed",
+    "OutcomeUnknown",
     "PeakObserveError",
+    "RateLimited",
     "Recovered",
+    "ResilientExchangeClient",
     "RetryScheduled",
     "SystemClock",
     "Transition",
+    "WriteUnanswered",
     "__version__",
     "breakers",
     "circuit_breaker",
     "configure",
     "get_breaker",
     "health_check",
+    "instrument",
     "observe",
     "register",
     "retry_with_backoff",
     "start_exporter",
+    "uninstrument",
 ]
+
+_EXCHANGE_CLIENT = frozenset(("AsyncResilientExchangeClient", "ResilientExchangeClient", "instrument", "uninstrument"))
+
+
+def __getattr__(name: str) -> Any:
+    """Load the exchange client when it is first asked for, as most programs do without."""
+    if name not in _EXCHANGE_CLIENT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from peak_observe import exchange_client
+
+    return getattr(exchange_client, name)
+
 
 observe(log.on_event)
 observe(tracing.on_event)

@@ -1,6 +1,7 @@
 """What primitives count about themselves, and the names under which it is read; for the life of the process."""
 
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
+from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
@@ -12,6 +13,8 @@ from peak_observe.measures.series import (
 )
 
 BREAKERS: Names[BreakerReading] = Names("breaker")
+ENDPOINTS: Names[EndpointReading] = Names("endpoint")
+EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 RETRIES: Names[RetryReading] = Names("operation")
 
@@ -19,13 +22,19 @@ __all__ = [
     "BATCH",
     "BREAKERS",
     "CHECKS",
+    "ENDPOINTS",
     "EXCEPTION_LIMIT",
+    "EXCHANGES",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
     "RETRIES",
     "BreakerReading",
     "CallCounts",
+    "EndpointReading",
+    "EndpointTally",
+    "ExchangeReading",
+    "ExchangeTally",
     "Exemplar",
     "HealthReading",
     "Names",

@@ -10,7 +10,19 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from peak_observe._version import __version__
-from peak_observe.events import Event, GaveUp, HealthChanged, NamesOverflowed, Recovered, RetryScheduled, Transition
+from peak_observe.events import (
+    Event,
+    ExchangeEvent,
+    GaveUp,
+    HealthChanged,
+    KeyRefused,
+    NamesOverflowed,
+    RateLimited,
+    Recovered,
+    RetryScheduled,
+    Transition,
+    WriteUnanswered,
+)
 from peak_observe.measures import Exemplar
 from peak_observe.redact import describe
 
@@ -206,6 +218,8 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case HealthChanged():
             name = "peak_observe.health.changed"
             facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
+        case RateLimited() | KeyRefused() | WriteUnanswered():
+            name, facts = _exchange_record(event)
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
@@ -215,3 +229,14 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         attributes["error.type"] = _type_name(error)
         attributes["error.message"] = describe(error)
     return name, attributes
+
+
+def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
+    match event:
+        case RateLimited():
+            return "peak_observe.exchange.rate_limited", facts | {"until": event.until}
+        case KeyRefused():
+            return "peak_observe.exchange.key_refused", facts
+        case WriteUnanswered():
+            return "peak_observe.exchange.write_unanswered", facts | {"client_order_ids": event.client_order_ids}

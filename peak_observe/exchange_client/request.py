@@ -1,0 +1,286 @@
+"""One request on its way: what was asked, what came back, and what is counted, told and hidden of it."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from peak_observe import catalog
+from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered, emit
+from peak_observe.exchange_client import dialects, endpoints
+from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify, misshapen
+from peak_observe.exchange_client.redact import sent_secrets
+from peak_observe.measures import ENDPOINTS, EXCHANGES, EndpointTally, ExchangeTally
+from peak_observe.measures.exchange import SEPARATOR
+from peak_observe.telemetry.tracing import API, CallSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from peak_observe.clock import Clock
+    from peak_observe.exchange_client.redact import Scrubber
+
+OUTCOMES = {outcome: index for index, outcome in enumerate(catalog.EXCHANGE_OUTCOMES)}
+_BAD_STATUS = 400
+_SKEW_EVERY = 10.0
+_VERDICT = "_peak_observe_verdict"
+
+
+class Call:
+    """A method of the client under way, which may make several requests.
+
+    Args:
+        method: The method's name.
+        write: Whether it changes something.
+
+    Attributes:
+        client_order_ids: Of the orders it is about.
+        last_write: The last request that may have changed something.
+        last_outcome: How that ended.
+    """
+
+    __slots__ = ("client_order_ids", "last_outcome", "last_write", "method", "write")
+
+    def __init__(self, method: str, *, write: bool) -> None:
+        self.method = method
+        self.write = write
+        self.client_order_ids: tuple[str, ...] = ()
+        self.last_write: Request | None = None
+        self.last_outcome = ""
+
+
+current_call: ContextVar[Call | None] = ContextVar("peak_observe_call", default=None)
+current_request: ContextVar[Request | None] = ContextVar("peak_observe_request", default=None)
+
+
+def verdict_of(error: BaseException, exchange: str = "") -> Verdict:
+    """Return what an exception means: as it was found when the request ended, or by the exception alone."""
+    found = getattr(error, _VERDICT, None)
+    return found if isinstance(found, Verdict) else classify(error, exchange=exchange)
+
+
+class Watch:
+    """What is kept about one ccxt object; it does not know the object.
+
+    Args:
+        exchange: ccxt's id of it.
+        name: The label value.
+        scrubber: Takes its secrets out of texts.
+        clock: Where the time comes from.
+        strict: Whether an answer that is no good is an exception, as for a client, or left as ccxt takes it.
+    """
+
+    def __init__(self, exchange: str, name: str, scrubber: Scrubber, clock: Clock, *, strict: bool) -> None:
+        self.exchange = exchange
+        self.name = name
+        self.scrubber = scrubber
+        self.clock = clock
+        self.strict = strict
+        self.key_refused = False
+        self.is_kraken = exchange == "kraken"
+        self.tally = ExchangeTally(lambda: clock.now().timestamp())
+        EXCHANGES.series(name).join(self, self.tally.read)
+        self._endpoints: dict[tuple[str, ...], tuple[str, EndpointTally]] = {}
+        self._skew_due = 0.0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
+        return self  # a copy of an exchange object counts for the same exchange
+
+    def endpoint(self, path: str, api: str | Iterable[str], method: str) -> tuple[str, EndpointTally]:
+        """Return label and counts of an endpoint, made when it is new."""
+        key = (method, path, api) if isinstance(api, str) else (method, path, *api)
+        found = self._endpoints.get(key)
+        if found is None:
+            label = endpoints.label(path, api, method)
+            series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{label}", catalog.BUCKETS)
+            tally = EndpointTally(series.bounds)
+            found = self._endpoints.setdefault(key, (label, tally))
+            if found[1] is tally:
+                series.join(self, tally.read)
+        return found
+
+    def learn(self, request: Request, headers: dict[str, str]) -> None:
+        """Take from an answer's headers what they tell of limits and clocks."""
+        ratio = dialects.used_ratio(self.exchange, request.section, headers)
+        if ratio is not None:
+            self.tally.used(ratio)
+        if request.ended >= self._skew_due and "date" in headers:
+            self._skew_due = request.ended + _SKEW_EVERY
+            self._measure_skew(headers["date"], (request.ended - request.start) / 2)
+
+    def _measure_skew(self, date: str, half: float) -> None:
+        try:
+            theirs = parsedate_to_datetime(date).timestamp() + 0.5  # the header has cut off the part of the second
+        except ValueError:
+            return
+        self.tally.clock_skew = theirs - (self.clock.now().timestamp() - half)
+
+
+class Request:
+    """One request, from ccxt's table to its end.
+
+    Args:
+        watch: What is kept about its exchange.
+        path: The path in ccxt's table.
+        api: The section of the interface, or several that nest.
+        method: The HTTP method.
+        params: What is asked.
+    """
+
+    __slots__ = (
+        "_answer", "_found", "_params", "_span", "_tally", "_watch", "ended", "label", "method", "path", "section",
+        "sent", "sent_at", "start", "write",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        watch: Watch,
+        path: str,
+        api: str | Iterable[str] = "public",
+        method: str = "GET",
+        params: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> None:
+        self._watch = watch
+        self.path = path
+        self.method = method
+        self._params = params
+        self.section = endpoints.section(api)
+        self.label, self._tally = watch.endpoint(path, api, method)
+        self.start = watch.clock.monotonic()
+        self.ended = 0.0
+        self.sent: tuple[str, Any, Any] | None = None
+        self.sent_at: datetime | None = None
+        self._answer: tuple[int, Any, str] | None = None
+        self._found: Verdict | None = None
+        call = current_call.get()
+        if call is None:
+            self.write = method != "GET" and endpoints.is_write(path, api, method)
+        else:
+            self.write = call.write and method != "GET" and "ublic" not in self.section
+            if self.write:
+                call.last_write, call.last_outcome = self, "unsent"
+        self._span = self._begin_span() if API in sys.modules else None
+
+    def _begin_span(self) -> CallSpan:
+        facts = {"peak_observe.exchange": self._watch.name, "peak_observe.endpoint": self.label}
+        span = CallSpan(f"{self._watch.name} {self.label}", facts | {"http.request.method": self.method})
+        span.begin()
+        return span
+
+    def sends(self, url: str, headers: Any, body: Any) -> None:
+        """Take in that the request goes out now."""
+        watch = self._watch
+        self.sent = (url, headers, body)
+        self.start = watch.clock.monotonic()
+        if self.write:
+            self.sent_at = watch.clock.now()
+        if watch.is_kraken:
+            cost = dialects.kraken_cost(self.section, self.path)
+            if cost:
+                limit = dialects.KRAKEN_COUNTER_LIMIT
+                watch.tally.use(cost / limit, dialects.KRAKEN_COUNTER_DECAY / limit)
+
+    def answered(self, status: int, headers: Any, body: str) -> None:
+        """Take in what came back, before ccxt makes something of it."""
+        self._answer = (status, headers, body)
+
+    def check(self, result: Any) -> None:
+        """Look at the shape of what ccxt took for a good answer.
+
+        Raises:
+            ccxt.BadResponse: It is none, and the exchange object belongs to a client.
+        """
+        if self._answer is None or (self._answer[0] < _BAD_STATUS and result and isinstance(result, dict | list)):
+            return
+        answer, exchange = self._plain_answer(), self._watch.exchange
+        if answer is None:
+            return
+        if answer.status >= _BAD_STATUS:
+            self._found = classify(None, exchange=exchange, write=self.write, answer=answer, now=self._now())
+            problem = f"HTTP {answer.status}"
+        else:
+            problem = misshapen(result, answer=answer, exchange=exchange, path=self.path, method=self.method)
+            self._found = Verdict(AMBIGUOUS if self.write else "bad_response", problem) if problem else None
+        if problem and self._watch.strict:
+            from ccxt.base.errors import BadResponse, ExchangeNotAvailable
+
+            kind = ExchangeNotAvailable if answer.status >= _BAD_STATUS else BadResponse
+            raise kind(f"{exchange} {self.label} {answer.status}: {problem}")
+
+    def done(self) -> None:
+        """Count a request that ccxt is content with."""
+        watch = self._watch
+        self.ended = watch.clock.monotonic()
+        if self._answer is not None:
+            watch.learn(self, {name.lower(): value for name, value in self._answer[1].items()})
+        if self._found is None and watch.key_refused and "ublic" not in self.section:
+            watch.key_refused = False
+        self._settle(self._found, None)
+
+    def failed(self, error: BaseException) -> None:
+        """Find out what an exception means, take the secrets out of it, count it, and tell what is rare."""
+        watch = self._watch
+        self.ended = watch.clock.monotonic()
+        answer = self._plain_answer()
+        write = self.write and self.sent is not None
+        verdict = self._found or classify(error, exchange=watch.exchange, write=write, answer=answer, now=self._now())
+        watch.scrubber.error(error, sent_secrets(*self.sent) if self.sent else ())
+        vars(error)[_VERDICT] = verdict
+        if answer is not None:
+            watch.learn(self, dict(answer.headers))
+        self._settle(verdict, error)
+
+    def _settle(self, verdict: Verdict | None, error: BaseException | None) -> None:
+        outcome = verdict.outcome if verdict else SUCCESS
+        seconds = max(0.0, self.ended - self.start)
+        exemplar = None
+        if self._span:
+            exemplar = self._span.exemplar(seconds, self._watch.clock)
+            self._span.end(self._facts(outcome), error)
+        self._tally.add(OUTCOMES[outcome], seconds, exemplar)
+        if self.write:
+            call = current_call.get()
+            if call is not None:
+                call.last_outcome = outcome
+        if verdict is not None:
+            self._tell(verdict, error)
+
+    def _facts(self, outcome: str) -> dict[str, str | int]:
+        status = {"http.response.status_code": self._answer[0]} if self._answer else {}
+        return {"peak_observe.outcome": outcome, **status}
+
+    def _tell(self, verdict: Verdict, error: BaseException | None) -> None:
+        watch = self._watch
+        told = error if isinstance(error, Exception) else None
+        if verdict.until is not None and watch.tally.ban(verdict.until):
+            emit(RateLimited(watch.name, self.label, verdict.until, verdict.reason, told))
+        if verdict.outcome == AUTH and not watch.key_refused:
+            watch.key_refused = True
+            emit(KeyRefused(watch.name, self.label, verdict.reason, told))
+        if verdict.outcome == AMBIGUOUS:
+            emit(WriteUnanswered(watch.name, self.label, self.order_ids, self.at, verdict.reason, told))
+
+    @property
+    def order_ids(self) -> tuple[str, ...]:
+        """The client order ids of the orders it is about."""
+        call = current_call.get()
+        return (call.client_order_ids if call else ()) or endpoints.client_order_ids(self._params)
+
+    @property
+    def at(self) -> datetime:
+        """When it was sent, in UTC."""
+        return self.sent_at or datetime.fromtimestamp(self._now(), UTC)
+
+    def _now(self) -> float:
+        return self._watch.clock.now().timestamp()
+
+    def _plain_answer(self) -> Answer | None:
+        if self._answer is None:
+            return None
+        status, headers, body = self._answer
+        return Answer(status, {name.lower(): value for name, value in headers.items()}, body or "")
