@@ -214,7 +214,7 @@ SIGNATURES = {
 def test_the_public_names_are_these() -> None:
     """Nothing appears or goes by accident."""
     assert sorted(peak_observe.__all__) == sorted(SIGNATURES)
-    assert peak_observe.testing.__all__ == ["FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
+    assert peak_observe.testing.__all__ == ["FAULTS", "FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
 
 
 @pytest.mark.parametrize("name", [name for name, pinned in SIGNATURES.items() if pinned])

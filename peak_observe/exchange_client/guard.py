@@ -75,8 +75,7 @@ def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
     """Return the methods that a client's exchange object has in place of its own."""
     members = {"sign": _sign(original), "handle_http_status_code": _status(original)}
     members["handle_option_and_params"] = _options(original)
-    if not asynchronous:
-        members["throttle"] = _throttle(original)
+    members |= {"open": _open(original)} if asynchronous else {"throttle": _throttle(original)}
     for name in _ORDERS:
         if hasattr(original, name):
             head, *tail = name.split("_")
@@ -104,6 +103,20 @@ def _throttle(original: Any) -> Any:
         vars(self)[_GUARD].throttle(self.rateLimit * (1.0 if cost is None else cost) / 1000)
 
     return throttle
+
+
+def _open(original: Any) -> Any:
+    connect = original.open
+
+    @wraps(connect)
+    def opened(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = connect(self, *args, **kwargs)
+        if hasattr(self.session, "_retry_connection"):
+            # On a connection that breaks, aiohttp would send DELETE and PUT a second time without a word.
+            self.session._retry_connection = False  # noqa: SLF001 - there is no other switch
+        return result
+
+    return opened
 
 
 def _status(original: Any) -> Any:

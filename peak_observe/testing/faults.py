@@ -35,6 +35,10 @@ class Fault:
         """Return this fault with a delay of `seconds` before it."""
         return replace(self, delay=seconds)
 
+    def with_headers(self, *headers: tuple[str, str]) -> Fault:
+        """Return this fault with further headers in its answer."""
+        return replace(self, headers=(*self.headers, *headers))
+
     @classmethod
     def latency(cls, seconds: float) -> Fault:
         """Answer truly, but late: the request is carried out at once."""
