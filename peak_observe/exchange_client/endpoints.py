@@ -53,7 +53,7 @@ def label(path: str, api: str | Iterable[str], method: str) -> str:
 
 def section(api: str | Iterable[str]) -> str:
     """Return the part of the interface that a request belongs to."""
-    return api if isinstance(api, str) else next(iter(map(str, api)), "")
+    return api if isinstance(api, str) else next(iter(api), "")
 
 
 def is_write(path: str, api: str | Iterable[str], method: str) -> bool:

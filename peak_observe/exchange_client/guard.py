@@ -34,7 +34,6 @@ class Guard:
 
     def __init__(self, exchange: str, new_id: Callable[[], str | int] | None, clock: Clock) -> None:
         self.new_id = new_id or (lambda: order_ids.new(exchange))
-        self.signing = threading.Lock()
         self._clock = clock
         self._lock = threading.Lock()
         self._next = 0.0
@@ -73,8 +72,10 @@ def release(exchange: Any) -> None:
 
 def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
     """Return the methods that a client's exchange object has in place of its own."""
-    members = {"sign": _sign(original), "handle_http_status_code": _status(original)}
-    members["handle_option_and_params"] = _options(original)
+    members = {
+        "handle_http_status_code": _status(original),
+        "handle_option_and_params": _options(original),
+    }
     members |= {"open": _open(original)} if asynchronous else {"throttle": _throttle(original)}
     for name in _ORDERS:
         if hasattr(original, name):
@@ -83,18 +84,6 @@ def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
                 getattr(original, name), name
             )
     return members
-
-
-def _sign(original: Any) -> Any:
-    sign = original.sign
-
-    @wraps(sign)
-    def signed(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # A nonce is read, raised and written back: two threads at once would send the same.
-        with vars(self)[_GUARD].signing:
-            return sign(self, *args, **kwargs)
-
-    return signed
 
 
 def _throttle(original: Any) -> Any:

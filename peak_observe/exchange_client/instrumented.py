@@ -128,8 +128,12 @@ def _subclass(original: type, members: dict[str, Any]) -> type:
 
 
 def _watching(original: type, *, asynchronous: bool) -> dict[str, Any]:
-    requests = _async_requests if asynchronous else _sync_requests
-    members = requests(original) | {"on_rest_response": _on_rest_response(original), "log": _log(original)}
+    members = {
+        "fetch2": (_async_request if asynchronous else _sync_request)(original),
+        "sign": _sign(original),
+        "on_rest_response": _on_rest_response(original),
+        "log": _log(original),
+    }
     for name, alias, note in (
         ("fetch_ticker", "fetchTicker", _note_ticker),
         ("fetch_tickers", "fetchTickers", _note_tickers),
@@ -141,12 +145,12 @@ def _watching(original: type, *, asynchronous: bool) -> dict[str, Any]:
     return members
 
 
-def _sync_requests(original: Any) -> dict[str, Any]:
-    fetch2, fetch = original.fetch2, original.fetch
+def _sync_request(original: Any) -> Any:
+    fetch2 = original.fetch2
 
     @wraps(fetch2)
     def watched(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
-        request = Request(vars(self)[WATCH], path, *args, **kwargs)
+        request = Request(self._peak_observe_watch, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = fetch2(self, path, *args, **kwargs)
@@ -159,22 +163,15 @@ def _sync_requests(original: Any) -> dict[str, Any]:
         request.done()
         return result
 
-    @wraps(fetch)
-    def sending(self: Any, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-        request = current_request.get()
-        if request is not None:
-            request.sends(url, headers, body)
-        return fetch(self, url, method, headers, body)
-
-    return {"fetch2": watched, "fetch": sending}
+    return watched
 
 
-def _async_requests(original: Any) -> dict[str, Any]:
-    fetch2, fetch = original.fetch2, original.fetch
+def _async_request(original: Any) -> Any:
+    fetch2 = original.fetch2
 
     @wraps(fetch2)
     async def watched(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
-        request = Request(vars(self)[WATCH], path, *args, **kwargs)
+        request = Request(self._peak_observe_watch, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = await fetch2(self, path, *args, **kwargs)
@@ -187,14 +184,24 @@ def _async_requests(original: Any) -> dict[str, Any]:
         request.done()
         return result
 
-    @wraps(fetch)
-    async def sending(self: Any, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+    return watched
+
+
+def _sign(original: Any) -> Any:
+    sign = original.sign
+
+    @wraps(sign)
+    def signed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        watch = self._peak_observe_watch
+        # A nonce is read, raised and written back: two threads at once would send the same.
+        with watch.signing:
+            found = sign(self, *args, **kwargs)
         request = current_request.get()
         if request is not None:
-            request.sends(url, headers, body)
-        return await fetch(self, url, method, headers, body)
+            request.sends(found["url"], found["headers"], found["body"])
+        return found
 
-    return {"fetch2": watched, "fetch": sending}
+    return signed
 
 
 def _on_rest_response(original: Any) -> Any:
@@ -239,7 +246,7 @@ def _noted(method: Any, note: Callable[..., None], *, asynchronous: bool) -> Any
 
 
 def _note_ticker(exchange: Any, ticker: Any, symbol: str = "", *_: Any, **__: Any) -> None:
-    if isinstance(ticker, dict) and any(ticker.get(price) is not None for price in ("last", "bid", "ask")):
+    if type(ticker) is dict and (ticker.get("last") is not None or ticker.get("bid") is not None):
         made = ticker.get("timestamp")
         vars(exchange)[WATCH].tally.saw(TICKER, symbol, made and made / 1000)
 

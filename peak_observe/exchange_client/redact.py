@@ -121,6 +121,11 @@ class QuietLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logger, {})
         self._scrubber = scrubber
 
+    def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Write what ccxt says of each request; mostly nobody listens, which has to cost nothing."""
+        if self.logger.isEnabledFor(logging.DEBUG):
+            self.log(logging.DEBUG, msg, *args, **kwargs)
+
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Write one line without secrets."""
         if self.isEnabledFor(level):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,14 +19,17 @@ from peak_observe.measures.exchange import SEPARATOR
 from peak_observe.telemetry.tracing import API, CallSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from peak_observe.clock import Clock
     from peak_observe.exchange_client.redact import Scrubber
 
 OUTCOMES = {outcome: index for index, outcome in enumerate(catalog.EXCHANGE_OUTCOMES)}
 _BAD_STATUS = 400
-_SKEW_EVERY = 10.0
+_JSON = (dict, list)
+_LEARN_EVERY = 10.0
+"""Seconds between two looks at headers where they tell of no limits, and at the exchange's clock."""
+
 _VERDICT = "_peak_observe_verdict"
 
 
@@ -62,6 +66,20 @@ def verdict_of(error: BaseException, exchange: str = "") -> Verdict:
     return found if isinstance(found, Verdict) else classify(error, exchange=exchange)
 
 
+class Endpoint:
+    """What is known of an endpoint: its label, its part of the interface, its counts, and what it is for."""
+
+    __slots__ = ("label", "path", "public", "section", "tally", "write")
+
+    def __init__(self, path: str, api: str | Iterable[str], method: str, tally: EndpointTally) -> None:
+        self.label = endpoints.label(path, api, method)
+        self.path = path
+        self.section = endpoints.section(api)
+        self.tally = tally
+        self.public = "ublic" in self.section
+        self.write = endpoints.is_write(path, api, method)
+
+
 class Watch:
     """What is kept about one ccxt object; it does not know the object.
 
@@ -80,36 +98,42 @@ class Watch:
         self.clock = clock
         self.strict = strict
         self.key_refused = False
+        self.signing = threading.Lock()
         self.is_kraken = exchange == "kraken"
-        self.tally = ExchangeTally(lambda: clock.now().timestamp())
+        self.tally = ExchangeTally(clock)
         EXCHANGES.series(name).join(self, self.tally.read)
-        self._endpoints: dict[tuple[str, ...], tuple[str, EndpointTally]] = {}
-        self._skew_due = 0.0
+        self._endpoints: dict[tuple[str, ...], Endpoint] = {}
+        self.learn_due = 0.0
+        self.tells_limits = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
         return self  # a copy of an exchange object counts for the same exchange
 
-    def endpoint(self, path: str, api: str | Iterable[str], method: str) -> tuple[str, EndpointTally]:
-        """Return label and counts of an endpoint, made when it is new."""
+    def endpoint(self, path: str, api: str | Iterable[str], method: str) -> Endpoint:
+        """Return what is known of an endpoint, made when it is new."""
         key = (method, path, api) if isinstance(api, str) else (method, path, *api)
         found = self._endpoints.get(key)
         if found is None:
-            label = endpoints.label(path, api, method)
-            series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{label}", catalog.BUCKETS)
+            series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{endpoints.label(path, api, method)}", catalog.BUCKETS)
             tally = EndpointTally(series.bounds)
-            found = self._endpoints.setdefault(key, (label, tally))
-            if found[1] is tally:
+            found = self._endpoints.setdefault(key, Endpoint(path, api, method, tally))
+            if found.tally is tally:
                 series.join(self, tally.read)
         return found
 
-    def learn(self, request: Request, headers: dict[str, str]) -> None:
-        """Take from an answer's headers what they tell of limits and clocks."""
-        ratio = dialects.used_ratio(self.exchange, request.section, headers)
+    def learn(self, request: Request, headers: Mapping[str, str]) -> None:
+        """Take from an answer's headers what they tell of limits, and now and then of the clock."""
+        due = request.ended >= self.learn_due
+        if not due and not self.tells_limits:
+            return
+        lower = {name.lower(): value for name, value in headers.items()}
+        ratio = dialects.used_ratio(self.exchange, request.section, lower)
+        self.tells_limits = ratio is not None
         if ratio is not None:
             self.tally.used(ratio)
-        if request.ended >= self._skew_due and "date" in headers:
-            self._skew_due = request.ended + _SKEW_EVERY
-            self._measure_skew(headers["date"], (request.ended - request.start) / 2)
+        if due:
+            self.learn_due = request.ended + _LEARN_EVERY
+            self._measure_skew(lower.get("date", ""), (request.ended - request.start) / 2)
 
     def _measure_skew(self, date: str, half: float) -> None:
         try:
@@ -130,10 +154,14 @@ class Request:
         params: What is asked.
     """
 
-    __slots__ = (
-        "_answer", "_found", "_params", "_span", "_tally", "_watch", "ended", "label", "method", "path", "section",
-        "sent", "sent_at", "start", "write",
-    )  # fmt: skip
+    # What most requests never set stands here: a request is made for each call, and each assignment costs.
+    ended = 0.0
+    write = False
+    sent: tuple[str, Any, Any] | None = None
+    sent_at: datetime | None = None
+    _answer: tuple[int, Any, str] | None = None
+    _found: Verdict | None = None
+    _span: CallSpan | None = None
 
     def __init__(
         self,
@@ -146,29 +174,25 @@ class Request:
         **__: Any,
     ) -> None:
         self._watch = watch
-        self.path = path
-        self.method = method
         self._params = params
-        self.section = endpoints.section(api)
-        self.label, self._tally = watch.endpoint(path, api, method)
+        self._endpoint = endpoint = watch.endpoint(path, api, method)
         self.start = watch.clock.monotonic()
-        self.ended = 0.0
-        self.sent: tuple[str, Any, Any] | None = None
-        self.sent_at: datetime | None = None
-        self._answer: tuple[int, Any, str] | None = None
-        self._found: Verdict | None = None
-        call = current_call.get()
+        if method != "GET" and not endpoint.public:
+            self._decide_write(current_call.get())
+        if API in sys.modules:
+            self._span = self._begin_span()
+
+    def _decide_write(self, call: Call | None) -> None:
         if call is None:
-            self.write = method != "GET" and endpoints.is_write(path, api, method)
-        else:
-            self.write = call.write and method != "GET" and "ublic" not in self.section
-            if self.write:
-                call.last_write, call.last_outcome = self, "unsent"
-        self._span = self._begin_span() if API in sys.modules else None
+            self.write = self._endpoint.write
+        elif call.write:
+            self.write = True
+            call.last_write, call.last_outcome = self, "unsent"
 
     def _begin_span(self) -> CallSpan:
         facts = {"peak_observe.exchange": self._watch.name, "peak_observe.endpoint": self.label}
-        span = CallSpan(f"{self._watch.name} {self.label}", facts | {"http.request.method": self.method})
+        method = self.label.partition(" ")[0]
+        span = CallSpan(f"{self._watch.name} {self.label}", facts | {"http.request.method": method})
         span.begin()
         return span
 
@@ -176,11 +200,11 @@ class Request:
         """Take in that the request goes out now."""
         watch = self._watch
         self.sent = (url, headers, body)
-        self.start = watch.clock.monotonic()
         if self.write:
             self.sent_at = watch.clock.now()
-        if watch.is_kraken:
-            cost = dialects.kraken_cost(self.section, self.path)
+        self.start = watch.clock.monotonic()
+        if watch.is_kraken and not self._endpoint.public:
+            cost = dialects.kraken_cost(self._endpoint.section, self._endpoint.path)
             if cost:
                 limit = dialects.KRAKEN_COUNTER_LIMIT
                 watch.tally.use(cost / limit, dialects.KRAKEN_COUNTER_DECAY / limit)
@@ -195,7 +219,7 @@ class Request:
         Raises:
             ccxt.BadResponse: It is none, and the exchange object belongs to a client.
         """
-        if self._answer is None or (self._answer[0] < _BAD_STATUS and result and isinstance(result, dict | list)):
+        if self._answer is None or (self._answer[0] < _BAD_STATUS and result and isinstance(result, _JSON)):
             return
         answer, exchange = self._plain_answer(), self._watch.exchange
         if answer is None:
@@ -204,7 +228,8 @@ class Request:
             self._found = classify(None, exchange=exchange, write=self.write, answer=answer, now=self._now())
             problem = f"HTTP {answer.status}"
         else:
-            problem = misshapen(result, answer=answer, exchange=exchange, path=self.path, method=self.method)
+            method = self.label.partition(" ")[0]
+            problem = misshapen(result, answer=answer, exchange=exchange, path=self._endpoint.path, method=method)
             self._found = Verdict(AMBIGUOUS if self.write else "bad_response", problem) if problem else None
         if problem and self._watch.strict:
             from ccxt.base.errors import BadResponse, ExchangeNotAvailable
@@ -216,11 +241,14 @@ class Request:
         """Count a request that ccxt is content with."""
         watch = self._watch
         self.ended = watch.clock.monotonic()
-        if self._answer is not None:
-            watch.learn(self, {name.lower(): value for name, value in self._answer[1].items()})
-        if self._found is None and watch.key_refused and "ublic" not in self.section:
+        if self._answer is not None and (watch.tells_limits or self.ended >= watch.learn_due):
+            watch.learn(self, self._answer[1])
+        if watch.key_refused and self._found is None and not self._endpoint.public:
             watch.key_refused = False
-        self._settle(self._found, None)
+        if self._found is None and self._span is None and not self.write:
+            self._endpoint.tally.succeeded(self.ended - self.start)
+        else:
+            self._settle(self._found, None)
 
     def failed(self, error: BaseException) -> None:
         """Find out what an exception means, take the secrets out of it, count it, and tell what is rare."""
@@ -232,7 +260,7 @@ class Request:
         watch.scrubber.error(error, sent_secrets(*self.sent) if self.sent else ())
         vars(error)[_VERDICT] = verdict
         if answer is not None:
-            watch.learn(self, dict(answer.headers))
+            watch.learn(self, answer.headers)
         self._settle(verdict, error)
 
     def _settle(self, verdict: Verdict | None, error: BaseException | None) -> None:
@@ -242,7 +270,7 @@ class Request:
         if self._span:
             exemplar = self._span.exemplar(seconds, self._watch.clock)
             self._span.end(self._facts(outcome), error)
-        self._tally.add(OUTCOMES[outcome], seconds, exemplar)
+        self._endpoint.tally.add(OUTCOMES[outcome], seconds, exemplar)
         if self.write:
             call = current_call.get()
             if call is not None:
@@ -264,6 +292,16 @@ class Request:
             emit(KeyRefused(watch.name, self.label, verdict.reason, told))
         if verdict.outcome == AMBIGUOUS:
             emit(WriteUnanswered(watch.name, self.label, self.order_ids, self.at, verdict.reason, told))
+
+    @property
+    def label(self) -> str:
+        """What is asked, as the metrics name it."""
+        return self._endpoint.label
+
+    @property
+    def section(self) -> str:
+        """The part of the interface that is asked."""
+        return self._endpoint.section
 
     @property
     def order_ids(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from peak_observe import catalog
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from peak_observe.clock import Clock
 
 SEPARATOR = "\x00"
 """Stands between exchange and endpoint in a name of `ENDPOINTS`; no label value has it."""
@@ -59,17 +59,18 @@ class EndpointTally:
         self._counts = CallCounts(bounds, len(catalog.EXCHANGE_OUTCOMES))
         self._lock = threading.Lock()
 
+    def succeeded(self, seconds: float) -> None:
+        """Count one success, which needs no lock as a rule."""
+        pending = self._counts.pending
+        pending.append(seconds)
+        if len(pending) >= BATCH:
+            with self._lock:
+                self._counts.fold()
+
     def add(self, outcome: int, seconds: float, exemplar: Exemplar | None = None) -> None:
-        """Count one request; a success without exemplar needs no lock."""
-        counts = self._counts
-        if not outcome and exemplar is None:
-            counts.pending.append(seconds)
-            if len(counts.pending) < BATCH:
-                return
+        """Count one request."""
         with self._lock:
-            counts.fold()
-            if outcome or exemplar is not None:
-                counts.add(outcome, seconds, exemplar)
+            self._counts.add(outcome, seconds, exemplar)
 
     def read(self) -> EndpointReading:
         """Return the counts of this moment."""
@@ -122,14 +123,14 @@ def _fresher(left: float, right: float) -> float:
 
 
 class ExchangeTally:
-    """What one ccxt object has seen of its exchange; times are Unix times.
+    """What one ccxt object has seen of its exchange.
 
     Args:
-        now: Returns the present Unix time.
+        clock: Where the time comes from.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._seen: tuple[dict[str, tuple[float, float]], ...] = ({}, {})
         self.clock_skew = 0.0
@@ -147,25 +148,24 @@ class ExchangeTally:
             made: When it was true, by the exchange's time; None where it does not say.
             past: Whether older data may have been asked for on purpose; it makes no market look stale.
         """
-        now = self._now()
         seen = self._seen[kind // 2]
-        with self._lock:
-            before, _ = seen.pop(market, (math.nan, 0.0))
-            if past and made is not None:
-                made = _not_from_the_past(made, before, now)
-            seen[market] = (math.nan if made is None else made, now)
-            if len(seen) > MARKETS:
-                del seen[next(iter(seen))]
+        if past and made is not None:
+            made = _not_from_the_past(made, seen.get(market, (math.nan, 0.0))[0], self._now())
+        seen[market] = (math.nan if made is None else made, self._clock.monotonic())
+        if len(seen) > MARKETS:
+            with self._lock:
+                seen.pop(next(iter(seen)), None)
 
     def used(self, ratio: float, fades: float = 0.0) -> None:
         """Set the share of the rate limit that is used up now, and what goes off it a second by itself."""
         with self._lock:
-            self._used, self._used_at, self._used_fades = ratio, self._now(), fades
+            self._used, self._used_at, self._used_fades = ratio, self._clock.monotonic(), fades
 
     def use(self, ratio: float, fades: float) -> None:
         """Add to the share that is used up, where the exchange does not say it and its rules are known."""
         with self._lock:
-            self._used, self._used_at, self._used_fades = self._present() + ratio, self._now(), fades
+            present = self._present()
+            self._used, self._used_at, self._used_fades = present + ratio, self._clock.monotonic(), fades
 
     def ban(self, until: float) -> bool:
         """Note until when the exchange wants to be left alone; return whether that is a new ban or a longer one."""
@@ -175,13 +175,16 @@ class ExchangeTally:
         return until > known and (known <= self._now() or until - known > MINUTE)
 
     def _present(self) -> float:
-        return max(0.0, self._used - self._used_fades * (self._now() - self._used_at))
+        return max(0.0, self._used - self._used_fades * (self._clock.monotonic() - self._used_at))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
 
     def read(self) -> ExchangeReading:
         """Return how it is at this moment."""
-        reading, now = ExchangeReading(), self._now()
+        reading, now, wall = ExchangeReading(), self._clock.monotonic(), self._now()
         with self._lock:
-            reading.data_age = [age for seen in self._seen for age in _ages(seen, now)]
+            reading.data_age = [age for seen in self._seen for age in _ages(list(seen.values()), now, wall)]
             reading.used_ratio = self._present()
             reading.clock_skew, reading.banned_until = self.clock_skew, self.banned_until
         return reading
@@ -193,10 +196,10 @@ def _not_from_the_past(made: float, before: float, now: float) -> float:
     return max(made, before)
 
 
-def _ages(seen: dict[str, tuple[float, float]], now: float) -> tuple[float, float]:
+def _ages(seen: list[tuple[float, float]], now: float, wall: float) -> tuple[float, float]:
     """Return the age of the stalest market that is watched, and the time since anything was received."""
     if not seen:
         return math.nan, math.nan
-    latest = next(reversed(seen.values()))[1]
-    made = [made for made, received in seen.values() if latest - received < WATCHED and not math.isnan(made)]
-    return max(0.0, now - min(made)) if made else math.nan, max(0.0, now - latest)
+    latest = max(received for _, received in seen)
+    made = [made for made, received in seen if latest - received < WATCHED and not math.isnan(made)]
+    return max(0.0, wall - min(made)) if made else math.nan, max(0.0, now - latest)

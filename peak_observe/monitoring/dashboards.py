@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.files import replace_text
-from peak_observe.monitoring import health, rows
+from peak_observe.monitoring import exchange, health, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -24,11 +24,12 @@ def dashboards() -> dict[str, Json]:
 
 def overview() -> Json:
     """Return the dashboard of a trading program."""
-    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *health.checks(), *rows.processes()]
+    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *exchange.exchanges(), *health.checks()]
+    panels += rows.processes()
     return {
         "uid": "peak-observe",
         "title": "peak_observe",
-        "description": "Circuits, retries and health checks of trading code: what is broken now, and since when.",
+        "description": "Circuits, retries, exchanges and health checks: what is broken now, and since when.",
         "tags": ["peak_observe"],
         "editable": False,
         "graphTooltip": 1,
@@ -56,6 +57,7 @@ def _variables() -> list[Json]:
         _variable("instance", "Instance", f'label_values({build.name}{{job=~"$job"}}, instance)'),
         _variable("breaker", "Circuit", _values(catalog.BREAKER_STATE)),
         _variable("operation", "Operation", _values(catalog.RETRY_MAX_ATTEMPTS)),
+        _variable("exchange", "Exchange", _values(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)),
         _variable("check", "Check", _values(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)),
     ]
 

@@ -6,10 +6,11 @@ Run all parts, or those that are named: `python tests/benchmarks calls scrape`.
 import sys
 
 import calls
+import exchange
 import scrape
 import startup
 
-PARTS = {"startup": startup.run, "calls": calls.run, "scrape": scrape.run}
+PARTS = {"startup": startup.run, "calls": calls.run, "scrape": scrape.run, "exchange": exchange.run}
 
 
 def main() -> int:

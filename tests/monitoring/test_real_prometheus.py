@@ -15,6 +15,8 @@ DASHBOARD = json.loads((ROOT / "grafana" / "dashboards" / "peak-observe.json").r
 PROGRAM = """
 import sys, threading, time
 from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff, start_exporter
+from peak_observe import ResilientExchangeClient
+from peak_observe.testing import FakeExchange
 
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
@@ -40,11 +42,18 @@ health_check.register("sound", lambda: True)
 health_check.register("sick", lambda: (False, "does not feel well"))
 health_check.start(interval=0.2)
 
-with start_exporter(port=0) as exporter:
+fake = FakeExchange()
+client = ResilientExchangeClient("kraken", fake.config(), health=None)
+
+with start_exporter(port=0) as exporter, fake, client:
     print(exporter.port, flush=True)
     turn = 0
     while not stop.wait(0.02):
         turn += 1
+        client.fetch_ticker("BTC/USD")
+        client.fetch_balance()
+        if turn % 20 == 1:
+            client.fetch_ohlcv("BTC/USD", limit=5)
         for call in (healthy, broken, lambda: flapping(turn % 40 == 0)):
             try:
                 call()
@@ -124,7 +133,7 @@ def test_metadata_reached_prometheus(server) -> None:
 def filled(expression: str) -> str:
     """Return an expression as Grafana sends it, with everything selected."""
     values = {"$__rate_interval": "5s", "$__range": "30s", "$job": ".+", "$instance": ".+"}
-    for name, value in (values | {"$breaker": ".+", "$operation": ".+", "$check": ".+"}).items():
+    for name, value in (values | {"$breaker": ".+", "$operation": ".+", "$check": ".+", "$exchange": ".+"}).items():
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
@@ -149,8 +158,9 @@ def test_every_variable_has_values(server, variable: dict) -> None:
     selector, label = filled(variable["query"]["query"]).removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     values = server.get(f"label/{label}/values", **{"match[]": selector})
     expected = {
-        "breaker": {"healthy", "broken", "flapping"},
-        "operation": {"flaky", "hopeless"},
+        "breaker": {"healthy", "broken", "flapping", "kraken.public", "kraken.private", "kraken.trade"},
+        "operation": {"flaky", "hopeless", "kraken.public", "kraken.private"},
+        "exchange": {"kraken"},
         "check": {"sound", "sick"},
     }
     assert set(values) == expected.get(label, set(values)) != set()
