@@ -15,7 +15,8 @@ from weakref import ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exchange_client.redact import QuietLogger, Scrubber, WireFilter, credentials
-from peak_observe.exchange_client.request import Request, Watch, current_request
+from peak_observe.exchange_client.request import Request, current_request
+from peak_observe.exchange_client.watch import Watch
 from peak_observe.measures.exchange import CANDLES, TICKER
 
 if TYPE_CHECKING:

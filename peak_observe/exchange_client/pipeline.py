@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from peak_observe.errors import HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client import endpoints
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, CLOCK, COUNTED, RETRYABLE, SUCCESS, Verdict
-from peak_observe.exchange_client.request import Call, Watch, current_call, verdict_of
+from peak_observe.exchange_client.request import Call, current_call, verdict_of
+from peak_observe.exchange_client.watch import Watch
 from peak_observe.resilience import CircuitBreaker, retry_with_backoff
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from weakref import ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.exchange_client.client import AsyncResilientExchangeClient, ResilientExchangeClient, _Client
+    from peak_observe.exchange_client.base import ExchangeClient
+    from peak_observe.exchange_client.client import AsyncResilientExchangeClient, ResilientExchangeClient
     from peak_observe.resilience import HealthCheck
 
 _lock = threading.Lock()
 _clients: dict[tuple[int, str], ref[Any]] = {}
 
 
-def register(client: _Client, health: HealthCheck, name: str, check: Callable[[], Any]) -> str:
+def register(client: ExchangeClient, health: HealthCheck, name: str, check: Callable[[], Any]) -> str:
     """Register a client's check under `exchange_<name>`, with a number where that is taken, and return its name."""
     with _lock:
         taken, number = set(health.names()) - _abandoned(health), 1
@@ -86,7 +87,7 @@ def _gone() -> tuple[bool, str]:
     return True, "the client is gone, and its check goes with the next one of the name"
 
 
-def _held(client: _Client) -> str:
+def _held(client: ExchangeClient) -> str:
     seconds = client.held_back
     return f"the exchange wants to be left alone for another {seconds:.0f} s" if seconds else ""
 

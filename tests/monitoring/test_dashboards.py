@@ -169,7 +169,7 @@ def test_matchers_name_values_that_exist(expression: str) -> None:
             "retry": catalog.RETRY_OUTCOMES,
             "health": catalog.HEALTH_OUTCOMES,
             "exchange": catalog.EXCHANGE_OUTCOMES,
-        }[kind]
+        }.get(kind, ())
         for matcher in selector.matchers.matchers:
             if matcher.name in {*known, "outcome"}:
                 assert set(matcher.value.split("|")) <= set(known.get(matcher.name, outcomes))
