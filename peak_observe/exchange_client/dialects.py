@@ -74,6 +74,7 @@ _BINANCE = {
     -1021: Rule("clock"),
     -1022: Rule("auth"),
     -1034: Rule("rate_limited"),
+    -1099: Rule("auth"),
     -2008: Rule("auth"),
     -2014: Rule("auth"),
     -2015: Rule("auth"),
@@ -94,8 +95,9 @@ def rule(exchange: str, text: str) -> tuple[Rule, str] | None:
             return _KRAKEN[prefix], found[0] if prefix.endswith(":") else prefix
     if exchange.startswith("binance"):
         coded = _BINANCE_CODE.search(text)
-        if coded:
-            return _BINANCE.get(int(coded[1]), Rule("rejected")), f"code {coded[1]}"
+        known = _BINANCE.get(int(coded[1])) if coded else None
+        if coded and known:
+            return known, f"code {coded[1]}"
     return None
 
 

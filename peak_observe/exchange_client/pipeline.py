@@ -9,7 +9,6 @@ from peak_observe.errors import HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client import endpoints
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, CLOCK, COUNTED, RETRYABLE, SUCCESS, Verdict
 from peak_observe.exchange_client.request import Call, current_call, verdict_of
-from peak_observe.exchange_client.watch import Watch
 from peak_observe.resilience import CircuitBreaker, retry_with_backoff
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
     from peak_observe.exchange_client.hold import Hold
+    from peak_observe.exchange_client.watch import Watch
 
 AUTH_PAUSE = 300.0
 """Seconds for which a circuit stays open after the key was refused: asking on gets an account locked out."""

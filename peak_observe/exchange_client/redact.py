@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -59,7 +60,8 @@ class Scrubber:
         """Take the secrets out of an exception, in place, and out of all that it came from."""
         extra = tuple(extra)
         for found in list(related(error, contexts=True)):
-            _scrub(found, lambda text: self.text(text, extra))
+            with contextlib.suppress(Exception):  # somebody's exception that resists must not hide the fault itself
+                _scrub(found, lambda text: self.text(text, extra))
 
 
 def credentials(exchange: Any) -> list[str]:
@@ -83,10 +85,7 @@ def _forms(value: str) -> set[str]:
 
 
 def _scrub(error: BaseException, hide: Callable[[str], str]) -> None:
-    try:
-        error.args = tuple(_cleaned(value, hide) for value in error.args)
-    except Exception:  # noqa: BLE001 - somebody's exception with arguments of its own must not hide the fault
-        error.args = ()
+    error.args = tuple(_cleaned(value, hide) for value in error.args)
     for name, value in list(vars(error).items()):
         clean = _without_request(name) if name in _CARRIERS else _cleaned(value, hide)
         if clean is not value:

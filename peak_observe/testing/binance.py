@@ -161,9 +161,11 @@ class Binance:
     def _get_klines(self, params: Mapping[str, str]) -> list[list[object]]:
         market, minutes = _market(params.get("symbol", "")), _MINUTES[params.get("interval", "1m")]
         last = int(self._now() - self._behind) // (minutes * 60)
-        first = last - int(params.get("limit", "500")) + 1
+        limit = int(params.get("limit", "500"))
+        first = last - limit + 1
         if "startTime" in params:
-            first = max(first, -(-int(params["startTime"]) // (minutes * 60_000)))
+            first = -(-int(params["startTime"]) // (minutes * 60_000))
+            last = min(last, first + limit - 1)
         candles = [market.candle(number, minutes) for number in range(first, last + 1)]
         return [[int(str(c[0])) * 1000, *c[1:5], c[6], 0, "0", c[7], "0", "0", "0"] for c in candles]
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import pickle
+import threading
 import traceback
 
 import ccxt
@@ -30,12 +31,18 @@ class Rig:
         self.symbol = SYMBOLS[dialect]
         self.fake = FakeExchange(dialect=dialect)
         self.calls = []
-        handle = self.fake._handle
-        self.fake._handle = self.fake._server.handle = lambda call: (self.calls.append(call), handle(call))[1]
+        self.arrived = threading.Event()
+        self._handle = self.fake._handle
+        self.fake._handle = self.fake._server.handle = self._note
         self.runner = asyncio.Runner()
         self.sync = getattr(ccxt, dialect)(self.config())
         self.asynchronous = self.runner.run(self._async())
         self.sync.load_markets()
+
+    def _note(self, call):
+        self.calls.append(call)
+        self.arrived.set()
+        return self._handle(call)
 
     def config(self, **further) -> dict:
         """Return a configuration that gives the machine time."""
@@ -77,6 +84,7 @@ class Rig:
     def using(self, mode: str, **settings):
         """Use a client, and set everything right afterwards."""
         client = self.client(mode, **settings)
+        self.arrived.clear()
         exchange = client.exchange
         try:
             yield client
