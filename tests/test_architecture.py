@@ -116,6 +116,13 @@ def test_importing_the_package_is_light() -> None:
     assert fresh(f"import sys, peak_observe; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
+def test_the_exchange_client_is_loaded_when_it_is_asked_for() -> None:
+    """And ccxt, or an event loop, not before a client is made."""
+    code = "import sys, peak_observe; a = 'peak_observe.exchange_client' in sys.modules; peak_observe.instrument; "
+    code += "print(a, 'peak_observe.exchange_client' in sys.modules, sorted({'ccxt', 'asyncio'} & set(sys.modules)))"
+    assert fresh(code) == "False True []"
+
+
 def test_a_protected_call_loads_nothing_either() -> None:
     """The hot path of a program that neither traces nor serves stays free of both."""
     code = """

@@ -15,6 +15,7 @@ BAN_ENDS = 4_102_444_800.0
 _STATUSES = (400, 403, 404, 408, 451, 500, 502, 503, 504, 507, 520, 524, 527)
 _COMMON: dict[str, Fault] = {
     "slow": Fault.latency(0.02),
+    "stale": Fault.stale(3600),
     "hang": Fault.hang(),
     "refused": Fault.refused(),
     "reset": Fault.reset(),

@@ -20,6 +20,7 @@ UNSURE = ("transient", "transient", "ambiguous", "ambiguous")
 MISSHAPEN = ("bad_response", "bad_response", "ambiguous", "ambiguous")
 COMMON = {
     "slow": ("success", "success", "success", "success"),
+    "stale": ("success", "success", "success", "success"),
     "hang": UNSURE,
     "refused": ("transient", "transient", "transient", "transient"),
     "reset": UNSURE,

@@ -1,5 +1,6 @@
 """The loopback Binance, as the real ccxt sees it, its state, and the fixtures for users."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_reading(client) -> None:
     assert set(client.fetch_tickers()) == {"BTC/USDT", "ETH/USDT"}
     assert len(client.fetch_order_book("ETH/USDT", 5)["bids"]) == 5
     candles = client.fetch_ohlcv("BTC/USDT", "5m", limit=7)
-    assert [later[0] - earlier[0] for earlier, later in zip(candles, candles[1:], strict=False)] == [300_000] * 6
+    assert [later[0] - earlier[0] for earlier, later in itertools.pairwise(candles)] == [300_000] * 6
     assert client.fetch_balance()["USDT"]["free"] == 1_000_000
     assert client.fetch_status()["status"] == "ok"
     assert abs(client.fetch_time() - time.time() * 1000) < 10_000
@@ -101,7 +102,7 @@ def test_keys_and_stamps_are_checked(client) -> None:
         client.fetch_balance()
     client.options["timeDifference"] = 0
     client.apiKey = "wrong"
-    with pytest.raises(ccxt.AuthenticationError, match="-2015|Invalid API-key"):
+    with pytest.raises(ccxt.AuthenticationError, match="Invalid API-key"):
         client.fetch_balance()
     client.apiKey = "fake-exchange-key"
     client.sign = lambda path, api, method, params: {
