@@ -155,13 +155,12 @@ def _sync_request(original: Any) -> Any:
         token = current_request.set(request)
         try:
             result = fetch2(self, path, *args, **kwargs)
-            request.check(result)
+            request.done(result)
         except BaseException as error:
             request.failed(error)
             raise
         finally:
             current_request.reset(token)
-        request.done()
         return result
 
     return watched
@@ -176,13 +175,12 @@ def _async_request(original: Any) -> Any:
         token = current_request.set(request)
         try:
             result = await fetch2(self, path, *args, **kwargs)
-            request.check(result)
+            request.done(result)
         except BaseException as error:
             request.failed(error)
             raise
         finally:
             current_request.reset(token)
-        request.done()
         return result
 
     return watched
@@ -213,7 +211,7 @@ def _on_rest_response(original: Any) -> Any:
         request = current_request.get()
         if request is not None:
             _, _, _, headers, body, *_ = answer
-            request.answered(code, headers, body)
+            request.answer = (code, headers, body)
         return respond(self, code, *answer)
 
     return responded

@@ -70,11 +70,11 @@ class Request:
     """
 
     # What most requests never set stands here: a request is made for each call, and each assignment costs.
-    ended = 0.0
+    start = ended = 0.0
     write = False
     sent: tuple[str, Any, Any] | None = None
     sent_at: datetime | None = None
-    _answer: tuple[int, Any, str] | None = None
+    answer: tuple[int, Any, str] | None = None
     _found: Verdict | None = None
     _span: CallSpan | None = None
 
@@ -91,7 +91,6 @@ class Request:
         self._watch = watch
         self._params = params
         self._endpoint = endpoint = watch.endpoint(path, api, method)
-        self.start = watch.clock.monotonic()
         if method != "GET" and not endpoint.public:
             self._decide_write(current_call.get())
         if API in sys.modules:
@@ -124,18 +123,7 @@ class Request:
                 limit = dialects.KRAKEN_COUNTER_LIMIT
                 watch.tally.use(cost / limit, dialects.KRAKEN_COUNTER_DECAY / limit)
 
-    def answered(self, status: int, headers: Any, body: str) -> None:
-        """Take in what came back, before ccxt makes something of it."""
-        self._answer = (status, headers, body)
-
-    def check(self, result: Any) -> None:
-        """Look at the shape of what ccxt took for a good answer.
-
-        Raises:
-            ccxt.BadResponse: It is none, and the exchange object belongs to a client.
-        """
-        if self._answer is None or (self._answer[0] < _BAD_STATUS and result and isinstance(result, _JSON)):
-            return
+    def _check(self, result: Any) -> None:
         answer, exchange = self._plain_answer(), self._watch.exchange
         if answer is None:
             return
@@ -152,16 +140,23 @@ class Request:
             kind = ExchangeNotAvailable if answer.status >= _BAD_STATUS else BadResponse
             raise kind(f"{exchange} {self.label} {answer.status}: {problem}")
 
-    def done(self) -> None:
-        """Count a request that ccxt is content with."""
-        watch = self._watch
-        self.ended = watch.clock.monotonic()
-        if self._answer is not None and (watch.tells_limits or self.ended >= watch.learn_due):
-            watch.learn(self, self._answer[1])
+    def done(self, result: Any) -> None:
+        """Count a request that ccxt is content with, after a look at the shape of the answer.
+
+        Raises:
+            ccxt.BadResponse: It is no answer, and the exchange object belongs to a client.
+            ccxt.ExchangeNotAvailable: The same, with a status that async ccxt does not know.
+        """
+        watch, answer = self._watch, self.answer
+        if answer is not None and not (answer[0] < _BAD_STATUS and result and isinstance(result, _JSON)):
+            self._check(result)
+        self.ended = ended = watch.clock.monotonic()
+        if answer is not None and (watch.tells_limits or ended >= watch.learn_due):
+            watch.learn(self, answer[1])
         if watch.key_refused and self._found is None and not self._endpoint.public:
             watch.key_refused = False
         if self._found is None and self._span is None and not self.write:
-            self._endpoint.tally.succeeded(self.ended - self.start)
+            self._endpoint.tally.succeeded(ended - self.start)
         else:
             self._settle(self._found, None)
 
@@ -169,6 +164,8 @@ class Request:
         """Find out what an exception means, take the secrets out of it, count it, and tell what is rare."""
         watch = self._watch
         self.ended = watch.clock.monotonic()
+        if self.sent is None:
+            self.start = self.ended
         answer = self._plain_answer()
         write = self.write and self.sent is not None
         verdict = self._found or classify(error, exchange=watch.exchange, write=write, answer=answer, now=self._now())
@@ -194,7 +191,7 @@ class Request:
             self._tell(verdict, error)
 
     def _facts(self, outcome: str) -> dict[str, str | int]:
-        status = {"http.response.status_code": self._answer[0]} if self._answer else {}
+        status = {"http.response.status_code": self.answer[0]} if self.answer else {}
         return {"peak_observe.outcome": outcome, **status}
 
     def _tell(self, verdict: Verdict, error: BaseException | None) -> None:
@@ -233,7 +230,7 @@ class Request:
         return self._watch.clock.now().timestamp()
 
     def _plain_answer(self) -> Answer | None:
-        if self._answer is None:
+        if self.answer is None:
             return None
-        status, headers, body = self._answer
+        status, headers, body = self.answer
         return Answer(status, {name.lower(): value for name, value in headers.items()}, body or "")

@@ -14,7 +14,7 @@ from peak_observe import AsyncResilientExchangeClient, ResilientExchangeClient, 
 from peak_observe.testing import FakeExchange
 
 CALLS = 20
-ROUNDS = 121
+ROUNDS = 61
 BARE, CLIENT, INSTRUMENTED = "bare ccxt", "ResilientExchangeClient", "instrument"
 
 
