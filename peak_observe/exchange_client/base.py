@@ -8,7 +8,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
 from peak_observe.exchange_client import endpoints, guard, probe
 from peak_observe.exchange_client.hold import Hold
-from peak_observe.exchange_client.instrumented import attach, detach, is_async
+from peak_observe.exchange_client.instrumented import attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.pipeline import Protection, Settings
 from peak_observe.resilience import CircuitBreaker, HealthCheck, arguments, health_check
 
@@ -41,7 +41,7 @@ class ExchangeClient:
         arguments.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
-        detach(exchange)  # `instrument` may have been there before
+        uninstrument(exchange)  # it may have been measured before; of another client it is refused
         guard.guard(exchange, client_order_id, clock)
         asynchronous = self._asynchronous
         watch = attach(
@@ -50,13 +50,22 @@ class ExchangeClient:
             clock=clock,
             overrides=lambda original: guard.overrides(original, asynchronous=asynchronous),
         )
-        self._hold = Hold(watch.name, max_wait, clock)
-        self._protection = Protection(exchange, watch, self._hold, settings, clock)
+        try:
+            self._protect(Protection(exchange, watch, Hold(watch.name, max_wait, clock), settings, clock), health)
+        except BaseException:
+            detach(exchange)
+            guard.release(exchange)
+            raise
+
+    def _protect(self, protection: Protection, health: HealthCheck | None) -> None:
+        self._protection = protection
+        self._hold = protection.hold
         self._calls: dict[str, Callable[..., Any]] = {}
         for method in ("fetch_ticker", "fetch_balance"):
             self._protected(method)  # so that the series of both kinds of reads are there at 0 from the beginning
         self._health = health
-        self._check_name = probe.register(self, health, watch.name, self._check()) if health is not None else None
+        name = protection.watch.name
+        self._check_name = probe.register(self, health, name, self._check()) if health is not None else None
 
     @property
     def name(self) -> str:

@@ -670,6 +670,25 @@ def test_an_object_that_was_given_stays_as_it_was(fake) -> None:
     exchange.session.close()
 
 
+def test_an_object_belongs_to_one_client(fake) -> None:
+    """A second one would take the first one's protection away."""
+    exchange = ccxt.kraken(fake.config())
+    with ResilientExchangeClient(exchange, health=None) as client:
+        with pytest.raises(ValueError, match="belongs to the client 'kraken'"):
+            ResilientExchangeClient(exchange, health=None, name="second")
+        assert order(client)["clientOrderId"]
+    exchange.session.close()
+
+
+def test_an_object_stays_as_it_was_when_no_client_comes_about() -> None:
+    """An argument that makes no sense has no consequences."""
+    exchange = ccxt.kraken()
+    with pytest.raises(ValueError, match="failure_threshold"):
+        ResilientExchangeClient(exchange, failure_threshold=0)
+    assert type(exchange) is ccxt.kraken
+    exchange.session.close()
+
+
 def test_an_instrumented_object_can_become_a_clients(fake) -> None:
     """The client's protection takes the place of mere measuring."""
     exchange = peak_observe.instrument(ccxt.kraken(fake.config()), "before")
