@@ -102,7 +102,7 @@ class Rig:
         self.fake.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _rigs():
     rigs = {}
     yield rigs
@@ -112,7 +112,7 @@ def _rigs():
 
 @pytest.fixture
 def rig(_rigs):
-    """Return the rig of a dialect, the same for all tests."""
+    """Return the rig of a dialect, the same for all tests of a module."""
     return lambda dialect="kraken": _rigs.get(dialect) or _rigs.setdefault(dialect, Rig(dialect))
 
 
