@@ -15,8 +15,10 @@ from peak_observe.errors import (
     BackupError,
     BackupNotFoundError,
     CircuitOpenError,
+    HeldBackError,
     ListenError,
     MissingExtraError,
+    OutcomeUnknown,
     PeakObserveError,
     RepositoryLockedError,
     RestoreRefusedError,
@@ -27,11 +29,14 @@ from peak_observe.events import (
     Event,
     GaveUp,
     HealthChanged,
+    KeyRefused,
     NamesOverflowed,
+    RateLimited,
     Recovered,
     RestoreFinished,
     RetryScheduled,
     Transition,
+    WriteUnanswered,
     observe,
 )
 from peak_observe.resilience import (
@@ -65,9 +70,16 @@ if TYPE_CHECKING:
         StateSnapshot,
         VerifyReport,
     )
+    from peak_observe.exchange_client import (
+        AsyncResilientExchangeClient,
+        ResilientExchangeClient,
+        instrument,
+        uninstrument,
+    )
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
+    "AsyncResilientExchangeClient",
     "BackupCorruptError",
     "BackupError",
     "BackupFinished",
@@ -89,13 +101,18 @@ __all__ = [
     "HealthChanged",
     "HealthCheck",
     "HealthCheckResult",
+    "HeldBackError",
+    "KeyRefused",
     "ListenError",
     "MissingExtraError",
     "NamesOverflowed",
+    "OutcomeUnknown",
     "PeakObserveError",
+    "RateLimited",
     "Recovered",
     "RecoveryManager",
     "RepositoryLockedError",
+    "ResilientExchangeClient",
     "RestoreFinished",
     "RestorePlan",
     "RestoreRefusedError",
@@ -106,19 +123,22 @@ __all__ = [
     "SystemClock",
     "Transition",
     "VerifyReport",
+    "WriteUnanswered",
     "__version__",
     "breakers",
     "circuit_breaker",
     "configure",
     "get_breaker",
     "health_check",
+    "instrument",
     "observe",
     "register",
     "retry_with_backoff",
     "start_exporter",
+    "uninstrument",
 ]
 
-# Backups bring modules along that most programs do without: a name is loaded when it is first used.
+# Backups and exchanges bring modules along that many programs do without: a name is loaded when it is first used.
 _LATE = {
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
@@ -132,6 +152,10 @@ _LATE = {
     "RetentionPolicy": "backup_recovery",
     "StateSnapshot": "backup_recovery",
     "VerifyReport": "backup_recovery",
+    "AsyncResilientExchangeClient": "exchange_client",
+    "ResilientExchangeClient": "exchange_client",
+    "instrument": "exchange_client",
+    "uninstrument": "exchange_client",
 }
 
 observe(log.on_event)

@@ -8,15 +8,20 @@ PeakObserveError                  exit code 1
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
+├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 ├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
+├── OutcomeUnknown                an order may or may not stand; `name`, `method`, `endpoint`, `client_order_ids`, `at`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
 Errors carry data, so that code can act on it without reading the message.
 """
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class PeakObserveError(Exception):
@@ -168,6 +173,26 @@ class LoadError(PeakObserveError, ImportError):
         return f"cannot load {self.target!r}: {self.problem}"
 
 
+class HeldBackError(PeakObserveError):
+    """A call was not made, as the exchange asked to be left alone for longer than the client waits.
+
+    Args:
+        name: The client's name.
+        retry_after: Seconds until the exchange may be asked again.
+        reason: What the exchange said, in short.
+    """
+
+    def __init__(self, name: str, retry_after: float, reason: str = "") -> None:
+        super().__init__(name, retry_after, reason)
+        self.name = name
+        self.retry_after = retry_after
+        self.reason = reason
+
+    def __str__(self) -> str:
+        said = f" ({self.reason})" if self.reason else ""
+        return f"'{self.name}' asked to be left alone for another {self.retry_after:.1f} s{said}"
+
+
 class ListenError(PeakObserveError, OSError):
     """The address to serve on cannot be had: taken by another process, not of this machine, or not permitted.
 
@@ -210,6 +235,50 @@ class MissingExtraError(PeakObserveError, ImportError):
 
     def __str__(self) -> str:
         return f"{self.what} needs the extra '{self.extra}': pip install 'peak-observe[{self.extra}]'"
+
+
+class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the world, not a mistake
+    """A request that changes something was sent, and whether it was carried out is not known.
+
+    Sending it again may do it twice. Ask the exchange first, by the client order id or by the time.
+
+    Args:
+        name: The exchange client's name.
+        method: The method that was called, such as `create_order`.
+        endpoint: What was asked, such as `POST private/AddOrder`.
+        client_order_ids: By which the orders can be asked for, where there are any.
+        at: When it was sent, in UTC.
+        reason: How it ended, in short.
+    """
+
+    def __init__(  # noqa: PLR0917 - pickle hands them over by position
+        self,
+        name: str,
+        method: str,
+        endpoint: str,
+        client_order_ids: tuple[str, ...],
+        at: "datetime",
+        reason: str = "",
+    ) -> None:
+        super().__init__(name, method, endpoint, client_order_ids, at, reason)
+        self.name = name
+        self.method = method
+        self.endpoint = endpoint
+        self.client_order_ids = client_order_ids
+        self.at = at
+        self.reason = reason
+
+    @property
+    def client_order_id(self) -> str | None:
+        """The client order id of the one order; of several the first."""
+        return next(iter(self.client_order_ids), None)
+
+    def __str__(self) -> str:
+        ids = f", client order id {', '.join(self.client_order_ids)}" if self.client_order_ids else ""
+        return (
+            f"'{self.name}' {self.method} ({self.endpoint}) may or may not have been carried out: {self.reason}; "
+            f"sent {self.at:%Y-%m-%d %H:%M:%S.%f} UTC{ids}; ask before sending it again"
+        )
 
 
 class UsageError(PeakObserveError):

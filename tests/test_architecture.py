@@ -29,6 +29,7 @@ FLOORS = {
     "telemetry": 1.5,
     "resilience": 2,
     "backup_recovery": 2,
+    "exchange_client": 3,
     "monitoring": 4,
     "testing": 4,
     "demo": 5,
@@ -117,6 +118,13 @@ def test_importing_the_package_is_light() -> None:
     assert fresh(f"import sys, peak_observe; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
+def test_the_exchange_client_is_loaded_when_it_is_asked_for() -> None:
+    """And ccxt, or an event loop, not before a client is made."""
+    code = "import sys, peak_observe; a = 'peak_observe.exchange_client' in sys.modules; peak_observe.instrument; "
+    code += "print(a, 'peak_observe.exchange_client' in sys.modules, sorted({'ccxt', 'asyncio'} & set(sys.modules)))"
+    assert fresh(code) == "False True []"
+
+
 def test_a_protected_call_loads_nothing_either() -> None:
     """The hot path of a program that neither traces nor serves stays free of both."""
     code = """
@@ -136,9 +144,10 @@ def test_no_module_hides_a_public_function() -> None:
 
 def test_the_rooms_give_the_same_objects() -> None:
     """Code for the seed's module moves over by renaming the import."""
-    from peak_observe import resilience
+    from peak_observe import exchange_client, resilience
 
-    assert all(getattr(peak_observe, name) is getattr(resilience, name) for name in resilience.__all__)
+    for room in (exchange_client, resilience):
+        assert all(getattr(peak_observe, name) is getattr(room, name) for name in room.__all__)
 
 
 SIGNATURES = {
@@ -172,10 +181,14 @@ SIGNATURES = {
     "RetentionPolicy": ("(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=())"),
     "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
     "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),
+    "AsyncResilientExchangeClient": (
+        "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, **settings: 'Any') -> 'None'"
+    ),
     "CircuitBreaker": (
         "(failure_threshold: 'int' = 5, recovery_timeout: 'float' = 60.0, "
         "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
-        "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'None'"
+        "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
+        "failure_if: 'Callable[[Exception], bool] | None' = None) -> 'None'"
     ),
     "CircuitBreakerStats": ("(failure_count, success_count, last_failure_time, last_success_time, state_changes)"),
     "CircuitOpenError": "(name: str, retry_after: float = 0.0) -> None",
@@ -188,14 +201,29 @@ SIGNATURES = {
     "HealthCheckResult": (
         "(name, healthy, message, timestamp, details=None, status='healthy', duration=0.0, critical=True, tags=())"
     ),
+    "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
+    "KeyRefused": "(name, endpoint, reason, error=None)",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
+    "OutcomeUnknown": (
+        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '') "
+        "-> None"
+    ),
     "PeakObserveError": None,
+    "RateLimited": "(name, endpoint, until, reason, error=None)",
     "Recovered": "(operation, attempts, elapsed)",
+    "ResilientExchangeClient": (
+        "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
+        "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
+        "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
+        "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
+    "WriteUnanswered": "(name, endpoint, client_order_ids, at, reason, error=None)",
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "circuit_breaker": (
@@ -206,23 +234,26 @@ SIGNATURES = {
     "configure": "(*, span_events: 'bool' = False) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
+    "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'Any'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
+        "retry_if: 'Callable[[Exception], bool] | None' = None) -> 'Any'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
     ),
+    "uninstrument": "(exchange: 'E') -> 'E'",
 }
 
 
 def test_the_public_names_are_these() -> None:
     """Nothing appears or goes by accident."""
     assert sorted(peak_observe.__all__) == sorted(SIGNATURES)
-    assert peak_observe.testing.__all__ == ["FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
+    assert peak_observe.testing.__all__ == ["FAULTS", "FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
 
 
 @pytest.mark.parametrize("name", [name for name, pinned in SIGNATURES.items() if pinned])
@@ -239,4 +270,5 @@ def test_signatures_are_pinned(name: str) -> None:
         signature = inspect.Signature(plain)
     text = str(signature)
     text = text.replace(str(peak_observe.catalog.BUCKETS), "BUCKETS")
+    text = text.replace(repr(peak_observe.health_check), "HEALTH")
     assert text.replace(repr(peak_observe.clock.SYSTEM_CLOCK), "CLOCK") == pinned

@@ -2,6 +2,7 @@
 
 from peak_observe.measures.backups import BackupReading, KindReading
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
+from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
@@ -14,6 +15,8 @@ from peak_observe.measures.series import (
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
+ENDPOINTS: Names[EndpointReading] = Names("endpoint")
+EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 RETRIES: Names[RetryReading] = Names("operation")
 
@@ -22,7 +25,9 @@ __all__ = [
     "BATCH",
     "BREAKERS",
     "CHECKS",
+    "ENDPOINTS",
     "EXCEPTION_LIMIT",
+    "EXCHANGES",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
@@ -30,6 +35,10 @@ __all__ = [
     "BackupReading",
     "BreakerReading",
     "CallCounts",
+    "EndpointReading",
+    "EndpointTally",
+    "ExchangeReading",
+    "ExchangeTally",
     "Exemplar",
     "HealthReading",
     "KindReading",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.files import replace_text
-from peak_observe.monitoring import backups, health, rows
+from peak_observe.monitoring import backups, exchange, health, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -28,6 +28,7 @@ def overview() -> Json:
         *rows.at_a_glance(),
         *rows.circuit_breakers(),
         *rows.retries(),
+        *exchange.exchanges(),
         *health.checks(),
         *backups.backups(),
         *rows.processes(),
@@ -35,7 +36,7 @@ def overview() -> Json:
     return {
         "uid": "peak-observe",
         "title": "peak_observe",
-        "description": "Circuits, retries, checks and backups of trading code: what is broken now, and since when.",
+        "description": "Circuits, exchanges, checks and backups of trading code: what is broken, and since when.",
         "tags": ["peak_observe"],
         "editable": False,
         "graphTooltip": 1,
@@ -63,6 +64,7 @@ def _variables() -> list[Json]:
         _variable("instance", "Instance", f'label_values({build.name}{{job=~"$job"}}, instance)'),
         _variable("breaker", "Circuit", _values(catalog.BREAKER_STATE)),
         _variable("operation", "Operation", _values(catalog.RETRY_MAX_ATTEMPTS)),
+        _variable("exchange", "Exchange", _values(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)),
         _variable("check", "Check", _values(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)),
         _variable("repository", "Backups", _values(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)),
     ]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog import Metric
 
 PROCESS = 'job=~"$job", instance=~"$instance"'
-VARIABLES = ("breaker", "operation", "check", "repository")
+VARIABLES = ("breaker", "operation", "check", "repository", "exchange")
 """Labels that are also a variable of the dashboard."""
 
 

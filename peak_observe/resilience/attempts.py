@@ -13,6 +13,7 @@ from peak_observe.resilience import backoff
 from peak_observe.telemetry.tracing import CallSpan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from peak_observe.clock import Clock
@@ -34,6 +35,7 @@ class RetryCore:
         exponential: bool,
         expected: ExceptionTypes,
         clock: Clock,
+        retry_if: Callable[[Exception], bool] | None = None,
     ) -> None:
         self.name = name
         self.max_attempts = max_attempts
@@ -45,6 +47,7 @@ class RetryCore:
         self._max_delay = max_delay
         self._exponential = exponential
         self._expected = expected
+        self._retry_if = retry_if
         types = expected if isinstance(expected, tuple) else (expected,)
         self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in types)
         self.series = RETRIES.series(name)
@@ -60,6 +63,8 @@ class RetryCore:
         by those who name CircuitOpenError itself.
         """
         if not isinstance(error, Exception) or not isinstance(error, self._expected):
+            return False
+        if self._retry_if is not None and not self._retry_if(error):
             return False
         return self._open_circuits_too or not isinstance(error, CircuitOpenError)
 

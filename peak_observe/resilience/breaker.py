@@ -69,6 +69,7 @@ class CircuitBreaker:
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where the time comes from; for tests.
+        failure_if: Says of an expected exception whether it counts, where its type does not tell; has to be quick.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -84,6 +85,7 @@ class CircuitBreaker:
         buckets: tuple[float, ...] = catalog.BUCKETS,
         tracing: TracingMode = "auto",
         clock: Clock = SYSTEM_CLOCK,
+        failure_if: Callable[[Exception], bool] | None = None,
     ) -> None:
         _check(failure_threshold, recovery_timeout, expected_exception)
         self._watched, self._recording = switch(tracing)
@@ -94,6 +96,7 @@ class CircuitBreaker:
             expected=expected_exception,
             buckets=arguments.check_buckets(buckets),
             clock=clock,
+            failure_if=failure_if,
         )
         self._core.series.join(self, self._core.read)
 
@@ -122,6 +125,16 @@ class CircuitBreaker:
     def reset(self) -> None:
         """Close the circuit and forget its failures; the counts stay, and calls under way no longer matter to it."""
         self._core.reset()
+
+    def trip(self, reason: str, *, pause: float | None = None, error: BaseException | None = None) -> None:
+        """Open the circuit at once, as one failure said enough; one that is open stays as it is.
+
+        Args:
+            reason: Why, in words, for the event.
+            pause: Seconds until the probe; `recovery_timeout` if not given.
+            error: What was raised, for the event.
+        """
+        self._core.trip(reason, pause, error)
 
     def call(self, func: F) -> F:
         """Return `func` protected by this breaker: use it as decorator or as `breaker.call(func)(args)`.

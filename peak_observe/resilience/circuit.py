@@ -38,6 +38,7 @@ class Circuit:
         "era",
         "failure_threshold",
         "failures",
+        "pause",
         "probing",
         "recovery_timeout",
         "seconds",
@@ -48,6 +49,7 @@ class Circuit:
     def __init__(self, failure_threshold: int, recovery_timeout: float, now: float) -> None:
         self.failure_threshold = failure_threshold
         self.recovery_timeout = recovery_timeout
+        self.pause = recovery_timeout
         self.state = CLOSED
         self.era = 0
         self.failures = 0
@@ -58,7 +60,7 @@ class Circuit:
 
     def advance(self, now: float) -> Change | None:
         """Let time pass: an open circuit that is due becomes half-open, dated when it was due."""
-        due = self.since + self.recovery_timeout
+        due = self.since + self.pause
         if self.state == OPEN and now >= due:
             return self._enter(HALF_OPEN, due, "recovery timeout passed")
         return None
@@ -68,6 +70,7 @@ class Circuit:
         view = Circuit.__new__(Circuit)  # by hand: every scrape does this for every breaker, and copy() is slow
         view.failure_threshold = self.failure_threshold
         view.recovery_timeout = self.recovery_timeout
+        view.pause = self.pause
         view.state = self.state
         view.era = self.era
         view.failures = self.failures
@@ -90,7 +93,7 @@ class Circuit:
 
     def retry_after(self, now: float) -> float:
         """Return seconds until a probe is due; 0.0 when that does not depend on time."""
-        return max(0.0, self.since + self.recovery_timeout - now) if self.state == OPEN else 0.0
+        return max(0.0, self.since + self.pause - now) if self.state == OPEN else 0.0
 
     def succeed(self, permit: int, now: float) -> Change | None:
         """Take in that the call of `permit` succeeded."""
@@ -119,6 +122,14 @@ class Circuit:
         if permit == self.era:
             self.probing = False
 
+    def trip(self, now: float, reason: str, pause: float | None = None) -> Change | None:
+        """Open the circuit at once, for `pause` seconds or the recovery timeout; an open one stays as it is."""
+        if self.state == OPEN:
+            return None
+        change = self._enter(OPEN, now, reason)
+        self.pause = self.recovery_timeout if pause is None else pause
+        return change
+
     def reset(self, now: float) -> Change | None:
         """Close the circuit and forget all failures; calls under way no longer count for it."""
         if self.state == CLOSED:
@@ -136,6 +147,7 @@ class Circuit:
         self.seconds[self.state] += max(0.0, now - self.since)
         self.since = now
         self.state = state
+        self.pause = self.recovery_timeout
         self.entered = increased(self.entered, state)
         self.era += 1
         self.probing = False

@@ -14,6 +14,7 @@ from peak_observe.resilience.circuit import OPEN, Change, Circuit
 from peak_observe.telemetry import tracing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from opentelemetry.trace import SpanContext
@@ -38,9 +39,11 @@ class BreakerCore:
         expected: type[BaseException] | tuple[type[BaseException], ...],
         buckets: tuple[float, ...],
         clock: Clock,
+        failure_if: Callable[[Exception], bool] | None = None,
     ) -> None:
         self.name = name
         self.expected = expected
+        self.failure_if = failure_if
         self.clock = clock
         self.series = BREAKERS.series(name, buckets)
         self.circuit = Circuit(failure_threshold, recovery_timeout, clock.monotonic())
@@ -115,6 +118,15 @@ class BreakerCore:
         _tell(due)
         _tell(news)
 
+    def trip(self, reason: str, pause: float | None, error: BaseException | None) -> None:
+        """Open the circuit at once."""
+        with self.lock:
+            now = self.clock.monotonic()
+            due = self._news(self.circuit.advance(now), now)
+            news = self._news(self.circuit.trip(now, reason, pause), now, error)
+        _tell(due)
+        _tell(news)
+
     def view(self) -> Circuit:
         """Return the circuit as it is at this moment; nothing changes by looking."""
         with self.lock:
@@ -151,7 +163,7 @@ class BreakerCore:
             return SUCCESS
         # Cancellation, Ctrl-C and exit say nothing about the service, even where `expected` would cover them.
         if isinstance(error, Exception) and isinstance(error, self.expected):
-            return FAILURE
+            return FAILURE if self.failure_if is None or self.failure_if(error) else IGNORED
         return IGNORED
 
     def _news(self, change: Change | None, now: float, error: BaseException | None = None) -> Transition | None:
@@ -165,7 +177,7 @@ class BreakerCore:
             new=catalog.STATES[change.new],
             at=at,
             reason=change.reason,
-            retry_after=self.circuit.recovery_timeout if change.new == OPEN else 0.0,
+            retry_after=self.circuit.pause if change.new == OPEN else 0.0,
             error=error,
         )
 

@@ -167,6 +167,7 @@ def retry_with_backoff(
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
+    retry_if: Callable[[Exception], bool] | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -180,6 +181,7 @@ def retry_with_backoff(
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
+    retry_if: Callable[[Exception], bool] | None = None,
 ) -> Any:
     """Call a function again when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
@@ -196,6 +198,7 @@ def retry_with_backoff(
         name: The label value of the metrics; the function's qualified name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
+        retry_if: Says of an expected exception whether it is retried, where its type does not tell.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -218,6 +221,7 @@ def retry_with_backoff(
             exponential=exponential,
             expected=expected_exception,
             clock=clock,
+            retry_if=retry_if,
         )
         return Retry(core, tracing).wrap(func)
 

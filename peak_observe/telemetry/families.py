@@ -31,7 +31,8 @@ def number(value: float) -> str:
 
 def numbers(values: Sequence[float]) -> tuple[float | str, ...]:
     """Return values as `%s` has to be given them; below a million that is what it makes of a float itself."""
-    if max(values, default=0.0) < MILLION:
+    # A sum is below a million only if all are, as just gauges of one value go below 0; with a NaN it never is.
+    if sum(values) < MILLION:
         return tuple(map(float, values))
     return tuple(map(number, values))
 
@@ -170,13 +171,16 @@ Readings = list[tuple[str, Any]]
 
 def read() -> list[tuple[tuple[Family, ...], Readings]]:
     """Return the families of each kind of primitive with the readings of all names."""
+    from peak_observe.telemetry import exchange  # late, as its families are made of ours
+
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
     checks: Readings = CHECKS.read()
     backups: Readings = BACKUPS.read()
-    return [
+    kinds: list[tuple[tuple[Family, ...], Readings]] = [
         (BREAKER_FAMILIES, breakers),
         (RETRY_FAMILIES, retries),
         (HEALTH_FAMILIES, checks),
         (BACKUP_FAMILIES, backups),
     ]
+    return [*kinds, *exchange.read()]

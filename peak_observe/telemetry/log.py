@@ -1,4 +1,4 @@
-"""One log line an event, under `peak_observe.breaker`, `.retry`, `.health`, `.backup`, with the facts as `extra`."""
+"""One log line an event, under `peak_observe.` and its room, such as `breaker`, with the facts as `extra`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from peak_observe.events import (
     BackupFinished,
     BackupVerified,
     Event,
+    ExchangeEvent,
     GaveUp,
     HealthChanged,
+    KeyRefused,
     NamesOverflowed,
+    RateLimited,
     Recovered,
     RestoreFinished,
     RetryScheduled,
     Transition,
+    WriteUnanswered,
 )
 from peak_observe.redact import describe
 
@@ -50,6 +54,8 @@ def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
         return event.kind, WARNING, message, (event.limit, event.kind, event.name)
     if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):
         return "backup", *_backup(event)
+    if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
+        return "exchange", *_exchange(event)
     return "retry", *_retry(event)
 
 
@@ -99,3 +105,20 @@ def _retry(event: RetryScheduled | GaveUp | Recovered) -> tuple[int, str, tuple[
         case Recovered():
             message = "'%s' succeeded at attempt %d after %.1f s"
             return INFO, message, (event.operation, event.attempts, event.elapsed)
+
+
+def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:
+    match event:
+        case RateLimited():
+            from datetime import UTC, datetime
+
+            until = datetime.fromtimestamp(event.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            message = "'%s' wants to be left alone until %s: %s at %s"
+            return WARNING, message, (event.name, until, event.reason, event.endpoint)
+        case KeyRefused():
+            message = "'%s' does not accept the key: %s at %s"
+            return ERROR, message, (event.name, event.reason, event.endpoint)
+        case WriteUnanswered():
+            message = "'%s' may or may not have carried out %s, sent %s UTC, client order id %s: %s"
+            ids = ", ".join(event.client_order_ids) or "unknown"
+            return ERROR, message, (event.name, event.endpoint, f"{event.at:%Y-%m-%d %H:%M:%S.%f}", ids, event.reason)

@@ -14,13 +14,17 @@ from peak_observe.events import (
     BackupFinished,
     BackupVerified,
     Event,
+    ExchangeEvent,
     GaveUp,
     HealthChanged,
+    KeyRefused,
     NamesOverflowed,
+    RateLimited,
     Recovered,
     RestoreFinished,
     RetryScheduled,
     Transition,
+    WriteUnanswered,
 )
 from peak_observe.measures import Exemplar
 from peak_observe.redact import describe
@@ -227,6 +231,8 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case BackupFinished() | RestoreFinished() | BackupVerified():
             name = _BACKUP_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
+        case RateLimited() | KeyRefused() | WriteUnanswered():
+            name, facts = _exchange_record(event)
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
@@ -236,3 +242,14 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         attributes["error.type"] = _type_name(error)
         attributes["error.message"] = describe(error)
     return name, attributes
+
+
+def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
+    match event:
+        case RateLimited():
+            return "peak_observe.exchange.rate_limited", facts | {"until": event.until}
+        case KeyRefused():
+            return "peak_observe.exchange.key_refused", facts
+        case WriteUnanswered():
+            return "peak_observe.exchange.write_unanswered", facts | {"client_order_ids": event.client_order_ids}

@@ -1,29 +1,30 @@
-"""A Kraken on the loopback interface that fails on command."""
+"""A Kraken or a Binance on the loopback interface that fails on command."""
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.testing.binance import Binance
 from peak_observe.testing.faults import Fault
-from peak_observe.testing.kraken import API_KEY, Kraken, PlacedOrder
+from peak_observe.testing.kraken import Kraken, PlacedOrder
 from peak_observe.testing.loopback import HOST, Call, LoopbackServer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from peak_observe.clock import Clock
-    from peak_observe.testing.markets import Json
 
 __all__ = ["FakeExchange", "Fault", "PlacedOrder"]
 
+STATE = "/_state"
 _HEALTHY = Fault()
+_DIALECTS: dict[str, type[Kraken | Binance]] = {"kraken": Kraken, "binance": Binance}
 
 
 @dataclass(slots=True)
@@ -34,14 +35,23 @@ class _Rule:
 
 
 class FakeExchange:
-    """Serve enough of Kraken on 127.0.0.1 for the real ccxt clients, sync and async.
+    """Serve enough of Kraken or Binance on 127.0.0.1 for the real ccxt clients, sync and async.
+
+    Besides, `GET /_state` answers what came in and what stands: requests by endpoint, and orders.
 
     Args:
         clock: Gives the exchange's own time; a `ManualClock` makes a skewed one.
+        dialect: Whose interface it is.
+
+    Raises:
+        ValueError: There is no such dialect.
     """
 
-    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._kraken = Kraken(clock=clock)
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, dialect: Literal["kraken", "binance"] = "kraken") -> None:
+        if dialect not in _DIALECTS:
+            raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}, not {dialect!r}")
+        self._dialect = _DIALECTS[dialect](clock=clock)
+        self._now = lambda: clock.now().timestamp()
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._rules: list[_Rule] = []
@@ -49,7 +59,7 @@ class FakeExchange:
         # Apart from _lock: stopping waits for handlers, and these take _lock.
         self._switch = threading.RLock()
         self._closed = False
-        self._server = LoopbackServer(self._handle, 0)
+        self._server = LoopbackServer(self._handle, 0, self._now)
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}"
         self._server.start()
@@ -71,17 +81,16 @@ class FakeExchange:
     @property
     def orders(self) -> tuple[PlacedOrder, ...]:
         """Return the orders that were really placed, oldest first."""
-        return self._kraken.orders
+        return self._dialect.orders
+
+    @property
+    def exchange_id(self) -> str:
+        """Return ccxt's id of the exchange that it is a fake of."""
+        return self._dialect.exchange_id
 
     def config(self) -> dict[str, Any]:
-        """Return a new configuration for `ccxt.kraken` or `ccxt.async_support.kraken`."""
-        return {
-            "urls": {"api": {"public": self.url, "private": self.url, "zendesk": self.url}},
-            "apiKey": API_KEY,
-            "secret": base64.b64encode(b"fake-exchange-secret").decode(),
-            "enableRateLimit": False,
-            "timeout": 2000,
-        }
+        """Return a new configuration for the ccxt class of `exchange_id`, sync or async."""
+        return {**self._dialect.config(self.url), "enableRateLimit": False, "timeout": 2000}
 
     def fail(self, fault: Fault, *, path: str | None = None, times: int | None = None) -> None:
         """Answer with `fault` from now on; of several that match, the latest counts.
@@ -128,13 +137,16 @@ class FakeExchange:
             self._release()
             self._server.stop()
             # Bound but not listening keeps the port ours, and the kernel refuses connections to it.
-            self._server = LoopbackServer(self._handle, self.port)
+            self._server = LoopbackServer(self._handle, self.port, self._now)
 
     def _release(self) -> None:
         with self._lock:
             self._rules.clear()
             self._released.set()
             self._released = threading.Event()
+
+    def _state(self) -> dict[str, Any]:
+        return {"requests": dict(self.requests), "orders": [asdict(order) for order in self.orders]}
 
     def _take(self, name: str) -> tuple[Fault, threading.Event]:
         """Count a request; return how to treat it, and the event that ends its waiting."""
@@ -151,15 +163,21 @@ class FakeExchange:
 
     def _handle(self, call: Call) -> tuple[Fault, bytes]:
         """Carry out a request as far as the current fault lets it; return the fault and the body."""
-        fault, released = self._take(call.name)
-        if fault.system_status and call.name == "SystemStatus":
+        if call.path == STATE:
+            return _HEALTHY, json.dumps(self._state()).encode()
+        name = self._dialect.name(call)
+        fault, released = self._take(name)
+        if fault.system_status and name == "SystemStatus":
             fault = replace(_HEALTHY, delay=fault.delay, system_status=fault.system_status)
         body = fault.body
         if body is None:
-            answer = self._kraken.answer(call.name, call.params, private=call.private, key=call.key)
+            reply = self._dialect.answer(call, fault.behind)
             if fault.system_status:
-                cast("Json", answer["result"])["status"] = fault.system_status
-            body = json.dumps(answer)
+                reply.payload["result"]["status"] = fault.system_status
+            body = json.dumps(reply.payload)
+            fault = replace(fault, code=reply.status, headers=(*fault.headers, *reply.headers))
+        if fault.echoes:
+            body += f"<pre>{call.text}</pre>"
         if fault.delay != 0 and released.wait(fault.delay) and self._closed:
             fault = replace(fault, ending="close")
         return fault, (body[: len(body) // 2] if fault.ending == "truncate" else body).encode()

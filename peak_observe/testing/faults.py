@@ -18,6 +18,8 @@ class Fault:
         delay: Seconds before the answer, counted after the request was carried out; `None` is for ever.
         ending: What happens instead of an answer, if anything.
         system_status: What the endpoint `SystemStatus` says meanwhile.
+        behind: How many seconds old the data is that is answered with.
+        echoes: Whether the body is followed by the request with all its headers, as a debugging page does.
     """
 
     code: int = 200
@@ -26,10 +28,16 @@ class Fault:
     delay: float | None = 0.0
     ending: Literal["answer", "truncate", "reset", "close", "refuse"] = "answer"
     system_status: str | None = None
+    behind: float = 0.0
+    echoes: bool = False
 
     def after(self, seconds: float) -> Fault:
         """Return this fault with a delay of `seconds` before it."""
         return replace(self, delay=seconds)
+
+    def with_headers(self, *headers: tuple[str, str]) -> Fault:
+        """Return this fault with further headers in its answer."""
+        return replace(self, headers=(*self.headers, *headers))
 
     @classmethod
     def latency(cls, seconds: float) -> Fault:
@@ -90,6 +98,32 @@ class Fault:
     def html(cls) -> Fault:
         """Answer 200 with a page in HTML, as a captive portal or a challenge does."""
         return cls.status(200)
+
+    @classmethod
+    def empty_object(cls) -> Fault:
+        """Answer 200 with `{}`."""
+        return cls(body="{}")
+
+    @classmethod
+    def stale(cls, seconds: float) -> Fault:
+        """Answer truly, but as the exchange was: candles end `seconds` ago, and newer orders are not visible yet."""
+        return cls(behind=seconds)
+
+    @classmethod
+    def banned(cls, until: float) -> Fault:
+        """Answer 418 with the Unix time of the end of the ban, as Binance does after too many a 429."""
+        words = f"Way too much request weight used; IP banned until {int(until * 1000)}. Please use WebSocket Streams."
+        return cls.coded(-1003, words, code=418)
+
+    @classmethod
+    def coded(cls, error: int, message: str, *, code: int = 400) -> Fault:
+        """Answer with one of Binance's own errors in the body."""
+        return cls(code=code, body=json.dumps({"code": error, "msg": message}))
+
+    @classmethod
+    def echo(cls, code: int = 502) -> Fault:
+        """Answer with a page that repeats the request with its headers, key and signature among them."""
+        return replace(cls.status(code), echoes=True)
 
     @classmethod
     def empty(cls) -> Fault:

@@ -5,20 +5,24 @@ Payloads have the shape of https://docs.kraken.com/api-reference. Nothing here k
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from peak_observe.testing.loopback import Reply
 from peak_observe.testing.markets import MARKETS, Json
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
+    from peak_observe.testing.loopback import Call
     from peak_observe.testing.markets import Market
 
 Params = Mapping[str, str]
 
 API_KEY = "fake-exchange-key"
+SECRET = b"fake-exchange-secret"
 
 
 class KrakenError(Exception):
@@ -110,11 +114,14 @@ class Kraken:
         clock: Gives the exchange's own time.
     """
 
+    exchange_id = "kraken"
+
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._orders: dict[str, PlacedOrder] = {}
         self._tick = 0
+        self._behind = 0.0
 
     @property
     def orders(self) -> tuple[PlacedOrder, ...]:
@@ -122,25 +129,32 @@ class Kraken:
         with self._lock:
             return tuple(self._orders.values())
 
-    def answer(self, name: str, params: Params, *, private: bool, key: str | None) -> Json:
-        """Carry out one request and return the body of its answer.
+    def config(self, url: str) -> dict[str, Any]:
+        """Return a new configuration for `ccxt.kraken`."""
+        return {
+            "urls": {"api": {"public": url, "private": url, "zendesk": url}},
+            "apiKey": API_KEY,
+            "secret": base64.b64encode(SECRET).decode(),
+        }
 
-        Args:
-            name: The endpoint, such as `Ticker`.
-            params: The request's parameters.
-            private: Whether it came in under `/0/private/`.
-            key: The API key of a signed request.
-        """
+    def name(self, call: Call) -> str:
+        """Return the endpoint's name, such as `Ticker`."""
+        return call.path.rpartition("/")[2]
+
+    def answer(self, call: Call, behind: float = 0.0) -> Reply:
+        """Carry out one request and return its answer, with data that is `behind` seconds old."""
+        private = "/private/" in call.path
         try:
-            if private and key != API_KEY:
-                return {"error": ["EAPI:Invalid key"]}
-            call = getattr(self, ("_private_" if private else "_public_") + name.lower(), _unknown)
+            if private and ("API-Sign" not in call.headers or call.headers.get("API-Key") != API_KEY):
+                return Reply({"error": ["EAPI:Invalid key"]})
+            target = getattr(self, ("_private_" if private else "_public_") + self.name(call).lower(), _unknown)
             with self._lock:
-                return {"error": [], "result": call(params)}
+                self._behind = behind
+                return Reply({"error": [], "result": target(call.params)})
         except KrakenError as error:
-            return {"error": [str(error)]}
+            return Reply({"error": [str(error)]})
         except (ValueError, ArithmeticError):
-            return {"error": ["EGeneral:Invalid arguments"]}
+            return Reply({"error": ["EGeneral:Invalid arguments"]})
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -165,7 +179,7 @@ class Kraken:
 
     def _public_ohlc(self, params: Params) -> Json:
         market, minutes = _market(_argument(params, "pair")), int(params.get("interval", "1"))
-        last = int(self._now()) // (minutes * 60)
+        last = int(self._now() - self._behind) // (minutes * 60)
         first = max(last - 719, int(float(params.get("since", "0"))) // (minutes * 60) + 1)
         candles = [market.candle(number, minutes) for number in range(first, last + 1)]
         return {market.id: candles, "last": (last - 1) * minutes * 60}
@@ -224,15 +238,15 @@ class Kraken:
         )
 
     def _private_openorders(self, params: Params) -> Json:
-        return {"open": _payloads(self._select(params, "open"))}
+        return {"open": _payloads(self._visible(self._select(params, "open")))}
 
     def _private_closedorders(self, params: Params) -> Json:
-        found = _payloads(self._select(params, "closed", "canceled"))
+        found = _payloads(self._visible(self._select(params, "closed", "canceled")))
         return {"closed": found, "count": len(found)}
 
     def _private_queryorders(self, params: Params) -> Json:
         asked = [self._orders.get(id_) for id_ in _argument(params, "txid").split(",")]
-        return _payloads(order for order in asked if order and order.matches(params))
+        return _payloads(self._visible(order for order in asked if order and order.matches(params)))
 
     def _private_cancelorder(self, params: Params) -> Json:
         named = params.get("txid") or _argument(params, "cl_ord_id")
@@ -246,6 +260,9 @@ class Kraken:
         for order in found:
             self._orders[order.id] = replace(order, status="canceled", closed_at=self._now())
         return {"count": len(found)}
+
+    def _visible(self, orders: Iterable[PlacedOrder]) -> list[PlacedOrder]:
+        return [order for order in orders if order.opened_at <= self._now() - self._behind]
 
     def _select(self, params: Params, *statuses: str) -> list[PlacedOrder]:
         found = (order for order in self._orders.values() if order.status in statuses)

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from peak_observe.testing.faults import Fault
 
@@ -25,12 +26,22 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the endpoint, its parameters, and the API key if it was signed."""
+    """One request: method, path, parameters of the query and the body, and headers; `text` is all of it."""
 
-    name: str
+    method: str
+    path: str
     params: dict[str, str]
-    private: bool
-    key: str | None
+    headers: Mapping[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the exchange itself answers: something for JSON, and the HTTP status and headers that go with it."""
+
+    payload: Any
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -39,14 +50,21 @@ class LoopbackServer(ThreadingHTTPServer):
     Args:
         handle: Decides what to do with a request and what its answer says.
         port: The port to bind; 0 picks a free one.
+        now: Returns the Unix time that the answers are dated with.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, handle: Callable[[Call], tuple[Fault, bytes]], port: int) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Call], tuple[Fault, bytes]],
+        port: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         super().__init__((HOST, port), _Handler, bind_and_activate=False)
         self.handle = handle
+        self.now = now
         self._clients: dict[socket.socket, threading.Thread] = {}
         self._acceptor: threading.Thread | None = None
         self.server_bind()
@@ -126,6 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer as to GET: the parameters are in the body."""
         self.do_GET()
 
+    do_DELETE = do_PUT = do_POST  # noqa: N815 - the base class looks for these names
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Date the answer by the exchange's own clock."""
+        return super().date_time_string(self.server.now() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
         """Say nothing: the counts are in `requests`."""
 
@@ -137,10 +161,5 @@ class _Handler(BaseHTTPRequestHandler):
             params |= {name: str(value) for name, value in json.loads(sent).items()}
         else:
             params |= parse_qsl(sent)
-        signed = self.headers.get("API-Sign") is not None
-        return Call(
-            name=url.path.rpartition("/")[2],
-            params=params,
-            private="/private/" in url.path,
-            key=self.headers.get("API-Key") if signed else None,
-        )
+        text = f"{self.requestline}\n{self.headers}\n{sent}"
+        return Call(self.command, url.path, params, dict(self.headers.items()), text)

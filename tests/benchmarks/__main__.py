@@ -7,6 +7,7 @@ import sys
 
 import backups
 import calls
+import exchange
 import health
 import scrape
 import startup
@@ -16,6 +17,7 @@ PARTS = {
     "calls": calls.run,
     "scrape": scrape.run,
     "health": health.run,
+    "exchange": exchange.run,
     "backups": backups.run,
 }
 

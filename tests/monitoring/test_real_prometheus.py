@@ -22,7 +22,8 @@ PROGRAM = """
 import sys, threading, time
 from pathlib import Path
 from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff, start_exporter
-from peak_observe import RecoveryManager
+from peak_observe import RecoveryManager, ResilientExchangeClient
+from peak_observe.testing import FakeExchange
 
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
@@ -68,11 +69,18 @@ def keep_backups():
 keeping = threading.Thread(target=keep_backups)
 keeping.start()
 
-with start_exporter(port=0) as exporter:
+fake = FakeExchange()
+client = ResilientExchangeClient("kraken", fake.config(), health=None)
+
+with start_exporter(port=0) as exporter, fake, client:
     print(exporter.port, flush=True)
     turn = 0
     while not stop.wait(0.02):
         turn += 1
+        client.fetch_ticker("BTC/USD")
+        client.fetch_balance()
+        if turn % 20 == 1:
+            client.fetch_ohlcv("BTC/USD", limit=5)
         for call in (healthy, broken, lambda: flapping(turn % 40 == 0)):
             try:
                 call()
@@ -188,7 +196,8 @@ def test_metadata_reached_prometheus(server) -> None:
 def filled(expression: str) -> str:
     """Return an expression as Grafana sends it, with everything selected."""
     values = {"$__rate_interval": "5s", "$__range": "30s", "$job": ".+", "$instance": ".+"}
-    for name, value in (values | {"$breaker": ".+", "$operation": ".+", "$check": ".+", "$repository": ".+"}).items():
+    variables = ("breaker", "operation", "check", "repository", "exchange")
+    for name, value in (values | {f"${name}": ".+" for name in variables}).items():
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
@@ -213,8 +222,9 @@ def test_every_variable_has_values(server, variable: dict) -> None:
     selector, label = filled(variable["query"]["query"]).removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     values = server.get(f"label/{label}/values", **{"match[]": selector})
     expected = {
-        "breaker": {"healthy", "broken", "flapping"},
-        "operation": {"flaky", "hopeless"},
+        "breaker": {"healthy", "broken", "flapping", "kraken.public", "kraken.private", "kraken.trade"},
+        "operation": {"flaky", "hopeless", "kraken.public", "kraken.private"},
+        "exchange": {"kraken"},
         "check": {"sound", "sick"},
         "repository": {"kept", "stuck", "unused"},
     }

@@ -566,3 +566,40 @@ def test_looking_at_a_breaker_changes_nothing() -> None:
         assert reading.transitions[:3] == [0, 1, 1]
         assert reading.last_transition == (clock.now().timestamp() - 1)
     assert seen.events == []
+
+
+def test_what_counts_can_be_said_by_a_function() -> None:
+    """Where the type of the exception does not tell."""
+    breaker = CircuitBreaker(1, name="failure_if", failure_if=lambda error: "outage" in str(error))
+
+    def fail(message: str) -> None:
+        raise ConnectionError(message)
+
+    for message, state in (("your fault", CircuitState.CLOSED), ("outage", CircuitState.OPEN)):
+        with pytest.raises(ConnectionError):
+            breaker.call(fail)(message)
+        assert breaker.state is state
+
+
+def test_a_circuit_can_be_tripped_for_as_long_as_needed() -> None:
+    """With a reason of its own; the next opening lasts as configured."""
+    clock = ManualClock()
+    breaker = CircuitBreaker(1, 10, name="tripped", clock=clock)
+    with RecordingObserver() as seen:
+        breaker.trip("the key is refused", pause=300, error=ValueError("x"))
+        breaker.trip("again", pause=1)
+    (event,) = seen.events
+    assert (event.old, event.new, event.reason, event.retry_after) == ("closed", "open", "the key is refused", 300)
+    clock.advance(299)
+    with pytest.raises(CircuitOpenError) as refused:
+        breaker.call(lambda: None)()
+    assert refused.value.retry_after == 1
+    clock.advance(1)
+    with pytest.raises(ZeroDivisionError):
+        breaker.call(lambda: 1 / 0)()
+    clock.advance(10)
+    assert breaker.state is CircuitState.HALF_OPEN
+    breaker.trip("once more")
+    assert breaker.state is CircuitState.OPEN
+    clock.advance(10)
+    assert breaker.state is CircuitState.HALF_OPEN

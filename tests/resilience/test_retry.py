@@ -421,3 +421,17 @@ def test_an_empty_name_is_refused() -> None:
     """It could not be told apart in Prometheus."""
     with pytest.raises(ValueError, match="name must be"):
         retry_with_backoff(name="")(len)
+
+
+def test_what_is_retried_can_be_said_by_a_function() -> None:
+    """Where the type of the exception does not tell."""
+    attempts = []
+
+    @retry_with_backoff(5, clock=ManualClock(), name="retry_if", retry_if=lambda error: "again" in str(error))
+    def call() -> None:
+        attempts.append(1)
+        raise ConnectionError("again" if len(attempts) < 3 else "for good")
+
+    with pytest.raises(ConnectionError, match="for good"):
+        call()
+    assert len(attempts) == 3

@@ -7,7 +7,7 @@ import subprocess
 from copy import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -109,7 +109,12 @@ def theirs(*, openmetrics: bool) -> bytes:
     return generate_openmetrics(registry).removesuffix(b"# EOF\n") if openmetrics else generate_latest(registry)
 
 
+# Readings are large, and on a busy machine with coverage on it takes a while to make them.
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
+
+
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
+@patient
 @given(readings=READINGS)
 def test_the_bytes_are_the_librarys(openmetrics: bool, readings: tuple) -> None:
     """Any name, any count, with exemplars where the format has them."""
@@ -118,6 +123,7 @@ def test_the_bytes_are_the_librarys(openmetrics: bool, readings: tuple) -> None:
         assert Renderer().render(openmetrics=openmetrics) == theirs(openmetrics=openmetrics)
 
 
+@patient
 @given(scrapes=st.lists(READINGS, min_size=2, max_size=4))
 def test_what_is_kept_between_scrapes_is_never_stale(scrapes: list) -> None:
     """Whatever comes, goes or changes from one scrape to the next."""

@@ -1,0 +1,14 @@
+"""ccxt without surprises: a resilient client for any exchange, and measuring for ccxt objects that exist already."""
+
+from peak_observe.errors import HeldBackError, OutcomeUnknown
+from peak_observe.exchange_client.client import AsyncResilientExchangeClient, ResilientExchangeClient
+from peak_observe.exchange_client.instrumented import instrument, uninstrument
+
+__all__ = [
+    "AsyncResilientExchangeClient",
+    "HeldBackError",
+    "OutcomeUnknown",
+    "ResilientExchangeClient",
+    "instrument",
+    "uninstrument",
+]

@@ -1,0 +1,73 @@
+"""Leave an exchange alone for as long as it asked: one deadline for all calls of a client."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+from peak_observe.errors import HeldBackError
+
+if TYPE_CHECKING:
+    from peak_observe.clock import Clock
+
+SPREAD = 0.1
+SPREAD_LEAST, SPREAD_MOST = 0.05, 5.0
+"""By which share, and within which seconds, each waiting call comes later than it might."""
+
+
+class Hold:
+    """Until when no call of a client may be made.
+
+    Args:
+        name: The client's name.
+        max_wait: Seconds a call waits at most; where it would be more, it is refused at once.
+        clock: Where time and sleep come from.
+    """
+
+    def __init__(self, name: str, max_wait: float, clock: Clock) -> None:
+        self.name = name
+        self.max_wait = max_wait
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._reason = ""
+
+    def set(self, until: float, reason: str) -> None:
+        """Hold back all calls until a Unix time; an earlier one than is known changes nothing."""
+        moment = self._clock.monotonic() + until - self._clock.now().timestamp()
+        with self._lock:
+            if moment > self._until:
+                self._until, self._reason = moment, reason
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until calls may be made again."""
+        return max(0.0, self._until - self._clock.monotonic()) if self._until else 0.0
+
+    def wait(self) -> None:
+        """Sleep until a call may be made.
+
+        Raises:
+            HeldBackError: That would be too long.
+        """
+        while delay := self._delay():
+            self._clock.sleep(delay)
+
+    async def async_wait(self) -> None:
+        """Sleep until a call may be made, letting other tasks run.
+
+        Raises:
+            HeldBackError: That would be too long.
+        """
+        while delay := self._delay():
+            await self._clock.async_sleep(delay)
+
+    def _delay(self) -> float:
+        remaining = self.remaining
+        if not remaining:
+            return 0.0
+        if remaining > self.max_wait:
+            raise HeldBackError(self.name, remaining, self._reason)
+        spread = min(max(SPREAD_LEAST, SPREAD * remaining), SPREAD_MOST)
+        return remaining + spread * random.random()  # noqa: S311 - so that not all come at once, no secret

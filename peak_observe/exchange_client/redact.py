@@ -1,0 +1,147 @@
+"""Keep an exchange's secrets out of what leaves it: exceptions with all they came from, log lines, printed text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+from peak_observe.exchange_client.classify import related
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+HIDDEN = "***"
+CREDENTIALS = ("apiKey", "secret", "uid", "login", "password", "twofa", "privateKey", "walletAddress", "token")
+SHORTEST = 4
+"""A value with fewer characters is found in every second word; such a one is hidden where its field's name stands."""
+
+_NAME = r"(?:api[-_]?key|secret|sign(?:ature)?|passw(?:or)?d|passphrase|token|auth(?:orization)?|otp|nonce)"
+_FIELD = re.compile(
+    rf"(?i)(\b[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}[\"']?\s*[:=]\s*(?:b?[\"']|bearer\s+|basic\s+)?)[^\s,;&\"'}}\])]+",
+)
+_QUERY = re.compile(r"(\b[a-z][\w+.-]{0,20}://[^\s?\"']*|/[\w./{}-]+)\?[^\s\"'<>)]*")
+_PLAIN_HEADERS = frozenset((
+    "accept", "accept-encoding", "connection", "content-length", "content-type", "host", "origin", "user-agent",
+))  # fmt: skip
+_SECRET_NAME = re.compile(rf"(?i){_NAME}")
+
+# Attributes by which the HTTP libraries' errors carry the request with its headers.
+_CARRIERS = ("request", "response", "request_info", "history", "headers")
+
+
+class Scrubber:
+    """Knows the secrets of one exchange object and takes them out of texts and exceptions.
+
+    Args:
+        credentials: Returns the present credentials, so that a changed key is hidden, too.
+    """
+
+    def __init__(self, credentials: Callable[[], Iterable[str]]) -> None:
+        self._credentials = credentials
+
+    def text(self, text: str, extra: Iterable[str] = ()) -> str:
+        """Return `text` without credentials, signatures and query strings.
+
+        Args:
+            text: What is to be shown.
+            extra: Further values to hide, such as those of a request's headers.
+        """
+        for value in sorted({*self._credentials(), *extra}, key=len, reverse=True):
+            for form in _forms(value):
+                text = text.replace(form, HIDDEN)
+        return _FIELD.sub(rf"\1{HIDDEN}", _QUERY.sub(r"\1", text))
+
+    def error(self, error: BaseException, extra: Iterable[str] = ()) -> None:
+        """Take the secrets out of an exception, in place, and out of all that it came from."""
+        extra = tuple(extra)
+        for found in list(related(error, contexts=True)):
+            with contextlib.suppress(Exception):  # somebody's exception that resists must not hide the fault itself
+                _scrub(found, lambda text: self.text(text, extra))
+
+
+def credentials(exchange: Any) -> list[str]:
+    """Return the secret values that a ccxt object holds and that are long enough to be told from other words."""
+    named = {*CREDENTIALS, *(getattr(exchange, "requiredCredentials", None) or ())}
+    values = (getattr(exchange, name, None) for name in named)
+    return [value for value in values if isinstance(value, str) and len(value) >= SHORTEST]
+
+
+def sent_secrets(url: str, headers: Mapping[str, object] | None, body: object) -> list[str]:
+    """Return what of a signed request must not come back in a text: keys, signatures, nonces."""
+    values = [str(value) for name, value in (headers or {}).items() if name.lower() not in _PLAIN_HEADERS]
+    fields = parse_qsl(urlsplit(url).query) + (parse_qsl(body) if isinstance(body, str) else [])
+    values += [value for name, value in fields if _SECRET_NAME.search(name)]
+    return [value for value in values if len(value) >= SHORTEST]
+
+
+def _forms(value: str) -> set[str]:
+    escaped = json.dumps(value)[1:-1]
+    return {value, escaped, repr(value)[1:-1], quote(value, safe=""), quote(value), quote_plus(value)}
+
+
+def _scrub(error: BaseException, hide: Callable[[str], str]) -> None:
+    error.args = tuple(_cleaned(value, hide) for value in error.args)
+    for name, value in list(vars(error).items()):
+        clean = _without_request(name) if name in _CARRIERS else _cleaned(value, hide)
+        if clean is not value:
+            vars(error)[name] = clean
+
+
+def _without_request(name: str) -> object:
+    # An aiohttp error's text names the address, so that one keeps something to show.
+    return SimpleNamespace(real_url=HIDDEN, url=HIDDEN, method="", headers={}) if name == "request_info" else None
+
+
+def _cleaned(value: object, hide: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return _same_or(value, hide(value))
+    if isinstance(value, bytes):
+        return _same_or(value, hide(value.decode(errors="replace")).encode())
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_cleaned(item, hide) for item in value)
+    if isinstance(value, dict):
+        return {_cleaned(key, hide): _cleaned(item, hide) for key, item in value.items()}
+    return value
+
+
+def _same_or(old: Any, new: Any) -> Any:
+    return old if old == new else new
+
+
+class QuietLogger(logging.LoggerAdapter[logging.Logger]):
+    """ccxt's own logger with the secrets taken out of its lines; nothing is done for lines that nobody wants."""
+
+    def __init__(self, logger: logging.Logger, scrubber: Scrubber) -> None:
+        super().__init__(logger, {})
+        self._scrubber = scrubber
+
+    def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Write what ccxt says of each request; mostly nobody listens, which has to cost nothing."""
+        if self.logger.isEnabledFor(logging.DEBUG):
+            self.log(logging.DEBUG, msg, *args, **kwargs)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Write one line without secrets."""
+        if self.isEnabledFor(level):
+            text = str(msg) % args if args else str(msg)
+            self.logger.log(level, "%s", self._scrubber.text(text), **kwargs)
+
+
+class WireFilter(logging.Filter):
+    """Takes signed query strings out of urllib3's lines about its requests."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Clean the record; it is always let through."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(_wire(value) for value in record.args)
+        return True
+
+
+def _wire(value: object) -> object:
+    signed = isinstance(value, str) and "?" in value and _SECRET_NAME.search(value)
+    return str(value).partition("?")[0] if signed else value

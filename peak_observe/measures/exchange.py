@@ -1,0 +1,205 @@
+"""What the requests to an exchange come to, and how fresh, how skewed and how limited it is."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from peak_observe import catalog
+from peak_observe.measures.counts import BATCH, CallCounts, Exemplar
+
+if TYPE_CHECKING:
+    from peak_observe.clock import Clock
+
+SEPARATOR = "\x00"
+"""Stands between exchange and endpoint in a name of `ENDPOINTS`; no label value has it."""
+
+WATCHED = 900.0
+"""Seconds after its last receipt in which a market counts as watched, so that its stale data shows."""
+
+MINUTE = 60.0
+MARKETS = 512
+TICKER, TICKER_RECEIVED, CANDLES, CANDLES_RECEIVED = range(len(catalog.DATA_KINDS))
+
+
+class EndpointReading:
+    """What one endpoint of an exchange has to tell; `requests` follows `catalog.EXCHANGE_OUTCOMES`."""
+
+    __slots__ = ("bounds", "bucket_exemplars", "buckets", "duration_sum", "exemplars", "requests")
+
+    bounds: tuple[float, ...]
+    requests: list[int]
+    buckets: list[int]
+    duration_sum: float
+    exemplars: dict[int, Exemplar]
+    bucket_exemplars: dict[int, Exemplar]
+
+    def add(self, other: EndpointReading) -> None:
+        """Take in another reading of the same endpoint."""
+        self.requests = [a + b for a, b in zip(self.requests, other.requests, strict=True)]
+        self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
+        self.duration_sum += other.duration_sum
+        self.exemplars = self.exemplars | other.exemplars
+        self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
+
+    def since(self, other: EndpointReading) -> tuple[bool, bool, bool]:
+        """Return whether requests differ from an earlier reading; an endpoint has neither state nor settings."""
+        now = (self.requests, self.buckets, self.duration_sum)
+        return now != (other.requests, other.buckets, other.duration_sum), False, False
+
+    def retire(self) -> None:
+        """Keep everything: counts stay."""
+
+
+class EndpointTally:
+    """The counts of one endpoint."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._counts = CallCounts(bounds, len(catalog.EXCHANGE_OUTCOMES))
+        self._lock = threading.Lock()
+
+    def succeeded(self, seconds: float) -> None:
+        """Count one success, which needs no lock as a rule."""
+        pending = self._counts.pending
+        pending.append(seconds)
+        if len(pending) >= BATCH:
+            with self._lock:
+                self._counts.fold()
+
+    def add(self, outcome: int, seconds: float, exemplar: Exemplar | None = None) -> None:
+        """Count one request."""
+        with self._lock:
+            self._counts.add(outcome, seconds, exemplar)
+
+    def read(self) -> EndpointReading:
+        """Return the counts of this moment."""
+        reading = EndpointReading()
+        with self._lock:
+            counts = self._counts
+            counts.fold()
+            reading.bounds, reading.buckets = counts.bounds, counts.buckets
+            reading.requests, reading.duration_sum = counts.outcomes, counts.duration_sum
+            reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
+        return reading
+
+
+class ExchangeReading:
+    """How an exchange is at one moment; `data_age` follows `catalog.DATA_KINDS`, None when no object of it lives."""
+
+    __slots__ = ("banned_until", "clock_skew", "data_age", "used_ratio")
+
+    data_age: list[float] | None
+    clock_skew: float | None
+    used_ratio: float | None
+    banned_until: float
+
+    def add(self, other: ExchangeReading) -> None:
+        """Take in another object of the same exchange: the fresher data, the larger skew, use and ban."""
+        self.banned_until = max(self.banned_until, other.banned_until)
+        self.clock_skew = max(self.clock_skew, other.clock_skew, key=_size)
+        self.used_ratio = max(self.used_ratio, other.used_ratio, key=_size)
+        if self.data_age is None or other.data_age is None:
+            self.data_age = self.data_age or other.data_age
+        else:
+            self.data_age = [_fresher(*ages) for ages in zip(self.data_age, other.data_age, strict=True)]
+
+    def since(self, other: ExchangeReading) -> tuple[bool, bool, bool]:
+        """Return whether skew, use and ban differ from an earlier reading; ages change by themselves."""
+        now = (self.clock_skew, self.used_ratio, self.banned_until)
+        return False, now != (other.clock_skew, other.used_ratio, other.banned_until), False
+
+    def retire(self) -> None:
+        """Forget what only the living have."""
+        self.data_age = self.clock_skew = self.used_ratio = None
+
+
+def _size(value: float | None) -> float:
+    return -1.0 if value is None else abs(value)
+
+
+def _fresher(left: float, right: float) -> float:
+    return min((age for age in (left, right) if not math.isnan(age)), default=math.nan)
+
+
+class ExchangeTally:
+    """What one ccxt object has seen of its exchange.
+
+    Args:
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: tuple[dict[str, tuple[float, float]], ...] = ({}, {})
+        self.clock_skew = 0.0
+        self.banned_until = 0.0
+        self._used = 0.0
+        self._used_at = 0.0
+        self._used_fades = 0.0
+
+    def saw(self, kind: int, market: str, made: float | None, *, past: bool = False) -> None:
+        """Note that data came in.
+
+        Args:
+            kind: `TICKER` or `CANDLES`.
+            market: Which market it is of; never a label.
+            made: When it was true, by the exchange's time; None where it does not say.
+            past: Whether older data may have been asked for on purpose; it makes no market look stale.
+        """
+        seen = self._seen[kind // 2]
+        if past and made is not None:
+            made = _not_from_the_past(made, seen.get(market, (math.nan, 0.0))[0], self._now())
+        seen[market] = (math.nan if made is None else made, self._clock.monotonic())
+        if len(seen) > MARKETS:
+            with self._lock:
+                seen.pop(next(iter(seen)), None)
+
+    def used(self, ratio: float, fades: float = 0.0) -> None:
+        """Set the share of the rate limit that is used up now, and what goes off it a second by itself."""
+        with self._lock:
+            self._used, self._used_at, self._used_fades = ratio, self._clock.monotonic(), fades
+
+    def use(self, ratio: float, fades: float) -> None:
+        """Add to the share that is used up, where the exchange does not say it and its rules are known."""
+        with self._lock:
+            present = self._present()
+            self._used, self._used_at, self._used_fades = present + ratio, self._clock.monotonic(), fades
+
+    def ban(self, until: float) -> bool:
+        """Note until when the exchange wants to be left alone; return whether that is a new ban or a longer one."""
+        with self._lock:
+            known = self.banned_until
+            self.banned_until = max(until, known)
+        return until > known and (known <= self._now() or until - known > MINUTE)
+
+    def _present(self) -> float:
+        return max(0.0, self._used - self._used_fades * (self._clock.monotonic() - self._used_at))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    def read(self) -> ExchangeReading:
+        """Return how it is at this moment."""
+        reading, now, wall = ExchangeReading(), self._clock.monotonic(), self._now()
+        with self._lock:
+            reading.data_age = [age for seen in self._seen for age in _ages(list(seen.values()), now, wall)]
+            reading.used_ratio = self._present()
+            reading.clock_skew, reading.banned_until = self.clock_skew, self.banned_until
+        return reading
+
+
+def _not_from_the_past(made: float, before: float, now: float) -> float:
+    if math.isnan(before):
+        return made if made >= now else math.nan
+    return max(made, before)
+
+
+def _ages(seen: list[tuple[float, float]], now: float, wall: float) -> tuple[float, float]:
+    """Return the age of the stalest market that is watched, and the time since anything was received."""
+    if not seen:
+        return math.nan, math.nan
+    latest = max(received for _, received in seen)
+    made = [made for made, received in seen if latest - received < WATCHED and not math.isnan(made)]
+    return max(0.0, wall - min(made)) if made else math.nan, max(0.0, now - latest)

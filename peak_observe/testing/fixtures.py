@@ -1,0 +1,29 @@
+"""pytest fixtures for trading code; import those you want into a `conftest.py`.
+
+`from peak_observe.testing.fixtures import fake_binance, fake_kraken` there is all it takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from peak_observe.testing.exchange import FakeExchange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def fake_kraken() -> Iterator[FakeExchange]:
+    """Return a Kraken of the test's own on 127.0.0.1, which fails on command."""
+    with FakeExchange() as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def fake_binance() -> Iterator[FakeExchange]:
+    """Return a Binance of the test's own on 127.0.0.1, which fails on command."""
+    with FakeExchange(dialect="binance") as exchange:
+        yield exchange
