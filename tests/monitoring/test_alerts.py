@@ -337,6 +337,13 @@ def test_the_runbook_has_a_section_for_each() -> None:
     assert {link.lower() for link in names} == set(re.findall(r'runbook_url: "RUNBOOK\.md#(\w+)"', rules))
 
 
+def test_readme_lists_each() -> None:
+    """And none besides."""
+    readme = (ROOT / "README.md").read_text()
+    listed = set(re.findall(r"`(Peak[A-Z]\w+)`", readme.partition("## Alerts")[2].partition("\n## ")[0]))
+    assert listed == {alert.name for alert in all_alerts()}
+
+
 def test_the_files_are_those_of_the_source(tmp_path: Path) -> None:
     """Whoever changes the source writes them anew: `make grafana`."""
     urls = {"runbook_url": "RUNBOOK.md", "dashboard_url": "http://localhost:3000/d/peak-observe"}
