@@ -30,7 +30,8 @@ def run(act: Callable[[], None], installed: Layer, answer: int) -> None:
     try:
         act()
     except BaseException as error:
-        told = {"error": type(error).__name__, "message": f"{error} {trace(error)}"}
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        told = {"error": kinds[0], "kinds": kinds, "message": f"{error} {trace(error)}"}
     told |= {"calls": installed.calls, "unseen": installed.unseen, "pid": os.getpid()}
     text = json.dumps(told).encode()
     while text:
@@ -75,9 +76,8 @@ def tried(scenario: Scenario, *tried_points: Point) -> list[str]:
         killed, told = forked(scenario.act, Layer(point.call.number, point.fault))
     error = told.get("error", "")
     path = next(iter(point.call.paths), "")
-    ended = Ended(
-        killed, error, told.get("message", ""), error in scenario.documented | point.raises, path, len(tried_points)
-    )
+    expected = not (scenario.documented | point.raises).isdisjoint(told.get("kinds", ()))
+    ended = Ended(killed, error, told.get("message", ""), expected, path, len(tried_points))
     try:
         return list(scenario.judge(ended))
     except Exception as failure:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from faulty.world import World, let_times_pass, outcome_counts, snapshot
-from peak_observe import errors
 from peak_observe.backup_recovery import BackupStatus, RetentionPolicy
 
 SUCCESS = BackupStatus.SUCCESS
@@ -38,11 +37,7 @@ class Scenario:
     """
 
     live_changes = False
-    documented = frozenset(
-        name
-        for name, error in vars(errors).items()
-        if isinstance(error, type) and issubclass(error, errors.BackupError)
-    )
+    documented = frozenset({"BackupError"})
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -232,7 +227,7 @@ class RestoreInto(Restore):
 class PartRestore(Restore):
     """A restore of the data from a folder without a repository."""
 
-    documented = Restore.documented | {"OSError", "PermissionError", "ValueError", "WriteError"}
+    documented = Restore.documented | {"OSError", "ValueError"}
 
     def prepare(self) -> None:
         self.world.manager().data_backup.backup(self.world.copies)
