@@ -275,7 +275,7 @@ class RecoveryManager:
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
-            BackupNotFoundError: There is no such backup.
+            BackupError: There is no such backup, or nothing in it.
         """
         with self._operation("backup.verify", backup_id=backup_id) as span:
             report = verification.verify(self._repository, backup_id, progress)

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery import sqlite
 from peak_observe.backup_recovery.making import summary
 from peak_observe.backup_recovery.manifest import FILE
-from peak_observe.backup_recovery.metadata import KINDS
+from peak_observe.backup_recovery.metadata import KINDS, BackupStatus
 from peak_observe.backup_recovery.repository import DRILL
 from peak_observe.backup_recovery.restore import Restore, manifest_of
 from peak_observe.backup_recovery.stored import Stored
-from peak_observe.errors import BackupCorruptError, BackupNotFoundError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
 from peak_observe.events import BackupVerified, emit
 
 if TYPE_CHECKING:
@@ -60,11 +60,14 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
 
     Raises:
         BackupNotFoundError: There is no such backup, or no more.
+        BackupError: It failed, so that there is nothing that could be right or wrong.
     """
     began = time.perf_counter()
     files = size = 0
     try:
         backup = repository.get(backup_id)
+        if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
+            raise BackupError(f"{backup_id} is {backup.status.value}: there is nothing in it to verify")
         manifest = manifest_of(repository, backup, ())
         stored = Stored(repository.root, manifest)
         problems = [*stored.check_all(manifest.entries, tell), *stored.strangers()]

@@ -144,8 +144,11 @@ def test_a_failed_backup_does_not_come_back(manager: RecoveryManager, monkeypatc
     with monkeypatch.context() as patch, pytest.raises(BackupError):
         patch.setattr(os, "write", full)
         manager.create_backup(*ALL)
+    [failed] = manager.list_backups()
     with pytest.raises(RestoreRefusedError, match="failed"):
-        manager.restore(manager.list_backups()[0].backup_id, allow_partial=True)
+        manager.restore(failed.backup_id, allow_partial=True)
+    with pytest.raises(BackupError, match="nothing in it to verify"):
+        manager.verify_backup(failed.backup_id)
 
 
 @pytest.mark.parametrize("backup_id", ["backup_1", "../backups", "", "a/b", None])
