@@ -28,7 +28,9 @@ FLOORS = {
     "telemetry": 1.5,
     "resilience": 2,
     "backup_recovery": 2,
+    "jobs": 2,
     "monitoring": 4,
+    "exporter": 4,
     "testing": 4,
     "demo": 5,
     "cli": 5,
@@ -202,9 +204,13 @@ SIGNATURES = {
         "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'Any'"
     ),
-    "configure": "(*, span_events: 'bool' = False) -> 'None'",
+    "configure": (
+        "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
+        "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
+    ),
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
+    "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (

@@ -2,6 +2,7 @@
 
 from peak_observe.measures.backups import BackupReading, KindReading
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
+from peak_observe.measures.jobs import JobReading
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
@@ -10,11 +11,13 @@ from peak_observe.measures.series import (
     OVERFLOW,
     Names,
     Series,
+    when_named,
 )
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
 CHECKS: Names[HealthReading] = Names("check")
+JOBS: Names[JobReading] = Names("task")
 RETRIES: Names[RetryReading] = Names("operation")
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "BREAKERS",
     "CHECKS",
     "EXCEPTION_LIMIT",
+    "JOBS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
@@ -32,6 +36,7 @@ __all__ = [
     "CallCounts",
     "Exemplar",
     "HealthReading",
+    "JobReading",
     "KindReading",
     "Names",
     "RetryCounts",
@@ -39,4 +44,5 @@ __all__ = [
     "Series",
     "Ticker",
     "increased",
+    "when_named",
 ]

@@ -1,0 +1,214 @@
+"""The folder of snapshots as its reader sees it: what is in the files, and the two changes that a reader makes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from peak_observe import catalog
+from peak_observe.telemetry import account, identity, snapshotfile
+from peak_observe.telemetry.samples import FAMILIES
+from peak_observe.telemetry.snapshotfile import SUFFIX, RejectedError, Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from peak_observe.telemetry.samples import Shape
+    from peak_observe.telemetry.snapshotfile import Header
+
+MAX_FILES = 5_000
+MAX_TOTAL_BYTES = 128 * 1024 * 1024
+# Of a job that ended, what has a date stays true; how its circuits and checks stood does not.
+LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds")
+
+State = tuple[int, int, int]
+_UNKNOWN = (0, 0, 0)
+Lines = dict[str, list[str]]
+_log = logging.getLogger("peak_observe.exporter")
+
+
+def label_of(process: str) -> str:
+    """Return the label that tells whose line it is."""
+    escaped = process.replace("\\", "\\\\").replace('"', '\\"')
+    return f'process="{escaped}"'
+
+
+class File:
+    """One file in the state in which it was last read.
+
+    `names` are the names of its samples with the label of the process. `stuck` is set when it was to be changed and
+    could not be.
+    """
+
+    def __init__(self, path: Path, state: State, snapshot: Snapshot, before: File | None) -> None:
+        self.path = path
+        self.state = state
+        self.snapshot = snapshot
+        self.stuck = False
+        self._label = label_of(self.name)
+        shape = snapshot.own.shape
+        same = before is not None and before.snapshot.own.shape is shape
+        self.names: list[str] = before.names if same and before else self._labelled(shape)
+        self._shown: dict[str, Lines] = {}
+
+    @property
+    def header(self) -> Header:
+        """What it says of the process."""
+        return self.snapshot.header
+
+    @property
+    def name(self) -> str:
+        """The name of the process."""
+        return self.header.process
+
+    def living(self) -> Lines:
+        """Return the lines of a process that lives, by family."""
+        if "living" not in self._shown:
+            # A first life, as most are, needs no sums: names that are ready meet values that are checked.
+            first = not self.snapshot.parts[1] and not self.snapshot.parts[2]
+            self._shown["living"] = self._plain() if first else self._lines(account.total(*self.snapshot[1:4]))
+        return self._shown["living"]
+
+    def gone(self, *, last_word: bool) -> Lines:
+        """Return the lines of one that is gone, by family.
+
+        Args:
+            last_word: Whether gauges that stay true are among them.
+        """
+        mode = "last word" if last_word else "account"
+        if mode not in self._shown:
+            found = account.settled(*self.snapshot[1:4])
+            if last_word:
+                gauges = account.total(*self.snapshot[1:4])
+                found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
+            self._shown[mode] = self._lines(found)
+        return self._shown[mode]
+
+    def _labelled(self, shape: Shape) -> list[str]:
+        return [f"{line[:-1]},{self._label}}}" for line in shape.lines]
+
+    def _plain(self) -> Lines:
+        lines = [f"{name} {value}" for name, value in zip(self.names, self.snapshot.own.values, strict=True)]
+        return {
+            metric.name: lines[groups[0].start : groups[-1].start + len(groups[-1].lines)]
+            for metric, groups in self.snapshot.own.shape.families
+        }
+
+    def _lines(self, found: dict[str, account.Lines]) -> Lines:
+        return {
+            name: [f"{line[:-1]},{self._label}}} {value}" for line, value in lines.items()]
+            for name, lines in found.items()
+        }
+
+
+def _stays_true(name: str) -> bool:
+    return FAMILIES[name].kind == "gauge" and name.endswith(LAST_WORDS)
+
+
+class Directory:
+    """All files of a folder; what is no good is left out and counted.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.rejected = dict.fromkeys(catalog.REJECTIONS, 0)
+        self.parsed = 0
+        self._folder = folder
+        self._files: dict[str, File | State] = {}
+
+    def look(self) -> list[File]:
+        """Return the files by name, having read those that changed.
+
+        Raises:
+            OSError: The folder is there but cannot be read.
+        """
+        found: dict[str, File | State] = {}
+        budget = MAX_TOTAL_BYTES
+        for name, state in sorted(self._states().items()):
+            budget -= state[2]
+            found[name] = self._file(name, state, too_much=budget < 0)
+        self._files = found
+        return [file for file in found.values() if isinstance(file, File)]
+
+    def fold(self, file: File) -> None:
+        """Leave nothing of a process that is gone but its account.
+
+        Raises:
+            OSError: The file cannot be changed.
+        """
+        header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
+        kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
+        text = account.text(account.settled(*file.snapshot[1:4])).encode()
+        with snapshotfile.locked(self._folder, patience=0.0):
+            if _state(file.path.lstat()) == file.state:
+                snapshotfile.write(file.path, snapshotfile.encode(kept, b"", text, b""))
+
+    def forget(self, file: File) -> None:
+        """Drop an account.
+
+        Raises:
+            OSError: The file cannot be removed.
+        """
+        with snapshotfile.locked(self._folder, patience=0.0):
+            if _state(file.path.lstat()) == file.state:
+                file.path.unlink()
+
+    def _states(self) -> dict[str, State]:
+        try:
+            with os.scandir(self._folder) as entries:
+                seen = list(islice(entries, 2 * MAX_FILES))
+        except FileNotFoundError:
+            return {}
+        states: dict[str, State] = {}
+        for entry in seen:
+            if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and len(states) < MAX_FILES:
+                try:
+                    states[entry.name] = _state(entry.stat(follow_symlinks=False))
+                except FileNotFoundError:
+                    continue  # it has just been dropped
+        return states
+
+    def _file(self, name: str, state: State, *, too_much: bool) -> File | State:
+        known = self._files.get(name)
+        if (known.state if isinstance(known, File) else known) == state:
+            return known or state
+        before = known if isinstance(known, File) else None
+        if too_much:
+            return self._reject(name, state, "huge", "the folder holds too much")
+        try:
+            return self._read(name, before)
+        except RejectedError as error:
+            return self._reject(name, state, error.reason, error.problem)
+        except PermissionError as error:
+            return self._reject(name, state, "unsafe", str(error))
+        except OSError as error:
+            # Gone at this moment, or no descriptor left: it is tried again.
+            _log.debug("%s was not read: %s", self._folder / name, error)
+            return before or _UNKNOWN
+
+    def _reject(self, name: str, state: State, reason: str, problem: str) -> State:
+        self.rejected[reason] += 1
+        _log.warning("%s is left out (%s): %s", self._folder / name, reason, problem)
+        return state
+
+    def _read(self, name: str, before: File | None) -> File:
+        path = self._folder / name
+        content, found = snapshotfile.read(path)
+        snapshot = snapshotfile.decode(content, before.snapshot if before else None)
+        header = snapshot.header
+        if snapshotfile.path_of(self._folder, header.process) != path:
+            raise RejectedError("foreign", f"it is about {header.process!r}")
+        if identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
+            raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")
+        self.parsed += 1
+        return File(path, _state(found), snapshot, before)
+
+
+def _state(found: os.stat_result) -> State:
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,197 @@
+"""Sample lines read back: checked so strictly that what passes can be served beside anybody's metrics.
+
+What is known is a family of the catalogue with just its labels; a histogram is whole and in order; a count is a finite
+number. The labels of a process hardly ever change, so they are checked once, and after that compared.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe import catalog
+from peak_observe.telemetry.families import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from peak_observe.catalog import Metric
+
+MAX_LINES = 200_000
+FAMILIES = {metric.name: metric for metric in catalog.IN_PROCESS}
+_SUFFIXES = ("_bucket", "_count", "_sum")
+_OF_SAMPLE = {
+    metric.name + suffix: metric
+    for metric in catalog.IN_PROCESS
+    for suffix in (_SUFFIXES if metric.kind == "histogram" else ("",))
+}
+_PAIR = r'[a-z_]+="(?:[^"\\\n]|\\[\\n"])*"'
+_LABELS = re.compile(rf"\{{({_PAIR}(?:,{_PAIR})*)\}}")
+_ONE = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\[\\n"])*)"')
+_NUMBER = re.compile(r"(?:-?[0-9]{1,25}(?:\.[0-9]{1,25})?(?:e[+-]?[0-9]{1,3})?)|NaN|[+-]Inf")
+_ENDLESS = {"NaN", "+Inf", "-Inf"}
+
+
+class InvalidError(ValueError):
+    """Sample lines that no process of ours writes."""
+
+
+class Group(NamedTuple):
+    """The lines of one family that only make sense together: one, or those of one histogram.
+
+    Args:
+        lines: Sample names with their labels.
+        start: Where in the table they begin.
+    """
+
+    lines: tuple[str, ...]
+    start: int
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others of its family; of a histogram, whatever its buckets, the line of its count."""
+        return self.lines[-2] if len(self.lines) > 1 else self.lines[0]
+
+
+class Shape:
+    """The names and labels of all lines, checked.
+
+    Args:
+        lines: Sample names with their labels, in order.
+
+    Raises:
+        InvalidError: They are not what a process of ours writes.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        if len(lines) > MAX_LINES or len(set(lines)) != len(lines):
+            raise InvalidError("too many lines, or one twice")
+        self.lines = lines
+        self.families: list[tuple[Metric, list[Group]]] = []
+        at = 0
+        while at < len(lines):
+            metric, stop = _run(lines, at)
+            groups = _histograms if metric.kind == "histogram" else _singles
+            self.families.append((metric, list(groups(lines, at, stop, metric))))
+            at = stop
+        if len({metric.name for metric, _ in self.families}) != len(self.families):
+            raise InvalidError("a family in two places")
+
+
+class Table(NamedTuple):
+    """Samples: their shape and their values as text, in the same order."""
+
+    shape: Shape
+    values: list[str]
+
+    def groups(self) -> dict[str, dict[str, tuple[tuple[str, ...], list[str]]]]:
+        """Return lines and values by family and by the key of their group."""
+        return {
+            metric.name: {
+                group.key: (group.lines, self.values[group.start : group.start + len(group.lines)]) for group in groups
+            }
+            for metric, groups in self.shape.families
+        }
+
+
+EMPTY = Table(Shape([]), [])
+
+
+def read(text: str, before: Table = EMPTY) -> Table:
+    """Return the samples of a text of ours.
+
+    Args:
+        text: Sample lines, and comments, which do not count.
+        before: What an earlier state of the same text gave.
+
+    Raises:
+        InvalidError: Something in it is not what a process of ours writes.
+    """
+    # Not splitlines(): a name may hold a character that it takes for a line's end.
+    pairs = [line.rpartition(" ") for line in text.split("\n") if line and line[0] != "#"]
+    lines, values = [pair[0] for pair in pairs], [pair[2] for pair in pairs]
+    shape = before.shape if lines == before.shape.lines else Shape(lines)
+    for value in set(values).difference(before.values):
+        if not _NUMBER.fullmatch(value) or not (value in _ENDLESS or isfinite(float(value))):
+            raise InvalidError(f"{value[:40]!r} is no number")
+    for metric, groups in shape.families:
+        if metric.kind != "gauge":
+            _check_counts(metric, groups, values)
+    return Table(shape, values)
+
+
+def labels(line: str) -> list[tuple[str, str]]:
+    """Return the labels of a line, values as they are written.
+
+    Raises:
+        InvalidError: They are malformed.
+    """
+    found = _LABELS.fullmatch(line, line.find("{"))
+    if not found:
+        raise InvalidError(f"labels of {line[:80]!r}")
+    return _ONE.findall(found[1])
+
+
+def _run(lines: list[str], start: int) -> tuple[Metric, int]:
+    """Return the family that begins at a line, and where it ends."""
+    metric = _metric(lines[start])
+    stop = start + 1
+    while stop < len(lines) and _OF_SAMPLE.get(lines[stop].partition("{")[0]) is metric:
+        stop += 1
+    return metric, stop
+
+
+def _metric(line: str) -> Metric:
+    metric = _OF_SAMPLE.get(line.partition("{")[0])
+    if metric is None:
+        raise InvalidError(f"no metric of a process: {line[:80]!r}")
+    return metric
+
+
+def _singles(lines: list[str], start: int, stop: int, metric: Metric) -> Iterator[Group]:
+    expected = sorted(metric.labels)
+    for at in range(start, stop):
+        if [name for name, _ in labels(lines[at])] != expected:
+            raise InvalidError(f"labels of {lines[at][:80]!r}")
+        yield Group((lines[at],), at)
+
+
+def _histograms(lines: list[str], start: int, stop: int, metric: Metric) -> Iterator[Group]:
+    at = start
+    while at < stop:
+        inf = next((i for i in range(at, stop) if lines[i].endswith(',le="+Inf"}')), stop)
+        group = Group(tuple(lines[at : inf + 3]), at)
+        if list(group.lines) != _expected(metric, group.lines):
+            raise InvalidError(f"histogram at {lines[at][:80]!r}")
+        yield group
+        at = inf + 3
+
+
+def _expected(metric: Metric, group: tuple[str, ...]) -> list[str]:
+    """Return the lines of a histogram with the labels and bounds that a group names."""
+    named = [labels(line) for line in group[:-2]]
+    first = named[0][:-1] if named else []
+    bounds = [pairs[-1][1] for pairs in named]
+    if [name for name, _ in first] != sorted(metric.labels) or not _rising(bounds):
+        return []
+    plain = ",".join(f'{name}="{value}"' for name, value in first)
+    buckets = [f'{metric.name}_bucket{{{plain},le="{bound}"}}' for bound in bounds]
+    return [*buckets, f"{metric.name}_count{{{plain}}}", f"{metric.name}_sum{{{plain}}}"]
+
+
+def _rising(bounds: list[str]) -> bool:
+    if not all(map(_NUMBER.fullmatch, bounds)):
+        return False
+    numbers = [float(bound) for bound in bounds]
+    return all(a < b for a, b in pairwise(numbers)) and [*map(number, numbers)] == bounds
+
+
+def _check_counts(metric: Metric, groups: Iterable[Group], values: list[str]) -> None:
+    for group in groups:
+        counts = [float(value) for value in values[group.start : group.start + len(group.lines)]]
+        if not all(count >= 0.0 and isfinite(count) for count in counts):
+            raise InvalidError(f"{group.key[:80]!r} is no count")
+        if metric.kind == "histogram" and (counts[-3] != counts[-2] or sorted(counts[:-2]) != counts[:-2]):
+            raise InvalidError(f"buckets of {group.key[:80]!r}")
