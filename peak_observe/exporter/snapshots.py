@@ -144,10 +144,10 @@ class Directory:
         """
         header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
         kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
-        text = account.text(account.settled(*file.snapshot[1:4])).encode()
+        earlier = account.packed(account.settled(*file.snapshot[1:4]))
         with snapshotfile.locked(self._folder, patience=0.0):
             if _state(file.path.lstat()) == file.state:
-                snapshotfile.write(file.path, snapshotfile.encode(kept, b"", text, b""))
+                snapshotfile.write(file.path, snapshotfile.encode(kept, b"", earlier, b""))
 
     def forget(self, file: File) -> None:
         """Drop an account.
@@ -198,11 +198,12 @@ class Directory:
         return state
 
     def _read(self, name: str, before: File | None) -> File:
-        path = self._folder / name
+        path = before.path if before else self._folder / name
         content, found = snapshotfile.read(path)
         snapshot = snapshotfile.decode(content, before.snapshot if before else None)
         header = snapshot.header
-        if snapshotfile.path_of(self._folder, header.process) != path:
+        named = before is not None and header.process == before.name
+        if not named and snapshotfile.path_of(self._folder, header.process) != path:
             raise RejectedError("foreign", f"it is about {header.process!r}")
         if identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
             raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")

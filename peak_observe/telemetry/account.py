@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
+from peak_observe.telemetry import samples
 from peak_observe.telemetry.families import number
 from peak_observe.telemetry.samples import EMPTY, FAMILIES, Table
 
@@ -51,9 +52,10 @@ def settled(own: Table, earlier: Table, inherited: Table = EMPTY) -> dict[str, L
     return {name: lines for name, lines in found.items() if FAMILIES[name].kind != "gauge" or name in LASTING}
 
 
-def text(found: Mapping[str, Lines]) -> str:
-    """Return samples as lines."""
-    return "".join([f"{line} {value}\n" for lines in found.values() for line, value in lines.items()])
+def packed(found: Mapping[str, Lines]) -> bytes:
+    """Return samples as snapshots hold them."""
+    text = "".join([f"{line} {value}\n" for lines in found.values() for line, value in lines.items()])
+    return samples.packed(text.encode())
 
 
 def _flat(groups: Mapping[str, Group]) -> Lines:

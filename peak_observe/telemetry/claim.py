@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS
-from peak_observe.telemetry import account, identity, snapshotfile
+from peak_observe.telemetry import account, identity, samples, snapshotfile
 from peak_observe.telemetry.exposition import Renderer
 from peak_observe.telemetry.snapshotfile import RejectedError, Snapshot
 
@@ -56,7 +56,7 @@ class Claim:
 
     def tell(self) -> bytes:
         """Return what this process has to tell now."""
-        return self._renderer.render()
+        return samples.packed(self._renderer.render())
 
     def write(self, state: str, address: str = "") -> None:
         """Write a snapshot, and claim a name before where this process has none, or not any more.
@@ -108,7 +108,7 @@ class Claim:
             self.name = self._process if number == 1 else f"{self._process}-{number}"
             left = _left(self._path)
             if left is None or not self._taken(left, mine):
-                self._earlier = b"" if left is None else account.text(account.settled(*left[1:4])).encode()
+                self._earlier = b"" if left is None else account.packed(account.settled(*left[1:4]))
                 return
 
     def _taken(self, left: Snapshot, mine: identity.Identity) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from functools import lru_cache
 from typing import NamedTuple
 
 PATIENCE = 3  # intervals without a new snapshot, after which doubt means death
@@ -68,12 +69,12 @@ def lives(process: Identity, age: float, interval: float) -> bool:
         return fresh
     try:
         start, state = _stat(process.pid)
-        same_program = _command(process.pid) == process.command
+        same_program = fresh or _command(process.pid) == process.command
     except (FileNotFoundError, ProcessLookupError):
         return fresh and _hidden(process.pid)
     except (OSError, ValueError):
         return fresh
-    return start == process.start and state not in ("Z", "X") and (fresh or same_program)
+    return start == process.start and state not in ("Z", "X") and same_program
 
 
 def owner(process: Identity) -> int | None:
@@ -86,6 +87,7 @@ def owner(process: Identity) -> int | None:
         return None
 
 
+@lru_cache(maxsize=1)
 def boot() -> str:
     """Return what is different after each start of the machine.
 
@@ -97,6 +99,11 @@ def boot() -> str:
 
 def namespace() -> int:
     """Return the inode of the pid namespace of this process; 0 where there is none."""
+    return _namespace_of(os.getpid())  # a forked child may be in another one
+
+
+@lru_cache(maxsize=1)
+def _namespace_of(_: int) -> int:
     try:
         return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - as above
     except OSError:

@@ -1,7 +1,8 @@
-"""Sample lines read back: checked so strictly that what passes can be served beside anybody's metrics.
+"""Samples as snapshots hold them, checked so strictly that what passes can be served beside anybody's metrics.
 
 What is known is a family of the catalogue with just its labels; a histogram is whole and in order; a count is a finite
-number. The labels of a process hardly ever change, so they are checked once, and after that compared.
+number. Names stand before values, as the names of a process hardly ever change: they are checked once, and after that
+compared as one.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from peak_observe import catalog
 from peak_observe.telemetry.families import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from peak_observe.catalog import Metric
 
 MAX_LINES = 200_000
 FAMILIES = {metric.name: metric for metric in catalog.IN_PROCESS}
+_BETWEEN = b"\n\n"
 _SUFFIXES = ("_bucket", "_count", "_sum")
 _OF_SAMPLE = {
     metric.name + suffix: metric
@@ -56,18 +58,21 @@ class Group(NamedTuple):
 
 
 class Shape:
-    """The names and labels of all lines, checked.
+    """The names of all samples, with their labels, checked.
 
     Args:
-        lines: Sample names with their labels, in order.
+        names: One a line, in order.
 
     Raises:
-        InvalidError: They are not what a process of ours writes.
+        ValueError: They are not what a process of ours writes.
     """
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, names: bytes) -> None:
+        # Not splitlines(): a name may hold a character that it takes for a line's end.
+        lines = names.decode().split("\n") if names else []
         if len(lines) > MAX_LINES or len(set(lines)) != len(lines):
             raise InvalidError("too many lines, or one twice")
+        self.names = names
         self.lines = lines
         self.families: list[tuple[Metric, list[Group]]] = []
         at = 0
@@ -96,29 +101,41 @@ class Table(NamedTuple):
         }
 
 
-EMPTY = Table(Shape([]), [])
+EMPTY = Table(Shape(b""), [])
 
 
-def read(text: str, before: Table = EMPTY) -> Table:
-    """Return the samples of a text of ours.
+def packed(text: bytes) -> bytes:
+    """Return sample lines as snapshots hold them; comments are left out."""
+    pairs = [line.rpartition(b" ") for line in text.split(b"\n") if line and not line.startswith(b"#")]
+    if not pairs:
+        return b""
+    return b"\n".join([pair[0] for pair in pairs]) + _BETWEEN + b"\n".join([pair[2] for pair in pairs])
+
+
+def read(part: bytes, before: Table = EMPTY) -> Table:
+    """Return the samples of a part of a snapshot.
 
     Args:
-        text: Sample lines, and comments, which do not count.
-        before: What an earlier state of the same text gave.
+        part: What `packed` returned.
+        before: What an earlier state of the same part gave.
 
     Raises:
-        InvalidError: Something in it is not what a process of ours writes.
+        ValueError: Something in it is not what a process of ours writes.
     """
-    # Not splitlines(): a name may hold a character that it takes for a line's end.
-    pairs = [line.rpartition(" ") for line in text.split("\n") if line and line[0] != "#"]
-    lines, values = [pair[0] for pair in pairs], [pair[2] for pair in pairs]
-    shape = before.shape if lines == before.shape.lines else Shape(lines)
+    if not part:
+        return EMPTY
+    names, _, text = part.partition(_BETWEEN)
+    shape = before.shape if names == before.shape.names else Shape(names)
+    values = text.decode("ascii").split("\n")
+    if len(values) != len(shape.lines):
+        raise InvalidError("not as many values as names")
     for value in set(values).difference(before.values):
         if not _NUMBER.fullmatch(value) or not (value in _ENDLESS or isfinite(float(value))):
             raise InvalidError(f"{value[:40]!r} is no number")
+    numbers = list(map(float, values))
     for metric, groups in shape.families:
         if metric.kind != "gauge":
-            _check_counts(metric, groups, values)
+            _check_counts(metric, groups, numbers)
     return Table(shape, values)
 
 
@@ -188,10 +205,14 @@ def _rising(bounds: list[str]) -> bool:
     return all(a < b for a, b in pairwise(numbers)) and [*map(number, numbers)] == bounds
 
 
-def _check_counts(metric: Metric, groups: Iterable[Group], values: list[str]) -> None:
+def _check_counts(metric: Metric, groups: list[Group], numbers: list[float]) -> None:
+    counts = numbers[groups[0].start : groups[-1].start + len(groups[-1].lines)]
+    if min(counts) < 0 or not isfinite(sum(counts)):
+        raise InvalidError(f"{metric.name} has what is no count")
+    if metric.kind != "histogram":
+        return
     for group in groups:
-        counts = [float(value) for value in values[group.start : group.start + len(group.lines)]]
-        if not all(count >= 0.0 and isfinite(count) for count in counts):
-            raise InvalidError(f"{group.key[:80]!r} is no count")
-        if metric.kind == "histogram" and (counts[-3] != counts[-2] or sorted(counts[:-2]) != counts[:-2]):
+        count = group.start + len(group.lines) - 2
+        buckets = numbers[group.start : count]
+        if buckets[-1] != numbers[count] or sorted(buckets) != buckets:
             raise InvalidError(f"buckets of {group.key[:80]!r}")

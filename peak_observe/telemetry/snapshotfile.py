@@ -137,7 +137,7 @@ def decode(content: bytes, before: Snapshot | None = None) -> Snapshot:
     same = (before or _NOTHING).parts
     try:
         own, earlier, inherited = (
-            table if part == text else samples.read(part.decode(), table)
+            table if part == text else samples.read(part, table)
             for part, text, table in zip(parts, same, known, strict=True)
         )
     except ValueError as error:
@@ -176,8 +176,7 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
             raise RejectedError("unsafe", "no plain file, or anybody may write it")
         if found.st_size > MAX_BYTES:
             raise RejectedError("huge", f"{found.st_size} bytes")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_BYTES), found
+        return os.read(descriptor, found.st_size + 1), found
     finally:
         os.close(descriptor)
 

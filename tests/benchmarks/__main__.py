@@ -8,6 +8,7 @@ import sys
 import backups
 import calls
 import health
+import processes
 import scrape
 import startup
 
@@ -16,6 +17,7 @@ PARTS = {
     "calls": calls.run,
     "scrape": scrape.run,
     "health": health.run,
+    "processes": processes.run,
     "backups": backups.run,
 }
 
