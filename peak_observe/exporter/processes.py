@@ -106,6 +106,11 @@ class ProcessDirectory:
             self._tidy([file for file in files if file.name not in shown])
             return [*_merged(files, shown), *_about(self._processes), self._rejected()]
 
+    @property
+    def parsed(self) -> int:
+        """How many files were read so far; those that did not change are not read again."""
+        return self._directory.parsed
+
     def processes(self) -> list[Process]:
         """Return the processes as of the last look, by name."""
         return self._processes

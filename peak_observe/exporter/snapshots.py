@@ -130,7 +130,7 @@ class Directory:
         """
         found: dict[str, File | State] = {}
         budget = MAX_TOTAL_BYTES
-        for name, state in sorted(self._states().items()):
+        for name, state in sorted(self._states().items(), key=lambda item: item[0].removesuffix(SUFFIX)):
             budget -= state[2]
             found[name] = self._file(name, state, too_much=budget < 0)
         self._files = found
