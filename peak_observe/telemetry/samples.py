@@ -199,7 +199,7 @@ def _expected(metric: Metric, group: tuple[str, ...]) -> list[str]:
 
 
 def _rising(bounds: list[str]) -> bool:
-    if not all(map(_NUMBER.fullmatch, bounds)):
+    if bounds[-1:] != ["+Inf"] or not all(map(_NUMBER.fullmatch, bounds)):
         return False
     numbers = [float(bound) for bound in bounds]
     return all(a < b for a, b in pairwise(numbers)) and [*map(number, numbers)] == bounds

@@ -60,7 +60,7 @@ def test_a_dead_life_is_taken_over(snapshots) -> None:
     """Once, however often is written after that."""
     leave(snapshots, "bot", 3)
     claim = Claim(snapshots, "bot", interval=5.0)
-    for _ in range(3):
+    for _ in range(2):
         claim.write("running")
     assert claim.name == "bot"
     assert earlier(left(snapshots, "bot")) == 3.0
@@ -211,7 +211,7 @@ def test_a_snapshot_cut_off_by_a_kill_is_never_seen(snapshots) -> None:
     code += "from peak_observe.telemetry.claim import Claim\n"
     code += "kept = [CircuitBreaker(name=f'feed.{n}') for n in range(20)]\n"
     code += "claim = Claim(Path(sys.argv[1]), 'bot', interval=5.0)\nwhile True: claim.write('running')"
-    for _ in range(3):
+    for _ in range(2):
         with subprocess.Popen([sys.executable, "-c", code, str(snapshots)]) as writer:
             seen = set()
             while len(seen) < 5:
