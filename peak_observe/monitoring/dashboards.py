@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.files import replace_text
-from peak_observe.monitoring import health, rows
+from peak_observe.monitoring import health, processes, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -24,7 +24,14 @@ def dashboards() -> dict[str, Json]:
 
 def overview() -> Json:
     """Return the dashboard of a trading program."""
-    panels = [*rows.at_a_glance(), *rows.circuit_breakers(), *rows.retries(), *health.checks(), *rows.processes()]
+    panels = [
+        *rows.at_a_glance(),
+        *rows.circuit_breakers(),
+        *rows.retries(),
+        *health.checks(),
+        *processes.processes_and_jobs(),
+        *rows.processes(),
+    ]
     return {
         "uid": "peak-observe",
         "title": "peak_observe",

@@ -183,8 +183,9 @@ def test_a_forked_child_tells_only_what_it_did_itself(program, shows) -> None:
     program(
         "bot-a",
         """
-        import os
+        import os, warnings
         from peak_observe import circuit_breaker
+        warnings.simplefilter("ignore")  # that there are threads, which newer Pythons say at each fork
         @circuit_breaker(name="feed")
         def call():
             pass
@@ -205,8 +206,9 @@ def test_a_child_of_multiprocessing_ends_in_order(program, shows, directory) -> 
     bot = program(
         "bot-a",
         """
-        import multiprocessing
+        import multiprocessing, warnings
         from peak_observe import circuit_breaker
+        warnings.simplefilter("ignore")
         @circuit_breaker(name="feed")
         def call():
             pass

@@ -164,7 +164,11 @@ def test_matchers_name_values_that_exist(expression: str) -> None:
     known = {"state": catalog.STATES, "to": catalog.STATES}
     for selector, _ in selectors(expression):
         kind = selector.name.split("_")[1]
-        outcomes = {"retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}.get(kind, catalog.CALL_OUTCOMES)
+        outcomes = {
+            "retry": catalog.RETRY_OUTCOMES,
+            "health": catalog.HEALTH_OUTCOMES,
+            "job": catalog.JOB_OUTCOMES,
+        }.get(kind, catalog.CALL_OUTCOMES)
         for matcher in selector.matchers.matchers:
             if matcher.name in {*known, "outcome"}:
                 assert set(matcher.value.split("|")) <= set(known.get(matcher.name, outcomes))
