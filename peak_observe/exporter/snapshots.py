@@ -17,11 +17,10 @@ from peak_observe.telemetry.snapshotfile import SUFFIX, RejectedError, Snapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.telemetry.samples import Shape
     from peak_observe.telemetry.snapshotfile import Header
 
 MAX_FILES = 5_000
-MAX_TOTAL_BYTES = 128 * 1024 * 1024
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
 # Of a job that ended, what has a date stays true; how its circuits and checks stood does not.
 LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds")
 
@@ -40,8 +39,8 @@ def label_of(process: str) -> str:
 class File:
     """One file in the state in which it was last read.
 
-    `names` are the names of its samples with the label of the process. `stuck` is set when it was to be changed and
-    could not be.
+    `names` are the names of its samples with the label of the process, `sums` what is added to their values. `stuck` is
+    set when it was to be changed and could not be.
     """
 
     def __init__(self, path: Path, state: State, snapshot: Snapshot, before: File | None) -> None:
@@ -50,10 +49,13 @@ class File:
         self.snapshot = snapshot
         self.stuck = False
         self._label = label_of(self.name)
-        shape = snapshot.own.shape
-        same = before is not None and before.snapshot.own.shape is shape
-        self.names: list[str] = before.names if same and before else self._labelled(shape)
         self._shown: dict[str, Lines] = {}
+        if before is not None and all(now is then for now, then in zip(self.kept, before.kept, strict=True)):
+            self.names: list[str] = before.names
+            self.sums: account.Sum = before.sums
+        else:
+            self.names = [f"{line[:-1]},{self._label}}}" for line in snapshot.own.shape.lines]
+            self.sums = account.Sum(snapshot.own.shape, snapshot.earlier, snapshot.inherited)
 
     @property
     def header(self) -> Header:
@@ -68,9 +70,17 @@ class File:
     def living(self) -> Lines:
         """Return the lines of a process that lives, by family."""
         if "living" not in self._shown:
-            # A first life, as most are, needs no sums: names that are ready meet values that are checked.
-            first = not self.snapshot.parts[1] and not self.snapshot.parts[2]
-            self._shown["living"] = self._plain() if first else self._lines(account.total(*self.snapshot[1:4]))
+            # Names that are ready meet values that are checked: this is done for every process at every look.
+            own, values = self.snapshot.own, self.sums.values(self.snapshot.own)
+            lines = [f"{name} {value}" for name, value in zip(self.names, values, strict=True)]
+            found = {
+                metric.name: lines[groups[0].start : groups[-1].start + len(groups[-1].lines)]
+                for metric, groups in own.shape.families
+            }
+            found |= self._labelled(self.sums.lasting(own))
+            for name, rest in self._labelled(self.sums.rest).items():
+                found[name] = found.get(name, []) + rest
+            self._shown["living"] = found
         return self._shown["living"]
 
     def gone(self, *, last_word: bool) -> Lines:
@@ -85,20 +95,15 @@ class File:
             if last_word:
                 gauges = account.total(*self.snapshot[1:4])
                 found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
-            self._shown[mode] = self._lines(found)
+            self._shown[mode] = self._labelled(found)
         return self._shown[mode]
 
-    def _labelled(self, shape: Shape) -> list[str]:
-        return [f"{line[:-1]},{self._label}}}" for line in shape.lines]
+    @property
+    def kept(self) -> tuple[object, ...]:
+        """What names and sums are made of."""
+        return self.snapshot.own.shape, self.snapshot.earlier, self.snapshot.inherited
 
-    def _plain(self) -> Lines:
-        lines = [f"{name} {value}" for name, value in zip(self.names, self.snapshot.own.values, strict=True)]
-        return {
-            metric.name: lines[groups[0].start : groups[-1].start + len(groups[-1].lines)]
-            for metric, groups in self.snapshot.own.shape.families
-        }
-
-    def _lines(self, found: dict[str, account.Lines]) -> Lines:
+    def _labelled(self, found: dict[str, account.Lines]) -> Lines:
         return {
             name: [f"{line[:-1]},{self._label}}} {value}" for line, value in lines.items()]
             for name, lines in found.items()

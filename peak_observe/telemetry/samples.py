@@ -70,8 +70,8 @@ class Shape:
     def __init__(self, names: bytes) -> None:
         # Not splitlines(): a name may hold a character that it takes for a line's end.
         lines = names.decode().split("\n") if names else []
-        if len(lines) > MAX_LINES or len(set(lines)) != len(lines):
-            raise InvalidError("too many lines, or one twice")
+        if len(set(lines)) != len(lines):
+            raise InvalidError("a line is there twice")
         self.names = names
         self.lines = lines
         self.families: list[tuple[Metric, list[Group]]] = []
@@ -86,10 +86,11 @@ class Shape:
 
 
 class Table(NamedTuple):
-    """Samples: their shape and their values as text, in the same order."""
+    """Samples: their shape, and their values as text and as numbers in the same order."""
 
     shape: Shape
     values: list[str]
+    numbers: list[float]
 
     def groups(self) -> dict[str, dict[str, tuple[tuple[str, ...], list[str]]]]:
         """Return lines and values by family and by the key of their group."""
@@ -101,7 +102,7 @@ class Table(NamedTuple):
         }
 
 
-EMPTY = Table(Shape(b""), [])
+EMPTY = Table(Shape(b""), [], [])
 
 
 def packed(text: bytes) -> bytes:
@@ -124,6 +125,8 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
     """
     if not part:
         return EMPTY
+    if part.count(b"\n") > 2 * MAX_LINES:
+        raise InvalidError("too many lines")
     names, _, text = part.partition(_BETWEEN)
     shape = before.shape if names == before.shape.names else Shape(names)
     values = text.decode("ascii").split("\n")
@@ -136,7 +139,7 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
     for metric, groups in shape.families:
         if metric.kind != "gauge":
             _check_counts(metric, groups, numbers)
-    return Table(shape, values)
+    return Table(shape, values, numbers)
 
 
 def labels(line: str) -> list[tuple[str, str]]:

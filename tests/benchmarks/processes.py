@@ -18,6 +18,7 @@ from peak_observe.telemetry.claim import Claim
 PROCESSES, SERIES, ROUNDS = 50, 200, 15
 THEIRS = "prometheus_client, multiprocess mode"
 BUSY, IDLE = "ours, every count of every process changed", "ours, nothing changed"
+RESTARTED = "ours, the same, and every process had an earlier life"
 
 # One of the 50: the same counters and histograms that our breakers have, kept by prometheus_client in mapped files.
 WRITER = """
@@ -68,7 +69,7 @@ def text(count: int) -> bytes:
     return samples.packed("".join(f"{line}\n" for line in calls + seconds).encode())
 
 
-def ours(folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
+def ours(folder: Path, earlier: bytes = b"") -> tuple[Callable[[], float], Callable[[], float]]:
     """Return a measured merge after everything changed, and one after nothing did."""
     directory = ProcessDirectory(folder)
     count = 0
@@ -85,7 +86,7 @@ def ours(folder: Path) -> tuple[Callable[[], float], Callable[[], float]]:
                 "monotonic": time.perf_counter(),
                 "interval": 5.0,
             }
-            content = snapshotfile.encode(header, text(count), b"", b"")
+            content = snapshotfile.encode(header, text(count), earlier, b"")
             snapshotfile.write(snapshotfile.path_of(folder, f"bot-{number}"), content)
 
     def merge() -> float:
@@ -125,11 +126,13 @@ def cost_of_a_snapshot(folder: Path) -> None:
 
 def run() -> list[Verdict]:
     """Compare 50 processes of 200 series each."""
-    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        scrape = theirs(Path(first))
-        busy, idle = ours(Path(second))
-        found = in_turns({THEIRS: scrape, BUSY: busy, IDLE: idle}, ROUNDS)
-        cost_of_a_snapshot(Path(second))
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = [Path(temporary, name) for name in ("theirs", "first", "restarted", "cost")]
+        for folder in folders:
+            folder.mkdir()
+        scrape, (busy, idle), (restarted, _) = theirs(folders[0]), ours(folders[1]), ours(folders[2], text(7))
+        found = in_turns({THEIRS: scrape, BUSY: busy, RESTARTED: restarted, IDLE: idle}, ROUNDS)
+        cost_of_a_snapshot(folders[3])
     print(f"\nMerging {PROCESSES} processes of about {SERIES} series")
     rows = [(name, f"{median(s) * 1e3:.2f}", f"{ratio(s, found[THEIRS]):.3f}") for name, s in found.items()]
     table(rows, ("", "ms", f"x {THEIRS}"))

@@ -113,7 +113,7 @@ def test_what_is_not_packed_is_refused(part) -> None:
 def test_more_lines_than_a_process_can_have_are_refused(monkeypatch) -> None:
     """A million series would take the host's memory."""
     monkeypatch.setattr(samples, "MAX_LINES", 2)
-    lines = [f'peak_retry_retries_total{{operation="{number}"}} 1.0' for number in range(3)]
+    lines = [f'peak_retry_retries_total{{operation="{number}"}} 1.0' for number in range(6)]
     with pytest.raises(ValueError, match="too many lines"):
         read(packed("\n".join(lines).encode()))
 
