@@ -22,6 +22,7 @@ DURABLE = {catalog.BACKUP_RUNS_TOTAL.name, catalog.BACKUP_RESTORES_TOTAL.name}
 # A job's last word is about its runs, of which most are lives of their own.
 DATES = {catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS.name, catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS.name}
 LASTING = DATES | {catalog.JOB_LAST_DURATION_SECONDS.name}
+LATEST = DURABLE | LASTING
 
 Lines = dict[str, str]
 Group = tuple[tuple[str, ...], list[str]]
@@ -55,16 +56,16 @@ class Sum:
         """Return the values of what the process tells, its counts since its first life."""
         values = own.values.copy()
         for at, offset in self._offsets.items():
-            value = max(0.0, own.numbers[at] + offset)
-            values[at] = repr(value) if value < MILLION else number(value)
+            value = own.numbers[at] + offset
+            values[at] = repr(value) if 0.0 <= value < MILLION else number(max(0.0, value))
         return values
 
     def lasting(self, own: Table) -> dict[str, Lines]:
         """Return what is not added up, but lasts over lives."""
-        now = own.groups() if self._earlier or self._inherited else {}
+        now = own.groups(LATEST) if self._earlier or self._inherited else {}
         return {
             name: _flat(_latest(name, now.get(name, {}), self._earlier.get(name, {}), self._inherited.get(name, {})))
-            for name in DURABLE | LASTING
+            for name in LATEST
             if name in now or name in self._earlier
         }
 

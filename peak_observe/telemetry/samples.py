@@ -16,7 +16,7 @@ from peak_observe import catalog
 from peak_observe.telemetry.families import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from peak_observe.catalog import Metric
 
@@ -92,13 +92,14 @@ class Table(NamedTuple):
     values: list[str]
     numbers: list[float]
 
-    def groups(self) -> dict[str, dict[str, tuple[tuple[str, ...], list[str]]]]:
-        """Return lines and values by family and by the key of their group."""
+    def groups(self, chosen: Container[str] = FAMILIES) -> dict[str, dict[str, tuple[tuple[str, ...], list[str]]]]:
+        """Return lines and values by family, of those chosen, and by the key of their group."""
         return {
             metric.name: {
                 group.key: (group.lines, self.values[group.start : group.start + len(group.lines)]) for group in groups
             }
             for metric, groups in self.shape.families
+            if metric.name in chosen
         }
 
 
@@ -125,11 +126,13 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
     """
     if not part:
         return EMPTY
-    if part.count(b"\n") > 2 * MAX_LINES:
-        raise InvalidError("too many lines")
-    names, _, text = part.partition(_BETWEEN)
-    shape = before.shape if names == before.shape.names else Shape(names)
-    values = text.decode("ascii").split("\n")
+    shape, start = before.shape, len(before.shape.names)
+    if not part.startswith(shape.names) or not part.startswith(_BETWEEN, start):
+        if part.count(b"\n") > 2 * MAX_LINES:
+            raise InvalidError("too many lines")
+        start = part.find(_BETWEEN)
+        shape = Shape(part[: max(start, 0)])
+    values = part[start + len(_BETWEEN) :].decode("ascii").split("\n")
     if len(values) != len(shape.lines):
         raise InvalidError("not as many values as names")
     for value in set(values).difference(before.values):
