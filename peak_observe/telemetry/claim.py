@@ -72,7 +72,7 @@ class Claim:
         if self._mark is not None and self._mark == _mark(self._path):
             self._put(state, own, address, self.inherited)
         else:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             with snapshotfile.locked(self._folder):
                 self._take()
                 self._put(state, own, address, self.inherited)

@@ -50,7 +50,10 @@ class Writer:
         self._lock = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._failing = self._held = False
-        threading.Thread(target=self._work, name="peak-observe-snapshot", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="peak-observe-snapshot", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread to give, or the program is ending
+            self._complain(error)
 
     def soon(self) -> None:
         """Have a snapshot written as soon as the gap allows."""

@@ -193,7 +193,6 @@ def write(path: Path, content: bytes) -> os.stat_result:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o644)
     try:
-        os.fchmod(descriptor, 0o644)  # a umask that lets all write would have it refused
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]

@@ -1,6 +1,7 @@
 """What the exporter tells of real processes: that live, are killed, begin anew, fork, become another program."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -471,3 +472,20 @@ def test_a_fold_happens_once_wherever_the_exporter_is_killed(written, snapshots)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5
     assert b'"state":"account"' in path.read_bytes()
+
+
+def test_promtool_has_nothing_to_say(program, shows, directory) -> None:
+    """The real linter, on a process that lives, one that died, and a job that ended."""
+    program("bot-a", BOT)
+    bot = program("bot-b", BOT)
+    program("backup", JOB.replace("input()", "")).finish()
+    shows({up("bot-a"): 1.0, up("bot-b"): 1.0, runs("backup", "success"): 1.0})
+    bot.kill()
+    shows({up("bot-b"): 0.0})
+    text = ""
+    for block in directory.collect():
+        text += "\n".join([f"# HELP {block.name} {block.help}", f"# TYPE {block.name} {block.kind}", *block.lines, ""])
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is missing: apt-get install prometheus"
+    done = subprocess.run([promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -40,8 +40,10 @@ def fresh(code: str, **environment: str) -> str:
 
 
 LIGHT = """
-import sys, threading, peak_observe
-heavy = {'prometheus_client', 'msgspec', 'asyncio', 'json', 'logging', 'pathlib', 'fcntl'} & set(sys.modules)
+import sys, threading
+before = set(sys.modules)
+import peak_observe
+heavy = {'prometheus_client', 'msgspec', 'asyncio', 'json', 'logging', 'pathlib', 'fcntl'} & (set(sys.modules) - before)
 print(sorted(heavy), [thread.name for thread in threading.enumerate()][1:])
 peak_observe.circuit_breaker(lambda: None)()
 print([thread.name for thread in threading.enumerate()][1:])
@@ -151,11 +153,13 @@ def test_a_process_goes_on_under_a_new_name(program, snapshots, until) -> None:
     bot = program(
         "bot",
         """
+        import sys
         call = peak_observe.circuit_breaker(name="feed")(lambda: None)
         call()
         input()
         peak_observe.configure(process="trader of BTC/USD")
         call()
+        sys.stderr.close()
         input()
         """,
     )
@@ -163,6 +167,8 @@ def test_a_process_goes_on_under_a_new_name(program, snapshots, until) -> None:
     bot.go_on()
     until(lambda: (found := left(snapshots, "trader of BTC/USD")) and counted(found) == 2.0)
     assert left(snapshots, "bot") is None
+    assert bot.finish() == 1  # nobody answers its input() any more
+    assert counted(left(snapshots, "trader of BTC/USD")) == 2.0
 
 
 def test_a_folder_that_cannot_be_had_is_said_once(program, snapshots) -> None:
@@ -302,3 +308,35 @@ def test_a_reader_meets_no_half_snapshot(writer, snapshots, until) -> None:
             seen.add(left(snapshots, "bot").header.written)
         except RejectedError as error:
             pytest.fail(str(error))
+
+
+def test_a_system_without_a_thread_to_give_is_said(snapshots) -> None:
+    """The program goes on, and its end is told all the same."""
+    code = """
+import threading, peak_observe
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+peak_observe.circuit_breaker(name="feed")(lambda: None)()
+print("goes on")
+"""
+    assert fresh(code, PEAK_OBSERVE_DIR=str(snapshots)) == "goes on"
+    assert counted(left(snapshots, "python")) == 1.0
+
+
+def test_snapshots_can_be_given_up(snapshots) -> None:
+    """By a command of ours, before or after something was written; the name is given back."""
+    code = """
+import time, peak_observe
+from pathlib import Path
+from peak_observe.telemetry import snapshot
+peak_observe.configure(snapshot_interval=0.05)
+breaker = peak_observe.CircuitBreaker(name="feed")
+while not list(Path(snapshot._settings.folder).glob("*.snap")):
+    time.sleep(0.01)
+snapshot.disarm()
+breaker.call(lambda: None)()
+print([path.name for path in Path(r"%s").glob("*.snap")])
+"""
+    assert fresh(code % snapshots, PEAK_OBSERVE_DIR=str(snapshots)) == "[]"
+    assert left(snapshots, "python") is None

@@ -137,16 +137,17 @@ def test_a_name_stays_in_the_folder(tmp_path_factory, name) -> None:
     assert path != path_of(folder, name + "x")
 
 
-def test_a_file_is_written_and_read(tmp_path) -> None:
-    """By one rename; what others may do with it does not hang on the umask."""
-    before = os.umask(0)
+@pytest.mark.parametrize(("umask", "mode"), [(0, 0o644), (0o077, 0o600)])
+def test_a_file_is_written_and_read(tmp_path, umask, mode) -> None:
+    """By one rename; nobody else may ever write it, and the umask says who may read it."""
+    before = os.umask(umask)
     try:
         found = write(tmp_path / "bot.snap", GOOD)
     finally:
         os.umask(before)
     content, seen = read(tmp_path / "bot.snap")
     assert content == GOOD
-    assert (seen.st_ino, seen.st_mtime_ns, seen.st_mode & 0o777) == (found.st_ino, found.st_mtime_ns, 0o644)
+    assert (seen.st_ino, seen.st_mtime_ns, seen.st_mode & 0o777) == (found.st_ino, found.st_mtime_ns, mode)
     assert [path.name for path in tmp_path.iterdir()] == ["bot.snap"]
 
 
