@@ -34,7 +34,6 @@ from peak_observe.events import (
     Transition,
     observe,
 )
-from peak_observe.jobs import job
 from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
         StateSnapshot,
         VerifyReport,
     )
+    from peak_observe.jobs import job
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
@@ -122,7 +122,7 @@ __all__ = [
     "start_exporter",
 ]
 
-# Backups bring modules along that most programs do without: a name is loaded when it is first used.
+# Backups and jobs bring modules along that most programs do without: a name is loaded when it is first used.
 _LATE = {
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
@@ -136,6 +136,7 @@ _LATE = {
     "RetentionPolicy": "backup_recovery",
     "StateSnapshot": "backup_recovery",
     "VerifyReport": "backup_recovery",
+    "job": "jobs",
 }
 
 observe(log.on_event)
