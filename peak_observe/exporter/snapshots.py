@@ -24,8 +24,8 @@ MAX_TOTAL_BYTES = 64 * 1024 * 1024
 # Of a job that ended, what has a date stays true; how its circuits and checks stood does not.
 LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds")
 
-State = tuple[int, int, int]
-_UNKNOWN = (0, 0, 0)
+State = tuple[int, ...]
+_UNKNOWN, _LATER = (), -1
 Lines = dict[str, list[str]]
 _log = logging.getLogger("peak_observe.exporter")
 
@@ -136,8 +136,8 @@ class Directory:
         found: dict[str, File | State] = {}
         budget = MAX_TOTAL_BYTES
         for name, state in sorted(self._states().items(), key=lambda item: item[0].removesuffix(SUFFIX)):
-            budget -= state[2]
-            found[name] = self._file(name, state, too_much=budget < 0)
+            found[name] = file = self._file(name, state, too_much=state[2] > budget)
+            budget -= state[2] if isinstance(file, File) else 0
         self._files = found
         return [file for file in found.values() if isinstance(file, File)]
 
@@ -151,8 +151,9 @@ class Directory:
         kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
         earlier = account.packed(account.settled(*file.snapshot[1:4]))
         with snapshotfile.locked(self._folder, patience=0.0):
-            if _state(file.path.lstat()) == file.state:
-                snapshotfile.write(file.path, snapshotfile.encode(kept, b"", earlier, b""))
+            found = file.path.lstat()
+            if _state(found) == file.state:
+                snapshotfile.write(file.path, snapshotfile.encode(kept, b"", earlier, b""), like=found)
 
     def forget(self, file: File) -> None:
         """Drop an account.
@@ -184,8 +185,9 @@ class Directory:
         if (known.state if isinstance(known, File) else known) == state:
             return known or state
         before = known if isinstance(known, File) else None
-        if too_much:
-            return self._reject(name, state, "huge", "the folder holds too much")
+        waiting = (*state, _LATER)
+        if too_much:  # which may be otherwise at the next look
+            return waiting if known == waiting else self._reject(name, waiting, "huge", "the folder holds too much")
         try:
             return self._read(name, before)
         except RejectedError as error:
@@ -217,4 +219,5 @@ class Directory:
 
 
 def _state(found: os.stat_result) -> State:
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    # The time of its last change rather than that of its content: a file may become readable.
+    return found.st_ino, found.st_ctime_ns, found.st_size

@@ -106,7 +106,10 @@ class Claim:
         mine = identity.mine()
         for number in itertools.count(1):
             self.name = self._process if number == 1 else f"{self._process}-{number}"
-            left = _left(self._path)
+            try:
+                left = _left(self._path)
+            except PermissionError:
+                continue  # somebody else's, who does not want it read
             if left is None or not self._taken(left, mine):
                 self._earlier = b"" if left is None else account.packed(account.settled(*left[1:4]))
                 return

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -181,10 +181,15 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
         os.close(descriptor)
 
 
-def write(path: Path, content: bytes) -> os.stat_result:
+def write(path: Path, content: bytes, *, like: os.stat_result | None = None) -> os.stat_result:
     """Put a file in its place by one rename, for one writer of the name at a time; return what the system says of it.
 
     A writer that is killed leaves at most one temporary file a name, which the next one uses.
+
+    Args:
+        path: Where.
+        content: What it shall hold.
+        like: A file whose mode, and owner where this process may give things away, it gets.
 
     Raises:
         OSError: It cannot be written.
@@ -196,6 +201,10 @@ def write(path: Path, content: bytes) -> os.stat_result:
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
+        if like is not None:
+            os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+            with suppress(PermissionError):
+                os.fchown(descriptor, like.st_uid, like.st_gid)
         found = os.fstat(descriptor)
         os.replace(temporary, path)  # noqa: PTH105 - beside its neighbours
         return found

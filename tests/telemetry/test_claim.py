@@ -157,6 +157,22 @@ def test_a_folder_that_is_held_too_long_is_an_error(snapshots, monkeypatch) -> N
             pass
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_a_name_that_somebody_else_keeps_to_himself_is_taken(snapshots) -> None:
+    """The next one has to do."""
+    leave(snapshots, "bot", 3)
+    path_of(snapshots, "bot").chmod(0o600)
+    snapshots.chmod(0o777)
+    code = "import os, sys; from pathlib import Path\n"
+    code += "from peak_observe.telemetry.claim import Claim\nos.setuid(65534)\n"
+    code += "claim = Claim(Path(sys.argv[1]), 'bot', interval=5.0)\nclaim.write('running')\nprint(claim.name)"
+    for folder in list(snapshots.parents)[:4]:
+        folder.chmod(0o755)
+    command = [sys.executable, "-c", code, str(snapshots)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "bot-2"
+
+
 KILLED_CLAIM = """
 import os, signal, sys
 from pathlib import Path
