@@ -1,5 +1,6 @@
 """A folder in which not all files are what they should be."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -179,6 +180,35 @@ def test_a_file_that_cannot_be_read_for_now_stays_as_it_was(folder, monkeypatch)
     (file,) = directory.look()
     assert file.snapshot.own.values == ["44.0"]
     assert not any(directory.rejected.values())
+
+
+def test_a_process_that_lives_shows_what_only_its_earlier_lives_counted(folder) -> None:
+    """Whether it has the family or not."""
+    earlier = GOOD.replace(b'"x"', b'"old"') + b'peak_retry_retries_total{operation="old"} 2.0\n'
+    header, _, body = content().partition(b"\n")
+    own = body[: json.loads(header)["sizes"][0]]
+    found = {**json.loads(header), "identity": identity.mine()}
+    kept = {key: value for key, value in found.items() if key not in ("snapshot", "sizes", "checksum")}
+    (folder / "bot.snap").write_bytes(snapshotfile.encode(kept, own, samples.packed(earlier), b""))
+    (file,) = Directory(folder).look()
+    assert file.living() == {
+        "peak_breaker_calls_total": [
+            'peak_breaker_calls_total{breaker="x",outcome="success",process="bot"} 3.0',
+            'peak_breaker_calls_total{breaker="old",outcome="success",process="bot"} 3.0',
+        ],
+        "peak_retry_retries_total": ['peak_retry_retries_total{operation="old",process="bot"} 2.0'],
+    }
+
+
+def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
+    """What was read is not what is there any more."""
+    directory = Directory(folder)
+    (file,) = directory.look()
+    claimed = content(text=GOOD.replace(b"3.0", b"44.0"))
+    snapshotfile.write(folder / "bot.snap", claimed)
+    directory.fold(file)
+    directory.forget(file)
+    assert (folder / "bot.snap").read_bytes() == claimed
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "ü", "a b", "x/../../y", ".hidden", "%2e", "{}", "#"])
