@@ -51,9 +51,11 @@ from peak_observe.resilience import (
     health_check,
     retry_with_backoff,
 )
-from peak_observe.telemetry import log, tracing
+from peak_observe.telemetry import log, snapshot, tracing
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from prometheus_client.registry import CollectorRegistry
 
     from peak_observe.backup_recovery import (
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
         instrument,
         uninstrument,
     )
+    from peak_observe.jobs import job
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
@@ -131,6 +134,7 @@ __all__ = [
     "get_breaker",
     "health_check",
     "instrument",
+    "job",
     "observe",
     "register",
     "retry_with_backoff",
@@ -156,10 +160,12 @@ _LATE = {
     "ResilientExchangeClient": "exchange_client",
     "instrument": "exchange_client",
     "uninstrument": "exchange_client",
+    "job": "jobs",
 }
 
 observe(log.on_event)
 observe(tracing.on_event)
+snapshot.arm()
 
 
 def __getattr__(name: str) -> Any:
@@ -175,14 +181,29 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def configure(*, span_events: bool = False) -> None:
-    """Set what holds for the whole process.
+def configure(
+    *,
+    span_events: bool | None = None,
+    process: str | None = None,
+    snapshot_dir: str | PathLike[str] | None = None,
+    snapshot_interval: float | None = None,
+) -> None:
+    """Set what holds for the whole process; what is not given stays as it is.
 
     Args:
         span_events: Whether changes of state and retries are also added to the current span as span events;
-            they are always sent as log-based events.
+            they are always sent as log-based events. False from the start.
+        process: The name of this process in its snapshots, the same at each start; the program's from the start.
+        snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` tells of all processes;
+            `PEAK_OBSERVE_DIR` of the environment from the start, and without either there are none.
+        snapshot_interval: Seconds between snapshots, 5 from the start.
+
+    Raises:
+        ValueError: The name does not print or is longer than 64 bytes, or the interval is not from 0 to a day.
     """
-    tracing.span_events = span_events
+    if span_events is not None:
+        tracing.span_events = span_events
+    snapshot.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
 
 
 def register(registry: CollectorRegistry | None = None) -> Any:

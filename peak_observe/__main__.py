@@ -25,7 +25,9 @@ def main() -> None:
 def _run() -> None:
     try:
         from peak_observe.cli import app
+        from peak_observe.telemetry import snapshot
 
+        snapshot.disarm()  # the command asks about processes, it is none that anybody watches
         app()
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])

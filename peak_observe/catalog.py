@@ -15,6 +15,7 @@ STATES = ("closed", "open", "half_open", "forced_open", "disabled")
 CALL_OUTCOMES = ("success", "failure", "ignored", "rejected")
 RETRY_OUTCOMES = ("first_try", "after_retry", "exhausted", "not_retryable", "out_of_time", "out_of_budget")
 HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
+JOB_OUTCOMES = ("success", "failed", "interrupted")
 BACKUP_OUTCOMES = ("success", "partial", "failed", "interrupted")
 BACKUP_STATUSES = ("success", "partial", "failed")
 EXCHANGE_OUTCOMES = (
@@ -31,6 +32,7 @@ EXCHANGE_OUTCOMES = (
     "cancelled",
 )
 DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
+REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
 
 
 class Metric(NamedTuple):
@@ -150,6 +152,60 @@ HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS = Metric(
     "gauge",
     "Unix time at which the last run ended, 0 before the first.",
     ("check",),
+)
+JOB_RUNS_TOTAL = Metric(
+    "peak_job_runs_total",
+    "counter",
+    "Runs of the job by how they ended; one whose process was killed counts as interrupted.",
+    ("task", "outcome"),
+)
+JOB_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
+    "peak_job_last_success_timestamp_seconds",
+    "gauge",
+    "Unix time at which the last run that succeeded ended, 0 for never.",
+    ("task",),
+)
+JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS = Metric(
+    "peak_job_last_attempt_timestamp_seconds",
+    "gauge",
+    "Unix time at which the last run began, whatever came of it.",
+    ("task",),
+)
+JOB_LAST_DURATION_SECONDS = Metric(
+    "peak_job_last_duration_seconds",
+    "gauge",
+    "Time that the last run that ended took, whatever its outcome.",
+    ("task",),
+)
+JOB_RUNNING_SINCE_TIMESTAMP_SECONDS = Metric(
+    "peak_job_running_since_timestamp_seconds",
+    "gauge",
+    "Unix time at which the oldest run under way began, 0 if none is.",
+    ("task",),
+)
+PROCESS_UP = Metric(
+    "peak_process_up",
+    "gauge",
+    "1 while the process lives, 0 once it is gone; a job that ended in order has none.",
+    ("process",),
+)
+PROCESS_START_TIME_SECONDS = Metric(
+    "peak_process_start_time_seconds",
+    "gauge",
+    "Unix time at which the process began.",
+    ("process",),
+)
+PROCESS_SNAPSHOT_AGE_SECONDS = Metric(
+    "peak_process_snapshot_age_seconds",
+    "gauge",
+    "Time since the process last wrote its snapshot.",
+    ("process",),
+)
+PROCESS_SNAPSHOTS_REJECTED_TOTAL = Metric(
+    "peak_process_snapshots_rejected_total",
+    "counter",
+    "Snapshot files that were not read, by what is wrong with them; each state of a file counts once.",
+    ("reason",),
 )
 BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
     "peak_backup_last_success_timestamp_seconds",
@@ -286,3 +342,8 @@ OBSERVE_BUILD_INFO = Metric(
 
 METRICS: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """All of them, in the order above, which is also the order of `/metrics`."""
+
+IN_PROCESS: tuple[Metric, ...] = tuple(
+    metric for metric in METRICS if not metric.name.startswith(("peak_exporter_", "peak_process_"))
+)
+"""Those that a process tells of itself; the others only the exporter knows."""

@@ -1,9 +1,12 @@
 """What tests of several rooms need: a real Prometheus, and patience."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
+import textwrap
 import time
 import urllib.error
 import urllib.parse
@@ -116,3 +119,94 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             return stack.enter_context(running(tmp_path_factory.mktemp("prometheus"), targets, interval))
 
         yield start
+
+
+class Program:
+    """A Python program of its own that tells of itself in a folder of snapshots.
+
+    Args:
+        path: Where its code is put; the file's name is what the process is called.
+        code: The code.
+        folder: The folder.
+        environment: More variables.
+    """
+
+    def __init__(self, path: Path, code: str, folder: Path, **environment: str) -> None:
+        path.write_text(code)
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PEAK_OBSERVE_DIR": str(folder), **environment},
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.process.pid
+
+    def expect(self, line: str) -> None:
+        """Wait until it prints a line."""
+        assert self.process.stdout.readline().rstrip() == line
+
+    def go_on(self) -> None:
+        """Let its next `input()` return."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        """Kill it as the kernel would that is out of memory, and do not bury it yet."""
+        self.process.kill()
+
+    def finish(self) -> int:
+        """Let it go to its end and return the exit code."""
+        self.process.stdin.close()
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End it in any case."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def eventually(condition: Callable[[], object]) -> object:
+    """Return what a condition gives as soon as it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {PATIENCE} s")
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], object]:
+    """Return a function that waits for a condition."""
+    return eventually
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> Path:
+    """A folder of snapshots, which does not exist yet."""
+    return tmp_path / "run" / "peak-observe"
+
+
+@pytest.fixture
+def program(tmp_path: Path, snapshots: Path) -> Iterator[Callable[..., Program]]:
+    """Return a function that starts a program by its name and code, with an interval of 0.2 s."""
+    started: list[Program] = []
+
+    def start(name: str, code: str, **environment: str) -> Program:
+        folder = tmp_path / f"programs-{len(started)}"
+        folder.mkdir()
+        code = f"import peak_observe\npeak_observe.configure(snapshot_interval=0.2)\n{textwrap.dedent(code)}"
+        started.append(Program(folder / f"{name}.py", code, snapshots, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

@@ -30,7 +30,9 @@ FLOORS = {
     "resilience": 2,
     "backup_recovery": 2,
     "exchange_client": 3,
+    "jobs": 2,
     "monitoring": 4,
+    "exporter": 4,
     "testing": 4,
     "demo": 5,
     "cli": 5,
@@ -231,10 +233,14 @@ SIGNATURES = {
         "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'Any'"
     ),
-    "configure": "(*, span_events: 'bool' = False) -> 'None'",
+    "configure": (
+        "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
+        "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
+    ),
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
+    "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (

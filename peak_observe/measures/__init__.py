@@ -3,6 +3,7 @@
 from peak_observe.measures.backups import BackupReading, KindReading
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
 from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
+from peak_observe.measures.jobs import JobReading
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
@@ -11,6 +12,7 @@ from peak_observe.measures.series import (
     OVERFLOW,
     Names,
     Series,
+    when_named,
 )
 
 BACKUPS: Names[BackupReading] = Names("repository")
@@ -18,6 +20,7 @@ BREAKERS: Names[BreakerReading] = Names("breaker")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
+JOBS: Names[JobReading] = Names("task")
 RETRIES: Names[RetryReading] = Names("operation")
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
+    "JOBS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
@@ -41,6 +45,7 @@ __all__ = [
     "ExchangeTally",
     "Exemplar",
     "HealthReading",
+    "JobReading",
     "KindReading",
     "Names",
     "RetryCounts",
@@ -48,4 +53,5 @@ __all__ = [
     "Series",
     "Ticker",
     "increased",
+    "when_named",
 ]

@@ -32,6 +32,23 @@ class Reading(Protocol):
 
 R = TypeVar("R", bound=Reading)
 
+_waiting: list[Callable[[], object]] = []
+_any_name = False
+
+
+def when_named(callback: Callable[[], object]) -> None:
+    """Call `callback`, from any thread, as soon as there is a name of any kind; it has to bear a second call."""
+    _waiting.append(callback)
+    if _any_name:
+        callback()
+
+
+def _named() -> None:
+    global _any_name  # noqa: PLW0603 - the first name of the process is made once
+    _any_name = True
+    for callback in tuple(_waiting):
+        callback()
+
 
 class Series(Generic[R]):
     """All primitives of one name: the living, and the sum of those that are gone.
@@ -131,6 +148,8 @@ class Names(Generic[R]):
             key = OVERFLOW if full else name
             first_too_many = full and OVERFLOW not in self._series
             found = self._series.setdefault(key, Series(key, bounds))
+        if not _any_name:
+            _named()
         if first_too_many:
             emit(NamesOverflowed(self.kind, name, self.limit))
         if not full and found.bounds != bounds:

@@ -12,7 +12,7 @@ from prometheus_client.utils import floatToGoString
 
 from peak_observe import catalog
 from peak_observe._version import __version__
-from peak_observe.measures import BACKUPS, BREAKERS, CHECKS, RETRIES, BreakerReading, Exemplar
+from peak_observe.measures import BACKUPS, BREAKERS, CHECKS, JOBS, RETRIES, BreakerReading, Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -164,6 +164,13 @@ BACKUP_FAMILIES = (
     _one(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS, "last_verified"),
     _one(catalog.BACKUP_CORRUPT_FILES, "corrupt_files"),
 )
+JOB_FAMILIES = (
+    Family(catalog.JOB_RUNS_TOTAL, attrgetter("runs"), lambda _: catalog.JOB_OUTCOMES),
+    _one(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS, "last_success"),
+    _one(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS, "last_attempt"),
+    _one(catalog.JOB_LAST_DURATION_SECONDS, "last_duration"),
+    _one(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS, "running_since"),
+)
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
 
 Readings = list[tuple[str, Any]]
@@ -176,11 +183,13 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
     checks: Readings = CHECKS.read()
+    jobs: Readings = JOBS.read()
     backups: Readings = BACKUPS.read()
     kinds: list[tuple[tuple[Family, ...], Readings]] = [
         (BREAKER_FAMILIES, breakers),
         (RETRY_FAMILIES, retries),
         (HEALTH_FAMILIES, checks),
+        (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
     ]
     return [*kinds, *exchange.read()]

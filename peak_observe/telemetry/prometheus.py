@@ -63,7 +63,7 @@ class PeakCollector(Collector):
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples, so that registering finds clashes without reading anything."""
-        return map(_family, catalog.METRICS)
+        return map(_family, catalog.IN_PROCESS)
 
 
 def _family(metric: catalog.Metric) -> Metric:

@@ -18,6 +18,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from peak_observe._version import __version__
 from peak_observe.errors import ListenError
+from peak_observe.telemetry import snapshot
 from peak_observe.telemetry.exposition import Renderer
 from peak_observe.telemetry.prometheus import PeakCollector
 
@@ -71,6 +72,11 @@ class Exporter:
             daemon=True,
         )
         self._thread.start()
+        snapshot.serving(self._address)
+
+    @property
+    def _address(self) -> str:
+        return self.url.removeprefix("http://").removesuffix("/metrics")
 
     @property
     def url(self) -> str:
@@ -83,6 +89,7 @@ class Exporter:
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
+            snapshot.serving("")
         self._server.server_close()
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ import backups
 import calls
 import exchange
 import health
+import processes
 import scrape
 import startup
 
@@ -18,6 +19,7 @@ PARTS = {
     "scrape": scrape.run,
     "health": health.run,
     "exchange": exchange.run,
+    "processes": processes.run,
     "backups": backups.run,
 }
 

@@ -1,0 +1,22 @@
+"""Families of samples as text, on their way from a source to `/metrics`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Block(NamedTuple):
+    """Samples of one family, as a source has them.
+
+    Args:
+        name: The family's full name as the catalogue writes it: a counter with `_total`, a histogram without suffix.
+        kind: `counter`, `gauge`, `histogram`, `summary` or `untyped`.
+        help: One sentence.
+        lines: Sample lines without exemplars and without newline, as both formats write them, for instance
+            `peak_breaker_calls_total{breaker="x",outcome="success",process="bot-a"} 3.0`.
+    """
+
+    name: str
+    kind: str
+    help: str
+    lines: list[str]

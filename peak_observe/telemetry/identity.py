@@ -1,0 +1,139 @@
+"""Which process wrote a file, and whether that very process lives: a pid alone would be taken over by another one."""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from functools import lru_cache
+from typing import NamedTuple
+
+PATIENCE = 3  # intervals without a new snapshot, after which doubt means death
+_SINCE_COMMAND = 19  # where /proc/<pid>/stat has the start time, counted behind the command's name
+
+
+class Identity(NamedTuple):
+    """One life of one process.
+
+    Args:
+        pid: Its number, in its own namespace.
+        start: When it began, in clock ticks since the machine did.
+        boot: The machine's boot id.
+        namespace: The inode of its pid namespace: in another container the same pid is another process.
+        command: A checksum of its command line, by which a process that became another program is known.
+    """
+
+    pid: int
+    start: int
+    boot: str
+    namespace: int
+    command: int
+
+    def is_life_of(self, other: Identity) -> bool:
+        """Return whether both are one life; its command line may have changed."""
+        return self[:-1] == other[:-1]
+
+
+def mine() -> Identity:
+    """Return this process's own.
+
+    Raises:
+        OSError: There is no /proc as Linux has it.
+    """
+    start, _ = _stat("self")
+    return Identity(os.getpid(), start, boot(), namespace(), _command("self"))
+
+
+def started() -> float:
+    """Return the Unix time at which this process began.
+
+    Raises:
+        OSError: There is no /proc as Linux has it.
+    """
+    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time() - since_boot + _stat("self")[0] / os.sysconf("SC_CLK_TCK")
+
+
+def lives(process: Identity, age: float, interval: float) -> bool:
+    """Return whether a process lives.
+
+    Args:
+        process: Which one.
+        age: Seconds since it last wrote.
+        interval: Seconds between its writes; what cannot be seen counts as alive for three of them.
+    """
+    if process.boot != boot():
+        return False
+    fresh = age <= PATIENCE * interval
+    if process.namespace != namespace():
+        return fresh
+    try:
+        start, state = _stat(process.pid)
+        same_program = fresh or _command(process.pid) == process.command
+    except (FileNotFoundError, ProcessLookupError):
+        return fresh and _hidden(process.pid)
+    except (OSError, ValueError):
+        return fresh
+    return start == process.start and state not in ("Z", "X") and same_program
+
+
+def owner(process: Identity) -> int | None:
+    """Return the user of a living process; None where that cannot be seen."""
+    if process.namespace != namespace():
+        return None
+    try:
+        return os.stat(f"/proc/{process.pid}").st_uid  # noqa: PTH116 - /proc is no place for Path
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def boot() -> str:
+    """Return what is different after each start of the machine.
+
+    Raises:
+        OSError: There is no /proc as Linux has it.
+    """
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def namespace() -> int:
+    """Return the inode of the pid namespace of this process; 0 where there is none."""
+    return _namespace_of(os.getpid())  # a forked child may be in another one
+
+
+@lru_cache(maxsize=1)
+def _namespace_of(_: int) -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - as above
+    except OSError:
+        return 0
+
+
+def _stat(pid: int | str) -> tuple[int, str]:
+    """Return start time and state; the command's name before them may hold blanks and brackets."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[_SINCE_COMMAND]), fields[0].decode()
+
+
+def _command(pid: int | str) -> int:
+    return zlib.crc32(_read(f"/proc/{pid}/cmdline"))
+
+
+def _hidden(pid: int) -> bool:
+    """Return whether a process is there though /proc shows none, as it does for other users' with hidepid."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False  # it would be ours, and seen
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
