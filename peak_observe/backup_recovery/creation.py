@@ -89,7 +89,8 @@ class Filling:
         self.parts: dict[str, Part] = {}
         self.problems: list[Problem] = []
         self.new_bytes = 0
-        self._root = root
+        self._place = f"{folder}/"
+        self._root = f"{root}/"
         self._known = known
         self._incremental = incremental
         self._exclude = exclude
@@ -153,7 +154,7 @@ class Filling:
         return find(source, stored, exclude=self._exclude, skip=self._skip, problem=self._problem)
 
     def _make(self, found: Found) -> Entry | None:
-        target = f"{self.folder}/{found.stored}"
+        target = self._place + found.stored
         if found.type == FOLDER:
             os.mkdir(target)
             return _entry(found, type=FOLDER)
@@ -202,8 +203,7 @@ class Filling:
             return None
         if not self._incremental and not self._linked(entry, holder, found):
             return None
-        self._meter.bytes(found.status.st_size)
-        self._meter.file()
+        self._meter.file(found.status.st_size)
         # With the time of its last change the mode, the owner and the rest are those of then.
         facts = encode_name(found.stored), LINKED, holder if self._incremental else ""
         if facts == (entry.stored, entry.taken, entry.base):
@@ -212,20 +212,20 @@ class Filling:
 
     def _is_sound(self, entry: Entry, holder: str) -> bool:
         try:
-            return copying.hashed(f"{self._root}/{holder}/{decode_name(entry.stored)}").blake3 == entry.blake3
+            return copying.hashed(f"{self._root}{holder}/{decode_name(entry.stored)}").blake3 == entry.blake3
         except OSError:
             return False
 
     def _linked(self, entry: Entry, holder: str, found: Found) -> bool:
-        path = f"{self._root}/{holder}/{decode_name(entry.stored)}"
+        path = f"{self._root}{holder}/{decode_name(entry.stored)}"
         try:
-            os.link(path, f"{self.folder}/{found.stored}", follow_symlinks=False)
+            os.link(path, self._place + found.stored, follow_symlinks=False)
         except OSError:
             return False  # too many links, another file system, none that has links, or the copy is gone
         return True
 
     def _read(self, found: Found) -> Entry:
-        target = f"{self.folder}/{found.stored}"
+        target = self._place + found.stored
         if sqlite.is_database(found.path, found.status):
             return self._database(found, target)
         for attempt in range(1, READS + 1):

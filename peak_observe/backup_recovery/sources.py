@@ -33,17 +33,10 @@ class Status(NamedTuple):
     @classmethod
     def of(cls, found: os.stat_result) -> Status:
         """Return what is needed of it."""
-        return cls(
-            found.st_mode,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
-            found.st_atime_ns,
-            found.st_ino,
-            found.st_dev,
-            found.st_uid,
-            found.st_gid,
-        )
+        return cls._make(_FACTS(found))
+
+
+_FACTS = attrgetter(*Status._fields)
 
 
 class Found(NamedTuple):

@@ -58,11 +58,12 @@ class Meter:
         self._now = Progress(doing, 0, total_files, 0, total_bytes)
         self._lock = threading.Lock()
 
-    def file(self) -> None:
-        """Take in that a file is done."""
+    def file(self, count: int = 0) -> None:
+        """Take in that a file is done, and so many bytes with it."""
         if self._tell is not None:
             with self._lock:
-                self._now = self._now._replace(files=self._now.files + 1)
+                now = self._now
+                self._now = now._replace(files=now.files + 1, size_bytes=now.size_bytes + count)
                 self._tell(self._now)
 
     def bytes(self, count: int) -> None:
