@@ -93,7 +93,9 @@ class Desk:
     def started(self, *args: str, **streams: object) -> subprocess.Popen:
         """Start `peak-observe backup` as a process of its own."""
         command = [sys.executable, "-W", "error", "-m", "peak_observe", "backup", *args]
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}
+        # Coverage keeps its lock for ever when Ctrl-C arrives in the middle of it.
+        plain = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+        environment = {**plain, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}
         return subprocess.Popen(command, cwd=self.folder, env=environment, **streams)
 
     def at_terminal(self, *args: str, seen: str = "", answer: str | Callable[[subprocess.Popen], object] = "") -> Done:

@@ -80,6 +80,8 @@ class Scenario:
         """Yield the backups that are listed as good and are not."""
         manager = self.world.manager()
         for backup in manager.list_backups():
+            if backup.status is BackupStatus.FAILED:
+                continue  # there is nothing in it
             report = manager.verify_backup(backup.backup_id)
             if backup.good and not report.ok:
                 yield f"{backup.backup_id} is listed as good: {report.problems}"
