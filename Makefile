@@ -19,11 +19,11 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
 	@$(BIN)/peak-observe demo $(ARGS)
 
-test: $(VENV)/.ready  ## Run all tests (needs the Debian package prometheus)
+test: $(VENV)/.ready  ## Run all tests (needs the Debian packages prometheus, chromium, restic, borgbackup)
 	$(BIN)/python -m pytest --cov $(ARGS)
 
-nightly: $(VENV)/.ready  ## Let each call of backups fail, at thousands of points (needs the Debian package strace)
-	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults -m '' $(ARGS)
+nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load (needs strace)
+	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .

@@ -7,7 +7,9 @@ import sys
 from peak_observe.errors import MissingExtraError, PeakObserveError
 from peak_observe.redact import printable
 
-EXTRAS = {"typer": "exporter", "click": "exporter", "rich": "exporter", "ccxt": "exchange"}
+EXTRAS = dict.fromkeys(("typer", "click", "rich", "starlette", "uvicorn", "yaml", "bcrypt"), "exporter") | {
+    "ccxt": "exchange"
+}
 INTERRUPTED = 130
 
 

@@ -6,50 +6,8 @@ Nothing is imported from a metrics library, so dashboards, documents and tests c
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds of the latency buckets in seconds; +Inf follows."""
-
-STATES = ("closed", "open", "half_open", "forced_open", "disabled")
-CALL_OUTCOMES = ("success", "failure", "ignored", "rejected")
-RETRY_OUTCOMES = ("first_try", "after_retry", "exhausted", "not_retryable", "out_of_time", "out_of_budget")
-HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
-JOB_OUTCOMES = ("success", "failed", "interrupted")
-BACKUP_OUTCOMES = ("success", "partial", "failed", "interrupted")
-BACKUP_STATUSES = ("success", "partial", "failed")
-EXCHANGE_OUTCOMES = (
-    "success",
-    "transient",
-    "rate_limited",
-    "maintenance",
-    "clock",
-    "auth",
-    "rejected",
-    "bad_response",
-    "ambiguous",
-    "bug",
-    "cancelled",
-)
-DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
-REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
-
-
-class Metric(NamedTuple):
-    """One metric family.
-
-    Args:
-        name: The full name as a query writes it (a histogram without its suffixes).
-        kind: `counter`, `gauge` or `histogram`.
-        help: One sentence for the reader of `/metrics`.
-        labels: Label names in the order in which the values are given.
-    """
-
-    name: str
-    kind: str
-    help: str
-    labels: tuple[str, ...] = ()
-
+from peak_observe.vocabulary import *  # noqa: F403 - the words are part of this page
+from peak_observe.vocabulary import Metric
 
 BREAKER_STATE = Metric(
     "peak_breaker_state",
@@ -332,6 +290,45 @@ EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS = Metric(
     "gauge",
     "Unix time until which the exchange last asked to be left alone, 0 if it never did.",
     ("exchange",),
+)
+EXPORTER_SOURCE_UP = Metric(
+    "peak_exporter_source_up",
+    "gauge",
+    "1 if the last run of the source told something in time, 0 if it failed or hangs, NaN before its first run.",
+    ("source",),
+)
+EXPORTER_SOURCE_DURATION_SECONDS = Metric(
+    "peak_exporter_source_duration_seconds",
+    "gauge",
+    "Time that the last run of the source took, or that the present one hangs.",
+    ("source",),
+)
+EXPORTER_SOURCE_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
+    "peak_exporter_source_last_success_timestamp_seconds",
+    "gauge",
+    "Unix time at which the source last told something in time, 0 for never.",
+    ("source",),
+)
+EXPORTER_SOURCE_RUNS_TOTAL = Metric(
+    "peak_exporter_source_runs_total",
+    "counter",
+    "Runs of the source by how they ended; one that hangs counts once, at its timeout.",
+    ("source", "outcome"),
+)
+EXPORTER_CONFIG_RELOAD_SUCCESS = Metric(
+    "peak_exporter_config_reload_success",
+    "gauge",
+    "1 if the last look at the configuration succeeded, 0 if the exporter goes on with the one before.",
+)
+EXPORTER_CONFIG_LAST_RELOAD_TIMESTAMP_SECONDS = Metric(
+    "peak_exporter_config_last_reload_timestamp_seconds",
+    "gauge",
+    "Unix time at which the configuration in use was read.",
+)
+EXPORTER_TIME_SECONDS = Metric(
+    "peak_exporter_time_seconds",
+    "gauge",
+    "Unix time by the clock of the exporter; far from the time of the scrape, one of the two clocks is wrong.",
 )
 OBSERVE_BUILD_INFO = Metric(
     "peak_observe_build_info",

@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
-    except ValueError as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError
         raise ConfigError(str(path), "", f"no TOML: {error}") from None
 
 
@@ -66,7 +66,30 @@ def table(path: Path, name: str, *, of_tables: bool = False) -> dict[str, Any]:
     return found
 
 
-def check(path: Path, where: str, table: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
+def tables(path: Path, found: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """Return the tables below one of those that a file holds; none if it is not there.
+
+    Args:
+        path: The file, for the error.
+        found: What it holds.
+        name: The table's name.
+
+    Raises:
+        ConfigError: It does not consist of tables.
+    """
+    inner = found.get(name, {})
+    if not isinstance(inner, dict) or not all(isinstance(item, dict) for item in inner.values()):
+        raise ConfigError(str(path), name, f"it has to consist of tables [{name}.NAME]")
+    return inner
+
+
+def check(
+    path: Path,
+    where: str,
+    table: Mapping[str, Any],
+    allowed: Mapping[str, Any],
+    needed: Iterable[str] = (),
+) -> None:
     """Check the keys of a table and the types of its values.
 
     Args:
@@ -74,9 +97,10 @@ def check(path: Path, where: str, table: Mapping[str, Any], allowed: Mapping[str
         where: The table's name, with dots; empty for the file itself.
         table: The table.
         allowed: The keys it may have, each with a type of `WORDS`.
+        needed: The keys it cannot do without.
 
     Raises:
-        ConfigError: A key is unknown or a value of another type.
+        ConfigError: A key is unknown, has a value of another type, or is missing.
     """
     for key, value in table.items():
         name = f"{where}.{key}" if where else key
@@ -84,6 +108,9 @@ def check(path: Path, where: str, table: Mapping[str, Any], allowed: Mapping[str
             raise ConfigError(str(path), name, f"there is no such key{near(key, allowed) or _all(allowed)}")
         if not _fits(value, allowed[key]):
             raise ConfigError(str(path), name, f"it has to be {WORDS[allowed[key]]}, not {value!r}")
+    missing = [key for key in needed if key not in table]
+    if missing:
+        raise ConfigError(str(path), where, f"the key {missing[0]!r} is missing")
 
 
 def resolved(path: Path, value: str) -> Path:

@@ -22,6 +22,7 @@ FLOORS = {
     "clock": 0,
     "events": 0,
     "catalog": 0,
+    "vocabulary": 0,
     "redact": 0,
     "files": 0,
     "toml": 0,

@@ -93,3 +93,27 @@ def test_paths_begin_at_the_files_folder(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     assert toml.resolved(Path("conf/bot.toml"), "data") == tmp_path / "conf" / "data"
     assert toml.resolved(Path("conf/bot.toml"), "/data") == Path("/data")
+
+
+def test_tables_by_their_names(tmp_path: Path) -> None:
+    """Those below one, which need not be there."""
+    file = tmp_path / "x.toml"
+    file.write_text("[a.x]\nn = 1\n[a.y]\n")
+    assert toml.tables(file, toml.read(file), "a") == {"x": {"n": 1}, "y": {}}
+    assert toml.tables(file, {}, "b") == {}
+    with pytest.raises(ConfigError, match=r"a: it has to consist of tables \[a\.NAME\]"):
+        toml.tables(file, {"a": {"x": 1}}, "a")
+
+
+def test_a_file_that_is_nested_for_ever_is_no_toml(tmp_path: Path) -> None:
+    """And no reason to crash."""
+    file = tmp_path / "x.toml"
+    file.write_text(f"x = {'[' * 50_000}")
+    with pytest.raises(ConfigError, match="no TOML"):
+        toml.read(file)
+
+
+def test_a_key_that_is_needed() -> None:
+    """Is named when it is missing."""
+    with pytest.raises(ConfigError, match="a: the key 'glob' is missing"):
+        toml.check(Path("x.toml"), "a", {}, {"glob": str}, ("glob",))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peak_observe._version import __version__
-from peak_observe.cli import backup, demo, grafana, health
+from peak_observe.cli import backup, demo, exporter, grafana, health
 
 app = typer.Typer(
     name="peak-observe",
@@ -17,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(health.health)
+app.command()(exporter.exporter)
 app.command()(demo.demo)
 app.add_typer(backup.app, name="backup")
 app.add_typer(grafana.app, name="grafana")

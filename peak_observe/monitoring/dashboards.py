@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.files import replace_text
-from peak_observe.monitoring import backups, exchange, health, processes, rows
+from peak_observe.monitoring import backups, exchange, exporter, health, processes, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -32,6 +32,7 @@ def overview() -> Json:
         *health.checks(),
         *backups.backups(),
         *processes.processes_and_jobs(),
+        *exporter.exporter(),
         *rows.processes(),
     ]
     return {

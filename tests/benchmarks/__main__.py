@@ -8,6 +8,7 @@ import sys
 import backups
 import calls
 import exchange
+import exporter
 import health
 import processes
 import scrape
@@ -19,6 +20,7 @@ PARTS = {
     "scrape": scrape.run,
     "health": health.run,
     "exchange": exchange.run,
+    "exporter": exporter.run,
     "processes": processes.run,
     "backups": backups.run,
 }

@@ -1,11 +1,15 @@
 """A real Prometheus scrapes a program, and its HTTP API tells what happened there; the dashboard's queries too."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,13 +95,54 @@ keeping.join()
 """
 
 
+# Another one does its job, goes on, and writes snapshots; the exporter tells of it, and of a source that is broken.
+WORKER = """
+import sys
+import peak_observe
+
+peak_observe.configure(process="worker", snapshot_interval=0.2)
+with peak_observe.job("nightly"):
+    pass
+with peak_observe.job("endless"):
+    sys.stdin.read()
+"""
+WATCHED = '[processes]\ndirectory = "run"\ninterval = 0.2\n[files.gone]\nglob = "gone/*"\ninterval = 0.2\n'
+
+
+@contextmanager
+def exporting(folder: Path) -> Iterator[str]:
+    """Run the worker and the exporter, and give the address of the exporter."""
+    (folder / "peak-observe.toml").write_text(WATCHED)
+    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(folder / "run")}
+    worker = [sys.executable, "-W", "error", "-c", WORKER]
+    exporter = [sys.executable, "-m", "peak_observe", "exporter", "--web.listen-address", "127.0.0.1:0"]
+    with (
+        subprocess.Popen(worker, stdin=subprocess.PIPE, env=environment) as working,
+        subprocess.Popen(exporter, stderr=subprocess.PIPE, text=True, cwd=folder) as serving,
+    ):
+        try:
+            for line in serving.stderr:
+                if found := re.search(r"listening on http://([\d.:]+)", line):
+                    break
+            threading.Thread(target=serving.stderr.read, daemon=True).start()
+            yield found[1]
+        finally:
+            working.stdin.close()
+            serving.terminate()
+
+
 @pytest.fixture(scope="module")
 def server(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A Prometheus that has seen all three circuits for a while."""
+    """A Prometheus that has seen all three circuits, and the exporter with what it watches, for a while."""
     command = [sys.executable, "-W", "error", "-c", PROGRAM, tmp_path_factory.mktemp("program")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        exporting(tmp_path_factory.mktemp("exporter")) as exporter,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
         try:
-            found = prometheus([f"127.0.0.1:{process.stdout.readline().strip()}"])
+            found = prometheus([f"127.0.0.1:{process.stdout.readline().strip()}", exporter])
+            found.eventually('peak_job_running_since_timestamp_seconds{process="worker", task="endless"} > 0')
+            found.eventually('peak_exporter_source_runs_total{source="files.gone", outcome="error"} >= 2')
             found.eventually('peak_breaker_transitions_total{breaker="flapping", to="closed"} >= 2')
             found.eventually("count_over_time(peak_observe_build_info[10s]) >= 4")
             yield found
@@ -107,10 +152,18 @@ def server(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> It
             assert process.returncode == 0
 
 
-def test_the_target_is_up(server) -> None:
-    """The scrape itself works, in the format Prometheus prefers."""
-    (target,) = server.get("targets")["activeTargets"]
-    assert (target["health"], target["lastError"]) == ("up", "")
+def test_the_targets_are_up(server) -> None:
+    """The scrape itself works, in the format Prometheus prefers, of the program and of the exporter."""
+    targets = server.get("targets")["activeTargets"]
+    assert [(target["health"], target["lastError"]) for target in targets] == [("up", "")] * 2
+
+
+def test_the_exporter_tells_of_its_sources(server) -> None:
+    """Which answer, and which do not."""
+    assert server.value('peak_exporter_source_up{source="processes"}') == 1
+    assert server.value('peak_exporter_source_up{source="files.gone"}') == 0
+    assert server.value("abs(peak_exporter_time_seconds - timestamp(peak_exporter_time_seconds))") < 5
+    assert server.value('peak_job_runs_total{process="worker", task="nightly", outcome="success"}') == 1
 
 
 def test_the_states_are_right(server) -> None:
@@ -166,9 +219,11 @@ def test_backups_are_told(server) -> None:
 
 def test_promtool_has_nothing_to_say_of_the_program(server) -> None:
     """Every metric of backups is there, and the linter is content with all."""
-    (target,) = server.get("targets")["activeTargets"]
-    with urllib.request.urlopen(target["scrapeUrl"], timeout=10) as answer:
-        text = answer.read()
+    texts = []
+    for target in server.get("targets")["activeTargets"]:
+        with urllib.request.urlopen(target["scrapeUrl"], timeout=10) as answer:
+            texts.append(answer.read())
+    (text,) = [text for text in texts if b"# TYPE peak_backup_" in text]
     told = {line.split()[2].decode() for line in text.splitlines() if line.startswith(b"# TYPE peak_backup_")}
     assert told == {metric.name for metric in catalog.METRICS if metric.name.startswith("peak_backup_")}
     promtool = shutil.which("promtool")

@@ -4,7 +4,10 @@ import errno
 import gzip
 import http.client
 import socket
+import subprocess
+import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -139,6 +142,7 @@ def test_scrapes_at_the_same_time_are_all_whole(exporter) -> None:
     def trade() -> None:
         while not stop.is_set():
             breaker.call(lambda: None)()
+            time.sleep(0)  # whoever reads the disk for a scrape would wait for the interpreter at each step otherwise
 
     bodies: list[bytes] = []
     scrapers = [threading.Thread(target=lambda: bodies.append(request(exporter)[2])) for _ in range(8)]
@@ -260,3 +264,19 @@ def test_a_request_that_fails_leaves_the_programs_output_clean(capfd, caplog, er
         request(exporter, "/somewhere")
     assert len(caplog.records) == lines
     assert capfd.readouterr().err == ""
+
+
+def test_it_never_keeps_the_program_from_ending() -> None:
+    """Also while a client is connected and silent."""
+    code = """
+import socket
+import subprocess
+import sys
+from peak_observe import start_exporter
+exporter = start_exporter(port=0)
+client = socket.create_connection(("127.0.0.1", exporter.port))
+client.sendall(b"GET /metrics HTTP/1.1\\r\\n")
+print("the end")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "the end\n"

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe import toml
 from peak_observe.errors import ConfigError, LoadError
+from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import checks
-from peak_observe.resilience.health.check import Settings
+from peak_observe.resilience.health.check import Settings, checked
 from peak_observe.resilience.health.loading import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from peak_observe.resilience.health.registry import HealthCheck
 
@@ -60,6 +61,22 @@ KINDS = {
 GRACE = 1.0  # seconds by which a check outlasts the timeout of what it does, so that the better message wins
 
 
+class Described(NamedTuple):
+    """A check as a file describes it, not registered yet."""
+
+    name: str
+    func: Callable[[], Any]
+    settings: dict[str, Any]
+
+    def register(self, registry: HealthCheck) -> None:
+        """Add it to a registry, or put it in the place of the one that has the name.
+
+        Raises:
+            ValueError: Checks would depend on each other in a circle.
+        """
+        registry.register(self.name, self.func, **self.settings)
+
+
 def read(path: Path) -> dict[str, Any]:
     """Return the tables below `[checks]` of a TOML file.
 
@@ -75,25 +92,41 @@ def add(registry: HealthCheck, path: Path) -> None:
     Raises:
         ConfigError: Something in it makes no sense; the error names file, key, what was found and what is allowed.
     """
-    for name, table in read(path).items():
-        _add(registry, path, name, dict(table))
+    for check in described(path, read(path)):
+        try:
+            check.register(registry)
+        except ValueError as error:
+            raise ConfigError(str(path), f"checks.{check.name}", str(error)) from None
 
 
-def _add(registry: HealthCheck, path: Path, name: str, table: dict[str, Any]) -> None:
+def described(path: Path, tables: Mapping[str, Any]) -> Iterator[Described]:
+    """Yield the checks of the tables below `[checks]`.
+
+    Raises:
+        ConfigError: Something in them makes no sense.
+    """
+    for name, table in tables.items():
+        yield _described(path, name, dict(table))
+
+
+def _described(path: Path, name: str, table: dict[str, Any]) -> Described:
     where = f"checks.{name}"
     kind = _kind(path, where, table.pop("kind", None))
-    toml.check(path, where, table, {**SETTINGS, **kind.keys})
-    missing = [key for key in kind.needed if key not in table]
-    if missing:
-        raise ConfigError(str(path), where, f"the key {missing[0]!r} is missing")
+    toml.check(path, where, table, {**SETTINGS, **kind.keys}, kind.needed)
     own = {key: _resolved(path, table[key], kind.keys[key]) for key in kind.keys if key in table}
     settings = {key: value for key, value in table.items() if key in SETTINGS}
     if "timeout" in kind.keys:
         settings["timeout"] = own.get("timeout", Settings().timeout) + GRACE
     try:
-        registry.register(name, kind.make(**own), **settings)
+        check_name(name)
+        checked(Settings(**settings))
+        func: Any = kind.make(**own)
     except (ValueError, TypeError, LoadError) as error:
         raise ConfigError(str(path), where, str(error)) from None
+    if not callable(func):
+        problem = f"check {name!r} must be a function without arguments, not {func!r}"
+        raise ConfigError(str(path), where, problem)
+    return Described(name, func, settings)
 
 
 def _kind(path: Path, where: str, kind: object) -> Kind:

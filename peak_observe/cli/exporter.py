@@ -1,0 +1,83 @@
+"""`peak-observe exporter`."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+
+class Level(Enum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class Format(Enum):
+    """How it is logged."""
+
+    LOGFMT = "logfmt"
+    JSON = "json"
+
+
+def exporter(
+    *,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config.file",
+            metavar="FILE",
+            help="What to watch, in TOML; peak-observe.toml in the working directory if there is one.",
+        ),
+    ] = None,
+    listen: Annotated[
+        list[str],
+        typer.Option("--web.listen-address", metavar="HOST:PORT", help="Where to listen; may be repeated."),
+    ] = ["127.0.0.1:17325"],  # noqa: B006 - typer copies it
+    web_config_file: Annotated[
+        Path | None,
+        typer.Option("--web.config.file", metavar="FILE", help="TLS and passwords, as exporter-toolkit has them."),
+    ] = None,
+    lifecycle: Annotated[
+        bool,
+        typer.Option("--web.enable-lifecycle", help="Let a POST to /-/reload read the configuration anew."),
+    ] = False,
+    level: Annotated[Level, typer.Option("--log.level", help="Least level that is logged.")] = Level.INFO,
+    form: Annotated[Format, typer.Option("--log.format", help="Form of the log on standard error.")] = Format.LOGFMT,
+    check: Annotated[
+        bool,
+        typer.Option("--config.check", help="Check both files, say what would be watched, and end."),
+    ] = False,
+) -> None:
+    """Serve backups, checks, processes and jobs of this host to Prometheus, and a status page to people."""
+    from peak_observe.exporter import logs
+
+    sys.path.insert(0, "")  # modules of the working directory, as with `python -m`
+    logs.set_up(level.value, form.value)
+    if check:
+        _check(config_file, web_config_file)
+        return
+    from peak_observe.exporter.server import Exporter, Options
+
+    Exporter(Options(config_file, tuple(listen), web_config_file, lifecycle)).run()
+
+
+def _check(config_file: Path | None, web_config_file: Path | None) -> None:
+    from peak_observe.exporter import config, webconfig
+
+    found, web = config.load(config_file), webconfig.load(web_config_file)
+    typer.echo(f"{found.path}: in order; it watches" if found.path else "no configuration file: it watches")
+    for definition in found.sources:
+        if definition.name != "checks":
+            typer.echo(f"  {definition.name}: {definition.about}, every {definition.interval:g} s")
+    for _, described in found.checks:
+        typer.echo(f"  check {described.name}")
+    if web.path is not None:
+        who = f"{len(web.users)} users" if web.users else "everybody may ask"
+        typer.echo(f"{web.path}: in order; {'TLS' if web.tls else 'no TLS'}, {who}")

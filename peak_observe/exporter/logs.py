@@ -1,0 +1,58 @@
+"""The exporter's log on standard error, a line an event, as the tools around Prometheus write it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+
+from peak_observe.redact import describe, redact
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+FORMATS = ("logfmt", "json")
+_PLAIN = re.compile(r"[\w./:@+-]+")
+
+
+class Line(logging.Formatter):
+    """Makes one line of a record, an error with it: a traceback is for those who ask for the level debug.
+
+    Args:
+        form: One of `FORMATS`.
+    """
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._form = form
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        facts = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": {"WARNING": "warn", "CRITICAL": "error"}.get(record.levelname, record.levelname.lower()),
+            "logger": record.name,
+            "msg": redact(record.getMessage().strip()),
+        }
+        if record.exc_info and record.exc_info[1]:
+            facts["error"] = describe(record.exc_info[1])
+            if logging.getLogger("peak_observe").isEnabledFor(logging.DEBUG):
+                facts["trace"] = self.formatException(record.exc_info)
+        if self._form == "json":
+            return json.dumps(facts, ensure_ascii=False)
+        return " ".join(f"{key}={_value(value)}" for key, value in facts.items())
+
+
+def _value(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def set_up(level: str, form: str) -> None:
+    """Let the loggers of the exporter, and of the server under it, write to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Line(form))
+    # The server under it would warn of each garbled request, by which anybody could fill the disk.
+    quiet = logging.ERROR if level != "debug" else logging.WARNING
+    for name, least in (("peak_observe", logging.DEBUG), ("uvicorn", quiet), ("asyncio", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(max(LEVELS[level], least))

@@ -1,0 +1,48 @@
+"""The words of the catalogue: what a metric is, the buckets, and the values that labels can have."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the latency buckets in seconds; +Inf follows."""
+
+STATES = ("closed", "open", "half_open", "forced_open", "disabled")
+CALL_OUTCOMES = ("success", "failure", "ignored", "rejected")
+RETRY_OUTCOMES = ("first_try", "after_retry", "exhausted", "not_retryable", "out_of_time", "out_of_budget")
+HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
+JOB_OUTCOMES = ("success", "failed", "interrupted")
+BACKUP_OUTCOMES = ("success", "partial", "failed", "interrupted")
+BACKUP_STATUSES = ("success", "partial", "failed")
+EXCHANGE_OUTCOMES = (
+    "success",
+    "transient",
+    "rate_limited",
+    "maintenance",
+    "clock",
+    "auth",
+    "rejected",
+    "bad_response",
+    "ambiguous",
+    "bug",
+    "cancelled",
+)
+DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
+SOURCE_OUTCOMES = ("success", "error", "timeout")
+REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
+
+
+class Metric(NamedTuple):
+    """One metric family.
+
+    Args:
+        name: The full name as a query writes it (a histogram without its suffixes).
+        kind: `counter`, `gauge` or `histogram`.
+        help: One sentence for the reader of `/metrics`.
+        labels: Label names in the order in which the values are given.
+    """
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
