@@ -199,7 +199,7 @@ class Repository:
         left = [name for name in os.listdir(self.root) if name.startswith((STAGING, TRASH, DRILL))]
         for name in left:
             if name.startswith(TRASH):  # how much of it was accounted for when the crash came is not known
-                self.ledger.update(lambda known: _forgotten(known, name.removeprefix(TRASH), None))  # noqa: B023
+                self.ledger.update(lambda known: _forgotten(known, name.removeprefix(TRASH), None))  # noqa: B023 - called at once
             self.discard(self.root / name)
         known = self.ledger.load()
         # A backup may have become visible in the instant before the crash, and is counted as what it is.

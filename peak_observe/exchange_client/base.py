@@ -166,7 +166,7 @@ def _given(exchange: Any, config: Mapping[str, Any] | None, kind: type[ExchangeC
     if config is not None:
         raise TypeError("config goes with the id of an exchange; an object has its own already")
     if is_async(exchange) is not kind._asynchronous:  # noqa: SLF001 - a class of this module
-        other = "ResilientExchangeClient" if kind._asynchronous else "AsyncResilientExchangeClient"  # noqa: SLF001
+        other = "ResilientExchangeClient" if kind._asynchronous else "AsyncResilientExchangeClient"  # noqa: SLF001 - see above
         raise TypeError(f"{kind.__name__} does not take a {type(exchange).__module__} object: use {other}")
     return exchange
 

@@ -173,7 +173,7 @@ def test_it_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads yet
     ) as process:
         log = []
         while "listening on" not in (log or [""])[-1]:

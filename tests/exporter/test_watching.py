@@ -109,7 +109,7 @@ def test_a_source_that_raises_has_nothing_to_tell(watcher: Watcher, source: Sour
 
 def test_samples_that_are_none_are_an_error_of_the_source(watcher: Watcher, source: Source) -> None:
     """A source that tells nonsense breaks itself alone."""
-    source.blocks = [BLOCK._replace(lines=[None])]  # type: ignore[list-item]
+    source.blocks = [BLOCK._replace(lines=[None])]  # type: ignore[list-item] # rubbish on purpose
     watcher.run()
     assert (watcher.status().up, watcher.status().runs) == (False, (0, 1, 0))
 
@@ -182,7 +182,7 @@ def test_a_system_without_threads_is_a_problem_that_passes(
         watcher.start()
     assert (watcher.status().up, watcher.status().problem) == (False, "can't start new thread")
     asked = threading.Event()
-    source.collect = lambda: asked.set() or [BLOCK]  # type: ignore[method-assign]
+    source.collect = lambda: asked.set() or [BLOCK]  # type: ignore[method-assign] # a stand-in
     watcher.start()
     assert asked.wait(PATIENCE)
     watcher.stop()

@@ -24,7 +24,7 @@ from peak_observe.backup_recovery import threads
 def run(act: Callable[[], None], installed: Layer, answer: int) -> None:
     """Be the child: act with the layer in place, and tell how that ended."""
     sys.settrace(None)  # a child that is killed tells no coverage, and tracing it is slow
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)  # type: ignore[arg-type] # None is how tracing ends
     installed.install()
     told: dict[str, Any] = {"error": "", "message": ""}
     try:
