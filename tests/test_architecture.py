@@ -22,7 +22,6 @@ FLOORS = {
     "clock": 0,
     "events": 0,
     "catalog": 0,
-    "vocabulary": 0,
     "redact": 0,
     "files": 0,
     "toml": 0,

@@ -1,0 +1,84 @@
+"""What breakers and retries tell of the calls they protect."""
+
+from __future__ import annotations
+
+from peak_observe.catalog.words import Metric
+
+BREAKER_STATE = Metric(
+    "peak_breaker_state",
+    "gauge",
+    "1 for the state the circuit is in, 0 for the others.",
+    ("breaker", "state"),
+)
+BREAKER_CALLS_TOTAL = Metric(
+    "peak_breaker_calls_total",
+    "counter",
+    "Calls by how they ended; rejected calls were never made.",
+    ("breaker", "outcome"),
+)
+BREAKER_CALL_DURATION_SECONDS = Metric(
+    "peak_breaker_call_duration_seconds",
+    "histogram",
+    "Time that calls the circuit let through took, whatever their outcome.",
+    ("breaker",),
+)
+BREAKER_TRANSITIONS_TOTAL = Metric(
+    "peak_breaker_transitions_total",
+    "counter",
+    "Changes of state by the state that was entered.",
+    ("breaker", "to"),
+)
+BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS = Metric(
+    "peak_breaker_last_transition_timestamp_seconds",
+    "gauge",
+    "Unix time of the last change of state, 0 before the first.",
+    ("breaker",),
+)
+BREAKER_STATE_SECONDS_TOTAL = Metric(
+    "peak_breaker_state_seconds_total",
+    "counter",
+    "Time spent in each state, summed over the breakers that share the name.",
+    ("breaker", "state"),
+)
+BREAKER_FAILURE_THRESHOLD = Metric(
+    "peak_breaker_failure_threshold",
+    "gauge",
+    "Consecutive failures that open the circuit, as configured.",
+    ("breaker",),
+)
+BREAKER_RECOVERY_TIMEOUT_SECONDS = Metric(
+    "peak_breaker_recovery_timeout_seconds",
+    "gauge",
+    "Time an open circuit waits before it lets a probe through, as configured.",
+    ("breaker",),
+)
+RETRY_CALLS_TOTAL = Metric(
+    "peak_retry_calls_total",
+    "counter",
+    "Operations by how they ended; each is one or more attempts.",
+    ("operation", "outcome"),
+)
+RETRY_RETRIES_TOTAL = Metric(
+    "peak_retry_retries_total",
+    "counter",
+    "Attempts after the first.",
+    ("operation",),
+)
+RETRY_ERRORS_TOTAL = Metric(
+    "peak_retry_errors_total",
+    "counter",
+    "Failed attempts by the class of the exception; past 20 classes an operation the rest count as _other.",
+    ("operation", "exception"),
+)
+RETRY_BACKOFF_SECONDS_TOTAL = Metric(
+    "peak_retry_backoff_seconds_total",
+    "counter",
+    "Time spent waiting between attempts.",
+    ("operation",),
+)
+RETRY_MAX_ATTEMPTS = Metric(
+    "peak_retry_max_attempts",
+    "gauge",
+    "Attempts an operation may make, as configured.",
+    ("operation",),
+)

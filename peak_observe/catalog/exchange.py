@@ -1,0 +1,42 @@
+"""What exchange clients tell of their requests."""
+
+from __future__ import annotations
+
+from peak_observe.catalog.words import Metric
+
+EXCHANGE_REQUESTS_TOTAL = Metric(
+    "peak_exchange_requests_total",
+    "counter",
+    "Requests to the exchange by what their answer means; ambiguous ones may or may not have changed something.",
+    ("exchange", "endpoint", "outcome"),
+)
+EXCHANGE_REQUEST_DURATION_SECONDS = Metric(
+    "peak_exchange_request_duration_seconds",
+    "histogram",
+    "Time from sending a request to the end of its answer, without the wait for the rate limiter.",
+    ("exchange", "endpoint"),
+)
+EXCHANGE_DATA_AGE_SECONDS = Metric(
+    "peak_exchange_data_age_seconds",
+    "gauge",
+    "Age of the data of that kind by the exchange's time, or since its receipt; NaN before the first.",
+    ("exchange", "kind"),
+)
+EXCHANGE_CLOCK_SKEW_SECONDS = Metric(
+    "peak_exchange_clock_skew_seconds",
+    "gauge",
+    "How far the exchange's clock is ahead of ours, 0 before the first answer that tells.",
+    ("exchange",),
+)
+EXCHANGE_RATE_LIMIT_USED_RATIO = Metric(
+    "peak_exchange_rate_limit_used_ratio",
+    "gauge",
+    "Share of the rate limit that is used up, as the exchange says or as its published rules count.",
+    ("exchange",),
+)
+EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS = Metric(
+    "peak_exchange_banned_until_timestamp_seconds",
+    "gauge",
+    "Unix time until which the exchange last asked to be left alone, 0 if it never did.",
+    ("exchange",),
+)

@@ -1,0 +1,75 @@
+"""What only the exporter knows: processes, sources, and itself."""
+
+from __future__ import annotations
+
+from peak_observe.catalog.words import Metric
+
+PROCESS_UP = Metric(
+    "peak_process_up",
+    "gauge",
+    "1 while the process lives, 0 once it is gone; a job that ended in order has none.",
+    ("process",),
+)
+PROCESS_START_TIME_SECONDS = Metric(
+    "peak_process_start_time_seconds",
+    "gauge",
+    "Unix time at which the process began.",
+    ("process",),
+)
+PROCESS_SNAPSHOT_AGE_SECONDS = Metric(
+    "peak_process_snapshot_age_seconds",
+    "gauge",
+    "Time since the process last wrote its snapshot.",
+    ("process",),
+)
+PROCESS_SNAPSHOTS_REJECTED_TOTAL = Metric(
+    "peak_process_snapshots_rejected_total",
+    "counter",
+    "Snapshot files that were not read, by what is wrong with them; each state of a file counts once.",
+    ("reason",),
+)
+EXPORTER_SOURCE_UP = Metric(
+    "peak_exporter_source_up",
+    "gauge",
+    "1 if the last run of the source told something in time, 0 if it failed or hangs, NaN before its first run.",
+    ("source",),
+)
+EXPORTER_SOURCE_DURATION_SECONDS = Metric(
+    "peak_exporter_source_duration_seconds",
+    "gauge",
+    "Time that the last run of the source took, or that the present one hangs.",
+    ("source",),
+)
+EXPORTER_SOURCE_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
+    "peak_exporter_source_last_success_timestamp_seconds",
+    "gauge",
+    "Unix time at which the source last told something in time, 0 for never.",
+    ("source",),
+)
+EXPORTER_SOURCE_RUNS_TOTAL = Metric(
+    "peak_exporter_source_runs_total",
+    "counter",
+    "Runs of the source by how they ended; one that hangs counts once, at its timeout.",
+    ("source", "outcome"),
+)
+EXPORTER_CONFIG_RELOAD_SUCCESS = Metric(
+    "peak_exporter_config_reload_success",
+    "gauge",
+    "1 if the last look at the configuration succeeded, 0 if the exporter goes on with the one before.",
+)
+EXPORTER_CONFIG_LAST_RELOAD_TIMESTAMP_SECONDS = Metric(
+    "peak_exporter_config_last_reload_timestamp_seconds",
+    "gauge",
+    "Unix time at which the configuration in use was read.",
+)
+EXPORTER_TIME_SECONDS = Metric(
+    "peak_exporter_time_seconds",
+    "gauge",
+    "Unix time by the clock of the exporter; far from the time of the scrape, one of the two clocks is wrong.",
+)
+OBSERVE_BUILD_INFO = Metric(
+    "peak_observe_build_info",
+    "gauge",
+    "1, labelled with the versions of peak_observe and Python.",
+    ("version", "python"),
+)
