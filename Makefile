@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly lint format bench grafana clean
+.PHONY: help demo test nightly lint format bench grafana docs clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: $(VENV)/.ready  ## Measure against the peers; fails if a budget is missed
 
 grafana: $(VENV)/.ready  ## Write the dashboards anew
 	$(BIN)/peak-observe grafana write grafana
+
+docs: $(VENV)/.ready  ## Write the references that are made from the code anew
+	$(BIN)/python docs/make
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist

@@ -54,15 +54,6 @@ def test_the_testing_block_sees_the_circuit_open_and_close() -> None:
     assert run(BLOCKS[-1]).stdout == "['open', 'half_open', 'closed']\n"
 
 
-@pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
-def test_every_metric_stands_in_the_table(metric: catalog.Metric) -> None:
-    """A metric of the catalogue has a row with its kind and labels."""
-    row = next((line for line in README.splitlines() if line.startswith(f"| `{metric.name}` |")), None)
-    assert row is not None, f"{metric.name} is not documented"
-    assert metric.kind in row
-    assert all(f"`{label}`" in row for label in metric.labels)
-
-
 def test_the_table_has_no_metric_that_does_not_exist() -> None:
     """Every `peak_…` name that README writes is in the catalogue or is the package."""
     written = set(re.findall(r"`(peak_(?!observe\b)[a-z_]+)`", README))

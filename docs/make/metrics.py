@@ -1,0 +1,67 @@
+"""The metric reference, from the catalogue."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from peak_observe import catalog
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+HEAD = """# Metrics
+
+Made by `make docs` from `peak_observe/catalog/`. Units are in the names: seconds, bytes, ratio (0 to 1).
+A histogram `x` is scraped as `x_bucket`, `x_count` and `x_sum`. A timestamp of 0 means never."""
+
+# What a label can say, where that is a closed set; everything else is a name that you chose.
+VALUES = {
+    ("breaker", "state"): words.STATES,
+    ("breaker", "to"): words.STATES,
+    ("breaker", "outcome"): words.CALL_OUTCOMES,
+    ("retry", "outcome"): words.RETRY_OUTCOMES,
+    ("health", "outcome"): words.HEALTH_OUTCOMES,
+    ("job", "outcome"): words.JOB_OUTCOMES,
+    ("backup", "outcome"): words.BACKUP_OUTCOMES,
+    ("backup", "status"): words.BACKUP_STATUSES,
+    ("backup", "kind"): ("config", "state", "data"),
+    ("exchange", "outcome"): words.EXCHANGE_OUTCOMES,
+    ("exchange", "kind"): words.DATA_KINDS,
+    ("exporter", "outcome"): words.SOURCE_OUTCOMES,
+    ("process", "reason"): words.REJECTIONS,
+}
+
+
+def page() -> str:
+    """Return the page."""
+    return "\n".join([HEAD, *_chapters()]) + "\n"
+
+
+def _chapters() -> Iterator[str]:
+    for module in (calls, checks, backups, exchange, exporter):
+        yield from _chapter(module)
+
+
+def _chapter(module: ModuleType) -> Iterator[str]:
+    mine = [metric for metric in vars(module).values() if isinstance(metric, catalog.Metric)]
+    yield from ("", f"## {(module.__doc__ or '').strip().rstrip('.')}")
+    for _, same in groupby(mine, key=_primitive):
+        yield from ("", "| metric | kind | labels | meaning |", "|---|---|---|---|")
+        yield from map(_row, same)
+
+
+def _primitive(metric: catalog.Metric) -> str:
+    return metric.name.split("_")[1]
+
+
+def _row(metric: catalog.Metric) -> str:
+    labels = ", ".join(_label(_primitive(metric), label) for label in metric.labels) or "none"
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
+
+
+def _label(primitive: str, label: str) -> str:
+    values = VALUES.get((primitive, label))
+    return f"`{label}`: {', '.join(values)}" if values else f"`{label}`"

@@ -1,0 +1,55 @@
+"""What the documents say is true: their blocks run, what is made from the code is fresh, links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peak_observe import catalog
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    )
+]
+METRICS = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_block_runs(block: str, tmp_path: Path) -> None:
+    """Each Python block is a program that ends well, in an empty folder, warnings being errors."""
+    command = [sys.executable, "-W", "error", "-c", block]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
+def test_every_metric_stands_in_the_reference(metric: catalog.Metric) -> None:
+    """A metric of the catalogue has a row with its kind and labels."""
+    row = next((line for line in METRICS.splitlines() if line.startswith(f"| `{metric.name}` |")), "")
+    assert f"| {metric.kind} |" in row
+    assert all(f"`{label}`" in row for label in metric.labels)
+
+
+def test_the_references_are_fresh(tmp_path: Path) -> None:
+    """What `make docs` would write is what is there."""
+    made = tmp_path / "reference"
+    subprocess.run([sys.executable, str(DOCS / "make"), str(made)], check=True, timeout=120)
+    expected = {path.name: path.read_text("utf-8") for path in (DOCS / "reference").iterdir()}
+    assert {path.name: path.read_text("utf-8") for path in made.iterdir()} == expected, "run `make docs` and commit"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link names a file that exists."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    targets = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
+    assert not [target for target in targets if not (page.parent / target).exists()]
