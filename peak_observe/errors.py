@@ -8,6 +8,7 @@ PeakObserveError                  exit code 1
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
+├── DeadlineExceededError (TimeoutError)   a call was not made, as its wait would pass the deadline; `name`, `needed`
 ├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
@@ -171,6 +172,24 @@ class LoadError(PeakObserveError, ImportError):
 
     def __str__(self) -> str:
         return f"cannot load {self.target!r}: {self.problem}"
+
+
+class DeadlineExceededError(PeakObserveError, TimeoutError):
+    """A call was not made, as it would have had to wait beyond its deadline.
+
+    Args:
+        name: What was waited for: the name of the limit.
+        needed: Seconds that the wait would have taken, if that is known; else 0.0.
+    """
+
+    def __init__(self, name: str, needed: float = 0.0) -> None:
+        super().__init__(name, needed)
+        self.name = name
+        self.needed = needed
+
+    def __str__(self) -> str:
+        wait = f"would have to wait {self.needed:.1f} s" if self.needed > 0 else "has to wait"
+        return f"{self.name} {wait}, which is beyond the deadline"
 
 
 class HeldBackError(PeakObserveError):

@@ -196,6 +196,7 @@ SIGNATURES = {
     "CircuitOpenError": "(name: str, retry_after: float = 0.0) -> None",
     "CircuitState": ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED"],
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
+    "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
     "Event": None,
     "GaveUp": "(operation, attempts, elapsed, outcome, error)",
     "HealthChanged": "(name, healthy, status, at, message, critical=True)",
@@ -237,6 +238,7 @@ SIGNATURES = {
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
     ),
+    "deadline": "(seconds: 'float', *, clock: 'Clock' = CLOCK) -> 'AbstractContextManager[None]'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",

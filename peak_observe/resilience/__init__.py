@@ -6,6 +6,7 @@ from peak_observe.resilience.breaker import (
     CircuitState,
     circuit_breaker,
 )
+from peak_observe.resilience.deadlines import deadline
 from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
 from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.retry import retry_with_backoff
@@ -18,6 +19,7 @@ __all__ = [
     "HealthCheckResult",
     "breakers",
     "circuit_breaker",
+    "deadline",
     "get_breaker",
     "health_check",
     "retry_with_backoff",
