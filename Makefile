@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PREVIEW ?= ../shared/dashboard-preview
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly lint format bench grafana docs clean
+.PHONY: help demo test nightly lint format bench grafana preview docs clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +42,11 @@ bench: $(VENV)/.ready  ## Measure against the peers; fails if a budget is missed
 grafana: $(VENV)/.ready  ## Write the dashboards anew
 	$(BIN)/peak-observe grafana write grafana
 
+preview: $(VENV)/.ready  ## Draw each dashboard from a live demo into build/preview (PREVIEW=FOLDER of preview.sh)
+	@$(BIN)/python tests/live $(PREVIEW) build/preview
+
 docs: $(VENV)/.ready  ## Write the references that are made from the code anew
 	$(BIN)/python docs/make
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build

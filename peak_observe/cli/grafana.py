@@ -16,18 +16,18 @@ def write(
     *,
     runbook_url: Annotated[
         str,
-        typer.Option(metavar="URL", help="Where people can read RUNBOOK.md; alerts link to it."),
+        typer.Option(metavar="URL", help="Where people can read RUNBOOK.md; alerts and dashboards link to it."),
     ] = "RUNBOOK.md",
     dashboard_url: Annotated[
         str,
         typer.Option(metavar="URL", help="Where people can see the dashboard; alerts link to it."),
-    ] = "http://localhost:3000/d/peak-observe",
+    ] = "http://localhost:3000/d/peak-overview",
 ) -> None:
     """Write the dashboards, the alerts and their runbook, made from the metric catalogue."""
     from peak_observe.monitoring import alerts, dashboards
 
     try:
-        written = dashboards.write(directory)
+        written = dashboards.write(directory, runbook_url=runbook_url)
         written += alerts.write(directory, runbook_url=runbook_url, dashboard_url=dashboard_url)
         for path in written:
             typer.echo(path)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peak_observe import BackupSchedule, RecoveryManager
+from peak_observe import BackupSchedule, RecoveryManager, job
 from peak_observe.demo.view import totals
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ class _Proven:
 
     def create_backup(self, **create: Any) -> None:
         """Make one, prove it, and remove old ones."""
-        self._recovery.create_backup(**create)
-        self._recovery.drill()
-        self._recovery.cleanup_old_backups(KEPT)
+        with job("backup"):
+            self._recovery.create_backup(**create)
+            self._recovery.drill()
+            self._recovery.cleanup_old_backups(KEPT)
 
     def last_success(self) -> datetime | None:
         """Return when the newest good one was made."""

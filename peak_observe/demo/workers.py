@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 import ccxt.async_support
 
-from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff
+from peak_observe import CircuitOpenError, circuit_breaker, health_check, instrument, retry_with_backoff
 from peak_observe.resilience.health import checks
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def checking(exchange: FakeExchange) -> Iterator[None]:
 
 
 def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
-    client: Any = ccxt.kraken(exchange.config())
+    client: Any = instrument(ccxt.kraken(exchange.config()))
 
     @circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed, name=TICKER)
     @retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, name=TICKER)
@@ -67,7 +67,7 @@ def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
 
 
 def _place_orders(exchange: FakeExchange, stop: threading.Event) -> None:
-    client: Any = ccxt.kraken(exchange.config())
+    client: Any = instrument(ccxt.kraken(exchange.config()))
 
     # A breaker but no retry: an order whose answer got lost may stand, and must not be sent twice.
     @circuit_breaker(failure_threshold=3, recovery_timeout=3.0, expected_exception=ccxt.OperationFailed, name=ORDERS)
@@ -88,7 +88,7 @@ def _load_candles(exchange: FakeExchange, stop: threading.Event) -> None:
 
 
 async def _async_candles(exchange: FakeExchange, stop: threading.Event) -> None:
-    client: Any = ccxt.async_support.kraken(exchange.config())
+    client: Any = instrument(ccxt.async_support.kraken(exchange.config()))
 
     @circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed, name=CANDLES)
     @retry_with_backoff(max_attempts=2, base_delay=0.2, expected_exception=ccxt.OperationFailed, name=CANDLES)

@@ -1,14 +1,20 @@
-"""Builders of Grafana panels in the classic schema; a panel knows its size, `arranged` gives it place and number."""
+"""Builders of Grafana panels in the classic schema, which Grafana 10 to 13 read alike.
+
+They are our own, and not grafana-foundation-sdk's, for two reasons. `peak-observe grafana write` is a command for
+users, so the SDK would be one more thing that each of them installs, for JSON that is read once. And what makes our
+dashboards alike (a size, a text for nothing, thresholds, one data source) has to be said here in either case: on top
+of the SDK these functions have as many lines, with a call of a setter for each key of a literal.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-Json = dict[str, Any]
+from peak_observe.monitoring.looks import GREEN, RED, Json, thresholds
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24
-GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = "green", "yellow", "orange", "red", "purple", "blue", "#808080"
+LIST_LEGEND: Json = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 
 
 def query(expression: str, legend: str = "") -> Json:
@@ -19,6 +25,11 @@ def query(expression: str, legend: str = "") -> Json:
 def now(expression: str, legend: str = "") -> Json:
     """Return a query for the value at the end of the time shown."""
     return {"datasource": DATASOURCE, "expr": expression, "legendFormat": legend or "__auto", "instant": True}
+
+
+def counted(expression: str, legend: str) -> Json:
+    """Return a query for a number of events, with a bar for a minute at least."""
+    return {**query(expression, legend), "interval": "1m"}
 
 
 def panel(
@@ -45,17 +56,47 @@ def panel(
     }
 
 
-def stat(title: str, description: str, expression: str, unit: str, *, steps: Json, empty: str) -> Json:
-    """Return a tile with the number of this moment, coloured by the `steps` it has passed."""
-    defaults = {"unit": unit, "noValue": empty, "thresholds": thresholds(steps), "color": {"mode": "thresholds"}}
+def stat(
+    title: str,
+    description: str,
+    expression: str,
+    unit: str,
+    *,
+    steps: Json,
+    empty: str,
+    mappings: list[Json] | None = None,
+    link: Json | None = None,
+) -> Json:
+    """Return a tile with the number of this moment, coloured by the `steps` it has passed; grey without a number.
+
+    Args:
+        title: What it shows.
+        description: What it means and what to do.
+        expression: A query that gives one number.
+        unit: Of the number, as Grafana names it.
+        steps: Colours and the values from which on they hold; below the first it is green.
+        empty: What it says without a number.
+        mappings: Texts for certain numbers.
+        link: Where a click leads.
+    """
+    nothing = {"type": "special", "options": {"match": "null", "result": {"text": empty, "color": "#4a4c52"}}}
+    defaults = {
+        "unit": unit,
+        "noValue": empty,
+        "thresholds": thresholds(steps),
+        "color": {"mode": "thresholds"},
+        "mappings": [*(mappings or []), nothing],
+        "links": [link] if link else [],
+    }
     options = {
-        "colorMode": "background",
+        "colorMode": "background_solid",
         "graphMode": "none",
         "justifyMode": "center",
         "textMode": "value",
+        "text": {"valueSize": 30},
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
-    return panel("stat", title, description, [now(expression)], size=(4, 4), defaults=defaults, options=options)
+    return panel("stat", title, description, [now(expression)], size=(4, 3), defaults=defaults, options=options)
 
 
 def timeseries(
@@ -64,6 +105,7 @@ def timeseries(
     queries: list[Json],
     unit: str,
     *,
+    empty: str,
     width: int = 8,
     stacked: bool = False,
     bars: bool = False,
@@ -80,72 +122,88 @@ def timeseries(
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
     }
-    defaults = {"unit": unit, "min": 0, "noValue": "no data", "custom": custom, "color": {"mode": "palette-classic"}}
+    defaults = {"unit": unit, "min": 0, "noValue": empty, "custom": custom, "color": {"mode": "palette-classic"}}
     if maximum is not None:
         defaults["max"] = maximum
-    options = {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-    overrides = [_override(name, color=_fixed(colour)) for name, colour in (colours or {}).items()]
+    options = {"legend": LIST_LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}}
+    overrides = [override(name, color=_fixed(colour)) for name, colour in (colours or {}).items()]
     if limit is not None:
         dashed = {"color": _fixed(RED), "custom__lineStyle": {"fill": "dash", "dash": [8, 8]}, "custom__fillOpacity": 0}
-        overrides.append(_override(f"/^{limit}/", by="byRegexp", **dashed))
+        overrides.append(override(f"/^{limit}/", by="byRegexp", **dashed))
+    size = (width, 8)
     return panel(
-        "timeseries",
-        title,
-        description,
-        queries,
-        size=(width, 8),
-        defaults=defaults,
-        options=options,
-        overrides=overrides,
+        "timeseries", title, description, queries, size=size, defaults=defaults, options=options, overrides=overrides
     )
 
 
-def state_timeline(title: str, description: str, queries: list[Json], mappings: list[Json]) -> Json:
+def state_timeline(
+    title: str,
+    description: str,
+    queries: list[Json],
+    mappings: list[Json],
+    *,
+    empty: str,
+    size: tuple[int, int] = (24, 7),
+    link: Json | None = None,
+) -> Json:
     """Return one coloured bar a series."""
     defaults = {
         "mappings": mappings,
-        "noValue": "no data",
+        "noValue": empty,
         "custom": {"fillOpacity": 80, "lineWidth": 0},
         "color": {"mode": "thresholds"},
-        "thresholds": thresholds({}),
+        "thresholds": {"mode": "absolute", "steps": [{"color": GREEN, "value": None}]},
+        "links": [link] if link else [],
     }
     options = {
         "mergeValues": True,
         "rowHeight": 0.85,
         "showValue": "auto",
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "single"},
+        "legend": LIST_LEGEND,
+        "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return panel("state-timeline", title, description, queries, size=(24, 8), defaults=defaults, options=options)
+    return panel("state-timeline", title, description, queries, size=size, defaults=defaults, options=options)
 
 
-def heatmap(title: str, description: str, expression: str, unit: str, *, width: int = 8) -> Json:
+def heatmap(title: str, description: str, expression: str, unit: str, *, empty: str, width: int = 8) -> Json:
     """Return how often which bucket was hit, from a query by `le`."""
     options = {
         "calculate": False,
         "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5},
         "cellGap": 1,
+        "exemplars": {"color": "rgba(31, 120, 193, 0.7)"},
+        "filterValues": {"le": 1e-9},
         "yAxis": {"unit": unit, "axisPlacement": "left"},
         "tooltip": {"mode": "single", "yHistogram": True},
         "legend": {"show": True},
     }
-    defaults = {"unit": unit, "noValue": "no data"}
-    queries = [{**query(expression, "{{le}}"), "format": "heatmap"}]
+    queries = [{**query(expression, "{{le}}"), "format": "heatmap", "exemplar": True}]
+    defaults = {"unit": unit, "noValue": empty}
     return panel("heatmap", title, description, queries, size=(width, 8), defaults=defaults, options=options)
 
 
-def table(title: str, description: str, keys: Json, columns: list[tuple[str, str, Json]], *, height: int = 8) -> Json:
+def table(
+    title: str,
+    description: str,
+    keys: Json,
+    columns: list[tuple[str, str, Json]],
+    *,
+    empty: str,
+    size: tuple[int, int] = (WIDTH, 7),
+    sort: str = "",
+    link: tuple[str, Json] | None = None,
+) -> Json:
     """Return a table with one row for each combination of labels.
 
     Args:
         title: What it shows.
-        description: How to read it.
+        description: How to read it and what to do.
         keys: The labels that make a row, with the titles of their columns.
         columns: Title, expression summed by just those labels, and field settings of each column of numbers.
-        height: In units of the grid.
+        empty: What it says without rows.
+        size: Width and height in units of the grid.
+        sort: The column by which rows are sorted, the largest first.
+        link: A column, and where a click on it leads.
     """
     queries = [{**now(expression), "format": "table"} for _, expression, _ in columns]
     single = len(queries) == 1
@@ -156,15 +214,22 @@ def table(title: str, description: str, keys: Json, columns: list[tuple[str, str
         "indexByName": {name: index for index, name in enumerate(names)},
         "renameByName": names,
     }
+    overrides = [override(title, **settings) for title, _, settings in columns if settings]
+    if link:
+        overrides.append(override(link[0], links=[link[1]]))
     shown = panel(
         "table",
         title,
         description,
         queries,
-        size=(WIDTH, height),
-        defaults={"noValue": "-", "unit": "short", "custom": {"cellOptions": {"type": "auto"}, "minWidth": 90}},
-        options={"showHeader": True, "cellHeight": "sm"},
-        overrides=[_override(title, **settings) for title, _, settings in columns if settings],
+        size=size,
+        defaults={"noValue": empty, "unit": "short", "custom": {"cellOptions": {"type": "auto"}, "minWidth": 80}},
+        options={
+            "showHeader": True,
+            "cellHeight": "sm",
+            "sortBy": [{"displayName": sort, "desc": True}] if sort else [],
+        },
+        overrides=overrides,
     )
     shown["transformations"] = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
     return shown
@@ -175,32 +240,8 @@ def row(title: str) -> Json:
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": WIDTH, "h": 1}}
 
 
-def thresholds(steps: Json) -> Json:
-    """Return thresholds: green, and each colour of `steps` from its value on."""
-    named = [{"color": colour, "value": value} for colour, value in steps.items()]
-    return {"mode": "absolute", "steps": [{"color": GREEN, "value": None}, *named]}
-
-
-def mapped(texts: dict[int, tuple[str, str]]) -> list[Json]:
-    """Return mappings of numbers to a text and a colour."""
-    options = {str(n): {"text": text, "color": color, "index": n} for n, (text, color) in texts.items()}
-    return [{"type": "value", "options": options}]
-
-
-def arranged(panels: list[Json]) -> list[Json]:
-    """Return the panels with their numbers and places: from left to right, a new line where one is full."""
-    x = y = line = 0
-    placed = []
-    for number, found in enumerate(panels, start=1):
-        size = found["gridPos"]
-        if x + size["w"] > WIDTH:
-            x, y, line = 0, y + line, 0
-        placed.append({"id": number, **found, "gridPos": {"x": x, "y": y, **size}})
-        x, line = x + size["w"], max(line, size["h"])
-    return placed
-
-
-def _override(name: str, *, by: str = "byName", **properties: Any) -> Json:
+def override(name: str, *, by: str = "byName", **properties: Any) -> Json:
+    """Return settings of the fields of a name alone; `custom__x` is the property `custom.x`."""
     found = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
     return {"matcher": {"id": by, "options": name}, "properties": found}
 

@@ -4,18 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from peak_observe.catalog import Metric
+from peak_observe import catalog
+from peak_observe.catalog import Metric
 
-PROCESS = 'job=~"$job", instance=~"$instance"'
-VARIABLES = ("breaker", "operation", "check", "repository", "exchange")
-"""Labels that are also a variable of the dashboard."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TARGET = 'job=~"$job", instance=~"$instance"'
+VARIABLES = ("process", "breaker", "operation", "exchange", "repository", "check", "task", "source")
+"""Labels that a dashboard may have as a variable."""
+
+UP = Metric("up", "gauge", "1 if the last scrape of the target succeeded.")
+SCRAPE_DURATION_SECONDS = Metric("scrape_duration_seconds", "gauge", "Time that the scrape of the target took.")
+SCRAPE_SAMPLES_SCRAPED = Metric("scrape_samples_scraped", "gauge", "Samples that the target exposed.")
+SCRAPED = (UP, SCRAPE_DURATION_SECONDS, SCRAPE_SAMPLES_SCRAPED)
+"""What Prometheus itself tells of each target."""
 
 
 def select(metric: Metric, *matchers: str, suffix: str = "") -> str:
     """Return the series of a metric that the dashboard's variables and the matchers choose."""
-    chosen = [f'{label}=~"${label}"' for label in metric.labels if label in VARIABLES]
-    return f"{metric.name}{suffix}{{{', '.join([PROCESS, *chosen, *matchers])}}}"
+    chosen = [_matcher(label) for label in VARIABLES if label in _labels(metric)]
+    return f"{metric.name}{suffix}{{{', '.join([TARGET, *chosen, *matchers])}}}"
+
+
+def without(expression: str, variables: Iterable[str]) -> str:
+    """Return an expression that does not filter by `variables`, which its dashboard does not have."""
+    for name in variables:
+        expression = expression.replace(f", {_matcher(name)}", "")
+    return expression
+
+
+def _matcher(label: str) -> str:
+    return f'{label}=~"${label}"'
+
+
+def _labels(metric: Metric) -> tuple[str, ...]:
+    """Return the labels with the one that the exporter adds to what a process tells."""
+    return ("process", *metric.labels) if metric in catalog.IN_PROCESS else metric.labels
 
 
 def rate(metric: Metric, *matchers: str, suffix: str = "") -> str:
@@ -28,19 +53,43 @@ def increase(metric: Metric, *matchers: str, window: str = "$__range") -> str:
     return f"increase({select(metric, *matchers)}[{window}])"
 
 
+def changes(metric: Metric, *matchers: str) -> str:
+    """Return how often a value changed within a step."""
+    return f"changes({select(metric, *matchers)}[$__rate_interval])"
+
+
 def total(expression: str, *labels: str) -> str:
     """Return the sum of an expression, kept apart by `labels`."""
-    return f"sum by ({', '.join(labels)}) ({expression})" if labels else f"sum({expression})"
+    return _aggregate("sum", expression, labels)
 
 
 def worst(expression: str, *labels: str) -> str:
     """Return the largest value of an expression, kept apart by `labels`."""
-    return f"max by ({', '.join(labels)}) ({expression})" if labels else f"max({expression})"
+    return _aggregate("max", expression, labels)
+
+
+def lowest(expression: str, *labels: str) -> str:
+    """Return the smallest value of an expression, kept apart by `labels`."""
+    return _aggregate("min", expression, labels)
+
+
+def _aggregate(function: str, expression: str, labels: tuple[str, ...]) -> str:
+    return f"{function} by ({', '.join(labels)}) ({expression})" if labels else f"{function}({expression})"
 
 
 def since(metric: Metric) -> str:
     """Return the seconds since a Unix time; nothing where it is 0, which means never."""
     return f"time() - ({select(metric)} > 0)"
+
+
+def ago(metric: Metric) -> str:
+    """Return the seconds since a Unix time; NaN, so that a table has a row for it, where it is 0."""
+    return f"time() - {select(metric)} / ({select(metric)} > bool 0)"
+
+
+def missing(metric: Metric) -> str:
+    """Return how many series of a gauge of 0 and 1 are 0; one that is NaN is not known yet and does not count."""
+    return f"sum({select(metric)} == bool 0)"
 
 
 def share(part: str, whole: str) -> str:
@@ -52,3 +101,8 @@ def quantile(rank: float, metric: Metric, *labels: str) -> str:
     """Return a quantile of a histogram, in its unit; nothing where nothing was observed."""
     # The comparison keeps everything but NaN, which is what no observations give.
     return f"histogram_quantile({rank}, {total(rate(metric, suffix='_bucket'), 'le', *labels)}) >= 0"
+
+
+def ours(expression: str) -> str:
+    """Return what Prometheus tells of a target, of those alone that told of peak_observe in the time shown."""
+    return f"{expression} and on (job, instance) present_over_time({select(catalog.OBSERVE_BUILD_INFO)}[$__range])"

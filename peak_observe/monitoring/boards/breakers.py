@@ -1,0 +1,164 @@
+"""Breakers and retries: which service fails, since when, and what it costs us."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring.boards import circuits, retries
+from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
+from peak_observe.monitoring.looks import AMBER, COUNT, SPAN, Json
+from peak_observe.monitoring.panels import counted, query
+from peak_observe.monitoring.promql import ago, increase, lowest, quantile, rate, select, share, total, worst
+
+NO_CALLS = "no calls in this time"
+
+
+def board() -> Json:
+    """Return the dashboard."""
+    return frame.board(
+        "peak-breakers",
+        "peak_observe: breakers and retries",
+        "Which circuit is not closed, since when and why, and what retries cost.",
+        [
+            panels.row("Now"),
+            *circuits.tiles(),
+            retries.per_operation(),
+            circuits.states(),
+            panels.row("Calls"),
+            *_calls(),
+            panels.row("Latency"),
+            *_latency(),
+            panels.row("Changes of state"),
+            *_changes(),
+            panels.row("Retries"),
+            *retries.retries(),
+        ],
+        variables=("breaker", "operation"),
+        marks=[*frame.transitions(), *frame.restarts()],
+    )
+
+
+def _calls() -> list[Json]:
+    calls = catalog.BREAKER_CALLS_TOTAL
+    failed, judged = total(rate(calls, 'outcome="failure"'), "breaker"), total(rate(calls, JUDGED), "breaker")
+    return [
+        panels.timeseries(
+            "Calls by outcome",
+            "Calls a second by how they ended. Ignored calls ended in an exception that is no failure of the service; "
+            "rejected ones were never made. Red: see which circuit, beside this.",
+            [query(total(rate(calls), "outcome"), "{{outcome}}")],
+            "reqps",
+            empty=NO_CALLS,
+            stacked=True,
+            colours=looks.CALL_COLOURS,
+        ),
+        panels.timeseries(
+            "Failed calls by circuit",
+            "Share of the calls that failed, of those that count. One circuit alone: its service fails. All of them: "
+            "look at our network.",
+            [query(share(failed, judged), "{{breaker}}")],
+            "percentunit",
+            empty=NO_CALLS,
+            maximum=1,
+        ),
+        panels.timeseries(
+            "Refused calls by circuit",
+            "Calls a second that were refused because the circuit was open. If they go on long after the service is "
+            "back, the recovery timeout is too long.",
+            [query(total(rate(calls, 'outcome="rejected"'), "breaker"), "{{breaker}}")],
+            "reqps",
+            empty=NO_CALLS,
+            stacked=True,
+        ),
+    ]
+
+
+def _latency() -> list[Json]:
+    duration = catalog.BREAKER_CALL_DURATION_SECONDS
+    return [
+        panels.timeseries(
+            "Latency",
+            "Time calls took, whatever their outcome. Dots are exemplars: each leads to the trace of one call, so "
+            "click one of the slow.",
+            [
+                {**query(quantile(0.5, duration), "half are faster"), "exemplar": True},
+                query(quantile(0.95, duration), "95 % are faster"),
+                query(quantile(0.99, duration), "99 % are faster"),
+            ],
+            "s",
+            empty=NO_CALLS,
+        ),
+        panels.timeseries(
+            "Latency by circuit, 95th percentile",
+            "Which service is slow. Where calls take as long as their timeout, make that shorter.",
+            [{**query(quantile(0.95, duration, "breaker"), "{{breaker}}"), "exemplar": True}],
+            "s",
+            empty=NO_CALLS,
+        ),
+        panels.heatmap(
+            "Latency distribution",
+            "Calls a second by the bucket of their duration. Two bands mean two kinds of answers: follow an exemplar "
+            "of the slower one.",
+            total(rate(duration, suffix="_bucket"), "le"),
+            "s",
+            empty=NO_CALLS,
+        ),
+    ]
+
+
+def _changes() -> list[Json]:
+    seconds = catalog.BREAKER_STATE_SECONDS_TOTAL
+    entered = total(increase(catalog.BREAKER_TRANSITIONS_TOTAL, window="$__rate_interval"), "to")
+    return [
+        panels.timeseries(
+            "Changes of state",
+            "How often circuits entered a state, a minute at least a bar. Counted, not sampled, so short openings show "
+            "too. Many in a row: the circuit flaps; raise its threshold or mend its service.",
+            [counted(entered, "{{to}}")],
+            "short",
+            empty=NO_CIRCUITS,
+            width=12,
+            bars=True,
+            colours=looks.STATE_COLOURS,
+        ),
+        panels.timeseries(
+            "Time not closed",
+            "Share of the time in which a circuit was open, half-open or forced open; also counted, not sampled. This "
+            "is the outage as your program met it.",
+            [query(share(total(rate(seconds, NOT_CLOSED), "breaker"), total(rate(seconds), "breaker")), "{{breaker}}")],
+            "percentunit",
+            empty=NO_CIRCUITS,
+            width=12,
+            maximum=1,
+        ),
+        _circuits(),
+    ]
+
+
+def _circuits() -> Json:
+    keys = {"breaker": "Circuit", "process": "Process", "job": "Job", "instance": "Instance"}
+
+    def ended(outcome: str) -> str:
+        return total(increase(catalog.BREAKER_CALLS_TOTAL, f'outcome="{outcome}"'), *keys)
+
+    def setting(metric: catalog.Metric) -> str:
+        return worst(select(metric), *keys)
+
+    return panels.table(
+        "Circuits",
+        "Every circuit with its present state, what its calls came to in the time shown, and how it is configured. "
+        "Refused calls of a circuit that is closed again tell what an outage cost.",
+        keys,
+        [
+            ("State", state_number(*keys), looks.state(looks.STATE_TEXTS)),
+            ("Changed ago", lowest(ago(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS), *keys), looks.AGE),
+            ("Succeeded", ended("success"), COUNT),
+            ("Failed", ended("failure"), looks.bad()),
+            ("Ignored", ended("ignored"), COUNT),
+            ("Refused", ended("rejected"), looks.bad(AMBER)),
+            ("Opens after", setting(catalog.BREAKER_FAILURE_THRESHOLD), {"unit": "suffix: failures"}),
+            ("Probes after", setting(catalog.BREAKER_RECOVERY_TIMEOUT_SECONDS), SPAN),
+        ],
+        empty=NO_CIRCUITS,
+        sort="State",
+    )

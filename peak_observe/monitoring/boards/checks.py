@@ -1,0 +1,96 @@
+"""What the dashboards show of health checks."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring import looks, panels
+from peak_observe.monitoring.looks import AGE, AMBER, COUNT, PURPLE, RED, Json
+from peak_observe.monitoring.panels import query
+from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total
+
+NO_CHECKS = "no checks"
+NO_RUNS = "no check has run in this time"
+
+
+def healthy(*labels: str) -> str:
+    """Return the state of each check: 0 is failing; one that has not run yet has none."""
+    return lowest(select(catalog.HEALTH_CHECK_HEALTHY), *labels)
+
+
+def failing(link: Json | None = None) -> Json:
+    """Return the tile that counts failing checks."""
+    return panels.stat(
+        "Checks failing",
+        "Health checks that fail now. Anything but 0: `peak-observe health` and /readyz?verbose say why.",
+        missing(catalog.HEALTH_CHECK_HEALTHY),
+        "none",
+        steps={RED: 1},
+        empty=NO_CHECKS,
+        link=link,
+    )
+
+
+def states(*, width: int = 24, link: Json | None = None) -> Json:
+    """Return the course of every check."""
+    return panels.state_timeline(
+        "Health of checks",
+        "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. No bar: it "
+        "has not run yet.",
+        [query(f"{healthy('job', 'instance', 'process', 'check')} >= 0", "{{check}} {{process}}")],
+        looks.mapped(looks.HEALTH_TEXTS),
+        empty=NO_RUNS,
+        size=(width, 7),
+        link=link,
+    )
+
+
+def checks() -> list[Json]:
+    """Return what the checks say, how long they take, and whether they run at all."""
+    runs, duration = catalog.HEALTH_CHECK_RUNS_TOTAL, catalog.HEALTH_CHECK_DURATION_SECONDS
+    return [
+        panels.timeseries(
+            "Runs by outcome",
+            "Runs a second by what each found by itself. Error: it raised or answered nonsense, mend the check; "
+            "timeout: it hung.",
+            [query(total(rate(runs), "outcome"), "{{outcome}}")],
+            "ops",
+            empty=NO_RUNS,
+            stacked=True,
+            width=12,
+            colours=looks.CHECK_COLOURS,
+        ),
+        panels.timeseries(
+            "Duration by check, 95th percentile",
+            "A check should take less than a second; one that comes near its timeout will fail soon. Dots are "
+            "exemplars: each leads to the trace of one run.",
+            [{**query(quantile(0.95, duration, "check"), "{{check}}"), "exemplar": True}],
+            "s",
+            empty=NO_RUNS,
+            width=12,
+        ),
+        _checks(),
+    ]
+
+
+def _checks() -> Json:
+    keys = {"check": "Check", "process": "Process", "job": "Job", "instance": "Instance"}
+
+    def ended(outcome: str) -> str:
+        return total(increase(catalog.HEALTH_CHECK_RUNS_TOTAL, f'outcome="{outcome}"'), *keys)
+
+    return panels.table(
+        "Checks",
+        "Every check with its present state, when it ran last, and what its runs found in the time shown. One that has "
+        "not run for long: is `health_check.start()` called?",
+        keys,
+        [
+            ("Health", healthy(*keys), {**looks.state(looks.HEALTH_TEXTS)}),
+            ("Ran ago", lowest(ago(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS), *keys), AGE),
+            ("Passed", ended("healthy"), COUNT),
+            ("Not passed", ended("unhealthy"), looks.bad()),
+            ("Errors", ended("error"), looks.bad(PURPLE)),
+            ("Timeouts", ended("timeout"), looks.bad(AMBER)),
+        ],
+        empty=NO_CHECKS,
+        sort="Not passed",
+    )

@@ -1,0 +1,245 @@
+"""Exchanges: how they answer, how fresh and how skewed their data is, and what is left of the limits."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring.looks import AMBER, COUNT, RED, YELLOW, Json
+from peak_observe.monitoring.panels import query
+from peak_observe.monitoring.promql import increase, quantile, rate, select, share, total, worst
+
+FAILED = 'outcome!~"success|cancelled"'
+NO_EXCHANGES = "no exchanges"
+NO_REQUESTS = "no requests in this time"
+UNTIL = catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS
+
+
+def board() -> Json:
+    """Return the dashboard."""
+    return frame.board(
+        "peak-exchanges",
+        "peak_observe: exchanges",
+        "Does each exchange answer, in time, with fresh data, and does it still want to hear from us?",
+        [
+            panels.row("Now"),
+            *_tiles(),
+            bans(),
+            panels.row("Requests"),
+            *_requests(),
+            panels.row("Data, clock and limits"),
+            *_data(),
+            table(),
+        ],
+        variables=("exchange",),
+        marks=[*frame.transitions(), *frame.restarts()],
+    )
+
+
+def held_off(link: Json | None = None) -> Json:
+    """Return the tile that counts the exchanges that want to be left alone."""
+    return panels.stat(
+        "Exchanges holding us off",
+        "Exchanges that asked to be left alone for a while. Clients wait by themselves; look for what asked too often, "
+        "and do not restart it, as a ban grows.",
+        f"sum({select(UNTIL)} > bool time())",
+        "none",
+        steps={RED: 1},
+        empty=NO_EXCHANGES,
+        link=link,
+    )
+
+
+def unknown_fate(link: Json | None = None) -> Json:
+    """Return the tile that counts the orders that may or may not stand."""
+    return panels.stat(
+        "Orders of unknown fate",
+        "Requests in the time shown that may or may not have changed something, as their answer got lost. Look at the "
+        "open orders of the account before you send anything again.",
+        total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, 'outcome="ambiguous"')),
+        "none",
+        steps={RED: 0.5},
+        empty=NO_EXCHANGES,
+        link=link,
+    )
+
+
+def _tiles() -> list[Json]:
+    requests = catalog.EXCHANGE_REQUESTS_TOTAL
+    return [
+        held_off(),
+        panels.stat(
+            "Requests per second",
+            "Requests that were sent. None where there should be some: the program hangs, or its circuits are open.",
+            total(rate(requests)),
+            "reqps",
+            steps={},
+            empty=NO_EXCHANGES,
+        ),
+        panels.stat(
+            "Failed requests",
+            "Share of the requests that did not succeed. See below whether all endpoints fail or one of them.",
+            share(total(rate(requests, FAILED)), total(rate(requests))),
+            "percentunit",
+            steps={YELLOW: 0.01, RED: 0.1},
+            empty="no requests",
+        ),
+        unknown_fate(),
+        panels.stat(
+            "Keys refused",
+            "Requests in the time shown whose key the exchange did not accept. Check that it is valid, not expired, "
+            "and allowed from this address.",
+            total(increase(requests, 'outcome="auth"')),
+            "none",
+            steps={RED: 0.5},
+            empty=NO_EXCHANGES,
+        ),
+        panels.stat(
+            "Rate limit used",
+            "Of the exchange that has used the most of its limit; at 100 % it refuses. Ask less often, or use what it "
+            "streams.",
+            worst(select(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO)),
+            "percentunit",
+            steps={YELLOW: 0.8, RED: 1},
+            empty=NO_EXCHANGES,
+        ),
+    ]
+
+
+def bans(*, width: int = 24, link: Json | None = None) -> Json:
+    """Return when exchanges wanted to be left alone."""
+    keys = ("job", "instance", "process", "exchange")
+    return panels.state_timeline(
+        "Held off by exchanges",
+        "One bar an exchange and program. Red: it asked to be left alone, and our clients wait. If it comes back again "
+        "and again, ask less often.",
+        [query(f"{worst(select(UNTIL), *keys)} > bool time()", "{{exchange}} {{process}}")],
+        looks.mapped(looks.BAN_TEXTS),
+        empty=NO_EXCHANGES,
+        size=(width, 5),
+        link=link,
+    )
+
+
+def by_outcome(*, width: int = 8) -> Json:
+    """Return what the answers of exchanges mean."""
+    return panels.timeseries(
+        "Requests by outcome",
+        "Requests a second by what their answer means. Ambiguous: an order may or may not stand, somebody has to "
+        "look. Auth: the key is refused. Rejected: the exchange refuses this request, not all.",
+        [query(total(rate(catalog.EXCHANGE_REQUESTS_TOTAL), "outcome") + " > 0", "{{outcome}}")],
+        "reqps",
+        empty=NO_REQUESTS,
+        width=width,
+        stacked=True,
+        colours=looks.REQUEST_COLOURS,
+    )
+
+
+def _requests() -> list[Json]:
+    requests, duration = catalog.EXCHANGE_REQUESTS_TOTAL, catalog.EXCHANGE_REQUEST_DURATION_SECONDS
+    by = ("exchange", "endpoint")
+    name = "{{exchange}} {{endpoint}}"
+    return [
+        by_outcome(),
+        panels.timeseries(
+            "Failed requests by endpoint",
+            "Share of an endpoint's requests that did not succeed. One endpoint alone: see the exchange's news; all of "
+            "them: see its status page, then our network.",
+            [query(share(total(rate(requests, FAILED), *by), total(rate(requests), *by)), name)],
+            "percentunit",
+            empty=NO_REQUESTS,
+            maximum=1,
+        ),
+        panels.timeseries(
+            "Requests by endpoint",
+            "Requests a second. What asks most is the first to make rarer when the limit comes near.",
+            [query(total(rate(requests), *by), name)],
+            "reqps",
+            empty=NO_REQUESTS,
+            stacked=True,
+        ),
+        panels.timeseries(
+            "Answer time",
+            "From sending a request to the end of its answer, without the wait for the rate limiter. Dots are "
+            "exemplars: each leads to the trace of one request.",
+            [
+                {**query(quantile(0.5, duration), "half are faster"), "exemplar": True},
+                query(quantile(0.95, duration), "95 % are faster"),
+                query(quantile(0.99, duration), "99 % are faster"),
+            ],
+            "s",
+            empty=NO_REQUESTS,
+        ),
+        panels.timeseries(
+            "Answer time by endpoint, 95th percentile",
+            "Which endpoint is slow. Prices that come late are old prices: see the age of market data too.",
+            [{**query(quantile(0.95, duration, *by), name), "exemplar": True}],
+            "s",
+            empty=NO_REQUESTS,
+        ),
+        panels.heatmap(
+            "Answer times",
+            "Requests a second by the bucket of their duration. Two bands mean two kinds of answers; follow an "
+            "exemplar of the slower one.",
+            total(rate(duration, suffix="_bucket"), "le"),
+            "s",
+            empty=NO_REQUESTS,
+        ),
+    ]
+
+
+def _data() -> list[Json]:
+    age, skew = select(catalog.EXCHANGE_DATA_AGE_SECONDS), select(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)
+    return [
+        panels.timeseries(
+            "Age of market data",
+            "By the exchange's own time (ticker, candles), and since anything came in (received). The first growing "
+            "alone means that the exchange serves old data: stop trading on it.",
+            [query(f"{worst(age, 'exchange', 'kind')} >= 0", "{{exchange}} {{kind}}")],
+            "s",
+            empty="no market data yet",
+        ),
+        panels.timeseries(
+            "Clock skew",
+            "How far the exchange's clock is from ours; beyond a second signed requests begin to fail. See that NTP "
+            "runs on our side.",
+            [query(worst(f"abs({skew})", "exchange", "instance", "process"), "{{exchange}} {{process}}")],
+            "s",
+            empty=NO_EXCHANGES,
+        ),
+        panels.timeseries(
+            "Rate limit used by exchange",
+            "Share of the limit, as the exchange's headers tell or as its published rules count; at 100 % it refuses.",
+            [query(worst(select(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO), "exchange"), "{{exchange}}")],
+            "percentunit",
+            empty=NO_EXCHANGES,
+        ),
+    ]
+
+
+def table(*, size: tuple[int, int] = (24, 6), link: Json | None = None) -> Json:
+    """Return a line for each exchange and program."""
+    keys = {"exchange": "Exchange", "process": "Process", "job": "Job", "instance": "Instance"}
+    banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
+
+    def ended(*matchers: str) -> str:
+        return total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, *matchers), *keys)
+
+    return panels.table(
+        "Exchanges",
+        "Every exchange: for how long it wants to be left alone, and what its requests came to in the time shown. "
+        "Orders of unknown fate want a look at the account, refused keys a new key.",
+        keys,
+        [
+            ("Held off for", banned, {"unit": "s", "decimals": 0}),
+            ("Requests", ended(), COUNT),
+            ("Succeeded", ended('outcome="success"'), COUNT),
+            ("Fate unknown", ended('outcome="ambiguous"'), looks.bad()),
+            ("Key refused", ended('outcome="auth"'), looks.bad()),
+            ("Limited", ended('outcome="rate_limited"'), looks.bad(AMBER)),
+            ("Misshapen", ended('outcome="bad_response"'), looks.bad(AMBER)),
+        ],
+        empty=NO_EXCHANGES,
+        size=size,
+        link=("Exchange", link) if link else None,
+    )

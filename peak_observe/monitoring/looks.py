@@ -1,0 +1,79 @@
+"""What has which colour, text and limit, so that a state looks the same on every dashboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peak_observe import catalog
+
+Json = dict[str, Any]
+
+GREEN, YELLOW, AMBER, RED, PURPLE, BLUE, GREY = "green", "yellow", "orange", "red", "purple", "blue", "#808080"
+DAY = 86_400
+
+STATE_COLOURS = dict(zip(catalog.STATES, (GREEN, RED, AMBER, PURPLE, GREY), strict=True))
+CALL_COLOURS = dict(zip(catalog.CALL_OUTCOMES, (GREEN, RED, BLUE, AMBER), strict=True))
+RETRY_COLOURS = dict(zip(catalog.RETRY_OUTCOMES, (GREEN, YELLOW, RED, BLUE, PURPLE, AMBER), strict=True))
+CHECK_COLOURS = dict(zip(catalog.HEALTH_OUTCOMES, (GREEN, RED, PURPLE, AMBER), strict=True))
+JOB_COLOURS = dict(zip(catalog.JOB_OUTCOMES, (GREEN, RED, AMBER), strict=True))
+BACKUP_COLOURS = dict(zip(catalog.BACKUP_OUTCOMES, (GREEN, YELLOW, RED, PURPLE), strict=True))
+REQUEST_COLOURS = dict(
+    zip(
+        catalog.EXCHANGE_OUTCOMES,
+        (GREEN, YELLOW, AMBER, PURPLE, "light-blue", "dark-red", BLUE, "light-orange", RED, "#6d1f62", GREY),
+        strict=True,
+    )
+)
+
+# A state as a number, for timelines and tables: 0 where no breaker of the name lives any more.
+STATE_TEXTS = {0: ("gone", GREY)} | {
+    number: (state.replace("_", "-"), STATE_COLOURS[state]) for number, state in enumerate(catalog.STATES, start=1)
+}
+HEALTH_TEXTS = {0: ("failing", RED), 1: ("healthy", GREEN)}
+UP_TEXTS = {0: ("down", RED), 1: ("up", GREEN)}
+PROCESS_TEXTS = {0: ("gone", RED), 1: ("up", GREEN)}
+BAN_TEXTS = {0: ("free", GREEN), 1: ("left alone", RED)}
+
+
+def mapped(texts: dict[int, tuple[str, str]]) -> list[Json]:
+    """Return mappings of numbers to a text and a colour."""
+    options = {str(n): {"text": text, "color": color, "index": n} for n, (text, color) in texts.items()}
+    return [{"type": "value", "options": options}]
+
+
+def unknown(text: str) -> list[Json]:
+    """Return mappings of what has no number, as nothing happened yet, to a text without a colour."""
+    result = {"text": text, "color": "transparent"}
+    return [{"type": "special", "options": {"match": match, "result": result}} for match in ("nan", "null")]
+
+
+def thresholds(steps: Json) -> Json:
+    """Return thresholds: green, and each colour of `steps` from its value on."""
+    named = [{"color": colour, "value": value} for colour, value in steps.items()]
+    return {"mode": "absolute", "steps": [{"color": GREEN, "value": None}, *named]}
+
+
+# The settings of a table's columns, by what they hold.
+COUNT: Json = {"decimals": 0}
+AGE: Json = {"unit": "s", "decimals": 0, "mappings": unknown("never")}
+SPAN: Json = {"unit": "s"}
+RUNNING: Json = {"unit": "s", "decimals": 0, "mappings": unknown("idle")}
+BYTES: Json = {"unit": "bytes"}
+BACKGROUND: Json = {"custom__cellOptions": {"type": "color-background", "mode": "basic"}}
+
+
+def bad(colour: str = RED) -> Json:
+    """Return the settings of a column of counts of which every one but 0 is coloured."""
+    return {
+        "decimals": 0,
+        "thresholds": {
+            "mode": "absolute",
+            "steps": [{"color": "text", "value": None}, {"color": colour, "value": 0.5}],
+        },
+        "custom__cellOptions": {"type": "color-text"},
+    }
+
+
+def state(texts: dict[int, tuple[str, str]]) -> Json:
+    """Return the settings of a column of states."""
+    return {"mappings": mapped(texts), **BACKGROUND}
