@@ -62,9 +62,9 @@ def first_backup(text: str) -> Path:
     raise AssertionError(text)
 
 
-def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors() -> None:
+def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors(whole_demo) -> None:
     """One turn of the script opens every circuit by a ccxt error and closes it again."""
-    done = subprocess.run([*DEMO, "--once", "--no-prometheus"], capture_output=True, text=True, timeout=90, check=False)
+    done = whole_demo
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for name in ("kraken.ticker", "kraken.candles", "kraken.orders"):

@@ -25,7 +25,7 @@ CHOICES = {
     "exchange": ("Exchange", catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS),
     "repository": ("Repository", catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS),
     "check": ("Check", catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS),
-    "task": ("Job of ours", catalog.JOB_RUNS_TOTAL),
+    "task": ("Task", catalog.JOB_RUNS_TOTAL),
     "source": ("Source", catalog.EXPORTER_SOURCE_RUNS_TOTAL),
 }
 
@@ -126,11 +126,6 @@ def details(uid: str, **variables: str) -> Json:
 def label(name: str) -> str:
     """Return what a link has to say to mean the label of what is clicked."""
     return f"${{__field.labels.{name}}}"
-
-
-def field(title: str) -> str:
-    """Return what a link has to say to mean the field of the row that is clicked."""
-    return f"${{__data.fields.{title}}}"
 
 
 def transitions() -> list[Json]:

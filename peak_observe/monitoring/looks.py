@@ -32,7 +32,7 @@ STATE_TEXTS = {0: ("gone", GREY)} | {
 HEALTH_TEXTS = {0: ("failing", RED), 1: ("healthy", GREEN)}
 UP_TEXTS = {0: ("down", RED), 1: ("up", GREEN)}
 PROCESS_TEXTS = {0: ("gone", RED), 1: ("up", GREEN)}
-BAN_TEXTS = {0: ("free", GREEN), 1: ("left alone", RED)}
+BAN_TEXTS = {0: ("free", GREEN), 1: ("held off", RED)}
 
 
 def mapped(texts: dict[int, tuple[str, str]]) -> list[Json]:
@@ -54,18 +54,18 @@ def thresholds(steps: Json) -> Json:
 
 
 # The settings of a table's columns, by what they hold.
-COUNT: Json = {"decimals": 0}
+COUNT: Json = {"unit": "locale", "decimals": 0}
 AGE: Json = {"unit": "s", "decimals": 0, "mappings": unknown("never")}
 SPAN: Json = {"unit": "s"}
 RUNNING: Json = {"unit": "s", "decimals": 0, "mappings": unknown("idle")}
 BYTES: Json = {"unit": "bytes"}
-BACKGROUND: Json = {"custom__cellOptions": {"type": "color-background", "mode": "basic"}}
+BACKGROUND: Json = {"custom__cellOptions": {"type": "color-background", "mode": "basic"}, "custom__align": "center"}
 
 
 def bad(colour: str = RED) -> Json:
     """Return the settings of a column of counts of which every one but 0 is coloured."""
     return {
-        "decimals": 0,
+        **COUNT,
         "thresholds": {
             "mode": "absolute",
             "steps": [{"color": "text", "value": None}, {"color": colour, "value": 0.5}],

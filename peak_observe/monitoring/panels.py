@@ -28,8 +28,8 @@ def now(expression: str, legend: str = "") -> Json:
 
 
 def counted(expression: str, legend: str) -> Json:
-    """Return a query for a number of events, with a bar for a minute at least."""
-    return {**query(expression, legend), "interval": "1m"}
+    """Return a query for a number of events within `$__rate_interval`; a bar each, so that none counts in two bars."""
+    return {**query(expression, legend), "interval": "$__rate_interval"}
 
 
 def panel(
@@ -64,6 +64,7 @@ def stat(
     *,
     steps: Json,
     empty: str,
+    decimals: int | None = None,
     mappings: list[Json] | None = None,
     link: Json | None = None,
 ) -> Json:
@@ -76,11 +77,12 @@ def stat(
         unit: Of the number, as Grafana names it.
         steps: Colours and the values from which on they hold; below the first it is green.
         empty: What it says without a number.
+        decimals: How many the number has; as many as Grafana likes without it.
         mappings: Texts for certain numbers.
         link: Where a click leads.
     """
     nothing = {"type": "special", "options": {"match": "null", "result": {"text": empty, "color": "#4a4c52"}}}
-    defaults = {
+    defaults: Json = {
         "unit": unit,
         "noValue": empty,
         "thresholds": thresholds(steps),
@@ -88,6 +90,8 @@ def stat(
         "mappings": [*(mappings or []), nothing],
         "links": [link] if link else [],
     }
+    if decimals is not None:
+        defaults["decimals"] = decimals
     options = {
         "colorMode": "background_solid",
         "graphMode": "none",
@@ -122,7 +126,11 @@ def timeseries(
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
     }
+    if bars or unit == "percentunit":
+        custom["axisSoftMax"] = 1  # or Grafana would draw zeros on an axis up to 100
     defaults = {"unit": unit, "min": 0, "noValue": empty, "custom": custom, "color": {"mode": "palette-classic"}}
+    if bars:
+        defaults["decimals"] = 0
     if maximum is not None:
         defaults["max"] = maximum
     options = {"legend": LIST_LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}}
@@ -180,59 +188,6 @@ def heatmap(title: str, description: str, expression: str, unit: str, *, empty: 
     queries = [{**query(expression, "{{le}}"), "format": "heatmap", "exemplar": True}]
     defaults = {"unit": unit, "noValue": empty}
     return panel("heatmap", title, description, queries, size=(width, 8), defaults=defaults, options=options)
-
-
-def table(
-    title: str,
-    description: str,
-    keys: Json,
-    columns: list[tuple[str, str, Json]],
-    *,
-    empty: str,
-    size: tuple[int, int] = (WIDTH, 7),
-    sort: str = "",
-    link: tuple[str, Json] | None = None,
-) -> Json:
-    """Return a table with one row for each combination of labels.
-
-    Args:
-        title: What it shows.
-        description: How to read it and what to do.
-        keys: The labels that make a row, with the titles of their columns.
-        columns: Title, expression summed by just those labels, and field settings of each column of numbers.
-        empty: What it says without rows.
-        size: Width and height in units of the grid.
-        sort: The column by which rows are sorted, the largest first.
-        link: A column, and where a click on it leads.
-    """
-    queries = [{**now(expression), "format": "table"} for _, expression, _ in columns]
-    single = len(queries) == 1
-    values = {"Value" if single else f"Value #{chr(ord('A') + index)}": c[0] for index, c in enumerate(columns)}
-    names = {**keys, **values}
-    organize = {
-        "excludeByName": {"Time": True},
-        "indexByName": {name: index for index, name in enumerate(names)},
-        "renameByName": names,
-    }
-    overrides = [override(title, **settings) for title, _, settings in columns if settings]
-    if link:
-        overrides.append(override(link[0], links=[link[1]]))
-    shown = panel(
-        "table",
-        title,
-        description,
-        queries,
-        size=size,
-        defaults={"noValue": empty, "unit": "short", "custom": {"cellOptions": {"type": "auto"}, "minWidth": 80}},
-        options={
-            "showHeader": True,
-            "cellHeight": "sm",
-            "sortBy": [{"displayName": sort, "desc": True}] if sort else [],
-        },
-        overrides=overrides,
-    )
-    shown["transformations"] = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
-    return shown
 
 
 def row(title: str) -> Json:

@@ -1,20 +1,24 @@
-"""Take a picture of each dashboard, from a live demo: `python tests/live PREVIEW OUT [SECONDS]`.
+"""Take a picture of each dashboard, from a live demo: `python tests/live PREVIEW OUT`.
 
 PREVIEW is the folder of a `preview.sh DASHBOARD.json PROMETHEUS OUT.png`; without it, or without what it needs, one
 line says so and nothing is drawn.
 """
 
-import re
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "grafana" / "dashboards"
-SECONDS = 86.0  # two turns of the demo's script, and the calm after them
+TURNS = 3  # of the demo's script
+SHOWN = timedelta(seconds=100)
+CALM = 4.0  # seconds after the script began anew: all circuits have closed again, and that was scraped
 NEEDED = ("prometheus", "node", "npm", "chromium")
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -28,12 +32,6 @@ def missing(preview: Path) -> str:
     return f"not on PATH: {', '.join(absent)}" if absent else ""
 
 
-def draw(preview: Path, board: Path, prometheus: str, out: Path) -> int:
-    """Draw one dashboard, and return whether a panel has an error or nothing to show."""
-    command = [preview / "preview.sh", board, prometheus, out, "--from", f"-{SECONDS:.0f}s", "--scrape-interval", "1s"]
-    return subprocess.run([*command, "--check"], check=False).returncode
-
-
 def main(preview: Path, out: Path) -> int:
     """Run the demo, wait until it has something to show, and draw."""
     reason = missing(preview)
@@ -44,28 +42,49 @@ def main(preview: Path, out: Path) -> int:
     from demonstration import demonstration
 
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="peak-observe-preview-", ignore_cleanup_errors=True) as folder:
-        prometheus_folder = Path(folder, "prometheus")
-        prometheus_folder.mkdir()
-        with (
-            demonstration(Path(folder)) as shown,
-            running(prometheus_folder, [shown.exporter], "1s") as prometheus,
-        ):
-            print(f"the demo runs for {SECONDS:.0f} s; Prometheus is at {prometheus.url}")
-            turns(shown.demo.stdout)
-            results = {
-                board.stem: draw(preview, board, prometheus.url, out / f"{board.stem}.png")
-                for board in sorted(DASHBOARDS.glob("*.json"))
-            }
-    return max(results.values())
+    with (
+        tempfile.TemporaryDirectory(prefix="peak-observe-preview-", ignore_cleanup_errors=True) as folder,
+        demonstration(Path(folder)) as shown,
+        running(Path(folder), [shown.exporter], "1s") as prometheus,
+    ):
+        print(f"the demo plays {TURNS} turns; Prometheus is at {prometheus.url}", flush=True)
+        moment = after_turns(shown.demo.stdout)
+        return max(draw(preview, board, prometheus.url, out, moment) for board in drawings(Path(folder)))
 
 
-def turns(lines) -> None:
-    """Read what the demo says until two turns of its script and the calm after them are over."""
-    end = time.monotonic() + SECONDS
-    for line in lines:
-        if time.monotonic() >= end - 6 and re.search(r"exchange: calm", line):
-            return
+def after_turns(lines) -> datetime:
+    """Return a calm moment after some turns of the script, each of which begins and ends with a calm phase."""
+    calm = "exchange: calm\n"
+    phases = (line for line in lines if line.startswith("exchange: "))
+    anew = (True for before, phase in pairwise(phases) if before == phase == calm)
+    for _ in range(TURNS):
+        next(anew)
+    time.sleep(CALM)
+    return datetime.now(UTC)
+
+
+def drawings(folder: Path) -> list[Path]:
+    """Return the dashboards, and of each one with its tables alone: drawn are only those at the top of a page."""
+    found = sorted(DASHBOARDS.glob("*.json"))
+    for path in list(found):
+        board = json.loads(path.read_text())
+        board["panels"] = [panel for panel in board["panels"] if panel["type"] == "table"]
+        y = 0
+        for panel in board["panels"]:
+            panel["gridPos"] |= {"x": 0, "y": y, "w": 24}
+            y += panel["gridPos"]["h"]
+        found.append(folder / f"{path.stem}-tables.json")
+        found[-1].write_text(json.dumps(board))
+    return found
+
+
+def draw(preview: Path, board: Path, prometheus: str, out: Path, moment: datetime) -> int:
+    """Draw one dashboard, and return whether a panel has an error or nothing to show."""
+    times = ["--from", (moment - SHOWN).isoformat(), "--to", moment.isoformat()]
+    picture = out / f"{board.stem}.png"
+    command = [preview / "preview.sh", board, prometheus, picture, *times, "--scrape-interval", "1s", "--check"]
+    print(picture, flush=True)
+    return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def promised(*, width: int = 8, link: Json | None = None) -> Json:
         width=width,
     )
     shown["fieldConfig"]["defaults"] |= {"thresholds": looks.thresholds({RED: 1}), "links": [link] if link else []}
-    shown["fieldConfig"]["defaults"]["custom"] |= {"thresholdsStyle": {"mode": "dashed"}, "axisSoftMax": 1.1}
+    shown["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] = {"mode": "dashed"}
     return shown
 
 
@@ -142,7 +142,7 @@ def _courses() -> list[Json]:
         ),
         panels.timeseries(
             "Backups by outcome",
-            "Backups that ended, a minute at least a bar. Partial: something named is missing; `peak-observe backup "
+            "Backups that ended. Partial: something named is missing; `peak-observe backup "
             "show` names it. Interrupted: a crash or Ctrl-C.",
             [counted(total(increase(catalog.BACKUP_RUNS_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}")],
             "short",

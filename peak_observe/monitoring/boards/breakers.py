@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring import frame, looks, panels, tables
 from peak_observe.monitoring.boards import circuits, retries
 from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.looks import AMBER, COUNT, SPAN, Json
@@ -112,7 +112,7 @@ def _changes() -> list[Json]:
     return [
         panels.timeseries(
             "Changes of state",
-            "How often circuits entered a state, a minute at least a bar. Counted, not sampled, so short openings show "
+            "How often circuits entered a state. Counted, not sampled, so short openings show "
             "too. Many in a row: the circuit flaps; raise its threshold or mend its service.",
             [counted(entered, "{{to}}")],
             "short",
@@ -144,7 +144,7 @@ def _circuits() -> Json:
     def setting(metric: catalog.Metric) -> str:
         return worst(select(metric), *keys)
 
-    return panels.table(
+    return tables.table(
         "Circuits",
         "Every circuit with its present state, what its calls came to in the time shown, and how it is configured. "
         "Refused calls of a circuit that is closed again tell what an outage cost.",

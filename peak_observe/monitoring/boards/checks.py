@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels
+from peak_observe.monitoring import looks, panels, tables
 from peak_observe.monitoring.looks import AGE, AMBER, COUNT, PURPLE, RED, Json
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total
@@ -78,7 +78,7 @@ def _checks() -> Json:
     def ended(outcome: str) -> str:
         return total(increase(catalog.HEALTH_CHECK_RUNS_TOTAL, f'outcome="{outcome}"'), *keys)
 
-    return panels.table(
+    return tables.table(
         "Checks",
         "Every check with its present state, when it ran last, and what its runs found in the time shown. One that has "
         "not run for long: is `health_check.start()` called?",

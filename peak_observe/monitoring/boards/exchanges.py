@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring import frame, looks, panels, tables
 from peak_observe.monitoring.looks import AMBER, COUNT, RED, YELLOW, Json
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, quantile, rate, select, share, total, worst
@@ -28,7 +28,7 @@ def board() -> Json:
             *_requests(),
             panels.row("Data, clock and limits"),
             *_data(),
-            table(),
+            _table(),
         ],
         variables=("exchange",),
         marks=[*frame.transitions(), *frame.restarts()],
@@ -58,7 +58,7 @@ def unknown_fate(link: Json | None = None) -> Json:
         total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, 'outcome="ambiguous"')),
         "none",
         steps={RED: 0.5},
-        empty=NO_EXCHANGES,
+        empty="no requests",
         link=link,
     )
 
@@ -73,7 +73,7 @@ def _tiles() -> list[Json]:
             total(rate(requests)),
             "reqps",
             steps={},
-            empty=NO_EXCHANGES,
+            empty="no requests",
         ),
         panels.stat(
             "Failed requests",
@@ -91,7 +91,7 @@ def _tiles() -> list[Json]:
             total(increase(requests, 'outcome="auth"')),
             "none",
             steps={RED: 0.5},
-            empty=NO_EXCHANGES,
+            empty="no requests",
         ),
         panels.stat(
             "Rate limit used",
@@ -217,15 +217,14 @@ def _data() -> list[Json]:
     ]
 
 
-def table(*, size: tuple[int, int] = (24, 6), link: Json | None = None) -> Json:
-    """Return a line for each exchange and program."""
+def _table() -> Json:
     keys = {"exchange": "Exchange", "process": "Process", "job": "Job", "instance": "Instance"}
     banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
 
     def ended(*matchers: str) -> str:
         return total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, *matchers), *keys)
 
-    return panels.table(
+    return tables.table(
         "Exchanges",
         "Every exchange: for how long it wants to be left alone, and what its requests came to in the time shown. "
         "Orders of unknown fate want a look at the account, refused keys a new key.",
@@ -240,6 +239,5 @@ def table(*, size: tuple[int, int] = (24, 6), link: Json | None = None) -> Json:
             ("Misshapen", ended('outcome="bad_response"'), looks.bad(AMBER)),
         ],
         empty=NO_EXCHANGES,
-        size=size,
-        link=("Exchange", link) if link else None,
+        size=(24, 6),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring import frame, looks, panels, tables
 from peak_observe.monitoring.boards import processes
 from peak_observe.monitoring.looks import AGE, AMBER, COUNT, RED, SPAN, YELLOW, Json
 from peak_observe.monitoring.panels import counted, query
@@ -110,7 +110,7 @@ def _sources() -> list[Json]:
         ),
         panels.timeseries(
             "Runs of sources that failed",
-            "How many looks at a source ended in an error or were given up, a minute at least a bar. Anything but 0 "
+            "How many looks at a source ended in an error or were given up. Anything but 0 "
             "wants a look at the exporter's log.",
             [counted(runs, "{{source}} {{outcome}}")],
             "short",
@@ -134,7 +134,7 @@ def _table() -> Json:
     def ended(outcome: str) -> str:
         return total(increase(catalog.EXPORTER_SOURCE_RUNS_TOTAL, f'outcome="{outcome}"'), *keys)
 
-    return panels.table(
+    return tables.table(
         "Sources of the exporter",
         "Every source with its present state, when it told something last, and how its runs ended in the time shown. "
         "Down: see the status page for its error.",

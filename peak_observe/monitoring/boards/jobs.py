@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels
+from peak_observe.monitoring import looks, panels, tables
 from peak_observe.monitoring.looks import AGE, AMBER, COUNT, RUNNING, SPAN, Json
 from peak_observe.monitoring.panels import counted, query
 from peak_observe.monitoring.promql import ago, increase, lowest, select, total, worst
@@ -17,7 +17,7 @@ def jobs() -> list[Json]:
     return [
         panels.timeseries(
             "Runs of jobs by outcome",
-            "How many runs ended how, a minute at least a bar. Interrupted: by Ctrl-C, or because the process was "
+            "How many runs ended how. Interrupted: by Ctrl-C, or because the process was "
             "killed: see whether memory ran out.",
             [counted(total(increase(runs, window="$__rate_interval"), "outcome"), "{{outcome}}")],
             "short",
@@ -46,7 +46,7 @@ def _jobs() -> Json:
     def ended(outcome: str) -> str:
         return total(increase(catalog.JOB_RUNS_TOTAL, f'outcome="{outcome}"'), *keys)
 
-    return panels.table(
+    return tables.table(
         "Jobs",
         "Every job with its last runs, and how runs ended in the time shown. Begun long ago and no success since: look "
         "at its log.",

@@ -6,7 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring import frame, looks, panels
 from peak_observe.monitoring.boards import backups, checks, circuits, exchanges, processes, retries
 from peak_observe.monitoring.boards.circuits import NOT_CLOSED
-from peak_observe.monitoring.frame import details, field, label
+from peak_observe.monitoring.frame import details, label
 from peak_observe.monitoring.looks import GREEN, RED, Json
 from peak_observe.monitoring.promql import missing, select, total
 
@@ -29,7 +29,6 @@ def board() -> Json:
             retries.top_errors(),
             exchanges.bans(width=12, link=details("peak-exchanges", exchange=label("exchange"))),
             processes.states(width=12, link=TO_EXPORTER) | {"gridPos": {"w": 12, "h": 5}},
-            exchanges.table(link=details("peak-exchanges", exchange=field("Exchange"))),
         ],
         variables=(),
         marks=[*frame.transitions(), *frame.backups(), *frame.restarts()],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels
+from peak_observe.monitoring import looks, panels, tables
 from peak_observe.monitoring.looks import AGE, COUNT, RED, SPAN, Json
 from peak_observe.monitoring.panels import counted, query
 from peak_observe.monitoring.promql import (
@@ -80,15 +80,14 @@ def processes() -> list[Json]:
         states(width=16),
         panels.timeseries(
             "Snapshots left out by reason",
-            "Snapshot files that are no good, a minute at least a bar. Anything but 0: the log of the exporter names "
-            "the file.",
+            "Snapshot files that are no good. Anything but 0: the log of the exporter names the file.",
             [counted(total(rejected, "reason"), "{{reason}}")],
             "short",
             empty="no exporter",
             bars=True,
         )
         | {"gridPos": {"w": 8, "h": 6}},
-        panels.table(
+        tables.table(
             "Processes by name",
             "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full.",
             keys,
@@ -131,7 +130,7 @@ def targets() -> list[Json]:
 
 def _targets() -> Json:
     keys = {"job": "Job", "instance": "Instance"}
-    return panels.table(
+    return tables.table(
         "Targets",
         "Everything that told of peak_observe in the time shown. Down: does it run, and is its port open to "
         "Prometheus?",
@@ -148,7 +147,7 @@ def _targets() -> Json:
 
 def _versions() -> Json:
     keys = {"process": "Process", "instance": "Instance", "version": "peak_observe", "python": "Python"}
-    return panels.table(
+    return tables.table(
         "Versions",
         "Every process that is told of, with its versions. Two versions of peak_observe for long: somebody forgot to "
         "restart one.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels
+from peak_observe.monitoring import looks, tables
 from peak_observe.monitoring.looks import AGE, AMBER, BYTES, COUNT, RED, RUNNING, SPAN, YELLOW, Json
 from peak_observe.monitoring.promql import ago, lowest, select, worst
 
@@ -26,7 +26,7 @@ def parts() -> Json:
         "thresholds": looks.thresholds({YELLOW: 0.8, RED: 1}),
         **looks.BACKGROUND,
     }
-    return panels.table(
+    return tables.table(
         "Newest backup by part",
         "What a restore would bring back. Without an age none has succeeded yet; over 100 % of the promise is late. "
         "`peak-observe backup list` shows all of them.",
@@ -51,7 +51,7 @@ def repositories() -> Json:
     def stored(status: str) -> str:
         return worst(select(catalog.BACKUP_STORED, f'status="{status}"'), *keys)
 
-    return panels.table(
+    return tables.table(
         "Repositories",
         "Every repository: what is in it, and when something was last tried and proven there. Never verified: "
         "`peak-observe backup drill` proves that a restore would work.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels
+from peak_observe.monitoring import looks, panels, tables
 from peak_observe.monitoring.looks import COUNT, RED, SPAN, YELLOW, Json
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, rate, select, share, total, worst
@@ -23,6 +23,7 @@ def per_operation(link: Json | None = None) -> Json:
         "none",
         steps={YELLOW: 0.1, RED: 1},
         empty="no operations",
+        decimals=2,
         link=link,
     )
 
@@ -31,7 +32,7 @@ def top_errors(*, width: int = 8) -> Json:
     """Return the most frequent errors."""
     keys = {"exception": "Error", "operation": "Operation"}
     counted = total(increase(catalog.RETRY_ERRORS_TOTAL), *keys)
-    return panels.table(
+    return tables.table(
         "Top errors",
         "The ten most frequent errors of retried operations in the time shown, by the class of the exception. Mend the "
         "first one first; traces and log have its words.",
@@ -103,7 +104,7 @@ def _operations() -> Json:
     def ended(*matchers: str) -> str:
         return total(increase(catalog.RETRY_CALLS_TOTAL, *matchers), *keys)
 
-    return panels.table(
+    return tables.table(
         "Operations",
         "Every retried operation: what its calls came to in the time shown, and how often it may try. Many retries and "
         "few exhausted: they help. As many exhausted: they do not.",

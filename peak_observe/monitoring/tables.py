@@ -1,0 +1,59 @@
+"""The builder of Grafana's tables, beside those of the other panels."""
+
+from __future__ import annotations
+
+from peak_observe.monitoring.looks import Json
+from peak_observe.monitoring.panels import WIDTH, now, override, panel
+
+CELL, NAME = 90, 190  # pixels a column has at least; names are longer than numbers
+
+
+def table(
+    title: str,
+    description: str,
+    keys: Json,
+    columns: list[tuple[str, str, Json]],
+    *,
+    empty: str,
+    size: tuple[int, int] = (WIDTH, 7),
+    sort: str = "",
+) -> Json:
+    """Return a table with one row for each combination of labels.
+
+    Args:
+        title: What it shows.
+        description: How to read it and what to do.
+        keys: The labels that make a row, with the titles of their columns.
+        columns: Title, expression summed by just those labels, and field settings of each column of numbers.
+        empty: What it says without rows.
+        size: Width and height in units of the grid.
+        sort: The column by which rows are sorted, the largest first.
+    """
+    queries = [{**now(expression), "format": "table"} for _, expression, _ in columns]
+    single = len(queries) == 1
+    values = {"Value" if single else f"Value #{chr(ord('A') + index)}": c[0] for index, c in enumerate(columns)}
+    names = {**keys, **values}
+    organize = {
+        "excludeByName": {"Time": True},
+        "indexByName": {name: index for index, name in enumerate(names)},
+        "renameByName": names,
+    }
+    cells = override("/.*/", by="byRegexp", noValue="-")  # what the panel says without rows is nothing for a cell
+    first = override(next(iter(keys.values())), custom__minWidth=NAME)
+    overrides = [cells, first, *(override(title, **settings) for title, _, settings in columns if settings)]
+    shown = panel(
+        "table",
+        title,
+        description,
+        queries,
+        size=size,
+        defaults={"noValue": empty, "unit": "short", "custom": {"cellOptions": {"type": "auto"}, "minWidth": CELL}},
+        options={
+            "showHeader": True,
+            "cellHeight": "sm",
+            "sortBy": [{"displayName": sort, "desc": True}] if sort else [],
+        },
+        overrides=overrides,
+    )
+    shown["transformations"] = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
+    return shown

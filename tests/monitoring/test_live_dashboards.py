@@ -1,0 +1,197 @@
+"""Every question of every dashboard is put to a real Prometheus: one saw the demo, and one saw nothing happen yet."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from demonstration import exporting
+
+from peak_observe.monitoring import dashboards
+
+BOARDS = dashboards.dashboards()
+PANELS = [(board, panel) for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"]
+MARKS = [(board, mark) for board in BOARDS.values() for mark in board["annotations"]["list"]]
+CHOICES = [(board, choice) for board in BOARDS.values() for choice in board["templating"]["list"][1:]]
+
+# One value of each variable, as a person would choose it.
+CHOSEN = {
+    "job": "peak-observe",
+    "process": "demo",
+    "breaker": "kraken.ticker",
+    "operation": "kraken.ticker",
+    "exchange": "kraken",
+    "repository": "demo",
+    "check": "exchange_kraken",
+    "task": "backup",
+    "source": "processes",
+}
+# What did not happen in the demo: each of its processes lived, and all its backups were whole.
+NEVER = {"Processes restarted or gone", "Backups failed"}
+
+# Everything is there, and nothing has happened to it.
+FRESH = """
+import sys
+from pathlib import Path
+import ccxt
+import peak_observe
+
+protected = peak_observe.circuit_breaker(name="trade")(peak_observe.retry_with_backoff(name="trade")(print))
+peak_observe.health_check.register("sound", lambda: True)
+manager = peak_observe.RecoveryManager(Path(sys.argv[1], "backups"), max_age=3600)
+manager.state_snapshot.register_provider("bot", dict)
+exchange = peak_observe.instrument(ccxt.kraken())
+with peak_observe.start_exporter(port=0) as exporter:
+    print(exporter.port, flush=True)
+    sys.stdin.read()
+"""
+# What tells of something that happened has nothing to tell, and says so.
+QUIET = {
+    "peak-overview": {
+        "Orders of unknown fate",
+        "Failed calls",
+        "Latency, 95th percentile",
+        "Retries per operation",
+        "Processes gone",
+        "Health of checks",
+        "Requests by outcome",
+        "Top errors",
+        "Processes that write snapshots",
+    },
+    "peak-breakers": {
+        "Failed calls",
+        "Latency, 95th percentile",
+        "Retries per operation",
+        "Failed calls by circuit",
+        "Latency",
+        "Latency by circuit, 95th percentile",
+        "Errors by class",
+        "Operations that needed a retry",
+        "Top errors",
+    },
+    "peak-exchanges": {
+        "Requests per second",
+        "Failed requests",
+        "Orders of unknown fate",
+        "Keys refused",
+        "Requests by outcome",
+        "Failed requests by endpoint",
+        "Requests by endpoint",
+        "Answer time",
+        "Answer time by endpoint, 95th percentile",
+        "Answer times",
+        "Age of market data",
+    },
+    "peak-backups": {
+        "Oldest newest backup",
+        "Verified ago",
+        "Health of checks",
+        "Duration by check, 95th percentile",
+        "Runs of jobs by outcome",
+        "Duration of the last run by job",
+        "Jobs",
+    },
+    "peak-exporter": {"Processes gone", "Processes that write snapshots", "Processes by name"},
+}
+
+
+def each(names: str, found: list, name: str) -> object:
+    """Return the mark that runs a test for each of what was found, named by dashboard and name."""
+    return pytest.mark.parametrize(names, found, ids=[f"{board['uid']}-{item[name]}" for board, item in found])
+
+
+def filled(expression: str, board: dict, chosen: dict[str, str]) -> str:
+    """Return an expression as Grafana would send it."""
+    expression = expression.replace("$__rate_interval", "30s").replace("$__range", "1h")
+    for choice in board["templating"]["list"][1:]:
+        value = chosen.get(choice["name"], choice["allValue"])
+        expression = re.sub(rf"\${choice['name']}\b", lambda _, value=value: value, expression)
+    return expression
+
+
+def answer(server: object, expression: str, moment: float | None) -> list:
+    """Return the series that a query has at a moment; now, if there is none."""
+    when = {} if moment is None else {"time": moment}
+    return server.get("query", query=expression, **when)["result"]
+
+
+@each("board, panel", PANELS, "title")
+def test_every_panel_has_data_with_all(whole_demo, board: dict, panel: dict) -> None:
+    """No panel is empty where everything happens."""
+    for target in panel["targets"]:
+        expression = filled(target["expr"], board, {})
+        assert answer(whole_demo.prometheus, expression, whole_demo.moment), expression
+
+
+@each("board, panel", PANELS, "title")
+def test_every_panel_has_data_with_one_value_of_each(whole_demo, board: dict, panel: dict) -> None:
+    """A choice narrows what is shown, and breaks nothing."""
+    for target in panel["targets"]:
+        expression = filled(target["expr"], board, CHOSEN | {"instance": whole_demo.exporter})
+        assert answer(whole_demo.prometheus, expression, whole_demo.moment), expression
+
+
+@each("board, mark", MARKS, "name")
+def test_every_mark_is_set_where_something_happened(whole_demo, board: dict, mark: dict) -> None:
+    """Circuits that opened, probed and closed, backups that began and ended; what never happened is not marked."""
+    found = whole_demo.prometheus.get(
+        "query_range",
+        query=filled(mark["expr"], board, {}),
+        start=whole_demo.began,
+        end=whole_demo.moment,
+        step=1,
+    )["result"]
+    assert bool(found) == (mark["name"] not in NEVER)
+
+
+@each("board, choice", CHOICES, "name")
+def test_every_variable_has_values(whole_demo, board: dict, choice: dict) -> None:
+    """The lists above the panels are filled, and hold what the tests choose."""
+    query = filled(choice["query"]["query"], board, {})
+    selector, label = query.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+    values = whole_demo.prometheus.get(f"label/{label}/values", **{"match[]": selector})
+    assert {**CHOSEN, "instance": whole_demo.exporter}[choice["name"]] in values
+
+
+def test_the_verdict_is_yes_in_calm_and_no_in_an_outage(whole_demo) -> None:
+    """It counts what speaks against trading, and is silent where nobody trades."""
+    board = BOARDS["peak-overview.json"]
+    verdict = board["panels"][0]["targets"][0]["expr"]
+    course = {"start": whole_demo.began, "end": whole_demo.moment, "step": 1}
+    (series,) = whole_demo.prometheus.get("query_range", query=filled(verdict, board, {}), **course)["result"]
+    found = [float(value) for _, value in series["values"]]
+    assert min(found) == 0
+    assert max(found) >= 3
+    assert answer(whole_demo.prometheus, filled(verdict, board, {"process": "nobody"}), whole_demo.moment) == []
+
+
+@pytest.fixture(scope="module")
+def fresh(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A Prometheus that has just begun to scrape a program to which nothing has happened, and an idle exporter."""
+    folder = tmp_path_factory.mktemp("fresh")
+    (folder / "peak-observe.toml").write_text('[processes]\ndirectory = "run"\ninterval = 0.2\n')
+    command = [sys.executable, "-W", "error", "-c", FRESH, folder]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program,
+        exporting(folder) as exporter,
+    ):
+        try:
+            found = prometheus([f"127.0.0.1:{program.stdout.readline().strip()}", exporter])
+            found.eventually("count(count_over_time(peak_observe_build_info[10s]) >= 3) >= 2")
+            yield found
+        finally:
+            program.communicate(timeout=30)
+
+
+@each("board, panel", PANELS, "title")
+def test_no_panel_is_blank_on_a_fresh_start(fresh, board: dict, panel: dict) -> None:
+    """A panel shows zeros or says in words what there is not; never has it an error."""
+    found = [answer(fresh, filled(target["expr"], board, {}), None) for target in panel["targets"]]
+    assert bool(any(found)) == (panel["title"] not in QUIET[board["uid"]])
+
+
+def test_the_quiet_panels_are_panels() -> None:
+    """No title above is misspelt."""
+    for uid, titles in QUIET.items():
+        assert titles <= {panel["title"] for board, panel in PANELS if board["uid"] == uid}
