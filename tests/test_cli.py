@@ -80,7 +80,8 @@ def test_grafana_write_writes_and_names_the_files(tmp_path: Path) -> None:
     done = peak_observe("grafana", "write", str(tmp_path / "new"))
     assert done.returncode == 0
     paths = [Path(line) for line in done.stdout.splitlines()]
-    files = ("dashboards/peak-observe.json", "alerts/peak-observe.rules.yaml", "RUNBOOK.md")
+    boards = [f"dashboards/peak-{name}.json" for name in ("overview", "breakers", "exchanges", "backups", "exporter")]
+    files = [*boards, "alerts/peak-observe.rules.yaml", "RUNBOOK.md"]
     assert paths == [tmp_path / "new" / name for name in files]
     assert all(path.is_file() for path in paths)
 

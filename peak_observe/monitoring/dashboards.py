@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from peak_observe.files import replace_text
-from peak_observe.monitoring.boards import backups, breakers, exchanges, exporter, overview
+from peak_observe.monitoring.boards import backups, calls, exchanges, exporter, overview
 from peak_observe.monitoring.runbook import linked
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from peak_observe.monitoring.looks import Json
 
-BOARDS = (overview, breakers, exchanges, backups, exporter)
+BOARDS = (overview, calls, exchanges, backups, exporter)
 
 
 def dashboards(*, runbook_url: str = "") -> dict[str, Json]:

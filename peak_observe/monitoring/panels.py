@@ -28,8 +28,11 @@ def now(expression: str, legend: str = "") -> Json:
 
 
 def counted(expression: str, legend: str) -> Json:
-    """Return a query for a number of events within `$__rate_interval`; a bar each, so that none counts in two bars."""
-    return {**query(expression, legend), "interval": "$__rate_interval"}
+    """Return a query for a number of events, with a bar for a minute at least.
+
+    Of that step `$__rate_interval` makes windows that overlap by one scrape: each event then counts in just one bar.
+    """
+    return {**query(expression, legend), "interval": "1m"}
 
 
 def panel(
@@ -121,7 +124,7 @@ def timeseries(
     custom = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 70 if bars or stacked else 8,
-        "lineWidth": 0 if stacked else 1,  # a line of zeros on top of a stack would show as its colour
+        "lineWidth": 0 if bars or stacked else 1,  # a line of zeros on top of a stack would show as its colour
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from peak_observe.monitoring.looks import Json
+from typing import TYPE_CHECKING
+
 from peak_observe.monitoring.panels import WIDTH, now, override, panel
 
-CELL, NAME = 90, 190  # pixels a column has at least; names are longer than numbers
+if TYPE_CHECKING:
+    from peak_observe.monitoring.looks import Json
+
+CELL, NAME = 90, 180  # pixels: a column has at least, and the names in the first one of a wide table take
 
 
 def table(
@@ -39,8 +43,9 @@ def table(
         "renameByName": names,
     }
     cells = override("/.*/", by="byRegexp", noValue="-")  # what the panel says without rows is nothing for a cell
-    first = override(next(iter(keys.values())), custom__minWidth=NAME)
-    overrides = [cells, first, *(override(title, **settings) for title, _, settings in columns if settings)]
+    overrides = [cells, *(override(title, **settings) for title, _, settings in columns if settings)]
+    if size[0] == WIDTH:
+        overrides.append(override(next(iter(keys.values())), custom__width=NAME))
     shown = panel(
         "table",
         title,

@@ -264,6 +264,14 @@ def test_every_state_has_a_text_and_a_colour() -> None:
 
 
 @each_panel
+def test_each_event_counts_in_one_bar(board: dict, panel: dict) -> None:
+    """With steps of a scrape the windows of `$__rate_interval` would overlap, and four bars show one event."""
+    for target in panel["targets"]:
+        if re.search(r"increase\(.*?\[\$__rate_interval\]", target["expr"]):
+            assert target["interval"] == "1m"
+
+
+@each_panel
 def test_what_is_drawn_over_time_tells_of_all_lines_at_once(board: dict, panel: dict) -> None:
     """The tooltip has every line, the largest first; courses have legends."""
     if panel["type"] in {"timeseries", "state-timeline"}:
