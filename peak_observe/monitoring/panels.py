@@ -27,14 +27,6 @@ def now(expression: str, legend: str = "") -> Json:
     return {"datasource": DATASOURCE, "expr": expression, "legendFormat": legend or "__auto", "instant": True}
 
 
-def counted(expression: str, legend: str) -> Json:
-    """Return a query for a number of events, with a bar for a minute at least.
-
-    Of that step `$__rate_interval` makes windows that overlap by one scrape: each event then counts in just one bar.
-    """
-    return {**query(expression, legend), "interval": "1m"}
-
-
 def panel(
     kind: str,
     title: str,
@@ -128,6 +120,7 @@ def timeseries(
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
+        "barWidthFactor": 1,  # what happened once is one block, however many steps see it
     }
     if bars or unit == "percentunit":
         custom["axisSoftMax"] = 1  # or Grafana would draw zeros on an axis up to 100

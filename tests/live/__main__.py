@@ -68,19 +68,14 @@ def after_turns(lines) -> datetime:
 def drawings(folder: Path) -> Iterator[Path]:
     """Yield each dashboard, and one with its tables alone: drawn are only those at the top of a page."""
     for path in sorted(DASHBOARDS.glob("*.json")):
-        # The demo plays within seconds what takes minutes elsewhere.
-        board = json.loads(path.read_text().replace('"interval": "1m"', '"interval": "5s"'))
-        yield written(folder / path.name, board)
+        yield path
+        board = json.loads(path.read_text())
         tables = [panel for panel in board["panels"] if panel["type"] == "table"]
         for panel, above in zip(tables, accumulate(panel["gridPos"]["h"] for panel in tables), strict=True):
             panel["gridPos"] |= {"x": 0, "y": above - panel["gridPos"]["h"]}
-        yield written(folder / f"{path.stem}-tables.json", {**board, "panels": tables})
-
-
-def written(path: Path, board: dict) -> Path:
-    """Write a dashboard and return its path."""
-    path.write_text(json.dumps(board))
-    return path
+        alone = folder / f"{path.stem}-tables.json"
+        alone.write_text(json.dumps({**board, "panels": tables}))
+        yield alone
 
 
 def draw(preview: Path, board: Path, prometheus: str, out: Path, moment: datetime) -> int:

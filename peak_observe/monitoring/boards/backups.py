@@ -7,7 +7,7 @@ from peak_observe.monitoring import frame, looks, panels
 from peak_observe.monitoring.boards import checks, jobs, repositories
 from peak_observe.monitoring.boards.repositories import NO_BACKUPS, against_promise
 from peak_observe.monitoring.looks import AMBER, DAY, RED, YELLOW, Json
-from peak_observe.monitoring.panels import counted, query
+from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, select, since, total, worst
 
 PARTS = ("repository", "kind")
@@ -142,9 +142,9 @@ def _courses() -> list[Json]:
         ),
         panels.timeseries(
             "Backups by outcome",
-            "Backups that ended. Partial: something named is missing; `peak-observe backup "
-            "show` names it. Interrupted: a crash or Ctrl-C.",
-            [counted(total(increase(catalog.BACKUP_RUNS_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}")],
+            "Backups that ended within four scrapes, or a step if that is longer. Partial: something named is missing; "
+            "`peak-observe backup show` names it. Interrupted: a crash or Ctrl-C.",
+            [query(total(increase(catalog.BACKUP_RUNS_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}")],
             "short",
             empty=NO_BACKUPS,
             bars=True,
@@ -180,7 +180,7 @@ def _courses() -> list[Json]:
             "Restores by outcome",
             "Restores that ended; drills and dry runs do not count. Anything but success is worth a look at the log.",
             [
-                counted(
+                query(
                     total(increase(catalog.BACKUP_RESTORES_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}"
                 )
             ],

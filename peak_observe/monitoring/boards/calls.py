@@ -7,7 +7,7 @@ from peak_observe.monitoring import frame, looks, panels, tables
 from peak_observe.monitoring.boards import circuits, retries
 from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.looks import AMBER, COUNT, SPAN, Json
-from peak_observe.monitoring.panels import counted, query
+from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, quantile, rate, select, share, total, worst
 
 NO_CALLS = "no calls in this time"
@@ -112,9 +112,10 @@ def _changes() -> list[Json]:
     return [
         panels.timeseries(
             "Changes of state",
-            "How often circuits entered a state. Counted, not sampled, so short openings show "
-            "too. Many in a row: the circuit flaps; raise its threshold or mend its service.",
-            [counted(entered, "{{to}}")],
+            "How often circuits entered a state within four scrapes, or within a step if that is longer. Counted, not "
+            "sampled, so short openings show too. Many in a row: the circuit flaps; raise its threshold or mend its "
+            "service.",
+            [query(entered, "{{to}}")],
             "short",
             empty=NO_CIRCUITS,
             width=12,

@@ -6,7 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring import frame, looks, panels, tables
 from peak_observe.monitoring.boards import processes
 from peak_observe.monitoring.looks import AGE, AMBER, COUNT, RED, SPAN, YELLOW, Json
-from peak_observe.monitoring.panels import counted, query
+from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, missing, select, total, worst
 
 NO_EXPORTER = "no exporter"
@@ -87,7 +87,6 @@ def _sources() -> list[Json]:
     runs = total(
         increase(catalog.EXPORTER_SOURCE_RUNS_TOTAL, 'outcome=~"error|timeout"', window="$__rate_interval"),
         "source",
-        "outcome",
     )
     return [
         panels.state_timeline(
@@ -110,9 +109,9 @@ def _sources() -> list[Json]:
         ),
         panels.timeseries(
             "Runs of sources that failed",
-            "How many looks at a source ended in an error or were given up. Anything but 0 "
-            "wants a look at the exporter's log.",
-            [counted(runs, "{{source}} {{outcome}}")],
+            "How many looks at a source ended in an error or were given up. Anything but 0 wants a look at the "
+            "exporter's log.",
+            [query(runs, "{{source}}")],
             "short",
             empty=NO_EXPORTER,
             width=12,

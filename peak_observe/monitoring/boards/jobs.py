@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import looks, panels, tables
 from peak_observe.monitoring.looks import AGE, AMBER, COUNT, RUNNING, SPAN, Json
-from peak_observe.monitoring.panels import counted, query
+from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, select, total, worst
 
 NO_JOBS = "no jobs"
@@ -17,9 +17,9 @@ def jobs() -> list[Json]:
     return [
         panels.timeseries(
             "Runs of jobs by outcome",
-            "How many runs ended how. Interrupted: by Ctrl-C, or because the process was "
-            "killed: see whether memory ran out.",
-            [counted(total(increase(runs, window="$__rate_interval"), "outcome"), "{{outcome}}")],
+            "How many runs ended how. Interrupted: by Ctrl-C, or because the process was killed: see whether memory "
+            "ran out.",
+            [query(total(increase(runs, window="$__rate_interval"), "outcome"), "{{outcome}}")],
             "short",
             empty=NO_JOBS,
             width=12,

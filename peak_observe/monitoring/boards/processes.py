@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import looks, panels, tables
 from peak_observe.monitoring.looks import AGE, COUNT, RED, SPAN, Json
-from peak_observe.monitoring.panels import counted, query
+from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     SCRAPE_DURATION_SECONDS,
     SCRAPE_SAMPLES_SCRAPED,
@@ -81,7 +81,7 @@ def processes() -> list[Json]:
         panels.timeseries(
             "Snapshots left out by reason",
             "Snapshot files that are no good. Anything but 0: the log of the exporter names the file.",
-            [counted(total(rejected, "reason"), "{{reason}}")],
+            [query(total(rejected, "reason"), "{{reason}}")],
             "short",
             empty="no exporter",
             bars=True,

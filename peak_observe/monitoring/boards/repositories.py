@@ -46,7 +46,7 @@ def parts() -> Json:
 
 def repositories() -> Json:
     """Return what is in each repository."""
-    keys = {"repository": "Repository", "process": "Process", "job": "Job", "instance": "Instance"}
+    keys = {"repository": "Repository", "process": "Process", "instance": "Instance"}
 
     def stored(status: str) -> str:
         return worst(select(catalog.BACKUP_STORED, f'status="{status}"'), *keys)
