@@ -53,3 +53,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     targets = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
     assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_the_testing_page_sees_the_circuit_open_and_close(tmp_path: Path) -> None:
+    """Its block prints the states its circuit went through."""
+    (block,) = PYTHON.findall((DOCS / "testing.md").read_text("utf-8"))
+    command = [sys.executable, "-c", block]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    assert done.stdout == "['open', 'half_open', 'closed']\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_no_page_names_a_metric_that_does_not_exist(page: Path) -> None:
+    """Every `peak_…` name is in the catalogue, or is the package."""
+    written = set(re.findall(r"`(peak_(?!observe\b)[a-z_]+)`", page.read_text("utf-8")))
+    assert written <= {metric.name for metric in catalog.METRICS}
