@@ -20,7 +20,7 @@ demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that 
 	@$(BIN)/peak-observe demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run all tests (needs the Debian packages prometheus, chromium, restic, borgbackup)
-	$(BIN)/python -m pytest --cov $(ARGS)
+	$(BIN)/python -m pytest --cov -n 2 --dist loadfile $(ARGS)
 
 nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load (needs strace)
 	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter -m '' $(ARGS)
