@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PREVIEW ?= ../shared/dashboard-preview
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly lint format bench grafana preview docs clean
+.PHONY: help demo test nightly lint format bench grafana preview docs package clean
 
 help:  ## Show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -21,7 +21,7 @@ demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that 
 	@$(BIN)/peak-observe demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run all tests (needs the Debian packages prometheus, chromium, restic, borgbackup)
-	$(BIN)/python -m pytest --cov $(ARGS)
+	$(BIN)/python -m pytest --cov -n 2 --dist loadfile $(ARGS)
 
 nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load (needs strace)
 	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter -m '' $(ARGS)
@@ -47,6 +47,11 @@ preview: $(VENV)/.ready  ## Draw each dashboard from a live demo into build/prev
 
 docs: $(VENV)/.ready  ## Write the references that are made from the code anew
 	$(BIN)/python docs/make
+
+package: $(VENV)/.ready  ## Build wheel and sdist, and test what is installed from them
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist >/dev/null
+	$(BIN)/python tests/package.py dist
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build

@@ -14,10 +14,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from demonstration import demonstration
 from hypothesis import HealthCheck, settings
 
 # How long an example takes is the machine's affair: a busy one must not fail a test of what is right.
@@ -121,35 +119,6 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             return stack.enter_context(running(tmp_path_factory.mktemp("prometheus"), targets, interval))
 
         yield start
-
-
-class WholeDemo(NamedTuple):
-    """A demo that played its script to the end, and a Prometheus that watched it."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-    prometheus: Prometheus
-    exporter: str
-    """Host and port of the exporter that told of it too."""
-    began: float
-    moment: float
-    """Unix times: when it began, and one near the end at which all circuits had closed again."""
-
-
-@pytest.fixture(scope="session")
-def whole_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeDemo]:
-    """The demo, run once for all who ask; its script takes 40 seconds."""
-    folder, began, calm = tmp_path_factory.mktemp("demo"), time.time(), 0.0
-    with demonstration(folder, "--once") as shown:
-        lines = [shown.demo.stdout.readline()]
-        own = lines[0].split()[1].removeprefix("http://").removesuffix("/metrics")
-        with running(tmp_path_factory.mktemp("prometheus"), [own, shown.exporter], "500ms") as prometheus:
-            for line in shown.demo.stdout:
-                lines.append(line)
-                calm = time.time() if line == "exchange: calm\n" else calm
-            code, errors = shown.demo.wait(PATIENCE), shown.demo.stderr.read()
-            yield WholeDemo(code, "".join(lines), errors, prometheus, shown.exporter, began, calm + 3.5)
 
 
 class Program:

@@ -23,7 +23,7 @@ def write(
         typer.Option(metavar="URL", help="Where people can see the dashboard; alerts link to it."),
     ] = "http://localhost:3000/d/peak-overview",
 ) -> None:
-    """Write the dashboards, the alerts and their runbook, made from the metric catalogue."""
+    """Write the dashboards, the alerts and their runbook."""
     from peak_observe.monitoring import alerts, dashboards
 
     try:

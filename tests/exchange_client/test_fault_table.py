@@ -132,7 +132,7 @@ def test_fault(case, rig, counted, everything) -> None:
         rig.calls.clear()
         before, orders = counted("table"), len(rig.fake.orders)
         rig.fake.fail(FAULTS[dialect][fault])
-        client.exchange.timeout = 150 if fault == "hang" else client.exchange.timeout
+        client.exchange.timeout = 250 if fault == "hang" else client.exchange.timeout
         error = None
         try:
             with everything.tracer.start_as_current_span("bot"):

@@ -3,10 +3,11 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from demonstration import exporting
+from demonstration import demonstration, exporting
 
 from peak_observe.monitoring import dashboards
 
@@ -114,6 +115,45 @@ def answer(server: object, expression: str, moment: float | None) -> list:
     """Return the series that a query has at a moment; now, if there is none."""
     when = {} if moment is None else {"time": moment}
     return server.get("query", query=expression, **when)["result"]
+
+
+class WholeDemo(NamedTuple):
+    """A demo that played its script to the end, and a Prometheus that watched it and the exporter beside it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    prometheus: object
+    exporter: str
+    """Host and port."""
+    began: float
+    moment: float
+    """Unix times: when it began, and one in the calm at its end."""
+
+
+@pytest.fixture(scope="module")
+def whole_demo(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeDemo]:
+    """The demo, run once for all who ask; its script takes 40 seconds."""
+    began, calm = time.time(), 0.0
+    with demonstration(tmp_path_factory.mktemp("demo"), "--once") as shown:
+        lines = [shown.demo.stdout.readline()]
+        own = re.search(r"http://([\d.:]+)/metrics", lines[0])[1]
+        found = prometheus([own, shown.exporter], "500ms")
+        for line in shown.demo.stdout:
+            lines.append(line)
+            calm = time.time() if line == "exchange: calm\n" else calm
+        code, errors = shown.demo.wait(30), shown.demo.stderr.read()
+        yield WholeDemo(code, "".join(lines), errors, found, shown.exporter, began, calm + 3.5)
+
+
+def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors(whole_demo) -> None:
+    """One turn of the demo's script opens every circuit by a ccxt error and closes it again."""
+    assert whole_demo.returncode == 0, whole_demo.stderr
+    assert whole_demo.stderr == ""
+    for name in ("kraken.ticker", "kraken.candles", "kraken.orders"):
+        assert re.search(rf"{name} closed -> open: 3 consecutive failures \(\w+: kraken", whole_demo.stdout)
+        assert f"{name} half_open -> closed: probe succeeded" in whole_demo.stdout
+        assert re.search(rf"{name}: \d+ calls succeeded, \d+ failed; the circuit opened \d+ times", whole_demo.stdout)
 
 
 @each("board, panel", PANELS, "title")

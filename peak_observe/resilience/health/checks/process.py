@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from peak_observe.resilience.health.units import CheckFunction, Outcome
 
 TAIL = 2000  # bytes of the output that are kept
+LAST_START = 1.0  # seconds that the end of the program waits for a command that is just being started
 
 _running: set[subprocess.Popen[bytes]] = set()
+_starting = threading.Lock()  # a command is started and known in one, or the end of the program could miss it
 
 
 def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int = 0) -> CheckFunction:
@@ -56,20 +58,12 @@ def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int =
 
 
 def _run(words: list[str], timeout: float) -> tuple[int, str]:
-    with subprocess.Popen(  # noqa: S603 - running what the owner of the program names is what it is for
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        bufsize=0,
-    ) as process:
+    with _started(words) as process:
         overdue = threading.Event()
         timer = threading.Timer(timeout, _end, (process, overdue))
         timer.daemon = True
-        timer.start()
-        _running.add(process)
         try:
+            timer.start()
             tail = _tail(process)
             code = process.wait()
         finally:
@@ -78,6 +72,20 @@ def _run(words: list[str], timeout: float) -> tuple[int, str]:
     if overdue.is_set():
         raise TimeoutError
     return code, tail.decode(errors="replace")
+
+
+def _started(words: list[str]) -> subprocess.Popen[bytes]:
+    with _starting:
+        process = subprocess.Popen(  # noqa: S603 - running what the owner of the program names is what it is for
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
+        _running.add(process)
+    return process
 
 
 def _tail(process: subprocess.Popen[bytes]) -> bytes:
@@ -101,9 +109,16 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 @atexit.register
 def _kill_all() -> None:
     """Leave nothing behind that only the timer of this process would have ended."""
+    _starting.acquire(timeout=LAST_START)  # and never given back: whatever wants to start now is too late
     for process in list(_running):
         _kill(process)
 
 
+def _forget() -> None:
+    global _starting  # noqa: PLW0603 - the parent's may be held by a thread that is not there
+    _starting = threading.Lock()
+    _running.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
+    os.register_at_fork(after_in_child=_forget)  # what runs is the parent's
