@@ -35,6 +35,7 @@ NEVER = {"Processes restarted or gone", "Backups failed"}
 FRESH = """
 import sys
 from pathlib import Path
+from typing import NamedTuple
 import ccxt
 import peak_observe
 
