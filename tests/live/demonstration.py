@@ -43,7 +43,8 @@ def demonstration(folder: Path, *options: str) -> Iterator[Demonstration]:
     (folder / "dumps").mkdir()
     (folder / "dumps" / "bot.sql").write_text("-- all that the bot knows\n" * 1000)
     (folder / "peak-observe.toml").write_text(CONFIG)
-    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(folder / "run")}
+    # What it puts aside is here too, so that nobody else takes it for leftovers of another demo.
+    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(folder / "run"), "TMPDIR": str(folder)}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with exporting(folder) as exporter:
         demo = subprocess.Popen([*PEAK_OBSERVE, "demo", "--no-prometheus", *options], env=environment, **pipe)

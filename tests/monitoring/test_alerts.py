@@ -331,7 +331,7 @@ def test_the_runbook_has_a_section_for_each() -> None:
     """The link's anchor leads there, and the panels it names exist."""
     names = {alert.name for alert in all_alerts()}
     assert set(re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)) == names
-    titles = {panel["title"] for panel in dashboards.overview()["panels"]}
+    titles = {panel["title"] for board in dashboards.dashboards().values() for panel in board["panels"]}
     assert set(re.findall(r"(?<!\*)\*([A-Z][\w ]+)\*(?!\*)", RUNBOOK)) <= titles
     rules = RULES.read_text()
     assert {link.lower() for link in names} == set(re.findall(r'runbook_url: "RUNBOOK\.md#(\w+)"', rules))
@@ -346,6 +346,6 @@ def test_readme_lists_each() -> None:
 
 def test_the_files_are_those_of_the_source(tmp_path: Path) -> None:
     """Whoever changes the source writes them anew: `make grafana`."""
-    urls = {"runbook_url": "RUNBOOK.md", "dashboard_url": "http://localhost:3000/d/peak-observe"}
+    urls = {"runbook_url": "RUNBOOK.md", "dashboard_url": "http://localhost:3000/d/peak-overview"}
     for path in alerts.write(tmp_path, **urls):
         assert path.read_text() == (ROOT / "grafana" / path.relative_to(tmp_path)).read_text()
