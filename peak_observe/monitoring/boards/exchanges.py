@@ -6,7 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring import frame, looks, panels, tables
 from peak_observe.monitoring.looks import AMBER, COUNT, RED, YELLOW, Json
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import increase, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.promql import changes, increase, quantile, rate, select, share, total, worst
 
 FAILED = 'outcome!~"success|cancelled"'
 NO_EXCHANGES = "no exchanges"
@@ -108,11 +108,12 @@ def _tiles() -> list[Json]:
 def bans(*, width: int = 24, link: Json | None = None) -> Json:
     """Return when exchanges wanted to be left alone."""
     keys = ("job", "instance", "process", "exchange")
+    lasts, renewed = worst(select(UNTIL), *keys), worst(changes(UNTIL), *keys)
     return panels.state_timeline(
         "Held off by exchanges",
-        "One bar an exchange and program. Red: it asked to be left alone, and our clients wait. If it comes back again "
-        "and again, ask less often.",
-        [query(f"{worst(select(UNTIL), *keys)} > bool time()", "{{exchange}} {{process}}")],
+        "One bar an exchange and program. Red: it asked to be left alone, and our clients wait; a pause too short to be "
+        "seen by a scrape shows for four of them. If it comes back again and again, ask less often.",
+        [query(f"clamp_max(({lasts} > bool time()) + ({renewed} > bool 0), 1)", "{{exchange}} {{process}}")],
         looks.mapped(looks.BAN_TEXTS),
         empty=NO_EXCHANGES,
         size=(width, 5),
