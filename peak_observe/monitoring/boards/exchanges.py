@@ -111,8 +111,8 @@ def bans(*, width: int = 24, link: Json | None = None) -> Json:
     lasts, renewed = worst(select(UNTIL), *keys), worst(changes(UNTIL), *keys)
     return panels.state_timeline(
         "Held off by exchanges",
-        "One bar an exchange and program. Red: it asked to be left alone, and our clients wait; a pause too short to be "
-        "seen by a scrape shows for four of them. If it comes back again and again, ask less often.",
+        "One bar an exchange and program. Red: it asked to be left alone, and our clients wait; a pause that no scrape "
+        "fell into shows for four of them. If it comes back again and again, ask less often.",
         [query(f"clamp_max(({lasts} > bool time()) + ({renewed} > bool 0), 1)", "{{exchange}} {{process}}")],
         looks.mapped(looks.BAN_TEXTS),
         empty=NO_EXCHANGES,
