@@ -8,6 +8,7 @@ from peak_observe.monitoring.rules.words import (
     AT,
     COUNT,
     CRITICAL,
+    HOST,
     SHARE,
     SPAN,
     WARNING,
@@ -30,7 +31,13 @@ _FAILED = f'outcome!~"{SUCCESS}|{REJECTED}|{CANCELLED}"'
 
 _FAILURES = f"sum by ({_ENDPOINT}) (increase({_REQUESTS}{{{_FAILED}}}[10m]))"
 _ALL = f"sum by ({_ENDPOINT}) (increase({_REQUESTS}[10m]))"
-_UNKNOWN = f'sum by ({_ENDPOINT}) (increase({_REQUESTS}{{outcome="ambiguous"}}[15m]))'
+_UNKNOWN = f'{_REQUESTS}{{outcome="ambiguous"}}'
+_LATELY = f"sum by ({_ENDPOINT}) (increase({_UNKNOWN}[15m])) > 0"
+# The series of an endpoint begin with its first request, so one that is new, at a target that is not, has risen too.
+_AT_FIRST = (
+    f"((sum by ({_ENDPOINT}) ({_UNKNOWN}) > 0) unless sum by ({_ENDPOINT}) ({_UNKNOWN} offset 15m)) "
+    f"and on ({HOST}) (up offset 15m == 1)"
+)
 _BANNED = f"max by ({_BY}) ({catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS.name}) - time()"
 _AGE = f'{catalog.EXCHANGE_DATA_AGE_SECONDS.name}{{kind=~"ticker|ticker_received"}}'
 _SKEW = f"max by ({_BY}) (abs({catalog.EXCHANGE_CLOCK_SKEW_SECONDS.name}))"
@@ -64,8 +71,7 @@ def _burn(severity: str, *, long: str, short: str, factor: float, spent: str) ->
         "The exchange did not do its part of more requests than an objective of 99 % over 30 days has room for, lately "
         "and for long enough to matter.",
         "The requests by outcome, and the exchange's status page. Is it one endpoint, or all?",
-        "If it is the exchange, trade less or elsewhere until it is over. If it is the way there (DNS, proxy, network), mend "
-        "that.",
+        "If it is the exchange, trade less or elsewhere until it is over. If it is the way there, mend that.",
         keep="10m",
         subject="exchange",
     )
@@ -101,7 +107,7 @@ EXCHANGES = Group(
         Alert(
             "PeakExchangeFateUnknown",
             CRITICAL,
-            f"{_UNKNOWN} > 0",
+            f"({_LATELY}) or ({_AT_FIRST})",
             "0m",
             "an order was sent, and nobody knows whether it stands",
             f"A request of {AT} to {{{{ $labels.endpoint }}}} of {{{{ $labels.exchange }}}} may or may not stand.",
