@@ -12,7 +12,7 @@ from promql_parser import parse
 
 from peak_observe import catalog
 from peak_observe.monitoring import rules
-from peak_observe.monitoring.rules.words import Alert
+from peak_observe.monitoring.rules.words import Alert, spoken
 from tests.conftest import binary
 from tests.monitoring.cases import backups, calls, checks, exchange, exporter
 from tests.monitoring.cases.words import FROM, Case, series
@@ -126,6 +126,13 @@ def test_the_labels_that_texts_name_are_there() -> None:
         grouped += [level.replace("_", ", ") for level in re.findall(r"\b(\w+):peak_\w+", alert.expression)]
         known = {label for by in grouped for label in by.split(", ")}
         assert named <= known, alert.name
+
+
+def test_durations_are_told_in_words() -> None:
+    """And one that is none is a mistake of the page that has it."""
+    assert [spoken(duration) for duration in ("1h", "15m")] == ["1 hour", "15 minutes"]
+    with pytest.raises(ValueError, match="has to be minutes or hours, such as '5m', not 'soon'"):
+        spoken("soon")
 
 
 def test_each_group_has_a_dashboard() -> None:

@@ -45,7 +45,7 @@ BREAKERS = Group(
                 keep="5m",
                 subject="breaker",
             ),
-            critical="15m",
+            lasting="15m",
         ),
         Alert(
             "PeakBreakerFlapping",

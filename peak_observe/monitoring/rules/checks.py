@@ -35,7 +35,7 @@ HEALTH = Group(
                 "What the message says.",
                 keep="2m",
             ),
-            critical="15m",
+            lasting="15m",
         ),
         Alert(
             "PeakHealthCheckStale",

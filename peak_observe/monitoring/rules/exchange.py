@@ -43,6 +43,10 @@ _AGE = f'{catalog.EXCHANGE_DATA_AGE_SECONDS.name}{{kind=~"ticker|ticker_received
 _SKEW = f"max by ({_BY}) (abs({catalog.EXCHANGE_CLOCK_SKEW_SECONDS.name}))"
 
 
+def _failing(share: float) -> str:
+    return f"({_FAILURES} / ({_ALL} > 0) > {share}) and ({_FAILURES} >= 3)"
+
+
 def _level(window: str) -> str:
     return f"instance_process_exchange:peak_exchange_failures_per_requests:ratio_rate{window}"
 
@@ -85,9 +89,9 @@ EXCHANGES = Group(
             Alert(
                 "PeakExchangeErrors",
                 WARNING,
-                f"({_FAILURES} / ({_ALL} > 0) > 0.1) and ({_FAILURES} >= 3)",
+                _failing(0.1),
                 "5m",
-                "more than a tenth (critical: half) of the requests to an endpoint fail, for whatever reason",
+                "more than a tenth of the requests to an endpoint fail, for whatever reason",
                 f"Requests of {AT} to {{{{ $labels.endpoint }}}} of {{{{ $labels.exchange }}}} fail.",
                 f"{SHARE} of them failed within 10 minutes.",
                 "Requests to an endpoint fail: by the exchange, the network, the rate limit, the key, the clock or a "
@@ -98,11 +102,8 @@ EXCHANGES = Group(
                 keep="5m",
                 subject="exchange",
             ),
-            critical="5m",
-            threshold=(
-                f"> 0.1) and ({_FAILURES} >= 3)",
-                f"> 0.5) and ({_FAILURES} >= 3)",
-            ),
+            expression=_failing(0.5),
+            when="more than half of them fail",
         ),
         Alert(
             "PeakExchangeFateUnknown",
@@ -133,7 +134,7 @@ EXCHANGES = Group(
                 "Wait; asking makes it longer. Then ask less: fewer symbols, longer intervals, websockets.",
                 subject="exchange",
             ),
-            critical="15m",
+            lasting="15m",
         ),
         Alert(
             "PeakMarketDataStale",

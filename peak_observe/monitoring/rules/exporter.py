@@ -103,7 +103,7 @@ EXPORTER = Group(
             "Prometheus scrapes no exporter at all.",
             f"There is no target of the job {JOB}: nothing is known of anything.",
             f"The scrape job `{JOB}` is missing, has another name, or its service discovery finds nothing.",
-            "`prometheus.yml`, and Prometheus' page of targets.",
+            "`prometheus.yaml`, and Prometheus' page of targets.",
             f"Put the job back. If it has another name, write that into the rules in the place of `{JOB}`.",
         ),
         Alert(

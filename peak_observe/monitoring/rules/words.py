@@ -82,17 +82,9 @@ class Group(NamedTuple):
     notes: str = ""
 
 
-def twins(alert: Alert, *, critical: str, threshold: tuple[str, str] = ("", "")) -> tuple[Alert, Alert]:
-    """Return an alert as a warning and, if it is wrong for longer or by more, as critical.
-
-    Args:
-        alert: The warning.
-        critical: How long it has to be wrong to be critical.
-        threshold: What ends the warning's expression, and what takes its place.
-    """
-    mild, grave = threshold
-    expression = alert.expression.removesuffix(mild) + grave
-    return alert, alert._replace(severity=CRITICAL, expression=expression, lasting=critical)
+def twins(alert: Alert, **graver: str) -> tuple[Alert, Alert]:
+    """Return an alert as a warning, and as critical with what is different then, such as `lasting`."""
+    return alert, alert._replace(severity=CRITICAL, **graver)
 
 
 def spoken(duration: str) -> str:
