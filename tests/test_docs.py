@@ -47,9 +47,41 @@ def test_the_references_are_fresh(tmp_path: Path) -> None:
     assert {path.name: path.read_text("utf-8") for path in made.iterdir()} == expected, "run `make docs` and commit"
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+OTHERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "grafana/RUNBOOK.md")
+LINKED = [*PAGES, *(ROOT / name for name in OTHERS)]
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what links can name within a page, as GitHub makes it of the headings."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Each relative link names a file that exists."""
-    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    targets = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
-    assert not [target for target in targets if not (page.parent / target).exists()]
+    """Each relative link names a file that exists, and a heading that it has."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", prose(page)):
+        if "://" not in target:
+            found = page.parent / target if target else page
+            assert found.exists(), target
+            assert not anchor or anchor in anchors(found), f"{target}#{anchor}"
+
+
+def test_the_testing_page_sees_the_circuit_open_and_close(tmp_path: Path) -> None:
+    """Its block prints the states its circuit went through."""
+    (block,) = PYTHON.findall((DOCS / "testing.md").read_text("utf-8"))
+    command = [sys.executable, "-c", block]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    assert done.stdout == "['open', 'half_open', 'closed']\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_no_page_names_a_metric_that_does_not_exist(page: Path) -> None:
+    """Every `peak_…` name is in the catalogue, or is the package."""
+    written = set(re.findall(r"`(peak_(?!observe\b)[a-z_]+)`", page.read_text("utf-8")))
+    assert written <= {metric.name for metric in catalog.METRICS}

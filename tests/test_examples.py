@@ -3,6 +3,9 @@
 import ast
 import asyncio
 import importlib.util
+import re
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,10 +32,42 @@ def example():
     return load
 
 
+# What a reader should see, as patterns that follow each other in what the program prints.
+SHOWN = {
+    "01_circuit_breaker_basics": ["3 consecutive", "OPEN", "refused, wait", "HALF_OPEN", "CLOSED .* 2\n", "state: 4"],
+    "02_trading_loop": [
+        "bought",
+        "no price",
+        "paused: kraken.public",
+        "the order stands",
+        "bought",
+        r'to="open"} 1\.0',
+    ],
+    "03_async_bot": ["'candles': 50", "circuit: open", "the probe", "'candles': 50.*closed"],
+    "04_custom_observer": ["⚠️ balance gave up after 2 attempts", "🔴 orders is open"],
+    "05_several_processes": ["all live", r'"bot-b"} 1\.0', "was killed", r'"bot-a"} 1\.0', r'"bot-b"} 0\.0'],
+    "06_combining_patterns": ["outside: 3 failed, 7 refused.* 9 times", "inside:  1 failed, 9 refused.* 3 times"],
+    "07_cron_job": ["restored into", r'outcome="success",task="nightly"} 1\.0'],
+    "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
+    "10_backup_basics": ["success: 3 files", "lost", "bring back 1 file", "restored: pair", "True", r"kept: \['after"],
+    "13_disaster_recovery": ["✅ config", "❌ config", "restoring", "recovered:\n *✅ config", "backups: 2"],
+}
+
+
 def test_every_example_is_tested_here() -> None:
     """None is forgotten."""
     tested = Path(__file__).read_text(encoding="utf-8")
-    assert all(f'example("{path.stem}")' in tested for path in EXAMPLES.glob("*.py"))
+    assert all(path.stem in SHOWN or f'example("{path.stem}")' in tested for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_it_shows_what_it_is_for(name: str, tmp_path: Path) -> None:
+    """It runs in an empty folder, offline, without a warning, and prints what a reader should learn."""
+    command = [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = done.stderr + done.stdout if name.startswith("01") else done.stdout
+    assert re.search(".*?".join(SHOWN[name]), printed, re.DOTALL), printed
 
 
 def test_freqtrades_objects_are_instrumented(example) -> None:
@@ -63,3 +98,9 @@ def test_the_recipe_has_less_than_ten_lines() -> None:
     tree = ast.parse((EXAMPLES / "freqtrade_strategy.py").read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     assert sum(len(ast.unparse(node).splitlines()) for node in functions) < 10
+
+
+def test_the_index_names_every_example() -> None:
+    """A row each, and none that is gone."""
+    rows = re.findall(r"^\| \[(\w+\.py)\]\(\1\) \|", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == sorted(path.name for path in EXAMPLES.glob("*.py"))

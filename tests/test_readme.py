@@ -4,17 +4,11 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 
 from peak_observe import catalog
-from peak_observe.cli import backup
-from peak_observe.cli.backup import config
-from peak_observe.cli.backup.running import INTERRUPTED
-from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError, UsageError
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,53 +43,10 @@ def test_the_breaker_block_tells_of_the_open_circuit() -> None:
     ]
 
 
-def test_the_testing_block_sees_the_circuit_open_and_close() -> None:
-    """The last block prints the states its circuit went through."""
-    assert run(BLOCKS[-1]).stdout == "['open', 'half_open', 'closed']\n"
-
-
 def test_the_table_has_no_metric_that_does_not_exist() -> None:
     """Every `peak_…` name that README writes is in the catalogue or is the package."""
     written = set(re.findall(r"`(peak_(?!observe\b)[a-z_]+)`", README))
     assert written <= {metric.name for metric in catalog.METRICS}
-
-
-BACKUPS = README.partition("\n## Backups\n")[2].partition("\n## ")[0]
-COMMANDS = typer.main.get_command(backup.app).commands
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_backup_command_and_option_is_documented(name: str) -> None:
-    """With the commands that have the option, or `all`."""
-    assert f"| `{name}" in BACKUPS
-    for option in (option for parameter in COMMANDS[name].params for option in parameter.opts):
-        if option.startswith("--") and option != "--help":
-            rows = [row.split(" | ") for row in BACKUPS.splitlines() if re.search(rf"^\| .*`{option}[ `]", row)]
-            assert any(f"`{name}`" in row[1] or row[1].startswith("all") for row in rows), option
-
-
-def test_every_key_of_the_backup_file_is_documented() -> None:
-    """In the example, which the command reads."""
-    (text,) = re.findall(r"^```toml\n(\[backup\].*?)^```$", README, re.MULTILINE | re.DOTALL)
-    table = tomllib.loads(text)["backup"]
-    assert set(table) | {"app"} == set(config.KEYS)
-    assert set(table["keep"]) == set(config.KEEP)
-    assert '`app = "' in BACKUPS
-
-
-def test_the_backup_file_is_good(tmp_path: Path) -> None:
-    """The command takes it as it stands there."""
-    (text,) = re.findall(r"^```toml\n(\[backup\].*?)^```$", README, re.MULTILINE | re.DOTALL)
-    path = tmp_path / "peak-backup.toml"
-    path.write_text(text)
-    assert config.read(path).max_age == 86_400
-
-
-def test_every_exit_code_is_documented() -> None:
-    """Those of the errors that backups raise, and of Ctrl-C."""
-    kinds = [BackupError, UsageError, *BackupError.__subclasses__(), RestoreRefusedError, BackupCorruptError]
-    codes = {kind.exit_code for kind in kinds} | {0, INTERRUPTED}
-    assert {int(code) for code in re.findall(r"^\| (\d+) \| ", BACKUPS, re.MULTILINE)} == codes
 
 
 def test_both_commands_stand_first() -> None:

@@ -7,9 +7,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import api
+import commands
+import configuration
 import metrics
 
-PAGES = {"metrics.md": metrics.page}
+PAGES = {
+    "api.md": api.page,
+    "command-line.md": commands.page,
+    "configuration.md": configuration.page,
+    "metrics.md": metrics.page,
+}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ app = typer.Typer(
     help="Resilience for trading code that tells Prometheus what it did.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(health.health)

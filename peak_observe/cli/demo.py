@@ -13,7 +13,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the script of faults once, then stop.")] = False,
     no_prometheus: Annotated[bool, typer.Option("--no-prometheus", help="Do not start a Prometheus.")] = False,
 ) -> None:
-    """Trade against an exchange that fails by script, and watch the circuits."""
+    """Trade against an exchange that fails, and watch the circuits."""
     from peak_observe.demo import run
     from peak_observe.telemetry import snapshot
 

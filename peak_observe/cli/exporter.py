@@ -55,7 +55,10 @@ def exporter(
         typer.Option("--config.check", help="Check both files, say what would be watched, and end."),
     ] = False,
 ) -> None:
-    """Serve backups, checks, processes and jobs of this host to Prometheus, and a status page to people."""
+    """Serve what this host's bots, jobs and backups tell.
+
+    /metrics is for Prometheus, and / is a status page for people.
+    """
     from peak_observe.exporter import logs
 
     sys.path.insert(0, "")  # modules of the working directory, as with `python -m`

@@ -55,7 +55,10 @@ def health(
     only: Annotated[list[str] | None, typer.Option(help="Only the check of this name; may be repeated.")] = None,
     plain: Annotated[bool, typer.Option("--ascii", help="Use no character outside ASCII.")] = False,
 ) -> None:
-    """Run health checks and show the dashboard; exit code 0 is healthy, 1 unhealthy, 2 wrong usage."""
+    """Run health checks and show the dashboard.
+
+    Exit code 0 is healthy or degraded, 1 unhealthy, 2 wrong usage.
+    """
     logging.getLogger("peak_observe.health").addHandler(logging.NullHandler())  # the dashboard says it better
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that commands and the terminal are left in order
     output = Output(

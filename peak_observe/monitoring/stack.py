@@ -1,6 +1,6 @@
 """What stands around the alerts: Prometheus, Alertmanager, and what Grafana reads when it starts.
 
-The files fit each other and `compose.yaml`; elsewhere the addresses are others.
+The files fit each other on one host, and so in `compose.yaml`, whose services share one network of their own.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ rule_files:
 alerting:
   alertmanagers:
     - static_configs:
-        - targets: ["alertmanager:9093"]
+        - targets: ["127.0.0.1:9093"]
 
 scrape_configs:
   # The rules PeakExporterDown and PeakExporterAbsent know the job by this name.
   - job_name: {exporter.JOB}
     static_configs:
-      - targets: ["exporter:17325"]
+      - targets: ["127.0.0.1:17325"]
       # Programs that serve themselves. One that also writes snapshots for the exporter does not belong here: everything
       # of it would be there twice, and so would its alerts.
-      # - targets: ["trader:17326"]
+      # - targets: ["127.0.0.1:17326"]
 """
 
 ALERTMANAGER = f"""\
@@ -99,7 +99,7 @@ datasources:
     uid: {DATASOURCE_UID}
     type: prometheus
     access: proxy
-    url: http://prometheus:9090
+    url: http://127.0.0.1:9090
     isDefault: true
     editable: false
     jsonData:
@@ -112,7 +112,7 @@ datasources:
     uid: peak-alertmanager
     type: alertmanager
     access: proxy
-    url: http://alertmanager:9093
+    url: http://127.0.0.1:9093
     editable: false
     jsonData:
       implementation: prometheus

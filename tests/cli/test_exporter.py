@@ -19,8 +19,7 @@ from peak_observe.__main__ import main
 from peak_observe.exporter import config, webconfig
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = re.search(r"^## Exporter\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+PAGE = (ROOT / "docs" / "exporter.md").read_text(encoding="utf-8")
 COMMAND = Path(sys.executable).with_name("peak-observe")
 PATIENCE = 60.0
 
@@ -215,7 +214,7 @@ def documented(text: str, key: str) -> bool:
 
 def test_readme_names_every_option_and_path(run) -> None:
     """And every key of both files."""
-    text = SECTION[1]
+    text = PAGE
     options = set(re.findall(r"--[a-z][a-z.-]+", run("--help").stdout)) - {"--help"}
     assert len(options) == 7
     missing = [option for option in options if f"`{option}" not in text]
@@ -229,13 +228,13 @@ def test_readme_names_every_option_and_path(run) -> None:
 
 def test_readmes_configurations_are_understood(run, tmp_path: Path) -> None:
     """The TOML as it stands there, and the web configuration but for its files."""
-    (text,) = re.findall(r"^```toml\n(.*?)^```$", SECTION[1], re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "peak-observe.toml").write_text(text)
     done = run("--config.check")
     assert done.returncode == 0, done.stderr
     sections = tomllib.loads(text)
     assert set(sections) == set(config.SECTIONS)
-    (web,) = re.findall(r"^```yaml\n(tls_server_config:.*?)^```$", SECTION[1], re.MULTILINE | re.DOTALL)
+    (web,) = re.findall(r"^```yaml\n(tls_server_config:.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     found = yaml.safe_load(web)
     assert set(found) == set(webconfig.SECTIONS)
     del found["tls_server_config"]

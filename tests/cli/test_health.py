@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "health-checks.md").read_text(encoding="utf-8")
 
 GOOD = """
 from peak_observe import health_check
@@ -88,7 +88,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def without_time(text: str) -> str:
-    """Replace the time of a dashboard by that of README."""
+    """Replace the time of a dashboard by that of the page."""
     return re.sub(r"Timestamp: .*", "Timestamp: 2026-01-05T03:00:00+00:00", text)
 
 
@@ -108,8 +108,8 @@ def test_the_exit_code_is_the_verdict(place: Workplace, module: str, code: int, 
 
 def test_readmes_module_prints_readmes_dashboard(place: Workplace) -> None:
     """To the letter, except for the time."""
-    module = re.search(r"^```python\n(.*?def telegram.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    shown = re.search(r"^```text\n(=+\nPEAK TRADE.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    module = re.search(r"^```python\n(.*?def telegram.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```text\n(=+\nPEAK TRADE.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (place.folder / "mytrader").mkdir()
     place.write("mytrader/health.py", module[1].rpartition("```python\n")[2])
     done = place.run("--app", "mytrader.health")
@@ -119,7 +119,7 @@ def test_readmes_module_prints_readmes_dashboard(place: Workplace) -> None:
 
 def test_readmes_toml_is_understood(place: Workplace) -> None:
     """The trader of the example does not run here; the rest is healthy."""
-    text = re.search(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[1]
+    text = re.search(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
     place.write("health.toml", text.replace(":17326/", ":1/"))
     done = place.run("--config", "health.toml")
     assert done.returncode == 1
@@ -254,23 +254,23 @@ def test_an_unknown_option_is_exit_2(place: Workplace) -> None:
 
 
 def test_every_option_and_key_is_documented(place: Workplace) -> None:
-    """README names each option of the command, and each key of a TOML file."""
+    """The page names each option of the command, and each key of a TOML file."""
     from peak_observe.resilience.health import config
 
     options = set(re.findall(r"--[a-z-]+", place.run("--help", TERM="dumb").stdout)) - {"--help"}
     assert len(options) == 11
-    assert all(f"`{option}" in README for option in options)
-    assert all(f"\n| `{setting}` |" in README for setting in config.SETTINGS)
+    assert all(f"`{option}" in PAGE for option in options)
+    assert all(f"\n| `{setting}` |" in PAGE for setting in config.SETTINGS)
     for kind, found in config.KINDS.items():
-        row = re.search(rf"^\| `{kind}` \| (.*?) \|", README, re.MULTILINE)
+        row = re.search(rf"^\| `{kind}` \| (.*?) \|", PAGE, re.MULTILINE)
         assert re.findall(r"`(\w+)`", row[1]) == list(found.keys), kind
 
 
 def test_every_ready_made_check_is_documented() -> None:
-    """README has a row for each."""
+    """The page has a row for each."""
     from peak_observe.resilience.health import checks
 
-    assert all(f"\n| `{name}` |" in README for name in checks.__all__)
+    assert all(f"\n| `{name}` |" in PAGE for name in checks.__all__)
 
 
 @pytest.mark.parametrize("args", [(), ("--watch", "--interval", "0.1")], ids=["once", "watch"])

@@ -192,8 +192,8 @@ def test_a_slow_reader_is_waited_for_at_the_end(exporter: Callable, tmp_path: Pa
     running.eventually("x269")
     with contextlib.ExitStack() as stack:
         reads, stopped = (stack.enter_context(socket.socket()) for _ in range(2))
-        for client in (reads, stopped):
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for client, buffer in ((reads, 65_536), (stopped, 4096)):  # 7 MB in pieces of 4 kB can take 2 s
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             client.settimeout(PATIENCE)
             client.connect(("127.0.0.1", running.port))
             client.sendall(GOOD[0])

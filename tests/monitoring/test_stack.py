@@ -67,10 +67,14 @@ def test_a_service_is_kept_to_itself(name: str) -> None:
     """Pinned to a version, without privileges, and listening for this machine alone."""
     service = SERVICES[name]
     assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]) or "build" in service
-    assert not {"network_mode", "privileged", "pid", "devices", "cap_add"} & set(service)
+    assert not {"privileged", "pid", "devices", "cap_add"} & set(service)
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
-    port = PUBLISHED.get(name)
-    assert service.get("ports", []) == ([f"127.0.0.1:{port}:{port}"] if port else [])
+    if name == "prometheus":
+        assert "network_mode" not in service
+        assert set(service["ports"]) == {f"127.0.0.1:{port}:{port}" for port in PUBLISHED.values()}
+    else:
+        assert service["network_mode"] == "service:prometheus"
+        assert "ports" not in service
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -96,14 +100,15 @@ def test_the_image_can_be_built() -> None:
 
 
 def test_each_finds_the_next() -> None:
-    """Prometheus the exporter and Alertmanager, Grafana both, each by the service's name and port."""
+    """Prometheus the exporter and Alertmanager, Grafana both, in the network that they share as on one host."""
     prometheus = read("prometheus.yaml")
     (job,) = prometheus["scrape_configs"]
     assert job["job_name"] == exporter.JOB
     alertmanagers = prometheus["alerting"]["alertmanagers"][0]["static_configs"]
     named = [*job["static_configs"][0]["targets"], *alertmanagers[0]["targets"]]
     named += [source["url"].removeprefix("http://") for source in SOURCES.values()]
-    assert named == [f"{name}:{PUBLISHED[name]}" for name in ("exporter", "alertmanager", "prometheus", "alertmanager")]
+    expected = ("exporter", "alertmanager", "prometheus", "alertmanager")
+    assert named == [f"127.0.0.1:{PUBLISHED[name]}" for name in expected]
 
 
 def test_prometheus_finds_its_files() -> None:

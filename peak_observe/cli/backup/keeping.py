@@ -38,7 +38,7 @@ def prune(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove backups that no rule keeps; the last good one always stays.
+    """Remove backups that no rule keeps; the last good one stays.
 
     Rules given here replace those of the file.
     """

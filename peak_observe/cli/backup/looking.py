@@ -52,7 +52,7 @@ def show(
     app: App = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one backup: what is in it, what is missing, and where it lies."""
+    """Show one backup: what it holds and misses, and where it lies."""
     manager = opened(settings(file, repository=repository, app=app))
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id

@@ -34,7 +34,10 @@ def verify(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read every byte of a backup and compare it with what was stored; exit code 4 if something differs."""
+    """Read every byte of a backup, and compare.
+
+    Exit code 4 if something is not what was stored.
+    """
     manager = opened(settings(file, repository=repository, app=app))
     names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
     with progress(quiet=quiet) as tell:
@@ -50,7 +53,10 @@ def drill(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Restore the newest good backup into a temporary folder, check it, and remove it; nothing live is touched."""
+    """Prove that the newest good backup restores.
+
+    It is restored into a temporary folder, checked, and removed; nothing live is touched.
+    """
     manager = opened(settings(file, repository=repository, app=app))
     with progress(quiet=quiet) as tell:
         report = manager.drill(progress=tell)

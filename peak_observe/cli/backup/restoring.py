@@ -62,7 +62,9 @@ def restore(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Restore a backup: every byte is verified, then all files change or none.
+    """Restore a backup: all files or none.
+
+    Every byte is verified before the first file changes.
 
     Only paths named now (by the file, --app, --config or --data) are written, unless --to says where. Files that are
     not in the backup stay.

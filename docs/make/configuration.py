@@ -1,0 +1,68 @@
+"""The reference of the configuration files, from the schemas that check them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from peak_observe import toml
+from peak_observe.cli.backup import config as backup
+from peak_observe.exporter import config as exporter
+from peak_observe.exporter import webconfig
+from peak_observe.resilience.health import config as health
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HEAD = """# Configuration
+
+Made by `make docs` from the schemas that check the files. All tables may stand in one file: `peak-observe exporter`
+reads `peak-observe.toml` by default, `peak-observe health` and `peak-observe backup` the file they are given. Relative
+paths begin at the folder of the file. An unknown key, a value of another type, or a missing key is one error that names
+file, table, key and mend.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    return "\n".join([HEAD, *_backup(), *_checks(), *_exporter(), *_web()]) + "\n"
+
+
+def _backup() -> Iterator[str]:
+    yield from ("## `[backup]`: for `peak-observe backup`", "", "What the keys mean: [Backups](../backups.md).", "")
+    yield from _table(backup.KEYS)
+    yield from ("", "### `[backup.keep]`: what `prune` keeps", "")
+    yield from _table(backup.KEEP)
+
+
+def _checks() -> Iterator[str]:
+    yield from ("", "## `[checks.NAME]`: for `peak-observe health` and the exporter", "")
+    yield from ("What the keys mean: [Health checks](../health-checks.md). Every check has these:", "")
+    yield from _table({"kind": str, **health.SETTINGS}, ("kind",))
+    for name, kind in sorted(health.KINDS.items()):
+        yield from ("", f'### `kind = "{name}"`', "")
+        yield from _table(kind.keys, kind.needed)
+
+
+def _exporter() -> Iterator[str]:
+    yield from ("", "## For the exporter", "", "What the keys mean: [The exporter](../exporter.md).")
+    yield from ("", "### `[processes]`", "")
+    yield from _table(exporter.PROCESSES)
+    for name, kind in exporter.KINDS.items():
+        yield from ("", f"### `[{name}.NAME]`", "")
+        yield f"By default looked at every {kind.interval:g} seconds, and given up after {kind.timeout:g}."
+        yield ""
+        yield from _table(kind.keys, kind.needed)
+
+
+def _web() -> Iterator[str]:
+    yield from ("", "## The web configuration: `--web.config.file`", "", "A YAML file as exporter-toolkit reads it.")
+    for name, keys in (("tls_server_config", webconfig.TLS_KEYS), ("http_server_config", webconfig.HTTP_KEYS)):
+        yield from ("", f"### `{name}`", "", "| key | meaning |", "|---|---|")
+        yield from (f"| `{key}` | {meaning} |" for key, meaning in keys.items())
+    yield from ("", "### `basic_auth_users`", "", "Names, each with the bcrypt hash of its password.")
+
+
+def _table(keys: Mapping[str, Any], needed: tuple[str, ...] = ()) -> Iterator[str]:
+    yield from ("| key | value | needed |", "|---|---|---|")
+    for key, kind in keys.items():
+        yield f"| `{key}` | {toml.WORDS[kind]} | {'yes' if key in needed else 'no'} |"
