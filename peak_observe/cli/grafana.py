@@ -25,7 +25,7 @@ def write(
         typer.Option(metavar="URL", help="Where people can see Grafana; alerts link to their dashboards."),
     ] = "http://localhost:3000",
 ) -> None:
-    """Write the dashboards, the alerts, their runbook and what provisions them."""
+    """Write dashboards, alerts, their runbook and provisioning."""
     from peak_observe.monitoring import alerts, dashboards
     from peak_observe.monitoring.documents import Links
 
