@@ -15,8 +15,5 @@ def demo(
 ) -> None:
     """Trade against an exchange that fails, and watch the circuits."""
     from peak_observe.demo import run
-    from peak_observe.telemetry import snapshot
 
-    snapshot.configure(process="demo")
-    snapshot.arm()  # unlike the other commands it is a trading program, one that an exporter may watch
     run(port=port, duration=duration, once=once, prometheus=not no_prometheus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.files import replace_text
-from peak_observe.monitoring import managed, rules, runbook, stack
+from peak_observe.monitoring import instructions, managed, rules, stack
 from peak_observe.monitoring.documents import Links, document, texts
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def write(directory: Path, links: Links) -> list[Path]:
     """
     written = {
         "alerts/peak-observe.rules.yaml": prometheus_rules(links),
-        "RUNBOOK.md": runbook.runbook(),
+        "RUNBOOK.md": instructions.runbook(),
         **managed.files(links),
         **stack.files(),
     }

@@ -1,4 +1,4 @@
-"""The runbook: what each alert means, where to look first, and the mend."""
+"""The runbook, made from what the alerts tell of themselves: their meaning, where to look first, and the mend."""
 
 from __future__ import annotations
 
