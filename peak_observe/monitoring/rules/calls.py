@@ -95,6 +95,7 @@ RETRIES = Group(
             "Retries multiply the load on a service that is in trouble, and count towards its rate limit.",
             "The errors by class: what is retried? A 429 or a refused key does not get better by asking.",
             "Retry less (`max_attempts`), later (`base_delay`), or only what passes by waiting (`expected_exception`).",
+            subject="operation",
         ),
         Alert(
             "PeakRetriesExhausted",
@@ -108,6 +109,7 @@ RETRIES = Group(
             "The errors by class, and the log lines `gave up after …`, which name the last error.",
             "If the service is down, nothing. If it is slow, raise `max_delay` or `max_attempts`.",
             keep="10m",
+            subject="operation",
         ),
     ),
 )

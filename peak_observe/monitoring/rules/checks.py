@@ -34,6 +34,7 @@ HEALTH = Group(
                 "`peak-observe health`, or `/readyz?verbose` of the program: the line of the check says what is wrong.",
                 "What the message says.",
                 keep="2m",
+                subject="check",
             ),
             lasting="15m",
         ),
@@ -48,13 +49,14 @@ HEALTH = Group(
             "A check that is not run says nothing: its last state is shown as if it still held.",
             "Does the program still run its checks (`health_check.start()`), and does `/livez` answer?",
             "Start the background runs again; for checks that only a probe runs, look at the probe.",
+            subject="check",
         ),
     ),
 )
 
 JOBS = Group(
     "jobs",
-    "peak-exporter",
+    "peak-backups",
     (
         Alert(
             "PeakJobFailed",
@@ -69,6 +71,7 @@ JOBS = Group(
             "The output of the job: cron's mail, or `journalctl`. `peak_job_runs_total` says whether it failed or was "
             "interrupted.",
             "Mend what its output says, and run it again.",
+            subject="task",
         ),
         Alert(
             "PeakJobStuck",
@@ -81,6 +84,7 @@ JOBS = Group(
             "A run hangs. The next one may wait for it, or work beside it.",
             "What does its process wait for? `py-spy dump` or `/proc/PID/stack` tell.",
             "End it; give what it waits for a timeout. A job that has never ended before is not judged.",
+            subject="task",
         ),
     ),
     notes="How often a job has to succeed is not written anywhere, so no alert knows it. Say it yourself: "

@@ -118,6 +118,7 @@ EXPORTER = Group(
             "The exporter's status page and its log name the reason.",
             "What they say; `peak-observe exporter --config.check` tries the configuration.",
             keep="5m",
+            subject="source",
         ),
         Alert(
             "PeakExporterReloadFailed",
