@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from peak_observe import observe, start_exporter
+from peak_observe import configure, observe, start_exporter
 from peak_observe.demo.backups import backing_up
 from peak_observe.demo.prometheus import started_prometheus
 from peak_observe.demo.script import SCRIPT, Phase
@@ -37,6 +38,8 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
         ListenError: Another process listens on `port`.
     """
     logging.getLogger("peak_observe").addHandler(logging.NullHandler())  # the view tells the events itself
+    # Commands write no snapshots, but this one is a program to be watched.
+    configure(process="demo", snapshot_dir=os.environ.get("PEAK_OBSERVE_DIR"), snapshot_interval=1.0)
     console = Console()
     stop = threading.Event()
     deadline = None if duration is None else time.monotonic() + duration
