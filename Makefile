@@ -39,7 +39,7 @@ bench: $(VENV)/.ready  ## Measure against the peers; fails if a budget is missed
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python tests/benchmarks
 
-grafana: $(VENV)/.ready  ## Write the dashboards anew
+grafana: $(VENV)/.ready  ## Write dashboards, alerts and provisioning anew
 	$(BIN)/peak-observe grafana write grafana
 
 preview: $(VENV)/.ready  ## Draw each dashboard from a live demo into build/preview (PREVIEW=FOLDER of preview.sh)

@@ -84,12 +84,15 @@ def test_interrupt_stops_everything_and_leaves_nothing_behind() -> None:
     assert leftovers() == before
 
 
-def test_terminate_is_as_orderly_as_interrupt() -> None:
-    """SIGTERM ends the demo with exit code 0 too."""
-    with subprocess.Popen([*DEMO, "--no-prometheus"], stdout=subprocess.PIPE, text=True) as process:
+def test_terminate_is_as_orderly_as_interrupt(tmp_path: Path) -> None:
+    """SIGTERM ends the demo with exit code 0 too; an exporter that watches it has its last word."""
+    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(tmp_path)}
+    command = [*DEMO, "--no-prometheus"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         read_until(process.stdout, "exchange: calm")
         process.terminate()
         assert process.wait(SECONDS) == 0
+    assert b"kraken.orders" in (tmp_path / "demo.snap").read_bytes()
 
 
 def test_duration_ends_it() -> None:

@@ -68,6 +68,8 @@ def _members(kind: type) -> Iterator[str]:
     for name, member in sorted(vars(kind).items()):
         if name.startswith("_") or not (inspect.isroutine(member) or isinstance(member, property)):
             continue
+        if inspect.isbuiltin(getattr(kind, name)):
+            continue  # Python's own function, whose words change with its version
         documented = member.fget if isinstance(member, property) else member
         text = inspect.getdoc(documented)
         if not text:

@@ -12,23 +12,26 @@ app = typer.Typer(help="Dashboards for Grafana, alerts for Prometheus.", no_args
 
 @app.command()
 def write(
-    directory: Annotated[Path, typer.Argument(help="Folder to write into: dashboards/, alerts/ and RUNBOOK.md.")],
+    directory: Annotated[
+        Path, typer.Argument(help="Folder to write into: dashboards/, alerts/, provisioning/ and RUNBOOK.md.")
+    ],
     *,
     runbook_url: Annotated[
         str,
-        typer.Option(metavar="URL", help="Where people can read RUNBOOK.md; alerts and dashboards link to it."),
+        typer.Option(metavar="URL", help="Where people can read RUNBOOK.md; all link to it."),
     ] = "RUNBOOK.md",
-    dashboard_url: Annotated[
+    grafana_url: Annotated[
         str,
-        typer.Option(metavar="URL", help="Where people can see the dashboard; alerts link to it."),
-    ] = "http://localhost:3000/d/peak-overview",
+        typer.Option(metavar="URL", help="Where people can see Grafana; alerts link to their dashboards."),
+    ] = "http://localhost:3000",
 ) -> None:
-    """Write the dashboards, the alerts and their runbook."""
+    """Write dashboards, alerts, their runbook and provisioning."""
     from peak_observe.monitoring import alerts, dashboards
+    from peak_observe.monitoring.documents import Links
 
     try:
         written = dashboards.write(directory, runbook_url=runbook_url)
-        written += alerts.write(directory, runbook_url=runbook_url, dashboard_url=dashboard_url)
+        written += alerts.write(directory, Links(runbook_url, grafana_url))
         for path in written:
             typer.echo(path)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import signal
 import subprocess
@@ -78,7 +79,16 @@ def _how(code: int) -> str:
 def _last_line(text: bytes) -> str:
     lines = text.decode(errors="replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
-    return redact(said[-1]) if said else "it does not say why"
+    return redact(_message(said[-1])) if said else "it does not say why"
+
+
+def _message(line: str) -> str:
+    """Return what a line says; restic writes its errors as JSON from version 0.18 on."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    return str(found["message"]) if isinstance(found, dict) and "message" in found else line
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -137,7 +137,7 @@ def test_restic_tells_of_its_snapshots(tmp_path: Path, tool: Callable[[str], str
     found = program(show, **environment)
     assert found['peak_backup_stored{repository="x",status="success"}'] == 2
     assert 0 <= found['peak_backup_age_seconds{kind="restic",repository="x"}'] < 600
-    with pytest.raises(ProgramError, match=r"restic ended with exit code 1: .*password"):
+    with pytest.raises(ProgramError, match=r"restic ended with exit code (1|12): Fatal: .*password"):
         program(show, **environment | {"RESTIC_PASSWORD": "wrong"})
 
 

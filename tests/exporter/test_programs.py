@@ -36,6 +36,22 @@ def test_a_failure_says_why() -> None:
         python("import os; os.kill(os.getpid(), 9)")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"message_type":"exit_error","code":12,"message":"Fatal: wrong password"}', "Fatal: wrong password"),
+        ('{"code":12}', '{"code":12}'),
+        ("[1]", "[1]"),
+        ("{", "{"),
+    ],
+)
+def test_a_failure_told_as_json_is_a_sentence_too(line: str, said: str) -> None:
+    """As newer versions of restic do; whatever else it is stays as it is."""
+    with pytest.raises(ProgramError) as caught:
+        python(f"import sys; sys.stderr.write({line!r}); sys.exit(12)")
+    assert str(caught.value).endswith(f"exit code 12: {said}")
+
+
 @pytest.mark.parametrize(("words", "problem"), [(["no-such-program"], "No such file"), (["x\0y"], "null byte")])
 def test_a_program_that_is_not_there(words: list[str], problem: str) -> None:
     """Is named."""

@@ -1,28 +1,34 @@
-"""A circuit opens and a backup goes stale in a real program; Prometheus and Alertmanager bring that to a webhook."""
+"""A night: circuits open, backups go stale, processes are killed; the right people hear of it, once, and of its end."""
 
 import json
-import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from tests.conftest import PATIENCE, binary, free_port, until_ready
 
-RULES = Path(__file__).parents[2] / "grafana" / "alerts" / "peak-observe.rules.yaml"
+GRAFANA = Path(__file__).parents[2] / "grafana"
 
 # Each line on stdin is something that happens.
 PROGRAM = """
 import sys
-from pathlib import Path
-from peak_observe import RecoveryManager, circuit_breaker, get_breaker, start_exporter
+import peak_observe
+from peak_observe import RecoveryManager, circuit_breaker, get_breaker
+
+peak_observe.configure(process="bot", snapshot_dir="run", snapshot_interval=0.2)
 
 @circuit_breaker(1, 3600, name="kraken.orders")
 def order():
@@ -33,39 +39,58 @@ def manager(max_age):
     made.config_backup.add_config("config.toml")
     return made
 
-Path("config.toml").write_text("a = 1")
-with start_exporter(port=0) as exporter:
-    print(exporter.port, flush=True)
-    for line in sys.stdin:
-        match line.strip():
-            case "outage":
-                try:
-                    order()
-                except ConnectionError:
-                    pass
-            case "recovery":
-                get_breaker("kraken.orders").reset()
-            case "backup":
-                manager(3600).create_backup()
-            case "promise little":
-                manager(0.001)
-            case "promise more":
-                manager(3600)
+manager(3600).create_backup()
+print("ready", flush=True)
+for line in sys.stdin:
+    match line.strip():
+        case "outage":
+            try:
+                order()
+            except ConnectionError:
+                pass
+        case "recovery":
+            get_breaker("kraken.orders").reset()
+        case "promise little":
+            manager(0.001)
+        case "promise more":
+            manager(3600)
+"""
+EXPORTER = """
+[processes]
+directory = "run"
+interval = 0.2
+[repositories.nightly]
+path = "backups"
+interval = 0.2
 """
 
 
+class Told(NamedTuple):
+    """What a receiver was told about an alert."""
+
+    receiver: str
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
 class Webhook:
-    """What Alertmanager has said, alert by alert."""
+    """What Alertmanager has said to whom, alert by alert."""
 
     def __init__(self) -> None:
-        self._told: queue.Queue[dict[str, object]] = queue.Queue()
-        told = self._told
+        self._told: list[Told] = []
+        self._news = threading.Condition()
+        told, news = self._told, self._news
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                length = int(self.headers["Content-Length"])
-                for alert in json.loads(self.rfile.read(length))["alerts"]:
-                    told.put(alert)
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with news:
+                    told.extend(
+                        Told(self.path.strip("/"), alert["status"], alert["labels"], alert["annotations"])
+                        for alert in body["alerts"]
+                    )
+                    news.notify_all()
                 self.send_response(200)
                 self.end_headers()
 
@@ -87,27 +112,92 @@ class Webhook:
             thread.join()
             self._server.server_close()
 
-    def wait_for(self, name: str, status: str) -> dict[str, object]:
-        """Return the next alert of this name and status."""
-        deadline = time.monotonic() + 2 * PATIENCE
-        while (left := deadline - time.monotonic()) > 0:
-            alert = self._told.get(timeout=left)
-            if (alert["labels"]["alertname"], alert["status"]) == (name, status):
-                return alert
-        raise AssertionError(f"{name} is not {status}")
+    def wait_for(self, name: str, status: str, **labels: str) -> Told:
+        """Return the first that was told of an alert with these labels."""
+        wanted = {"alertname": name, **labels}
+
+        def found() -> list[int]:
+            return [
+                place
+                for place, told in enumerate(self._told)
+                if told.status == status and wanted.items() <= told.labels.items()
+            ]
+
+        with self._news:
+            seen = [(told.labels["alertname"], told.status) for told in self._told]
+            assert self._news.wait_for(found, 2 * PATIENCE), f"{name} is not {status}; before: {seen}"
+            return self._told[found()[0]]
 
 
-@contextmanager
-def program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run the trading program, and yield it with the port of its metrics."""
+class Running:
+    """A process that may be killed and started again."""
+
+    def __init__(self, begin: Callable[[], subprocess.Popen[str]]) -> None:
+        self._begin = begin
+        self.process = begin()
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory is short."""
+        self.process.send_signal(signal.SIGKILL)
+        self.end()
+
+    def start(self) -> None:
+        """Run it again."""
+        self.process = self._begin()
+
+    def end(self) -> None:
+        """Wait for its end."""
+        for pipe in (self.process.stdin, self.process.stderr, self.process.stdout):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        self.process.wait(PATIENCE)
+
+    def happens(self, what: str) -> None:
+        """Let something happen in it."""
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+
+
+class Night(NamedTuple):
+    """All that runs at night."""
+
+    bot: Running
+    exporter: Running
+    webhook: Webhook
+    alertmanager: str
+
+    def muted(self, name: str, **labels: str) -> bool:
+        """Return whether Alertmanager comes to keep an alert back because of another."""
+        filters = urllib.parse.urlencode(
+            [("filter", f'{label}="{value}"') for label, value in {"alertname": name, **labels}.items()]
+        )
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with urllib.request.urlopen(f"http://{self.alertmanager}/api/v2/alerts?{filters}", timeout=10) as answer:
+                if any(alert["status"]["inhibitedBy"] for alert in json.load(answer)):
+                    return True
+            time.sleep(0.1)
+        return False
+
+
+def started_bot(folder: Path) -> subprocess.Popen[str]:
+    """Run the trading program."""
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=folder, **pipes) as process:
-        try:
-            yield process, int(process.stdout.readline())
-        finally:
-            process.stdin.close()
-            process.wait(PATIENCE)
+    process = subprocess.Popen(command, cwd=folder, **pipes)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def started_exporter(folder: Path, address: str) -> subprocess.Popen[str]:
+    """Run the exporter."""
+    command = [sys.executable, "-m", "peak_observe", "exporter", f"--web.listen-address={address}"]
+    log = folder / "exporter.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, cwd=folder, stderr=output)
+    until_ready(f"http://{address}/-/ready", log)
+    return process
 
 
 @contextmanager
@@ -125,90 +215,100 @@ def server(folder: Path, name: str, *options: str) -> Iterator[str]:
             process.wait(PATIENCE)
 
 
+def shipped(name: str) -> Any:
+    """Return a file as it is shipped."""
+    return yaml.safe_load((GRAFANA / name).read_text(encoding="utf-8"))
+
+
+def alertmanager_config(url: str) -> dict[str, Any]:
+    """Return Alertmanager's file with all patience taken out of it, and its receivers here."""
+    config = shipped("alertmanager.yaml")
+    for route in (config["route"], *config["route"]["routes"]):
+        route |= {"group_wait": "0s", "group_interval": "1s"}
+    for receiver in config["receivers"]:
+        for hook in receiver["webhook_configs"]:
+            hook["url"] = hook["url"].replace("https://alerts.invalid/", url)
+    return config
+
+
+def prometheus_config(target: str, alertmanager: str) -> dict[str, Any]:
+    """Return Prometheus' file with short intervals and our addresses."""
+    config = shipped("prometheus.yaml")
+    config["global"] = {"scrape_interval": "250ms", "evaluation_interval": "250ms"}
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
+    return config
+
+
 def quick(rules: str) -> str:
     """Return the rules with all patience taken out of them."""
     return re.sub(r"(for|keep_firing_for): \d+[mh]\n", r"\1: 0s\n", rules)
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Webhook]]:
-    """Everything that runs at night: the program, Prometheus, Alertmanager, and somebody who is woken."""
-    webhook = Webhook()
+def night(tmp_path: Path) -> Iterator[Night]:
+    """The trading program, the exporter, Prometheus, Alertmanager, and somebody who is woken."""
+    webhook, target = Webhook(), f"127.0.0.1:{free_port()}"
+    (tmp_path / "config.toml").write_text("a = 1")
+    (tmp_path / "peak-observe.toml").write_text(EXPORTER)
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "alerts" / "a.rules.yaml").write_text(quick((GRAFANA / "alerts/peak-observe.rules.yaml").read_text()))
     with ExitStack() as stack:
         stack.enter_context(webhook.serving())
-        trading, port = stack.enter_context(program(tmp_path))
-        (tmp_path / "alertmanager.yml").write_text(
-            json.dumps(
-                {
-                    "route": {
-                        "receiver": "somebody",
-                        "group_by": ["..."],
-                        "group_wait": "0s",
-                        "group_interval": "1s",
-                    },
-                    "receivers": [{"name": "somebody", "webhook_configs": [{"url": webhook.url}]}],
-                }
-            )
-        )
+        (tmp_path / "alertmanager.yaml").write_text(yaml.safe_dump(alertmanager_config(webhook.url)))
         alertmanager = stack.enter_context(
             server(
                 tmp_path,
                 "prometheus-alertmanager",
-                "--config.file=alertmanager.yml",
-                "--storage.path=alerts",
+                "--config.file=alertmanager.yaml",
+                "--storage.path=told",
                 "--cluster.listen-address=",
             )
         )
-        (tmp_path / "rules.yaml").write_text(quick(RULES.read_text()))
-        (tmp_path / "prometheus.yml").write_text(
-            json.dumps(
-                {
-                    "global": {"scrape_interval": "250ms", "evaluation_interval": "250ms"},
-                    "rule_files": ["rules.yaml"],
-                    "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-                    "scrape_configs": [
-                        {"job_name": "peak-observe", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
-                    ],
-                }
-            )
-        )
-        stack.enter_context(
-            server(
-                tmp_path,
-                "prometheus",
-                "--config.file=prometheus.yml",
-                "--storage.tsdb.path=data",
-                "--rules.alert.resend-delay=1s",
-            )
-        )
-        yield trading, webhook
+        bot = Running(lambda: started_bot(tmp_path))
+        stack.callback(bot.end)
+        exporter = Running(lambda: started_exporter(tmp_path, target))
+        stack.callback(exporter.kill)
+        (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(prometheus_config(target, alertmanager)))
+        options = ("--config.file=prometheus.yaml", "--storage.tsdb.path=data", "--rules.alert.resend-delay=1s")
+        stack.enter_context(server(tmp_path, "prometheus", *options))
+        yield Night(bot, exporter, webhook, alertmanager)
 
 
-def happens(trading: subprocess.Popen[str], what: str) -> None:
-    """Let something happen in the program."""
-    trading.stdin.write(f"{what}\n")
-    trading.stdin.flush()
+def test_somebody_is_woken_and_may_sleep_again(night: Night) -> None:
+    """With labels and texts that say what and where, and not for what follows from something worse."""
+    bot, exporter, webhook, _ = night
+    assert webhook.wait_for("PeakWatchdog", "firing").receiver == "dead-mans-switch"
 
+    bot.happens("outage")
+    bot.happens("promise little")
+    opened = webhook.wait_for("PeakBreakerNotClosed", "firing", severity="critical")
+    assert opened.receiver == "pager"
+    instance = opened.labels["instance"]
+    assert opened.labels.items() >= {"breaker": "kraken.orders", "job": "peak-observe", "process": "bot"}.items()
+    assert opened.annotations["summary"] == f"Circuit kraken.orders of {instance} (bot) is not closed."
+    assert opened.annotations["description"].startswith("It has been open or probing for 15 minutes: ")
+    assert opened.annotations["runbook_url"].endswith("#peakbreakernotclosed")
+    assert opened.annotations["dashboard_url"].endswith("/d/peak-breakers?var-breaker=kraken.orders")
+    assert night.muted("PeakBreakerNotClosed", severity="warning")
+    stale = webhook.wait_for("PeakBackupStale", "firing", repository="nightly", kind="config")
+    assert stale.receiver == "pager"
+    assert re.match(r"It is [\d.]+m?s old, which is more than", stale.annotations["description"])
 
-def test_somebody_is_woken_and_may_sleep_again(night: tuple[subprocess.Popen[str], Webhook]) -> None:
-    """With labels and texts that say what and where; the watchdog proves that the way is open."""
-    trading, webhook = night
-    webhook.wait_for("PeakWatchdog", "firing")
-    happens(trading, "outage")
-    alert = webhook.wait_for("PeakBreakerNotClosed", "firing")
-    labels, annotations = alert["labels"], alert["annotations"]
-    assert (labels["breaker"], labels["job"], labels["severity"] in ("warning", "critical")) == (
-        "kraken.orders",
-        "peak-observe",
-        True,
-    )
-    assert annotations["summary"] == f"Circuit kraken.orders of {labels['instance']} is not closed."
-    assert annotations["runbook_url"].endswith("#peakbreakernotclosed")
-    happens(trading, "recovery")
-    webhook.wait_for("PeakBreakerNotClosed", "resolved")
-    happens(trading, "backup")
-    happens(trading, "promise little")
-    alert = webhook.wait_for("PeakBackupStale", "firing")
-    assert (alert["labels"]["repository"], alert["labels"]["kind"]) == ("nightly", "config")
-    happens(trading, "promise more")
-    webhook.wait_for("PeakBackupStale", "resolved")
+    bot.happens("recovery")
+    bot.happens("promise more")
+    webhook.wait_for("PeakBreakerNotClosed", "resolved", breaker="kraken.orders", severity="critical")
+    webhook.wait_for("PeakBackupStale", "resolved", repository="nightly")
+
+    bot.kill()
+    gone = webhook.wait_for("PeakProcessDied", "firing", process="bot")
+    assert (gone.receiver, gone.annotations["summary"]) == ("pager", f"Process bot of {instance} is gone.")
+    exporter.kill()
+    down = webhook.wait_for("PeakExporterDown", "firing", instance=instance)
+    assert (down.receiver, down.annotations["summary"]) == ("pager", f"Prometheus cannot scrape {instance}.")
+    assert night.muted("PeakProcessDied")
+
+    exporter.start()
+    webhook.wait_for("PeakExporterDown", "resolved", instance=instance)
+    bot.start()
+    webhook.wait_for("PeakProcessDied", "resolved", process="bot")

@@ -1,0 +1,40 @@
+"""The rules themselves, a page a subject: what is wrong, how bad that is, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter
+
+if TYPE_CHECKING:
+    from peak_observe.monitoring.rules.words import Alert, Group, Recording
+
+GROUPS: tuple[Group, ...] = (
+    calls.BREAKERS,
+    calls.RETRIES,
+    exchange.EXCHANGES,
+    checks.HEALTH,
+    checks.JOBS,
+    backups.BACKUPS,
+    exporter.PROCESSES,
+    exporter.EXPORTER,
+    exporter.WATCHDOG,
+)
+"""All rules, in the order of the runbook."""
+
+
+def alerts() -> list[Alert]:
+    """Return all alerts, group by group."""
+    return [alert for group in GROUPS for alert in group.alerts]
+
+
+def recordings() -> list[Recording]:
+    """Return all recordings."""
+    return [recording for group in GROUPS for recording in group.recordings]
+
+
+def expanded(expression: str) -> str:
+    """Return an expression with what is recorded in the place of the recordings' names."""
+    for recording in sorted(recordings(), key=lambda recording: -len(recording.name)):
+        expression = expression.replace(recording.name, f"({recording.expression})")
+    return expression

@@ -1,0 +1,175 @@
+"""Alerts about backups: old, missing, failed, hanging, shrunken, unproven or corrupt ones."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring.rules.words import (
+    AT,
+    COUNT,
+    CRITICAL,
+    MOMENT,
+    SHARE,
+    SPAN,
+    WARNING,
+    WHERE,
+    Alert,
+    Group,
+)
+
+_BY = f"{WHERE}, repository"
+_LAST = catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS.name
+_PROMISED = f"on ({_BY}) group_left () max by ({_BY}) ({catalog.BACKUP_MAX_AGE_SECONDS.name})"
+_OLD = f"max by ({_BY}, kind) ({catalog.BACKUP_AGE_SECONDS.name}) > {_PROMISED}"
+_EVER = f"max by ({_BY}, kind) ({_LAST})"
+_WHAT = f"{{{{ $labels.kind }}}} in {{{{ $labels.repository }}}} of {AT}"
+
+_ATTEMPT = f"max by ({_BY}) ({catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS.name})"
+_SUCCEEDED = f"max by ({_BY}) ({_LAST})"
+_SINCE = f"max by ({_BY}) ({catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS.name})"
+_UNSUCCESSFUL = f"({_ATTEMPT} > {_SUCCEEDED}) and ({_SINCE} == 0)"
+_RUNNING = f"time() - ({_SINCE} > 0)"
+_USUAL_TIME = f"max by ({_BY}) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d]))"
+
+_SIZE = f"max by ({_BY}, kind) ({catalog.BACKUP_SIZE_BYTES.name})"
+_USUAL_SIZE = f"max by ({_BY}, kind) (quantile_over_time(0.5, {catalog.BACKUP_SIZE_BYTES.name}[7d]))"
+_VERIFIED = f"max by ({_BY}) ({catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS.name})"
+_CONFIGURED = catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS.name
+_SINCE_CONFIGURED = f"max by ({_BY}) ({_CONFIGURED})"
+_WEEK = 8 * 86_400
+
+
+def _recently(outcomes: str) -> str:
+    return f'sum by ({_BY}) (increase({catalog.BACKUP_RUNS_TOTAL.name}{{outcome=~"{outcomes}"}}[2d])) > 0'
+
+
+def _unsuccessful(name: str, severity: str, outcomes: str, ended: str, meaning: str) -> Alert:
+    return Alert(
+        name,
+        severity,
+        f"({_UNSUCCESSFUL}) and ({_recently(outcomes)})",
+        "2m",
+        f"the last backup {ended}",
+        f"The last backup in {{{{ $labels.repository }}}} of {AT} {ended}.",
+        f"No backup has succeeded since {MOMENT}, when the last one was begun.",
+        meaning,
+        "`peak-observe backup list` and `show`: the metadata says what is missing or went wrong.",
+        "Mend that (a full disk, a file that is gone, a log that never rests: exclude it), and make another.",
+        subject="repository",
+    )
+
+
+BACKUPS = Group(
+    "backups",
+    "peak-backups",
+    (
+        Alert(
+            "PeakBackupStale",
+            CRITICAL,
+            f"({_OLD}) and ({_EVER} > 0)",
+            "5m",
+            "the newest backup is older than `max_age` promised",
+            f"The newest backup of {_WHAT} is too old.",
+            f"It is {SPAN} old, which is more than its owner promised (max_age).",
+            "No backup has succeeded for longer than `max_age`; partial ones do not count.",
+            "`peak-observe backup list`: did later ones fail, or were there none? Does the schedule or cron job run?",
+            "Mend what the metadata of the failed ones says, and make one now: `peak-observe backup create`.",
+            subject="repository",
+        ),
+        Alert(
+            "PeakBackupNeverSucceeded",
+            CRITICAL,
+            f"({_OLD}) and ({_EVER} == 0)",
+            "5m",
+            "something is named for longer than `max_age`, and no backup holds it",
+            f"There has never been a backup of {_WHAT}.",
+            f"It is named for backups since {SPAN}, longer than max_age, and none has succeeded.",
+            "Something is named for backups, and not one backup holds it.",
+            "`peak-observe backup list`, and the log lines of `peak_observe.backup`. Is it included "
+            "(`include_data=True`)?",
+            "Make one now, and verify it: `peak-observe backup create`, `peak-observe backup verify latest`.",
+            subject="repository",
+        ),
+        _unsuccessful(
+            "PeakBackupFailed",
+            CRITICAL,
+            "failed|interrupted",
+            "failed",
+            "No backup was made; older ones still stand.",
+        ),
+        _unsuccessful(
+            "PeakBackupPartial",
+            WARNING,
+            "partial",
+            "is partial",
+            "Something named is missing or could not be read.",
+        ),
+        Alert(
+            "PeakBackupStuck",
+            WARNING,
+            f"({_RUNNING} > 7200) unless ({_RUNNING} < 3 * {_USUAL_TIME})",
+            "0m",
+            "a backup has been running for 2 hours, and for three times as long as any of the last week",
+            f"A backup in {{{{ $labels.repository }}}} of {AT} does not end.",
+            f"It was begun {SPAN} ago, and has neither ended nor been followed by another.",
+            "A backup hangs, or its process was killed and nothing has run since.",
+            "Does its process live? The lock names it: `cat .peak-observe/lock` in the repository.",
+            "Kill what hangs; the next run clears what it left. Is the schedule still on?",
+            subject="repository",
+        ),
+        Alert(
+            "PeakBackupShrank",
+            WARNING,
+            f"{_SIZE} / ({_USUAL_SIZE} > 0) < 0.5",
+            "0m",
+            "it has less than half of the size that was usual in the last week",
+            f"The newest backup of {_WHAT} is much smaller than usual.",
+            f"It has {SHARE} of the size that was usual in the last 7 days.",
+            "A backup succeeded, but holds less than half of what backups used to hold: was something lost, or moved "
+            "away?",
+            "`peak-observe backup diff` between it and the one before.",
+            "If it was lost, restore it from the older one. If it is meant to be so, the alert ends within a week.",
+            subject="repository",
+        ),
+        Alert(
+            "PeakBackupNotVerified",
+            WARNING,
+            # What was never verified counts from its first use.
+            f"time() - (({_VERIFIED} > {_SINCE_CONFIGURED}) or {_SINCE_CONFIGURED}) > {_WEEK}",
+            "1h",
+            "nobody has read a backup for more than a week",
+            f"No backup in {{{{ $labels.repository }}}} of {AT} has been verified for more than a week.",
+            f"Nobody has read one for {SPAN}: until somebody does, it is a hope.",
+            "Nobody has read back what is stored, so nobody knows whether it restores.",
+            "`peak-observe backup drill` restores the newest into a temporary folder and verifies it.",
+            "Run it, and put it into the schedule, every night.",
+            subject="repository",
+        ),
+        Alert(
+            "PeakBackupCorrupt",
+            CRITICAL,
+            f"max by ({_BY}) ({catalog.BACKUP_CORRUPT_FILES.name}) > 0",
+            "0m",
+            "stored files are not what was stored",
+            f"Backups in {{{{ $labels.repository }}}} of {AT} are corrupt.",
+            f"{COUNT} stored files are not what was stored.",
+            "Verification found files that have changed, or are missing. The disk may be dying.",
+            "`peak-observe backup verify` names the files; `dmesg` and SMART tell of the disk.",
+            "Make a new backup, to another disk if need be, and remove the corrupt one; nothing is linked to it any "
+            "more.",
+            subject="repository",
+        ),
+        Alert(
+            "PeakBackupMetricsAbsent",
+            CRITICAL,
+            f"max by ({_BY}) (last_over_time({_CONFIGURED}[1d])) unless max by ({_BY}) ({_CONFIGURED})",
+            "15m",
+            "a repository that was told of within a day is not heard of any more",
+            f"Nothing is heard of the backups in {{{{ $labels.repository }}}} of {AT} any more.",
+            "Their metrics were there within the last day, and are gone.",
+            "The program or exporter that told of a repository has stopped, or does not know of it any more.",
+            "Is it up? Was its configuration changed? Is the disk of the repository mounted?",
+            "Start it again. If the repository is gone for good, the alert ends after a day.",
+            subject="repository",
+        ),
+    ),
+)

@@ -1,0 +1,167 @@
+"""Alerts about who watches: processes, the exporter with its sources, and alerting itself."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring.rules.words import COUNT, CRITICAL, HOST, INFO, SPAN, WARNING, WHERE, Alert, Group
+
+JOB = "peak-observe"
+"""The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""
+
+_UP = catalog.PROCESS_UP.name
+_LIVES = f"max by ({WHERE}) ({_UP}) == 1"
+_SILENT = f"max by ({WHERE}) ({catalog.PROCESS_SNAPSHOT_AGE_SECONDS.name})"
+_STARTS = f"max by ({WHERE}) (changes({catalog.PROCESS_START_TIME_SECONDS.name}[1h]))"
+_REJECTED = f"sum by ({HOST}, reason) (increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m]))"
+_CLOCK = catalog.EXPORTER_TIME_SECONDS.name
+_SKEW = f"abs(max by ({HOST}) ({_CLOCK} - timestamp({_CLOCK})))"
+
+PROCESSES = Group(
+    "processes",
+    "peak-exporter",
+    (
+        Alert(
+            "PeakProcessDied",
+            CRITICAL,
+            # The exporter shows it for 15 minutes; nobody is told that it is well again because it is not shown.
+            f"max by ({WHERE}) (last_over_time({_UP}[1d])) == 0",
+            "1m",
+            "a process has ended or was killed, and has not come back",
+            "Process {{ $labels.process }} of {{ $labels.instance }} is gone.",
+            "It has ended or was killed, and has not come back for a minute. A job that ended in order is not meant.",
+            "A process that wrote snapshots is gone: it crashed, was killed (for its memory, say), or was stopped.",
+            "`systemctl status`, `journalctl`, and `dmesg` for the kernel's out-of-memory killer.",
+            "Start it again: that ends the alert. If it was stopped for good, silence the alert: it ends after a day.",
+            subject="process",
+        ),
+        Alert(
+            "PeakProcessRestarting",
+            WARNING,
+            f"{_STARTS} >= 3",
+            "0m",
+            "a process was started three times within an hour",
+            "Process {{ $labels.process }} of {{ $labels.instance }} starts again and again.",
+            f"It was started {COUNT} times within an hour.",
+            "It ends, and something starts it again, before anybody would notice that it is gone.",
+            "The last lines of its log before each start.",
+            "What these lines say. Let the supervisor wait longer between two starts.",
+            keep="10m",
+            subject="process",
+        ),
+        Alert(
+            "PeakProcessSilent",
+            WARNING,
+            f"({_SILENT} > 120) and ({_LIVES})",
+            "2m",
+            "a process lives, but has not written a snapshot for 2 minutes",
+            "Process {{ $labels.process }} of {{ $labels.instance }} does not tell of itself.",
+            f"Its last snapshot is {SPAN} old, so all that is shown of it is.",
+            "It hangs so badly that not even a thread of its own runs, is stopped, or cannot write into the folder.",
+            "`ps -o state,wchan -p PID`; is the disk full? Its log has a line under `peak_observe.snapshot`.",
+            "Make room, or end it and start it again.",
+            subject="process",
+        ),
+        Alert(
+            "PeakSnapshotsRejected",
+            WARNING,
+            f"{_REJECTED} > 0",
+            "0m",
+            "a snapshot was left out as torn, foreign, huge, invalid or unsafe",
+            "The exporter {{ $labels.instance }} leaves out snapshots ({{ $labels.reason }}).",
+            f"{COUNT} files were left out within 15 minutes; its log names them.",
+            "A file in the folder of the snapshots is no good, so something is not shown. `unsafe` may mean that "
+            "somebody tampers.",
+            "The log of the exporter: it names the file and what is wrong with it.",
+            "Remove the file; look at who may write into the folder.",
+            keep="15m",
+        ),
+    ),
+)
+
+EXPORTER = Group(
+    "exporter",
+    "peak-exporter",
+    (
+        Alert(
+            "PeakExporterDown",
+            CRITICAL,
+            f'min by ({HOST}) (up{{job="{JOB}"}}) == 0',
+            "2m",
+            "Prometheus cannot scrape an exporter, or a program that serves itself",
+            "Prometheus cannot scrape {{ $labels.instance }}.",
+            "It has not answered for 2 minutes: nothing is known of what it watches.",
+            "The exporter, or a program that serves its own metrics, is down, too slow, or cannot be reached.",
+            "Prometheus' page of targets has the error. `systemctl status peak-observe-exporter`; the program's log.",
+            "Start it again. If it is too slow, see on the dashboard which source takes long.",
+        ),
+        Alert(
+            "PeakExporterAbsent",
+            CRITICAL,
+            f'absent(up{{job="{JOB}"}})',
+            "5m",
+            f"Prometheus knows no target of the job `{JOB}`",
+            "Prometheus scrapes no exporter at all.",
+            f"There is no target of the job {JOB}: nothing is known of anything.",
+            f"The scrape job `{JOB}` is missing, has another name, or its service discovery finds nothing.",
+            "`prometheus.yaml`, and Prometheus' page of targets.",
+            f"Put the job back. If it has another name, write that into the rules in the place of `{JOB}`.",
+        ),
+        Alert(
+            "PeakSourceFailing",
+            WARNING,
+            f"min by ({HOST}, source) ({catalog.EXPORTER_SOURCE_UP.name}) == 0",
+            "5m",
+            "a source of the exporter fails or hangs",
+            "Source {{ $labels.source }} of the exporter {{ $labels.instance }} fails.",
+            "It has told nothing for 5 minutes, so what it watches is not known.",
+            "A source failed or hangs: a disk that is gone, a password that is wrong, a program that is missing.",
+            "The exporter's status page and its log name the reason.",
+            "What they say; `peak-observe exporter --config.check` tries the configuration.",
+            keep="5m",
+            subject="source",
+        ),
+        Alert(
+            "PeakExporterReloadFailed",
+            WARNING,
+            f"min by ({HOST}) ({catalog.EXPORTER_CONFIG_RELOAD_SUCCESS.name}) == 0",
+            "1m",
+            "the exporter goes on with its former configuration",
+            "The exporter {{ $labels.instance }} could not read its configuration.",
+            "It goes on with the one before: what was added or changed since is not watched.",
+            "The configuration was changed, and makes no sense.",
+            "`peak-observe exporter --config.check` names file, key and what is allowed.",
+            "Mend it, and reload: `systemctl reload peak-observe-exporter`.",
+        ),
+        Alert(
+            "PeakClockSkew",
+            WARNING,
+            f"{_SKEW} > 5",
+            "5m",
+            "the clocks of exporter and Prometheus are 5 seconds apart",
+            "The clocks of {{ $labels.instance }} and Prometheus differ.",
+            f"They are {SPAN} apart, so ages and promises are off by as much.",
+            "One of the two machines has a wrong clock. Ages are differences of both.",
+            "`chronyc tracking` or `timedatectl` on both machines.",
+            "Mend the synchronisation of the one that is wrong.",
+        ),
+    ),
+)
+
+WATCHDOG = Group(
+    "watchdog",
+    "peak-overview",
+    (
+        Alert(
+            "PeakWatchdog",
+            INFO,
+            "vector(1)",
+            "0m",
+            "always: for a dead man's switch outside",
+            "Alerting works.",
+            "This alert always fires. Send it to a dead man's switch outside, which calls when it stops.",
+            "Nothing is wrong: it proves that Prometheus evaluates rules and Alertmanager delivers.",
+            "If the outside switch calls, look whether Prometheus and Alertmanager run.",
+            "Start them again.",
+        ),
+    ),
+)

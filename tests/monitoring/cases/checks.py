@@ -1,0 +1,117 @@
+"""Health checks and jobs."""
+
+from tests.monitoring.cases.words import BOTH, Case, series
+
+
+def healthy(values: str) -> dict[str, str]:
+    """Return what a check found."""
+    return series("peak_health_check_healthy", values, check="db")
+
+
+def ran(last: str, runs: str) -> list[dict[str, str]]:
+    """Return when a check ran last, and how often."""
+    return [
+        series("peak_health_check_last_run_timestamp_seconds", last, check="db"),
+        series("peak_health_check_runs_total", runs, check="db", outcome="healthy"),
+    ]
+
+
+def job(name: str, values: str) -> dict[str, str]:
+    """Return a metric of a job."""
+    return series(f"peak_job_{name}", values, task="nightly", process="cron")
+
+
+CASES = [
+    Case(
+        "PeakHealthCheckFailing", "fails and recovers", [healthy("1x5 0x30 1x30")], {9: ("warning",), 25: BOTH}, (6, 45)
+    ),
+    Case("PeakHealthCheckFailing", "has not run yet", [healthy("NaN NaN NaN NaN NaN NaN")], silent=(4, 8)),
+    Case("PeakHealthCheckFailing", "fails once", [healthy("1x5 0 1x30")], silent=(6, 7, 20)),
+    Case(
+        "PeakHealthCheckStale",
+        "stops and runs again",
+        ran("0+60x360 21600x60 25260+60x30", "0+1x360 360x60 361+1x30"),
+        {390: ("warning",)},
+        (370, 440),
+    ),
+    Case(
+        "PeakHealthCheckStale",
+        "runs once an hour",
+        ran("0x59 3600x59 7200x59 10800x59 14400x59 18000x59", "0x59 1x59 2x59 3x59 4x59 5x59"),
+        silent=(55, 115, 355),
+    ),
+    Case("PeakHealthCheckStale", "has never run", ran("0x60", "0x60"), silent=(30, 60)),
+    Case(
+        "PeakHealthCheckStale",
+        "starts afresh",
+        ran("0+60x360 _x20 0x60", "0+1x360 _x20 0x60"),
+        silent=(365, 385, 420),
+    ),
+    Case(
+        "PeakJobFailed",
+        "fails, and succeeds half an hour later",
+        [
+            job("last_attempt_timestamp_seconds", "_x10 600x30 2460x40"),
+            job("last_success_timestamp_seconds", "_x10 0x32 2580x40"),
+            job("running_since_timestamp_seconds", "_x10 600x1 0x28 2460x1 0x40"),
+        ],
+        {20: ("warning",), 40: ("warning",)},
+        (11, 42, 60),
+    ),
+    Case(
+        "PeakJobFailed",
+        "is killed",
+        [
+            job("last_attempt_timestamp_seconds", "_x10 600x40"),
+            job("last_success_timestamp_seconds", "_x10 300x40"),
+            job("running_since_timestamp_seconds", "_x10 600x2 stale"),
+        ],
+        {20: ("warning",)},
+        (12,),
+    ),
+    Case(
+        "PeakJobFailed",
+        "succeeds",
+        [
+            job("last_attempt_timestamp_seconds", "_x10 600x40"),
+            job("last_success_timestamp_seconds", "_x10 0x1 720x40"),
+            job("running_since_timestamp_seconds", "_x10 600x1 0x40"),
+        ],
+        silent=(11, 15, 40),
+    ),
+    Case(
+        "PeakJobFailed",
+        "is still in its first run",
+        [
+            job("last_attempt_timestamp_seconds", "_x10 600x40"),
+            job("last_success_timestamp_seconds", "_x10 0x40"),
+            job("running_since_timestamp_seconds", "_x10 600x40"),
+        ],
+        silent=(15, 45),
+    ),
+    Case(
+        "PeakJobStuck",
+        "hangs, then ends",
+        [
+            job("last_duration_seconds", "300x230"),
+            job("running_since_timestamp_seconds", "0x10 660x200 0x20"),
+        ],
+        {80: ("warning",)},
+        (60, 225),
+    ),
+    Case(
+        "PeakJobStuck",
+        "takes hours each time",
+        [
+            job("last_duration_seconds", "7200x230"),
+            job("running_since_timestamp_seconds", "0x10 660x200 0x20"),
+        ],
+        silent=(80, 200),
+    ),
+    Case(
+        "PeakJobStuck",
+        "has never ended",
+        [job("running_since_timestamp_seconds", "0x10 660x200")],
+        silent=(80, 200),
+    ),
+]

@@ -1,0 +1,168 @@
+"""Exchanges."""
+
+from tests.monitoring.cases.words import BOTH, Case, series
+
+
+def requests(outcome: str, values: str, endpoint: str = "POST AddOrder") -> dict[str, str]:
+    """Return the requests to an endpoint."""
+    return series("peak_exchange_requests_total", values, exchange="kraken", endpoint=endpoint, outcome=outcome)
+
+
+def banned(values: str) -> dict[str, str]:
+    """Return until when the exchange wants to be left alone."""
+    return series("peak_exchange_banned_until_timestamp_seconds", values, exchange="kraken")
+
+
+def age(kind: str, values: str) -> dict[str, str]:
+    """Return the age of market data."""
+    return series("peak_exchange_data_age_seconds", values, exchange="kraken", kind=kind)
+
+
+def skew(values: str) -> dict[str, str]:
+    """Return how far the exchange's clock is ahead."""
+    return series("peak_exchange_clock_skew_seconds", values, exchange="kraken")
+
+
+UP = series("up", "1x200")
+CASES = [
+    Case(
+        "PeakExchangeErrors",
+        "a third fails, then none",
+        [requests("success", "0+20x20 430+30x60"), requests("transient", "0+10x20 200x60")],
+        {12: ("warning",)},
+        (4, 45),
+    ),
+    Case(
+        "PeakExchangeErrors",
+        "the key is refused",
+        [requests("success", "5x40"), requests("auth", "0+10x40")],
+        {12: BOTH},
+    ),
+    Case(
+        "PeakExchangeErrors",
+        "one endpoint of two fails",
+        [requests("success", "0+99x40", "GET Ticker"), requests("success", "0x40"), requests("transient", "0+1x40")],
+        {20: BOTH},
+    ),
+    Case(
+        "PeakExchangeErrors",
+        "a gap in the scrapes",
+        [requests("success", "0x40"), requests("transient", "0+10x10 _x4 150+10x20")],
+        {12: BOTH, 25: BOTH},
+    ),
+    Case(
+        "PeakExchangeErrors",
+        "orders are refused",
+        [requests("success", "0+1x40"), requests("rejected", "0+10x40")],
+        silent=(12, 40),
+    ),
+    Case(
+        "PeakExchangeErrors",
+        "one of few fails",
+        [requests("success", "0x40"), requests("transient", "0x5 1x30")],
+        silent=(10, 15, 30),
+    ),
+    Case(
+        "PeakExchangeErrors",
+        "restarts",
+        [requests("success", "900x10 0+10x30"), requests("transient", "500x10 0x30")],
+        silent=(11, 18, 30),
+    ),
+    Case(
+        "PeakExchangeFateUnknown",
+        "an answer is lost",
+        [UP, requests("ambiguous", "0x5 1x60")],
+        {6: ("critical",)},
+        (4, 40),
+    ),
+    Case(
+        "PeakExchangeFateUnknown",
+        "the answer to the first order is lost",
+        [UP, requests("ambiguous", "_x20 1x60")],
+        {22: ("critical",)},
+        (19, 45),
+    ),
+    Case(
+        "PeakExchangeFateUnknown",
+        "one is known when Prometheus begins",
+        [UP, requests("ambiguous", "3x60")],
+        silent=(1, 10, 20),
+    ),
+    Case("PeakExchangeFateUnknown", "restarts", [UP, requests("ambiguous", "5x10 0x30")], silent=(11, 25)),
+    Case(
+        "PeakExchangeFateUnknown",
+        "is back after a while",
+        [series("up", "1x10 0x20 1x40"), requests("ambiguous", "5x10 stale _x19 5x40")],
+        silent=(20, 32, 45, 55),
+    ),
+    Case("PeakExchangeFateUnknown", "reads fail", [UP, requests("transient", "0+1x30")], silent=(10, 30)),
+    Case("PeakExchangeBanned", "for 25 minutes", [banned("0x5 1800x60")], {8: ("warning",), 25: BOTH}, (5, 40)),
+    Case("PeakExchangeBanned", "for some seconds", [banned("0x5 375x30")], silent=(6, 7, 20)),
+    Case("PeakExchangeBanned", "never", [banned("0x60")], silent=(30, 60)),
+    Case(
+        "PeakMarketDataStale",
+        "nothing comes in for half an hour",
+        [age("ticker_received", "1x120 61+60x30 1x60")],
+        {140: ("warning",)},
+        (124, 165),
+    ),
+    Case(
+        "PeakMarketDataStale",
+        "old prices come in",
+        [age("ticker", "2x120 62+60x30 2x60"), age("ticker_received", "1x200")],
+        {140: ("warning",)},
+        (124, 165),
+    ),
+    Case("PeakMarketDataStale", "a price is asked for once", [age("ticker_received", "0+60x120")], silent=(30, 100)),
+    Case(
+        "PeakMarketDataStale",
+        "a price is asked for each hour",
+        [age("ticker_received", "0+60x59 0+60x59 0+60x59")],
+        silent=(59, 100, 170),
+    ),
+    Case("PeakMarketDataStale", "candles of a day", [age("candles", "1x120 0+60x60")], silent=(150, 180)),
+    Case("PeakMarketDataStale", "nothing has been asked for", [age("ticker", "NaN NaN NaN NaN NaN")], silent=(2, 4)),
+    Case("PeakExchangeClockSkew", "behind, then right", [skew("0x5 -3x20 0x30")], {14: ("warning",)}, (9, 35)),
+    Case("PeakExchangeClockSkew", "within what a header can tell", [skew("1.4x40")], silent=(20, 40)),
+    Case(
+        "PeakExchangeErrorBudgetBurn",
+        "a fifth fails for an hour",
+        [requests("success", "0+8x60 490+10x120"), requests("transient", "0+2x60 120x120")],
+        {20: BOTH, 60: BOTH, 80: ("warning",)},
+        (3, 110),
+    ),
+    Case(
+        "PeakExchangeErrorBudgetBurn",
+        "one in twelve fails",
+        [requests("success", "0+23x100"), requests("maintenance", "0+2x100")],
+        {60: ("warning",), 90: ("warning",)},
+    ),
+    Case(
+        "PeakExchangeErrorBudgetBurn",
+        "two of three fail",
+        [requests("success", "0x5 1x60"), requests("transient", "0x5 1x5 2x60")],
+        silent=(8, 15, 40),
+    ),
+    Case(
+        "PeakExchangeErrorBudgetBurn",
+        "what fails is ours",
+        [
+            requests("success", "0+1x90"),
+            requests("transient", "0x90"),
+            *(requests(outcome, "0+9x90") for outcome in ("auth", "rejected", "rate_limited", "clock", "bug")),
+        ],
+        silent=(10, 60, 90),
+    ),
+    Case(
+        "PeakExchangeErrorBudgetBurn",
+        "restarts",
+        [requests("success", "9000x10 0+10x60"), requests("transient", "500x10 0x60")],
+        silent=(11, 12, 30),
+    ),
+    Case(
+        "PeakExchangeErrorBudgetBurn",
+        "starts afresh",
+        [requests("success", "_x5 0+10x60"), requests("transient", "_x5 0x60")],
+        silent=(6, 30),
+    ),
+]

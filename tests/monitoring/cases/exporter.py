@@ -1,0 +1,105 @@
+"""Processes, the exporter, and alerting itself."""
+
+from tests.monitoring.cases.words import Case, series
+
+
+def process(name: str, values: str) -> dict[str, str]:
+    """Return a metric of a process."""
+    return series(f"peak_process_{name}", values, process="bot")
+
+
+def rejected(values: str) -> dict[str, str]:
+    """Return how many snapshots were left out."""
+    return series("peak_process_snapshots_rejected_total", values, reason="torn")
+
+
+def source(values: str) -> dict[str, str]:
+    """Return whether a source answers."""
+    return series("peak_exporter_source_up", values, source="borg.nas")
+
+
+OTHER = {"series": 'up{job="node",instance="bot:9100"}', "values": "0x60"}
+CASES = [
+    Case(
+        "PeakProcessDied",
+        "is gone, then not shown any more, then back",
+        [process("up", "1x5 0x15 stale _x30 1x30")],
+        {8: ("critical",), 40: ("critical",)},
+        (5, 60),
+    ),
+    Case("PeakProcessDied", "is started again at once", [process("up", "1x5 0 1x30")], silent=(6, 7, 20)),
+    Case("PeakProcessDied", "its exporter is gone", [process("up", "1x10 _x20 1x10")], silent=(20, 25, 40)),
+    Case("PeakProcessDied", "is a job that ended", [process("up", "1x5 stale")], silent=(6, 30)),
+    Case(
+        "PeakProcessRestarting",
+        "three times",
+        [process("start_time_seconds", "100x10 700x5 1000x5 1300x70")],
+        {25: ("warning",)},
+        (20, 90),
+    ),
+    Case("PeakProcessRestarting", "once", [process("start_time_seconds", "100x10 700x60")], silent=(11, 40)),
+    Case(
+        "PeakProcessSilent",
+        "hangs for a while",
+        [process("snapshot_age_seconds", "5x5 65+60x20 5x20"), process("up", "1x60")],
+        {12: ("warning",)},
+        (6, 30),
+    ),
+    Case(
+        "PeakProcessSilent",
+        "is gone",
+        [process("snapshot_age_seconds", "5x5 65+60x20"), process("up", "1x5 0x40")],
+        silent=(12, 25),
+    ),
+    Case("PeakSnapshotsRejected", "two of them", [rejected("0x5 2x60")], {7: ("warning",)}, (4, 50)),
+    Case("PeakSnapshotsRejected", "long ago", [rejected("7x60")], silent=(1, 30)),
+    Case("PeakSnapshotsRejected", "the exporter restarts", [rejected("7x10 0x30")], silent=(11, 30)),
+    Case("PeakExporterDown", "and up again", [series("up", "1x5 0x20 1x20")], {10: ("critical",)}, (6, 35)),
+    Case("PeakExporterDown", "starts afresh", [series("up", "_x5 1x30")], silent=(6, 20)),
+    Case("PeakExporterDown", "one scrape fails", [series("up", "1x5 0 1x30")], silent=(6, 7, 20)),
+    Case("PeakExporterDown", "somebody else's is down", [OTHER], silent=(10, 40)),
+    Case(
+        "PeakExporterAbsent",
+        "until it is configured",
+        [OTHER, series("up", "_x20 1x30")],
+        {10: ("critical",)},
+        (3, 25),
+    ),
+    Case("PeakExporterAbsent", "is down, but known", [series("up", "0x60")], silent=(10, 40)),
+    Case("PeakSourceFailing", "and recovers", [source("1x5 0x20 1x30")], {14: ("warning",)}, (9, 40)),
+    Case("PeakSourceFailing", "has not been asked yet", [source("NaN NaN NaN NaN NaN NaN NaN NaN NaN")], silent=(4, 8)),
+    Case("PeakSourceFailing", "fails once", [source("1x5 0x2 1x30")], silent=(7, 9, 20)),
+    Case(
+        "PeakExporterReloadFailed",
+        "until it is mended",
+        [series("peak_exporter_config_reload_success", "1x5 0x10 1x10")],
+        {9: ("warning",)},
+        (5, 20),
+    ),
+    Case(
+        "PeakExporterReloadFailed",
+        "all is well",
+        [series("peak_exporter_config_reload_success", "1x30")],
+        silent=(5, 30),
+    ),
+    Case(
+        "PeakClockSkew",
+        "ten seconds ahead, then right",
+        [series("peak_exporter_time_seconds", "10+60x20 1260+60x30")],
+        {10: ("warning",)},
+        (3, 30),
+    ),
+    Case(
+        "PeakClockSkew",
+        "behind",
+        [series("peak_exporter_time_seconds", "-10+60x20")],
+        {10: ("warning",)},
+    ),
+    Case(
+        "PeakClockSkew",
+        "a gap in the scrapes",
+        [series("peak_exporter_time_seconds", "0+60x10 _x4 900+60x10")],
+        silent=(8, 13, 20),
+    ),
+    Case("PeakWatchdog", "always", [series("up", "0x5")], {0: ("info",), 60: ("info",)}),
+]
