@@ -10,18 +10,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 DEMO = [sys.executable, "-W", "error", "-m", "peak_observe", "demo"]
 SECONDS = 30.0
-
-
-def leftovers() -> set[Path]:
-    """Return the demo's folders that are still there."""
-    return set(Path(tempfile.gettempdir()).glob("peak-observe-demo-*"))
 
 
 def children_of(group: int) -> list[int]:
@@ -65,23 +59,23 @@ def first_backup(text: str) -> Path:
     raise AssertionError(text)
 
 
-def test_interrupt_stops_everything_and_leaves_nothing_behind() -> None:
+def test_interrupt_stops_everything_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """SIGINT ends the demo and its Prometheus, with exit code 0 and no folder left."""
-    before = leftovers()
-    with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(DEMO, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         text = read_until(process.stdout, "exchange: calm")
         children = children_of(process.pid)
         address = re.search(r"prometheus  http://([\d.:]+)/", text)
         assert address, f"prometheus was not started; is it installed?\n{text}"
         metrics = re.search(r"metrics     (\S+)", text)[1]
         assert b"peak_breaker_state" in urllib.request.urlopen(metrics, timeout=10).read()
-        assert first_backup(text).is_dir()
+        assert tmp_path in first_backup(text).parents
         assert len(children) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 0
         assert process.stderr.read() == ""
     assert not any(Path(f"/proc/{child}").exists() for child in children)
-    assert leftovers() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_terminate_is_as_orderly_as_interrupt(tmp_path: Path) -> None:
