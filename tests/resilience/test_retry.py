@@ -84,8 +84,9 @@ def test_a_call_that_works_is_not_delayed() -> None:
 def test_the_last_exception_comes_through_unchanged() -> None:
     """Not the first, and with no context of ours."""
     clock = ManualClock()
-    with pytest.raises(ConnectionError, match=r"^failure 3$") as caught:
+    with pytest.raises(ConnectionError) as caught:
         retry_with_backoff(3, clock=clock, name="retry.last")(Flaky(9))()
+    assert str(caught.value) == "failure 3"
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
@@ -191,8 +192,9 @@ def test_a_coroutine_that_fails_for_good_raises_its_last_error() -> None:
     async def fetch() -> str:
         return flaky()
 
-    with pytest.raises(ConnectionError, match=r"^failure 3$"):
+    with pytest.raises(ConnectionError) as caught:
         asyncio.run(fetch())
+    assert str(caught.value) == "failure 3"
 
 
 def test_a_lambdas_coroutine_is_made_anew_for_each_attempt() -> None:
@@ -405,7 +407,10 @@ NONSENSE = [
     ({"base_delay": -0.1}, "base_delay must be a finite number of seconds, at least 0, not -0.1"),
     ({"base_delay": "1"}, "base_delay"),
     ({"max_delay": float("inf")}, "max_delay"),
-    ({"expected_exception": 404}, "expected_exception must be an exception type or a tuple of them, not 404"),
+    (
+        {"expected_exception": 404},
+        "expected_exception must be an exception type, a function of the exception, or a tuple of them, not 404",
+    ),
     ({"tracing": None}, "tracing"),
 ]
 
@@ -423,11 +428,17 @@ def test_an_empty_name_is_refused() -> None:
         retry_with_backoff(name="")(len)
 
 
-def test_what_is_retried_can_be_said_by_a_function() -> None:
-    """Where the type of the exception does not tell."""
+@pytest.mark.parametrize("beside", [(), (KeyError,)])
+def test_what_is_retried_can_be_said_by_a_function(beside: tuple[type[Exception], ...]) -> None:
+    """Where the type of the exception does not tell; alone or beside types."""
     attempts = []
 
-    @retry_with_backoff(5, clock=ManualClock(), name="retry_if", retry_if=lambda error: "again" in str(error))
+    def passes(error: Exception) -> bool:
+        return "again" in str(error)
+
+    expected = (*beside, passes) if beside else passes
+
+    @retry_with_backoff(5, clock=ManualClock(), name="retry.function", expected_exception=expected)
     def call() -> None:
         attempts.append(1)
         raise ConnectionError("again" if len(attempts) < 3 else "for good")
