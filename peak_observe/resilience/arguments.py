@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,7 @@ def check_count(name: str, value: object) -> None:
 
 def is_duration(value: Any) -> bool:
     """Return whether `value` is a finite number of seconds, at least 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
 
 
 def check_seconds(name: str, value: Any) -> None:

@@ -52,6 +52,7 @@ class Operation:
     def _failed(self, error: BaseException | None) -> bool:
         """Take in a failed attempt, or without an error a result that was not accepted; return whether to go on."""
         core = self._core
+        self._pay()
         if error is None:
             core.count_error(UNACCEPTED)
         elif isinstance(error, Exception):
@@ -100,7 +101,14 @@ class Operation:
         self._scheduled = RetryScheduled(core.name, self.number, core.settings.max_attempts, delay, error)
         emit(self._scheduled)
 
+    def _pay(self) -> None:
+        """Let the first attempt, whatever came of it, pay into the budget for the call."""
+        budget = self._core.settings.budget
+        if budget and self.number == 1:
+            budget.count()
+
     def _succeeded(self) -> None:
+        self._pay()
         if self.number > 1:
             self._end(AFTER_RETRY)
             emit(Recovered(self._core.name, self.number, self._elapsed()))
@@ -120,10 +128,8 @@ class Operation:
         emit(GaveUp(core.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
 
     def _end(self, outcome: int, error: BaseException | None = None) -> None:
-        core, budget = self._core, self._core.settings.budget
+        core = self._core
         self.over = True
-        if budget and self.number == 1:
-            budget.count()
         core.count_end(outcome, self._span.exemplar(1.0, core.clock) if self._span else None)
         self._end_span(catalog.RETRY_OUTCOMES[outcome], error)
 
