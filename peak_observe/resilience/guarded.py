@@ -45,4 +45,4 @@ class Guarded:
 
         self._told = True
         logger = logging.getLogger("peak_observe.retry")
-        logger.error("%s %r failed and is passed over from now on where it does: %r", self._role, self._func, problem)
+        logger.error("%s %r failed and is passed over where it does: %r", self._role, self._func, problem)

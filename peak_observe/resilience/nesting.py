@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from peak_observe.resilience.retries import RetryCore
 
-    Whose = Callable[[Mapping[str, Any]], RetryCore | None]
+    Locate = Callable[[Mapping[str, Any]], tuple[RetryCore, bool]]
 
 WARN, INNER_ONLY = "warn", "inner_only"
 MODES = (WARN, INNER_ONLY)
@@ -31,7 +31,7 @@ WARNINGS = 1000
 _inside: ContextVar[RetryCore | None] = ContextVar("peak_observe_retry", default=None)
 
 # The code of the wrappers that run first attempts on a fast path, each with how its locals tell whose one is under way.
-_first_attempts: dict[CodeType, Whose] = {}
+_first_attempts: dict[CodeType, Locate] = {}
 
 _MARK = "_peak_observe_retried"
 _SIGN = "peak_observe: "
@@ -67,31 +67,32 @@ def leave(token: Token[RetryCore | None]) -> None:
 
 
 def enclosing() -> RetryCore | None:
-    """Return the retry in whose attempt this is, from the context or from the stack."""
-    found = _inside.get()
-    frame = sys._getframe(1) if found is None else None  # noqa: SLF001 - the documented way to the stack
-    while frame is not None:
-        whose = _first_attempts.get(frame.f_code)
-        if whose and (core := whose(frame.f_locals)):
-            return core
+    """Return the retry in whose attempt this is, the nearest if there are several."""
+    found, frame = _inside.get(), sys._getframe(1)  # noqa: SLF001 - the documented way to the stack
+    while frame.f_back is not None:
         frame = frame.f_back
+        locate = _first_attempts.get(frame.f_code)
+        if locate is None:
+            continue
+        core, is_first = locate(frame.f_locals)
+        if is_first or core is found is not None:
+            return core
     return found
 
 
-def _simple(found: Mapping[str, Any]) -> RetryCore | None:
-    core: RetryCore = found["core"]
-    return core if "started" in found and "run" not in found else None
+def _simple(found: Mapping[str, Any]) -> tuple[RetryCore, bool]:
+    return found["core"], "started" in found and "run" not in found
 
 
-def runs_first_attempts(wrapper: Any, whose: Whose = _simple) -> None:
+def runs_first_attempts(wrapper: Any, locate: Locate = _simple) -> None:
     """Note a wrapper that runs first attempts without `enter` and `leave`.
 
     Args:
         wrapper: A function.
-        whose: Returns its retry, from its locals, while a first attempt is under way, and None otherwise. The wrappers
-            of retries have `core`, `started` before the first attempt, and `run` after it has failed.
+        locate: Returns from its locals its retry, and whether a first attempt of that is under way. The wrappers of
+            retries have `core`, `started` before the first attempt, and `run` after it has failed.
     """
-    _first_attempts[wrapper.__code__] = whose
+    _first_attempts[wrapper.__code__] = locate
 
 
 def tell(inner: str, outer: RetryCore) -> None:

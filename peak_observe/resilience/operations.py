@@ -94,7 +94,8 @@ class Operation:
 
     def _schedule(self, delay: float, error: BaseException | None) -> None:
         core = self._core
-        if self.number == 1 and (outer := nesting.enclosing()):
+        outer = nesting.enclosing() if self.number == 1 else None
+        if outer and outer.settings.max_attempts > 1:
             self._knows = True
             nesting.tell(core.series.name, outer)
         self.delay = delay

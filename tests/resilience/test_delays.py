@@ -229,7 +229,7 @@ SECONDS = st.floats(0, 1e9)
 def test_every_delay_is_within_its_bounds(  # noqa: PLR0917 - hypothesis hands them over by name
     base: float,
     cap: float,
-    exponential: bool,  # noqa: FBT001 - the same
+    exponential: bool,
     jitter: object,
     asked: object,
     attempts: list[int],
