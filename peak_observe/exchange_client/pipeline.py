@@ -82,6 +82,7 @@ class Protection:
             chosen.base_delay,
             chosen.max_delay,
             expected_exception=self._worth_another,
+            retry_after=False,  # the hold waits for what the exchange asked, with all calls of the client
             name=name,
             clock=self._clock,
         )(call)
