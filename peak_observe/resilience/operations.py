@@ -88,14 +88,17 @@ class Operation:
         mark = nesting.mark_of(error, self._started)
         if mark is None:
             return False
+        if mark.final or self._core.settings.inner_only:
+            return True
         if not mark.known:
             nesting.tell(mark.operation, self._core)
-        return mark.final or self._core.settings.inner_only
+        return False
 
     def _schedule(self, delay: float, error: BaseException | None) -> None:
         core = self._core
         outer = nesting.enclosing() if self.number == 1 else None
-        if outer and outer.settings.max_attempts > 1:
+        only_one_retries = core.settings.inner_only or (outer and outer.settings.inner_only)
+        if outer and outer.settings.max_attempts > 1 and not only_one_retries:
             self._knows = True
             nesting.tell(core.series.name, outer)
         self.delay = delay

@@ -100,11 +100,12 @@ def test_one_attempt_is_no_retry() -> None:
 
 
 def test_inner_only_stops_the_multiplication() -> None:
-    """What the inner one has given up on is not tried again, and the exception says so once."""
+    """What the inner one has given up on is not tried again, so there is nothing to warn of; it wrote the one note."""
     service = Service()
     outer, inner, call = pair(service, nested="inner_only")
-    with pytest.raises(ConnectionError) as caught:
+    with RecordingObserver() as seen, pytest.raises(ConnectionError) as caught:
         call()
+    assert (seen.of(RetriesNested), nested_in(outer)) == ([], 0)
     assert service.calls == 3
     assert RETRIES.get(outer).read().calls == [0, 0, 0, 1, 0, 0]
     (note,) = caught.value.__notes__
@@ -195,10 +196,11 @@ def test_threads_are_known_by_the_exception() -> None:
     """An executor hands over no context, but the exception."""
     service, outer, inner = Service(), next(NAMES), next(NAMES)
     inside = retry_with_backoff(3, name=inner)(service)
-    with ThreadPoolExecutor(1) as pool, pytest.raises(ConnectionError):
-        retry_with_backoff(2, name=outer, nested="inner_only")(lambda: pool.submit(inside).result())()
-    assert service.calls == 3
-    assert nested_in(outer) == 1
+    for options, calls in (({"nested": "inner_only"}, 3), ({}, 9)):
+        with ThreadPoolExecutor(1) as pool, pytest.raises(ConnectionError):
+            retry_with_backoff(2, name=outer, **options)(lambda pool=pool: pool.submit(inside).result())()
+        assert service.calls == calls
+    assert nested_in(outer) == 2
 
 
 def test_of_three_the_nearest_is_named() -> None:
