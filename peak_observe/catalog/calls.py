@@ -82,15 +82,15 @@ RETRY_NESTED_TOTAL = Metric(
     "Operations that were retried inside an attempt of this one, so that the attempts multiply.",
     ("operation",),
 )
-RETRY_BUDGET_TOKENS = Metric(
-    "peak_retry_budget_tokens",
-    "gauge",
-    "Retries the budget would allow at this moment, summed over the budgets that share the name.",
-    ("budget",),
-)
 RETRY_MAX_ATTEMPTS = Metric(
     "peak_retry_max_attempts",
     "gauge",
     "Attempts an operation may make, as configured.",
     ("operation",),
+)
+RETRY_BUDGET_TOKENS = Metric(
+    "peak_retry_budget_tokens",
+    "gauge",
+    "Retries the budget would allow at this moment, summed over the budgets that share the name.",
+    ("budget",),
 )

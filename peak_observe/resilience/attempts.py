@@ -39,7 +39,7 @@ class Run(Operation):
         self._tokens: tuple[Token[Any], Token[Any] | None]
         self._attempt_span: CallSpan | None = None
 
-    def failed_first(self, error: BaseException) -> bool:
+    def failed_first(self, error: BaseException | None) -> bool:
         """Take in that the simple first attempt failed; return whether to go on."""
         self.number = 1
         return self._failed(error)

@@ -62,8 +62,10 @@ def enter(core: RetryCore) -> Token[RetryCore | None]:
 
 def leave(token: Token[RetryCore | None]) -> None:
     """Say that the attempt has ended, unless this is another context, which knew nothing of it."""
-    with suppress(ValueError):
+    try:  # noqa: SIM105 - suppress() would be felt here
         _inside.reset(token)
+    except ValueError:
+        pass
 
 
 def enclosing() -> RetryCore | None:
@@ -90,7 +92,8 @@ def runs_first_attempts(wrapper: Any, locate: Locate = _simple) -> None:
     Args:
         wrapper: A function.
         locate: Returns from its locals its retry, and whether a first attempt of that is under way. The wrappers of
-            retries have `core`, `started` before the first attempt, and `run` after it has failed.
+            retries have `core`, `started` before the first attempt, and `run` after it has failed, but not the error:
+            before Python 3.13 a look at a frame's locals keeps them as long as the frame.
     """
     _first_attempts[wrapper.__code__] = locate
 

@@ -44,9 +44,9 @@ class Operation:
         self.delay = 0.0
         self.over = self._knows = self._cut = False
         self._scheduled: RetryScheduled | None = None
-        facts = {"peak_observe.operation": core.name}
-        self._span = CallSpan(f"call {core.name}", facts, current=current) if traced else None
-        if self._span:
+        self._span: CallSpan | None = None
+        if traced:
+            self._span = CallSpan(f"call {core.name}", {"peak_observe.operation": core.name}, current=current)
             self._span.begin()
 
     def _failed(self, error: BaseException | None) -> bool:
@@ -105,19 +105,22 @@ class Operation:
         self._scheduled = RetryScheduled(core.name, self.number, core.settings.max_attempts, delay, error)
         emit(self._scheduled)
 
-    def _pay(self) -> None:
-        """Let the first attempt, whatever came of it, pay into the budget for the call."""
-        budget = self._core.settings.budget
-        if budget and self.number == 1:
-            budget.count()
-
     def _succeeded(self) -> None:
-        self._pay()
         if self.number > 1:
             self._end(AFTER_RETRY)
             emit(Recovered(self._core.name, self.number, self._elapsed()))
-        else:
+        elif self._span:
+            self._pay()
             self._end(FIRST_TRY)
+        else:
+            self.over = True
+            self._core.first_tries.tick()
+
+    def _pay(self) -> None:
+        """Pay into the budget for the call, with its first attempt; one that succeeds pays by being counted."""
+        budget = self._core.settings.budget
+        if budget and self.number == 1:
+            budget.count()
 
     def _give_up(self, outcome: int, error: BaseException | None) -> None:
         core = self._core

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from functools import wraps
 from types import CoroutineType
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from peak_observe.resilience.matching import Expected
 
 F = TypeVar("F", bound="Callable[..., Any]")
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
 
 class Retry:
@@ -65,9 +68,10 @@ class Retry:
             started = monotonic()
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
-            except BaseException as error:
+            except BaseException:
+                # The error has no name here: `nesting` looks at the locals of this frame, which would hold it then.
                 run = Run(core, started)
-                if not run.failed_first(error):
+                if not run.failed_first(sys.exception()):
                     raise
             else:
                 if type(result) is CoroutineType:
@@ -80,7 +84,7 @@ class Retry:
         nesting.runs_first_attempts(wrapper)
         return wrapper
 
-    def _attempts(self, run: Run, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
         while True:
             with run:
                 result = func(*args, **kwargs)
@@ -104,9 +108,9 @@ class Retry:
             started = monotonic()
             try:
                 result = await func(*args, **kwargs)
-            except BaseException as error:
+            except BaseException:
                 run = Run(core, started)
-                if not run.failed_first(error):
+                if not run.failed_first(sys.exception()):
                     raise
             else:
                 tick()
@@ -117,13 +121,7 @@ class Retry:
         nesting.runs_first_attempts(wrapper)
         return wrapper
 
-    async def _async_attempts(
-        self,
-        run: Run,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    async def _async_attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
         while True:
             async with run:
                 result = await func(*args, **kwargs)
@@ -133,13 +131,7 @@ class Retry:
             if run.over:
                 return result
 
-    async def _await_attempts(
-        self,
-        first: Any,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    async def _await_attempts(self, first: Any, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
         # A plain function that returns a coroutine: the one it made is the first attempt, later ones are made anew.
         run = self._run()
         async with run:
@@ -149,8 +141,8 @@ class Retry:
         await run.async_wait()
         return result if run.over else await self._async_attempts(run, func, args, kwargs)
 
-    def _begin(self, func: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, Any]]:
-        def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _begin(self, func: Callable[..., Any]) -> Callable[[Args, Kwargs], tuple[Any, Any]]:
+        def begin(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
             run = self._run(current=False)
             while True:
                 with run:
@@ -165,8 +157,8 @@ class Retry:
 
         return begin
 
-    def _begin_async(self, func: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-        async def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _begin_async(self, func: Callable[..., Any]) -> Callable[[Args, Kwargs], Any]:
+        async def begin(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
             run = self._run(current=False)
             while True:
                 async with run:

@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import threading
+from contextvars import copy_context
 
 import pytest
 
 from peak_observe import Recovered, RetryScheduled, deadline, retrying
 from peak_observe.measures import RETRIES, RetryReading
+from peak_observe.resilience.deadlines import remaining
 from peak_observe.testing import ManualClock, RecordingObserver
 
 
@@ -205,3 +207,31 @@ def test_nonsense_is_refused(options: dict[str, object], message: str) -> None:
     """As for a function."""
     with pytest.raises(ValueError, match=message):
         retrying(**options)
+
+
+def test_the_attempts_of_a_loop_can_be_taken_by_hand() -> None:
+    """They are an iterator, of both kinds."""
+    loop = iter(retrying(2, 0, name="loops.by_hand"))
+    for attempt in loop:
+        with attempt:
+            if attempt.number < 2:
+                raise ConnectionError
+    assert next(loop, "over") == "over"
+
+    async def use() -> str:
+        attempts = aiter(retrying(2, 0, name="loops.by_hand"))
+        async for attempt in attempts:
+            with attempt:
+                pass
+        return await anext(attempts, "over")
+
+    assert asyncio.run(use()) == "over"
+
+
+def test_a_block_that_is_left_in_another_context_leaks_nothing() -> None:
+    """As a generator that holds it may be, when it is closed by whoever finds it."""
+    attempt = next(iter(retrying(timeout=60, name="loops.context")))
+    copy_context().run(attempt.__enter__)
+    attempt.__exit__(None, None, None)
+    assert remaining() is None
+    assert reading("loops.context").calls == [1, 0, 0, 0, 0, 0]

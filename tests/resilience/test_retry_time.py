@@ -1,6 +1,9 @@
 """The time of a retry: its deadline, the caller's, that of each attempt, and who is interrupted while waiting."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -270,3 +273,35 @@ def test_without_delays_nothing_else_changes() -> None:
         retry_with_backoff(10, timeout=10, clock=clock, name="time.hasty")(failing)()
     assert clock.sleeps == []
     assert len(failing.begun) == 5, "a delay of 8 s fits, one of 16 s would not"
+
+
+class HeldError(Exception):
+    """Can be watched by a weak reference."""
+
+    def __init__(self, seen: list[weakref.ref]) -> None:
+        super().__init__()
+        seen.append(weakref.ref(self))
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}])
+def test_no_error_holds_itself(late: bool, options: dict[str, float]) -> None:
+    """Its frames go when its user lets it go, without the garbage collector."""
+
+    class Sleepy(ManualClock):
+        def sleep(self, seconds: float) -> None:
+            self.advance(seconds + (3600 if late else 0))
+
+    seen = []
+
+    def fail() -> None:
+        raise HeldError(seen)
+
+    protected = retry_with_backoff(2, clock=Sleepy(), name="time.held", **options)(fail)
+    gc.disable()
+    try:
+        with contextlib.suppress(HeldError):
+            protected()
+        assert [reference() for reference in seen] == [None] * len(seen)
+    finally:
+        gc.enable()
