@@ -119,8 +119,8 @@ def mark_of(error: BaseException, since: float) -> Mark | None:
     What was marked earlier is an exception that is raised again, not a failure of now.
     """
     for found in _related(error):
-        left = getattr(found, _MARK, None)
-        if isinstance(left, tuple) and left[1] > since:
+        left = vars(found).get(_MARK)
+        if left and left[1] > since:
             return Mark(*left)
     return None
 

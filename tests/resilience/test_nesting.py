@@ -344,3 +344,22 @@ def test_nonsense_is_refused(nested: object) -> None:
     """There are two ways."""
     with pytest.raises(ValueError, match="nested must be 'warn' or 'inner_only'"):
         retry_with_backoff(nested=nested)
+
+
+class _ForwardingError(Exception):
+    """Hands every attribute on to something that is not there any more."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+def test_an_exception_with_attributes_of_its_own_kind_is_retried_as_any_other() -> None:
+    """Nothing that is asked of it may cost the operation."""
+    steps = iter([_ForwardingError(), None])
+
+    def call() -> str:
+        if error := next(steps):
+            raise error
+        return "answer"
+
+    assert retry_with_backoff(2, name=next(NAMES))(call)() == "answer"
