@@ -90,13 +90,27 @@ def run(coroutine: Coroutine) -> None:
     coroutine.send(None)
 
 
+def interrupted_at(moment: int, use: Callable[[], object]) -> bool:
+    """Return whether a call that fails in the end was interrupted at its moment of this number."""
+    previous = sys.gettrace()
+    try:
+        sys.settrace(Interrupter(moment))
+        copy_context().run(use)
+    except KeyboardInterrupt:
+        return True
+    except ConnectionError:
+        return False
+    finally:
+        sys.settrace(previous)
+    raise AssertionError("it did not fail")
+
+
 OPTIONS = {"simple": {}, "careful": {"timeout": 10**9, "retry_result": bool}}
 
 
 # Between the making of a coroutine and its await a Ctrl-C leaves it unawaited, here as anywhere.
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("func", [fail, fail_later])
+@pytest.mark.parametrize(("func", "options"), [(fail, "simple"), (fail, "careful"), (fail_later, "careful")])
 def test_ctrl_c_at_any_moment_leaves_no_lock_held(
     func: Callable, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,21 +125,11 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_held(
     protected = retry_with_backoff(2, budget=budget, clock=clock, name=name, jitter="full", **OPTIONS[options])(func)
     locks = [cores[0].lock, cores[0].series._lock, budget._lock]
     use = protected if func is fail else lambda: run(protected())
-    with pytest.raises(ConnectionError):
-        use()
+    assert not interrupted_at(0, use)  # Python 3.12 traces instructions only after somebody has asked for it once
     at = interrupted = 0
     while interrupted == at:
         at += 1
-        interrupter, previous = Interrupter(at), sys.gettrace()
-        try:
-            sys.settrace(interrupter)
-            copy_context().run(use)
-        except KeyboardInterrupt:
-            interrupted += 1
-        except ConnectionError:
-            pass
-        finally:
-            sys.settrace(previous)
+        interrupted += interrupted_at(at, use)
         assert not any(lock.locked() for lock in locks)
     assert interrupted > 100
     told = RETRIES.get(name).read()
