@@ -45,14 +45,14 @@ class RetryScheduled(NamedTuple):
         attempt: Number of the attempt that failed, from 1.
         max_attempts: How many there may be.
         delay: Seconds until the next one.
-        error: What the attempt raised.
+        error: What the attempt raised; None where its result was not accepted.
     """
 
     operation: str
     attempt: int
     max_attempts: int
     delay: float
-    error: BaseException
+    error: BaseException | None
 
 
 class GaveUp(NamedTuple):
@@ -62,15 +62,15 @@ class GaveUp(NamedTuple):
         operation: The operation's name.
         attempts: How many attempts were made.
         elapsed: Seconds since the first one began.
-        outcome: `exhausted` or `not_retryable`.
-        error: What the last attempt raised.
+        outcome: `exhausted`, `not_retryable`, `out_of_time` or `out_of_budget`.
+        error: What the last attempt raised; None where its result was not accepted.
     """
 
     operation: str
     attempts: int
     elapsed: float
     outcome: str
-    error: BaseException
+    error: BaseException | None
 
 
 class Recovered(NamedTuple):
@@ -85,6 +85,18 @@ class Recovered(NamedTuple):
     operation: str
     attempts: int
     elapsed: float
+
+
+class RetriesNested(NamedTuple):
+    """An operation was retried inside an attempt of another one, which multiplies their attempts; told once a pair.
+
+    Args:
+        operation: The inner one.
+        inside: The outer one.
+    """
+
+    operation: str
+    inside: str
 
 
 class HealthChanged(NamedTuple):
@@ -233,7 +245,7 @@ class NamesOverflowed(NamedTuple):
     """There are too many names of one kind; new ones share the series `_overflow`.
 
     Args:
-        kind: `breaker`, `operation`, `check`, `repository`, `endpoint` or `exchange`.
+        kind: `breaker`, `operation`, `budget`, `check`, `repository`, `endpoint` or `exchange`.
         name: The first name that found no place.
         limit: How many names there may be.
     """
@@ -245,7 +257,8 @@ class NamesOverflowed(NamedTuple):
 
 BackupEvent = BackupFinished | RestoreFinished | BackupVerified
 ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered
-Event = Transition | RetryScheduled | GaveUp | Recovered | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
+RetryEvent = RetryScheduled | GaveUp | Recovered | RetriesNested
+Event = Transition | RetryEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
 Observer = Callable[[Event], object]
 
 _observers: tuple[Observer, ...] = ()

@@ -223,6 +223,11 @@ SIGNATURES = {
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
+    "RetriesNested": "(operation, inside)",
+    "RetryBudget": (
+        "(ratio: 'float' = 0.1, min_per_second: 'float' = 1.0, *, burst: 'float' = 10.0, name: 'str' = 'retry_budget', "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
@@ -241,15 +246,20 @@ SIGNATURES = {
     "deadline": "(seconds: 'float', *, clock: 'Clock' = CLOCK) -> 'AbstractContextManager[None]'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
+    "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
-        "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
-        "retry_if: 'Callable[[Exception], bool] | None' = None) -> 'Any'"
+        "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[options.Options]') -> 'Any'"
+    ),
+    "retrying": (
+        "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
+        "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[options.Options]') -> 'None'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
@@ -261,7 +271,14 @@ SIGNATURES = {
 def test_the_public_names_are_these() -> None:
     """Nothing appears or goes by accident."""
     assert sorted(peak_observe.__all__) == sorted(SIGNATURES)
-    assert peak_observe.testing.__all__ == ["FAULTS", "FakeExchange", "Fault", "ManualClock", "RecordingObserver"]
+    assert peak_observe.testing.__all__ == [
+        "FAULTS",
+        "FakeExchange",
+        "Fault",
+        "ManualClock",
+        "RecordingObserver",
+        "no_delays",
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name, pinned in SIGNATURES.items() if pinned])

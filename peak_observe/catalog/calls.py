@@ -76,9 +76,21 @@ RETRY_BACKOFF_SECONDS_TOTAL = Metric(
     "Time spent waiting between attempts.",
     ("operation",),
 )
+RETRY_NESTED_TOTAL = Metric(
+    "peak_retry_nested_total",
+    "counter",
+    "Operations that were retried inside an attempt of this one, so that the attempts multiply.",
+    ("operation",),
+)
 RETRY_MAX_ATTEMPTS = Metric(
     "peak_retry_max_attempts",
     "gauge",
     "Attempts an operation may make, as configured.",
     ("operation",),
+)
+RETRY_BUDGET_TOKENS = Metric(
+    "peak_retry_budget_tokens",
+    "gauge",
+    "Retries the budget would allow at this moment, summed over the budgets that share the name.",
+    ("budget",),
 )

@@ -7,12 +7,12 @@ class that ccxt would not choose by the status alone, the HTTP status, the class
 
 from __future__ import annotations
 
-import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.exchange_client import dialects
+from peak_observe.resilience.hints import banned_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -203,12 +203,8 @@ def related(error: BaseException, *, contexts: bool = False) -> Iterator[BaseExc
             ahead += [found.__context__] if contexts else []
 
 
-_BANNED_UNTIL = re.compile(r"(?:banned until|Throttled:)\s*(\d{10,13})", re.IGNORECASE)
-_MILLISECONDS = 1e12
-
-
 def _until(rule: dialects.Rule, answer: Answer | None, text: str, now: float) -> float | None:
-    named = _retry_after(answer, now) or _banned_until(answer.body if answer else text)
+    named = _retry_after(answer, now) or banned_until(answer.body if answer else text)
     if named is None and rule.outcome == RATE_LIMITED:
         ban = answer is not None and answer.status == 418  # noqa: PLR2004 - what Binance answers after many a 429
         named = now + (rule.wait or (BAN_WAIT if ban else LIMIT_WAIT))
@@ -223,14 +219,6 @@ def _retry_after(answer: Answer | None, now: float) -> float | None:
         return parsedate_to_datetime(value).timestamp() if value else None
     except ValueError:
         return None
-
-
-def _banned_until(text: str) -> float | None:
-    found = _BANNED_UNTIL.search(text)
-    if found is None:
-        return None
-    value = float(found[1])
-    return value / 1000 if value >= _MILLISECONDS else value
 
 
 def _text(error: BaseException | None) -> str:

@@ -9,7 +9,7 @@ from peak_observe.errors import HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client import endpoints
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, CLOCK, COUNTED, RETRYABLE, SUCCESS, Verdict
 from peak_observe.exchange_client.request import Call, current_call, verdict_of
-from peak_observe.resilience import CircuitBreaker, retry_with_backoff
+from peak_observe.resilience import CircuitBreaker, idempotent, retry_with_backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,9 @@ class Protection:
         step = Step(self, name, self.breakers[group], write=write)
         call = step.awaiting(method) if asynchronous else step.calling(method)
         call = wraps(method)(call)
-        if not write:
+        if write and not endpoints.cancels(name):
+            call = idempotent(False)(call)  # noqa: FBT003 - as it reads
+        elif not write:
             call = self._retried(f"{self.watch.name}.{group}", call)
         # A cancel must get through when all else fails; it still waits while the exchange wants to be left alone.
         return call if endpoints.cancels(name) else self.breakers[group].call(call)
@@ -79,9 +81,10 @@ class Protection:
             chosen.max_attempts,
             chosen.base_delay,
             chosen.max_delay,
+            expected_exception=self._worth_another,
+            retry_after=False,  # the hold waits for what the exchange asked, with all calls of the client
             name=name,
             clock=self._clock,
-            retry_if=self._worth_another,
         )(call)
 
     def _worth_another(self, error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """What primitives count about themselves, and the names under which it is read; for the life of the process."""
 
 from peak_observe.measures.backups import BackupReading, KindReading
+from peak_observe.measures.budgets import BudgetReading
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
 from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
 from peak_observe.measures.jobs import JobReading
@@ -17,6 +18,7 @@ from peak_observe.measures.series import (
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
+BUDGETS: Names[BudgetReading] = Names("budget")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
@@ -27,6 +29,7 @@ __all__ = [
     "BACKUPS",
     "BATCH",
     "BREAKERS",
+    "BUDGETS",
     "CHECKS",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
@@ -38,6 +41,7 @@ __all__ = [
     "RETRIES",
     "BackupReading",
     "BreakerReading",
+    "BudgetReading",
     "CallCounts",
     "EndpointReading",
     "EndpointTally",

@@ -115,11 +115,12 @@ class RetryCounts:
     Changed with the owner's lock held; mappings are replaced, never changed.
     """
 
-    __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "retries")
+    __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "nested", "retries")
 
     def __init__(self) -> None:
         self.calls = [0] * len(catalog.RETRY_OUTCOMES)
         self.retries = 0
+        self.nested = 0
         self.backoff_seconds = 0.0
         self.errors: dict[str, int] = {}
         self.exemplars: dict[int, Exemplar] = {}

@@ -84,10 +84,11 @@ class BreakerReading:
 class RetryReading:
     """What a retry, or all retries of a name, have to tell; `calls` follows `catalog.RETRY_OUTCOMES`."""
 
-    __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "retries")
+    __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "nested", "retries")
 
     calls: list[int]
     retries: int
+    nested: int
     backoff_seconds: float
     errors: dict[str, int]
     max_attempts: int
@@ -97,6 +98,7 @@ class RetryReading:
         """Take in another reading of the same name; settings are those of the later one."""
         self.calls = _sums(self.calls, other.calls)
         self.retries += other.retries
+        self.nested += other.nested
         self.backoff_seconds += other.backoff_seconds
         self.max_attempts = other.max_attempts
         self.exemplars = self.exemplars | other.exemplars
@@ -105,9 +107,10 @@ class RetryReading:
 
     def since(self, other: RetryReading) -> tuple[bool, bool, bool]:
         """Return whether calls, attempts and settings differ from an earlier reading."""
+        attempts = (self.retries, self.nested, self.backoff_seconds, self.errors)
         return (
             self.calls != other.calls,
-            (self.retries, self.backoff_seconds, self.errors) != (other.retries, other.backoff_seconds, other.errors),
+            attempts != (other.retries, other.nested, other.backoff_seconds, other.errors),
             self.max_attempts != other.max_attempts,
         )
 

@@ -6,9 +6,12 @@ from peak_observe.resilience.breaker import (
     CircuitState,
     circuit_breaker,
 )
+from peak_observe.resilience.budget import RetryBudget
 from peak_observe.resilience.deadlines import deadline
 from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
+from peak_observe.resilience.loops import retrying
 from peak_observe.resilience.registry import breakers, get_breaker
+from peak_observe.resilience.repeatable import idempotent
 from peak_observe.resilience.retry import retry_with_backoff
 
 __all__ = [
@@ -17,10 +20,13 @@ __all__ = [
     "CircuitState",
     "HealthCheck",
     "HealthCheckResult",
+    "RetryBudget",
     "breakers",
     "circuit_breaker",
     "deadline",
     "get_breaker",
     "health_check",
+    "idempotent",
     "retry_with_backoff",
+    "retrying",
 ]

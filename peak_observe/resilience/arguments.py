@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -20,10 +21,14 @@ def check_count(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
+def is_duration(value: Any) -> bool:
+    """Return whether `value` is a finite number of seconds, at least 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
+
+
 def check_seconds(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a finite number of seconds, at least 0."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 <= value < math.inf):
+    if not is_duration(value):
         raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {value!r}")
 
 

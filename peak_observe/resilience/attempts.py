@@ -1,122 +1,72 @@
-"""One operation on its way through its attempts: what is counted, decided and told between two of them."""
+"""The attempts of an operation, each a `with` block, and the waits between them."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from peak_observe import catalog
-from peak_observe.errors import CircuitOpenError
-from peak_observe.events import GaveUp, Recovered, RetryScheduled, emit
-from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, increased
-from peak_observe.resilience import backoff
+from peak_observe.resilience import deadlines, nesting
+from peak_observe.resilience.operations import Operation
+from peak_observe.resilience.retries import NOT_RETRYABLE, OUT_OF_TIME
 from peak_observe.telemetry.tracing import CallSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asyncio import Timeout
+    from contextvars import Token
     from types import TracebackType
 
-    from peak_observe.clock import Clock
-    from peak_observe.resilience.arguments import ExceptionTypes
+    from peak_observe.resilience.retries import RetryCore
 
-FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE = range(4)
-
-
-class RetryCore:
-    """The settings of a retry and the counts of all its operations."""
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        max_attempts: int,
-        base_delay: float,
-        max_delay: float,
-        exponential: bool,
-        expected: ExceptionTypes,
-        clock: Clock,
-        retry_if: Callable[[Exception], bool] | None = None,
-    ) -> None:
-        self.name = name
-        self.max_attempts = max_attempts
-        self.clock = clock
-        self.lock = threading.Lock()
-        self.first_tries = Ticker()
-        self.counts = RetryCounts()
-        self._base_delay = base_delay
-        self._max_delay = max_delay
-        self._exponential = exponential
-        self._expected = expected
-        self._retry_if = retry_if
-        types = expected if isinstance(expected, tuple) else (expected,)
-        self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in types)
-        self.series = RETRIES.series(name)
-
-    def delay(self, attempt: int) -> float:
-        """Return the seconds to wait after failed attempt number `attempt`."""
-        return backoff.delay(attempt, base=self._base_delay, cap=self._max_delay, exponential=self._exponential)
-
-    def retryable(self, error: BaseException) -> bool:
-        """Return whether another attempt could end differently.
-
-        Cancellation, Ctrl-C and exit are orders, and an open circuit would only refuse again; the latter is retried
-        by those who name CircuitOpenError itself.
-        """
-        if not isinstance(error, Exception) or not isinstance(error, self._expected):
-            return False
-        if self._retry_if is not None and not self._retry_if(error):
-            return False
-        return self._open_circuits_too or not isinstance(error, CircuitOpenError)
-
-    def read(self) -> RetryReading:
-        """Return the counts of one moment."""
-        reading, counts = RetryReading(), self.counts
-        with self.lock:
-            reading.calls = increased(counts.calls, FIRST_TRY, self.first_tries.value())
-            reading.retries = counts.retries
-            reading.backoff_seconds = counts.backoff_seconds
-            reading.errors = counts.errors
-            reading.exemplars = counts.exemplars
-        reading.max_attempts = self.max_attempts
-        return reading
+haste = 0
+"""How many blocks of `testing.no_delays` are entered: above 0 nobody waits."""
 
 
-class Run:
-    """One operation on its way: which attempt it is at, and what came of the last one.
+class Run(Operation):
+    """One operation on its way through its attempts.
 
-    It is used as `with run:` around each attempt, and swallows an error that will be retried; `run.delay` is then how
-    long to wait.
+    It is used as `with run:` (`async with` where attempts have a timeout) around each attempt, and swallows an error
+    that will be retried; `run.wait()` or `run.async_wait()` is then the way to the next attempt.
+
+    Attributes:
+        deferred: Whether the attempt turned out to be a coroutine that somebody else awaits.
     """
 
-    __slots__ = ("_attempt_span", "_core", "_span", "_started", "delay", "number")
+    __slots__ = ("_attempt_span", "_timer", "_tokens", "_unaccepted", "deferred")
 
     def __init__(self, core: RetryCore, started: float, *, traced: bool = False, current: bool = True) -> None:
-        self._core = core
-        self._started = started
-        self.number = 0
-        self.delay = 0.0
+        super().__init__(core, started, traced=traced, current=current)
+        self.deferred = self._unaccepted = False
+        self._timer: Timeout | None = None
+        self._tokens: tuple[Token[Any], Token[Any] | None]
         self._attempt_span: CallSpan | None = None
-        self._span = (
-            CallSpan(f"call {core.name}", {"peak_observe.operation": core.name}, current=current) if traced else None
-        )
-        if self._span:
-            self._span.begin()
 
-    def failed_first(self, error: BaseException) -> bool:
-        """Take in that the untraced first attempt failed; return whether to go on."""
+    def failed_first(self, error: BaseException | None) -> bool:
+        """Take in that the simple first attempt failed; return whether to go on."""
         self.number = 1
         return self._failed(error)
 
+    def takes(self, result: object) -> bool:
+        """Return whether a result is accepted, within the attempt that gave it."""
+        judge = self._core.settings.retry_result
+        self._unaccepted = judge is not None and judge.says(result)
+        return not self._unaccepted
+
     def __enter__(self) -> Self:
+        if self._core.settings.attempt_timeout is not None:
+            raise TypeError("attempt_timeout needs `async with attempt:`, as nothing can interrupt a plain block")
+        self._begin(self._until)
+        return self
+
+    def _begin(self, until: float | None) -> None:
+        core = self._core
         self.number += 1
         if self._span:
             facts = {"peak_observe.attempt": self.number, "peak_observe.delay": self.delay}
-            self._attempt_span = CallSpan(f"attempt {self._core.name}", facts, current=self._span.is_current)
+            self._attempt_span = CallSpan(f"attempt {core.name}", facts, parent=self._span)
             self._attempt_span.begin()
         if self.number > 1:
-            with self._core.lock:
-                self._core.counts.retries += 1
-        return self
+            core.count_retry()
+        limit = None if until is None else deadlines.impose(until, core.clock)
+        self._tokens = nesting.enter(core), limit
 
     def __exit__(
         self,
@@ -124,65 +74,86 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        inside, limit = self._tokens
+        nesting.leave(inside)
+        if limit:
+            deadlines.lift(limit)
         if self._attempt_span:
             self._attempt_span.end({}, error)
         if error is not None:
             return self._failed(error)
-        if self.number > 1:
-            self._end(AFTER_RETRY)
-            emit(Recovered(self._core.name, self.number, self._elapsed()))
+        if self._unaccepted:
+            self._failed(None)
+        elif self.deferred:
+            self._end_span("deferred")
         else:
-            self._end(FIRST_TRY)
+            self._succeeded()
         return False
 
+    async def __aenter__(self) -> Self:
+        core, until, seconds = self._core, self._until, self._core.settings.attempt_timeout
+        if seconds is not None:
+            import asyncio
+
+            left = core.left(until)
+            allowed = seconds if left is None else max(0.0, min(seconds, left))
+            until = core.clock.monotonic() + allowed
+            self._timer = asyncio.timeout(allowed)
+            await self._timer.__aenter__()
+        self._begin(until)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if self._timer is not None:
+            try:
+                await self._timer.__aexit__(kind, error, traceback)
+            except TimeoutError as late:
+                self._cut = True
+                if self.__exit__(type(late), late, late.__traceback__):
+                    return True
+                raise
+        self._cut = False
+        return self.__exit__(kind, error, traceback)
+
     def wait(self) -> None:
-        """Sleep until the next attempt."""
-        with _Waiting(self, self._core):
-            self._core.clock.sleep(self.delay)
+        """Sleep until the next attempt, if there is one; raise the last error if it has become too late for it."""
+        if not self.over:
+            with _Waiting(self, self._core) as waiting:
+                waiting.prepare(self._scheduled)
+                if not haste:
+                    self._core.clock.sleep(self.delay)
+            self._check_time()
 
     async def async_wait(self) -> None:
-        """Sleep until the next attempt, letting other tasks run."""
-        with _Waiting(self, self._core):
-            await self._core.clock.async_sleep(self.delay)
+        """Sleep until the next attempt, letting other tasks run; otherwise as `wait`."""
+        if not self.over:
+            with _Waiting(self, self._core) as waiting:
+                waiting.prepare(self._scheduled)
+                await self._core.clock.async_sleep(0.0 if haste else self.delay)
+            self._check_time()
 
     def abandon(self, error: BaseException) -> None:
         """Take in that the wait was interrupted."""
+        self._scheduled = None
         self._end(NOT_RETRYABLE, error)
 
-    def _failed(self, error: BaseException) -> bool:
-        core = self._core
-        if isinstance(error, Exception):
-            label = core.series.exception_label(type(error).__name__)
-            with core.lock:
-                errors = core.counts.errors
-                core.counts.errors = {**errors, label: errors.get(label, 0) + 1}
-        if not core.retryable(error):
-            self._give_up(NOT_RETRYABLE, error)
-            return False
-        if self.number >= core.max_attempts:
-            self._give_up(EXHAUSTED, error)
-            return False
-        self.delay = core.delay(self.number)
-        emit(RetryScheduled(core.name, self.number, core.max_attempts, self.delay, error))
-        return True
-
-    def _give_up(self, outcome: int, error: BaseException) -> None:
-        self._end(outcome, error)
-        emit(GaveUp(self._core.name, self.number, self._elapsed(), catalog.RETRY_OUTCOMES[outcome], error))
-
-    def _end(self, outcome: int, error: BaseException | None = None) -> None:
-        core = self._core
-        exemplar: Exemplar | None = self._span.exemplar(1.0, core.clock) if self._span else None
-        with core.lock:
-            core.counts.calls[outcome] += 1
-            if exemplar:
-                core.counts.exemplars = {**core.counts.exemplars, outcome: exemplar}
-        if self._span:
-            name = catalog.RETRY_OUTCOMES[outcome]
-            self._span.end({"peak_observe.outcome": name, "peak_observe.attempts": self.number}, error)
-
-    def _elapsed(self) -> float:
-        return self._core.clock.monotonic() - self._started
+    def _check_time(self) -> None:
+        # A machine that slept, or a busy one, wakes up later than it was asked to.
+        scheduled, self._scheduled = self._scheduled, None
+        left = self._core.left(self._until)
+        if scheduled is None or left is None or left > 0:
+            return
+        self._give_up(OUT_OF_TIME, scheduled.error)
+        if scheduled.error is not None:
+            try:
+                raise scheduled.error
+            finally:
+                del scheduled  # or the error, by its traceback, would hold itself
 
 
 class _Waiting:
@@ -194,8 +165,15 @@ class _Waiting:
         self._run = run
         self._core = core
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._start = self._core.clock.monotonic()
+        return self
+
+    def prepare(self, scheduled: object) -> None:
+        """Tell the user's hook what will happen."""
+        hook = self._core.settings.on_retry
+        if hook:
+            hook.ask(scheduled)
 
     def __exit__(
         self,
@@ -203,7 +181,6 @@ class _Waiting:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._core.lock:
-            self._core.counts.backoff_seconds += max(0.0, self._core.clock.monotonic() - self._start)
+        self._core.count_wait(self._core.clock.monotonic() - self._start)
         if error is not None:
             self._run.abandon(error)

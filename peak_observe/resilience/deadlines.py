@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -29,8 +29,9 @@ _current: ContextVar[_Limit | None] = ContextVar("peak_observe_deadline", defaul
 def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> AbstractContextManager[None]:
     """Give the block one deadline that everything of peak_observe below it sees.
 
-    It interrupts nothing by itself: retries start no attempt and no delay beyond it, waits end at it, and a timeout of
-    a coroutine is cut to it. Inside another deadline the earlier of the two holds. Use `with` in coroutines too.
+    It interrupts nothing by itself: retries start no further attempt and no delay beyond it, waits end at it, and a
+    timeout of a coroutine is cut to it. Inside another deadline the earlier of the two holds. Use `with` in coroutines
+    too.
 
     Args:
         seconds: Seconds from entering the block, more than 0.
@@ -45,12 +46,25 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> AbstractContextM
 
 @contextmanager
 def _within(seconds: float, clock: Clock) -> Iterator[None]:
-    outer, mine = _current.get(), _Limit(clock, clock.monotonic() + seconds)
-    token = _current.set(mine if outer is None or outer.left() > seconds else outer)
+    token = impose(clock.monotonic() + seconds, clock)
     try:
         yield
     finally:
         _current.reset(token)
+
+
+def impose(at: float, clock: Clock) -> Token[_Limit | None]:
+    """Set a deadline at a moment of `clock`, unless there is an earlier one; return what `lift` needs."""
+    outer, mine = _current.get(), _Limit(clock, at)
+    return _current.set(mine if outer is None or outer.left() > mine.left() else outer)
+
+
+def lift(token: Token[_Limit | None]) -> None:
+    """Take a deadline back, unless this is another context, which has none of it."""
+    try:  # noqa: SIM105 - suppress() would be felt here
+        _current.reset(token)
+    except ValueError:
+        pass
 
 
 def remaining() -> float | None:

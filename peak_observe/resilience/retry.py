@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from functools import wraps
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments, wrap
-from peak_observe.resilience.attempts import RetryCore, Run
+from peak_observe.resilience import arguments, nesting, options, repeatable, wrap
+from peak_observe.resilience.attempts import Run
+from peak_observe.resilience.retries import RetryCore
 from peak_observe.telemetry.tracing import API, TracingMode, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Unpack
+
+    from peak_observe.resilience.matching import Expected
 
 F = TypeVar("F", bound="Callable[..., Any]")
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
 
 class Retry:
@@ -27,8 +34,19 @@ class Retry:
         core.series.join(self, core.read)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func` with retries, of the same kind."""
+        """Return `func` with retries, of the same kind.
+
+        Raises:
+            ValueError: An option is of no use for a function of this kind.
+            TypeError: The function must not be repeated.
+        """
         kind = wrap.kind(func)
+        self._core.settings.check_use(func, kind)
+        wrapper = self._wrapped(func, kind)
+        repeatable.note_retried(wrapper, self._core.name)
+        return wrapper
+
+    def _wrapped(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
         if kind == wrap.GENERATOR:
             return wrap.wrap_generator(func, nullcontext, self._begin(func))
         if kind == wrap.ASYNC_GENERATOR:
@@ -41,18 +59,19 @@ class Retry:
 
     def _wrap_function(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
-        watched, recording, api = self._watched, self._recording, API
+        watched, recording, api, simple = self._watched, self._recording, API, core.settings.simple
 
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if api in watched and recording():
+            if (api in watched and recording()) or not simple:
                 return self._attempts(self._run(), func, args, kwargs)
             started = monotonic()
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
-            except BaseException as error:
+            except BaseException:
+                # The error has no name here: `nesting` looks at the locals of this frame, which would hold it then.
                 run = Run(core, started)
-                if not run.failed_first(error):
+                if not run.failed_first(sys.exception()):
                     raise
             else:
                 if type(result) is CoroutineType:
@@ -62,28 +81,36 @@ class Retry:
             run.wait()
             return self._attempts(run, func, args, kwargs)
 
+        nesting.runs_first_attempts(wrapper)
         return wrapper
 
-    def _attempts(self, run: Run, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
         while True:
             with run:
-                return func(*args, **kwargs)
+                result = func(*args, **kwargs)
+                run.deferred = type(result) is CoroutineType
+                if not run.deferred and run.takes(result):
+                    return result
+            if run.deferred:
+                return self._await_attempts(result, func, args, kwargs)
             run.wait()
+            if run.over:
+                return result
 
     def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
-        watched, recording, api = self._watched, self._recording, API
+        watched, recording, api, simple = self._watched, self._recording, API, core.settings.simple
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if api in watched and recording():
+            if (api in watched and recording()) or not simple:
                 return await self._async_attempts(self._run(), func, args, kwargs)
             started = monotonic()
             try:
                 result = await func(*args, **kwargs)
-            except BaseException as error:
+            except BaseException:
                 run = Run(core, started)
-                if not run.failed_first(error):
+                if not run.failed_first(sys.exception()):
                     raise
             else:
                 tick()
@@ -91,36 +118,31 @@ class Retry:
             await run.async_wait()
             return await self._async_attempts(run, func, args, kwargs)
 
+        nesting.runs_first_attempts(wrapper)
         return wrapper
 
-    async def _async_attempts(
-        self,
-        run: Run,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    async def _async_attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
         while True:
-            with run:
-                return await func(*args, **kwargs)
+            async with run:
+                result = await func(*args, **kwargs)
+                if run.takes(result):
+                    return result
             await run.async_wait()
+            if run.over:
+                return result
 
-    async def _await_attempts(
-        self,
-        first: Any,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
+    async def _await_attempts(self, first: Any, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
         # A plain function that returns a coroutine: the one it made is the first attempt, later ones are made anew.
         run = self._run()
-        with run:
-            return await first
+        async with run:
+            result = await first
+            if run.takes(result):
+                return result
         await run.async_wait()
-        return await self._async_attempts(run, func, args, kwargs)
+        return result if run.over else await self._async_attempts(run, func, args, kwargs)
 
-    def _begin(self, func: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, Any]]:
-        def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _begin(self, func: Callable[..., Any]) -> Callable[[Args, Kwargs], tuple[Any, Any]]:
+        def begin(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
             run = self._run(current=False)
             while True:
                 with run:
@@ -135,11 +157,11 @@ class Retry:
 
         return begin
 
-    def _begin_async(self, func: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-        async def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _begin_async(self, func: Callable[..., Any]) -> Callable[[Args, Kwargs], Any]:
+        async def begin(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
             run = self._run(current=False)
             while True:
-                with run:
+                async with run:
                     generator = func(*args, **kwargs)
                     try:
                         return generator, await anext(generator)
@@ -162,12 +184,12 @@ def retry_with_backoff(
     base_delay: float = 1.0,
     max_delay: float = 60.0,
     exponential: bool = True,
-    expected_exception: arguments.ExceptionTypes = Exception,
+    expected_exception: Expected = Exception,
     *,
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
-    retry_if: Callable[[Exception], bool] | None = None,
+    **more: Unpack[options.Options],
 ) -> Callable[[F], F]: ...
 
 
@@ -176,53 +198,50 @@ def retry_with_backoff(
     base_delay: float = 1.0,
     max_delay: float = 60.0,
     exponential: bool = True,
-    expected_exception: arguments.ExceptionTypes = Exception,
+    expected_exception: Expected = Exception,
     *,
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
-    retry_if: Callable[[Exception], bool] | None = None,
+    **more: Unpack[options.Options],
 ) -> Any:
     """Call a function again when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
-    The last exception comes through unchanged. An open circuit is not retried: put the breaker outside, the retry
-    inside. Generators are retried until their first item.
+    The last exception comes through unchanged, with a note that says how many attempts were made and how long they
+    took. An open circuit is not retried: put the breaker outside, the retry inside. Generators are retried until their
+    first item. A function marked `@idempotent(False)` is refused.
 
     Args:
         max_attempts: How often the function is called at most, at least 1.
         base_delay: Seconds before the second attempt.
-        max_delay: Upper limit of the growing delay in seconds.
+        max_delay: Upper limit in seconds of the growing delay, and of what a service may ask for.
         exponential: Whether the delay doubles; otherwise it is always `base_delay`.
-        expected_exception: What is retried, a type or a tuple of types. Cancellation, Ctrl-C and exit never are, and
-            `CircuitOpenError` only if it is named itself.
+        expected_exception: What is retried: a type, a function of the exception, or a tuple of them. Cancellation,
+            Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself.
         name: The label value of the metrics; the function's qualified name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
-        retry_if: Says of an expected exception whether it is retried, where its type does not tell.
+        more: `delays`, the delays themselves (the last one repeats), or a function of attempt and exception.
+            `jitter`, what of a delay is left to chance: `"full"`, `"equal"`, `"decorrelated"` or a share from 0 to 1.
+            `retry_after`, whether an exception's `retry_after` or `Retry-After` is waited for, or a function of the
+            exception that finds the seconds; who asks for more than `max_delay` is not asked again. `timeout`, seconds
+            from the first attempt within which the last one begins; below it is the deadline. `attempt_timeout`,
+            seconds after which the attempt of a coroutine is cancelled and counts as failed. `retry_result`, a function
+            that says of a result whether it is retried; the last one is returned as it is. `budget`, a `RetryBudget` or
+            its name. `on_retry`, a function that is told of each `RetryScheduled`. `nested`, what is done about a retry
+            inside: `"warn"`, or `"inner_only"` to retry nothing on which it has given up.
 
     Raises:
-        ValueError: An argument makes no sense; the message names it.
-        TypeError: What is decorated cannot be called.
+        ValueError: An argument makes no sense, or not for this kind of function; the message names it.
+        TypeError: What is decorated cannot be called or must not be repeated, or there is no such option.
     """
     if arguments.is_function(max_attempts):
         return retry_with_backoff()(max_attempts)
-    arguments.check_count("max_attempts", max_attempts)
-    arguments.check_seconds("base_delay", base_delay)
-    arguments.check_seconds("max_delay", max_delay)
-    arguments.check_exceptions("expected_exception", expected_exception)
+    settings = options.settled(max_attempts, base_delay, max_delay, exponential, expected_exception, more)
     switch(tracing)
 
     def protect(func: Callable[..., Any]) -> Callable[..., Any]:
-        core = RetryCore(
-            name=wrap.name_of(func) if name is None else name,
-            max_attempts=max_attempts,
-            base_delay=float(base_delay),
-            max_delay=float(max_delay),
-            exponential=exponential,
-            expected=expected_exception,
-            clock=clock,
-            retry_if=retry_if,
-        )
+        core = RetryCore(wrap.name_of(func) if name is None else name, settings, clock)
         return Retry(core, tracing).wrap(func)
 
     return lambda func: wrap.decorate(func, protect)

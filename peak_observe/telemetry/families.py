@@ -12,7 +12,7 @@ from prometheus_client.utils import floatToGoString
 
 from peak_observe import catalog
 from peak_observe._version import __version__
-from peak_observe.measures import BACKUPS, BREAKERS, CHECKS, JOBS, RETRIES, BreakerReading, Exemplar
+from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading, Exemplar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,8 +118,10 @@ RETRY_FAMILIES = (
         follows=ATTEMPTS,
     ),
     Family(catalog.RETRY_BACKOFF_SECONDS_TOTAL, lambda r: (r.backoff_seconds,), follows=ATTEMPTS),
+    Family(catalog.RETRY_NESTED_TOTAL, lambda r: (r.nested,), follows=ATTEMPTS),
     Family(catalog.RETRY_MAX_ATTEMPTS, lambda r: (r.max_attempts,), follows=SETTINGS),
 )
+BUDGET_FAMILIES = (Family(catalog.RETRY_BUDGET_TOKENS, lambda r: _living(r.tokens), follows=None),)
 HEALTH_FAMILIES = (
     Family(catalog.HEALTH_CHECK_HEALTHY, lambda r: _living(r.healthy), follows=CHANGES),
     Family(catalog.HEALTH_CHECK_DURATION_SECONDS, _histogram, None, lambda r: r.bucket_exemplars),
@@ -182,12 +184,14 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
 
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
+    budgets: Readings = BUDGETS.read()
     checks: Readings = CHECKS.read()
     jobs: Readings = JOBS.read()
     backups: Readings = BACKUPS.read()
     kinds: list[tuple[tuple[Family, ...], Readings]] = [
         (BREAKER_FAMILIES, breakers),
         (RETRY_FAMILIES, retries),
+        (BUDGET_FAMILIES, budgets),
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),

@@ -14,6 +14,8 @@ from peak_observe.events import (
     RateLimited,
     Recovered,
     RestoreFinished,
+    RetriesNested,
+    RetryEvent,
     RetryScheduled,
     Transition,
     WriteUnanswered,
@@ -22,6 +24,9 @@ from peak_observe.redact import describe
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+
+
+_WHY = {"exhausted": "", "out_of_time": " (out of time)", "out_of_budget": " (out of budget)"}
 
 
 def on_event(event: Event) -> None:
@@ -90,21 +95,28 @@ def _transition(event: Transition) -> tuple[str, int, str, tuple[object, ...]]:
     return "breaker", WARNING, message, (event.name, event.reason, event.retry_after, last)
 
 
-def _retry(event: RetryScheduled | GaveUp | Recovered) -> tuple[int, str, tuple[object, ...]]:
+def _retry(event: RetryEvent) -> tuple[int, str, tuple[object, ...]]:
     match event:
+        case RetriesNested():
+            message = "'%s' is retried inside the retry of '%s', so their attempts multiply: retry in one place"
+            return WARNING, message, (event.operation, event.inside)
         case RetryScheduled():
             message = "'%s' failed (attempt %d of %d), again in %.1f s: %s"
-            facts = (event.operation, event.attempt, event.max_attempts, event.delay, describe(event.error))
+            facts = (event.operation, event.attempt, event.max_attempts, event.delay, _failure(event.error))
             return INFO, message, facts
-        case GaveUp(outcome="exhausted"):
-            message = "'%s' gave up after %d attempts in %.1f s: %s"
-            return WARNING, message, (event.operation, event.attempts, event.elapsed, describe(event.error))
-        case GaveUp():
+        case GaveUp(outcome="not_retryable"):
             message = "'%s' is not retried (attempt %d): %s"
-            return DEBUG, message, (event.operation, event.attempts, describe(event.error))
+            return DEBUG, message, (event.operation, event.attempts, _failure(event.error))
+        case GaveUp():
+            message = f"'%s' gave up after %d attempts in %.1f s{_WHY[event.outcome]}: %s"
+            return WARNING, message, (event.operation, event.attempts, event.elapsed, _failure(event.error))
         case Recovered():
             message = "'%s' succeeded at attempt %d after %.1f s"
             return INFO, message, (event.operation, event.attempts, event.elapsed)
+
+
+def _failure(error: BaseException | None) -> str:
+    return "its result was not accepted" if error is None else describe(error)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

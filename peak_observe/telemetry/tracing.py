@@ -22,6 +22,8 @@ from peak_observe.events import (
     RateLimited,
     Recovered,
     RestoreFinished,
+    RetriesNested,
+    RetryEvent,
     RetryScheduled,
     Transition,
     WriteUnanswered,
@@ -89,20 +91,31 @@ class CallSpan:
         name: The span's name, with few different values.
         attributes: What is known at the start.
         current: Whether the span is the current one while the call runs.
+        parent: The span it belongs to; the current one if not given.
     """
 
-    __slots__ = ("_attributes", "_current", "_name", "_span", "_token")
+    __slots__ = ("_attributes", "_current", "_name", "_parent", "_span", "_token")
 
-    def __init__(self, name: str, attributes: Attributes, *, current: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        attributes: Attributes,
+        *,
+        current: bool = True,
+        parent: CallSpan | None = None,
+    ) -> None:
         self._name = name
         self._attributes = attributes
         self._current = current
+        self._parent = parent
+        self._span: Span
 
     def begin(self) -> None:
         """Start the span."""
         from opentelemetry import context, trace
 
-        self._span = _current_tracer().start_span(self._name, attributes=self._attributes)
+        around = trace.set_span_in_context(self._parent._span) if self._parent else None  # noqa: SLF001 - its own kind
+        self._span = _current_tracer().start_span(self._name, around, attributes=self._attributes)
         self._token = context.attach(trace.set_span_in_context(self._span)) if self._current else None
 
     def end(self, attributes: Attributes, error: BaseException | None = None) -> None:
@@ -117,11 +130,6 @@ class CallSpan:
         self._span.end()
         if self._token is not None:
             context.detach(self._token)
-
-    @property
-    def is_current(self) -> bool:
-        """Whether spans begun inside it become its children by themselves."""
-        return self._current
 
     def refuse(self, refusal: Exception, tripped_by: SpanContext | None) -> None:
         """End the span of a call that was not made, with a link to the span that opened the circuit."""
@@ -216,15 +224,8 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case Transition():
             name = "peak_observe.breaker.transition"
             facts = {"breaker": event.name, "old": event.old, "new": event.new, "reason": event.reason}
-        case RetryScheduled():
-            name = "peak_observe.retry.scheduled"
-            facts = {"operation": event.operation, "attempt": event.attempt, "delay": event.delay}
-        case GaveUp():
-            name = "peak_observe.retry.gave_up"
-            facts = {"operation": event.operation, "attempts": event.attempts, "outcome": event.outcome}
-        case Recovered():
-            name = "peak_observe.retry.recovered"
-            facts = {"operation": event.operation, "attempts": event.attempts}
+        case RetryScheduled() | GaveUp() | Recovered() | RetriesNested():
+            name, facts = _retry_record(event)
         case HealthChanged():
             name = "peak_observe.health.changed"
             facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
@@ -242,6 +243,19 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         attributes["error.type"] = _type_name(error)
         attributes["error.message"] = describe(error)
     return name, attributes
+
+
+def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any] = {"operation": event.operation}
+    match event:
+        case RetryScheduled():
+            return "peak_observe.retry.scheduled", facts | {"attempt": event.attempt, "delay": event.delay}
+        case GaveUp():
+            return "peak_observe.retry.gave_up", facts | {"attempts": event.attempts, "outcome": event.outcome}
+        case Recovered():
+            return "peak_observe.retry.recovered", facts | {"attempts": event.attempts}
+        case RetriesNested():
+            return "peak_observe.retry.nested", facts | {"inside": event.inside}
 
 
 def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:

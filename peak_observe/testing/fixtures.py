@@ -1,6 +1,6 @@
 """pytest fixtures for trading code; import those you want into a `conftest.py`.
 
-`from peak_observe.testing.fixtures import fake_binance, fake_kraken` there is all it takes.
+`from peak_observe.testing.fixtures import fake_binance, fake_kraken, no_delays` there is all it takes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from peak_observe.testing import haste
 from peak_observe.testing.exchange import FakeExchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def no_delays() -> Iterator[None]:
+    """Let no retry wait during the test."""
+    with haste.no_delays():
+        yield
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from peak_observe import (
     ResilientExchangeClient,
     Transition,
     WriteUnanswered,
+    retry_with_backoff,
 )
 from peak_observe.measures import BREAKERS, RETRIES
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
@@ -289,6 +290,17 @@ def test_a_read_is_retried(mode, rig) -> None:
         assert (rig.fake.requests["Ticker"] - before, clock.sleeps) == (3, [1.0, 2.0])
     assert BREAKERS.get(f"reads.{mode}.public").read().calls[0] == 1
     assert RETRIES.get(f"reads.{mode}.public").read().retries == 2
+
+
+@MODES
+def test_a_retry_around_an_order_is_refused(mode, rig) -> None:
+    """Where it is decorated; reads and cancels may be repeated."""
+    with rig().using(mode, name="refused") as client:
+        for name in ("create_order", "createOrder", "create_orders", "edit_order", "withdraw", "private_post_addorder"):
+            with pytest.raises(TypeError, match="must not happen twice"):
+                retry_with_backoff(name="refused")(getattr(client, name))
+        for name in ("fetch_ticker", "cancel_order"):
+            retry_with_backoff(name="refused")(getattr(client, name))
 
 
 @MODES

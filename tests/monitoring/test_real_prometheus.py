@@ -32,7 +32,7 @@ PROGRAM = """
 import sys, threading, time
 from pathlib import Path
 from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff, start_exporter
-from peak_observe import RecoveryManager, ResilientExchangeClient
+from peak_observe import RecoveryManager, ResilientExchangeClient, RetryBudget
 from peak_observe.testing import FakeExchange
 
 stop = threading.Event()
@@ -40,7 +40,7 @@ threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).sta
 numbers = iter(range(10**9))
 
 @circuit_breaker(name="healthy")
-@retry_with_backoff(2, base_delay=0.001, name="flaky")
+@retry_with_backoff(2, base_delay=0.001, name="flaky", budget=RetryBudget(1.0, name="flaky"))
 def healthy():
     if next(numbers) % 3 == 0:
         raise ConnectionError("lost")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from peak_observe.resilience.backoff import delay
+from peak_observe.resilience.backoff import decorrelated, delay, jittered
 
 
 def test_delays_double_up_to_the_cap() -> None:
@@ -35,3 +35,28 @@ def test_a_great_many_attempts_overflow_nothing(attempt: int) -> None:
 def test_no_base_is_no_delay() -> None:
     """0 doubles to 0."""
     assert delay(10, base=0.0, cap=60.0, exponential=True) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("share", "chance", "expected"),
+    [(1.0, 0.0, 8.0), (1.0, 0.75, 2.0), (0.5, 1.0, 4.0), (0.1, 0.5, 7.6), (0.0, 0.9, 8.0)],
+)
+def test_jitter_only_shortens(share: float, chance: float, expected: float) -> None:
+    """So a cap stays a cap, and the full delay is the longest."""
+    assert jittered(8.0, share=share, chance=chance) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("previous", "chance", "expected"), [(0.0, 0.0, 1.0), (0.0, 1.0, 3.0), (4.0, 0.5, 6.5), (50.0, 0.9, 60.0)]
+)
+def test_decorrelated_delays_grow_from_the_one_before(previous: float, chance: float, expected: float) -> None:
+    """Between the base and three times that, up to the cap."""
+    assert decorrelated(previous, base=1.0, cap=60.0, chance=chance) == expected
+
+
+def test_decorrelated_delays_never_leave_their_bounds() -> None:
+    """However often, with the worst of luck."""
+    delay = 0.0
+    for _ in range(2000):
+        delay = decorrelated(delay, base=1.0, cap=60.0, chance=1.0)
+        assert 1.0 <= delay <= 60.0

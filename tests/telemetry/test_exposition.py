@@ -62,6 +62,7 @@ def retry_readings(draw: st.DrawFn) -> RetryReading:
     reading = RetryReading()
     reading.calls = draw(fixed(len(RETRY_OUTCOMES), COUNTS))
     reading.retries = draw(COUNTS)
+    reading.nested = draw(COUNTS)
     reading.backoff_seconds = draw(SECONDS)
     reading.errors = draw(st.dictionaries(NAMES, COUNTS, max_size=3))
     reading.max_attempts = draw(st.integers(1, 2**40))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from peak_observe import CircuitBreaker, retry_with_backoff
+from peak_observe import CircuitBreaker, RetryBudget, retry_with_backoff
 from peak_observe.measures import Names
 from peak_observe.testing import ManualClock
 
@@ -77,6 +77,37 @@ def test_giving_up_is_a_warning(lines) -> None:
         "WARNING",
         f"'log.exhausted' gave up after 2 attempts in 1.0 s: ConnectionError: {SHOWN}",
     )
+
+
+def test_giving_up_early_says_why(lines) -> None:
+    """Time and budget are not the service's fault alone."""
+    budget = RetryBudget(0, 0, burst=1, name="log.budget", clock=ManualClock())
+    for options in ({"timeout": 0.5}, {"budget": budget}):
+        with pytest.raises(ConnectionError):
+            retry_with_backoff(5, clock=ManualClock(), name="log.early", **options)(fail)()
+    assert [line.getMessage() for line in lines if line.levelname == "WARNING"] == [
+        f"'log.early' gave up after 1 attempts in 0.0 s (out of time): ConnectionError: {SHOWN}",
+        f"'log.early' gave up after 2 attempts in 1.0 s (out of budget): ConnectionError: {SHOWN}",
+    ]
+
+
+def test_a_result_that_is_not_accepted_is_said_in_words(lines) -> None:
+    """There is no exception to show."""
+    retry_with_backoff(2, clock=ManualClock(), name="log.result", retry_result=lambda _: True)(lambda: "busy")()
+    assert [(line.levelname, line.getMessage()) for line in lines] == [
+        ("INFO", "'log.result' failed (attempt 1 of 2), again in 1.0 s: its result was not accepted"),
+        ("WARNING", "'log.result' gave up after 2 attempts in 1.0 s: its result was not accepted"),
+    ]
+
+
+def test_retries_inside_retries_are_a_warning(lines) -> None:
+    """Which names both."""
+    inner = retry_with_backoff(2, clock=ManualClock(), name="log.inner")(fail)
+    with pytest.raises(ConnectionError):
+        retry_with_backoff(2, clock=ManualClock(), name="log.outer")(inner)()
+    assert [line.getMessage() for line in lines if "multiply" in line.getMessage()] == [
+        "'log.inner' is retried inside the retry of 'log.outer', so their attempts multiply: retry in one place",
+    ]
 
 
 def test_what_is_not_retried_is_for_debugging(lines) -> None:

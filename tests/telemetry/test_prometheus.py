@@ -63,6 +63,7 @@ def test_every_series_of_a_retry_exists_at_once(registry) -> None:
         **{("peak_retry_calls_total", outcome): 0.0 for outcome in catalog.RETRY_OUTCOMES},
         ("peak_retry_retries_total",): 0.0,
         ("peak_retry_backoff_seconds_total",): 0.0,
+        ("peak_retry_nested_total",): 0.0,
         ("peak_retry_max_attempts",): 4.0,
     }
     assert protected

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
 
 import peak_observe
-from peak_observe import CircuitBreaker, CircuitOpenError, circuit_breaker, retry_with_backoff
+from peak_observe import CircuitBreaker, CircuitOpenError, circuit_breaker, retry_with_backoff, retrying
 from peak_observe._version import __version__
 from peak_observe.telemetry.tracing import SCHEMA_URL
 from peak_observe.testing import ManualClock
@@ -154,6 +154,52 @@ def test_attempts_of_a_coroutine_are_current_children(otel) -> None:
     assert call.status.status_code is StatusCode.ERROR
     assert call.attributes["peak_observe.outcome"] == "exhausted"
     assert parent_of(call, otel.spans) == "caller"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_attempts_of_a_loop_are_current_children(otel, asynchronous: bool) -> None:
+    """And between them nothing is current that is not the caller's."""
+    seen = []
+
+    def body(attempt: object) -> None:
+        with attempt:
+            seen.append(current_name())
+            if attempt.number < 2:
+                fail()
+
+    def use() -> None:
+        for attempt in retrying(2, 0, name="trace.loop"):
+            seen.append(current_name())
+            body(attempt)
+
+    async def use_async() -> None:
+        async for attempt in retrying(2, 0, name="trace.loop"):
+            seen.append(current_name())
+            body(attempt)
+
+    with TRACER.start_as_current_span("caller"):
+        asyncio.run(use_async()) if asynchronous else use()
+        seen.append(current_name())
+    assert seen == ["caller", "attempt trace.loop"] * 2 + ["caller"]
+    assert tree(otel.spans) == {
+        "caller": None,
+        "call trace.loop": "caller",
+        "attempt trace.loop": "call trace.loop",
+    }
+
+
+def test_a_span_says_why_there_was_no_other_attempt(otel) -> None:
+    """Whatever the reason; a result that was not accepted is no error of the span."""
+    protect = retry_with_backoff(2, clock=ManualClock(), name="trace.result", retry_result=lambda _: True)
+    with TRACER.start_as_current_span("caller"):
+        protect(lambda: "busy")()
+        with pytest.raises(ConnectionError):
+            retry_with_backoff(timeout=0.5, clock=ManualClock(), name="trace.late")(fail)()
+        assert current_name() == "caller"
+    (busy,), (late,) = otel.named("call trace.result"), otel.named("call trace.late")
+    assert (busy.attributes["peak_observe.outcome"], busy.status.status_code) == ("exhausted", StatusCode.UNSET)
+    assert (late.attributes["peak_observe.outcome"], late.status.status_code) == ("out_of_time", StatusCode.ERROR)
+    assert len(otel.named("attempt trace.result")) == 2
 
 
 def test_breaker_outside_retry_inside_nest(otel) -> None:
@@ -363,6 +409,18 @@ def test_retries_are_log_based_events(otel) -> None:
     ]
     assert otel.events[0].attributes["peak_observe.delay"] == 1.0
     assert otel.events[3].attributes["peak_observe.outcome"] == "exhausted"
+
+
+def test_retries_inside_retries_are_a_log_based_event(otel) -> None:
+    """With the names of both."""
+    inner = retry_with_backoff(2, clock=ManualClock(), name="trace.nested_inner")(fail)
+    with pytest.raises(ConnectionError):
+        retry_with_backoff(2, clock=ManualClock(), name="trace.nested_outer")(inner)()
+    (event,) = (event for event in otel.events if event.event_name == "peak_observe.retry.nested")
+    assert dict(event.attributes) == {
+        "peak_observe.operation": "trace.nested_inner",
+        "peak_observe.inside": "trace.nested_outer",
+    }
 
 
 def test_span_events_are_an_opt_in(otel) -> None:

@@ -94,7 +94,32 @@ def retries() -> list[Json]:
             empty=NO_OPERATIONS,
         ),
         top_errors(),
+        *_multiplied(),
         _operations(),
+    ]
+
+
+def _multiplied() -> list[Json]:
+    nested = total(rate(catalog.RETRY_NESTED_TOTAL), "operation")
+    return [
+        panels.timeseries(
+            "Retries inside retries",
+            "Operations a second that were retried inside an attempt of this one: their attempts multiply. Take one of "
+            "the two retries away.",
+            [query(nested, "{{operation}}")],
+            "ops",
+            empty=NO_OPERATIONS,
+            width=12,
+        ),
+        panels.timeseries(
+            "Retries the budgets allow",
+            "Retries that a budget would allow at this moment. At 0 failures come through at once, which is meant: the "
+            "service is down.",
+            [query(total(select(catalog.RETRY_BUDGET_TOKENS), "budget"), "{{budget}}")],
+            "none",
+            empty="no budgets",
+            width=12,
+        ),
     ]
 
 
@@ -113,7 +138,9 @@ def _operations() -> Json:
             ("Calls", ended(), COUNT),
             ("First try", ended('outcome="first_try"'), COUNT),
             ("After retry", ended('outcome="after_retry"'), COUNT),
-            ("Exhausted", ended('outcome=~"exhausted|out_of_time|out_of_budget"'), looks.bad()),
+            ("Exhausted", ended('outcome="exhausted"'), looks.bad()),
+            ("Out of time", ended('outcome="out_of_time"'), looks.bad()),
+            ("Out of budget", ended('outcome="out_of_budget"'), looks.bad()),
             ("Not retryable", ended('outcome="not_retryable"'), COUNT),
             ("Retries", total(increase(catalog.RETRY_RETRIES_TOTAL), *keys), COUNT),
             ("Waited", total(increase(catalog.RETRY_BACKOFF_SECONDS_TOTAL), *keys), SPAN),

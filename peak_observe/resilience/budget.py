@@ -1,0 +1,144 @@
+"""A budget that retries share: at most a share of the calls, so that an outage is not amplified.
+
+After "Handling Overload" in Google's Site Reliability Engineering and Finagle's RetryBudget: a bucket of tokens, into
+which each call puts a fraction of one and out of which each retry takes a whole one.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.measures import BUDGETS, BudgetReading, Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Bucket:
+    """The tokens themselves: pure, handed the time and the number of calls; it begins full and never holds more.
+
+    Args:
+        ratio: Tokens that a call puts in.
+        rate: Tokens that a second puts in.
+        size: How many it holds.
+        now: The time in seconds.
+    """
+
+    __slots__ = ("_rate", "_ratio", "_seen", "_size", "_then", "tokens")
+
+    def __init__(self, *, ratio: float, rate: float, size: float, now: float) -> None:
+        self._ratio = ratio
+        self._rate = rate
+        self._size = size
+        self._then = now
+        self._seen = 0
+        self.tokens = size
+
+    def level(self, now: float, calls: int) -> float:
+        """Return the tokens there are after so many calls in all; nothing changes by looking.
+
+        A clock that was set back adds nothing and takes nothing away.
+        """
+        earned = self._ratio * max(0, calls - self._seen) + self._rate * max(0.0, now - self._then)
+        return min(self._size, self.tokens + earned)
+
+    def take(self, now: float, calls: int) -> bool:
+        """Take one token if there is a whole one."""
+        self.tokens = self.level(now, calls)
+        self._then, self._seen = now, calls
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class RetryBudget:
+    """What the retries of several operations may cost together: a share of their calls and a few a second.
+
+    In any stretch of time there are at most `burst` + `ratio` x calls + `min_per_second` x seconds retries; one that
+    the budget refuses ends its operation as `out_of_budget`. Safe for any number of threads and tasks. Budgets of one
+    name share their metrics, not their tokens.
+
+    Args:
+        ratio: Retries allowed for each call.
+        min_per_second: Retries allowed a second however few calls there are.
+        burst: Retries that may be made at once after quiet times, at least 1.
+        name: The label value of its metrics, and by which `budget="…"` finds it.
+        clock: Where the time comes from; for tests.
+
+    Raises:
+        ValueError: An argument makes no sense; the message names it.
+    """
+
+    def __init__(
+        self,
+        ratio: float = 0.1,
+        min_per_second: float = 1.0,
+        *,
+        burst: float = 10.0,
+        name: str = "retry_budget",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        _check("ratio", ratio, 0)
+        _check("min_per_second", min_per_second, 0)
+        _check("burst", burst, 1)
+        self.name = name
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._calls = Ticker()
+        self._bucket = Bucket(ratio=float(ratio), rate=float(min_per_second), size=float(burst), now=clock.monotonic())
+        self.count: Callable[[], object] = self._calls.tick
+        series = BUDGETS.series(name)
+        series.join(self, self._reader())
+
+    @property
+    def tokens(self) -> float:
+        """How many retries it would allow at this moment, with fractions of the next one."""
+        with self._lock:
+            return self._bucket.level(self._clock.monotonic(), self._calls.value())
+
+    def take(self) -> bool:
+        """Take the token of one retry; return whether there was one."""
+        with self._lock:
+            return self._bucket.take(self._clock.monotonic(), self._calls.value())
+
+    def _reader(self) -> Callable[[], BudgetReading]:
+        # Knows the parts and not the budget, which the names must not keep alive.
+        lock, bucket, calls, monotonic = self._lock, self._bucket, self._calls, self._clock.monotonic
+
+        def read() -> BudgetReading:
+            reading = BudgetReading()
+            with lock:
+                reading.tokens = bucket.level(monotonic(), calls.value())
+            return reading
+
+        return read
+
+    def __repr__(self) -> str:
+        return f"<RetryBudget {self.name!r} {self.tokens:.1f} tokens>"
+
+
+_making = threading.Lock()
+
+
+def find(budget: RetryBudget | str | None) -> RetryBudget | None:
+    """Return the budget itself, or the oldest living one of a name, made with the defaults if there is none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if budget is None or isinstance(budget, RetryBudget):
+        return budget
+    if not isinstance(budget, str) or not budget:
+        raise ValueError(f"budget must be a RetryBudget or the name of one, not {budget!r}")
+    with _making:
+        series = BUDGETS.get(budget)
+        owners: list[Any] = series.owners() if series else []
+        return owners[0] if owners else RetryBudget(name=budget)
+
+
+def _check(name: str, value: Any, least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
+        raise ValueError(f"{name} must be a finite number, at least {least}, not {value!r}")

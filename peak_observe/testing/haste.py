@@ -1,0 +1,32 @@
+"""Retries that do not wait, for tests of what happens after the waiting."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from peak_observe.resilience import attempts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_lock = threading.Lock()
+
+
+@contextmanager
+def no_delays() -> Iterator[None]:
+    """Let no retry of the process wait while the block lasts; also a decorator, and a fixture in `testing.fixtures`.
+
+    Everything else stays: delays are worked out, told and held against deadlines, attempts are counted and made.
+    """
+    _hurry(1)
+    try:
+        yield
+    finally:
+        _hurry(-1)
+
+
+def _hurry(by: int) -> None:
+    with _lock:
+        attempts.haste += by
