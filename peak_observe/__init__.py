@@ -41,6 +41,7 @@ from peak_observe.events import (
     observe,
 )
 from peak_observe.resilience import (
+    BreakerSnapshot,
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
@@ -94,6 +95,7 @@ __all__ = [
     "BackupStatus",
     "BackupType",
     "BackupVerified",
+    "BreakerSnapshot",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitOpenError",

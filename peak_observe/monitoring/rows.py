@@ -175,6 +175,17 @@ def circuit_breakers() -> list[Json]:
             width=12,
             maximum=1,
         ),
+        panels.timeseries(
+            "Windows",
+            "Share of the calls in the window that failed or were slow, which is what opens a circuit with a window.",
+            [
+                query(f"max by (breaker) ({select(catalog.BREAKER_FAILURE_RATIO)})", "{{breaker}} failed"),
+                query(f"max by (breaker) ({select(catalog.BREAKER_SLOW_CALL_RATIO)})", "{{breaker}} slow"),
+            ],
+            "percentunit",
+            width=24,
+            maximum=1,
+        ),
         _circuits(),
     ]
 
