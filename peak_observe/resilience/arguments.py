@@ -6,6 +6,8 @@ import math
 from itertools import pairwise
 from typing import Any
 
+_TOO_LARGE = 1e300  # whole numbers beyond it cannot become floats
+
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
 
 
@@ -23,7 +25,7 @@ def check_count(name: str, value: object) -> None:
 def check_seconds(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a finite number of seconds, at least 0."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 <= value < math.inf):
+    if not (is_number and 0 <= value < _TOO_LARGE):
         raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {value!r}")
 
 

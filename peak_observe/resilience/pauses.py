@@ -23,7 +23,7 @@ def pause(settings: Settings, reopened: int, error: BaseException | None, name: 
         error: What opens it; where its `retry_after` is a number of seconds above 0, that is how long.
         name: The breaker's name, for the log.
     """
-    hint = _seconds(getattr(error, "retry_after", None)) if isinstance(error, Exception) else 0.0
+    hint = _hinted(error)
     if hint > 0:
         return min(hint, LONGEST_HINT)
     planned = min(_planned(settings.recovery_timeout, reopened, name), LONGEST)
@@ -32,6 +32,13 @@ def pause(settings: Settings, reopened: int, error: BaseException | None, name: 
     import random
 
     return planned * (1 + settings.jitter * random.uniform(-1, 1))  # noqa: S311 - to spread load, not to hide
+
+
+def _hinted(error: BaseException | None) -> float:
+    try:
+        return _seconds(getattr(error, "retry_after", None))
+    except Exception:  # noqa: BLE001 - a property that raises says nothing, and must not hide the error that has it
+        return 0.0
 
 
 def _planned(timeout: Any, reopened: int, name: str) -> float:
