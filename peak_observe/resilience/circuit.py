@@ -39,18 +39,38 @@ class Change(NamedTuple):
 
 
 class Era:
-    """One stay in one state.
+    """One stay in one state, with all that ends with it: to enter a state is one store, which nothing can tear.
 
     Args:
         state: Which.
+        since: The second in which it began.
+        pause: Seconds after which what follows by itself follows.
+        seconds: Seconds spent in each state before.
+        entered: How often each state was entered.
+
+    Attributes:
         quick: Seconds below which a success of this era changes nothing, so that nobody needs to tell the circuit.
+        probes: The permits of probes.
+        successes: Probes that succeeded.
     """
 
-    __slots__ = ("quick", "state")
+    __slots__ = ("entered", "pause", "probes", "quick", "seconds", "since", "state", "successes")
 
-    def __init__(self, state: int, quick: float) -> None:
+    def __init__(self, state: int, since: float, pause: float, seconds: list[float], entered: list[int]) -> None:
         self.state = state
-        self.quick = quick
+        self.since = since
+        self.pause = pause
+        self.seconds = seconds
+        self.entered = entered
+        self.quick = -1.0
+        self.probes: list[ref[Permit]] = []
+        self.successes = 0
+
+    def seconds_at(self, now: float) -> list[float]:
+        """Return the seconds spent in each state until now."""
+        seconds = self.seconds.copy()
+        seconds[self.state] += max(0.0, now - self.since)
+        return seconds
 
 
 class Permit:
@@ -71,32 +91,20 @@ class Circuit:
         now: The present second of a monotonic clock.
     """
 
-    __slots__ = (
-        "entered",
-        "era",
-        "failures",
-        "pause",
-        "probes",
-        "reopened",
-        "seconds",
-        "settings",
-        "since",
-        "state",
-        "successes",
-        "window",
-    )
+    __slots__ = ("era", "failures", "reopened", "settings", "window")
 
     def __init__(self, settings: Settings, now: float) -> None:
         self.settings = settings
         self.window = windows.made(settings)
-        self.state = CLOSED
-        self.failures = self.successes = self.reopened = 0
-        self.probes: list[ref[Permit]] = []
-        self.since = now
-        self.pause = math.inf
-        self.seconds = [0.0] * len(catalog.STATES)
-        self.entered = [0] * len(catalog.STATES)
-        self.era = Era(self.state, self._quick())
+        self.failures = self.reopened = 0
+        states = len(catalog.STATES)
+        self.era = Era(CLOSED, now, math.inf, [0.0] * states, [0] * states)
+        self.era.quick = self._quick()
+
+    @property
+    def state(self) -> int:
+        """The index of the state in `catalog.STATES`."""
+        return self.era.state
 
     def adopt(self, settings: Settings, now: float) -> None:
         """Judge by other settings from now on; state, era and what the window holds stay."""
@@ -104,54 +112,50 @@ class Circuit:
         self.settings = settings
         if self.window is not None:
             self.failures = 0
-        self.era.quick = self._quick()
+        self.era.quick = self._quick(self.state)
 
     def advance(self, now: float) -> Change | None:
         """Let time pass: what was due happens, dated when it was due."""
-        if self.state in _FOLLOWS:
-            self.since = min(self.since, now)  # a clock that goes back makes no wait longer
-            due = self.since + self.pause
+        era = self.era
+        if era.state in _FOLLOWS:
+            era.since = min(era.since, now)  # a clock that goes back makes no wait longer
+            due = era.since + era.pause
             if now >= due:
-                new, reason = _FOLLOWS[self.state]
+                new, reason = _FOLLOWS[era.state]
                 return self._enter(new, due, reason)
         return None
 
     def at(self, now: float) -> Circuit:
         """Return a copy that time has passed for; this circuit stays as it is."""
         view = Circuit.__new__(Circuit)  # by hand: every scrape does this for every breaker, and copy() is slow
-        view.settings, view.window = self.settings, self.window
-        view.state, view.era = self.state, self.era
-        view.failures, view.successes, view.reopened = self.failures, self.successes, self.reopened
-        view.probes = self.probes
-        view.since, view.pause = self.since, self.pause
-        view.seconds = self.seconds.copy()
-        view.entered = self.entered
+        view.settings, view.window, view.era = self.settings, self.window, self.era
+        view.failures, view.reopened = self.failures, self.reopened
         view.advance(now)
-        view.seconds[view.state] += max(0.0, now - view.since)
         return view
 
     def admit(self, now: float) -> Permit | None:
         """Return a permit for one call, or None: refused."""
-        if self.state == HALF_OPEN:
-            self.probes = self.in_flight(now)
-            if len(self.probes) >= self.settings.half_open_calls:
+        era = self.era
+        if era.state == HALF_OPEN:
+            probes = self.in_flight(now)
+            if len(probes) >= self.settings.half_open_calls:
                 return None
-            permit = Permit(self.era, now + self.settings.probe_timeout)
-            self.probes.append(ref(permit))
+            permit = Permit(era, now + self.settings.probe_timeout)
+            era.probes = [*probes, ref(permit)]
             return permit
-        return Permit(self.era, math.inf) if self.state in (CLOSED, DISABLED) else None
+        return Permit(era, math.inf) if era.state in (CLOSED, DISABLED) else None
 
     def in_flight(self, now: float) -> list[ref[Permit]]:
         """Return the probes whose permits are held and whose leases run."""
-        return [probe for probe in self.probes if (permit := probe()) is not None and permit.until > now]
+        return [probe for probe in self.era.probes if (permit := probe()) is not None and permit.until > now]
 
     def give_back(self, permit: Permit) -> None:
         """Take a permit back, so that another call may probe; once more does no harm."""
-        self.probes = [probe for probe in self.probes if probe() is not permit]
+        self.era.probes = [probe for probe in self.era.probes if probe() is not permit]
 
     def retry_after(self, now: float) -> float:
         """Return seconds until a probe is due; 0.0 when that does not depend on time."""
-        wait = self.since + self.pause - now if self.state in (OPEN, FORCED_OPEN) else 0.0
+        wait = self.era.since + self.era.pause - now if self.state in (OPEN, FORCED_OPEN) else 0.0
         return max(0.0, wait) if wait < math.inf else 0.0
 
     def counted(self, now: float) -> windows.Totals:
@@ -171,8 +175,8 @@ class Circuit:
         if self.state == HALF_OPEN:
             if slow:
                 return self._reopen(now, pause, f"probe took {seconds:.1f} s")
-            self.successes += 1
-            return self._close(now, "probe succeeded") if self.successes >= self.settings.success_threshold else None
+            era.successes += 1
+            return self._close(now, "probe succeeded") if era.successes >= self.settings.success_threshold else None
         if slow and self.window is not None:
             self.window.add(now, slow)
             return self._judge(now, pause)
@@ -185,7 +189,7 @@ class Circuit:
             self.window.add(now, 0)
         else:
             self.failures = 0
-            self.era.quick = self._quick()
+            self.era.quick = self._quick(self.state)
 
     def fail(self, era: Era, now: float, seconds: float, pause: float) -> Change | None:
         """Take in that a call of an era failed; if the circuit opens by it, then for `pause` seconds."""
@@ -197,8 +201,8 @@ class Circuit:
         if self.window is not None:
             self.window.add(now, FAILED | SLOW if self.is_slow(seconds) else FAILED)
         else:
-            self.failures += 1
             era.quick = -1.0
+            self.failures += 1
         return self._judge(now, pause)
 
     def catch_up(self, now: float, times: int) -> None:
@@ -214,8 +218,7 @@ class Circuit:
         """Force the circuit open or disable it, for `pause` seconds; again only begins the time anew."""
         if self.state != state:
             return self._enter(state, now, reason, pause)
-        self._book(now)
-        self.pause = pause
+        self._begin(state, now, pause, self.era.entered)
         return None
 
     def reset(self, now: float) -> Change | None:
@@ -223,7 +226,7 @@ class Circuit:
         if self.state != CLOSED:
             return self._close(now, "reset")
         self._forget()
-        self._begin()
+        self._begin(CLOSED, now, math.inf, self.era.entered)
         return None
 
     def _judge(self, now: float, pause: float) -> Change | None:
@@ -243,8 +246,8 @@ class Circuit:
         too_slow = settings.slow_call_seconds is not None and slow >= settings.slowness_allowed * calls
         return f"{slow} of {calls} calls were slow" if too_slow else None
 
-    def _quick(self) -> float:
-        if self.state != CLOSED or self.settings.failure_result is not None:
+    def _quick(self, state: int = CLOSED) -> float:
+        if state != CLOSED or self.settings.failure_result is not None:
             return -1.0
         if self.window is None:
             return -1.0 if self.failures else math.inf
@@ -264,20 +267,13 @@ class Circuit:
         self.failures = self.reopened = 0
         self.window = windows.made(self.settings)
 
-    def _book(self, now: float) -> None:
-        self.seconds[self.state] += max(0.0, now - self.since)
-        self.since = now
-
     def _enter(self, state: int, now: float, reason: str, pause: float = math.inf) -> Change:
         change = Change(self.state, state, now, reason)
-        self._book(now)
-        self.state = state
-        self.pause = pause
-        self.entered = increased(self.entered, state)
-        self._begin()
+        self._begin(state, now, pause, increased(self.era.entered, state))
         return change
 
-    def _begin(self) -> None:
-        self.era.quick = -1.0
-        self.probes, self.successes = [], 0
-        self.era = Era(self.state, self._quick())
+    def _begin(self, state: int, now: float, pause: float, entered: list[int]) -> None:
+        before, era = self.era, Era(state, now, pause, self.era.seconds_at(now), entered)
+        era.quick = self._quick(state)
+        before.quick = -1.0  # a call that is late has to ask
+        self.era = era

@@ -218,18 +218,18 @@ class BreakerCore:
         return exclusively(self.lock, self._read)
 
     def _read(self) -> BreakerReading:
-        circuit, counted, _, calls, _ = self._view()
-        reading, counts = BreakerReading(), self.counts
+        view, reading, counts = self._view(), BreakerReading(), self.counts
+        circuit = view.circuit
         due_meanwhile = circuit.era is not self.circuit.era
-        reading.last_transition = self.wall(circuit.since) if due_meanwhile else self.last_transition
-        reading.calls = calls
+        reading.last_transition = self.wall(circuit.era.since) if due_meanwhile else self.last_transition
+        reading.calls = view.calls
         reading.buckets, reading.bounds = counts.buckets, counts.bounds
         reading.duration_sum = counts.duration_sum
         reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
         reading.state = circuit.state
-        reading.state_seconds = circuit.seconds
-        reading.transitions = circuit.entered
-        reading.window = None if circuit.window is None else counted
+        reading.state_seconds = circuit.era.seconds_at(view.now)
+        reading.transitions = circuit.era.entered
+        reading.window = None if circuit.window is None else view.counted
         reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
         reading.recovery_timeout = circuit.settings.first_pause
         return reading
@@ -241,7 +241,7 @@ class BreakerCore:
     def after_fork(self) -> None:
         """Go on in a forked child: with a lock that nobody holds, without the probes of threads that are not here."""
         self.lock = threading.RLock()
-        self.circuit.probes = []
+        self.circuit.era.probes = []
         if self.circuit.window is not None:
             self.circuit.window.recount()
 
@@ -250,7 +250,8 @@ class BreakerCore:
             return []
         at = self.clock.now() - timedelta(seconds=now - change.at)
         self.last_transition = at.timestamp()
-        wait = self.circuit.pause if change.new in (OPEN, FORCED_OPEN) and self.circuit.pause < math.inf else 0.0
+        pause = self.circuit.era.pause
+        wait = pause if change.new in (OPEN, FORCED_OPEN) and pause < math.inf else 0.0
         old, new = catalog.STATES[change.old], catalog.STATES[change.new]
         return [Transition(self.name, old, new, at, change.reason, wait, error)]
 

@@ -98,7 +98,7 @@ def stats_of(core: BreakerCore) -> CircuitBreakerStats:
         success_count=view.calls[0],
         last_failure_time=None if core.last_failure is None else core.wall(core.last_failure),
         last_success_time=None if core.last_success is None else core.wall(core.last_success),
-        state_changes=sum(view.circuit.entered),
+        state_changes=sum(view.circuit.era.entered),
     )
 
 
@@ -114,7 +114,7 @@ def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
         name=core.name,
         at=at,
         state=CircuitState(catalog.STATES[circuit.state]),
-        since=at - timedelta(seconds=max(0.0, view.now - circuit.since)),
+        since=at - timedelta(seconds=max(0.0, view.now - circuit.era.since)),
         retry_after=circuit.retry_after(view.now),
         reopened=circuit.reopened,
         probes=view.in_flight,
@@ -127,6 +127,6 @@ def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
         failed=failed,
         ignored=ignored,
         rejected=rejected,
-        seconds=tuple(circuit.seconds),
-        entered=tuple(circuit.entered),
+        seconds=tuple(circuit.era.seconds_at(view.now)),
+        entered=tuple(circuit.era.entered),
     )

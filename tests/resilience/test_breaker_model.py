@@ -215,10 +215,9 @@ class BreakerMachine(RuleBasedStateMachine):
         change = self.breaker.force_open if state == "forced_open" else self.breaker.disable
         change(for_seconds=seconds)
         pause = math.inf if seconds is None else seconds
-        if self.state == state:
-            self.since, self.pause = self.now, pause
-        else:
-            self.enter(state, self.now, pause)
+        again = self.state == state
+        self.enter(state, self.now, pause)
+        self.changes -= again
 
     @rule(value=st.integers(1, 6))
     def change_settings(self, value: int) -> None:

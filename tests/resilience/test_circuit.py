@@ -201,7 +201,7 @@ def test_looking_ahead_changes_nothing() -> None:
     circuit = opened()
     view = circuit.at(12.0)
     assert (view.state, circuit.state) == (HALF_OPEN, OPEN)
-    assert (view.entered[HALF_OPEN], circuit.entered[HALF_OPEN]) == (1, 0)
+    assert (view.era.entered[HALF_OPEN], circuit.era.entered[HALF_OPEN]) == (1, 0)
 
 
 def test_every_second_is_booked_to_the_state_it_was_spent_in() -> None:
@@ -209,14 +209,14 @@ def test_every_second_is_booked_to_the_state_it_was_spent_in() -> None:
     circuit = opened(at=5.0)
     circuit.advance(20.0)
     succeed(circuit, 21.0)
-    assert circuit.at(31.0).seconds == [15.0, 10.0, 6.0, 0.0, 0.0]
-    assert circuit.entered == [1, 1, 1, 0, 0]
+    assert circuit.at(31.0).era.seconds_at(31.0) == [15.0, 10.0, 6.0, 0.0, 0.0]
+    assert circuit.era.entered == [1, 1, 1, 0, 0]
 
 
 def test_a_clock_that_goes_back_books_nothing_negative_and_makes_no_wait_longer() -> None:
     """No custom clock can make a counter fall or keep a circuit open."""
     circuit = opened(at=5.0)
-    assert min(circuit.at(1.0).seconds) == 0.0
+    assert min(circuit.at(1.0).era.seconds_at(1.0)) == 0.0
     circuit.advance(1.0)
     assert circuit.retry_after(1.0) == 10.0
     assert circuit.advance(11.0) is not None
@@ -295,7 +295,7 @@ def test_forced_open_for_a_time_probes_after_it() -> None:
     assert circuit.retry_after(30.0) == 20.0
     assert circuit.advance(49.9) is None
     assert circuit.advance(50.0).new == HALF_OPEN
-    assert circuit.entered[FORCED_OPEN] == 1
+    assert circuit.era.entered[FORCED_OPEN] == 1
 
 
 def test_disabled_lets_all_through_and_still_measures() -> None:
