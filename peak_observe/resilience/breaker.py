@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from weakref import ref
 
@@ -11,6 +10,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.events import Observers
 from peak_observe.resilience import arguments, records, wrap
+from peak_observe.resilience.blocks import Blocks
 from peak_observe.resilience.calls import Calls
 from peak_observe.resilience.circuit import DISABLED, FORCED_OPEN
 from peak_observe.resilience.core import BreakerCore
@@ -20,7 +20,6 @@ from peak_observe.telemetry.tracing import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Unpack
 
     from peak_observe.events import Observer
@@ -30,11 +29,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-# The guards of the `with breaker:` blocks that this thread or task is inside of, the innermost last.
-_entered: ContextVar[tuple[tuple[CircuitBreaker, Guard], ...]] = ContextVar("peak_observe_entered", default=())
 
-
-class CircuitBreaker:
+class CircuitBreaker(Blocks):
     """Stops calling what keeps failing, and tries again after a while with few calls.
 
     CLOSED lets all calls through until `failure_threshold` of them failed in a row, or until too large a share of a
@@ -211,35 +207,6 @@ class CircuitBreaker:
 
     def _guard(self) -> Guard:
         return self._calls().guard()
-
-    def __enter__(self) -> Self:
-        guard = self._guard()
-        guard.__enter__()
-        _entered.set((*_entered.get(), (self, guard)))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        entered = list(_entered.get())
-        last = max(index for index, (breaker, _) in enumerate(entered) if breaker is self)
-        _, guard = entered.pop(last)
-        _entered.set(tuple(entered))
-        guard.__exit__(kind, error, traceback)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
 
     def __copy__(self) -> Self:
         """Return the breaker itself: what it protects exists once, however often what uses it is copied."""

@@ -9,12 +9,13 @@ windows are those of resilience4j.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from peak_observe import catalog
 from peak_observe.measures import increased
 from peak_observe.resilience import windows
+from peak_observe.resilience.era import Change, Era, Permit
 from peak_observe.resilience.windows import FAILED, SLOW
 
 if TYPE_CHECKING:
@@ -27,60 +28,6 @@ _FOLLOWS = {
     FORCED_OPEN: (HALF_OPEN, "the time for which it was forced open has passed"),
     DISABLED: (CLOSED, "the time for which it was disabled has passed"),
 }
-
-
-class Change(NamedTuple):
-    """A change of state: indices of the states, the monotonic second in which it happened, and why."""
-
-    old: int
-    new: int
-    at: float
-    reason: str
-
-
-class Era:
-    """One stay in one state, with all that ends with it: to enter a state is one store, which nothing can tear.
-
-    Args:
-        state: Which.
-        since: The second in which it began.
-        pause: Seconds after which what follows by itself follows.
-        seconds: Seconds spent in each state before.
-        entered: How often each state was entered.
-
-    Attributes:
-        quick: Seconds below which a success of this era changes nothing, so that nobody needs to tell the circuit.
-        probes: The permits of probes.
-        successes: Probes that succeeded.
-    """
-
-    __slots__ = ("entered", "pause", "probes", "quick", "seconds", "since", "state", "successes")
-
-    def __init__(self, state: int, since: float, pause: float, seconds: list[float], entered: list[int]) -> None:
-        self.state = state
-        self.since = since
-        self.pause = pause
-        self.seconds = seconds
-        self.entered = entered
-        self.quick = -1.0
-        self.probes: list[ref[Permit]] = []
-        self.successes = 0
-
-    def seconds_at(self, now: float) -> list[float]:
-        """Return the seconds spent in each state until now."""
-        seconds = self.seconds.copy()
-        seconds[self.state] += max(0.0, now - self.since)
-        return seconds
-
-
-class Permit:
-    """What lets one call through, held by the call alone; a probe's is good until a second of the monotonic clock."""
-
-    __slots__ = ("__weakref__", "era", "until")
-
-    def __init__(self, era: Era, until: float) -> None:
-        self.era = era
-        self.until = until
 
 
 class Circuit:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.errors import CircuitOpenError
 from peak_observe.events import Observers, Transition, emit
-from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, forks
-from peak_observe.resilience.circuit import FORCED_OPEN, HALF_OPEN, OPEN, Change, Circuit, Era, Permit
+from peak_observe.measures import BATCH, BREAKERS, CallCounts, forks
+from peak_observe.resilience.circuit import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
 from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.judging import FAILURE, REJECTED, SUCCESS, UNASKED, Judge
 from peak_observe.resilience.pauses import pause as pause_of
+from peak_observe.resilience.records import View, reading_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,27 +24,10 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from peak_observe.clock import Clock
+    from peak_observe.measures import BreakerReading
+    from peak_observe.resilience.era import Change, Era, Permit
     from peak_observe.resilience.settings import Settings
-    from peak_observe.resilience.windows import Totals
     from peak_observe.telemetry.tracing import CallSpan
-
-
-class View(NamedTuple):
-    """A breaker at one moment.
-
-    Args:
-        circuit: A copy of its circuit.
-        counted: What counts towards opening.
-        in_flight: How many probes are under way.
-        calls: Calls by outcome.
-        now: The moment, as a second of the monotonic clock.
-    """
-
-    circuit: Circuit
-    counted: Totals
-    in_flight: int
-    calls: list[int]
-    now: float
 
 
 class BreakerCore:
@@ -73,6 +57,7 @@ class BreakerCore:
         self.series = BREAKERS.series(name, buckets)
         self.circuit = Circuit(settings, clock.monotonic())
         self.judge = Judge(settings, name)
+        self.first_pause = settings.first_pause
         self.counts = CallCounts(self.series.bounds)
         self.lock = threading.RLock()
         self.last_success: float | None = None
@@ -197,6 +182,7 @@ class BreakerCore:
         """Judge by other settings from now on."""
         self.change(lambda now: self.circuit.adopt(settings, now))
         self.judge = Judge(settings, self.name)
+        self.first_pause = settings.first_pause
 
     def pause(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
@@ -215,24 +201,7 @@ class BreakerCore:
 
     def read(self) -> BreakerReading:
         """Return state and counts of one moment."""
-        return exclusively(self.lock, self._read)
-
-    def _read(self) -> BreakerReading:
-        view, reading, counts = self._view(), BreakerReading(), self.counts
-        circuit = view.circuit
-        due_meanwhile = circuit.era is not self.circuit.era
-        reading.last_transition = self.wall(circuit.era.since) if due_meanwhile else self.last_transition
-        reading.calls = view.calls
-        reading.buckets, reading.bounds = counts.buckets, counts.bounds
-        reading.duration_sum = counts.duration_sum
-        reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-        reading.state = circuit.state
-        reading.state_seconds = circuit.era.seconds_at(view.now)
-        reading.transitions = circuit.era.entered
-        reading.window = None if circuit.window is None else view.counted
-        reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
-        reading.recovery_timeout = circuit.settings.first_pause
-        return reading
+        return exclusively(self.lock, lambda: reading_of(self, self._view()))
 
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""

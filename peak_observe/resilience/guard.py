@@ -11,8 +11,8 @@ from peak_observe.telemetry.tracing import CallSpan
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from peak_observe.resilience.circuit import Permit
     from peak_observe.resilience.core import BreakerCore
+    from peak_observe.resilience.era import Permit
 
 
 class Guard:

@@ -6,11 +6,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
+from peak_observe.measures import BreakerReading
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from peak_observe.resilience.circuit import Circuit
     from peak_observe.resilience.core import BreakerCore
+    from peak_observe.resilience.windows import Totals
 
 
 class CircuitState(Enum):
@@ -83,6 +86,42 @@ class BreakerSnapshot(NamedTuple):
     rejected: int
     seconds: tuple[float, ...]
     entered: tuple[int, ...]
+
+
+class View(NamedTuple):
+    """A breaker at one moment.
+
+    Args:
+        circuit: A copy of its circuit.
+        counted: What counts towards opening.
+        in_flight: How many probes are under way.
+        calls: Calls by outcome.
+        now: The moment, as a second of the monotonic clock.
+    """
+
+    circuit: Circuit
+    counted: Totals
+    in_flight: int
+    calls: list[int]
+    now: float
+
+
+def reading_of(core: BreakerCore, view: View) -> BreakerReading:
+    """Return what Prometheus is told of a moment; with the core's lock held."""
+    reading, counts, circuit = BreakerReading(), core.counts, view.circuit
+    due_meanwhile = circuit.era is not core.circuit.era
+    reading.last_transition = core.wall(circuit.era.since) if due_meanwhile else core.last_transition
+    reading.calls = view.calls
+    reading.buckets, reading.bounds = counts.buckets, counts.bounds
+    reading.duration_sum = counts.duration_sum
+    reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
+    reading.state = circuit.state
+    reading.state_seconds = circuit.era.seconds_at(view.now)
+    reading.transitions = circuit.era.entered
+    reading.window = None if circuit.window is None else view.counted
+    reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
+    reading.recovery_timeout = core.first_pause
+    return reading
 
 
 def state_of(core: BreakerCore) -> CircuitState:

@@ -101,8 +101,20 @@ class CountWindow:
     def pour(self, now: float, into: Window) -> None:
         """Hand all it holds to another window, oldest first."""
         ring, at = self._ring, self._at
-        for code in (ring[at:] + ring[:at])[len(ring) - self._calls :]:
-            into.add(now, code)
+        held = (ring[at:] + ring[:at])[len(ring) - self._calls :]
+        if isinstance(into, CountWindow):
+            into.hold(held)
+            return
+        for code in range((FAILED | SLOW) + 1):
+            into.add(now, code, held.count(code))
+
+    def hold(self, codes: bytes | bytearray) -> None:
+        """Hold calls in place of all others, the newest as far as there is room."""
+        size = len(self._ring)
+        newest = codes[-size:]
+        self._ring[: len(newest)] = newest
+        self._at, self._calls = len(newest) % size, len(newest)
+        self.recount()
 
     def recount(self) -> None:
         """Add up anew."""

@@ -6,6 +6,7 @@ Run all parts, or those that are named: `python tests/benchmarks calls scrape`.
 import sys
 
 import backups
+import breakers
 import calls
 import exchange
 import exporter
@@ -17,6 +18,7 @@ import startup
 PARTS = {
     "startup": startup.run,
     "calls": calls.run,
+    "breakers": breakers.run,
     "scrape": scrape.run,
     "health": health.run,
     "exchange": exchange.run,

@@ -3,7 +3,8 @@
 import gc
 import math
 
-from peak_observe.resilience.circuit import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN, Change, Circuit
+from peak_observe.resilience.circuit import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.era import Change
 from peak_observe.resilience.settings import Settings
 
 PAUSE = 10.0
