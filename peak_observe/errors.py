@@ -126,8 +126,10 @@ class CircuitOpenError(PeakObserveError):
         reason: Why, where it is not for failures.
     """
 
+    __slots__ = ("name", "reason", "retry_after")  # an open circuit may have to make thousands of them a second
+
     def __init__(self, name: str, retry_after: float = 0.0, reason: str = "") -> None:
-        super().__init__(name, retry_after, reason)
+        Exception.__init__(self, name, retry_after, reason)
         self.name = name
         self.retry_after = retry_after
         self.reason = reason

@@ -84,7 +84,8 @@ class CircuitBreaker(Blocks):
         settings = constructed(failure_threshold, recovery_timeout, expected_exception, options)
         self._observers = Observers()
         self._core = BreakerCore(name, settings, arguments.check_buckets(buckets), clock, ref(self._observers))
-        self._switch = switch(tracing)
+        switch(tracing)
+        self._tracing = tracing
         self._fallback = fallback
         self._core.series.join(self, self._core.read)
 
@@ -203,7 +204,7 @@ class CircuitBreaker(Blocks):
         self._core.change(lambda now: circuit.override(state, now, pause, reason))
 
     def _calls(self) -> Calls:
-        return Calls(self, self._core, self._switch, self._fallback)
+        return Calls(self, self._core, self._tracing, self._fallback)
 
     def _guard(self) -> Guard:
         return self._calls().guard()

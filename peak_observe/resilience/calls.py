@@ -6,18 +6,20 @@ from functools import wraps
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH
 from peak_observe.resilience import wrap
+from peak_observe.resilience.circuit import OPEN
 from peak_observe.resilience.fallback import NO_FALLBACK, standing_in
 from peak_observe.resilience.guard import Guard
-from peak_observe.telemetry.tracing import API
+from peak_observe.telemetry.tracing import API, surroundings, switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable
 
     from peak_observe.resilience.core import BreakerCore
-
-    Switch = tuple[Container[str], Callable[[], bool]]
+    from peak_observe.resilience.era import Era
+    from peak_observe.telemetry.tracing import TracingMode
 
 
 class Calls:
@@ -26,14 +28,16 @@ class Calls:
     Args:
         breaker: The breaker, which lives as long as what it protects.
         core: Its circuit.
-        switch: When a call is a span; see `tracing.switch`.
+        tracing: When a call is a span.
         fallback: What stands in for the result of a call that failed or was refused.
     """
 
-    def __init__(self, breaker: object, core: BreakerCore, switch: Switch, fallback: object) -> None:
+    def __init__(self, breaker: object, core: BreakerCore, tracing: TracingMode, fallback: object) -> None:
         self._breaker = breaker
         self._core = core
-        self._watched, self._recording = switch
+        self._watched, self._recording = switch(tracing)
+        self._around = surroundings(tracing)
+        self._monotonic, self._count_refusal = core.clock.monotonic, core.refused.tick
         self._fallback = fallback
 
     def guard(self, *, current: bool = True) -> Guard:
@@ -68,12 +72,16 @@ class Calls:
         # What every call needs is a local of the closure: this wrapper is the one that nobody may notice.
         core, circuit, monotonic = self._core, self._core.circuit, self._core.clock.monotonic
         pending = core.counts.pending
-        append, watched, recording, api = pending.append, self._watched, self._recording, API
+        append, watched, around, recording, api = pending.append, self._watched, self._around, self._recording, API
+        waits = self._waits
 
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             era = circuit.era
-            if era.state or (api in watched and recording()):
+            if era.state or (api in watched and around.attached() and recording()):
+                wait = waits(era)
+                if wait:
+                    raise CircuitOpenError(core.name, wait)
                 return self._call_guarded(func, args, kwargs)
             start = monotonic()
             try:
@@ -100,12 +108,16 @@ class Calls:
     def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, circuit, monotonic = self._core, self._core.circuit, self._core.clock.monotonic
         pending = core.counts.pending
-        append, watched, recording, api = pending.append, self._watched, self._recording, API
+        append, watched, around, recording, api = pending.append, self._watched, self._around, self._recording, API
+        waits = self._waits
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
             era = circuit.era
-            if era.state or (api in watched and recording()):
+            if era.state or (api in watched and around.attached() and recording()):
+                wait = waits(era)
+                if wait:
+                    raise CircuitOpenError(core.name, wait)
                 with self.guard() as guard:
                     guard.result = result = await func(*args, **kwargs)
                 return result
@@ -127,6 +139,16 @@ class Calls:
             return result
 
         return wrapper
+
+    def _waits(self, era: Era) -> float:
+        """Return for how long an open circuit refuses all, with this refusal counted; 0.0 where a guard has to tell."""
+        if era.state != OPEN or (API in self._watched and self._around.attached() and self._recording()):
+            return 0.0  # a refusal that is traced has a span
+        wait = era.since + era.pause - self._monotonic()
+        if not 0 < wait <= era.pause:
+            return 0.0  # it is due, or the clock went back
+        self._count_refusal()
+        return wait
 
     def _call_guarded(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self.guard() as guard:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from peak_observe import catalog
 from peak_observe.errors import CircuitOpenError
 from peak_observe.events import Observers, Transition, emit
-from peak_observe.measures import BATCH, BREAKERS, CallCounts, forks
+from peak_observe.measures import BATCH, BREAKERS, CallCounts, Ticker, forks, increased
 from peak_observe.resilience.circuit import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
 from peak_observe.resilience.exclusive import exclusively
-from peak_observe.resilience.judging import FAILURE, REJECTED, SUCCESS, UNASKED, Judge
+from peak_observe.resilience.judging import FAILURE, REJECTED, SUCCESS, Judge
 from peak_observe.resilience.pauses import pause as pause_of
 from peak_observe.resilience.records import View, reading_of
 
@@ -59,6 +59,8 @@ class BreakerCore:
         self.judge = Judge(settings, name)
         self.first_pause = settings.first_pause
         self.counts = CallCounts(self.series.bounds)
+        self.refused = Ticker()
+        self._refused_before = 0
         self.lock = threading.RLock()
         self.last_success: float | None = None
         self.last_failure: float | None = None
@@ -92,15 +94,15 @@ class BreakerCore:
         era: Era,
         start: float,
         error: BaseException | None,
-        result: object = UNASKED,
+        outcome: int | None = None,
         *,
         permit: Permit | None = None,
         span: CallSpan | None = None,
     ) -> str:
-        """Count the end of an admitted call and return its outcome."""
+        """Count the end of an admitted call and return its outcome, which is that of the error if it is not given."""
         seconds = max(0.0, self.clock.monotonic() - start)
         # Here the user's own functions are asked, so the lock is not taken yet.
-        outcome = self.judge.outcome(error, result)
+        outcome = self.judge.outcome(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
         pause = self.pause(error) if opens else 0.0
         news = exclusively(self.lock, self._settle, era, outcome, seconds, pause, error, permit, span)
@@ -109,12 +111,13 @@ class BreakerCore:
 
     def succeed(self, era: Era, start: float, now: float, result: object) -> None:
         """Count a call that a closed circuit let through and that returned; the same as `settle`, with less ado."""
-        circuit, settings = self.circuit, self.circuit.settings
-        limit = settings.slow_call_seconds
-        if settings.failure_result is not None or era is not circuit.era or (limit and now - start >= limit):
-            self.settle(era, start, None, result)
-        else:
+        limit = self.circuit.settings.slow_call_seconds
+        quick = limit is None or now - start < limit
+        outcome = self.judge.outcome(None, result)
+        if era is self.circuit.era and quick and outcome == SUCCESS:
             exclusively(self.lock, self._succeed, era, now, now - start)
+        else:
+            self.settle(era, start, None, outcome)
 
     def _succeed(self, era: Era, now: float, seconds: float) -> None:
         circuit = self.circuit
@@ -167,6 +170,10 @@ class BreakerCore:
 
     def _fold(self, now: float) -> None:
         self.circuit.catch_up(now, self.counts.fold())
+        refused = self.refused.value()
+        if refused != self._refused_before:
+            outcomes = increased(self.counts.outcomes, REJECTED, refused - self._refused_before)
+            self.counts.outcomes, self._refused_before = outcomes, refused
 
     def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
         """Let something be done to the circuit at this moment, and tell what changed."""

@@ -68,6 +68,7 @@ class Guard:
             core.release(permit)
             outcome = "deferred"
         else:
-            outcome = core.settle(permit.era, self._start, error, self.result, permit=permit, span=span)
+            judged = core.judge.outcome(error, self.result)
+            outcome = core.settle(permit.era, self._start, error, judged, permit=permit, span=span)
         if span:
             span.end({"peak_observe.outcome": outcome}, error)

@@ -50,31 +50,48 @@ span_events = False
 """Whether changes of state are also added to the current span as span events; set by `configure()`."""
 
 
-_attached: Callable[[], object] | None = None
+class Surroundings:
+    """Says at the price of one call into C whether anything is attached to the current context.
+
+    Most calls of a program that traces are outside of any span, where nothing is.
+
+    Attributes:
+        attached: Returns what is attached; empty where there can be no span.
+    """
+
+    __slots__ = ("attached",)
+
+    def __init__(self, attached: Callable[[], object] | None = None) -> None:
+        self.attached = attached or self._find
+
+    def _find(self) -> object:
+        module = sys.modules.get(CONTEXT)
+        # The variable itself costs a fraction of the public function, which asks it through two more.
+        runtime = getattr(module, "_RUNTIME_CONTEXT", module)
+        variable = getattr(runtime, "_current_context", None)
+        if isinstance(variable, ContextVar):
+            self.attached = variable.get
+        elif runtime is not None and hasattr(runtime, "get_current"):
+            self.attached = runtime.get_current
+        else:  # another thread is importing it at this moment
+            return None
+        return self.attached()
+
+
+_SURROUNDINGS = Surroundings()
+
+
+def surroundings(mode: TracingMode) -> Surroundings:
+    """Return what may be asked before `recording`, as that takes longer."""
+    return Surroundings(lambda: True) if mode == "always" else _SURROUNDINGS
 
 
 def recording() -> bool:
     """Return whether a recording span is current."""
-    # Most calls of a program that traces are outside of any span, where nothing is attached to the context.
-    attached = _attached or _find_attached()
-    if not attached():
+    if not _SURROUNDINGS.attached():
         return False
     span: Span = sys.modules[API].get_current_span()
     return span.is_recording()
-
-
-def _find_attached() -> Callable[[], object]:
-    """Return what tells which values are attached to the current context, from the nearest place that has it."""
-    global _attached  # noqa: PLW0603 - there is one context module
-    module = sys.modules.get(CONTEXT)
-    # The variable itself costs a third of what the public function does, which asks it through two more.
-    runtime = getattr(module, "_RUNTIME_CONTEXT", module)
-    variable = getattr(runtime, "_current_context", None)
-    if isinstance(variable, ContextVar):
-        _attached = variable.get
-    elif runtime is not None and hasattr(runtime, "get_current"):
-        _attached = runtime.get_current
-    return _attached or (lambda: None)  # another thread is importing it at this moment
 
 
 def switch(mode: TracingMode) -> tuple[Container[str], Callable[[], bool]]:

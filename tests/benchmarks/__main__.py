@@ -17,8 +17,9 @@ import startup
 
 PARTS = {
     "startup": startup.run,
-    "calls": calls.run,
     "breakers": breakers.run,
+    "calls": calls.run,
+    "tracing": breakers.tracing,
     "scrape": scrape.run,
     "health": health.run,
     "exchange": exchange.run,
