@@ -1,7 +1,9 @@
 """Protected calls as spans of the real OpenTelemetry SDK."""
 
 import asyncio
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry import trace
@@ -12,6 +14,7 @@ from prometheus_client import CollectorRegistry
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, circuit_breaker, retry_with_backoff
 from peak_observe._version import __version__
+from peak_observe.telemetry import tracing
 from peak_observe.telemetry.tracing import SCHEMA_URL
 from peak_observe.testing import ManualClock
 
@@ -428,3 +431,27 @@ def test_an_unknown_mode_is_refused() -> None:
     for make in (circuit_breaker, retry_with_backoff, CircuitBreaker):
         with pytest.raises(ValueError, match="tracing must be 'auto', 'always' or 'off', not 'on'"):
             make(tracing="on")
+
+
+def test_what_surrounds_a_call_is_asked_of_the_nearest_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable itself, else the public function, and nobody while the API is only half imported."""
+    from opentelemetry import context
+
+    direct = tracing.Surroundings()
+    assert not direct.attached()
+    token = context.attach(context.set_value("key", "value"))
+    try:
+        assert direct.attached() == context.get_current()
+        monkeypatch.setattr(context, "_RUNTIME_CONTEXT", SimpleNamespace(get_current=lambda: {"other": "runtime"}))
+        assert tracing.Surroundings().attached() == {"other": "runtime"}
+        monkeypatch.delattr(context, "_RUNTIME_CONTEXT")
+        monkeypatch.setattr(context, "get_current", lambda: {"public": "function"})
+        assert tracing.Surroundings().attached() == {"public": "function"}
+    finally:
+        monkeypatch.undo()
+        context.detach(token)
+    monkeypatch.delitem(sys.modules, tracing.CONTEXT)
+    early = tracing.Surroundings()
+    assert not early.attached()
+    monkeypatch.undo()
+    assert early.attached() == context.get_current()
