@@ -24,7 +24,7 @@ class Transition(NamedTuple):
         new: The state that was entered.
         at: When, in UTC.
         reason: Why, in words.
-        retry_after: Seconds until the next probe (0.0 unless `new` is open).
+        retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
         error: What the last call raised, if a call caused this.
     """
 

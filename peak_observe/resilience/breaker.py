@@ -138,7 +138,7 @@ class CircuitBreaker(Blocks):
         Raises:
             ValueError: `for_seconds` is not a finite number above 0.
         """
-        self._override(FORCED_OPEN, for_seconds, "forced open")
+        self._override(FORCED_OPEN, for_seconds)
 
     def disable(self, *, for_seconds: float | None = None) -> None:
         """Let all calls through, and measure them, until `reset()`, or for some seconds, after which it is closed.
@@ -149,7 +149,7 @@ class CircuitBreaker(Blocks):
         Raises:
             ValueError: `for_seconds` is not a finite number above 0.
         """
-        self._override(DISABLED, for_seconds, "disabled")
+        self._override(DISABLED, for_seconds)
 
     def configure(self, **changes: Unpack[Changes]) -> None:
         """Change settings while calls go on; state, counts and what the window holds stay.
@@ -196,10 +196,11 @@ class CircuitBreaker(Blocks):
 
     __call__ = call
 
-    def _override(self, state: int, seconds: float | None, reason: str) -> None:
+    def _override(self, state: int, seconds: float | None) -> None:
         if seconds is not None:
             arguments.check_period("for_seconds", seconds)
         pause = math.inf if seconds is None else float(seconds)
+        reason = "by hand" if seconds is None else f"by hand, for {seconds:g} s"
         circuit = self._core.circuit
         self._core.change(lambda now: circuit.override(state, now, pause, reason))
 

@@ -331,13 +331,17 @@ def test_forced_open_refuses_all_until_it_is_reset() -> None:
     assert refused.value.retry_after == 0.0
     breaker.reset()
     assert breaker.call(lambda: "answer")() == "answer"
-    assert [event.new for event in seen.of(Transition)] == ["forced_open"]
+    assert [(event.new, event.reason, event.retry_after) for event in seen.of(Transition)] == [
+        ("forced_open", "by hand", 0.0)
+    ]
 
 
 def test_forced_open_for_a_time_ends_with_a_probe() -> None:
     """And says when."""
     breaker, clock = made("forced_for")
-    breaker.force_open(for_seconds=300)
+    with RecordingObserver() as seen:
+        breaker.force_open(for_seconds=300)
+    assert [(event.reason, event.retry_after) for event in seen.of(Transition)] == [("by hand, for 300 s", 300.0)]
     clock.advance(100)
     with pytest.raises(CircuitOpenError, match=r"forced open, next probe in 200\.0 s") as refused, breaker:
         pass

@@ -59,6 +59,20 @@ def test_a_call_is_a_child_of_the_callers_span(otel) -> None:
     assert (scope.name, scope.version, scope.schema_url) == ("peak_observe", __version__, SCHEMA_URL)
 
 
+def test_a_result_that_is_a_failure_shows_in_the_span_and_trips_the_circuit(otel) -> None:
+    """Without an error there is none to show; the refusal is linked to the call that was too much."""
+    breaker = CircuitBreaker(1, name="trace.result", failure_result=lambda reply: reply == "error")
+    ask = breaker.call(lambda: "error")
+    with TRACER.start_as_current_span("caller"):
+        assert ask() == "error"
+        with pytest.raises(CircuitOpenError):
+            ask()
+    failed, refused = otel.named("call trace.result")
+    assert (failed.attributes["peak_observe.outcome"], failed.status.status_code) == ("failure", StatusCode.UNSET)
+    assert refused.attributes["peak_observe.outcome"] == "rejected"
+    assert [link.context.span_id for link in refused.links] == [failed.context.span_id]
+
+
 def test_a_coroutine_is_a_child_too(otel) -> None:
     """Also across an await, and each task in its own caller's span."""
 
