@@ -42,6 +42,7 @@ from peak_observe.events import (
     observe,
 )
 from peak_observe.resilience import (
+    BreakerSnapshot,
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
@@ -98,6 +99,7 @@ __all__ = [
     "BackupStatus",
     "BackupType",
     "BackupVerified",
+    "BreakerSnapshot",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitOpenError",

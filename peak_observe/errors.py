@@ -6,7 +6,7 @@ PeakObserveError                  exit code 1
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
-├── CircuitOpenError              a call was refused; `name`, `retry_after`
+├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
 ├── DeadlineExceededError (TimeoutError)   a call was not made, as its wait would pass the deadline; `name`, `needed`
 ├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
@@ -121,16 +121,22 @@ class CircuitOpenError(PeakObserveError):
 
     Args:
         name: The breaker's name.
-        retry_after: Seconds until the circuit lets a probe through; 0.0 while a probe is under way.
+        retry_after: Seconds until the circuit lets a probe through; 0.0 while a probe is under way, and where it stays
+            open until somebody resets it.
+        reason: Why, where it is not for failures.
     """
 
-    def __init__(self, name: str, retry_after: float = 0.0) -> None:
-        super().__init__(name, retry_after)
+    __slots__ = ("name", "reason", "retry_after")  # an open circuit may have to make thousands of them a second
+
+    def __init__(self, name: str, retry_after: float = 0.0, reason: str = "") -> None:
+        Exception.__init__(self, name, retry_after, reason)
         self.name = name
         self.retry_after = retry_after
+        self.reason = reason
 
     def __str__(self) -> str:
-        when = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else "a probe is under way"
+        wait = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else ""
+        when = ", ".join(filter(None, (self.reason, wait))) or "a probe is under way"
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
 
 

@@ -24,7 +24,7 @@ class Transition(NamedTuple):
         new: The state that was entered.
         at: When, in UTC.
         reason: Why, in words.
-        retry_after: Seconds until the next probe (0.0 unless `new` is open).
+        retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
         error: What the last call raised, if a call caused this.
     """
 
@@ -261,8 +261,45 @@ RetryEvent = RetryScheduled | GaveUp | Recovered | RetriesNested
 Event = Transition | RetryEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
 Observer = Callable[[Event], object]
 
-_observers: tuple[Observer, ...] = ()
-_lock = threading.Lock()
+
+class Observers:
+    """Those who are told of events; one that raises is logged once and not called again."""
+
+    __slots__ = ("__weakref__", "_known", "_lock")
+
+    def __init__(self) -> None:
+        # A tuple that is replaced can be read without the lock.
+        self._known: tuple[Observer, ...] = ()
+        self._lock = threading.Lock()
+
+    def add(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every event from now on, and return the function that ends it."""
+        if not callable(observer):
+            raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
+        with self._lock:
+            self._known = (*self._known, observer)
+        return lambda: self._forget(observer)
+
+    def tell(self, event: Event) -> None:
+        """Hand `event` to every observer; never raises for one that fails."""
+        for observer in self._known:
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 - an observer's fault is not the trading program's
+                self._forget(observer)
+                _log_failure(observer)
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
+
+    def _forget(self, observer: Observer) -> None:
+        with self._lock:
+            self._known = tuple(known for known in self._known if known is not observer)
+
+
+EVERYBODY = Observers()
+"""Those who are told of everything."""
 
 
 def observe(observer: Observer) -> Callable[[], None]:
@@ -274,28 +311,12 @@ def observe(observer: Observer) -> Callable[[], None]:
     Returns:
         A function that ends the observation; calling it again does nothing.
     """
-    global _observers  # noqa: PLW0603 - a tuple that is replaced can be read without the lock
-    if not callable(observer):
-        raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
-    with _lock:
-        _observers = (*_observers, observer)
-    return lambda: _forget(observer)
+    return EVERYBODY.add(observer)
 
 
 def emit(event: Event) -> None:
     """Hand `event` to every observer; never raises for one that fails."""
-    for observer in _observers:
-        try:
-            observer(event)
-        except Exception:  # noqa: BLE001 - an observer's fault is not the trading program's
-            _forget(observer)
-            _log_failure(observer)
-
-
-def _forget(observer: Observer) -> None:
-    global _observers  # noqa: PLW0603 - see observe()
-    with _lock:
-        _observers = tuple(known for known in _observers if known is not observer)
+    EVERYBODY.tell(event)
 
 
 def _log_failure(observer: Observer) -> None:

@@ -186,14 +186,18 @@ SIGNATURES = {
     "AsyncResilientExchangeClient": (
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, **settings: 'Any') -> 'None'"
     ),
+    "BreakerSnapshot": (
+        "(name, at, state, since, retry_after, reopened, probes, failures, window_calls, slow_calls, failure_ratio, "
+        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered)"
+    ),
     "CircuitBreaker": (
-        "(failure_threshold: 'int' = 5, recovery_timeout: 'float' = 60.0, "
-        "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
+        "(failure_threshold: 'int' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
+        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
-        "failure_if: 'Callable[[Exception], bool] | None' = None) -> 'None'"
+        "fallback: 'object' = NO_FALLBACK, **options: 'Unpack[Options]') -> 'None'"
     ),
     "CircuitBreakerStats": ("(failure_count, success_count, last_failure_time, last_success_time, state_changes)"),
-    "CircuitOpenError": "(name: str, retry_after: float = 0.0) -> None",
+    "CircuitOpenError": "(name: str, retry_after: float = 0.0, reason: str = '') -> None",
     "CircuitState": ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED"],
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
     "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
@@ -235,9 +239,10 @@ SIGNATURES = {
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "circuit_breaker": (
-        "(failure_threshold: 'Any' = 5, recovery_timeout: 'float' = 60.0, "
-        "expected_exception: 'arguments.ExceptionTypes' = <class 'Exception'>, name: 'str | None' = None, *, "
-        "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK) -> 'Any'"
+        "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
+        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
+        "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
+        "fallback: 'object' = NO_FALLBACK, **options: 'Unpack[Options]') -> 'Any'"
     ),
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "

@@ -43,13 +43,25 @@ BREAKER_STATE_SECONDS_TOTAL = Metric(
 BREAKER_FAILURE_THRESHOLD = Metric(
     "peak_breaker_failure_threshold",
     "gauge",
-    "Consecutive failures that open the circuit, as configured.",
+    "Consecutive failures that open the circuit, as configured; of a circuit with a window there is none.",
     ("breaker",),
 )
 BREAKER_RECOVERY_TIMEOUT_SECONDS = Metric(
     "peak_breaker_recovery_timeout_seconds",
     "gauge",
-    "Time an open circuit waits before it lets a probe through, as configured.",
+    "Time an open circuit waits before it lets a probe through, as configured; where it grows, the first.",
+    ("breaker",),
+)
+BREAKER_FAILURE_RATIO = Metric(
+    "peak_breaker_failure_ratio",
+    "gauge",
+    "Share of the calls in the window that failed; only circuits with a window have one.",
+    ("breaker",),
+)
+BREAKER_SLOW_CALL_RATIO = Metric(
+    "peak_breaker_slow_call_ratio",
+    "gauge",
+    "Share of the calls in the window that were slow; only circuits with a window have one.",
     ("breaker",),
 )
 RETRY_CALLS_TOTAL = Metric(

@@ -50,9 +50,9 @@ class Protection:
         return CircuitBreaker(
             chosen.failure_threshold,
             chosen.recovery_timeout,
-            name=name,
+            _counts,
+            name,
             clock=self._clock,
-            failure_if=_counts,
         )
 
     def protect(self, name: str, *, write: bool, group: str, asynchronous: bool) -> Callable[..., Any]:

@@ -81,11 +81,11 @@ class CallCounts:
             if exemplar is not None:
                 self.bucket_exemplars = {**self.bucket_exemplars, bucket: exemplar}
 
-    def fold(self) -> None:
-        """Sort the pending successes into the buckets."""
+    def fold(self) -> int:
+        """Sort the pending successes into the buckets and return how many they were."""
         count = len(self.pending)
         if not count:
-            return
+            return 0
         batch = self.pending[:count]
         buckets = list(self.buckets)
         if max(batch) <= self.bounds[0]:
@@ -93,13 +93,14 @@ class CallCounts:
         else:
             for seconds in batch:
                 buckets[bisect_left(self.bounds, seconds)] += 1
-        total = sum(batch)
+        total = max(0.0, sum(batch))  # a clock may go back, a sum may not
         outcomes = increased(self.outcomes, 0, count)
         # No call stands below: Python runs signal handlers at calls and jumps, so Ctrl-C cannot tear this apart.
         del self.pending[:count]
         self.buckets = buckets
         self.duration_sum += total
         self.outcomes = outcomes
+        return count
 
 
 def increased(counts: list[int], index: int, by: int = 1) -> list[int]:

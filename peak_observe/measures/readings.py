@@ -15,7 +15,8 @@ class BreakerReading:
     """What a breaker, or all breakers of a name, have to tell at one moment.
 
     Lists follow the order of `catalog.STATES` and `catalog.CALL_OUTCOMES`; `state` is an index into the former, or
-    None when no breaker of the name lives any more. Buckets are not cumulative.
+    None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls, failures
+    and slow calls the window holds, None where there is none; `failure_threshold` is None where there is one.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class BreakerReading:
         "state",
         "state_seconds",
         "transitions",
+        "window",
     )
 
     bounds: tuple[float, ...]
@@ -41,8 +43,9 @@ class BreakerReading:
     transitions: list[int]
     state_seconds: list[float]
     last_transition: float
-    failure_threshold: int
+    failure_threshold: int | None
     recovery_timeout: float
+    window: tuple[int, int, int] | None
     exemplars: dict[int, Exemplar]
     bucket_exemplars: dict[int, Exemplar]
 
@@ -59,6 +62,9 @@ class BreakerReading:
         self.last_transition = max(self.last_transition, other.last_transition)
         self.failure_threshold = other.failure_threshold
         self.recovery_timeout = other.recovery_timeout
+        if other.window is not None:
+            calls, failures, slow = self.window or (0, 0, 0)
+            self.window = (calls + other.window[0], failures + other.window[1], slow + other.window[2])
         self.exemplars = self.exemplars | other.exemplars
         self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
         if other.state is not None and (self.state is None or self._SEVERITY[other.state] > self._SEVERITY[self.state]):
@@ -67,18 +73,18 @@ class BreakerReading:
     def since(self, other: BreakerReading) -> tuple[bool, bool, bool]:
         """Return whether calls, state and settings differ from an earlier reading."""
         # Tuples compare what is the same object at once, which the lists of an idle primitive are.
-        calls = (self.calls, self.buckets, self.duration_sum)
+        calls = (self.calls, self.buckets, self.duration_sum, self.window)
         state = (self.transitions, self.state, self.last_transition)
         settings = (self.failure_threshold, self.recovery_timeout)
         return (
-            calls != (other.calls, other.buckets, other.duration_sum),
+            calls != (other.calls, other.buckets, other.duration_sum, other.window),
             state != (other.transitions, other.state, other.last_transition),
             settings != (other.failure_threshold, other.recovery_timeout),
         )
 
     def retire(self) -> None:
         """Forget what only the living have."""
-        self.state = None
+        self.state = self.window = None
 
 
 class RetryReading:

@@ -7,7 +7,8 @@ import weakref
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from peak_observe.events import NamesOverflowed, emit
+from peak_observe.events import EVERYBODY, NamesOverflowed, emit
+from peak_observe.measures import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,10 @@ class Series(Generic[R]):
         self._exceptions: set[str] = set()
         self._lock = threading.Lock()
         self._sweep_at = 16
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
 
     def join(self, owner: object, read: Callable[[], R]) -> None:
         """Count what `read` tells as long as `owner` lives, and its last word after that; `read` must not hold it."""
@@ -135,6 +140,13 @@ class Names(Generic[R]):
         self.limit = limit
         self._series: dict[str, Series[R]] = {}
         self._lock = threading.Lock()
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        """Make all locks anew in a forked child."""
+        self._lock = threading.Lock()
+        for series in self._series.values():
+            series.after_fork()
 
     def series(self, name: str, bounds: tuple[float, ...] = ()) -> Series[R]:
         """Return the series of `name`, made when it is new.
@@ -171,6 +183,9 @@ class Names(Generic[R]):
         """Return every name with its reading."""
         pairs = ((series.name, series.read()) for series in self.known())
         return [(name, reading) for name, reading in pairs if reading is not None]
+
+
+forks.renew(EVERYBODY)
 
 
 def check_name(name: object) -> None:

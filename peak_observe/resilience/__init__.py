@@ -1,20 +1,18 @@
 """What a trading program puts around calls that may fail, and the checks that say whether it may trade."""
 
-from peak_observe.resilience.breaker import (
-    CircuitBreaker,
-    CircuitBreakerStats,
-    CircuitState,
-    circuit_breaker,
-)
+from peak_observe.resilience.breaker import CircuitBreaker
 from peak_observe.resilience.budget import RetryBudget
 from peak_observe.resilience.deadlines import deadline
+from peak_observe.resilience.decorator import circuit_breaker
 from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
 from peak_observe.resilience.loops import retrying
+from peak_observe.resilience.records import BreakerSnapshot, CircuitBreakerStats, CircuitState
 from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.repeatable import idempotent
 from peak_observe.resilience.retry import retry_with_backoff
 
 __all__ = [
+    "BreakerSnapshot",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitState",

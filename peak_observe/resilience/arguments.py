@@ -7,6 +7,8 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+_TOO_LARGE = 1e300  # whole numbers beyond it cannot become floats
+
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
 
 

@@ -2,234 +2,238 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.errors import CircuitOpenError
-from peak_observe.events import Transition, emit
-from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts
-from peak_observe.resilience.circuit import OPEN, Change, Circuit
-from peak_observe.telemetry import tracing
+from peak_observe.events import Observers, Transition, emit
+from peak_observe.measures import BATCH, BREAKERS, CallCounts, Ticker, forks, increased
+from peak_observe.resilience.circuit import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.exclusive import exclusively
+from peak_observe.resilience.judging import FAILURE, REJECTED, SUCCESS, Judge
+from peak_observe.resilience.pauses import pause as pause_of
+from peak_observe.resilience.records import View, reading_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+    from weakref import ref
 
     from opentelemetry.trace import SpanContext
 
     from peak_observe.clock import Clock
-
-SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
+    from peak_observe.measures import BreakerReading
+    from peak_observe.resilience.era import Change, Era, Permit
+    from peak_observe.resilience.settings import Settings
+    from peak_observe.telemetry.tracing import CallSpan
 
 
 class BreakerCore:
     """A circuit that many threads and tasks may use at once.
 
     It knows no wrapper and no breaker, so its counts outlive the breaker that it belongs to.
+
+    Args:
+        name: The breaker's name.
+        settings: How it judges.
+        buckets: Upper bounds of the latency buckets in seconds.
+        clock: Where the time comes from.
+        listeners: Who is told of this circuit alone; held weakly, as they may hold the breaker.
     """
 
     def __init__(
         self,
-        *,
         name: str,
-        failure_threshold: int,
-        recovery_timeout: float,
-        expected: type[BaseException] | tuple[type[BaseException], ...],
+        settings: Settings,
         buckets: tuple[float, ...],
         clock: Clock,
-        failure_if: Callable[[Exception], bool] | None = None,
+        listeners: ref[Observers],
     ) -> None:
         self.name = name
-        self.expected = expected
-        self.failure_if = failure_if
         self.clock = clock
+        self.listeners = listeners
         self.series = BREAKERS.series(name, buckets)
-        self.circuit = Circuit(failure_threshold, recovery_timeout, clock.monotonic())
+        self.circuit = Circuit(settings, clock.monotonic())
+        self.judge = Judge(settings, name)
+        self.first_pause = settings.first_pause
         self.counts = CallCounts(self.series.bounds)
-        self.lock = threading.Lock()
+        self.refused = Ticker()
+        self._refused_before = 0
+        self.lock = threading.RLock()
         self.last_success: float | None = None
         self.last_failure: float | None = None
         self.last_transition = 0.0
         self.tripped_by: SpanContext | None = None
+        forks.renew(self)
 
-    def admit(self) -> int:
+    @property
+    def settings(self) -> Settings:
+        """How it judges now."""
+        return self.circuit.settings
+
+    def admit(self) -> Permit:
         """Return a permit, or raise CircuitOpenError and count the refusal."""
-        with self.lock:
-            now = self.clock.monotonic()
-            change = self.circuit.advance(now)
-            permit = self.circuit.admit()
-            if permit is None:
-                self.counts.add(REJECTED)
-            retry_after = self.circuit.retry_after(now)
-            news = self._news(change, now)
-        _tell(news)
+        permit, wait, forced, news = exclusively(self.lock, self._admit)
+        self._tell(news)
         if permit is None:
-            raise CircuitOpenError(self.name, retry_after)
+            raise CircuitOpenError(self.name, wait, "forced open" if forced else "")
         return permit
+
+    def _admit(self) -> tuple[Permit | None, float, bool, list[Transition]]:
+        now = self.clock.monotonic()
+        news = self._news(self.circuit.advance(now), now)
+        permit = self.circuit.admit(now)
+        if permit is None:
+            self.counts.add(REJECTED)
+        return permit, self.circuit.retry_after(now), self.circuit.state == FORCED_OPEN, news
 
     def settle(
         self,
-        permit: int,
+        era: Era,
         start: float,
         error: BaseException | None,
-        span: tracing.CallSpan | None = None,
+        outcome: int | None = None,
+        *,
+        permit: Permit | None = None,
+        span: CallSpan | None = None,
     ) -> str:
-        """Count the end of an admitted call and return its outcome."""
-        exemplar = span.exemplar if span else None
-        with self.lock:
-            now = self.clock.monotonic()
-            change = self.circuit.advance(now)
-            outcome = self._outcome(error)
-            if outcome == SUCCESS:
-                self.last_success = now
-                change = self.circuit.succeed(permit, now) or change
-            elif outcome == FAILURE:
-                self.last_failure = now
-                change = self.circuit.fail(permit, now) or change
-            else:
-                self.circuit.ignore(permit)
-            seconds = max(0.0, now - start)
-            self.counts.add(outcome, seconds, exemplar(seconds, self.clock) if exemplar else None)
-            if change and change.new == OPEN:
-                self.tripped_by = span.context if span else None
-            news = self._news(change, now, error)
-        _tell(news)
+        """Count the end of an admitted call and return its outcome, which is that of the error if it is not given."""
+        seconds = max(0.0, self.clock.monotonic() - start)
+        # Here the user's own functions are asked, so the lock is not taken yet.
+        outcome = self.judge.outcome(error) if outcome is None else outcome
+        opens = outcome == FAILURE or self.circuit.is_slow(seconds)
+        pause = self.pause(error) if opens else 0.0
+        news = exclusively(self.lock, self._settle, era, outcome, seconds, pause, error, permit, span)
+        self._tell(news)
         return catalog.CALL_OUTCOMES[outcome]
 
-    def release(self, permit: int) -> None:
+    def succeed(self, era: Era, start: float, now: float, result: object) -> None:
+        """Count a call that a closed circuit let through and that returned; the same as `settle`, with less ado."""
+        limit = self.circuit.settings.slow_call_seconds
+        quick = limit is None or now - start < limit
+        outcome = self.judge.outcome(None, result)
+        if era is self.circuit.era and quick and outcome == SUCCESS:
+            exclusively(self.lock, self._succeed, era, now, now - start)
+        else:
+            self.settle(era, start, None, outcome)
+
+    def _succeed(self, era: Era, now: float, seconds: float) -> None:
+        circuit = self.circuit
+        self.last_success = now
+        if era is not circuit.era:  # since a moment ago
+            self.counts.add(SUCCESS, seconds)
+            return
+        if circuit.window is None or not circuit.window.lazy:
+            circuit.succeed_quickly(now)
+        self.counts.pending.append(seconds)
+        if len(self.counts.pending) >= BATCH:
+            self._fold(now)
+
+    def _settle(  # noqa: PLR0917 - the two halves of one method, with the lock between them
+        self,
+        era: Era,
+        outcome: int,
+        seconds: float,
+        pause: float,
+        error: BaseException | None,
+        permit: Permit | None,
+        span: CallSpan | None,
+    ) -> list[Transition]:
+        now, circuit = self.clock.monotonic(), self.circuit
+        news = self._news(circuit.advance(now), now)
+        if circuit.window is not None:
+            self._fold(now)
+        change = None
+        if outcome == SUCCESS:
+            self.last_success = now
+            change = circuit.succeed(era, now, seconds, pause)
+        elif outcome == FAILURE:
+            self.last_failure = now
+            change = circuit.fail(era, now, seconds, pause)
+        if permit is not None:
+            circuit.give_back(permit)
+        self.counts.add(outcome, seconds, span.exemplar(seconds, self.clock) if span else None)
+        if change and change.new == OPEN:
+            self.tripped_by = span.context if span else None
+        return news + self._news(change, now, error)
+
+    def release(self, permit: Permit) -> None:
         """Take a permit back as if it had not been given."""
-        with self.lock:
-            self.circuit.ignore(permit)
+        exclusively(self.lock, self.circuit.give_back, permit)
 
     def fold(self) -> None:
         """Sort the successes that the fast path left into the buckets."""
-        with self.lock:
-            if len(self.counts.pending) >= BATCH:
-                self.counts.fold()
+        if len(self.counts.pending) >= BATCH:
+            exclusively(self.lock, self._fold, self.clock.monotonic())
 
-    def reset(self) -> None:
-        """Close the circuit by hand."""
-        with self.lock:
-            now = self.clock.monotonic()
-            due = self._news(self.circuit.advance(now), now)
-            news = self._news(self.circuit.reset(now), now)
-        _tell(due)
-        _tell(news)
+    def _fold(self, now: float) -> None:
+        self.circuit.catch_up(now, self.counts.fold())
+        refused = self.refused.value()
+        if refused != self._refused_before:
+            outcomes = increased(self.counts.outcomes, REJECTED, refused - self._refused_before)
+            self.counts.outcomes, self._refused_before = outcomes, refused
 
-    def trip(self, reason: str, pause: float | None, error: BaseException | None) -> None:
-        """Open the circuit at once."""
-        with self.lock:
-            now = self.clock.monotonic()
-            due = self._news(self.circuit.advance(now), now)
-            news = self._news(self.circuit.trip(now, reason, pause), now, error)
-        _tell(due)
-        _tell(news)
+    def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
+        """Let something be done to the circuit at this moment, and tell what changed."""
+        self._tell(exclusively(self.lock, self._change, action, error))
 
-    def view(self) -> Circuit:
+    def _change(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
+        now = self.clock.monotonic()
+        due = self._news(self.circuit.advance(now), now)
+        self._fold(now)
+        return due + self._news(action(now), now, error)
+
+    def adopt(self, settings: Settings) -> None:
+        """Judge by other settings from now on."""
+        self.change(lambda now: self.circuit.adopt(settings, now))
+        self.judge = Judge(settings, self.name)
+        self.first_pause = settings.first_pause
+
+    def pause(self, error: BaseException | None = None) -> float:
+        """Return the seconds for which the circuit would open now."""
+        circuit = self.circuit
+        return pause_of(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
+
+    def view(self) -> View:
         """Return the circuit as it is at this moment; nothing changes by looking."""
-        with self.lock:
-            return self.circuit.at(self.clock.monotonic())
+        return exclusively(self.lock, self._view)
+
+    def _view(self) -> View:
+        now = self.clock.monotonic()
+        self._fold(now)
+        circuit = self.circuit.at(now)
+        return View(circuit, circuit.counted(now), len(circuit.in_flight(now)), self.counts.outcomes, now)
 
     def read(self) -> BreakerReading:
         """Return state and counts of one moment."""
-        reading = BreakerReading()
-        with self.lock:
-            counts = self.counts
-            counts.fold()
-            circuit = self.circuit.at(self.clock.monotonic())
-            due_meanwhile = circuit.era != self.circuit.era
-            reading.last_transition = self.wall(circuit.since) if due_meanwhile else self.last_transition
-            reading.calls = counts.outcomes
-            reading.buckets = counts.buckets
-            reading.duration_sum = counts.duration_sum
-            reading.exemplars = counts.exemplars
-            reading.bucket_exemplars = counts.bucket_exemplars
-        reading.bounds = counts.bounds
-        reading.state = circuit.state
-        reading.state_seconds = circuit.seconds
-        reading.transitions = circuit.entered
-        reading.failure_threshold = circuit.failure_threshold
-        reading.recovery_timeout = circuit.recovery_timeout
-        return reading
+        return exclusively(self.lock, lambda: reading_of(self, self._view()))
 
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""
         return self.clock.now().timestamp() - (self.clock.monotonic() - moment)
 
-    def _outcome(self, error: BaseException | None) -> int:
-        if error is None:
-            return SUCCESS
-        # Cancellation, Ctrl-C and exit say nothing about the service, even where `expected` would cover them.
-        if isinstance(error, Exception) and isinstance(error, self.expected):
-            return FAILURE if self.failure_if is None or self.failure_if(error) else IGNORED
-        return IGNORED
+    def after_fork(self) -> None:
+        """Go on in a forked child: with a lock that nobody holds, without the probes of threads that are not here."""
+        self.lock = threading.RLock()
+        self.circuit.era.probes = []
+        if self.circuit.window is not None:
+            self.circuit.window.recount()
 
-    def _news(self, change: Change | None, now: float, error: BaseException | None = None) -> Transition | None:
+    def _news(self, change: Change | None, now: float, error: BaseException | None = None) -> list[Transition]:
         if change is None:
-            return None
+            return []
         at = self.clock.now() - timedelta(seconds=now - change.at)
         self.last_transition = at.timestamp()
-        return Transition(
-            name=self.name,
-            old=catalog.STATES[change.old],
-            new=catalog.STATES[change.new],
-            at=at,
-            reason=change.reason,
-            retry_after=self.circuit.pause if change.new == OPEN else 0.0,
-            error=error,
-        )
+        pause = self.circuit.era.pause
+        wait = pause if change.new in (OPEN, FORCED_OPEN) and pause < math.inf else 0.0
+        old, new = catalog.STATES[change.old], catalog.STATES[change.new]
+        return [Transition(self.name, old, new, at, change.reason, wait, error)]
 
-
-def _tell(news: Transition | None) -> None:
-    if news is not None:
-        emit(news)
-
-
-class Guard:
-    """One call on the careful path, as a context manager: admitted on entry, settled however the block is left.
-
-    Args:
-        core: The circuit to ask.
-        current: Whether the call's span becomes the current one; a generator's may not, as it is left and re-entered.
-    """
-
-    __slots__ = ("_core", "_deferred", "_permit", "_span", "_start")
-
-    def __init__(self, core: BreakerCore, *, traced: bool, current: bool = True) -> None:
-        self._core = core
-        self._deferred = False
-        facts = {"peak_observe.breaker": core.name}
-        self._span = tracing.CallSpan(f"call {core.name}", facts, current=current) if traced else None
-
-    def __enter__(self) -> Self:
-        core = self._core
-        if self._span:
-            self._span.begin()
-        try:
-            self._permit = core.admit()
-        except CircuitOpenError as refusal:
-            if self._span:
-                self._span.refuse(refusal, core.tripped_by)
-            raise
-        self._start = core.clock.monotonic()
-        return self
-
-    def defer(self) -> None:
-        """Give the permit back uncounted: the call will be made, and judged, later."""
-        self._deferred = True
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._deferred and error is None:
-            self._core.release(self._permit)
-            outcome = "deferred"
-        else:
-            outcome = self._core.settle(self._permit, self._start, error, self._span)
-        if self._span:
-            self._span.end({"peak_observe.outcome": outcome}, error)
+    def _tell(self, news: list[Transition]) -> None:
+        for event in news:
+            listeners = self.listeners()
+            if listeners is not None:
+                listeners.tell(event)
+            emit(event)

@@ -84,6 +84,10 @@ def _living(value: float | None) -> Sequence[float]:
     return () if value is None else (value,)
 
 
+def _share(window: tuple[int, int, int] | None, part: int) -> Sequence[float]:
+    return () if window is None else (window[part] / window[0] if window[0] else 0.0,)
+
+
 def _states(_: BreakerReading) -> Iterable[str]:
     return catalog.STATES
 
@@ -100,8 +104,10 @@ BREAKER_FAMILIES = (
     Family(catalog.BREAKER_TRANSITIONS_TOTAL, attrgetter("transitions"), _states, follows=CHANGES),
     Family(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS, lambda r: (r.last_transition,), follows=CHANGES),
     Family(catalog.BREAKER_STATE_SECONDS_TOTAL, attrgetter("state_seconds"), _states, follows=None),
-    Family(catalog.BREAKER_FAILURE_THRESHOLD, lambda r: (r.failure_threshold,), follows=SETTINGS),
+    Family(catalog.BREAKER_FAILURE_THRESHOLD, lambda r: _living(r.failure_threshold), follows=SETTINGS),
     Family(catalog.BREAKER_RECOVERY_TIMEOUT_SECONDS, lambda r: (r.recovery_timeout,), follows=SETTINGS),
+    Family(catalog.BREAKER_FAILURE_RATIO, lambda r: _share(r.window, 1)),
+    Family(catalog.BREAKER_SLOW_CALL_RATIO, lambda r: _share(r.window, 2)),
 )
 RETRY_FAMILIES = (
     Family(

@@ -7,6 +7,7 @@ this module is as light as a dictionary look-up. Own attributes are called `peak
 from __future__ import annotations
 
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from peak_observe._version import __version__
@@ -43,6 +44,7 @@ Attributes: TypeAlias = "Mapping[str, str | int | float]"
 TracingMode = Literal["auto", "always", "off"]
 
 API = "opentelemetry.trace"
+CONTEXT = "opentelemetry.context"
 SCOPE = "peak_observe"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.36.0"
 
@@ -50,8 +52,46 @@ span_events = False
 """Whether changes of state are also added to the current span as span events; set by `configure()`."""
 
 
+class Surroundings:
+    """Says at the price of one call into C whether anything is attached to the current context.
+
+    Most calls of a program that traces are outside of any span, where nothing is.
+
+    Attributes:
+        attached: Returns what is attached; empty where there can be no span.
+    """
+
+    __slots__ = ("attached",)
+
+    def __init__(self, attached: Callable[[], object] | None = None) -> None:
+        self.attached = attached or self._find
+
+    def _find(self) -> object:
+        module = sys.modules.get(CONTEXT)
+        # The variable itself costs a fraction of the public function, which asks it through two more.
+        runtime = getattr(module, "_RUNTIME_CONTEXT", module)
+        variable = getattr(runtime, "_current_context", None)
+        if isinstance(variable, ContextVar):
+            self.attached = variable.get
+        elif runtime is not None and hasattr(runtime, "get_current"):
+            self.attached = runtime.get_current
+        else:  # another thread is importing it at this moment
+            return None
+        return self.attached()
+
+
+_SURROUNDINGS = Surroundings()
+
+
+def surroundings(mode: TracingMode) -> Surroundings:
+    """Return what may be asked before `recording`, as that takes longer."""
+    return Surroundings(lambda: True) if mode == "always" else _SURROUNDINGS
+
+
 def recording() -> bool:
     """Return whether a recording span is current."""
+    if not _SURROUNDINGS.attached():
+        return False
     span: Span = sys.modules[API].get_current_span()
     return span.is_recording()
 

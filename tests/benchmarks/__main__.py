@@ -6,6 +6,7 @@ Run all parts, or those that are named: `python tests/benchmarks calls scrape`.
 import sys
 
 import backups
+import breakers
 import calls
 import exchange
 import exporter
@@ -16,7 +17,9 @@ import startup
 
 PARTS = {
     "startup": startup.run,
+    "breakers": breakers.run,
     "calls": calls.run,
+    "tracing": breakers.tracing,
     "scrape": scrape.run,
     "health": health.run,
     "exchange": exchange.run,

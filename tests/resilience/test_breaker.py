@@ -570,7 +570,7 @@ def test_looking_at_a_breaker_changes_nothing() -> None:
 
 def test_what_counts_can_be_said_by_a_function() -> None:
     """Where the type of the exception does not tell."""
-    breaker = CircuitBreaker(1, name="failure_if", failure_if=lambda error: "outage" in str(error))
+    breaker = CircuitBreaker(1, 60, lambda error: "outage" in str(error), "breaker.predicate")
 
     def fail(message: str) -> None:
         raise ConnectionError(message)

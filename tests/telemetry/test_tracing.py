@@ -1,7 +1,9 @@
 """Protected calls as spans of the real OpenTelemetry SDK."""
 
 import asyncio
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry import trace
@@ -12,6 +14,7 @@ from prometheus_client import CollectorRegistry
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, circuit_breaker, retry_with_backoff, retrying
 from peak_observe._version import __version__
+from peak_observe.telemetry import tracing
 from peak_observe.telemetry.tracing import SCHEMA_URL
 from peak_observe.testing import ManualClock
 
@@ -54,6 +57,20 @@ def test_a_call_is_a_child_of_the_callers_span(otel) -> None:
     assert dict(span.attributes) == {"peak_observe.breaker": "trace.child", "peak_observe.outcome": "success"}
     scope = span.instrumentation_scope
     assert (scope.name, scope.version, scope.schema_url) == ("peak_observe", __version__, SCHEMA_URL)
+
+
+def test_a_result_that_is_a_failure_shows_in_the_span_and_trips_the_circuit(otel) -> None:
+    """Without an error there is none to show; the refusal is linked to the call that was too much."""
+    breaker = CircuitBreaker(1, name="trace.result", failure_result=lambda reply: reply == "error")
+    ask = breaker.call(lambda: "error")
+    with TRACER.start_as_current_span("caller"):
+        assert ask() == "error"
+        with pytest.raises(CircuitOpenError):
+            ask()
+    failed, refused = otel.named("call trace.result")
+    assert (failed.attributes["peak_observe.outcome"], failed.status.status_code) == ("failure", StatusCode.UNSET)
+    assert refused.attributes["peak_observe.outcome"] == "rejected"
+    assert [link.context.span_id for link in refused.links] == [failed.context.span_id]
 
 
 def test_a_coroutine_is_a_child_too(otel) -> None:
@@ -486,3 +503,27 @@ def test_an_unknown_mode_is_refused() -> None:
     for make in (circuit_breaker, retry_with_backoff, CircuitBreaker):
         with pytest.raises(ValueError, match="tracing must be 'auto', 'always' or 'off', not 'on'"):
             make(tracing="on")
+
+
+def test_what_surrounds_a_call_is_asked_of_the_nearest_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable itself, else the public function, and nobody while the API is only half imported."""
+    from opentelemetry import context
+
+    direct = tracing.Surroundings()
+    assert not direct.attached()
+    token = context.attach(context.set_value("key", "value"))
+    try:
+        assert direct.attached() == context.get_current()
+        monkeypatch.setattr(context, "_RUNTIME_CONTEXT", SimpleNamespace(get_current=lambda: {"other": "runtime"}))
+        assert tracing.Surroundings().attached() == {"other": "runtime"}
+        monkeypatch.delattr(context, "_RUNTIME_CONTEXT")
+        monkeypatch.setattr(context, "get_current", lambda: {"public": "function"})
+        assert tracing.Surroundings().attached() == {"public": "function"}
+    finally:
+        monkeypatch.undo()
+        context.detach(token)
+    monkeypatch.delitem(sys.modules, tracing.CONTEXT)
+    early = tracing.Surroundings()
+    assert not early.attached()
+    monkeypatch.undo()
+    assert early.attached() == context.get_current()

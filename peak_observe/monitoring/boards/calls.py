@@ -132,6 +132,19 @@ def _changes() -> list[Json]:
             width=12,
             maximum=1,
         ),
+        panels.timeseries(
+            "Windows",
+            "Share of the calls in the window that failed or were slow, which is what opens a circuit that has a "
+            "window. Near the threshold all the time: the threshold is too low, or the service always half broken.",
+            [
+                query(worst(select(catalog.BREAKER_FAILURE_RATIO), "breaker"), "{{breaker}} failed"),
+                query(worst(select(catalog.BREAKER_SLOW_CALL_RATIO), "breaker"), "{{breaker}} slow"),
+            ],
+            "percentunit",
+            empty="no circuit has a window",
+            width=24,
+            maximum=1,
+        ),
         _circuits(),
     ]
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments
-from peak_observe.resilience.breaker import CircuitBreaker, CircuitState
 from peak_observe.resilience.health.units import FUTURE, CheckFunction, Outcome, seconds
+from peak_observe.resilience.records import CircuitState
 from peak_observe.resilience.registry import get_breaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from peak_observe.resilience.breaker import CircuitBreaker
 
 LETS_PASS = (CircuitState.CLOSED, CircuitState.DISABLED)
 
