@@ -6,14 +6,18 @@ PeakObserveError                  exit code 1
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
+├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
-├── DeadlineExceededError (TimeoutError)   a call was not made, as its wait would pass the deadline; `name`, `needed`
 ├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 ├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
 ├── OutcomeUnknown                an order may or may not stand; `name`, `method`, `endpoint`, `client_order_ids`, `at`
+├── RefusedError                  a limit of ours let a call not pass, which says nothing of the service it was for
+│   ├── BulkheadFullError         too many calls are under way; `name`, `limit`
+│   ├── DeadlineExceededError (TimeoutError)   its wait would pass the deadline; `name`, `needed`
+│   └── RateLimitedError          it came too soon; `name`, `retry_after`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
 Errors carry data, so that code can act on it without reading the message.
@@ -116,6 +120,23 @@ class RestoreRefusedError(_ProblemsError):
         return f"backup {self.backup_id} is not restored: {self._listed()}"
 
 
+class CallTimeoutError(PeakObserveError, TimeoutError):
+    """A call took longer than it may and was cancelled.
+
+    Args:
+        name: The operation's name.
+        seconds: How long it was given; less than was configured where a deadline left less.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(name, seconds)
+        self.name = name
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.name} took longer than {self.seconds:g} s and was cancelled"
+
+
 class CircuitOpenError(PeakObserveError):
     """A circuit breaker refused the call without making it.
 
@@ -174,7 +195,46 @@ class LoadError(PeakObserveError, ImportError):
         return f"cannot load {self.target!r}: {self.problem}"
 
 
-class DeadlineExceededError(PeakObserveError, TimeoutError):
+class RefusedError(PeakObserveError):
+    """A call was not made, as a limit of ours stood against it; a circuit breaker around it counts that as ignored."""
+
+
+class BulkheadFullError(RefusedError):
+    """A call was not made, as its bulkhead was full for as long as it may wait.
+
+    Args:
+        name: The bulkhead's name.
+        limit: How many calls may be under way.
+    """
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(name, limit)
+        self.name = name
+        self.limit = limit
+
+    def __str__(self) -> str:
+        calls = "1 call is" if self.limit == 1 else f"{self.limit} calls are"
+        return f"bulkhead '{self.name}' is full: {calls} under way"
+
+
+class RateLimitedError(RefusedError):
+    """A call was not made, as its turn would come later than it may wait.
+
+    Args:
+        name: The rate limit's name.
+        retry_after: Seconds until a call would pass at once.
+    """
+
+    def __init__(self, name: str, retry_after: float) -> None:
+        super().__init__(name, retry_after)
+        self.name = name
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"rate limit '{self.name}' is used up: next call in {self.retry_after:.3g} s"
+
+
+class DeadlineExceededError(RefusedError, TimeoutError):
     """A call was not made, as it would have had to wait beyond its deadline.
 
     Args:

@@ -229,11 +229,39 @@ class WriteUnanswered(NamedTuple):
     error: BaseException | None = None
 
 
+class LimitReached(NamedTuple):
+    """A bulkhead or a rate limit refuses calls; told at the first, and then at most every 10 seconds.
+
+    Args:
+        kind: `bulkhead` or `rate_limit`.
+        name: Its name.
+        refused: How many calls it refused since it was told last.
+        limit: Calls that may be under way, or calls a second.
+    """
+
+    kind: str
+    name: str
+    refused: int
+    limit: float
+
+
+class CallTimedOut(NamedTuple):
+    """A call took too long and was cancelled.
+
+    Args:
+        operation: The operation's name.
+        seconds: How long it was given.
+    """
+
+    operation: str
+    seconds: float
+
+
 class NamesOverflowed(NamedTuple):
     """There are too many names of one kind; new ones share the series `_overflow`.
 
     Args:
-        kind: `breaker`, `operation`, `check`, `repository`, `endpoint` or `exchange`.
+        kind: `breaker`, `operation`, `bulkhead`, `limiter`, `check`, `repository`, `endpoint` or `exchange`.
         name: The first name that found no place.
         limit: How many names there may be.
     """
@@ -245,7 +273,9 @@ class NamesOverflowed(NamedTuple):
 
 BackupEvent = BackupFinished | RestoreFinished | BackupVerified
 ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered
-Event = Transition | RetryScheduled | GaveUp | Recovered | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
+LimitEvent = LimitReached | CallTimedOut
+CallEvent = Transition | RetryScheduled | GaveUp | Recovered | LimitEvent
+Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
 Observer = Callable[[Event], object]
 
 _observers: tuple[Observer, ...] = ()

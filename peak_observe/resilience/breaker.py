@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import BATCH
-from peak_observe.resilience import arguments, wrap
+from peak_observe.resilience import arguments, parts, wrap
 from peak_observe.resilience.core import BreakerCore, Guard
 from peak_observe.telemetry.tracing import API, TracingMode, switch
 
@@ -329,19 +329,18 @@ def circuit_breaker(
     bounds = arguments.check_buckets(buckets)
     switch(tracing)
 
-    def protect(func: Callable[..., Any]) -> Callable[..., Any]:
-        breaker = CircuitBreaker(
+    def build(name: str) -> CircuitBreaker:
+        return CircuitBreaker(
             failure_threshold,
             recovery_timeout,
             expected_exception,
-            wrap.name_of(func) if name is None else name,
+            name,
             buckets=bounds,
             tracing=tracing,
             clock=clock,
         )
-        return breaker.call(func)
 
-    return lambda func: wrap.decorate(func, protect)
+    return parts.Part(parts.BREAKER, build, name)
 
 
 def _check(failure_threshold: object, recovery_timeout: object, expected_exception: object) -> None:

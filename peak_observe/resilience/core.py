@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from peak_observe import catalog
-from peak_observe.errors import CircuitOpenError
+from peak_observe.errors import CircuitOpenError, RefusedError
 from peak_observe.events import Transition, emit
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts
 from peak_observe.resilience.circuit import OPEN, Change, Circuit
@@ -161,8 +161,8 @@ class BreakerCore:
     def _outcome(self, error: BaseException | None) -> int:
         if error is None:
             return SUCCESS
-        # Cancellation, Ctrl-C and exit say nothing about the service, even where `expected` would cover them.
-        if isinstance(error, Exception) and isinstance(error, self.expected):
+        # Cancellation, Ctrl-C, exit and our own limits say nothing about the service, even where `expected` has them.
+        if isinstance(error, Exception) and isinstance(error, self.expected) and not isinstance(error, RefusedError):
             return FAILURE if self.failure_if is None or self.failure_if(error) else IGNORED
         return IGNORED
 

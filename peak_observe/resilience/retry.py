@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments, wrap
+from peak_observe.resilience import arguments, parts, wrap
 from peak_observe.resilience.attempts import RetryCore, Run
 from peak_observe.telemetry.tracing import API, TracingMode, switch
 
@@ -34,6 +34,8 @@ class Retry:
         if kind == wrap.ASYNC_GENERATOR:
             return wrap.wrap_async_generator(func, nullcontext, self._begin_async(func))
         return self._wrap_coroutine(func) if kind == wrap.COROUTINE else self._wrap_function(func)
+
+    __call__ = wrap
 
     def _run(self, *, current: bool = True) -> Run:
         traced = API in self._watched and self._recording()
@@ -212,9 +214,9 @@ def retry_with_backoff(
     arguments.check_exceptions("expected_exception", expected_exception)
     switch(tracing)
 
-    def protect(func: Callable[..., Any]) -> Callable[..., Any]:
+    def build(name: str) -> Retry:
         core = RetryCore(
-            name=wrap.name_of(func) if name is None else name,
+            name=name,
             max_attempts=max_attempts,
             base_delay=float(base_delay),
             max_delay=float(max_delay),
@@ -223,6 +225,6 @@ def retry_with_backoff(
             clock=clock,
             retry_if=retry_if,
         )
-        return Retry(core, tracing).wrap(func)
+        return Retry(core, tracing)
 
-    return lambda func: wrap.decorate(func, protect)
+    return parts.Part(parts.RETRY, build, name)
