@@ -10,8 +10,10 @@ from peak_observe import catalog
 from peak_observe.errors import CallTimeoutError, DeadlineExceededError
 from peak_observe.events import CallTimedOut, emit
 from peak_observe.measures import TIMEOUTS, TimeoutReading
+from peak_observe.measures.forks import renew
 from peak_observe.resilience import arguments, parts, streams, wrap
 from peak_observe.resilience.deadlines import deadline, remaining
+from peak_observe.resilience.exclusive import exclusively
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,20 +32,26 @@ class Cutoff:
         self.seconds = seconds
         self.series = TIMEOUTS.series(name)
         self._calls = [0] * len(catalog.TIMEOUT_OUTCOMES)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end a coroutine, which is counted, while we are inside
+        renew(self)
 
     def count(self, outcome: int) -> None:
         """Count one call."""
-        with self._lock:
-            self._calls[outcome] += 1
+        exclusively(self._lock, self._counted, outcome)
+
+    def _counted(self, outcome: int) -> None:
+        self._calls[outcome] += 1
 
     def read(self) -> TimeoutReading:
         """Return the counts of one moment."""
         reading = TimeoutReading()
-        with self._lock:
-            reading.calls = self._calls.copy()
+        reading.calls = exclusively(self._lock, self._calls.copy)
         reading.seconds = self.seconds
         return reading
+
+    def after_fork(self) -> None:
+        """Make the lock anew: a thread of the parent may have held it."""
+        self._lock = threading.RLock()
 
 
 class Timed:

@@ -98,13 +98,14 @@ class Policy:
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        name, layers = wrap.name_of(func), list(self._layers)
+        original, name, layers = func, wrap.name_of(func), list(self._layers)
         while layers:
             inner = layers.pop()
             if inner.kind == parts.RETRY and layers and layers[-1].kind == parts.BREAKER:
                 func = fuse(layers.pop().of(name), inner.of(name), func)
             else:
                 func = inner.of(name)(func)
+        vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
         return func
 
     @property

@@ -98,19 +98,37 @@ def _order(config: Mapping[str, Any], place: Place) -> list[str]:
 
 
 def _part(function: Callable[..., Any], table: Any, place: Place) -> Any:
-    known = {
-        name: str(parameter.annotation)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if "Clock" not in str(parameter.annotation)
-    }
+    known, needed = _parameters(function)
     if isinstance(table, int | float) and not isinstance(table, bool):
         table = {next(iter(known)): table}  # a number alone is the first argument
     _check_table(table, place, known)
-    found = {key: _value(value, known[key], place.at(key)) for key, value in table.items()}
-    for key, parameter in inspect.signature(function).parameters.items():
-        if parameter.default is parameter.empty and key not in found:
-            raise place.error(f"the key {key!r} is missing")
-    return _built(function, found, place)
+    missing = [key for key in needed if key not in table]
+    if missing:
+        raise place.error(f"the key {missing[0]!r} is missing")
+    return _built(function, {key: _value(value, known[key], place.at(key)) for key, value in table.items()}, place)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[dict[str, str], list[str]]:
+    """Return the arguments of a function, those of its `**options` too, as text of their types; and those it needs."""
+    found: dict[str, str] = {}
+    needed: list[str] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            options = _options(str(parameter.annotation), vars(inspect.getmodule(function)))
+            found |= {key: str(annotation) for key, annotation in options.__annotations__.items()}
+        else:
+            found[name] = str(parameter.annotation)
+            needed += [name] if parameter.default is parameter.empty else []
+    return {name: annotation for name, annotation in found.items() if annotation != "Clock"}, needed
+
+
+def _options(annotation: str, module: Mapping[str, Any]) -> Any:
+    """Return the typed dictionary that `Unpack[…]` names in a module."""
+    first, *rest = annotation.removeprefix("Unpack[").removesuffix("]").split(".")
+    found = module[first]
+    for name in rest:
+        found = getattr(found, name)
+    return found
 
 
 def _check_table(table: Any, place: Place, known: Any) -> None:
@@ -137,14 +155,16 @@ def _blamed(error: Exception, names: Any, place: Place, otherwise: str = "") -> 
 
 
 def _value(value: Any, annotation: str, place: Place) -> Any:
-    """Return a value as the argument takes it; its annotation tells what a string or a table stands for."""
+    """Return a value as the argument takes it: where no text is wanted, one with dots names an object."""
     if isinstance(value, dict):
         return _object(value, annotation, place)
-    if "Exception" not in annotation and "Callable" not in annotation:
+    if re.search(r"\bstr\b", annotation):
         return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(_named(item, place) for item in value)
-    return _named(value, place) if isinstance(value, str) else value
+    if isinstance(value, list):
+        return tuple(_value(item, annotation, place) for item in value)
+    if isinstance(value, str) and (hasattr(builtins, value) or "." in value):
+        return _named(value, place)
+    return value
 
 
 def _object(table: dict[str, Any], annotation: str, place: Place) -> Any:

@@ -6,7 +6,6 @@ whose callback takes it out, so a permit that Ctrl-C tore from its call before i
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections import deque
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from peak_observe import catalog
 from peak_observe.errors import BulkheadFullError, DeadlineExceededError
 from peak_observe.measures import BULKHEADS, BulkheadReading
+from peak_observe.measures.forks import renew
+from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.limits import refusals
 from peak_observe.resilience.limits.gates import TaskGate, ThreadGate
 from peak_observe.resilience.limits.refusals import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
+    from peak_observe.events import LimitReached
 
 
 class Waiter(NamedTuple):
@@ -66,7 +68,7 @@ class Compartment:
         self.wait_seconds = 0.0
         self._refusals = Refusals("bulkhead", name, limit, clock)
         self._lock = threading.RLock()  # the collector may close a generator, which leaves, while we are inside
-        _compartments.add(self)
+        renew(self)
 
     def enter(self, permit: Permit) -> None:
         """Give the permit a place, and block this thread until there is one.
@@ -75,7 +77,7 @@ class Compartment:
             BulkheadFullError: There was none within `wait` seconds.
             DeadlineExceededError: There was none before the deadline.
         """
-        if not self._take(permit):
+        if not exclusively(self._lock, self._take, permit):
             seconds, otherwise = self._patience()
             gate = ThreadGate()
             with self._in_line(Waiter(permit.ref, gate), otherwise):
@@ -83,7 +85,7 @@ class Compartment:
 
     async def async_enter(self, permit: Permit) -> None:
         """Give the permit a place, and let other tasks run until there is one; raises what `enter` raises."""
-        if not self._take(permit):
+        if not exclusively(self._lock, self._take, permit):
             seconds, otherwise = self._patience()
             gate = TaskGate()
             with self._in_line(Waiter(permit.ref, gate), otherwise):
@@ -92,26 +94,24 @@ class Compartment:
     def leave(self, permit: Permit) -> None:
         """Take the place back, if it holds one, and give it to the next in line."""
         try:
-            self._leave(permit)
+            exclusively(self._lock, self._leave, permit)
         except BaseException:  # Ctrl-C in between: once more, as repeating it does no harm
-            self._leave(permit)
+            exclusively(self._lock, self._leave, permit)
             raise
 
     def _leave(self, permit: Permit) -> None:
-        with self._lock:
-            self.holders.discard(permit.ref)
-            if self.line:
-                self._serve()
+        self.holders.discard(permit.ref)
+        if self.line:
+            self._serve()
 
     def _take(self, permit: Permit) -> bool:
-        with self._lock:
-            if self.line:
-                self._serve()
-            if self.line or len(self.holders) >= self.limit:
-                return False
-            self.holders.add(permit.ref)
-            self.calls[AT_ONCE] += 1
-            return True
+        if self.line:
+            self._serve()
+        if self.line or len(self.holders) >= self.limit:
+            return False
+        self.holders.add(permit.ref)
+        self.calls[AT_ONCE] += 1
+        return True
 
     def _patience(self) -> tuple[float, int]:
         """Return how long to wait, and what it is called if that is too short; refuse at once where it is no time."""
@@ -126,18 +126,22 @@ class Compartment:
         outcome, start = INTERRUPTED, self.clock.monotonic()
         try:
             with refusals.waiting("bulkhead", self.name):
-                with self._lock:
-                    self.line.append(waiter)
-                    self._serve()
+                exclusively(self._lock, self._queue, waiter)
                 yield
                 outcome = AFTER_WAIT if waiter.permit in self.holders else otherwise
                 if outcome != AFTER_WAIT:
                     raise self._refusal(outcome)
         finally:
-            with self._lock:
-                if waiter in self.line:
-                    self.line.remove(waiter)
+            exclusively(self._lock, self._unqueue, waiter)
             self._count(outcome, max(0.0, self.clock.monotonic() - start))
+
+    def _queue(self, waiter: Waiter) -> None:
+        self.line.append(waiter)
+        self._serve()
+
+    def _unqueue(self, waiter: Waiter) -> None:
+        if waiter in self.line:
+            self.line.remove(waiter)
 
     def _serve(self) -> None:
         """Give the free places to those that wait, in their order; repeating it after Ctrl-C does no harm."""
@@ -153,25 +157,28 @@ class Compartment:
                 self.line.popleft()
 
     def _count(self, outcome: int, waited: float = 0.0) -> None:
-        with self._lock:
-            self.calls[outcome] += 1
-            self.wait_seconds += waited
-            news = self._refusals.count() if outcome in {REFUSED, OUT_OF_TIME} else None
-        refusals.tell(news)
+        refusals.tell(exclusively(self._lock, self._counted, outcome, waited))
+
+    def _counted(self, outcome: int, waited: float) -> LimitReached | None:
+        self.calls[outcome] += 1
+        self.wait_seconds += waited
+        return self._refusals.count() if outcome in {REFUSED, OUT_OF_TIME} else None
 
     def _refusal(self, outcome: int) -> RefusedError:
         return BulkheadFullError(self.name, self.limit) if outcome == REFUSED else DeadlineExceededError(self.name)
 
     def read(self) -> BulkheadReading:
         """Return the counts of one moment."""
+        return exclusively(self._lock, self._read)
+
+    def _read(self) -> BulkheadReading:
         reading = BulkheadReading()
-        with self._lock:
-            if self.line:
-                self._serve()
-            reading.calls = self.calls.copy()
-            reading.wait_seconds = self.wait_seconds
-            reading.in_flight = len(self.holders)
-            reading.waiting = len(self.line)
+        if self.line:
+            self._serve()
+        reading.calls = self.calls.copy()
+        reading.wait_seconds = self.wait_seconds
+        reading.in_flight = len(self.holders)
+        reading.waiting = len(self.line)
         reading.limit = self.limit
         return reading
 
@@ -237,15 +244,3 @@ class Permit:
         traceback: TracebackType | None,
     ) -> None:
         self._compartment.leave(self)
-
-
-_compartments: weakref.WeakSet[Compartment] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for compartment in _compartments:
-        compartment.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
-import weakref
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
@@ -14,7 +12,9 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import DeadlineExceededError, RateLimitedError, RefusedError
 from peak_observe.measures import LIMITERS, RateLimitReading
+from peak_observe.measures.forks import renew
 from peak_observe.resilience import arguments, parts, streams, wrap
+from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.limits import refusals
 from peak_observe.resilience.limits.bucket import Bucket, Slot
 from peak_observe.resilience.limits.refusals import AFTER_WAIT, AT_ONCE, INTERRUPTED, REFUSED, Refusals
@@ -22,6 +22,8 @@ from peak_observe.resilience.limits.refusals import AFTER_WAIT, AT_ONCE, INTERRU
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+
+    from peak_observe.events import LimitReached
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -48,8 +50,8 @@ class Turnstile:
         self.wait_seconds = 0.0
         self._bucket = Bucket(1 / rate, burst, clock.monotonic())
         self._refusals = Refusals("rate_limit", name, rate, clock)
-        self.lock = threading.RLock()  # the collector may end a coroutine, which gives back, while we are inside
-        _turnstiles.add(self)
+        self._lock = threading.RLock()  # the collector may end a coroutine, which gives back, while we are inside
+        renew(self)
 
     def enter(self) -> None:
         """Pass when it is this call's turn, blocking the thread until then.
@@ -72,20 +74,22 @@ class Turnstile:
 
     def _reserve(self) -> Slot:
         patience, otherwise = refusals.patience(self.wait)
-        with self.lock:
-            slot = self._bucket.reserve(self.clock.monotonic(), patience)
-            if isinstance(slot, Slot):
-                if not slot.wait:
-                    self.calls[AT_ONCE] += 1
-                return slot
-            outcome = otherwise if slot <= self.wait else REFUSED
-            self.calls[outcome] += 1
-            news = self._refusals.count()
+        slot, news = exclusively(self._lock, self._reserved, patience, otherwise)
+        if isinstance(slot, Slot):
+            return slot
         refusals.tell(news)
-        raise self._refusal(outcome, slot)
+        raise slot
 
-    def _refusal(self, outcome: int, needed: float) -> RefusedError:
-        return RateLimitedError(self.name, needed) if outcome == REFUSED else DeadlineExceededError(self.name, needed)
+    def _reserved(self, patience: float, otherwise: int) -> tuple[Slot | RefusedError, LimitReached | None]:
+        slot = self._bucket.reserve(self.clock.monotonic(), patience)
+        if isinstance(slot, Slot):
+            if not slot.wait:
+                self.calls[AT_ONCE] += 1
+            return slot, None
+        outcome = otherwise if slot <= self.wait else REFUSED
+        self.calls[outcome] += 1
+        refusal = RateLimitedError if outcome == REFUSED else DeadlineExceededError
+        return refusal(self.name, slot), self._refusals.count()
 
     @contextmanager
     def _waiting(self, slot: Slot) -> Iterator[None]:
@@ -95,22 +99,30 @@ class Turnstile:
                 yield
             outcome = AFTER_WAIT
         finally:
-            with self.lock:
-                now = self.clock.monotonic()
-                self.calls[outcome] += 1
-                self.wait_seconds += max(0.0, now - start)
-                if outcome == INTERRUPTED:
-                    self._bucket.give_back(slot, now)
+            exclusively(self._lock, self._waited, slot, outcome, start)
+
+    def _waited(self, slot: Slot, outcome: int, start: float) -> None:
+        now = self.clock.monotonic()
+        self.calls[outcome] += 1
+        self.wait_seconds += max(0.0, now - start)
+        if outcome == INTERRUPTED:
+            self._bucket.give_back(slot, now)
 
     def read(self) -> RateLimitReading:
         """Return the counts of one moment."""
+        return exclusively(self._lock, self._read)
+
+    def _read(self) -> RateLimitReading:
         reading = RateLimitReading()
-        with self.lock:
-            reading.calls = self.calls.copy()
-            reading.wait_seconds = self.wait_seconds
-            reading.waiting = self._bucket.waiting(self.clock.monotonic())
+        reading.calls = self.calls.copy()
+        reading.wait_seconds = self.wait_seconds
+        reading.waiting = self._bucket.waiting(self.clock.monotonic())
         reading.rate, reading.burst = self.rate, self.burst
         return reading
+
+    def after_fork(self) -> None:
+        """Make the lock anew: a thread of the parent may have held it."""
+        self._lock = threading.RLock()
 
 
 class RateLimiter:
@@ -241,15 +253,3 @@ def rate_limit(
     arguments.check_period("per", per)
     arguments.check_seconds("wait", wait)
     return RateLimiter(rate / per, burst, float(wait), name, clock)
-
-
-_turnstiles: weakref.WeakSet[Turnstile] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for turnstile in _turnstiles:
-        turnstile.lock = threading.RLock()  # a thread that is not here any more may have held the old one
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

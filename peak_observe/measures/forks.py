@@ -1,0 +1,32 @@
+"""What a forked child makes anew: a lock that another thread of the parent held would stay locked for ever."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Forked(Protocol):
+    """Something with locks."""
+
+    def after_fork(self) -> None:
+        """Make the locks anew; no other thread is there yet."""
+        ...
+
+
+_known: WeakSet[Forked] = WeakSet()
+
+
+def renew(owner: Forked) -> None:
+    """Have `owner.after_fork()` called in each forked child, for as long as it lives."""
+    _known.add(owner)
+
+
+def _after_fork() -> None:
+    for owner in tuple(_known):
+        owner.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
