@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import nullcontext
 from functools import wraps
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
 
-NOTHING_LEFT = 1e-9
-"""Seconds of a deadline that has passed, as there is none of 0 seconds."""
+NOTHING_LEFT = sys.float_info.min
+"""Seconds of a deadline that has passed, as there is none of 0 seconds; added to any clock they are nothing."""
 
 
 class Layer:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Any] = {
     parts.BULKHEAD: bulkhead,
     parts.BREAKER: circuit_breaker,
     parts.RETRY: retry_with_backoff,
@@ -97,7 +97,7 @@ def _order(config: Mapping[str, Any], place: Place) -> list[str]:
     return order
 
 
-def _part(function: Callable[..., Any], table: Any, place: Place) -> Any:
+def _part(function: Any, table: Any, place: Place) -> Any:
     known, needed = _parameters(function)
     if isinstance(table, int | float) and not isinstance(table, bool):
         table = {next(iter(known)): table}  # a number alone is the first argument
@@ -108,13 +108,13 @@ def _part(function: Callable[..., Any], table: Any, place: Place) -> Any:
     return _built(function, {key: _value(value, known[key], place.at(key)) for key, value in table.items()}, place)
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[dict[str, str], list[str]]:
+def _parameters(function: Any) -> tuple[dict[str, str], list[str]]:
     """Return the arguments of a function, those of its `**options` too, as text of their types; and those it needs."""
     found: dict[str, str] = {}
     needed: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            options = _options(str(parameter.annotation), vars(inspect.getmodule(function)))
+            options = _options(str(parameter.annotation), function.__globals__)
             found |= {key: str(annotation) for key, annotation in options.__annotations__.items()}
         else:
             found[name] = str(parameter.annotation)

@@ -202,7 +202,8 @@ class Permit:
         self._compartment = compartment
         self._kept = False
         self.thread = threading.get_ident()
-        self.ref = weakref.ref(self, compartment.holders.discard)
+        # Out of a set, which asks for its hash: one that was not asked while the permit lived has none to give later.
+        (self.ref,) = {weakref.ref(self, compartment.holders.discard)}
 
     def keep(self) -> None:
         """Keep the place when the block ends: the call was only made ready, and somebody leaves for it later."""
