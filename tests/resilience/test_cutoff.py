@@ -200,12 +200,10 @@ def numbers() -> Iterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize("func", [plain, numbers, functools.partial(plain), len, lambda: hang()])
+@pytest.mark.parametrize("func", [plain, numbers, functools.partial(plain), len, lambda: asyncio.sleep(1)])
 def test_what_cannot_be_interrupted_is_refused(func: Callable) -> None:
     """At decoration, with all that can be done instead."""
-    with pytest.raises(
-        TypeError, match="timeout cannot interrupt .*, which is no coroutine function: give what it calls"
-    ):
+    with pytest.raises(TypeError, match=r"timeout cannot interrupt .*, which is no coroutine function"):
         timeout(5)(func)
 
 

@@ -34,10 +34,12 @@ def script(kind: str, attempts: list[str], clock: ManualClock) -> Callable[[], o
             raise asyncio.CancelledError
         return how
 
-    async def later() -> str:
+    async def later(turns: int = 1) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
         return attempt()
 
-    return {"function": attempt, "coroutine": later, "lambda": lambda: later()}[kind]
+    return {"function": attempt, "coroutine": later, "lambda": lambda: later(0)}[kind]
 
 
 def history(kind: str, attempts: list[str], pauses: list[float], *, fused: bool) -> tuple[object, ...]:

@@ -1,7 +1,6 @@
 """Policies from mappings and TOML: all arguments flow through, and every mistake names its key and the mend."""
 
 import gc
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -14,6 +13,7 @@ from peak_observe.measures import BREAKERS, BULKHEADS, LIMITERS, RETRIES
 from peak_observe.resilience import policyfile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Unpack
 
 NUMBERS = count()

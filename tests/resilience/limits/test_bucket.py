@@ -58,17 +58,15 @@ def test_it_agrees_with_the_model(interval: int, burst: int, steps: list[tuple[s
             model.let_pass(amount)
 
 
-@given(burst=st.integers(1, 5), asked=st.integers(1, 12), cancelled=st.data())
-def test_slots_that_were_given_back_from_the_end_are_free_again(
-    burst: int, asked: int, cancelled: st.DataObject
-) -> None:
+@given(burst=st.integers(1, 5), asked=st.integers(1, 12), back=st.data())
+def test_slots_given_back_from_the_end_are_free_again(burst: int, asked: int, back: st.DataObject) -> None:
     """In whatever order they come back; the next one gets the first of those that nobody follows."""
     bucket = Bucket(Fraction(1), burst, Fraction(0))
     slots = [bucket.reserve(Fraction(0), Fraction(100)) for _ in range(asked)]
-    back = cancelled.draw(st.lists(st.sampled_from(range(asked)), unique=True))
-    for index in back:
+    returned = back.draw(st.lists(st.sampled_from(range(asked)), unique=True))
+    for index in returned:
         bucket.give_back(slots[index], Fraction(0))
-    kept = max((index for index in range(asked) if index not in back), default=-1)
+    kept = max((index for index in range(asked) if index not in returned), default=-1)
     follower = bucket.reserve(Fraction(0), Fraction(100))
     assert follower.wait == max(0, kept + 2 - burst)
 
