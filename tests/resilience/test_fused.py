@@ -57,7 +57,7 @@ def history(kind: str, attempts: list[str], pauses: list[float], *, fused: bool)
             try:
                 results.append(protected() if kind == "function" else asyncio.run(protected()))
             except (ConnectionError, KeyError, CircuitOpenError, asyncio.CancelledError) as error:
-                results.append(repr(error))
+                results.append((type(error), getattr(error, "retry_after", error.args)))
     breaker, retries = BREAKERS.get(name).read(), RETRIES.get(name).read()
     counts = [
         [a - b for a, b in zip(now.calls, then.calls, strict=True)] if then else now.calls
