@@ -14,17 +14,12 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
-    BulkheadFullError,
-    CallTimeoutError,
     CircuitOpenError,
-    DeadlineExceededError,
     HeldBackError,
     ListenError,
     MissingExtraError,
     OutcomeUnknown,
     PeakObserveError,
-    RateLimitedError,
-    RefusedError,
     RepositoryLockedError,
     RestoreRefusedError,
 )
@@ -45,6 +40,13 @@ from peak_observe.events import (
     Transition,
     WriteUnanswered,
     observe,
+)
+from peak_observe.refusals import (
+    BulkheadFullError,
+    CallTimeoutError,
+    DeadlineExceededError,
+    RateLimitedError,
+    RefusedError,
 )
 from peak_observe.resilience import (
     CircuitBreaker,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.files import replace_text
-from peak_observe.monitoring import backups, exchange, exporter, health, processes, rows
+from peak_observe.monitoring import backups, exchange, exporter, health, limits, processes, rows
 from peak_observe.monitoring.panels import DATASOURCE, GREEN, RED, Json, arranged
 from peak_observe.monitoring.promql import PROCESS, select, total
 
@@ -28,6 +28,7 @@ def overview() -> Json:
         *rows.at_a_glance(),
         *rows.circuit_breakers(),
         *rows.retries(),
+        *limits.limits(),
         *exchange.exchanges(),
         *health.checks(),
         *backups.backups(),

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from peak_observe import catalog
-from peak_observe.errors import CircuitOpenError, RefusedError
+from peak_observe.errors import CircuitOpenError
 from peak_observe.events import Transition, emit
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts
+from peak_observe.refusals import RefusedError
 from peak_observe.resilience.circuit import OPEN, Change, Circuit
 from peak_observe.telemetry import tracing
 

@@ -7,10 +7,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from peak_observe import catalog
-from peak_observe.errors import CallTimeoutError, DeadlineExceededError
 from peak_observe.events import CallTimedOut, emit
 from peak_observe.measures import TIMEOUTS, TimeoutReading
 from peak_observe.measures.forks import renew
+from peak_observe.refusals import CallTimeoutError, DeadlineExceededError
 from peak_observe.resilience import arguments, parts, streams, wrap
 from peak_observe.resilience.deadlines import deadline, remaining
 from peak_observe.resilience.exclusive import exclusively

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from peak_observe import catalog
-from peak_observe.errors import BulkheadFullError, DeadlineExceededError
 from peak_observe.measures import BULKHEADS, BulkheadReading
 from peak_observe.measures.forks import renew
+from peak_observe.refusals import BulkheadFullError, DeadlineExceededError
 from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.limits import refusals
 from peak_observe.resilience.limits.gates import TaskGate, ThreadGate
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from peak_observe.clock import Clock
-    from peak_observe.errors import RefusedError
     from peak_observe.events import LimitReached
+    from peak_observe.refusals import RefusedError
 
 
 class Waiter(NamedTuple):

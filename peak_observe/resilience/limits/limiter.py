@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import DeadlineExceededError, RateLimitedError, RefusedError
 from peak_observe.measures import LIMITERS, RateLimitReading
 from peak_observe.measures.forks import renew
+from peak_observe.refusals import DeadlineExceededError, RateLimitedError, RefusedError
 from peak_observe.resilience import arguments, parts, streams, wrap
 from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.limits import refusals
