@@ -20,7 +20,7 @@ PeakObserveError                  exit code 1
 │   └── RateLimitedError          it came too soon; `name`, `retry_after`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
-Errors carry data, so that code can act on it without reading the message. `refusals.py` has those of limits and of time.
+Errors carry data, so that code can act on it without reading the message. Those of limits are in `refusals.py`.
 """
 
 from typing import TYPE_CHECKING, Self

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
+import peak_observe
 from peak_observe import Policy, RateLimitedError
 from peak_observe.errors import ConfigError
 from peak_observe.measures import BREAKERS, BULKHEADS, LIMITERS, RETRIES
@@ -189,6 +190,18 @@ def test_mistakes_in_a_file_name_the_file(tmp_path: Path) -> None:
         Policy.from_toml(written(tmp_path, "[other]"), "kraken")
     with pytest.raises(ConfigError, match="No such file"):
         Policy.from_toml(tmp_path / "none.toml", "kraken")
+
+
+def test_every_key_stands_in_the_document() -> None:
+    """In the row of its part."""
+    page = Path(peak_observe.__file__).parents[1] / "docs" / "policies.md"
+    rows = {line.split("`")[1]: line for line in page.read_text("utf-8").splitlines() if line.startswith("| `")}
+    for key in policyfile.SETTINGS:
+        assert key in rows
+    for kind, function in policyfile.FUNCTIONS.items():
+        known, _ = policyfile._parameters(function)
+        listed = rows[kind]
+        assert "and all others" in listed or [key for key in known if f"`{key}`" not in listed] == []
 
 
 class Options(TypedDict, total=False):
