@@ -90,7 +90,7 @@ class Bulkhead:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._inside.popleft().leave()  # any of them: a place is as good as another
+        self._leave()
 
     async def __aenter__(self) -> Self:
         permit = Permit(self.core())
@@ -104,7 +104,15 @@ class Bulkhead:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._inside.popleft().leave()
+        self._leave()
+
+    def _leave(self) -> None:
+        holders = self.core().holders
+        while self._inside:
+            permit = self._inside.popleft()  # any of them, as places are alike, but none that only a parent has
+            if permit.ref in holders:
+                permit.leave()
+                return
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
