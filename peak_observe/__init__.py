@@ -54,16 +54,12 @@ from peak_observe.resilience import (
     CircuitState,
     HealthCheck,
     HealthCheckResult,
-    Policy,
     breakers,
-    bulkhead,
     circuit_breaker,
     deadline,
     get_breaker,
     health_check,
-    rate_limit,
     retry_with_backoff,
-    timeout,
 )
 from peak_observe.telemetry import log, snapshot, tracing
 
@@ -93,6 +89,7 @@ if TYPE_CHECKING:
         uninstrument,
     )
     from peak_observe.jobs import job
+    from peak_observe.resilience import Policy, bulkhead, rate_limit, timeout
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
@@ -168,7 +165,7 @@ __all__ = [
     "uninstrument",
 ]
 
-# Backups and exchanges bring modules along that many programs do without: a name is loaded when it is first used.
+# Backups, exchanges and limits bring modules along that many programs do without: a name is loaded when it is used.
 _LATE = {
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
@@ -187,6 +184,10 @@ _LATE = {
     "instrument": "exchange_client",
     "uninstrument": "exchange_client",
     "job": "jobs",
+    "Policy": "resilience",
+    "bulkhead": "resilience",
+    "rate_limit": "resilience",
+    "timeout": "resilience",
 }
 
 observe(log.on_event)
