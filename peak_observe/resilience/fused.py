@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.resilience.breaker import CircuitBreaker
+    from peak_observe.resilience.core import BreakerCore
     from peak_observe.resilience.retry import Retry
 
 # ruff: noqa: SLF001 - the three are one wrapper
@@ -39,7 +40,7 @@ def _function(
     stacked: Callable[..., Any],
 ) -> Callable[..., Any]:
     core, circuit, monotonic = breaker._core, breaker._core.circuit, breaker._core.clock.monotonic
-    pending, tick = core.counts.pending, retry._core.first_tries.tick
+    retry_core, pending, tick = retry._core, core.counts.pending, retry._core.first_tries.tick
     append, (watched, recording), api = pending.append, _tracing(breaker, retry), API
 
     @wraps(func)
@@ -51,8 +52,8 @@ def _function(
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException as error:
-            run = _failed(breaker, retry, era, start, error)
-            if run is None:
+            run = Run(retry_core, start)
+            if not _goes_on(core, run, era, start, error):
                 raise
         else:
             if type(result) is CoroutineType:
@@ -86,7 +87,7 @@ def _coroutine(
     stacked: Callable[..., Any],
 ) -> Callable[..., Any]:
     core, circuit, monotonic = breaker._core, breaker._core.circuit, breaker._core.clock.monotonic
-    pending, tick = core.counts.pending, retry._core.first_tries.tick
+    retry_core, pending, tick = retry._core, core.counts.pending, retry._core.first_tries.tick
     append, (watched, recording), api = pending.append, _tracing(breaker, retry), API
 
     @wraps(func)
@@ -98,8 +99,8 @@ def _coroutine(
         try:
             result = await func(*args, **kwargs)
         except BaseException as error:
-            run = _failed(breaker, retry, era, start, error)
-            if run is None:
+            run = Run(retry_core, start)
+            if not _goes_on(core, run, era, start, error):
                 raise
         else:
             now = monotonic()
@@ -131,15 +132,13 @@ def _tracing(breaker: CircuitBreaker, retry: Retry) -> tuple[Any, Any]:
     return {API}, lambda: any(API in part._watched and part._recording() for part in (breaker, retry))
 
 
-def _failed(breaker: CircuitBreaker, retry: Retry, era: int, start: float, error: BaseException) -> Run | None:
-    """Take in that the first attempt failed; return the way to the next one, or None if there is none."""
-    core, run = breaker._core, Run(retry._core, start)
+def _goes_on(core: BreakerCore, run: Run, era: int, start: float, error: BaseException) -> bool:
+    """Take in that the first attempt failed; return whether there is another, or else the call has ended."""
     try:
         again = run.failed_first(error)
     except BaseException as worse:
         core.settle(era, start, worse)
         raise
-    if again:
-        return run
-    core.settle(era, start, error)
-    return None
+    if not again:
+        core.settle(era, start, error)
+    return again

@@ -162,7 +162,7 @@ def _value(value: Any, annotation: str, place: Place) -> Any:
         return value
     if isinstance(value, list):
         return tuple(_value(item, annotation, place) for item in value)
-    if isinstance(value, str) and (hasattr(builtins, value) or "." in value):
+    if isinstance(value, str) and (hasattr(builtins, value) or re.search(r"[.:]", value)):
         return _named(value, place)
     return value
 
@@ -172,7 +172,7 @@ def _object(table: dict[str, Any], annotation: str, place: Place) -> Any:
     from peak_observe import resilience
 
     for word in re.findall(r"\w+", annotation):
-        found = getattr(resilience, word, None)
+        found = getattr(resilience, word) if word in resilience.__all__ else None
         if isinstance(found, type):
             return _built(found, table, place)
     raise place.error("it cannot be a table")

@@ -95,17 +95,26 @@ def test_all_went_well_is_one_call(asynchronous: bool) -> None:
     assert depths[1] - depths[0] == 1
 
 
-def test_a_predicate_that_raises_counts_once_for_the_circuit() -> None:
-    """Its error passes, and the call has ended."""
+def test_ctrl_c_between_a_failure_and_its_retry_ends_the_call() -> None:
+    """The circuit counts it as it ended: in a way that says nothing."""
 
-    def broken(_: Exception) -> bool:
-        raise ZeroDivisionError
+    class Interrupted(ManualClock):
+        armed = False
 
-    name = "fused.predicate"
-    protected = Policy(circuit_breaker(5), retry_with_backoff(2, retry_if=broken), name=name)(lambda: {}["x"])
-    with pytest.raises(ZeroDivisionError):
-        protected()
-    assert BREAKERS.get(name).read().calls == [0, 1, 0, 0]
+        def monotonic(self) -> float:
+            if self.armed:
+                raise KeyboardInterrupt
+            return super().monotonic()
+
+    clock, name = Interrupted(), "fused.interrupted"
+
+    def fail() -> None:
+        clock.armed = True
+        raise ConnectionError
+
+    with pytest.raises(KeyboardInterrupt):
+        Policy(circuit_breaker(5), retry_with_backoff(1, clock=clock), name=name)(fail)()
+    assert BREAKERS.get(name).read().calls == [0, 0, 1, 0]
 
 
 def test_successes_without_end_are_sorted_in_batches() -> None:
