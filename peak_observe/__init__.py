@@ -15,7 +15,6 @@ from peak_observe.errors import (
     BackupError,
     BackupNotFoundError,
     CircuitOpenError,
-    DeadlineExceededError,
     HeldBackError,
     ListenError,
     MissingExtraError,
@@ -27,10 +26,12 @@ from peak_observe.errors import (
 from peak_observe.events import (
     BackupFinished,
     BackupVerified,
+    CallTimedOut,
     Event,
     GaveUp,
     HealthChanged,
     KeyRefused,
+    LimitReached,
     NamesOverflowed,
     RateLimited,
     Recovered,
@@ -39,7 +40,14 @@ from peak_observe.events import (
     RetryScheduled,
     Transition,
     WriteUnanswered,
-    observe,
+)
+from peak_observe.observers import observe
+from peak_observe.refusals import (
+    BulkheadFullError,
+    CallTimeoutError,
+    DeadlineExceededError,
+    RateLimitedError,
+    RefusedError,
 )
 from peak_observe.resilience import (
     BreakerSnapshot,
@@ -86,6 +94,7 @@ if TYPE_CHECKING:
         uninstrument,
     )
     from peak_observe.jobs import job
+    from peak_observe.resilience import Policy, bulkhead, rate_limit, timeout
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
@@ -100,6 +109,9 @@ __all__ = [
     "BackupType",
     "BackupVerified",
     "BreakerSnapshot",
+    "BulkheadFullError",
+    "CallTimedOut",
+    "CallTimeoutError",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitOpenError",
@@ -115,14 +127,18 @@ __all__ = [
     "HealthCheckResult",
     "HeldBackError",
     "KeyRefused",
+    "LimitReached",
     "ListenError",
     "MissingExtraError",
     "NamesOverflowed",
     "OutcomeUnknown",
     "PeakObserveError",
+    "Policy",
     "RateLimited",
+    "RateLimitedError",
     "Recovered",
     "RecoveryManager",
+    "RefusedError",
     "RepositoryLockedError",
     "ResilientExchangeClient",
     "RestoreFinished",
@@ -140,6 +156,7 @@ __all__ = [
     "WriteUnanswered",
     "__version__",
     "breakers",
+    "bulkhead",
     "circuit_breaker",
     "configure",
     "deadline",
@@ -149,14 +166,16 @@ __all__ = [
     "instrument",
     "job",
     "observe",
+    "rate_limit",
     "register",
     "retry_with_backoff",
     "retrying",
     "start_exporter",
+    "timeout",
     "uninstrument",
 ]
 
-# Backups and exchanges bring modules along that many programs do without: a name is loaded when it is first used.
+# Backups, exchanges and limits bring modules along that many programs do without: a name is loaded when it is used.
 _LATE = {
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
@@ -175,6 +194,10 @@ _LATE = {
     "instrument": "exchange_client",
     "uninstrument": "exchange_client",
     "job": "jobs",
+    "Policy": "resilience",
+    "bulkhead": "resilience",
+    "rate_limit": "resilience",
+    "timeout": "resilience",
 }
 
 observe(log.on_event)

@@ -6,17 +6,21 @@ PeakObserveError                  exit code 1
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
+├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
-├── DeadlineExceededError (TimeoutError)   a call was not made, as its wait would pass the deadline; `name`, `needed`
 ├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 ├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
 ├── OutcomeUnknown                an order may or may not stand; `name`, `method`, `endpoint`, `client_order_ids`, `at`
+├── RefusedError                  a limit of ours let a call not pass, which says nothing of the service it was for
+│   ├── BulkheadFullError         too many calls are under way; `name`, `limit`
+│   ├── DeadlineExceededError (TimeoutError)   its wait would pass the deadline; `name`, `needed`
+│   └── RateLimitedError          it came too soon; `name`, `retry_after`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
-Errors carry data, so that code can act on it without reading the message.
+Errors carry data, so that code can act on it without reading the message. Those of limits are in `refusals.py`.
 """
 
 from typing import TYPE_CHECKING, Self
@@ -178,24 +182,6 @@ class LoadError(PeakObserveError, ImportError):
 
     def __str__(self) -> str:
         return f"cannot load {self.target!r}: {self.problem}"
-
-
-class DeadlineExceededError(PeakObserveError, TimeoutError):
-    """A call was not made, as it would have had to wait beyond its deadline.
-
-    Args:
-        name: What was waited for: the name of the limit.
-        needed: Seconds that the wait would have taken, if that is known; else 0.0.
-    """
-
-    def __init__(self, name: str, needed: float = 0.0) -> None:
-        super().__init__(name, needed)
-        self.name = name
-        self.needed = needed
-
-    def __str__(self) -> str:
-        wait = f"would have to wait {self.needed:.1f} s" if self.needed > 0 else "has to wait"
-        return f"{self.name} {wait}, which is beyond the deadline"
 
 
 class HeldBackError(PeakObserveError):

@@ -7,8 +7,6 @@ import alone would take a third of the time that the whole package may take.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -241,11 +239,39 @@ class WriteUnanswered(NamedTuple):
     error: BaseException | None = None
 
 
+class LimitReached(NamedTuple):
+    """A bulkhead or a rate limit refuses calls; told at the first, and then at most every 10 seconds.
+
+    Args:
+        kind: `bulkhead` or `rate_limit`.
+        name: Its name.
+        refused: How many calls it refused since it was told last.
+        limit: Calls that may be under way, or calls a second.
+    """
+
+    kind: str
+    name: str
+    refused: int
+    limit: float
+
+
+class CallTimedOut(NamedTuple):
+    """A call took too long and was cancelled.
+
+    Args:
+        operation: The operation's name.
+        seconds: How long it was given.
+    """
+
+    operation: str
+    seconds: float
+
+
 class NamesOverflowed(NamedTuple):
     """There are too many names of one kind; new ones share the series `_overflow`.
 
     Args:
-        kind: `breaker`, `operation`, `budget`, `check`, `repository`, `endpoint` or `exchange`.
+        kind: `breaker`, `operation`, `budget`, `bulkhead`, `limiter`, `check`, `repository`, `endpoint` or `exchange`.
         name: The first name that found no place.
         limit: How many names there may be.
     """
@@ -258,71 +284,6 @@ class NamesOverflowed(NamedTuple):
 BackupEvent = BackupFinished | RestoreFinished | BackupVerified
 ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered
 RetryEvent = RetryScheduled | GaveUp | Recovered | RetriesNested
-Event = Transition | RetryEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
-Observer = Callable[[Event], object]
-
-
-class Observers:
-    """Those who are told of events; one that raises is logged once and not called again."""
-
-    __slots__ = ("__weakref__", "_known", "_lock")
-
-    def __init__(self) -> None:
-        # A tuple that is replaced can be read without the lock.
-        self._known: tuple[Observer, ...] = ()
-        self._lock = threading.Lock()
-
-    def add(self, observer: Observer) -> Callable[[], None]:
-        """Tell `observer` of every event from now on, and return the function that ends it."""
-        if not callable(observer):
-            raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
-        with self._lock:
-            self._known = (*self._known, observer)
-        return lambda: self._forget(observer)
-
-    def tell(self, event: Event) -> None:
-        """Hand `event` to every observer; never raises for one that fails."""
-        for observer in self._known:
-            try:
-                observer(event)
-            except Exception:  # noqa: BLE001 - an observer's fault is not the trading program's
-                self._forget(observer)
-                _log_failure(observer)
-
-    def after_fork(self) -> None:
-        """Make the lock anew in a forked child."""
-        self._lock = threading.Lock()
-
-    def _forget(self, observer: Observer) -> None:
-        with self._lock:
-            self._known = tuple(known for known in self._known if known is not observer)
-
-
-EVERYBODY = Observers()
-"""Those who are told of everything."""
-
-
-def observe(observer: Observer) -> Callable[[], None]:
-    """Tell `observer` of every event from now on.
-
-    Args:
-        observer: Called with one event at a time, from whichever thread noticed it; should return at once.
-
-    Returns:
-        A function that ends the observation; calling it again does nothing.
-    """
-    return EVERYBODY.add(observer)
-
-
-def emit(event: Event) -> None:
-    """Hand `event` to every observer; never raises for one that fails."""
-    EVERYBODY.tell(event)
-
-
-def _log_failure(observer: Observer) -> None:
-    import logging
-
-    logging.getLogger("peak_observe.events").error(
-        "observer %r raised and will not be called again",
-        observer,
-    )
+LimitEvent = LimitReached | CallTimedOut
+CallEvent = Transition | RetryEvent | LimitEvent
+Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed

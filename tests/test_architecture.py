@@ -21,8 +21,10 @@ FLOORS = {
     "errors": 0,
     "clock": 0,
     "events": 0,
+    "observers": 0,
     "catalog": 0,
     "redact": 0,
+    "refusals": 0,
     "files": 0,
     "toml": 0,
     "measures": 1,
@@ -131,8 +133,9 @@ def test_a_protected_call_loads_nothing_either() -> None:
     """The hot path of a program that neither traces nor serves stays free of both."""
     code = """
 import sys
-from peak_observe import circuit_breaker, retry_with_backoff
+from peak_observe import Policy, bulkhead, circuit_breaker, rate_limit, retry_with_backoff
 circuit_breaker(retry_with_backoff(lambda: None))()
+Policy(bulkhead(1), circuit_breaker(), retry_with_backoff(), rate_limit(1), deadline=1)(lambda: None)()
 print(sorted({'prometheus_client', 'opentelemetry', 'asyncio', 'logging'} & set(sys.modules)))
 """
     assert fresh(code) == "[]"
@@ -190,6 +193,9 @@ SIGNATURES = {
         "(name, at, state, since, retry_after, reopened, probes, failures, window_calls, slow_calls, failure_ratio, "
         "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered)"
     ),
+    "BulkheadFullError": "(name: str, limit: int) -> None",
+    "CallTimedOut": "(operation, seconds)",
+    "CallTimeoutError": "(name: str, seconds: float) -> None",
     "CircuitBreaker": (
         "(failure_threshold: 'int' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
@@ -210,6 +216,7 @@ SIGNATURES = {
     ),
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
+    "LimitReached": "(kind, name, refused, limit)",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
@@ -218,8 +225,14 @@ SIGNATURES = {
         "-> None"
     ),
     "PeakObserveError": None,
+    "Policy": (
+        "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "RateLimited": "(name, endpoint, until, reason, error=None)",
+    "RateLimitedError": "(name: str, retry_after: float) -> None",
     "Recovered": "(operation, attempts, elapsed)",
+    "RefusedError": None,
     "ResilientExchangeClient": (
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
@@ -238,6 +251,9 @@ SIGNATURES = {
     "WriteUnanswered": "(name, endpoint, client_order_ids, at, reason, error=None)",
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
+    "bulkhead": (
+        "(limit: 'int', wait: 'float' = 0.0, *, name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Bulkhead'"
+    ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
@@ -255,6 +271,10 @@ SIGNATURES = {
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "rate_limit": (
+        "(rate: 'float', burst: 'int' = 1, *, per: 'float' = 1.0, wait: 'float' = 0.0, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'RateLimiter'"
+    ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
@@ -269,6 +289,7 @@ SIGNATURES = {
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
     ),
+    "timeout": "(seconds: 'float', *, name: 'str | None' = None) -> 'Callable[[F], F]'",
     "uninstrument": "(exchange: 'E') -> 'E'",
 }
 

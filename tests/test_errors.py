@@ -5,7 +5,17 @@ import pickle
 
 import pytest
 
-from peak_observe import CircuitOpenError, ListenError, MissingExtraError, PeakObserveError
+from peak_observe import (
+    BulkheadFullError,
+    CallTimeoutError,
+    CircuitOpenError,
+    DeadlineExceededError,
+    ListenError,
+    MissingExtraError,
+    PeakObserveError,
+    RateLimitedError,
+    RefusedError,
+)
 from peak_observe.errors import ConfigError, LoadError, UsageError
 
 TAKEN = ListenError("127.0.0.1", 80, errno.EADDRINUSE, "Address already in use")
@@ -17,6 +27,12 @@ ERRORS = [
     LoadError("mytrader.health", "no module"),
     MissingExtraError("exchange", "x"),
     UsageError("nothing to check"),
+]
+REFUSALS = [
+    BulkheadFullError("orders", 1),
+    CallTimeoutError("orders", 2.5),
+    DeadlineExceededError("orders", 2.5),
+    RateLimitedError("orders", 2.5),
 ]
 
 
@@ -58,7 +74,7 @@ def test_a_taken_address_says_how_to_mend_it() -> None:
     assert TAKEN.errno == errno.EADDRINUSE
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [*ERRORS, *REFUSALS], ids=lambda error: type(error).__name__)
 def test_errors_are_of_the_family_and_survive_pickling(error: PeakObserveError) -> None:
     """Process pools hand errors over by pickle; nothing may be lost."""
     assert isinstance(error, PeakObserveError)
@@ -72,6 +88,18 @@ def test_the_tree_is_caught_by_the_built_in_types_too() -> None:
     assert issubclass(MissingExtraError, ImportError)
     assert issubclass(LoadError, ImportError)
     assert issubclass(ConfigError, ValueError)
+    assert issubclass(DeadlineExceededError, TimeoutError)
+    assert issubclass(CallTimeoutError, TimeoutError)
+
+
+def test_refusals_of_limits_are_of_one_kind_and_calls_that_were_made_are_not() -> None:
+    """A circuit ignores the former; one that took too long says something about the service."""
+    assert {type(error) for error in REFUSALS if isinstance(error, RefusedError)} == {
+        BulkheadFullError,
+        DeadlineExceededError,
+        RateLimitedError,
+    }
+    assert str(BulkheadFullError("orders", 1)) == "bulkhead 'orders' is full: 1 call is under way"
 
 
 @pytest.mark.parametrize(("kind", "code"), [(CircuitOpenError, 1), *((type(error), 2) for error in ERRORS[1:])])

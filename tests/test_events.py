@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from peak_observe import NamesOverflowed, Recovered, observe
-from peak_observe.events import emit
+from peak_observe.observers import emit
 from peak_observe.testing import RecordingObserver
 
 EVENT = Recovered("events", 2, 1.0)

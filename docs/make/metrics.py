@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, words
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,9 @@ VALUES = {
     ("breaker", "to"): words.STATES,
     ("breaker", "outcome"): words.CALL_OUTCOMES,
     ("retry", "outcome"): words.RETRY_OUTCOMES,
+    ("bulkhead", "outcome"): words.LIMIT_OUTCOMES,
+    ("rate", "outcome"): words.LIMIT_OUTCOMES,
+    ("timeout", "outcome"): words.TIMEOUT_OUTCOMES,
     ("health", "outcome"): words.HEALTH_OUTCOMES,
     ("job", "outcome"): words.JOB_OUTCOMES,
     ("backup", "outcome"): words.BACKUP_OUTCOMES,
@@ -41,7 +44,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, checks, backups, exchange, exporter):
+    for module in (calls, limits, checks, backups, exchange, exporter):
         yield from _chapter(module)
 
 

@@ -18,7 +18,8 @@ from peak_observe.backup_recovery.manifest import VERSION, Manifest
 from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupStatus, BackupType
 from peak_observe.backup_recovery.repository import MANIFEST, STAGING, Repository
 from peak_observe.errors import BackupCorruptError, BackupError
-from peak_observe.events import BackupFinished, emit
+from peak_observe.events import BackupFinished
+from peak_observe.observers import emit
 from peak_observe.redact import describe
 
 if TYPE_CHECKING:

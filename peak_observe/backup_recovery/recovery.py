@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from peak_observe.backup_recovery.account import FAILED, INTERRUPTED, PARTIAL, SUCCESS
 from peak_observe.backup_recovery.transaction import Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError
-from peak_observe.events import RestoreFinished, emit
+from peak_observe.events import RestoreFinished
+from peak_observe.observers import emit
 from peak_observe.redact import describe
 
 if TYPE_CHECKING:

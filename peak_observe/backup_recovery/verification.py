@@ -18,7 +18,8 @@ from peak_observe.backup_recovery.repository import DRILL
 from peak_observe.backup_recovery.restore import Restore, manifest_of
 from peak_observe.backup_recovery.stored import Stored
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
-from peak_observe.events import BackupVerified, emit
+from peak_observe.events import BackupVerified
+from peak_observe.observers import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

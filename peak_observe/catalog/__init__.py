@@ -6,18 +6,19 @@ Nothing is imported from a metrics library, so dashboards, documents and tests c
 
 from __future__ import annotations
 
-from peak_observe.catalog import backups, calls, checks, exchange, exporter
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits
 from peak_observe.catalog.backups import *  # noqa: F403 - the pages are read as one
 from peak_observe.catalog.calls import *  # noqa: F403
 from peak_observe.catalog.checks import *  # noqa: F403
 from peak_observe.catalog.exchange import *  # noqa: F403
 from peak_observe.catalog.exporter import *  # noqa: F403
+from peak_observe.catalog.limits import *  # noqa: F403
 from peak_observe.catalog.words import *  # noqa: F403
 from peak_observe.catalog.words import Metric
 
 METRICS: tuple[Metric, ...] = tuple(
     value
-    for page in (calls, checks, backups, exchange, exporter)
+    for page in (calls, limits, checks, backups, exchange, exporter)
     for value in vars(page).values()
     if isinstance(value, Metric)
 )

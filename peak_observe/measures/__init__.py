@@ -5,6 +5,7 @@ from peak_observe.measures.budgets import BudgetReading
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
 from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
 from peak_observe.measures.jobs import JobReading
+from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
@@ -19,29 +20,36 @@ from peak_observe.measures.series import (
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
 BUDGETS: Names[BudgetReading] = Names("budget")
+BULKHEADS: Names[BulkheadReading] = Names("bulkhead")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 JOBS: Names[JobReading] = Names("task")
+LIMITERS: Names[RateLimitReading] = Names("limiter")
 RETRIES: Names[RetryReading] = Names("operation")
+TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [
     "BACKUPS",
     "BATCH",
     "BREAKERS",
     "BUDGETS",
+    "BULKHEADS",
     "CHECKS",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
     "JOBS",
+    "LIMITERS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
     "RETRIES",
+    "TIMEOUTS",
     "BackupReading",
     "BreakerReading",
     "BudgetReading",
+    "BulkheadReading",
     "CallCounts",
     "EndpointReading",
     "EndpointTally",
@@ -52,10 +60,12 @@ __all__ = [
     "JobReading",
     "KindReading",
     "Names",
+    "RateLimitReading",
     "RetryCounts",
     "RetryReading",
     "Series",
     "Ticker",
+    "TimeoutReading",
     "increased",
     "when_named",
 ]

@@ -7,8 +7,9 @@ import weakref
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from peak_observe.events import EVERYBODY, NamesOverflowed, emit
+from peak_observe.events import NamesOverflowed
 from peak_observe.measures import forks
+from peak_observe.observers import EVERYBODY, emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

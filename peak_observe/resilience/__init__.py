@@ -1,5 +1,9 @@
 """What a trading program puts around calls that may fail, and the checks that say whether it may trade."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from peak_observe.resilience.breaker import CircuitBreaker
 from peak_observe.resilience.budget import RetryBudget
 from peak_observe.resilience.deadlines import deadline
@@ -11,6 +15,11 @@ from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.repeatable import idempotent
 from peak_observe.resilience.retry import retry_with_backoff
 
+if TYPE_CHECKING:
+    from peak_observe.resilience.cutoff import timeout
+    from peak_observe.resilience.limits import bulkhead, rate_limit
+    from peak_observe.resilience.policies import Policy
+
 __all__ = [
     "BreakerSnapshot",
     "CircuitBreaker",
@@ -18,13 +27,29 @@ __all__ = [
     "CircuitState",
     "HealthCheck",
     "HealthCheckResult",
+    "Policy",
     "RetryBudget",
     "breakers",
+    "bulkhead",
     "circuit_breaker",
     "deadline",
     "get_breaker",
     "health_check",
     "idempotent",
+    "rate_limit",
     "retry_with_backoff",
     "retrying",
+    "timeout",
 ]
+
+# Many programs do without these: each is loaded when it is first used.
+_LATE = {"Policy": "policies", "bulkhead": "limits", "rate_limit": "limits", "timeout": "cutoff"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+    return value

@@ -8,7 +8,7 @@ from weakref import ref
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.events import Observers
+from peak_observe.observers import Observers
 from peak_observe.resilience import arguments, records, wrap
 from peak_observe.resilience.blocks import Blocks
 from peak_observe.resilience.calls import Calls
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Unpack
 
-    from peak_observe.events import Observer
+    from peak_observe.observers import Observer
     from peak_observe.resilience.guard import Guard
     from peak_observe.resilience.settings import Errors, RecoveryTimeout
     from peak_observe.telemetry.tracing import TracingMode

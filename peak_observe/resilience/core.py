@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.errors import CircuitOpenError
-from peak_observe.events import Observers, Transition, emit
+from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, CallCounts, Ticker, forks, increased
+from peak_observe.observers import Observers, emit
 from peak_observe.resilience.circuit import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
 from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.judging import FAILURE, REJECTED, SUCCESS, Judge

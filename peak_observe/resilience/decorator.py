@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments, wrap
+from peak_observe.resilience import arguments, parts
 from peak_observe.resilience.breaker import CircuitBreaker
 from peak_observe.resilience.fallback import NO_FALLBACK
 from peak_observe.resilience.settings import Options, constructed
@@ -75,18 +75,17 @@ def circuit_breaker(
     bounds = arguments.check_buckets(buckets)
     switch(tracing)
 
-    def protect(func: Callable[..., Any]) -> Callable[..., Any]:
-        breaker = CircuitBreaker(
+    def build(name: str) -> CircuitBreaker:
+        return CircuitBreaker(
             failure_threshold,
             recovery_timeout,
             expected_exception,
-            wrap.name_of(func) if name is None else name,
+            name,
             buckets=bounds,
             tracing=tracing,
             clock=clock,
             fallback=fallback,
             **options,
         )
-        return breaker.call(func)
 
-    return lambda func: wrap.decorate(func, protect)
+    return parts.Part(parts.BREAKER, build, name)

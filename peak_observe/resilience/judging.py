@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
+from peak_observe.refusals import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +45,10 @@ class Judge:
             if self._bad is None or result is UNASKED:
                 return SUCCESS
             return FAILURE if self._ask("failure_result", self._bad, result, otherwise=False) else SUCCESS
-        # Cancellation, Ctrl-C and exit say nothing about the service, even where `expected_exception` would cover them.
-        if not isinstance(error, Exception) or self._matches("ignore", self._ignored, error, otherwise=False):
+        # Cancellation, Ctrl-C, exit and our own limits say nothing about the service, whatever is expected.
+        if not isinstance(error, Exception) or isinstance(error, RefusedError):
+            return IGNORED
+        if self._matches("ignore", self._ignored, error, otherwise=False):
             return IGNORED
         expected = self._matches("expected_exception", self._expected, error, otherwise=True)
         return FAILURE if expected else IGNORED

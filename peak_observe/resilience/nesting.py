@@ -12,7 +12,8 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe.events import RetriesNested, emit
+from peak_observe.events import RetriesNested
+from peak_observe.observers import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

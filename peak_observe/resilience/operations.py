@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.events import GaveUp, Recovered, RetryScheduled, emit
+from peak_observe.events import GaveUp, Recovered, RetryScheduled
+from peak_observe.observers import emit
 from peak_observe.resilience import nesting
 from peak_observe.resilience.retries import (
     AFTER_RETRY,

@@ -9,7 +9,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments, nesting, options, repeatable, wrap
+from peak_observe.resilience import arguments, nesting, options, parts, repeatable, wrap
 from peak_observe.resilience.attempts import Run
 from peak_observe.resilience.retries import RetryCore
 from peak_observe.telemetry.tracing import API, TracingMode, switch
@@ -52,6 +52,8 @@ class Retry:
         if kind == wrap.ASYNC_GENERATOR:
             return wrap.wrap_async_generator(func, nullcontext, self._begin_async(func))
         return self._wrap_coroutine(func) if kind == wrap.COROUTINE else self._wrap_function(func)
+
+    __call__ = wrap
 
     def _run(self, *, current: bool = True) -> Run:
         traced = API in self._watched and self._recording()
@@ -240,8 +242,7 @@ def retry_with_backoff(
     settings = options.settled(max_attempts, base_delay, max_delay, exponential, expected_exception, more)
     switch(tracing)
 
-    def protect(func: Callable[..., Any]) -> Callable[..., Any]:
-        core = RetryCore(wrap.name_of(func) if name is None else name, settings, clock)
-        return Retry(core, tracing).wrap(func)
+    def build(name: str) -> Retry:
+        return Retry(RetryCore(name, settings, clock), tracing)
 
-    return lambda func: wrap.decorate(func, protect)
+    return parts.Part(parts.RETRY, build, name)

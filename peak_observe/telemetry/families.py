@@ -186,7 +186,7 @@ Readings = list[tuple[str, Any]]
 
 def read() -> list[tuple[tuple[Family, ...], Readings]]:
     """Return the families of each kind of primitive with the readings of all names."""
-    from peak_observe.telemetry import exchange  # late, as its families are made of ours
+    from peak_observe.telemetry import exchange, limits  # late, as their families are made of ours
 
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
@@ -198,6 +198,7 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (BREAKER_FAMILIES, breakers),
         (RETRY_FAMILIES, retries),
         (BUDGET_FAMILIES, budgets),
+        *limits.read(),
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),

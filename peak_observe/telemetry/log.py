@@ -5,11 +5,13 @@ from __future__ import annotations
 from peak_observe.events import (
     BackupFinished,
     BackupVerified,
+    CallTimedOut,
     Event,
     ExchangeEvent,
     GaveUp,
     HealthChanged,
     KeyRefused,
+    LimitReached,
     NamesOverflowed,
     RateLimited,
     Recovered,
@@ -61,7 +63,7 @@ def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
         return "backup", *_backup(event)
     if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
         return "exchange", *_exchange(event)
-    return "retry", *_retry(event)
+    return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
 
 
 def _backup(event: BackupFinished | RestoreFinished | BackupVerified) -> tuple[int, str, tuple[object, ...]]:
@@ -117,6 +119,17 @@ def _retry(event: RetryEvent) -> tuple[int, str, tuple[object, ...]]:
 
 def _failure(error: BaseException | None) -> str:
     return "its result was not accepted" if error is None else describe(error)
+
+
+def _limit(event: LimitReached | CallTimedOut) -> tuple[int, str, tuple[object, ...]]:
+    match event:
+        case LimitReached(kind="bulkhead"):
+            return WARNING, "bulkhead '%s' is full (%d under way): %d refused", (event.name, event.limit, event.refused)
+        case LimitReached():
+            message = "rate limit '%s' is used up (%.3g a second): %d refused"
+            return WARNING, message, (event.name, event.limit, event.refused)
+        case CallTimedOut():
+            return WARNING, "'%s' took longer than %.3g s and was cancelled", (event.operation, event.seconds)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

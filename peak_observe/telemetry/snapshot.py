@@ -12,8 +12,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.events import BackupFinished, Event, HealthChanged, RestoreFinished, Transition, observe
+from peak_observe.events import BackupFinished, Event, HealthChanged, RestoreFinished, Transition
 from peak_observe.measures import when_named
+from peak_observe.observers import observe
 
 if TYPE_CHECKING:
     from peak_observe.telemetry.claim import Claim

@@ -14,11 +14,13 @@ from peak_observe._version import __version__
 from peak_observe.events import (
     BackupFinished,
     BackupVerified,
+    CallTimedOut,
     Event,
     ExchangeEvent,
     GaveUp,
     HealthChanged,
     KeyRefused,
+    LimitReached,
     NamesOverflowed,
     RateLimited,
     Recovered,
@@ -251,10 +253,12 @@ def on_event(event: Event) -> None:
         sys.modules[API].get_current_span().add_event(name, attributes)
 
 
-_BACKUP_RECORDS: dict[type, str] = {
+_PLAIN_RECORDS: dict[type, str] = {
     BackupFinished: "peak_observe.backup.finished",
     RestoreFinished: "peak_observe.restore.finished",
     BackupVerified: "peak_observe.backup.verified",
+    LimitReached: "peak_observe.limit.reached",
+    CallTimedOut: "peak_observe.timeout.timed_out",
 }
 
 
@@ -269,8 +273,8 @@ def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case HealthChanged():
             name = "peak_observe.health.changed"
             facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
-        case BackupFinished() | RestoreFinished() | BackupVerified():
-            name = _BACKUP_RECORDS[type(event)]
+        case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
+            name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
         case RateLimited() | KeyRefused() | WriteUnanswered():
             name, facts = _exchange_record(event)

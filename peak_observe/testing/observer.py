@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from peak_observe.events import Event, observe
+from peak_observe.events import Event
+from peak_observe.observers import observe
 
 if TYPE_CHECKING:
     from types import TracebackType

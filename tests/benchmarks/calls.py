@@ -18,7 +18,7 @@ import tenacity
 from measuring import Verdict, in_turns, over, ratio, table
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from peak_observe import circuit_breaker, retry_with_backoff
+from peak_observe import Policy, circuit_breaker, retry_with_backoff
 
 CALLS = 20_000
 ROUNDS = 21
@@ -26,6 +26,7 @@ REGISTRY = CollectorRegistry()
 OUTCOMES = Counter("calls", "Calls by outcome.", ["name", "outcome"], registry=REGISTRY)
 SECONDS = Histogram("call_seconds", "Duration.", ["name"], registry=REGISTRY)
 BASE, PEER, OURS = "bare call", "circuitbreaker", "peak_observe: breaker + retry + counts + latency"
+POLICY = "peak_observe: the same as Policy"
 
 
 def work() -> None:
@@ -86,6 +87,11 @@ def ours(func: Callable) -> Callable:
     return circuit_breaker(name="bench")(retry_with_backoff(name="bench")(func))
 
 
+def as_policy(func: Callable) -> Callable:
+    """Wrap by a policy of the two."""
+    return Policy(circuit_breaker(), retry_with_backoff(), name="bench.policy")(func)
+
+
 def in_purgatory(func: Callable) -> Callable:
     """Wrap by purgatory's breaker, which is asynchronous."""
     return purgatory.AsyncCircuitBreakerFactory()("bench")(func)
@@ -101,6 +107,7 @@ BOTH = {
     "peak_observe: breaker": circuit_breaker(name="bench.breaker"),
     "peak_observe: retry": retry_with_backoff(name="bench.retry"),
     OURS: ours,
+    POLICY: as_policy,
 }
 SYNC = BOTH | {"pybreaker": pybreaker.CircuitBreaker(reset_timeout=timedelta(seconds=60).total_seconds())}
 ASYNC = BOTH | {"purgatory": in_purgatory}
@@ -126,8 +133,8 @@ def async_timed(func: Callable[[], Awaitable]) -> float:
     return asyncio.run(main())
 
 
-def compare(title: str, contestants: dict[str, Callable], measure: Callable, func: Callable) -> tuple[list, list]:
-    """Print what each costs and return the overheads of ours and of the peer."""
+def compare(title: str, contestants: dict[str, Callable], measure: Callable, func: Callable) -> dict[str, list]:
+    """Print what each costs and return the overheads."""
     wrapped = {BASE: func} | {name: wrap(func) for name, wrap in contestants.items()}
     found = in_turns({name: functools.partial(measure, one) for name, one in wrapped.items()}, ROUNDS)
     costs = {name: over(seconds, found[BASE]) for name, seconds in found.items() if name != BASE}
@@ -137,21 +144,23 @@ def compare(title: str, contestants: dict[str, Callable], measure: Callable, fun
         for name, cost in sorted(costs.items(), key=lambda item: median(item[1]))
     ]
     table(rows, ("", "ns", f"x {PEER}"))
-    return costs[OURS], costs[PEER]
+    return costs
 
 
 def run() -> list[Verdict]:
     """Compare sync and async, then once more in a program that has the OpenTelemetry API but no SDK."""
     if "opentelemetry.trace" in sys.modules:
         raise SystemExit("bench: somebody imported opentelemetry; the first figures would be of a program that traces")
-    sync = ratio(*compare("Sync", SYNC, timed, work))
-    asynchronous = ratio(*compare("Async", ASYNC, async_timed, async_work))
+    sync = compare("Sync", SYNC, timed, work)
+    asynchronous = compare("Async", ASYNC, async_timed, async_work)
     import opentelemetry.trace  # noqa: F401 - its being loaded is what is measured
 
-    few = {name: BOTH[name] for name in (PEER, OURS)}
+    few = {name: BOTH[name] for name in (PEER, OURS, POLICY)}
     compare("Sync, OpenTelemetry API loaded, no SDK", few, timed, work)
     compare("Async, OpenTelemetry API loaded, no SDK", few, async_timed, async_work)
     return [
-        Verdict(f"sync: breaker + retry + counts + latency / {PEER}", sync, 1.0),
-        Verdict(f"async: the same / {PEER}", asynchronous, 1.1),
+        Verdict(f"sync: breaker + retry + counts + latency / {PEER}", ratio(sync[OURS], sync[PEER]), 1.0),
+        Verdict(f"sync: the same as Policy / {PEER}", ratio(sync[POLICY], sync[PEER]), 1.0),
+        Verdict(f"async: the same / {PEER}", ratio(asynchronous[OURS], asynchronous[PEER]), 1.1),
+        Verdict(f"async: the same as Policy / {PEER}", ratio(asynchronous[POLICY], asynchronous[PEER]), 1.1),
     ]

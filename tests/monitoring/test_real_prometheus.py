@@ -29,10 +29,10 @@ QUERIES = [
 # third nothing was ever made.
 # One circuit is healthy, one is open for good, one opens and closes all the time; all are called until stdin ends.
 PROGRAM = """
-import sys, threading, time
+import asyncio, sys, threading, time
 from pathlib import Path
 from peak_observe import CircuitOpenError, circuit_breaker, health_check, retry_with_backoff, start_exporter
-from peak_observe import RecoveryManager, ResilientExchangeClient, RetryBudget
+from peak_observe import RecoveryManager, ResilientExchangeClient, RetryBudget, bulkhead, rate_limit, timeout
 from peak_observe.testing import FakeExchange
 
 stop = threading.Event()
@@ -54,6 +54,13 @@ def broken():
 def flapping(fails):
     if fails:
         raise ConnectionError("lost")
+
+places, turns = bulkhead(2, wait=1, name="places"), rate_limit(1000, wait=1, name="turns")
+
+@timeout(30, name="patient")
+async def patient():
+    async with places, turns:
+        pass
 
 health_check.register("sound", lambda: True)
 health_check.register("sick", lambda: (False, "does not feel well"))
@@ -91,7 +98,7 @@ with start_exporter(port=0) as exporter, fake, client:
         client.fetch_balance()
         if turn % 20 == 1:
             client.fetch_ohlcv("BTC/USD", limit=5)
-        for call in (healthy, broken, lambda: flapping(turn % 40 == 0)):
+        for call in (healthy, broken, lambda: flapping(turn % 40 == 0), lambda: asyncio.run(patient())):
             try:
                 call()
             except (CircuitOpenError, ConnectionError, TimeoutError):

@@ -1,4 +1,4 @@
-"""One decorator for every kind of function, for breaker and retry alike."""
+"""One decorator for every kind of function, for breaker, retry, limits and policies alike."""
 
 import asyncio
 import functools
@@ -8,21 +8,37 @@ from itertools import count
 
 import pytest
 
-from peak_observe import CircuitBreaker, CircuitState, circuit_breaker, retry_with_backoff
+from peak_observe import (
+    CircuitBreaker,
+    CircuitState,
+    Policy,
+    bulkhead,
+    circuit_breaker,
+    rate_limit,
+    retry_with_backoff,
+)
 from peak_observe.measures import BREAKERS, RETRIES
 
 NUMBERS = count()
 
 
 def protect(kind: str) -> Callable[..., object]:
-    """Return one of the two decorators, with a name of its own."""
-    name = f"wrapping.{next(NUMBERS)}"
-    if kind == "breaker":
-        return circuit_breaker(1, name=name)
-    return retry_with_backoff(1, name=name)
+    """Return one of the decorators, with a name of its own."""
+    return MAKERS[kind](f"wrapping.{next(NUMBERS)}")
 
 
-both = pytest.mark.parametrize("kind", ["breaker", "retry"])
+MAKERS = {
+    "breaker": lambda name: circuit_breaker(1, name=name),
+    "retry": lambda name: retry_with_backoff(1, name=name),
+    "bulkhead": lambda name: bulkhead(1, name=name),
+    "rate_limit": lambda name: rate_limit(1e9, burst=1000, name=name),
+    "deadline": lambda name: Policy(deadline=60, name=name),
+    "fused": lambda name: Policy(circuit_breaker(1), retry_with_backoff(1), name=name),
+    "policy": lambda name: Policy(
+        bulkhead(1), retry_with_backoff(1), circuit_breaker(1), rate_limit(1e9, burst=1000), name=name, deadline=60
+    ),
+}
+every = pytest.mark.parametrize("kind", MAKERS)
 
 
 def add(a: int, b: int = 1) -> int:
@@ -65,7 +81,7 @@ class AsyncAdder:
         return a + 1
 
 
-@both
+@every
 def test_a_function(kind: str) -> None:
     """Arguments and result pass; name, docstring and signature stay."""
     protected = protect(kind)(add)
@@ -75,7 +91,7 @@ def test_a_function(kind: str) -> None:
     assert protected.__wrapped__ is add
 
 
-@both
+@every
 def test_a_coroutine_function(kind: str) -> None:
     """It is one still."""
     protected = protect(kind)(add_async)
@@ -83,7 +99,7 @@ def test_a_coroutine_function(kind: str) -> None:
     assert asyncio.run(protected(1, b=2)) == 3
 
 
-@both
+@every
 def test_a_generator(kind: str) -> None:
     """It is one still, with items, sent values and return value."""
     protected = protect(kind)(numbers)
@@ -98,7 +114,7 @@ def test_a_generator(kind: str) -> None:
     assert list(whole()) == [0, 1, "returned 2"]
 
 
-@both
+@every
 def test_a_generator_is_sent_to_and_thrown_at(kind: str) -> None:
     """The user's generator sees what it would see undecorated."""
 
@@ -118,7 +134,7 @@ def test_a_generator_is_sent_to_and_thrown_at(kind: str) -> None:
         next(generator)
 
 
-@both
+@every
 def test_a_generator_is_closed(kind: str) -> None:
     """Its clean-up runs when the caller stops early."""
     cleaned = []
@@ -136,7 +152,7 @@ def test_a_generator_is_closed(kind: str) -> None:
     assert cleaned == [True]
 
 
-@both
+@every
 def test_an_async_generator(kind: str) -> None:
     """It is one still."""
     protected = protect(kind)(numbers_async)
@@ -149,7 +165,7 @@ def test_an_async_generator(kind: str) -> None:
     assert asyncio.run(collect(0)) == []
 
 
-@both
+@every
 def test_an_async_generator_is_sent_to_thrown_at_and_closed(kind: str) -> None:
     """As the plain one."""
     cleaned = []
@@ -176,7 +192,7 @@ def test_an_async_generator_is_sent_to_thrown_at_and_closed(kind: str) -> None:
     assert cleaned == [True]
 
 
-@both
+@every
 def test_methods_of_every_kind(kind: str) -> None:
     """Instance, class and static methods, the latter two in either order of decorators."""
 
@@ -212,7 +228,7 @@ def test_methods_of_every_kind(kind: str) -> None:
     assert Client.inside(3) == 6
 
 
-@both
+@every
 def test_partials_of_both_kinds(kind: str) -> None:
     """Bound arguments stay bound."""
     assert protect(kind)(functools.partial(add, 1))(b=5) == 6
@@ -221,7 +237,7 @@ def test_partials_of_both_kinds(kind: str) -> None:
     assert asyncio.run(protected()) == 3
 
 
-@both
+@every
 def test_callable_objects_of_both_kinds(kind: str) -> None:
     """Their __call__ decides what they are."""
     assert protect(kind)(Adder())(1) == 2
@@ -230,13 +246,13 @@ def test_callable_objects_of_both_kinds(kind: str) -> None:
     assert asyncio.run(protected(1)) == 2
 
 
-@both
+@every
 def test_a_lambda_that_returns_a_coroutine_is_awaited(kind: str) -> None:
     """What counts is how the coroutine ends."""
     assert asyncio.run(protect(kind)(lambda: add_async(1))()) == 2
 
 
-@both
+@every
 def test_classes_and_built_in_functions(kind: str) -> None:
     """Whatever can be called."""
     assert protect(kind)(dict)(a=1) == {"a": 1}

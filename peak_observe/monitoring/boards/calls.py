@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring import frame, looks, panels, tables
-from peak_observe.monitoring.boards import circuits, retries
+from peak_observe.monitoring.boards import circuits, limits, retries
 from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.looks import AMBER, COUNT, SPAN, Json
 from peak_observe.monitoring.panels import query
@@ -32,6 +32,8 @@ def board() -> Json:
             *_changes(),
             panels.row("Retries"),
             *retries.retries(),
+            panels.row("Limits"),
+            *limits.limits(),
         ],
         variables=("breaker", "operation"),
         marks=[*frame.transitions(), *frame.restarts()],

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.events import HealthChanged, emit
+from peak_observe.events import HealthChanged
 from peak_observe.measures import CHECKS
+from peak_observe.observers import emit
 from peak_observe.resilience import arguments
 from peak_observe.resilience.health.execution import Execution, running_loop
 from peak_observe.resilience.health.result import (

@@ -1,0 +1,137 @@
+"""What bulkheads, rate limits and timeouts let pass, and what they hold up."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring import looks, panels, tables
+from peak_observe.monitoring.looks import AMBER, COUNT, Json
+from peak_observe.monitoring.panels import query
+from peak_observe.monitoring.promql import increase, rate, select, share, total, worst
+
+PASSED = 'outcome=~"at_once|after_wait"'
+NO_BULKHEADS, NO_LIMITS, NO_TIMEOUTS = "no bulkheads", "no rate limits", "no timeouts"
+
+
+def limits() -> list[Json]:
+    """Return how full the bulkheads are, how the rates are used, who waits, and what took too long."""
+    return [*_bulkheads(), *_rate_limits(), *_timeouts()]
+
+
+def _bulkheads() -> list[Json]:
+    calls, wait = catalog.BULKHEAD_CALLS_TOTAL, catalog.BULKHEAD_WAIT_SECONDS_TOTAL
+    taken = select(catalog.BULKHEAD_IN_FLIGHT)
+    return [
+        panels.timeseries(
+            "Bulkhead calls by outcome",
+            "Calls a second by how they came in. Refused: all places were taken for as long as a call may wait; out of "
+            "time: the caller's deadline ended the wait. Find out why the calls inside take so long.",
+            [query(total(rate(calls), "outcome"), "{{outcome}}")],
+            "reqps",
+            empty=NO_BULKHEADS,
+            stacked=True,
+            colours=looks.LIMIT_COLOURS,
+        ),
+        panels.timeseries(
+            "Bulkhead places taken",
+            "Share of a bulkhead's places that are taken. At 100 % calls wait or are refused: allow more if the service "
+            "bears it, or call less.",
+            [query(worst(share(taken, select(catalog.BULKHEAD_LIMIT)), "bulkhead", "instance"), "{{bulkhead}}")],
+            "percentunit",
+            empty=NO_BULKHEADS,
+            maximum=1,
+        ),
+        panels.timeseries(
+            "Waiting at bulkheads",
+            "Calls that wait for a place, and the seconds a call waited on average. If the line grows, calls come "
+            "faster than they end.",
+            [
+                query(total(select(catalog.BULKHEAD_WAITING), "bulkhead"), "{{bulkhead}}: calls"),
+                query(share(total(rate(wait), "bulkhead"), total(rate(calls), "bulkhead")), "{{bulkhead}}: seconds"),
+            ],
+            "short",
+            empty=NO_BULKHEADS,
+        ),
+    ]
+
+
+def _rate_limits() -> list[Json]:
+    calls, wait = catalog.RATE_LIMIT_CALLS_TOTAL, catalog.RATE_LIMIT_WAIT_SECONDS_TOTAL
+    used = share(
+        total(rate(calls, PASSED), "limiter"),
+        total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), "limiter"),
+    )
+    return [
+        panels.timeseries(
+            "Rate-limited calls by outcome",
+            "Calls a second by how they passed. Refused: their turn was further away than a call may wait; out of time: "
+            "it was beyond the caller's deadline. Ask less, or raise what the exchange allows.",
+            [query(total(rate(calls), "outcome"), "{{outcome}}")],
+            "reqps",
+            empty=NO_LIMITS,
+            stacked=True,
+            colours=looks.LIMIT_COLOURS,
+        ),
+        panels.timeseries(
+            "Rate used",
+            "Calls that passed, as share of those that may. Near 100 % calls wait or are refused: spread them out.",
+            [query(used, "{{limiter}}")],
+            "percentunit",
+            empty=NO_LIMITS,
+        ),
+        panels.timeseries(
+            "Waiting for a turn",
+            "Calls whose turn has yet to come, and the seconds a call waited on average. If it grows, more is asked for "
+            "than the rate allows.",
+            [
+                query(total(select(catalog.RATE_LIMIT_WAITING), "limiter"), "{{limiter}}: calls"),
+                query(share(total(rate(wait), "limiter"), total(rate(calls), "limiter")), "{{limiter}}: seconds"),
+            ],
+            "short",
+            empty=NO_LIMITS,
+        ),
+        _table(),
+    ]
+
+
+def _table() -> Json:
+    keys = {"limiter": "Rate limit", "process": "Process", "job": "Job", "instance": "Instance"}
+    refused = total(increase(catalog.RATE_LIMIT_CALLS_TOTAL, 'outcome="refused"'), *keys)
+    return tables.table(
+        "Rate limits",
+        "Every rate limit: what it allows, and what it refused in the time shown. Refused calls did not happen: does the "
+        "program make up for them?",
+        keys,
+        [
+            ("Calls a second", total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), *keys), {"unit": "short"}),
+            ("At once", total(select(catalog.RATE_LIMIT_BURST), *keys), COUNT),
+            ("Refused", refused, looks.bad(AMBER)),
+        ],
+        empty=NO_LIMITS,
+        sort="Refused",
+    )
+
+
+def _timeouts() -> list[Json]:
+    calls = catalog.TIMEOUT_CALLS_TOTAL
+    late = total(rate(calls, 'outcome="timed_out"'), "operation")
+    return [
+        panels.timeseries(
+            "Calls that took too long",
+            "Share of an operation's calls that were cancelled, as their time was over. All of them: the service hangs. "
+            "Some: the timeout is short for it.",
+            [query(share(late, total(rate(calls), "operation")), "{{operation}}")],
+            "percentunit",
+            empty=NO_TIMEOUTS,
+            width=12,
+            maximum=1,
+        ),
+        panels.timeseries(
+            "Time limits",
+            "How long a call may take, as configured. Well above the 99th percentile of its latency, and well below "
+            "what the caller can wait.",
+            [query(worst(select(catalog.TIMEOUT_LIMIT_SECONDS), "operation"), "{{operation}}")],
+            "s",
+            empty=NO_TIMEOUTS,
+            width=12,
+        ),
+    ]

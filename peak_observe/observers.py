@@ -1,0 +1,80 @@
+"""Who is told of events: observers of everything, and of one breaker alone.
+
+Observers run on the thread that noticed the fact, after every lock is released; one that raises is logged once and not
+called again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from peak_observe.events import Event
+
+Observer = Callable[[Event], object]
+
+
+class Observers:
+    """Those who are told of events; one that raises is logged once and not called again."""
+
+    __slots__ = ("__weakref__", "_known", "_lock")
+
+    def __init__(self) -> None:
+        # A tuple that is replaced can be read without the lock.
+        self._known: tuple[Observer, ...] = ()
+        self._lock = threading.Lock()
+
+    def add(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of every event from now on, and return the function that ends it."""
+        if not callable(observer):
+            raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
+        with self._lock:
+            self._known = (*self._known, observer)
+        return lambda: self._forget(observer)
+
+    def tell(self, event: Event) -> None:
+        """Hand `event` to every observer; never raises for one that fails."""
+        for observer in self._known:
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 - an observer's fault is not the trading program's
+                self._forget(observer)
+                _log_failure(observer)
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
+
+    def _forget(self, observer: Observer) -> None:
+        with self._lock:
+            self._known = tuple(known for known in self._known if known is not observer)
+
+
+EVERYBODY = Observers()
+"""Those who are told of everything."""
+
+
+def observe(observer: Observer) -> Callable[[], None]:
+    """Tell `observer` of every event from now on.
+
+    Args:
+        observer: Called with one event at a time, from whichever thread noticed it; should return at once.
+
+    Returns:
+        A function that ends the observation; calling it again does nothing.
+    """
+    return EVERYBODY.add(observer)
+
+
+def emit(event: Event) -> None:
+    """Hand `event` to every observer; never raises for one that fails."""
+    EVERYBODY.tell(event)
+
+
+def _log_failure(observer: Observer) -> None:
+    import logging
+
+    logging.getLogger("peak_observe.events").error(
+        "observer %r raised and will not be called again",
+        observer,
+    )
