@@ -15,10 +15,13 @@ from peak_observe import (
     BulkheadFullError,
     CallTimeoutError,
     DeadlineExceededError,
+    Policy,
     RateLimitedError,
     bulkhead,
+    circuit_breaker,
     deadline,
     rate_limit,
+    retry_with_backoff,
     timeout,
 )
 from peak_observe.catalog import LIMIT_OUTCOMES, TIMEOUT_OUTCOMES
@@ -170,3 +173,22 @@ def test_they_are_log_based_events(otel) -> None:
         ),
         ("peak_observe.timeout.timed_out", {"peak_observe.operation": "limits.events", "peak_observe.seconds": 0.01}),
     ]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("tracing", ["auto", "off"])
+def test_a_policy_is_traced_like_the_decorators_that_it_is_made_of(otel, tracing: str, asynchronous: bool) -> None:
+    """Each part as it was told, whatever the other does."""
+
+    def work() -> None:
+        pass
+
+    async def later() -> None:
+        pass
+
+    policy = Policy(circuit_breaker(name="limits.circuit"), retry_with_backoff(name="limits.retry", tracing=tracing))
+    protected = policy(later if asynchronous else work)
+    with trace.get_tracer("test").start_as_current_span("request"):
+        asyncio.run(protected()) if asynchronous else protected()
+    retried = ["call limits.retry", "attempt limits.retry"] if tracing == "auto" else []
+    assert [span.name for span in otel.spans] == ["request", "call limits.circuit", *retried]
