@@ -50,7 +50,7 @@ def fuse(breaker: CircuitBreaker, retry: Retry, func: Callable[..., Any]) -> Cal
 # held by it.
 
 
-def _function(
+def _function(  # noqa: C901 - every branch is a call less on the way that nobody may notice
     breaker: CircuitBreaker,
     calls: Calls,
     retry: Retry,

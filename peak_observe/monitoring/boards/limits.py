@@ -33,8 +33,8 @@ def _bulkheads() -> list[Json]:
         ),
         panels.timeseries(
             "Bulkhead places taken",
-            "Share of a bulkhead's places that are taken. At 100 % calls wait or are refused: allow more if the service "
-            "bears it, or call less.",
+            "Share of a bulkhead's places that are taken. At 100 % calls wait or are refused: allow more if the "
+            "service bears it, or call less.",
             [query(worst(share(taken, select(catalog.BULKHEAD_LIMIT)), "bulkhead", "instance"), "{{bulkhead}}")],
             "percentunit",
             empty=NO_BULKHEADS,
@@ -63,8 +63,8 @@ def _rate_limits() -> list[Json]:
     return [
         panels.timeseries(
             "Rate-limited calls by outcome",
-            "Calls a second by how they passed. Refused: their turn was further away than a call may wait; out of time: "
-            "it was beyond the caller's deadline. Ask less, or raise what the exchange allows.",
+            "Calls a second by how they passed. Refused: their turn was further away than a call may wait; out of "
+            "time: it was beyond the caller's deadline. Ask less, or raise what the exchange allows.",
             [query(total(rate(calls), "outcome"), "{{outcome}}")],
             "reqps",
             empty=NO_LIMITS,
@@ -80,8 +80,8 @@ def _rate_limits() -> list[Json]:
         ),
         panels.timeseries(
             "Waiting for a turn",
-            "Calls whose turn has yet to come, and the seconds a call waited on average. If it grows, more is asked for "
-            "than the rate allows.",
+            "Calls whose turn has yet to come, and the seconds a call waited on average. If it grows, more is asked "
+            "for than the rate allows.",
             [
                 query(total(select(catalog.RATE_LIMIT_WAITING), "limiter"), "{{limiter}}: calls"),
                 query(share(total(rate(wait), "limiter"), total(rate(calls), "limiter")), "{{limiter}}: seconds"),
@@ -98,8 +98,8 @@ def _table() -> Json:
     refused = total(increase(catalog.RATE_LIMIT_CALLS_TOTAL, 'outcome="refused"'), *keys)
     return tables.table(
         "Rate limits",
-        "Every rate limit: what it allows, and what it refused in the time shown. Refused calls did not happen: does the "
-        "program make up for them?",
+        "Every rate limit: what it allows, and what it refused in the time shown. Refused calls did not happen: does "
+        "the program make up for them?",
         keys,
         [
             ("Calls a second", total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), *keys), {"unit": "short"}),
@@ -117,8 +117,8 @@ def _timeouts() -> list[Json]:
     return [
         panels.timeseries(
             "Calls that took too long",
-            "Share of an operation's calls that were cancelled, as their time was over. All of them: the service hangs. "
-            "Some: the timeout is short for it.",
+            "Share of an operation's calls that were cancelled, as their time was over. All of them: the service "
+            "hangs. Some: the timeout is short for it.",
             [query(share(late, total(rate(calls), "operation")), "{{operation}}")],
             "percentunit",
             empty=NO_TIMEOUTS,
