@@ -634,7 +634,7 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), NONSENSE, ids=[str(case[0]) for case in NONSENSE])
+@pytest.mark.parametrize(("options", "message"), NONSENSE, ids=["-".join(case[0]) for case in NONSENSE])
 @pytest.mark.parametrize("make", [CircuitBreaker, circuit_breaker], ids=["class", "decorator"])
 def test_nonsense_is_one_error_that_names_the_argument(make: Callable, options: dict, message: str) -> None:
     """For the class and the decorator, which says so before it sees a function."""

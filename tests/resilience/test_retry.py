@@ -421,7 +421,7 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), NONSENSE, ids=[str(case[0]) for case in NONSENSE])
+@pytest.mark.parametrize(("arguments", "message"), NONSENSE, ids=["-".join(case[0]) for case in NONSENSE])
 def test_nonsense_is_one_error_that_names_the_argument(arguments: dict[str, object], message: str) -> None:
     """Where the decorator is written, before there is a function."""
     with pytest.raises(ValueError, match="^" + message):

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 import pytest
 
 import peak_observe
-from peak_observe import RetryBudget, events, retry_with_backoff
+from peak_observe import RetryBudget, observers, retry_with_backoff
 from peak_observe.measures import RETRIES
 from peak_observe.resilience.retry import Retry
 from peak_observe.testing import ManualClock
@@ -119,7 +119,7 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_held(
     monkeypatch.setattr(
         Retry, "__init__", lambda self, core, tracing: (cores.append(core), create(self, core, tracing))[1]
     )
-    monkeypatch.setattr(events, "_observers", ())
+    monkeypatch.setattr(observers.EVERYBODY, "_known", ())
     budget = RetryBudget(burst=10**6, name="interrupts", clock=clock)
     name = f"interrupts.{func.__name__}.{options}"
     protected = retry_with_backoff(2, budget=budget, clock=clock, name=name, jitter="full", **OPTIONS[options])(func)
