@@ -41,7 +41,6 @@ from peak_observe.events import (
     observe,
 )
 from peak_observe.resilience import (
-    BreakerSnapshot,
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
@@ -82,6 +81,7 @@ if TYPE_CHECKING:
         uninstrument,
     )
     from peak_observe.jobs import job
+    from peak_observe.resilience.moment import BreakerSnapshot
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
@@ -150,6 +150,7 @@ __all__ = [
 
 # Backups and exchanges bring modules along that many programs do without: a name is loaded when it is first used.
 _LATE = {
+    "BreakerSnapshot": "resilience.moment",
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
     "BackupStatus": "backup_recovery",
