@@ -50,7 +50,6 @@ from peak_observe.refusals import (
     RefusedError,
 )
 from peak_observe.resilience import (
-    BreakerSnapshot,
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
@@ -95,6 +94,7 @@ if TYPE_CHECKING:
     )
     from peak_observe.jobs import job
     from peak_observe.resilience import Policy, bulkhead, rate_limit, timeout
+    from peak_observe.resilience.moment import BreakerSnapshot
     from peak_observe.telemetry.server import Exporter
 
 __all__ = [
@@ -177,6 +177,7 @@ __all__ = [
 
 # Backups, exchanges and limits bring modules along that many programs do without: a name is loaded when it is used.
 _LATE = {
+    "BreakerSnapshot": "resilience.moment",
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
     "BackupStatus": "backup_recovery",

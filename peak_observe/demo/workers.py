@@ -1,4 +1,4 @@
-"""The trading loops: the real ccxt client, sync and async, behind the two decorators."""
+"""The trading loops: the real ccxt client, sync and async, behind policies of all the parts there are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 import ccxt.async_support
 
-from peak_observe import CircuitOpenError, circuit_breaker, health_check, instrument, retry_with_backoff
+from peak_observe import (
+    CallTimeoutError,
+    CircuitOpenError,
+    Policy,
+    RetryBudget,
+    bulkhead,
+    circuit_breaker,
+    health_check,
+    instrument,
+    rate_limit,
+    retry_with_backoff,
+    timeout,
+)
 from peak_observe.resilience.health import checks
 
 if TYPE_CHECKING:
@@ -58,19 +70,35 @@ def checking(exchange: FakeExchange) -> Iterator[None]:
 def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.kraken(exchange.config()))
 
-    @circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed, name=TICKER)
-    @retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, name=TICKER)
+    policy = Policy(
+        circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed),
+        retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, budget=_budget()),
+        rate_limit(50, burst=5, wait=1.0),
+        name=TICKER,
+    )
+
+    @policy
     def ticker() -> None:
         client.fetch_ticker("BTC/USD")
 
     _loop(ticker, stop, 0.1)
 
 
+def _budget() -> RetryBudget:
+    return RetryBudget(ratio=0.5, min_per_second=5.0, name="kraken")
+
+
 def _place_orders(exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.kraken(exchange.config()))
 
     # A breaker but no retry: an order whose answer got lost may stand, and must not be sent twice.
-    @circuit_breaker(failure_threshold=3, recovery_timeout=3.0, expected_exception=ccxt.OperationFailed, name=ORDERS)
+    policy = Policy(
+        bulkhead(2, wait=1.0),
+        circuit_breaker(failure_threshold=3, recovery_timeout=3.0, expected_exception=ccxt.OperationFailed),
+        name=ORDERS,
+    )
+
+    @policy
     def order() -> None:
         client.create_order("ETH/USD", "limit", "buy", 0.01, 1.0)
 
@@ -90,14 +118,23 @@ def _load_candles(exchange: FakeExchange, stop: threading.Event) -> None:
 async def _async_candles(exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.async_support.kraken(exchange.config()))
 
-    @circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed, name=CANDLES)
-    @retry_with_backoff(max_attempts=2, base_delay=0.2, expected_exception=ccxt.OperationFailed, name=CANDLES)
+    failures = (ccxt.OperationFailed, CallTimeoutError)
+    policy = Policy(
+        circuit_breaker(
+            window=8, failure_ratio=0.5, minimum_calls=4, recovery_timeout=2.0, expected_exception=failures
+        ),
+        retry_with_backoff(max_attempts=2, base_delay=0.2, expected_exception=failures),
+        timeout(5.0),
+        name=CANDLES,
+    )
+
+    @policy
     async def candles() -> None:
         await client.fetch_ohlcv("BTC/USD", "1m", limit=10)
 
     try:
         while not stop.is_set():
-            with suppress(ccxt.BaseError, CircuitOpenError):
+            with suppress(ccxt.BaseError, CircuitOpenError, CallTimeoutError):
                 await candles()
             await asyncio.sleep(0.2)
     finally:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class Forked(Protocol):
-    """Something with locks."""
+    class Forked(Protocol):
+        """Something with locks."""
 
-    def after_fork(self) -> None:
-        """Make the locks anew; no other thread is there yet."""
-        ...
+        def after_fork(self) -> None:
+            """Make the locks anew; no other thread is there yet."""
+            ...
 
 
 _known: WeakSet[Forked] = WeakSet()

@@ -10,7 +10,7 @@ from peak_observe.resilience.deadlines import deadline
 from peak_observe.resilience.decorator import circuit_breaker
 from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
 from peak_observe.resilience.loops import retrying
-from peak_observe.resilience.records import BreakerSnapshot, CircuitBreakerStats, CircuitState
+from peak_observe.resilience.records import CircuitBreakerStats, CircuitState
 from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.repeatable import idempotent
 from peak_observe.resilience.retry import retry_with_backoff
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from peak_observe.resilience.policies import Policy
 
 __all__ = [
-    "BreakerSnapshot",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitState",

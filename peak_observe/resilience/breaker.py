@@ -14,8 +14,8 @@ from peak_observe.resilience.blocks import Blocks
 from peak_observe.resilience.calls import Calls
 from peak_observe.resilience.circuit import DISABLED, FORCED_OPEN
 from peak_observe.resilience.core import BreakerCore
-from peak_observe.resilience.fallback import NO_FALLBACK
-from peak_observe.resilience.settings import Changes, Options, Settings, constructed, settled
+from peak_observe.resilience.judging import NO_FALLBACK
+from peak_observe.resilience.settings import Settings, constructed, settled
 from peak_observe.telemetry.tracing import switch
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from peak_observe.observers import Observer
     from peak_observe.resilience.guard import Guard
-    from peak_observe.resilience.settings import Errors, RecoveryTimeout
+    from peak_observe.resilience.moment import BreakerSnapshot
+    from peak_observe.resilience.breaker_options import Changes, Errors, Options, RecoveryTimeout
     from peak_observe.telemetry.tracing import TracingMode
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -104,9 +105,11 @@ class CircuitBreaker(Blocks):
         """What this breaker has counted so far, as a frozen record."""
         return records.stats_of(self._core)
 
-    def snapshot(self) -> records.BreakerSnapshot:
+    def snapshot(self) -> BreakerSnapshot:
         """Return all that it knows of this moment, as a frozen record."""
-        return records.snapshot_of(self._core)
+        from peak_observe.resilience.moment import snapshot_of
+
+        return snapshot_of(self._core)
 
     def reset(self) -> None:
         """Close the circuit and forget its failures; the counts stay, and calls under way no longer matter to it."""

@@ -10,9 +10,9 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH
 from peak_observe.resilience import wrap
 from peak_observe.resilience.circuit import OPEN
-from peak_observe.resilience.fallback import NO_FALLBACK, standing_in
 from peak_observe.resilience.guard import Guard
-from peak_observe.telemetry.tracing import API, surroundings, switch
+from peak_observe.resilience.judging import NO_FALLBACK
+from peak_observe.telemetry.tracing import API, attached, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Calls:
         self._breaker = breaker
         self._core = core
         self._watched, self._recording = switch(tracing)
-        self._around = surroundings(tracing)
+        self._around = attached(tracing)
         self._monotonic, self._count_refusal = core.clock.monotonic, core.refused.tick
         self._fallback = fallback
 
@@ -61,6 +61,8 @@ class Calls:
         protected = self._wrap_coroutine(func) if kind == wrap.COROUTINE else self._wrap_function(func)
         if self._fallback is NO_FALLBACK:
             return protected
+        from peak_observe.resilience.fallback import standing_in
+
         return standing_in(protected, self._core, self._fallback, asynchronous=kind == wrap.COROUTINE)
 
     def _wrap_generator(self, func: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
@@ -78,7 +80,7 @@ class Calls:
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             era = circuit.era
-            if era.state or (api in watched and around.attached() and recording()):
+            if era.state or (api in watched and around[0]() and recording()):
                 wait = waits(era)
                 if wait:
                     raise CircuitOpenError(core.name, wait)
@@ -114,7 +116,7 @@ class Calls:
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
             era = circuit.era
-            if era.state or (api in watched and around.attached() and recording()):
+            if era.state or (api in watched and around[0]() and recording()):
                 wait = waits(era)
                 if wait:
                     raise CircuitOpenError(core.name, wait)
@@ -142,7 +144,7 @@ class Calls:
 
     def _waits(self, era: Era) -> float:
         """Return for how long an open circuit refuses all, with this refusal counted; 0.0 where a guard has to tell."""
-        if era.state != OPEN or (API in self._watched and self._around.attached() and self._recording()):
+        if era.state != OPEN or (API in self._watched and self._around[0]() and self._recording()):
             return 0.0  # a refusal that is traced has a span
         wait = era.since + era.pause - self._monotonic()
         if not 0 < wait <= era.pause:

@@ -15,7 +15,6 @@ from peak_observe.observers import Observers, emit
 from peak_observe.resilience.circuit import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
 from peak_observe.resilience.exclusive import exclusively
 from peak_observe.resilience.judging import FAILURE, REJECTED, SUCCESS, Judge
-from peak_observe.resilience.pauses import pause as pause_of
 from peak_observe.resilience.records import View, reading_of
 
 if TYPE_CHECKING:
@@ -194,8 +193,10 @@ class BreakerCore:
 
     def pause(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
+        from peak_observe.resilience.pauses import pause  # late, as most programs hardly ever need it
+
         circuit = self.circuit
-        return pause_of(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
+        return pause(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
 
     def view(self) -> View:
         """Return the circuit as it is at this moment; nothing changes by looking."""

@@ -8,15 +8,15 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments, parts
 from peak_observe.resilience.breaker import CircuitBreaker
-from peak_observe.resilience.fallback import NO_FALLBACK
-from peak_observe.resilience.settings import Options, constructed
+from peak_observe.resilience.judging import NO_FALLBACK
+from peak_observe.resilience.settings import constructed
 from peak_observe.telemetry.tracing import TracingMode, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Unpack
 
-    from peak_observe.resilience.settings import Errors, RecoveryTimeout
+    from peak_observe.resilience.breaker_options import Errors, Options, RecoveryTimeout
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

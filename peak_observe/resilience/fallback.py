@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import wraps
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.judging import FAILURE
@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.resilience.core import BreakerCore
-
-
-class NoFallback:
-    """Stands for no fallback, as None may be one."""
-
-    def __repr__(self) -> str:
-        return "NO_FALLBACK"
-
-
-NO_FALLBACK: Final = NoFallback()
 
 
 def standing_in(

@@ -15,11 +15,20 @@ if TYPE_CHECKING:
 SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
 
 
-class _Unasked:
-    """Stands for the result where there is none to judge."""
+class _Nothing:
+    """Stands for what is not there, as None may be."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
 
 
-UNASKED = _Unasked()
+UNASKED = _Nothing("UNASKED")
+"""Instead of a result that is not to be judged."""
+
+NO_FALLBACK = _Nothing("NO_FALLBACK")
 
 
 class Judge:

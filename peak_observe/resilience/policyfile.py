@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe import toml
 from peak_observe.errors import ConfigError
-from peak_observe.resilience import ordering, parts
+from peak_observe.resilience import breaker_options, options, ordering, parts
 from peak_observe.resilience.cutoff import timeout
 from peak_observe.resilience.decorator import circuit_breaker
 from peak_observe.resilience.limits import bulkhead, rate_limit
@@ -30,6 +30,8 @@ FUNCTIONS: dict[str, Any] = {
     parts.RATE_LIMIT: rate_limit,
     parts.TIMEOUT: timeout,
 }
+OPTIONS = {circuit_breaker: breaker_options.Options, retry_with_backoff: options.Options}
+"""What `**options` of a function takes."""
 SETTINGS = ("name", "deadline", "order")
 
 
@@ -114,21 +116,11 @@ def _parameters(function: Any) -> tuple[dict[str, str], list[str]]:
     needed: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            options = _options(str(parameter.annotation), function.__globals__)
-            found |= {key: str(annotation) for key, annotation in options.__annotations__.items()}
+            found |= {key: str(annotation) for key, annotation in OPTIONS[function].__annotations__.items()}
         else:
             found[name] = str(parameter.annotation)
             needed += [name] if parameter.default is parameter.empty else []
     return {name: annotation for name, annotation in found.items() if annotation != "Clock"}, needed
-
-
-def _options(annotation: str, module: Mapping[str, Any]) -> Any:
-    """Return the typed dictionary that `Unpack[…]` names in a module."""
-    first, *rest = annotation.removeprefix("Unpack[").removesuffix("]").split(".")
-    found = module[first]
-    for name in rest:
-        found = getattr(found, name)
-    return found
 
 
 def _check_table(table: Any, place: Place, known: Any) -> None:

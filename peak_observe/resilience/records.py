@@ -9,8 +9,6 @@ from peak_observe import catalog
 from peak_observe.measures import BreakerReading
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from peak_observe.resilience.circuit import Circuit
     from peak_observe.resilience.core import BreakerCore
     from peak_observe.resilience.windows import Totals
@@ -44,51 +42,7 @@ class CircuitBreakerStats(NamedTuple):
     state_changes: int
 
 
-class BreakerSnapshot(NamedTuple):
-    """All that a breaker knows, of one moment.
-
-    Args:
-        name: The breaker's name.
-        at: The moment, in UTC.
-        state: The state; an open circuit that is due for a probe is half-open.
-        since: When the state was entered, in UTC.
-        retry_after: Seconds until the next probe; 0.0 where that does not depend on time.
-        reopened: How often a probe has failed since the circuit was last closed.
-        probes: How many probes are under way.
-        failures: Failures that count towards opening: those in a row, or those in the window.
-        window_calls: Calls that the window holds; None without a window, as the next three.
-        slow_calls: Slow calls in the window.
-        failure_ratio: Failures as a share of the calls in the window, 0.0 while it is empty.
-        slow_call_ratio: Slow calls as a share of the calls in the window, 0.0 while it is empty.
-        succeeded: Calls that succeeded since the breaker was made, as the next three.
-        failed: Calls that failed.
-        ignored: Calls that ended in a way that says nothing.
-        rejected: Calls that were refused.
-        seconds: Seconds spent in each state, in the order of `CircuitState`.
-        entered: How often each state was entered, in the same order.
-    """
-
-    name: str
-    at: datetime
-    state: CircuitState
-    since: datetime
-    retry_after: float
-    reopened: int
-    probes: int
-    failures: int
-    window_calls: int | None
-    slow_calls: int | None
-    failure_ratio: float | None
-    slow_call_ratio: float | None
-    succeeded: int
-    failed: int
-    ignored: int
-    rejected: int
-    seconds: tuple[float, ...]
-    entered: tuple[int, ...]
-
-
-class View(NamedTuple):
+class View:
     """A breaker at one moment.
 
     Args:
@@ -99,11 +53,14 @@ class View(NamedTuple):
         now: The moment, as a second of the monotonic clock.
     """
 
-    circuit: Circuit
-    counted: Totals
-    in_flight: int
-    calls: list[int]
-    now: float
+    __slots__ = ("calls", "circuit", "counted", "in_flight", "now")
+
+    def __init__(self, circuit: Circuit, counted: Totals, in_flight: int, calls: list[int], now: float) -> None:
+        self.circuit = circuit
+        self.counted = counted
+        self.in_flight = in_flight
+        self.calls = calls
+        self.now = now
 
 
 def reading_of(core: BreakerCore, view: View) -> BreakerReading:
@@ -138,34 +95,4 @@ def stats_of(core: BreakerCore) -> CircuitBreakerStats:
         last_failure_time=None if core.last_failure is None else core.wall(core.last_failure),
         last_success_time=None if core.last_success is None else core.wall(core.last_success),
         state_changes=sum(view.circuit.era.entered),
-    )
-
-
-def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
-    """Return all there is to know of this moment."""
-    from datetime import timedelta
-
-    view = core.view()
-    circuit, counted, at = view.circuit, view.counted, core.clock.now()
-    windowed = circuit.window is not None
-    succeeded, failed, ignored, rejected = view.calls
-    return BreakerSnapshot(
-        name=core.name,
-        at=at,
-        state=CircuitState(catalog.STATES[circuit.state]),
-        since=at - timedelta(seconds=max(0.0, view.now - circuit.era.since)),
-        retry_after=circuit.retry_after(view.now),
-        reopened=circuit.reopened,
-        probes=view.in_flight,
-        failures=counted.failures,
-        window_calls=counted.calls if windowed else None,
-        slow_calls=counted.slow if windowed else None,
-        failure_ratio=counted.failure_ratio if windowed else None,
-        slow_call_ratio=counted.slow_ratio if windowed else None,
-        succeeded=succeeded,
-        failed=failed,
-        ignored=ignored,
-        rejected=rejected,
-        seconds=tuple(circuit.era.seconds_at(view.now)),
-        entered=tuple(circuit.era.entered),
     )

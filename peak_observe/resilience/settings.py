@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.resilience import arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import Callable, Mapping
 
-    RecoveryTimeout: TypeAlias = float | Sequence[float] | Callable[[int], float]
-    Errors: TypeAlias = arguments.ExceptionTypes | Callable[[Exception], bool]
+    from peak_observe.resilience.breaker_options import Errors, Options, RecoveryTimeout
 
 LARGEST_WINDOW = 1_000_000
 SHORTEST_WINDOW = 0.01
@@ -65,31 +63,6 @@ class Settings(NamedTuple):
         """Seconds that the first opening lasts, before jitter."""
         timeout: Any = self.recovery_timeout
         return float(timeout(0) if callable(timeout) else timeout[0] if isinstance(timeout, list | tuple) else timeout)
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of a breaker beyond those of the simple form."""
-
-    window: int | None
-    window_seconds: float | None
-    failure_ratio: float | None
-    minimum_calls: int | None
-    slow_call_seconds: float | None
-    slow_call_ratio: float | None
-    half_open_calls: int
-    success_threshold: int
-    probe_timeout: float
-    jitter: float
-    ignore: Errors
-    failure_result: Callable[[Any], bool] | None
-
-
-class Changes(Options, total=False):
-    """What `CircuitBreaker.configure` takes."""
-
-    failure_threshold: int
-    recovery_timeout: RecoveryTimeout
-    expected_exception: Errors
 
 
 def settled(changes: Mapping[str, Any], before: Settings = Settings()) -> Settings:  # noqa: B008 - it is frozen

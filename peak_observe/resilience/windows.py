@@ -6,11 +6,16 @@ No call and no jump stands between the stores of a change, so that Ctrl-C, which
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from peak_observe.resilience.settings import Settings
 
+    Window: TypeAlias = "CountWindow | TimeWindow"
+
+# What a call came to, as a window keeps it: 0 for a quick success, else one of these or both.
 FAILED, SLOW = 1, 2
 BUCKETS = 10
 
@@ -33,34 +38,14 @@ class Totals(NamedTuple):
         return self.slow / self.calls if self.calls else 0.0
 
 
-class Window(Protocol):
-    """What a circuit asks of a window; `code` is 0 for a quick success, else `FAILED`, `SLOW` or both."""
-
-    lazy: bool
-    """Whether quick successes may come in later, in a heap."""
-
-    def add(self, now: float, code: int, times: int = 1) -> None:
-        """Take in calls that ended alike."""
-        ...
-
-    def totals(self, now: float) -> Totals:
-        """Return what it holds."""
-        ...
-
-    def pour(self, now: float, into: Window) -> None:
-        """Hand all it holds to another window, oldest first."""
-        ...
-
-    def recount(self) -> None:
-        """Add up anew: what a fork found half done is done."""
-        ...
-
-
 class CountWindow:
     """The last calls, so many of them.
 
     Args:
         size: How many.
+
+    Attributes:
+        lazy: Whether quick successes may come in later, in a heap.
     """
 
     __slots__ = ("_at", "_calls", "_failures", "_ring", "_slow")

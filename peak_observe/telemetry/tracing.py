@@ -54,45 +54,36 @@ span_events = False
 """Whether changes of state are also added to the current span as span events; set by `configure()`."""
 
 
-class Surroundings:
-    """Says at the price of one call into C whether anything is attached to the current context.
+def _find() -> object:
+    """Return what is attached to the current context, and leave the quickest way to it in the cell."""
+    module = sys.modules.get(CONTEXT)
+    # The variable itself costs a fraction of the public function, which asks it through two more.
+    runtime = getattr(module, "_RUNTIME_CONTEXT", module)
+    variable = getattr(runtime, "_current_context", None)
+    if isinstance(variable, ContextVar):
+        _CELL[0] = variable.get
+    elif runtime is not None and hasattr(runtime, "get_current"):
+        _CELL[0] = runtime.get_current
+    else:  # another thread is importing it at this moment
+        return None
+    return _CELL[0]()
 
-    Most calls of a program that traces are outside of any span, where nothing is.
 
-    Attributes:
-        attached: Returns what is attached; empty where there can be no span.
+# A list, as its item is called without a look-up of attributes, which is what the whole would cost again.
+_CELL: list[Callable[[], object]] = [_find]
+
+
+def attached(mode: TracingMode) -> list[Callable[[], object]]:
+    """Return a cell with what tells, at the price of one call into C, whether anything is attached to the context.
+
+    Most calls of a program that traces are outside of any span, where nothing is; only else `recording` needs asking.
     """
-
-    __slots__ = ("attached",)
-
-    def __init__(self, attached: Callable[[], object] | None = None) -> None:
-        self.attached = attached or self._find
-
-    def _find(self) -> object:
-        module = sys.modules.get(CONTEXT)
-        # The variable itself costs a fraction of the public function, which asks it through two more.
-        runtime = getattr(module, "_RUNTIME_CONTEXT", module)
-        variable = getattr(runtime, "_current_context", None)
-        if isinstance(variable, ContextVar):
-            self.attached = variable.get
-        elif runtime is not None and hasattr(runtime, "get_current"):
-            self.attached = runtime.get_current
-        else:  # another thread is importing it at this moment
-            return None
-        return self.attached()
-
-
-_SURROUNDINGS = Surroundings()
-
-
-def surroundings(mode: TracingMode) -> Surroundings:
-    """Return what may be asked before `recording`, as that takes longer."""
-    return Surroundings(lambda: True) if mode == "always" else _SURROUNDINGS
+    return [lambda: True] if mode == "always" else _CELL
 
 
 def recording() -> bool:
     """Return whether a recording span is current."""
-    if not _SURROUNDINGS.attached():
+    if not _CELL[0]():
         return False
     span: Span = sys.modules[API].get_current_span()
     return span.is_recording()

@@ -21,8 +21,8 @@ CHOICES = [(board, choice) for board in BOARDS.values() for choice in board["tem
 CHOSEN = {
     "job": "peak-observe",
     "process": "demo",
-    "breaker": "kraken.ticker",
-    "operation": "kraken.ticker",
+    "breaker": "kraken.candles",
+    "operation": "kraken.candles",
     "exchange": "kraken",
     "repository": "demo",
     "check": "exchange_kraken",
@@ -40,7 +40,18 @@ from typing import NamedTuple
 import ccxt
 import peak_observe
 
-protected = peak_observe.circuit_breaker(name="trade")(peak_observe.retry_with_backoff(name="trade")(print))
+async def nothing():
+    pass
+
+policy = peak_observe.Policy(
+    peak_observe.bulkhead(2),
+    peak_observe.circuit_breaker(window=10),
+    peak_observe.retry_with_backoff(budget="trade"),
+    peak_observe.rate_limit(10),
+    peak_observe.timeout(5),
+    name="trade",
+)
+protected = policy(nothing)
 peak_observe.health_check.register("sound", lambda: True)
 manager = peak_observe.RecoveryManager(Path(sys.argv[1], "backups"), max_age=3600)
 manager.state_snapshot.register_provider("bot", dict)
@@ -153,7 +164,8 @@ def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors(whole_demo) ->
     assert whole_demo.returncode == 0, whole_demo.stderr
     assert whole_demo.stderr == ""
     for name in ("kraken.ticker", "kraken.candles", "kraken.orders"):
-        assert re.search(rf"{name} closed -> open: 3 consecutive failures \(\w+: kraken", whole_demo.stdout)
+        why = r"\d+ of \d+ calls failed" if name.endswith("candles") else "3 consecutive failures"
+        assert re.search(rf"{name} closed -> open: {why}.* \(\w+: kraken", whole_demo.stdout)
         assert f"{name} half_open -> closed: probe succeeded" in whole_demo.stdout
         assert re.search(rf"{name}: \d+ calls succeeded, \d+ failed; the circuit opened \d+ times", whole_demo.stdout)
 

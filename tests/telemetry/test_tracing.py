@@ -505,25 +505,26 @@ def test_an_unknown_mode_is_refused() -> None:
             make(tracing="on")
 
 
-def test_what_surrounds_a_call_is_asked_of_the_nearest_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_attached_is_asked_of_the_nearest_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable itself, else the public function, and nobody while the API is only half imported."""
     from opentelemetry import context
 
-    direct = tracing.Surroundings()
-    assert not direct.attached()
+    def ask() -> object:
+        monkeypatch.setattr(tracing, "_CELL", [tracing._find])
+        return tracing.attached("auto")[0]()
+
+    assert not ask()
     token = context.attach(context.set_value("key", "value"))
     try:
-        assert direct.attached() == context.get_current()
-        monkeypatch.setattr(context, "_RUNTIME_CONTEXT", SimpleNamespace(get_current=lambda: {"other": "runtime"}))
-        assert tracing.Surroundings().attached() == {"other": "runtime"}
-        monkeypatch.delattr(context, "_RUNTIME_CONTEXT")
-        monkeypatch.setattr(context, "get_current", lambda: {"public": "function"})
-        assert tracing.Surroundings().attached() == {"public": "function"}
+        assert ask() == context.get_current()
+        with monkeypatch.context() as patch:
+            patch.setattr(context, "_RUNTIME_CONTEXT", SimpleNamespace(get_current=lambda: {"other": "runtime"}))
+            assert ask() == {"other": "runtime"}
+            patch.delattr(context, "_RUNTIME_CONTEXT")
+            patch.setattr(context, "get_current", lambda: {"public": "function"})
+            assert ask() == {"public": "function"}
+            patch.delitem(sys.modules, tracing.CONTEXT)
+            assert not ask()
+        assert tracing.attached("auto")[0]() == context.get_current(), "it looks again"
     finally:
-        monkeypatch.undo()
         context.detach(token)
-    monkeypatch.delitem(sys.modules, tracing.CONTEXT)
-    early = tracing.Surroundings()
-    assert not early.attached()
-    monkeypatch.undo()
-    assert early.attached() == context.get_current()
