@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from peak_observe.observers import Observer
+    from peak_observe.resilience.breaker_options import Changes, Errors, Options, RecoveryTimeout
     from peak_observe.resilience.guard import Guard
     from peak_observe.resilience.moment import BreakerSnapshot
-    from peak_observe.resilience.breaker_options import Changes, Errors, Options, RecoveryTimeout
     from peak_observe.telemetry.tracing import TracingMode
 
 F = TypeVar("F", bound="Callable[..., Any]")

@@ -15,7 +15,7 @@ from peak_observe.measures import BATCH
 from peak_observe.resilience import nesting, repeatable, wrap
 from peak_observe.resilience.attempts import Run
 from peak_observe.resilience.fallback import NO_FALLBACK
-from peak_observe.telemetry.tracing import API, surroundings
+from peak_observe.telemetry.tracing import API, attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from peak_observe.resilience.core import BreakerCore
     from peak_observe.resilience.era import Era
     from peak_observe.resilience.retry import Retry
-    from peak_observe.telemetry.tracing import Surroundings
 
 # ruff: noqa: SLF001 - the three are one wrapper
 
@@ -64,7 +63,7 @@ def _function(  # noqa: C901 - every branch is a call less on the way that nobod
     @wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         era = circuit.era
-        if era.state or (api in modules and around.attached() and traced()):
+        if era.state or (api in modules and around[0]() and traced()):
             return stacked(*args, **kwargs)
         started = monotonic()
         try:
@@ -115,7 +114,7 @@ def _coroutine(
     @wraps(func)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         era = circuit.era
-        if era.state or (api in modules and around.attached() and traced()):
+        if era.state or (api in modules and around[0]() and traced()):
             return await stacked(*args, **kwargs)
         started = monotonic()
         try:
@@ -148,12 +147,12 @@ def _coroutine(
     return wrapper
 
 
-def _tracing(calls: Calls, retry: Retry) -> tuple[Surroundings, Callable[[], bool]]:
+def _tracing(calls: Calls, retry: Retry) -> tuple[list[Callable[[], object]], Callable[[], bool]]:
     """Return what says, where the API of OpenTelemetry is loaded, whether a call is traced by either of the two."""
     switches = tuple((part._watched, part._recording) for part in (calls, retry))
     if all(watched is sys.modules for watched, _ in switches):
         return calls._around, calls._recording
-    return surroundings("always"), lambda: any(API in watched and recording() for watched, recording in switches)
+    return attached("always"), lambda: any(API in watched and recording() for watched, recording in switches)
 
 
 def _goes_on(outer: BreakerCore, run: Run, era: Era, started: float) -> bool:

@@ -12,7 +12,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments, nesting, options, parts, repeatable, wrap
 from peak_observe.resilience.attempts import Run
 from peak_observe.resilience.retries import RetryCore
-from peak_observe.telemetry.tracing import API, TracingMode, switch
+from peak_observe.telemetry.tracing import API, TracingMode, attached, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ class Retry:
     def __init__(self, core: RetryCore, tracing: TracingMode) -> None:
         self._core = core
         self._watched, self._recording = switch(tracing)
+        self._around = attached(tracing)
         core.series.join(self, core.read)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,11 +62,12 @@ class Retry:
 
     def _wrap_function(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
-        watched, recording, api, simple = self._watched, self._recording, API, core.settings.simple
+        watched, around, recording, api = self._watched, self._around, self._recording, API
+        simple = core.settings.simple
 
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if (api in watched and recording()) or not simple:
+            if (api in watched and around[0]() and recording()) or not simple:
                 return self._attempts(self._run(), func, args, kwargs)
             started = monotonic()
             try:
@@ -101,11 +103,12 @@ class Retry:
 
     def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
-        watched, recording, api, simple = self._watched, self._recording, API, core.settings.simple
+        watched, around, recording, api = self._watched, self._around, self._recording, API
+        simple = core.settings.simple
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if (api in watched and recording()) or not simple:
+            if (api in watched and around[0]() and recording()) or not simple:
                 return await self._async_attempts(self._run(), func, args, kwargs)
             started = monotonic()
             try:

@@ -17,7 +17,7 @@ from peak_observe import (
     get_breaker,
 )
 from peak_observe.measures import BREAKERS
-from peak_observe.resilience.options import Changes, Options
+from peak_observe.resilience.breaker_options import Changes, Options
 from peak_observe.resilience.settings import Settings
 from peak_observe.testing import ManualClock, RecordingObserver
 
