@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.measures import BATCH
 from peak_observe.resilience import nesting, repeatable, wrap
 from peak_observe.resilience.attempts import Run
-from peak_observe.resilience.fallback import NO_FALLBACK
+from peak_observe.resilience.judging import NO_FALLBACK
 from peak_observe.telemetry.tracing import API, attached
 
 if TYPE_CHECKING:

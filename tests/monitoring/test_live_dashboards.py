@@ -83,6 +83,7 @@ QUIET = {
         "Errors by class",
         "Operations that needed a retry",
         "Top errors",
+        "Calls that took too long",
     },
     "peak-exchanges": {
         "Requests per second",
