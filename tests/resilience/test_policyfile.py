@@ -217,8 +217,9 @@ def decorator(first: int = 1, **options: "Unpack[Options]") -> dict:
     return {"first": first, **options}
 
 
-def test_arguments_of_a_typed_dictionary_flow_through() -> None:
+def test_arguments_of_a_typed_dictionary_flow_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is listed twice: what a function takes is what a file may say."""
+    monkeypatch.setitem(policyfile.OPTIONS, decorator, Options)
     given = {"first": 2, "on": "builtins.ValueError", "hook": "gc.collect", "label": "a.b", "budget": "shared.one"}
     place = policyfile.Place("", "x")
     expected = given | {"on": ValueError, "hook": gc.collect}
