@@ -8,6 +8,7 @@ from peak_observe import toml
 from peak_observe.cli.backup import config as backup
 from peak_observe.exporter import config as exporter
 from peak_observe.exporter import webconfig
+from peak_observe.resilience import policyfile
 from peak_observe.resilience.health import config as health
 
 if TYPE_CHECKING:
@@ -21,10 +22,33 @@ paths begin at the folder of the file. An unknown key, a value of another type, 
 file, table, key and mend.
 """
 
+VALUES = {
+    "Any": "a whole number",
+    "Callable[[Any], bool]": "a function of the result",
+    "Callable[[RetryScheduled], object]": "a function of what is scheduled",
+    "Delays": "a list of seconds, or a function of attempt and error",
+    "Errors": "an exception, a list of them, or a function of the error",
+    "Expected": "an exception, a list of them, or a function of the error",
+    "Jitter": "`full`, `equal`, `decorrelated`, or a number from 0 to 1",
+    "Literal['warn', 'inner_only']": "`warn` or `inner_only`",
+    "RecoveryTimeout": "seconds, a list of them, or a function of how often it reopened",
+    "RetryAfter": "true, false, or a function of the error",
+    "RetryBudget | str": "a name, or a table of the arguments of `RetryBudget`",
+    "TracingMode": "`auto`, `always` or `off`",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "a value, or a function of the error",
+    "str": "a string",
+    "tuple[float, ...]": "a list of numbers",
+}
+"""What an argument of a type is to the one who writes a file."""
+PARTS = tuple((name, "a table, or a number for its first key") for name in policyfile.FUNCTIONS)
+
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([HEAD, *_backup(), *_checks(), *_exporter(), *_web()]) + "\n"
+    return "\n".join([HEAD, *_backup(), *_checks(), *_policies(), *_exporter(), *_web()]) + "\n"
 
 
 def _backup() -> Iterator[str]:
@@ -41,6 +65,23 @@ def _checks() -> Iterator[str]:
     for name, kind in sorted(health.KINDS.items()):
         yield from ("", f'### `kind = "{name}"`', "")
         yield from _table(kind.keys, kind.needed)
+
+
+def _policies() -> Iterator[str]:
+    yield from ("", "## `[policies.NAME]`: for `Policy.from_toml`", "")
+    yield from (
+        "What the keys mean: [Policies](../policies.md). Exceptions and functions are named as `module.name`.",
+        "",
+    )
+    yield from ("| key | value | needed |", "|---|---|---|")
+    for name, words in (("name", "a string"), ("deadline", "a number"), ("order", "a list of parts"), *PARTS):
+        yield f"| `{name}` | {words} | no |"
+    for name, function in policyfile.FUNCTIONS.items():
+        known, needed = policyfile.parameters(function)
+        yield from ("", f"### `[policies.NAME.{name}]`", "", "| key | value | needed |", "|---|---|---|")
+        for key, annotation in known.items():
+            words = VALUES[annotation.removesuffix(" | None")]
+            yield f"| `{key}` | {words} | {'yes' if key in needed else 'no'} |"
 
 
 def _exporter() -> Iterator[str]:

@@ -128,7 +128,7 @@ KINDS = {
 """Sections of tables that describe backups; the name of a table is the label `repository`."""
 PROCESSES = {**COMMON, "directory": Path, "retain": toml.NUMBER}
 SECTIONS = (*KINDS, "processes", "checks")
-ELSEWHERE = ("backup",)  # what `peak-observe backup` reads of the same file
+ELSEWHERE = ("backup", "policies")  # what `peak-observe backup` and programs read of the same file
 
 
 def load(path: Path | None) -> Config:

@@ -100,7 +100,7 @@ def _order(config: Mapping[str, Any], place: Place) -> list[str]:
 
 
 def _part(function: Any, table: Any, place: Place) -> Any:
-    known, needed = _parameters(function)
+    known, needed = parameters(function)
     if isinstance(table, int | float) and not isinstance(table, bool):
         table = {next(iter(known)): table}  # a number alone is the first argument
     _check_table(table, place, known)
@@ -110,13 +110,14 @@ def _part(function: Any, table: Any, place: Place) -> Any:
     return _built(function, {key: _value(value, known[key], place.at(key)) for key, value in table.items()}, place)
 
 
-def _parameters(function: Any) -> tuple[dict[str, str], list[str]]:
+def parameters(function: Any) -> tuple[dict[str, str], list[str]]:
     """Return the arguments of a function, those of its `**options` too, as text of their types; and those it needs."""
     found: dict[str, str] = {}
     needed: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            found |= {key: str(annotation) for key, annotation in OPTIONS[function].__annotations__.items()}
+            options = OPTIONS[function].__annotations__.items()
+            found |= {key: getattr(annotation, "__forward_arg__", str(annotation)) for key, annotation in options}
         else:
             found[name] = str(parameter.annotation)
             needed += [name] if parameter.default is parameter.empty else []

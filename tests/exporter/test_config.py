@@ -284,3 +284,10 @@ def test_any_bytes_too(tmp_path_factory: pytest.TempPathFactory, content: bytes)
     file = tmp_path_factory.getbasetemp() / "bytes.toml"
     file.write_bytes(content)
     taken(file)
+
+
+def test_what_others_read_may_stand_in_the_same_file(tmp_path: Path) -> None:
+    """One file for the exporter, the command of backups, and the policies of a program."""
+    path = tmp_path / "peak-observe.toml"
+    path.write_text('[backup]\nrepository = "backups"\n[policies.kraken]\ntimeout = 5\n')
+    assert [source.name for source in config.load(path).sources] == ["exporter", "checks"]

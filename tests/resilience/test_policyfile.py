@@ -198,7 +198,7 @@ def test_every_key_stands_in_the_document() -> None:
     for key in policyfile.SETTINGS:
         assert key in rows
     for kind, function in policyfile.FUNCTIONS.items():
-        known, _ = policyfile._parameters(function)
+        known, _ = policyfile.parameters(function)
         listed = rows[kind]
         assert "and all others" in listed or [key for key in known if f"`{key}`" not in listed] == []
 
