@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.measures import BUDGETS, BudgetReading, Ticker
+from peak_observe.measures import BUDGETS, BudgetReading, Ticker, forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,37 @@ class Bucket:
         return True
 
 
+class _Account:
+    """A bucket that many threads use; the names know it and not the budget, which they must not keep alive."""
+
+    def __init__(self, bucket: Bucket, clock: Clock) -> None:
+        self.calls = Ticker()
+        self._bucket = bucket
+        self._clock = clock
+        self._lock = threading.Lock()
+        forks.renew(self)
+
+    def level(self) -> float:
+        """Return the tokens of this moment."""
+        with self._lock:
+            return self._bucket.level(self._clock.monotonic(), self.calls.value())
+
+    def take(self) -> bool:
+        """Take a token, if there is one."""
+        with self._lock:
+            return self._bucket.take(self._clock.monotonic(), self.calls.value())
+
+    def read(self) -> BudgetReading:
+        """Return what the metrics tell."""
+        reading = BudgetReading()
+        reading.tokens = self.level()
+        return reading
+
+    def after_fork(self) -> None:
+        """Go on in a forked child with a lock that nobody holds."""
+        self._lock = threading.Lock()
+
+
 class RetryBudget:
     """What the retries of several operations may cost together: a share of their calls and a few a second.
 
@@ -85,36 +116,20 @@ class RetryBudget:
         _check("min_per_second", min_per_second, 0)
         _check("burst", burst, 1)
         self.name = name
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._calls = Ticker()
-        self._bucket = Bucket(ratio=float(ratio), rate=float(min_per_second), size=float(burst), now=clock.monotonic())
-        self.count: Callable[[], object] = self._calls.tick
+        bucket = Bucket(ratio=float(ratio), rate=float(min_per_second), size=float(burst), now=clock.monotonic())
+        self._account = _Account(bucket, clock)
+        self.count: Callable[[], object] = self._account.calls.tick
         series = BUDGETS.series(name)
-        series.join(self, self._reader())
+        series.join(self, self._account.read)
 
     @property
     def tokens(self) -> float:
         """How many retries it would allow at this moment, with fractions of the next one."""
-        with self._lock:
-            return self._bucket.level(self._clock.monotonic(), self._calls.value())
+        return self._account.level()
 
     def take(self) -> bool:
         """Take the token of one retry; return whether there was one."""
-        with self._lock:
-            return self._bucket.take(self._clock.monotonic(), self._calls.value())
-
-    def _reader(self) -> Callable[[], BudgetReading]:
-        # Knows the parts and not the budget, which the names must not keep alive.
-        lock, bucket, calls, monotonic = self._lock, self._bucket, self._calls, self._clock.monotonic
-
-        def read() -> BudgetReading:
-            reading = BudgetReading()
-            with lock:
-                reading.tokens = bucket.level(monotonic(), calls.value())
-            return reading
-
-        return read
+        return self._account.take()
 
     def __repr__(self) -> str:
         return f"<RetryBudget {self.name!r} {self.tokens:.1f} tokens>"

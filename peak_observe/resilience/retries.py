@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from peak_observe.errors import CircuitOpenError
-from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, increased
+from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience import deadlines
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ class RetryCore:
         self.first_tries: Ticker = Ticker() if settings.budget is None else _Paying(settings.budget.count)
         self.counts = RetryCounts()
         self.series = RETRIES.series(name)
+        forks.renew(self)
         # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
         self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child with a lock that nobody holds."""
+        self.lock = threading.Lock()
 
     def retryable(self, error: BaseException) -> bool:
         """Return whether another attempt could end differently; cancellation, Ctrl-C and exit are orders."""

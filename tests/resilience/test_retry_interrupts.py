@@ -123,7 +123,7 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_held(
     budget = RetryBudget(burst=10**6, name="interrupts", clock=clock)
     name = f"interrupts.{func.__name__}.{options}"
     protected = retry_with_backoff(2, budget=budget, clock=clock, name=name, jitter="full", **OPTIONS[options])(func)
-    locks = [cores[0].lock, cores[0].series._lock, budget._lock]
+    locks = [cores[0].lock, cores[0].series._lock, budget._account._lock]
     use = protected if func is fail else lambda: run(protected())
     assert not interrupted_at(0, use)  # Python 3.12 traces instructions only after somebody has asked for it once
     at = interrupted = 0

@@ -22,7 +22,9 @@ _RETRIED = _share(
     'outcome=~"after_retry|exhausted|out_of_time|out_of_budget"', catalog.RETRY_CALLS_TOTAL.name, _OPERATION, "10m"
 )
 _RETRIES = f"sum by ({_OPERATION}) (increase({catalog.RETRY_RETRIES_TOTAL.name}[10m]))"
-_EXHAUSTED = f'sum by ({_OPERATION}) (increase({catalog.RETRY_CALLS_TOTAL.name}{{outcome="exhausted"}}[15m]))'
+_EXHAUSTED = (
+    f'sum by ({_OPERATION}) (increase({catalog.RETRY_CALLS_TOTAL.name}{{outcome=~"exhausted|out_of_.*"}}[15m]))'
+)
 
 BREAKERS = Group(
     "breakers",

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.measures import CallCounts, HealthReading
+from peak_observe.measures import CallCounts, HealthReading, forks
 
 if TYPE_CHECKING:
     from peak_observe.measures import Exemplar
@@ -20,6 +20,11 @@ class Tally:
         self._counts = CallCounts(bounds, len(catalog.HEALTH_OUTCOMES))
         self._healthy: float | None = float("nan")
         self._last_run: float | None = 0.0
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child with a lock that nobody holds."""
+        self.lock = threading.Lock()
 
     def add(self, outcome: int, seconds: float | None, exemplar: Exemplar | None) -> None:
         """Count one run, with the lock held; without `seconds` it was not begun, as an earlier one still hangs."""

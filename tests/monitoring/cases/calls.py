@@ -126,6 +126,13 @@ CASES = [
         {14: ("warning",)},
         (5, 60),
     ),
+    Case(
+        "PeakRetriesExhausted",
+        "has no time or no budget left",
+        [operation("out_of_time", "0x5 0+1x2 2x60"), operation("out_of_budget", "0x5 0+1x2 2x60")],
+        {9: ("warning",)},
+        (5, 60),
+    ),
     Case("PeakRetriesExhausted", "a counter is reset", [operation("exhausted", "50x10 0x60")], silent=(11, 20)),
     Case("PeakRetriesExhausted", "starts afresh", [operation("exhausted", "_x5 0x60")], silent=(6, 20)),
 ]
