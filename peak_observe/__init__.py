@@ -23,24 +23,8 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreRefusedError,
 )
-from peak_observe.events import (
-    BackupFinished,
-    BackupVerified,
-    CallTimedOut,
-    Event,
-    GaveUp,
-    HealthChanged,
-    KeyRefused,
-    LimitReached,
-    NamesOverflowed,
-    RateLimited,
-    Recovered,
-    RestoreFinished,
-    RetriesNested,
-    RetryScheduled,
-    Transition,
-    WriteUnanswered,
-)
+from peak_observe.events import Transition
+from peak_observe.late import late
 from peak_observe.observers import observe
 from peak_observe.refusals import (
     BulkheadFullError,
@@ -53,19 +37,14 @@ from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
     CircuitState,
-    HealthCheck,
-    HealthCheckResult,
-    RetryBudget,
     breakers,
     circuit_breaker,
     deadline,
     get_breaker,
-    health_check,
     idempotent,
     retry_with_backoff,
-    retrying,
 )
-from peak_observe.telemetry import log, snapshot, tracing
+from peak_observe.telemetry import snapshot, tracing
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -86,6 +65,23 @@ if TYPE_CHECKING:
         StateSnapshot,
         VerifyReport,
     )
+    from peak_observe.events import (
+        BackupFinished,
+        BackupVerified,
+        CallTimedOut,
+        Event,
+        GaveUp,
+        HealthChanged,
+        KeyRefused,
+        LimitReached,
+        NamesOverflowed,
+        RateLimited,
+        Recovered,
+        RestoreFinished,
+        RetriesNested,
+        RetryScheduled,
+        WriteUnanswered,
+    )
     from peak_observe.exchange_client import (
         AsyncResilientExchangeClient,
         ResilientExchangeClient,
@@ -93,7 +89,17 @@ if TYPE_CHECKING:
         uninstrument,
     )
     from peak_observe.jobs import job
-    from peak_observe.resilience import Policy, bulkhead, rate_limit, timeout
+    from peak_observe.resilience import (
+        HealthCheck,
+        HealthCheckResult,
+        Policy,
+        RetryBudget,
+        bulkhead,
+        health_check,
+        rate_limit,
+        retrying,
+        timeout,
+    )
     from peak_observe.resilience.moment import BreakerSnapshot
     from peak_observe.telemetry.server import Exporter
 
@@ -177,42 +183,62 @@ __all__ = [
 
 # Backups, exchanges and limits bring modules along that many programs do without: a name is loaded when it is used.
 _LATE = {
-    "BreakerSnapshot": "resilience.moment",
+    "AsyncResilientExchangeClient": "exchange_client",
+    "BackupFinished": "events",
     "BackupMetadata": "backup_recovery",
     "BackupSchedule": "backup_recovery",
     "BackupStatus": "backup_recovery",
     "BackupType": "backup_recovery",
+    "BackupVerified": "events",
+    "BreakerSnapshot": "resilience.moment",
+    "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
     "DataBackup": "backup_recovery",
+    "Event": "events",
+    "GaveUp": "events",
+    "HealthChanged": "events",
+    "HealthCheck": "resilience",
+    "HealthCheckResult": "resilience",
+    "KeyRefused": "events",
+    "LimitReached": "events",
+    "NamesOverflowed": "events",
+    "Policy": "resilience",
+    "RateLimited": "events",
+    "Recovered": "events",
     "RecoveryManager": "backup_recovery",
+    "ResilientExchangeClient": "exchange_client",
+    "RestoreFinished": "events",
     "RestorePlan": "backup_recovery",
     "RestoreReport": "backup_recovery",
     "RetentionPolicy": "backup_recovery",
+    "RetriesNested": "events",
+    "RetryBudget": "resilience",
+    "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
     "VerifyReport": "backup_recovery",
-    "AsyncResilientExchangeClient": "exchange_client",
-    "ResilientExchangeClient": "exchange_client",
-    "instrument": "exchange_client",
-    "uninstrument": "exchange_client",
-    "job": "jobs",
-    "Policy": "resilience",
+    "WriteUnanswered": "events",
     "bulkhead": "resilience",
+    "health_check": "resilience",
+    "instrument": "exchange_client",
+    "job": "jobs",
     "rate_limit": "resilience",
+    "retrying": "resilience",
     "timeout": "resilience",
+    "uninstrument": "exchange_client",
 }
 
-observe(log.on_event)
+
+def _to_log(event: Event) -> None:
+    from peak_observe.telemetry import log  # late: most programs start without anything to tell
+
+    log.on_event(event)
+
+
+observe(_to_log)
 observe(tracing.on_event)
 snapshot.arm()
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = globals()[name] = getattr(importlib.import_module(f"peak_observe.{_LATE[name]}"), name)
-    return value
+__getattr__ = late(__name__, _LATE)
 
 
 def __dir__() -> list[str]:
@@ -280,6 +306,7 @@ def start_exporter(
         ListenError: The address cannot be had; mostly another process listens there.
         ValueError: There is no such port.
     """
+    from peak_observe.resilience.health import health_check
     from peak_observe.resilience.health.answers import answers
     from peak_observe.telemetry.server import Exporter
 

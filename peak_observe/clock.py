@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Clock(Protocol):
@@ -38,6 +40,8 @@ class SystemClock:
     @staticmethod
     def now() -> datetime:
         """Return the wall-clock time, aware and in UTC."""
+        from datetime import UTC, datetime  # late: a start has no need of it
+
         return datetime.now(UTC)
 
     @staticmethod

@@ -7,11 +7,14 @@ called again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-from peak_observe.events import Event
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Observer = Callable[[Event], object]
+    from peak_observe.events import Event
+
+Observer: TypeAlias = "Callable[[Event], object]"
 
 
 class Observers:

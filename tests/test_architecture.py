@@ -26,6 +26,7 @@ FLOORS = {
     "redact": 0,
     "refusals": 0,
     "files": 0,
+    "late": 0,
     "toml": 0,
     "measures": 1,
     "telemetry": 1.5,

@@ -7,7 +7,6 @@ import weakref
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from peak_observe.events import NamesOverflowed
 from peak_observe.measures import forks
 from peak_observe.observers import EVERYBODY, emit
 
@@ -164,6 +163,8 @@ class Names(Generic[R]):
         if not _any_name:
             _named()
         if first_too_many:
+            from peak_observe.events import NamesOverflowed  # late, as in most programs it never happens
+
             emit(NamesOverflowed(self.kind, name, self.limit))
         if not full and found.bounds != bounds:
             raise ValueError(

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from peak_observe.late import late
 from peak_observe.resilience.breaker import CircuitBreaker
-from peak_observe.resilience.budget import RetryBudget
 from peak_observe.resilience.deadlines import deadline
 from peak_observe.resilience.decorator import circuit_breaker
-from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
-from peak_observe.resilience.loops import retrying
 from peak_observe.resilience.records import CircuitBreakerStats, CircuitState
 from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.repeatable import idempotent
 from peak_observe.resilience.retry import retry_with_backoff
 
 if TYPE_CHECKING:
+    from peak_observe.resilience.budget import RetryBudget
     from peak_observe.resilience.cutoff import timeout
+    from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
     from peak_observe.resilience.limits import bulkhead, rate_limit
+    from peak_observe.resilience.loops import retrying
     from peak_observe.resilience.policies import Policy
 
 __all__ = [
@@ -42,13 +43,16 @@ __all__ = [
 ]
 
 # Many programs do without these: each is loaded when it is first used.
-_LATE = {"Policy": "policies", "bulkhead": "limits", "rate_limit": "limits", "timeout": "cutoff"}
+_LATE = {
+    "HealthCheck": "health",
+    "HealthCheckResult": "health",
+    "Policy": "policies",
+    "RetryBudget": "budget",
+    "bulkhead": "limits",
+    "health_check": "health",
+    "rate_limit": "limits",
+    "retrying": "loops",
+    "timeout": "cutoff",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
-    return value
+__getattr__ = late(__name__, _LATE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
@@ -226,6 +225,8 @@ class BreakerCore:
     def _news(self, change: Change | None, now: float, error: BaseException | None = None) -> list[Transition]:
         if change is None:
             return []
+        from datetime import timedelta
+
         at = self.clock.now() - timedelta(seconds=now - change.at)
         self.last_transition = at.timestamp()
         pause = self.circuit.era.pause

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from peak_observe.resilience import arguments, backoff, hints
+from peak_observe.resilience import arguments, backoff
 from peak_observe.resilience.guarded import Guarded
 
 if TYPE_CHECKING:
@@ -102,7 +102,11 @@ class Schedule:
         if self._listener:
             asked = self._listener.ask(error)
             return float(asked) if arguments.is_duration(asked) else None
-        return hints.asked(error, clock.now()) if self._listens else None
+        if not self._listens:
+            return None
+        from peak_observe.resilience import hints
+
+        return hints.asked(error, clock.now())
 
 
 def _sequence(own: Any, limit: int) -> tuple[float, ...]:

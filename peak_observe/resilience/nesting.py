@@ -12,7 +12,6 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe.events import RetriesNested
 from peak_observe.observers import emit
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ def tell(inner: str, outer: RetryCore) -> None:
     pair = (inner, outer.series.name)
     if pair not in _told and len(_told) < WARNINGS:
         _told.add(pair)
+        from peak_observe.events.retries import RetriesNested  # late, as it is rare
+
         emit(RetriesNested(*pair))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.events import GaveUp, Recovered, RetryScheduled
 from peak_observe.observers import emit
 from peak_observe.resilience import nesting
 from peak_observe.resilience.retries import (
@@ -20,6 +19,7 @@ from peak_observe.resilience.retries import (
 from peak_observe.telemetry.tracing import CallSpan
 
 if TYPE_CHECKING:
+    from peak_observe.events import RetryScheduled
     from peak_observe.resilience.retries import RetryCore
 
 _WORDS = {EXHAUSTED: "", OUT_OF_TIME: ", as its time was up", OUT_OF_BUDGET: ", as the budget for retries was spent"}
@@ -103,12 +103,16 @@ class Operation:
             self._knows = True
             nesting.tell(core.series.name, outer)
         self.delay = delay
+        from peak_observe.events.retries import RetryScheduled  # late: a start makes no records
+
         self._scheduled = RetryScheduled(core.name, self.number, core.settings.max_attempts, delay, error)
         emit(self._scheduled)
 
     def _succeeded(self) -> None:
         if self.number > 1:
             self._end(AFTER_RETRY)
+            from peak_observe.events.retries import Recovered
+
             emit(Recovered(self._core.name, self.number, self._elapsed()))
         elif self._span:
             self._pay()
@@ -133,6 +137,8 @@ class Operation:
             why = _WORDS.get(outcome, ", as this error is not retried")
             nesting.annotate(error, f"{core.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")
         self._end(outcome, error)
+        from peak_observe.events.retries import GaveUp
+
         emit(GaveUp(core.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
 
     def _end(self, outcome: int, error: BaseException | None = None) -> None:

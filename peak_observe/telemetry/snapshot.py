@@ -12,11 +12,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.events import BackupFinished, Event, HealthChanged, RestoreFinished, Transition
 from peak_observe.measures import when_named
 from peak_observe.observers import observe
 
 if TYPE_CHECKING:
+    from peak_observe.events import Event
     from peak_observe.telemetry.claim import Claim
 
 DIRECTORY = "PEAK_OBSERVE_DIR"
@@ -249,8 +249,12 @@ def _restart() -> None:
         _writer = Writer(_settings, _writer.move()) if _settings.folder else None
 
 
+# By name, as the classes are made only when they are used.
+TOLD_SOON = frozenset({"Transition", "HealthChanged", "BackupFinished", "RestoreFinished"})
+
+
 def _on_event(event: Event) -> None:
-    if isinstance(event, Transition | HealthChanged | BackupFinished | RestoreFinished):
+    if type(event).__name__ in TOLD_SOON:
         soon()
 
 

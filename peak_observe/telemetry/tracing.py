@@ -8,31 +8,10 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from peak_observe._version import __version__
-from peak_observe.events import (
-    BackupFinished,
-    BackupVerified,
-    CallTimedOut,
-    Event,
-    ExchangeEvent,
-    GaveUp,
-    HealthChanged,
-    KeyRefused,
-    LimitReached,
-    NamesOverflowed,
-    RateLimited,
-    Recovered,
-    RestoreFinished,
-    RetriesNested,
-    RetryEvent,
-    RetryScheduled,
-    Transition,
-    WriteUnanswered,
-)
 from peak_observe.measures import Exemplar
-from peak_observe.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -41,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, Tracer
 
     from peak_observe.clock import Clock
+    from peak_observe.events import Event
 
 Attributes: TypeAlias = "Mapping[str, str | int | float]"
 TracingMode = Literal["auto", "always", "off"]
@@ -158,8 +138,8 @@ class CallSpan:
 
         self._span.set_attributes(attributes)
         if isinstance(error, Exception):
-            self._span.set_attribute("error.type", _type_name(error))
-            self._span.set_status(Status(StatusCode.ERROR, describe(error)))
+            self._span.set_attribute("error.type", type_name(error))
+            self._span.set_status(Status(StatusCode.ERROR, _described(error)))
         self._span.end()
         if self._token is not None:
             context.detach(self._token)
@@ -226,7 +206,8 @@ class Operation:
             self._span.end(self._found, error)
 
 
-def _type_name(error: BaseException) -> str:
+def type_name(error: BaseException) -> str:
+    """Return the name of an exception's class as OpenTelemetry has it, with its module unless that is Python's own."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -235,7 +216,9 @@ def on_event(event: Event) -> None:
     """Pass a rare fact on as a log-based event, and as a span event where that was asked for."""
     if API not in sys.modules:
         return
-    name, attributes = _as_record(event)
+    from peak_observe.telemetry.records import as_record
+
+    name, attributes = as_record(event)
     from opentelemetry._logs import LogRecord, get_logger
 
     # LogRecord takes no events before opentelemetry-api 1.35, which is why that is the oldest one supported.
@@ -244,61 +227,7 @@ def on_event(event: Event) -> None:
         sys.modules[API].get_current_span().add_event(name, attributes)
 
 
-_PLAIN_RECORDS: dict[type, str] = {
-    BackupFinished: "peak_observe.backup.finished",
-    RestoreFinished: "peak_observe.restore.finished",
-    BackupVerified: "peak_observe.backup.verified",
-    LimitReached: "peak_observe.limit.reached",
-    CallTimedOut: "peak_observe.timeout.timed_out",
-}
+def _described(error: BaseException) -> str:
+    from peak_observe.redact import describe  # late, as its patterns take their time
 
-
-def _as_record(event: Event) -> tuple[str, dict[str, Any]]:
-    facts: dict[str, Any]
-    match event:
-        case Transition():
-            name = "peak_observe.breaker.transition"
-            facts = {"breaker": event.name, "old": event.old, "new": event.new, "reason": event.reason}
-        case RetryScheduled() | GaveUp() | Recovered() | RetriesNested():
-            name, facts = _retry_record(event)
-        case HealthChanged():
-            name = "peak_observe.health.changed"
-            facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
-        case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
-            name = _PLAIN_RECORDS[type(event)]
-            facts = {key: value for key, value in event._asdict().items() if key != "at"}
-        case RateLimited() | KeyRefused() | WriteUnanswered():
-            name, facts = _exchange_record(event)
-        case NamesOverflowed():
-            name = "peak_observe.names.overflowed"
-            facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
-    attributes = {f"peak_observe.{key}": value for key, value in facts.items()}
-    error = getattr(event, "error", None)
-    if error is not None:
-        attributes["error.type"] = _type_name(error)
-        attributes["error.message"] = describe(error)
-    return name, attributes
-
-
-def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
-    facts: dict[str, Any] = {"operation": event.operation}
-    match event:
-        case RetryScheduled():
-            return "peak_observe.retry.scheduled", facts | {"attempt": event.attempt, "delay": event.delay}
-        case GaveUp():
-            return "peak_observe.retry.gave_up", facts | {"attempts": event.attempts, "outcome": event.outcome}
-        case Recovered():
-            return "peak_observe.retry.recovered", facts | {"attempts": event.attempts}
-        case RetriesNested():
-            return "peak_observe.retry.nested", facts | {"inside": event.inside}
-
-
-def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
-    facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
-    match event:
-        case RateLimited():
-            return "peak_observe.exchange.rate_limited", facts | {"until": event.until}
-        case KeyRefused():
-            return "peak_observe.exchange.key_refused", facts
-        case WriteUnanswered():
-            return "peak_observe.exchange.write_unanswered", facts | {"client_order_ids": event.client_order_ids}
+    return describe(error)

@@ -1,0 +1,95 @@
+"""Rare facts as frozen records, a page for each room; `observers` are told of them.
+
+A successful call is a count, not an event. The records are named tuples, not dataclasses, whose import alone would take
+a third of the time that the whole package may take.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.late import late
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from peak_observe.events.backups import BackupFinished, BackupVerified, RestoreFinished
+    from peak_observe.events.checks import HealthChanged
+    from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswered
+    from peak_observe.events.limits import CallTimedOut, LimitReached
+    from peak_observe.events.names import NamesOverflowed
+    from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+    from peak_observe.events.unions import BackupEvent, CallEvent, Event, ExchangeEvent, LimitEvent, RetryEvent
+
+__all__ = [
+    "BackupEvent",
+    "BackupFinished",
+    "BackupVerified",
+    "CallEvent",
+    "CallTimedOut",
+    "Event",
+    "ExchangeEvent",
+    "GaveUp",
+    "HealthChanged",
+    "KeyRefused",
+    "LimitEvent",
+    "LimitReached",
+    "NamesOverflowed",
+    "RateLimited",
+    "Recovered",
+    "RestoreFinished",
+    "RetriesNested",
+    "RetryEvent",
+    "RetryScheduled",
+    "Transition",
+    "WriteUnanswered",
+]
+
+
+class Transition(NamedTuple):
+    """A circuit changed its state.
+
+    Args:
+        name: The breaker's name.
+        old: The state that was left.
+        new: The state that was entered.
+        at: When, in UTC.
+        reason: Why, in words.
+        retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
+        error: What the last call raised, if a call caused this.
+    """
+
+    name: str
+    old: str
+    new: str
+    at: datetime
+    reason: str
+    retry_after: float = 0.0
+    error: BaseException | None = None
+
+
+# What few programs need is made when it is first used: each record costs the start half a millisecond.
+_LATE = {
+    "BackupEvent": "unions",
+    "BackupFinished": "backups",
+    "BackupVerified": "backups",
+    "CallEvent": "unions",
+    "CallTimedOut": "limits",
+    "Event": "unions",
+    "ExchangeEvent": "unions",
+    "GaveUp": "retries",
+    "HealthChanged": "checks",
+    "KeyRefused": "exchange",
+    "LimitEvent": "unions",
+    "LimitReached": "limits",
+    "NamesOverflowed": "names",
+    "RateLimited": "exchange",
+    "Recovered": "retries",
+    "RestoreFinished": "backups",
+    "RetriesNested": "retries",
+    "RetryEvent": "unions",
+    "RetryScheduled": "retries",
+    "WriteUnanswered": "exchange",
+}
+
+__getattr__ = late(__name__, _LATE)

@@ -1,0 +1,76 @@
+"""What backups tell of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class BackupFinished(NamedTuple):
+    """A backup ended, well or not.
+
+    Args:
+        repository: The name of the repository.
+        backup_id: The backup; empty where none was begun.
+        outcome: `success`, `partial`, `failed` or `interrupted`.
+        at: When, in UTC.
+        seconds: How long it took.
+        files: How many files it holds.
+        size_bytes: Their size together.
+        message: What is missing or went wrong, in one line; empty if nothing.
+    """
+
+    repository: str
+    backup_id: str
+    outcome: str
+    at: datetime
+    seconds: float
+    files: int = 0
+    size_bytes: int = 0
+    message: str = ""
+
+
+class RestoreFinished(NamedTuple):
+    """A restore ended, well or not; one that changed nothing but failed counts, a dry run does not.
+
+    Args:
+        repository: The name of the repository.
+        backup_id: The backup.
+        outcome: `success`, `partial` (files are restored, a state provider was not), `failed` or `interrupted`.
+        at: When, in UTC.
+        seconds: How long it took.
+        files: How many files changed.
+        message: What went wrong, in one line; empty if nothing.
+    """
+
+    repository: str
+    backup_id: str
+    outcome: str
+    at: datetime
+    seconds: float
+    files: int = 0
+    message: str = ""
+
+
+class BackupVerified(NamedTuple):
+    """All that is stored of a backup was read.
+
+    Args:
+        repository: The name of the repository.
+        backup_id: The backup.
+        ok: Whether everything is as it was stored.
+        at: When, in UTC.
+        seconds: How long it took.
+        files: How many files were read.
+        message: What is wrong, in one line; empty if nothing.
+    """
+
+    repository: str
+    backup_id: str
+    ok: bool
+    at: datetime
+    seconds: float
+    files: int = 0
+    message: str = ""

@@ -1,0 +1,28 @@
+"""What health checks tell of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class HealthChanged(NamedTuple):
+    """A health check changed from healthy to unhealthy or back, or its first run found it unhealthy.
+
+    Args:
+        name: The check's name.
+        healthy: Whether it is healthy now, by its thresholds.
+        status: What the run found: `healthy`, `unhealthy`, `error`, `timeout` or `skipped`.
+        at: When, in UTC.
+        message: One line for a person, without secrets.
+        critical: Whether its failure makes the system unhealthy rather than degraded.
+    """
+
+    name: str
+    healthy: bool
+    status: str
+    at: datetime
+    message: str
+    critical: bool = True

@@ -1,0 +1,62 @@
+"""What exchange clients tell of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class RateLimited(NamedTuple):
+    """An exchange asked to be left alone, for longer than it did before.
+
+    Args:
+        name: The exchange client's name.
+        endpoint: What was asked.
+        until: The Unix time before which it does not want to be asked again.
+        reason: What it said, in short.
+        error: What ccxt made of it, if it raised.
+    """
+
+    name: str
+    endpoint: str
+    until: float
+    reason: str
+    error: BaseException | None = None
+
+
+class KeyRefused(NamedTuple):
+    """An exchange does not accept the key, its signature or its permissions; told once until a call succeeds.
+
+    Args:
+        name: The exchange client's name.
+        endpoint: What was asked.
+        reason: What it said, in short.
+        error: What ccxt made of it, if it raised.
+    """
+
+    name: str
+    endpoint: str
+    reason: str
+    error: BaseException | None = None
+
+
+class WriteUnanswered(NamedTuple):
+    """A request that changes something was sent, and whether it was carried out is not known.
+
+    Args:
+        name: The exchange client's name.
+        endpoint: What was asked.
+        client_order_ids: By which the orders can be asked for.
+        at: When it was sent, in UTC.
+        reason: How it ended, in short.
+        error: What was raised, if anything.
+    """
+
+    name: str
+    endpoint: str
+    client_order_ids: tuple[str, ...]
+    at: datetime
+    reason: str
+    error: BaseException | None = None

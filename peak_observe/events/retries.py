@@ -1,0 +1,67 @@
+"""What retries tell of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RetryScheduled(NamedTuple):
+    """An attempt failed and another one will follow.
+
+    Args:
+        operation: The operation's name.
+        attempt: Number of the attempt that failed, from 1.
+        max_attempts: How many there may be.
+        delay: Seconds until the next one.
+        error: What the attempt raised; None where its result was not accepted.
+    """
+
+    operation: str
+    attempt: int
+    max_attempts: int
+    delay: float
+    error: BaseException | None
+
+
+class GaveUp(NamedTuple):
+    """An operation failed for good.
+
+    Args:
+        operation: The operation's name.
+        attempts: How many attempts were made.
+        elapsed: Seconds since the first one began.
+        outcome: `exhausted`, `not_retryable`, `out_of_time` or `out_of_budget`.
+        error: What the last attempt raised; None where its result was not accepted.
+    """
+
+    operation: str
+    attempts: int
+    elapsed: float
+    outcome: str
+    error: BaseException | None
+
+
+class Recovered(NamedTuple):
+    """An operation succeeded after at least one failed attempt.
+
+    Args:
+        operation: The operation's name.
+        attempts: How many attempts were made.
+        elapsed: Seconds since the first one began.
+    """
+
+    operation: str
+    attempts: int
+    elapsed: float
+
+
+class RetriesNested(NamedTuple):
+    """An operation was retried inside an attempt of another one, which multiplies their attempts; told once a pair.
+
+    Args:
+        operation: The inner one.
+        inside: The outer one.
+    """
+
+    operation: str
+    inside: str

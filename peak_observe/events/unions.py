@@ -1,0 +1,18 @@
+"""Which records there are, by their kind."""
+
+from __future__ import annotations
+
+from peak_observe.events import Transition
+from peak_observe.events.backups import BackupFinished, BackupVerified, RestoreFinished
+from peak_observe.events.checks import HealthChanged
+from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswered
+from peak_observe.events.limits import CallTimedOut, LimitReached
+from peak_observe.events.names import NamesOverflowed
+from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+
+BackupEvent = BackupFinished | RestoreFinished | BackupVerified
+ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered
+RetryEvent = RetryScheduled | GaveUp | Recovered | RetriesNested
+LimitEvent = LimitReached | CallTimedOut
+CallEvent = Transition | RetryEvent | LimitEvent
+Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
