@@ -14,8 +14,8 @@ import zipfile
 from pathlib import Path
 
 TOOLS = ["fastapi", "hypothesis", "opentelemetry-sdk", "promql-parser", "pytest", "pytest-timeout", "trustme"]
-TESTS = ["test_architecture.py", "test_cli.py", "test_docs.py", "test_examples.py", "test_readme.py", "resilience"]
-TESTS += ["cli/test_backup.py", "telemetry/test_prometheus.py"]
+TESTS = ["test_architecture.py", "test_cli.py", "test_docs.py", "test_examples.py", "test_readme.py"]
+TESTS += ["resilience/test_breaker.py", "resilience/test_retry.py", "resilience/test_policies.py", "cli/test_backup.py"]
 CORE = """
 import peak_observe, sys
 from pathlib import Path

@@ -147,3 +147,13 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_the_shell_completes_commands() -> None:
+    """What `--install-completion` puts into the shell asks the command itself."""
+    words = {"_PEAK_OBSERVE_COMPLETE": "complete_bash", "COMP_WORDS": "peak-observe backup ", "COMP_CWORD": "2"}
+    script = Path(sys.executable).with_name("peak-observe")
+    done = subprocess.run(
+        [script], capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **words}
+    )
+    assert {"create", "restore", "drill"} <= set(done.stdout.split())
