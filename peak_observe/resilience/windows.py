@@ -159,10 +159,12 @@ class TimeWindow:
         elif now >= self._until:
             passed = max(1, int(min((now - self._from) / self._width, BUCKETS)))
             filled = [*self._past, (self._calls, self._failures, self._slow), *[(0, 0, 0)] * (passed - 1)]
-            start = now - (now - self._from) % self._width if passed < BUCKETS else now
+            # Whatever rounding does, this moment is within the bucket: else the next look would turn once more.
+            start = min(now, self._from + passed * self._width) if passed < BUCKETS else now
+            until = max(start + self._width, math.nextafter(now, math.inf))
             self._past = filled[passed:]
             self._calls = self._failures = self._slow = 0
-            self._from, self._until = start, start + self._width
+            self._from, self._until = start, until
 
     def _clear(self, now: float) -> None:
         self._past = [(0, 0, 0)] * (BUCKETS - 1)
