@@ -14,7 +14,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-DEMO = [sys.executable, "-W", "error", "-m", "peak_observe", "demo"]
+# ccxt's own call of aiohttp warns from Python 3.13 on; nothing else may.
+WARNINGS = ["-W", "error", "-W", "ignore:enable_cleanup_closed ignored:DeprecationWarning"]
+DEMO = [sys.executable, *WARNINGS, "-m", "peak_observe", "demo"]
 SECONDS = 30.0
 
 

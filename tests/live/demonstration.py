@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-PEAK_OBSERVE = [sys.executable, "-W", "error", "-m", "peak_observe"]
+# ccxt's own call of aiohttp warns from Python 3.13 on; nothing else may.
+WARNINGS = ["-W", "error", "-W", "ignore:enable_cleanup_closed ignored:DeprecationWarning"]
+PEAK_OBSERVE = [sys.executable, *WARNINGS, "-m", "peak_observe"]
 PATIENCE = 30.0
 CONFIG = """\
 [processes]
