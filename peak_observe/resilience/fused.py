@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def fuse(breaker: CircuitBreaker, retry: Retry, func: Callable[..., Any]) -> Callable[..., Any]:
     """Return `func` protected by both, the breaker outside; of the same kind."""
     stacked, kind, calls = breaker(retry(func)), wrap.kind(func), breaker._calls()
-    if breaker._fallback is not NO_FALLBACK or not retry._core.settings.simple:
+    one_clock = breaker._core.clock is retry._core.clock  # or one would count by the other's seconds
+    if breaker._fallback is not NO_FALLBACK or not retry._core.settings.simple or not one_clock:
         return stacked
     if kind == wrap.FUNCTION:
         wrapper = _function(breaker, calls, retry, func, stacked)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peak_observe import CircuitOpenError, Policy, circuit_breaker, retry_with_backoff
+from peak_observe import CircuitOpenError, GaveUp, Policy, circuit_breaker, retry_with_backoff
 from peak_observe.measures import BREAKERS, RETRIES
 from peak_observe.testing import ManualClock, RecordingObserver
 
@@ -143,3 +143,20 @@ def test_successes_without_end_are_sorted_in_batches() -> None:
     asyncio.run(main())
     assert BREAKERS.get(name).read().calls == [3000, 1, 0, 0]
     assert RETRIES.get(name).read().calls[0] == 3000
+
+
+def test_parts_with_clocks_of_their_own_count_by_them() -> None:
+    """A retry does not take the seconds of the breaker for its own."""
+    breaker_time, retry_time = ManualClock(), ManualClock()
+    breaker_time.advance(1000)
+    policy = Policy(circuit_breaker(clock=breaker_time), retry_with_backoff(1, clock=retry_time), name="fused.clocks")
+
+    @policy
+    def fails() -> None:
+        retry_time.advance(2)
+        raise ConnectionError("lost")
+
+    with RecordingObserver() as seen, pytest.raises(ConnectionError):
+        fails()
+    (gave_up,) = seen.of(GaveUp)
+    assert gave_up.elapsed == 2
