@@ -20,7 +20,7 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
 	@$(BIN)/peak-observe demo $(ARGS)
 
-test: $(VENV)/.ready  ## Run all tests (needs the Debian packages prometheus, chromium, restic, borgbackup)
+test: $(VENV)/.ready  ## Run all tests (needs the Debian packages that README names)
 	$(BIN)/python -m pytest --cov -n 2 --dist loadfile $(ARGS)
 
 nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load (needs strace)

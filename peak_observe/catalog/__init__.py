@@ -6,14 +6,15 @@ Nothing is imported from a metrics library, so dashboards, documents and tests c
 
 from __future__ import annotations
 
+# ruff: noqa: F403 - the pages are read as one, through this one
 from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits
-from peak_observe.catalog.backups import *  # noqa: F403 - the pages are read as one
-from peak_observe.catalog.calls import *  # noqa: F403
-from peak_observe.catalog.checks import *  # noqa: F403
-from peak_observe.catalog.exchange import *  # noqa: F403
-from peak_observe.catalog.exporter import *  # noqa: F403
-from peak_observe.catalog.limits import *  # noqa: F403
-from peak_observe.catalog.words import *  # noqa: F403
+from peak_observe.catalog.backups import *
+from peak_observe.catalog.calls import *
+from peak_observe.catalog.checks import *
+from peak_observe.catalog.exchange import *
+from peak_observe.catalog.exporter import *
+from peak_observe.catalog.limits import *
+from peak_observe.catalog.words import *
 from peak_observe.catalog.words import Metric
 
 METRICS: tuple[Metric, ...] = tuple(

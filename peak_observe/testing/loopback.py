@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Date the answer by the exchange's own clock."""
         return super().date_time_string(self.server.now() if timestamp is None else timestamp)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
         """Say nothing: the counts are in `requests`."""
 
     def _call(self) -> Call:

@@ -83,7 +83,7 @@ class HealthCheck:
             interval,
             ttl,
             critical,
-            tags,  # type: ignore[arg-type] # `checked` makes it a tuple
+            tags,  # type: ignore[arg-type] # - `checked` makes it a tuple
             failure_threshold,
             success_threshold,
             depends_on,  # type: ignore[arg-type] # the same
