@@ -24,7 +24,6 @@ from peak_observe.errors import (
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
-from peak_observe.late import late
 from peak_observe.observers import observe
 from peak_observe.refusals import (
     BulkheadFullError,
@@ -44,6 +43,7 @@ from peak_observe.resilience import (
     idempotent,
     retry_with_backoff,
 )
+from peak_observe.support.lazy_import import late
 from peak_observe.telemetry import snapshot, tracing
 
 if TYPE_CHECKING:

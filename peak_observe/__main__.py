@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 EXTRAS = dict.fromkeys(("typer", "click", "rich", "starlette", "uvicorn", "yaml", "bcrypt"), "exporter") | {
     "ccxt": "exchange"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peak_observe import toml
 from peak_observe.cli.backup import config as backup
 from peak_observe.exporter import config as exporter
 from peak_observe.exporter import webconfig
 from peak_observe.resilience import policyfile
 from peak_observe.resilience.health import config as health
+from peak_observe.support import toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ import msgspec
 from peak_observe import catalog
 from peak_observe.backup_recovery.locking import briefly_locked
 from peak_observe.backup_recovery.texts import content, decoded
-from peak_observe.files import replace_durably
+from peak_observe.support.atomic_files import replace_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from peak_observe.backup_recovery.repository import MANIFEST, STAGING, Repositor
 from peak_observe.errors import BackupCorruptError, BackupError
 from peak_observe.events import BackupFinished
 from peak_observe.observers import emit
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -11,7 +11,7 @@ from peak_observe.backup_recovery.transaction import Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import emit
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

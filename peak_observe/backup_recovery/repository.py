@@ -18,7 +18,7 @@ from peak_observe.backup_recovery.manifest import Manifest, check_id
 from peak_observe.backup_recovery.metadata import BackupMetadata
 from peak_observe.backup_recovery.texts import content
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
-from peak_observe.files import sync_folder
+from peak_observe.support.atomic_files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.backup_recovery.encoding import plain, revive
 from peak_observe.backup_recovery.metadata import Problem
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.files import replace_text
-from peak_observe.redact import describe
+from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ from peak_observe.backup_recovery.plan import SAME, look
 from peak_observe.backup_recovery.repository import sync_filesystem
 from peak_observe.backup_recovery.texts import content
 from peak_observe.backup_recovery.threads import Meter, Progress, each
-from peak_observe.files import replace_durably, sync_folder
+from peak_observe.support.atomic_files import replace_durably, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

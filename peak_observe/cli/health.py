@@ -17,9 +17,9 @@ from rich.text import Text
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import UsageError
-from peak_observe.files import replace_text
 from peak_observe.resilience import HealthCheck, health_check
 from peak_observe.resilience.health import config, dashboard, loading, report
+from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

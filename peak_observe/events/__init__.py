@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.late import late
+from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
     from datetime import datetime

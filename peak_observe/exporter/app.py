@@ -15,7 +15,7 @@ from starlette.routing import Route
 from peak_observe.exporter.apart import Helper
 from peak_observe.exporter.discovery import DiscoveredProcesses
 from peak_observe.exporter.page import Page
-from peak_observe.toml import near
+from peak_observe.support.toml import near
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

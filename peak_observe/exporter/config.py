@@ -9,15 +9,15 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe import toml
 from peak_observe.errors import ConfigError
 from peak_observe.exporter import series
 from peak_observe.exporter.archives import Borg, Files, Ours, Restic
 from peak_observe.exporter.discovery import DiscoveredProcesses
 from peak_observe.exporter.sources import Definition
 from peak_observe.measures.series import check_name
-from peak_observe.redact import redact
 from peak_observe.resilience.health import config as health
+from peak_observe.support import toml
+from peak_observe.support.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -14,10 +14,10 @@ from peak_observe.exporter import config, exposition, series
 from peak_observe.exporter.apart import Helper
 from peak_observe.exporter.exposition import Body, Text
 from peak_observe.exporter.sources import Sources, told
-from peak_observe.redact import describe, printable
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.answers import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
+from peak_observe.support.redact import describe, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from peak_observe.redact import redact
+from peak_observe.support.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ from peak_observe.exporter.app import Access, Answers, application
 from peak_observe.exporter.host import Host
 from peak_observe.exporter.passwords import Passwords
 from peak_observe.exporter.protocol import MOST, BriefProtocol, on_loop_trouble
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
     import ssl

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from peak_observe import catalog
 from peak_observe.exporter.exposition import rendered
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock

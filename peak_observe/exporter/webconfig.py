@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from peak_observe.errors import ConfigError
-from peak_observe.toml import near
+from peak_observe.support.toml import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.files import replace_text
 from peak_observe.monitoring import instructions, managed, rules, stack
 from peak_observe.monitoring.documents import Links, document, texts
+from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from peak_observe.files import replace_text
 from peak_observe.monitoring.boards import backups, calls, exchanges, exporter, overview
 from peak_observe.monitoring.runbook import linked
+from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path

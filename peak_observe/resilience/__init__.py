@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.late import late
 from peak_observe.resilience.breaker import CircuitBreaker
 from peak_observe.resilience.deadlines import deadline
 from peak_observe.resilience.decorator import circuit_breaker
@@ -12,6 +11,7 @@ from peak_observe.resilience.records import CircuitBreakerStats, CircuitState
 from peak_observe.resilience.registry import breakers, get_breaker
 from peak_observe.resilience.repeatable import idempotent
 from peak_observe.resilience.retry import retry_with_backoff
+from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
     from peak_observe.resilience.budget import RetryBudget

@@ -9,13 +9,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from peak_observe import toml
 from peak_observe.errors import ConfigError
 from peak_observe.resilience import breaker_options, options, ordering, parts
 from peak_observe.resilience.cutoff import timeout
 from peak_observe.resilience.decorator import circuit_breaker
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.retry import retry_with_backoff
+from peak_observe.support import toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -24,7 +24,7 @@ from peak_observe.events import (
     Transition,
     WriteUnanswered,
 )
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing import type_name
 
 _PLAIN_RECORDS: dict[type, str] = {

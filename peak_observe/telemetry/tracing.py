@@ -228,6 +228,6 @@ def on_event(event: Event) -> None:
 
 
 def _described(error: BaseException) -> str:
-    from peak_observe.redact import describe  # late, as its patterns take their time
+    from peak_observe.support.redact import describe  # late, as its patterns take their time
 
     return describe(error)

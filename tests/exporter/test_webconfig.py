@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from peak_observe.errors import ConfigError
 from peak_observe.exporter import webconfig
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 ALL = f"""

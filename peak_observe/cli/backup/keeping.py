@@ -10,7 +10,7 @@ from peak_observe.cli.backup import config, showing
 from peak_observe.cli.backup.making import seconds
 from peak_observe.cli.backup.options import App, AsJson, File, Quiet, Repository, opened, settings
 from peak_observe.errors import UsageError
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 Count = Annotated[int | None, typer.Option(min=0, metavar="N", help="Keep the newest of that many.")]
 

@@ -20,7 +20,7 @@ from peak_observe.cli.backup.options import (
     opened,
     settings,
 )
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 
 def list_(

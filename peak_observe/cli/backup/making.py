@@ -22,7 +22,7 @@ from peak_observe.cli.backup.options import (
 )
 from peak_observe.cli.backup.running import INCOMPLETE, progress
 from peak_observe.errors import UsageError
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 
 def create(

@@ -21,7 +21,7 @@ from peak_observe.cli.backup.options import (
 )
 from peak_observe.cli.backup.running import progress
 from peak_observe.errors import BackupCorruptError, BackupError
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 
 def verify(

@@ -29,8 +29,8 @@ from peak_observe.cli.backup.options import (
 )
 from peak_observe.cli.backup.running import INCOMPLETE, progress
 from peak_observe.errors import UsageError
-from peak_observe.files import replace_text
-from peak_observe.redact import printable
+from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.redact import printable
 
 
 def restore(

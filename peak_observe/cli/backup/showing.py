@@ -13,8 +13,8 @@ from rich.text import Text
 
 from peak_observe.backup_recovery import BackupMetadata, BackupStatus
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.redact import printable
 from peak_observe.resilience.health import units
+from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -7,8 +7,8 @@ import traceback
 from typing import Any
 
 from peak_observe.errors import LoadError
-from peak_observe.redact import describe
 from peak_observe.resilience.health.registry import HealthCheck
+from peak_observe.support.redact import describe
 
 USUAL = ("health_check", "health", "checks")
 """Names under which a registry is looked for in a module that names none."""

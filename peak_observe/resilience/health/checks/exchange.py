@@ -6,7 +6,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

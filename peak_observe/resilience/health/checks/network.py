@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from peak_observe._version import __version__
-from peak_observe.redact import describe, redact
 from peak_observe.resilience import arguments
+from peak_observe.support.redact import describe, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import toml
 from peak_observe.errors import ConfigError
+from peak_observe.support import toml
 
 ALLOWED = {
     "path": Path,

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from peak_observe.redact import describe, printable, redact, redact_data
+from peak_observe.support.redact import describe, printable, redact, redact_data
 
 SECRETS = [
     "GET https://api.kraken.com/0/private/Balance?nonce=1&signature=hunter2",

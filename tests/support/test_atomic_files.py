@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.files import replace_text
+from peak_observe.support.atomic_files import replace_text
 
 
 def test_the_folders_above_are_made(tmp_path: Path) -> None:
