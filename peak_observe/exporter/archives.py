@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from peak_observe import catalog
-from peak_observe.backup_recovery import observed
-from peak_observe.backup_recovery.repository import Repository
+from peak_observe.backup_recovery.repository import reading
+from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter import programs, series
 from peak_observe.measures import BackupReading, KindReading
@@ -63,7 +63,7 @@ class Ours:
         """
         repository = self._repository
         os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
-        reading = observed.reading(
+        found = reading.reading(
             repository.backups(),
             repository.ledger.read(),
             kinds=(),
@@ -72,7 +72,7 @@ class Ours:
             unreadable=len(repository.unreadable()),
             now=repository.clock.now().timestamp(),
         )
-        return series.of_readings(BACKUP_FAMILIES, [(repository.name, reading)])
+        return series.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
 
 
 class Stored(NamedTuple):

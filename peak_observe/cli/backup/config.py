@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.sources import Exclude
+from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
 

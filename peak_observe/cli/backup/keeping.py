@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.retention import Selection
+from peak_observe.backup_recovery.repository.retention import Selection
 from peak_observe.cli.backup import config, showing
 from peak_observe.cli.backup.making import seconds
 from peak_observe.cli.backup.options import App, AsJson, File, Quiet, Repository, opened, settings

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
-from peak_observe.backup_recovery.metadata import CONFIG, DATA, KINDS, STATE
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import config as config_file
 from peak_observe.cli.backup import showing
 from peak_observe.cli.backup.options import (

@@ -10,8 +10,8 @@ import typer
 from rich.text import Text
 
 from peak_observe.backup_recovery import BackupMetadata, RestorePlan, RestoreReport
-from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE
-from peak_observe.backup_recovery.state import encode
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.cli.backup import showing
 from peak_observe.cli.backup.making import chosen
 from peak_observe.cli.backup.options import (
