@@ -23,6 +23,7 @@ from peak_observe.backup_recovery.repository.metadata import (
     BackupType,
 )
 from peak_observe.backup_recovery.repository.repository import MANIFEST, STAGING, Repository
+from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupCorruptError, BackupError
 from peak_observe.events import BackupFinished
 from peak_observe.observers import emit

@@ -8,7 +8,7 @@ import pytest
 import requests
 import yarl
 
-from peak_observe.exchange_client.redact import HIDDEN, Scrubber, WireFilter, credentials, sent_secrets
+from peak_observe.exchange_client.scrubbing import HIDDEN, Scrubber, WireFilter, credentials, sent_secrets
 
 KEY, SECRET = "key/with+signs=", "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END"
 

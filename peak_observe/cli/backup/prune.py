@@ -6,8 +6,8 @@ import typer
 
 from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.repository.retention import Selection
-from peak_observe.cli.backup import config, showing
-from peak_observe.cli.backup.making import seconds
+from peak_observe.cli.backup import config, render
+from peak_observe.cli.backup.create import seconds
 from peak_observe.cli.backup.options import App, AsJson, File, Quiet, Repository, opened, settings
 from peak_observe.errors import UsageError
 from peak_observe.support.redact import printable
@@ -52,7 +52,7 @@ def prune(
         raise UsageError("nothing says what to keep: give --last N or another rule, or a table [backup.keep]")
     selection = opened(found).prune(policy, dry_run=dry_run)
     if as_json:
-        showing.as_json({"dry_run": dry_run, **_facts(selection)})
+        render.as_json({"dry_run": dry_run, **_facts(selection)})
     elif not quiet:
         _show(selection, dry_run=dry_run)
 
@@ -73,6 +73,6 @@ def _facts(selection: Selection) -> dict[str, object]:
 
 def _show(selection: Selection, *, dry_run: bool) -> None:
     keep = {kept.backup.backup_id: printable(", ".join(kept.reasons)) for kept in selection.keep}
-    gone = {backup.backup_id: f"{backup.status.value}, {showing.age(backup)} old" for backup in selection.remove}
+    gone = {backup.backup_id: f"{backup.status.value}, {render.age(backup)} old" for backup in selection.remove}
     verb = "would remove" if dry_run else "removed"
-    showing.printed(f"keep {len(keep)}", showing.pairs(dict(keep)), f"{verb} {len(gone)}", showing.pairs(dict(gone)))
+    render.printed(f"keep {len(keep)}", render.pairs(dict(keep)), f"{verb} {len(gone)}", render.pairs(dict(gone)))

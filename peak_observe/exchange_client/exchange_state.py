@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from peak_observe.clock import Clock
-    from peak_observe.exchange_client.redact import Scrubber
     from peak_observe.exchange_client.request import Request
+    from peak_observe.exchange_client.scrubbing import Scrubber
 
 _LEARN_EVERY = 10.0
 """Seconds between two looks at headers where they tell of no limits, and at the exchange's clock."""

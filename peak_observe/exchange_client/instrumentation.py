@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.exchange_client.redact import QuietLogger, Scrubber, WireFilter, credentials
+from peak_observe.exchange_client.exchange_state import Watch
 from peak_observe.exchange_client.request import Request, current_request
-from peak_observe.exchange_client.watch import Watch
+from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials
 from peak_observe.measures.exchange import CANDLES, TICKER
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from rich.text import Text
 from peak_observe.backup_recovery import BackupMetadata, RestorePlan, RestoreReport
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.state.snapshot import encode
-from peak_observe.cli.backup import showing
-from peak_observe.cli.backup.making import chosen
+from peak_observe.cli.backup import render
+from peak_observe.cli.backup.create import chosen
 from peak_observe.cli.backup.options import (
     App,
     AsJson,
@@ -27,7 +27,7 @@ from peak_observe.cli.backup.options import (
     opened,
     settings,
 )
-from peak_observe.cli.backup.running import INCOMPLETE, progress
+from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.errors import UsageError
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.redact import printable
@@ -114,7 +114,7 @@ def _ask(plan: RestorePlan) -> None:
     what = "1 file" if count == 1 else f"{count} files"
     if not sys.stdin.isatty():
         raise UsageError(f"this would overwrite {what}: --yes does it, --dry-run shows what would change")
-    showing.printed(f"restore of {plan.backup_id}", _plan(plan), err=True)
+    render.printed(f"restore of {plan.backup_id}", _plan(plan), err=True)
     if not typer.confirm(f"Overwrite {what}?", err=True):
         typer.echo("peak-observe: nothing was restored", err=True)
         raise typer.Exit(INCOMPLETE)
@@ -122,17 +122,17 @@ def _ask(plan: RestorePlan) -> None:
 
 def _tell(report: RestoreReport, *, dry_run: bool, as_json: bool, quiet: bool) -> None:
     if as_json:
-        showing.as_json({"dry_run": dry_run, **report.plan._asdict(), **_state(report)})
+        render.as_json({"dry_run": dry_run, **report.plan._asdict(), **_state(report)})
     elif not quiet:
         did = "would change" if dry_run else "is restored"
-        showing.printed(f"{report.plan.backup_id} {did}", _plan(report.plan))
+        render.printed(f"{report.plan.backup_id} {did}", _plan(report.plan))
     for problem in report.unapplied:
         typer.echo(f"peak-observe: not restored: {printable(problem)}", err=True)
 
 
 def _plan(plan: RestorePlan) -> Text:
     found = {name: getattr(plan, name) for name in ("new", "replaced", "same", "extra")}
-    return showing.groups(found, counted=("same",))
+    return render.groups(found, counted=("same",))
 
 
 def _state(report: RestoreReport) -> dict[str, Any]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from peak_observe.clock import Clock
-    from peak_observe.exchange_client.hold import Hold
-    from peak_observe.exchange_client.watch import Watch
+    from peak_observe.exchange_client.backpressure import Hold
+    from peak_observe.exchange_client.exchange_state import Watch
 
 AUTH_PAUSE = 300.0
 """Seconds for which a circuit stays open after the key was refused: asking on gets an account locked out."""

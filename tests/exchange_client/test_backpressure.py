@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from peak_observe import HeldBackError
-from peak_observe.exchange_client.guard import Guard
-from peak_observe.exchange_client.hold import Hold
+from peak_observe.exchange_client.backpressure import Hold
+from peak_observe.exchange_client.ccxt_overrides import Guard
 from peak_observe.testing import ManualClock
 
 

@@ -7,7 +7,7 @@ import typer
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import config as config_file
-from peak_observe.cli.backup import showing
+from peak_observe.cli.backup import render
 from peak_observe.cli.backup.options import (
     App,
     AsJson,
@@ -20,7 +20,7 @@ from peak_observe.cli.backup.options import (
     opened,
     settings,
 )
-from peak_observe.cli.backup.running import INCOMPLETE, progress
+from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.errors import UsageError
 from peak_observe.support.redact import printable
 
@@ -125,10 +125,10 @@ def parts(manager: RecoveryManager, only: list[str] | None) -> list[str]:
 
 def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        showing.as_json(made.to_dict())
+        render.as_json(made.to_dict())
     elif not quiet:
-        what = f"{showing.files(made.files_count, made.size_bytes)} in {made.duration:.1f} s"
-        showing.printed(f"{made.backup_id}  {made.status.value}  {what}")
+        what = f"{render.files(made.files_count, made.size_bytes)} in {made.duration:.1f} s"
+        render.printed(f"{made.backup_id}  {made.status.value}  {what}")
     for problem in made.problems:
         typer.echo(f"peak-observe: not in the backup: {printable(str(problem))}", err=True)
     if not made.good:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from peak_observe.backup_recovery import BackupType
-from peak_observe.cli.backup import showing
+from peak_observe.cli.backup import render
 from peak_observe.cli.backup.options import (
     LATEST,
     App,
@@ -37,11 +37,11 @@ def list_(
     backups = manager.list_backups(tag, type_)
     unreadable = {} if tag or type_ else manager.unreadable_backups()
     if as_json:
-        showing.as_json({"backups": [backup.to_dict() for backup in backups], "unreadable": unreadable})
+        render.as_json({"backups": [backup.to_dict() for backup in backups], "unreadable": unreadable})
     elif backups or unreadable:
-        showing.printed(showing.listed(backups, unreadable))
+        render.printed(render.listed(backups, unreadable))
     else:
-        showing.printed(f"no backups in {printable(str(manager.backup_root))}")
+        render.printed(f"no backups in {printable(str(manager.backup_root))}")
 
 
 def show(
@@ -57,9 +57,9 @@ def show(
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id
     if as_json:
-        showing.as_json({**found.to_dict(), "folder": str(folder)})
+        render.as_json({**found.to_dict(), "folder": str(folder)})
     else:
-        showing.printed(showing.described(found, folder))
+        render.printed(render.described(found, folder))
 
 
 def diff(
@@ -83,11 +83,11 @@ def diff(
     other = None if after is None else identified(manager, after)
     difference = manager.diff(identified(manager, before), other)
     if as_json:
-        showing.as_json(difference._asdict())
+        render.as_json(difference._asdict())
         return
     names = ("added", "removed", "changed")
-    showing.printed(
+    render.printed(
         f"from {difference.before} to {difference.after or 'now'}",
-        showing.groups({name: getattr(difference, name) for name in names}),
+        render.groups({name: getattr(difference, name) for name in names}),
         f"same  {difference.same}",
     )

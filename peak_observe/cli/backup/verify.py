@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from peak_observe.backup_recovery import BackupStatus, RecoveryManager, VerifyReport
-from peak_observe.cli.backup import showing
+from peak_observe.cli.backup import render
 from peak_observe.cli.backup.options import (
     LATEST,
     App,
@@ -19,7 +19,7 @@ from peak_observe.cli.backup.options import (
     opened,
     settings,
 )
-from peak_observe.cli.backup.running import progress
+from peak_observe.cli.backup.session import progress
 from peak_observe.errors import BackupCorruptError, BackupError
 from peak_observe.support.redact import printable
 
@@ -78,11 +78,11 @@ def _tell(reports: Iterable[VerifyReport], *, as_json: bool, quiet: bool, severa
     bad = [report for report in reports if not report.ok]
     if as_json:
         facts = [{**report._asdict(), "ok": report.ok} for report in reports]
-        showing.as_json(facts if several else facts[0])
+        render.as_json(facts if several else facts[0])
     elif not quiet:
         for report in reports:
-            what = f"{showing.files(report.files, report.size_bytes)} in {report.seconds:.1f} s"
-            showing.printed(f"{report.backup_id}  {'ok' if report.ok else 'CORRUPT'}  {what}")
+            what = f"{render.files(report.files, report.size_bytes)} in {report.seconds:.1f} s"
+            render.printed(f"{report.backup_id}  {'ok' if report.ok else 'CORRUPT'}  {what}")
     for report in bad:
         for problem in report.problems:
             typer.echo(f"peak-observe: {report.backup_id}: {printable(problem)}", err=True)
