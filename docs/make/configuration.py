@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.cli.backup import config as backup
 from peak_observe.exporter import config as exporter
-from peak_observe.exporter import webconfig
+from peak_observe.exporter.web import web_config
 from peak_observe.resilience import policyfile
 from peak_observe.resilience.health import config as health
 from peak_observe.support import toml
@@ -97,7 +97,7 @@ def _exporter() -> Iterator[str]:
 
 def _web() -> Iterator[str]:
     yield from ("", "## The web configuration: `--web.config.file`", "", "A YAML file as exporter-toolkit reads it.")
-    for name, keys in (("tls_server_config", webconfig.TLS_KEYS), ("http_server_config", webconfig.HTTP_KEYS)):
+    for name, keys in (("tls_server_config", web_config.TLS_KEYS), ("http_server_config", web_config.HTTP_KEYS)):
         yield from ("", f"### `{name}`", "", "| key | meaning |", "|---|---|")
         yield from (f"| `{key}` | {meaning} |" for key, meaning in keys.items())
     yield from ("", "### `basic_auth_users`", "", "Names, each with the bcrypt hash of its password.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.exporter.processes import ProcessDirectory
+from peak_observe.exporter.sources.process_source import ProcessDirectory
 
 if TYPE_CHECKING:
-    from peak_observe.exporter.blocks import Block
+    from peak_observe.exporter.sources.metric_block import Block
 
 
 class DiscoveredProcesses(ProcessDirectory):

@@ -11,7 +11,7 @@ from statistics import median
 
 from measuring import Verdict, in_turns, ratio, table
 
-from peak_observe.exporter.processes import ProcessDirectory
+from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.telemetry import identity, samples, snapshotfile
 from peak_observe.telemetry.claim import Claim
 

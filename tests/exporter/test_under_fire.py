@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from peak_observe.exporter import server
+from peak_observe.exporter.web import server
 
 SCRAPERS = 200
 PATIENCE = 60.0

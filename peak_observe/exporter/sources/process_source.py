@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.snapshots import Directory, File, label_of
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.snapshot_folder import Directory, File, label_of
 from peak_observe.telemetry import identity
 from peak_observe.telemetry.families import number
 

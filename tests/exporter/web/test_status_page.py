@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from peak_observe.exporter import page, view
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.exposition import rendered
-from peak_observe.exporter.view import BAD, GOOD, IDLE, WARN, Row, Table
-from peak_observe.exporter.watching import Status
+from peak_observe.exporter.sources.merged_exposition import rendered
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.poller import Status
+from peak_observe.exporter.web import status_page, status_tables
+from peak_observe.exporter.web.status_tables import BAD, GOOD, IDLE, WARN, Row, Table
 from peak_observe.resilience import HealthCheckResult
 
 NOW = 1_800_000_000.0
@@ -28,7 +28,7 @@ def tables(*lines: str, results: dict | None = None, statuses: dict | None = Non
         block._replace(name=histogram.sub("", block.name)) if "duration" in block.name else block for block in blocks
     ]
     abouts = dict.fromkeys(statuses or {}, "files *.dump")
-    found = view.tables(rendered(blocks), results or {}, statuses or {}, abouts, NOW)
+    found = status_tables.tables(rendered(blocks), results or {}, statuses or {}, abouts, NOW)
     return {table.title: table.rows for table in found}
 
 
@@ -172,7 +172,7 @@ def test_sources() -> None:
 
 def html(*rows: Row) -> str:
     """Return a page with one table."""
-    return page.document([Table("Checks", ("check", "state", "says"), list(rows), "Nothing.")], "now")
+    return status_page.document([Table("Checks", ("check", "state", "says"), list(rows), "Nothing.")], "now")
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_whatever_is_shown_is_escaped() -> None:
 
 def test_long_tables_are_cut() -> None:
     """A page of 10,000 rows helps nobody; the worst are shown."""
-    found = html(*(Row(GOOD, f"check {number}", "x", ("",)) for number in range(page.MOST + 50)))
-    assert found.count("<tr>") == page.MOST + 1
+    found = html(*(Row(GOOD, f"check {number}", "x", ("",)) for number in range(status_page.MOST + 50)))
+    assert found.count("<tr>") == status_page.MOST + 1
     assert "and 50 more, none of them worse" in found
 
 
@@ -220,13 +220,13 @@ def test_the_policy_allows_just_our_own_style_and_script() -> None:
     for tag in ("style", "script"):
         (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", found, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in page.POLICY
-    assert page.POLICY.startswith("default-src 'none'; ")
-    assert "unsafe" not in page.POLICY
+        assert f"{tag}-src 'sha256-{digest}'" in status_page.POLICY
+    assert status_page.POLICY.startswith("default-src 'none'; ")
+    assert "unsafe" not in status_page.POLICY
     assert not re.findall(r"""(?:src|href)="(?!/|data:,")|style=|\son\w+=|@import|url\(|//""", found)
 
 
 def test_a_configuration_that_makes_no_sense_shows() -> None:
     """Until it is mended."""
-    assert "makes no sense" in page.document([], "now", reloaded=False)
-    assert "makes no sense" not in page.document([], "now")
+    assert "makes no sense" in status_page.document([], "now", reloaded=False)
+    assert "makes no sense" not in status_page.document([], "now")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
-from peak_observe.exporter.blocks import Block
+from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.measures import CHECKS
 from peak_observe.telemetry import families
 from peak_observe.telemetry.families import number

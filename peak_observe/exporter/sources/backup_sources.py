@@ -18,14 +18,14 @@ from peak_observe import catalog
 from peak_observe.backup_recovery.repository import reading
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.exporter import programs, series
+from peak_observe.exporter.sources import external_program, own_metrics
 from peak_observe.measures import BackupReading, KindReading
 from peak_observe.telemetry.families import BACKUP_FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from peak_observe.exporter.blocks import Block
+    from peak_observe.exporter.sources.metric_block import Block
 
 MOST_FILES = 100_000
 _FAMILIES = {family.metric: family for family in BACKUP_FAMILIES}
@@ -72,7 +72,7 @@ class Ours:
             unreadable=len(repository.unreadable()),
             now=repository.clock.now().timestamp(),
         )
-        return series.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
+        return own_metrics.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
 
 
 class Stored(NamedTuple):
@@ -135,7 +135,7 @@ class _Foreign:
         reading.configured, reading.max_age = self._since, self._max_age
         reading.count = [found.good, found.bad, 0]
         reading.stored_bytes = found.stored_bytes or 0
-        return series.of_readings([_FAMILIES[metric] for metric in _known(found)], [(self._label, reading)])
+        return own_metrics.of_readings([_FAMILIES[metric] for metric in _known(found)], [(self._label, reading)])
 
 
 def _known(found: Stored) -> Iterator[catalog.Metric]:
@@ -246,7 +246,7 @@ class _Program(_Foreign):
         self._timeout = timeout
 
     def _told(self, kind: Any) -> Any:
-        text = programs.output(self._words, environment=self._environment, timeout=self._timeout)
+        text = external_program.output(self._words, environment=self._environment, timeout=self._timeout)
         try:
             return msgspec.json.decode(text, type=kind)
         except ValueError as error:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from peak_observe import catalog
-from peak_observe.exporter import processes
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.processes import ProcessDirectory
+from peak_observe.exporter.sources import process_source
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.telemetry import identity, snapshotfile
 from peak_observe.telemetry.samples import packed
 from peak_observe.testing import ManualClock
@@ -342,7 +342,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     assert told() == kept
     assert (b'"state":"account"' in path.read_bytes(), b"size_bytes" in path.read_bytes()) == (True, False)
     assert directory.processes() == []
-    clock.advance(processes.FORGET)
+    clock.advance(process_source.FORGET)
     directory.collect()
     assert told() == {}
     assert [entry.name for entry in snapshots.iterdir()] == [snapshotfile.LOCK]
@@ -355,7 +355,7 @@ def test_what_did_not_end_well_is_shown_for_15_minutes(written, snapshots, clock
     """Long enough for an alert, even where jobs are kept for longer."""
     written("bot", state=state, outcome=outcome, identity=identity.mine()._replace(start=1))
     directory = ProcessDirectory(snapshots, clock=clock)
-    clock.advance(processes.CRASH_RETAIN)
+    clock.advance(process_source.CRASH_RETAIN)
     directory.collect()
     assert [process.name for process in directory.processes()] == ["bot"]
     clock.advance(1)
@@ -378,7 +378,7 @@ def test_a_jump_of_the_clock_changes_nothing(written, snapshots, clock) -> None:
 
 def test_only_so_many_accounts_are_kept(written, snapshots, clock, monkeypatch) -> None:
     """A name built from an id costs the oldest ones, not the disk."""
-    monkeypatch.setattr(processes, "MAX_ACCOUNTS", 3)
+    monkeypatch.setattr(process_source, "MAX_ACCOUNTS", 3)
     directory = ProcessDirectory(snapshots, clock=clock, retain=0.5)
     for number in range(6):
         written(f"run-{number}")
@@ -459,7 +459,7 @@ def test_processes_that_serve_themselves_are_targets(program, directory, until) 
 KILLED_FOLD = """
 import os, signal, sys
 from pathlib import Path
-from peak_observe.exporter.processes import ProcessDirectory
+from peak_observe.exporter.sources.process_source import ProcessDirectory
 directory = ProcessDirectory(Path(sys.argv[1]), retain=1e-6)
 for step in range(100):
     child = os.fork()

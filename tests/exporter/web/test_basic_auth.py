@@ -7,8 +7,8 @@ import time
 import bcrypt
 import pytest
 
-from peak_observe.exporter import passwords
-from peak_observe.exporter.passwords import Passwords
+from peak_observe.exporter.web import basic_auth
+from peak_observe.exporter.web.basic_auth import Passwords
 
 
 def basic(name: str, password: bytes) -> str:
@@ -62,7 +62,7 @@ def test_without_a_header_nobody_is_asked(known: Passwords) -> None:
 
 def test_a_flood_of_wrong_ones_displaces_no_right_one(known: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prometheus keeps its quick answer, and the memory is bounded."""
-    monkeypatch.setattr(passwords, "REMEMBERED", 5)
+    monkeypatch.setattr(basic_auth, "REMEMBERED", 5)
     header = basic("anna", b"anna")
     known.check(header)
     for number in range(20):

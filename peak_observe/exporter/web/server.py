@@ -14,12 +14,12 @@ import uvicorn
 
 from peak_observe._version import __version__
 from peak_observe.errors import ConfigError, ListenError, UsageError
-from peak_observe.exporter import systemd, webconfig
-from peak_observe.exporter.apart import apart
-from peak_observe.exporter.app import Access, Answers, application
-from peak_observe.exporter.host import Host
-from peak_observe.exporter.passwords import Passwords
-from peak_observe.exporter.protocol import MOST, BriefProtocol, on_loop_trouble
+from peak_observe.exporter.service import Host
+from peak_observe.exporter.threads import apart
+from peak_observe.exporter.web import systemd, web_config
+from peak_observe.exporter.web.app import Access, Answers, application
+from peak_observe.exporter.web.basic_auth import Passwords
+from peak_observe.exporter.web.http_protocol import MOST, BriefProtocol, on_loop_trouble
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Exporter:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self.web = webconfig.load(options.web_config_file)
+        self.web = web_config.load(options.web_config_file)
         self.host = Host(options.config_file)
         self._stamp = self.web.stamp()
-        self._tls = None if self.web.tls is None else webconfig.context(self.web.tls)
+        self._tls = None if self.web.tls is None else web_config.context(self.web.tls)
         self._access = Access(Passwords(self.web.users), dict(self.web.headers))
         self._reloads: set[asyncio.Task[str]] = set()
         self.sockets = _listeners(options.listen)
@@ -124,10 +124,10 @@ class Exporter:
         """Take over users, headers and certificates as the files have them now, and return what is wrong with them."""
         self._stamp = self.web.stamp()
         try:
-            found = webconfig.load(self._options.web_config_file)
+            found = web_config.load(self._options.web_config_file)
             _refuse_switch(self.web, found)
             if self._tls is not None and found.tls is not None:
-                webconfig.refresh(self._tls, found.tls)
+                web_config.refresh(self._tls, found.tls)
         except ConfigError as error:
             self.host.reload_success = False
             problem = printable(str(error))
@@ -138,14 +138,14 @@ class Exporter:
         return ""
 
 
-def _refuse_switch(before: webconfig.WebConfig, after: webconfig.WebConfig) -> None:
+def _refuse_switch(before: web_config.WebConfig, after: web_config.WebConfig) -> None:
     if _rules(before.tls) != _rules(after.tls):
         # Python can add a trusted certificate to what listens already, but take none away.
         problem = "TLS, and who may come in by it, changes by a restart only; certificate and key do without"
         raise ConfigError(str(after.path), "tls_server_config", problem)
 
 
-def _rules(tls: webconfig.Tls | None) -> tuple[object, ...] | None:
+def _rules(tls: web_config.Tls | None) -> tuple[object, ...] | None:
     return None if tls is None else (tls.client_ca, tls.client_auth, tls.allowed_sans, tls.minimum, tls.maximum)
 
 
@@ -165,7 +165,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _uvicorn_config(app: Any, web: webconfig.WebConfig, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _uvicorn_config(app: Any, web: web_config.WebConfig, tls: ssl.SSLContext | None) -> uvicorn.Config:
     sans = web.tls.allowed_sans if web.tls else ()
     found = uvicorn.Config(
         app,

@@ -15,7 +15,7 @@ from peak_observe import catalog
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from peak_observe.exporter.blocks import Block
+    from peak_observe.exporter.sources.metric_block import Block
 
 CHUNK = 32_768
 GZIP = 16 + zlib.MAX_WBITS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peak_observe.errors import ConfigError
-from peak_observe.exporter import webconfig
+from peak_observe.exporter.web import web_config
 from peak_observe.support.redact import printable
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
@@ -50,7 +50,7 @@ def refused(folder: Path, text: str) -> str:
     """Return what is said of a file, without its folder."""
     (folder / "web.yml").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        webconfig.load(folder / "web.yml")
+        web_config.load(folder / "web.yml")
     message = str(caught.value)
     assert "\n" not in message
     return message.replace(f"{folder}/", "")
@@ -65,10 +65,10 @@ def tls(**keys: str) -> str:
 def test_every_key(folder: Path) -> None:
     """And none is missing here; files are beside the file."""
     (folder / "web.yml").write_text(ALL)
-    found = webconfig.load(folder / "web.yml")
+    found = web_config.load(folder / "web.yml")
     assert found.users == {"prometheus": HASH.encode()}
     assert found.headers == {"Strict-Transport-Security": "max-age=31536000"}
-    assert found.tls == webconfig.Tls(
+    assert found.tls == web_config.Tls(
         folder / "cert.pem",
         folder / "key.pem",
         folder / "ca.pem",
@@ -78,15 +78,15 @@ def test_every_key(folder: Path) -> None:
         ssl.TLSVersion.TLSv1_2,
         ssl.TLSVersion.TLSv1_3,
     )
-    assert all(f" {key}: " in ALL for key in webconfig.TLS_KEYS)
-    assert all(f"{key}:" in ALL for key in (*webconfig.HTTP_KEYS, *webconfig.SECTIONS))
+    assert all(f" {key}: " in ALL for key in web_config.TLS_KEYS)
+    assert all(f"{key}:" in ALL for key in (*web_config.HTTP_KEYS, *web_config.SECTIONS))
 
 
 @pytest.mark.parametrize("text", ["", "---\n", "basic_auth_users:\n", "tls_server_config: {}\n"])
 def test_an_empty_file_is_an_open_server(folder: Path, text: str) -> None:
     """As if there were none."""
     (folder / "web.yml").write_text(text)
-    assert webconfig.load(folder / "web.yml")[1:] == webconfig.load(None)[1:] == (None, {}, {})
+    assert web_config.load(folder / "web.yml")[1:] == web_config.load(None)[1:] == (None, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_an_empty_file_is_an_open_server(folder: Path, text: str) -> None:
 def test_client_certificates(folder: Path, keys: dict[str, str], mode: ssl.VerifyMode) -> None:
     """By exporter-toolkit's words."""
     (folder / "web.yml").write_text(tls(**keys))
-    context = webconfig.context(webconfig.load(folder / "web.yml").tls)
+    context = web_config.context(web_config.load(folder / "web.yml").tls)
     assert context.verify_mode == mode
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
@@ -162,9 +162,9 @@ def test_a_password_that_is_no_hash_is_not_repeated(folder: Path, password: str)
 def test_a_file_that_is_not_there(folder: Path) -> None:
     """Is named; and a folder is none."""
     with pytest.raises(ConfigError, match=r"gone\.yml: No such file or directory"):
-        webconfig.load(folder / "gone.yml")
+        web_config.load(folder / "gone.yml")
     with pytest.raises(ConfigError, match="Is a directory"):
-        webconfig.load(folder)
+        web_config.load(folder)
 
 
 def test_the_stamp_changes_with_every_file(folder: Path, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_stamp_changes_with_every_file(folder: Path, tmp_path: Path) -> None
     for name in ("cert.pem", "key.pem", "ca.pem"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "web.yml").write_text(ALL)
-    found = webconfig.load(tmp_path / "web.yml")
+    found = web_config.load(tmp_path / "web.yml")
     stamps = {found.stamp()}
     for name in ("cert.pem", "key.pem", "ca.pem", "web.yml"):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\n")
@@ -180,7 +180,7 @@ def test_the_stamp_changes_with_every_file(folder: Path, tmp_path: Path) -> None
     (tmp_path / "key.pem").unlink()
     stamps.add(found.stamp())
     assert len(stamps) == 6
-    assert webconfig.load(None).stamp() == ()
+    assert web_config.load(None).stamp() == ()
 
 
 @given(st.one_of(st.binary(max_size=100), st.text(max_size=60).map(lambda text: text.encode(errors="surrogatepass"))))
@@ -190,7 +190,7 @@ def test_any_file_is_a_configuration_or_one_error(tmp_path_factory: pytest.TempP
     file.write_bytes(content)
     problem = "one line"
     try:
-        webconfig.load(file)
+        web_config.load(file)
     except ConfigError as error:
         problem = printable(str(error))
     assert len(problem.splitlines()) == 1

@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from peak_observe import catalog
-from peak_observe.exporter.exposition import rendered
+from peak_observe.exporter.sources.merged_exposition import rendered
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
-    from peak_observe.exporter.blocks import Block
-    from peak_observe.exporter.exposition import Told
+    from peak_observe.exporter.sources.merged_exposition import Told
+    from peak_observe.exporter.sources.metric_block import Block
 
 SUCCESS, ERROR, TIMEOUT = range(len(catalog.SOURCE_OUTCOMES))
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from peak_observe.exporter import exposition
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.exposition import CHUNK, Family, Text, merged, rendered
-from peak_observe.exporter.series import sample
+from peak_observe.exporter.sources import merged_exposition
+from peak_observe.exporter.sources.merged_exposition import CHUNK, Family, Text, merged, rendered
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.own_metrics import sample
 
 HEALTHY = Block("peak_health_check_healthy", "gauge", "Whether.", ['peak_health_check_healthy{check="a"} 1.0'])
 CALLS = Block("peak_breaker_calls_total", "counter", "Calls.", ['peak_breaker_calls_total{breaker="b"} 3.0'])
@@ -113,16 +113,16 @@ def test_families_without_samples_are_left_out() -> None:
 )
 def test_a_histogram_is_chosen_by_any_of_its_names(name: str) -> None:
     """As a query would name it."""
-    assert [family.name for family in exposition.chosen(merged(ALL), {name})] == ["latency_seconds"]
+    assert [family.name for family in merged_exposition.chosen(merged(ALL), {name})] == ["latency_seconds"]
 
 
 def test_choosing_by_name() -> None:
     """A counter with and without its suffix, several at once, and nothing by a name that nobody has."""
     families = merged(ALL)
-    assert [family.name for family in exposition.chosen(families, {"orders"})] == ["orders_total"]
-    assert len(list(exposition.chosen(families, {"orders_total", "plain"}))) == 2
-    assert list(exposition.chosen(families, {"nonsense", "plain_sum"})) == []
-    assert list(exposition.chosen(families, ())) == families
+    assert [family.name for family in merged_exposition.chosen(families, {"orders"})] == ["orders_total"]
+    assert len(list(merged_exposition.chosen(families, {"orders_total", "plain"}))) == 2
+    assert list(merged_exposition.chosen(families, {"nonsense", "plain_sum"})) == []
+    assert list(merged_exposition.chosen(families, ())) == families
 
 
 def test_compressed_is_the_same() -> None:

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.sources import MAX_STRAYS, Definition, Sources, told
-from peak_observe.exporter.watching import Status
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.poller import Status
+from peak_observe.exporter.sources.registry import MAX_STRAYS, Definition, Sources, told
 
 PATIENCE = 30.0
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from peak_observe import RecoveryManager
-from peak_observe.exporter.archives import Borg, Files, Ours, Restic
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.programs import ProgramError
+from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.external_program import ProgramError
+from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.testing import ManualClock
 
 PATIENCE = 60.0
@@ -112,7 +112,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_too_many_files_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that matches the whole disk shall not fill the memory."""
-    monkeypatch.setattr("peak_observe.exporter.archives.MOST_FILES", 3)
+    monkeypatch.setattr("peak_observe.exporter.sources.backup_sources.MOST_FILES", 3)
     for number in range(5):
         (tmp_path / str(number)).write_text("x")
     with pytest.raises(ValueError, match="more than 3 files"):

@@ -16,8 +16,8 @@ from peak_observe.resilience.health.units import seconds, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from peak_observe.exporter.exposition import Told
-    from peak_observe.exporter.watching import Status
+    from peak_observe.exporter.sources.merged_exposition import Told
+    from peak_observe.exporter.sources.poller import Status
     from peak_observe.resilience.health.result import HealthCheckResult
 
 GOOD, WARN, BAD, IDLE = "good", "warn", "bad", "idle"

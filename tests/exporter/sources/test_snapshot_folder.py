@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from peak_observe import CircuitBreaker, catalog
-from peak_observe.exporter import snapshots as module
-from peak_observe.exporter.processes import ProcessDirectory
-from peak_observe.exporter.snapshots import Directory
+from peak_observe.exporter.sources import snapshot_folder as module
+from peak_observe.exporter.sources.process_source import ProcessDirectory
+from peak_observe.exporter.sources.snapshot_folder import Directory
 from peak_observe.telemetry import identity, samples, snapshotfile
 from peak_observe.telemetry.exposition import Renderer
 

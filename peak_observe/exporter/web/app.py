@@ -12,9 +12,9 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from peak_observe.exporter.apart import Helper
 from peak_observe.exporter.discovery import DiscoveredProcesses
-from peak_observe.exporter.page import Page
+from peak_observe.exporter.threads import Helper
+from peak_observe.exporter.web.status_page import Page
 from peak_observe.support.toml import near
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from peak_observe.exporter.exposition import Body
-    from peak_observe.exporter.host import Host
-    from peak_observe.exporter.passwords import Passwords
+    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.sources.merged_exposition import Body
+    from peak_observe.exporter.web.basic_auth import Passwords
 
 FIELDS = 1_000  # of a query
 GUESSES = 50  # passwords that wait to be looked at; more are told to come back

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import ConfigError
-from peak_observe.exporter import config, exposition, series
-from peak_observe.exporter.apart import Helper
-from peak_observe.exporter.exposition import Body, Text
-from peak_observe.exporter.sources import Sources, told
+from peak_observe.exporter import config
+from peak_observe.exporter.sources import merged_exposition, own_metrics
+from peak_observe.exporter.sources.merged_exposition import Body, Text
+from peak_observe.exporter.sources.registry import Sources, told
+from peak_observe.exporter.threads import Helper
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.answers import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from peak_observe.exporter.exposition import Told
+    from peak_observe.exporter.sources.merged_exposition import Told
 
 INTERVAL = 30.0  # seconds between the runs of a check that names no interval
 OM_END = b"# EOF\n"
@@ -134,7 +135,7 @@ class Host:
         statuses = self.sources.statuses()
         chosen = {name: status.told for name, status in statuses.items() if not only or name in only}
         own = [*told({name: statuses[name] for name in chosen}), *([] if only else self._own())]
-        families = exposition.chosen(exposition.own(own), names)
+        families = merged_exposition.chosen(merged_exposition.own(own), names)
         tail = b"".join([family.text(openmetrics=openmetrics) for family in families])
         if openmetrics:
             tail += OM_END
@@ -163,8 +164,8 @@ class Host:
             catalog.EXPORTER_CONFIG_LAST_RELOAD_TIMESTAMP_SECONDS: self.reloaded_at,
             catalog.EXPORTER_TIME_SECONDS: now,
         }
-        return [series.of_values(metric, [((), value)]) for metric, value in values.items()]
+        return [own_metrics.of_values(metric, [((), value)]) for metric, value in values.items()]
 
 
 def _text(chosen: Mapping[str, tuple[Told, ...]], names: Collection[str], *, openmetrics: bool) -> Text:
-    return Text(exposition.chosen(exposition.merged(chosen), names), openmetrics=openmetrics)
+    return Text(merged_exposition.chosen(merged_exposition.merged(chosen), names), openmetrics=openmetrics)

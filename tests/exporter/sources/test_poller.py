@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from peak_observe.exporter.blocks import Block
-from peak_observe.exporter.watching import Watcher
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.poller import Watcher
 from peak_observe.testing import ManualClock
 
 BLOCK = Block("peak_test", "gauge", "A test.", ["peak_test 1.0"])

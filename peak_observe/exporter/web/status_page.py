@@ -12,20 +12,20 @@ from starlette.responses import HTMLResponse
 
 from peak_observe._version import __version__
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.exporter import view
-from peak_observe.exporter.look import SCRIPT, STYLE
+from peak_observe.exporter.web import status_tables
+from peak_observe.exporter.web.status_assets import SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.responses import Response
 
-    from peak_observe.exporter.host import Host
-    from peak_observe.exporter.view import Row, Table
+    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.web.status_tables import Row, Table
 
 MOST = 200  # rows of a table
 SHARED = 1.0  # seconds for which all who ask get the same page
-VERDICTS = {view.BAD: "unhealthy", view.WARN: "degraded", view.GOOD: "healthy"}
+VERDICTS = {status_tables.BAD: "unhealthy", status_tables.WARN: "degraded", status_tables.GOOD: "healthy"}
 LINKS = ("/metrics", "/health", "/readyz?verbose", "/sd")
 
 
@@ -77,7 +77,7 @@ class Page:
         host, now = self._host, SYSTEM_CLOCK.now()
         statuses = host.sources.statuses()
         told = [block for status in statuses.values() for block in status.told]
-        found = view.tables(told, host.checks.results(), statuses, host.sources.abouts(), now.timestamp())
+        found = status_tables.tables(told, host.checks.results(), statuses, host.sources.abouts(), now.timestamp())
         return document(found, f"{now:%Y-%m-%d %H:%M:%S} UTC", reloaded=host.reload_success)
 
 
@@ -89,8 +89,8 @@ def document(tables: list[Table], at: str, *, reloaded: bool = True) -> str:
         at: When that was so, in words.
         reloaded: Whether the configuration in use is that of the file.
     """
-    counts = view.worst(tables)
-    verdict = next((level for level in (view.BAD, view.WARN) if counts[level]), view.GOOD)
+    counts = status_tables.worst(tables)
+    verdict = next((level for level in (status_tables.BAD, status_tables.WARN) if counts[level]), status_tables.GOOD)
     word = VERDICTS[verdict]
     reload_failed = "" if reloaded else '<p class="note bad">The configuration file was changed and makes no sense.</p>'
     links = " ".join(f'<a href="{link}">{link.partition("?")[0]}</a>' for link in LINKS)
@@ -122,7 +122,11 @@ def document(tables: list[Table], at: str, *, reloaded: bool = True) -> str:
 
 
 def _summary(counts: dict[str, int]) -> str:
-    words = {view.BAD: "to look at now", view.WARN: "to keep an eye on", view.GOOD: "as it should be"}
+    words = {
+        status_tables.BAD: "to look at now",
+        status_tables.WARN: "to keep an eye on",
+        status_tables.GOOD: "as it should be",
+    }
     return (
         ", ".join(f"{counts[level]} {text}" for level, text in words.items() if counts[level]) or "nothing is known yet"
     )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.exporter import series
-from peak_observe.exporter.watching import Source, Status, Watcher
+from peak_observe.exporter.sources import own_metrics
+from peak_observe.exporter.sources.poller import Source, Status, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from peak_observe.exporter.blocks import Block
+    from peak_observe.exporter.sources.metric_block import Block
 
 MAX_STRAYS = 3  # threads of one name that may hang after their source was configured anew
 _log = logging.getLogger("peak_observe.exporter")
@@ -136,15 +136,15 @@ def told(statuses: Mapping[str, Status]) -> list[Block]:
         for outcome, count in zip(catalog.SOURCE_OUTCOMES, status.runs, strict=True)
     )
     return [
-        series.of_values(catalog.EXPORTER_SOURCE_UP, (((name,), _number(status.up)) for name, status in found)),
-        series.of_values(
+        own_metrics.of_values(catalog.EXPORTER_SOURCE_UP, (((name,), _number(status.up)) for name, status in found)),
+        own_metrics.of_values(
             catalog.EXPORTER_SOURCE_DURATION_SECONDS, (((name,), status.duration) for name, status in found)
         ),
-        series.of_values(
+        own_metrics.of_values(
             catalog.EXPORTER_SOURCE_LAST_SUCCESS_TIMESTAMP_SECONDS,
             (((name,), status.last_success) for name, status in found),
         ),
-        series.of_values(catalog.EXPORTER_SOURCE_RUNS_TOTAL, runs),
+        own_metrics.of_values(catalog.EXPORTER_SOURCE_RUNS_TOTAL, runs),
     ]
 
 

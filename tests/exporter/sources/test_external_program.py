@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.exporter import programs
-from peak_observe.exporter.programs import ProgramError, output
+from peak_observe.exporter.sources import external_program
+from peak_observe.exporter.sources.external_program import ProgramError, output
 
 PATIENCE = 60.0
 
@@ -61,7 +61,7 @@ def test_a_program_that_is_not_there(words: list[str], problem: str) -> None:
 
 def test_too_much_output_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """No list of backups is as long as that."""
-    monkeypatch.setattr(programs, "MOST", 1 << 20)
+    monkeypatch.setattr(external_program, "MOST", 1 << 20)
     with pytest.raises(ProgramError, match="writes more than 1 MiB"):
         python("print('x' * (2 << 20))")
 
