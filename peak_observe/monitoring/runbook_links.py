@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.looks import Json
+    from peak_observe.monitoring.style import Json
 
 SECTIONS = {
     "Circuits not closed": "PeakBreakerNotClosed",

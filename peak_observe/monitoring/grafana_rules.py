@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.monitoring import rules
-from peak_observe.monitoring.documents import Links, document, texts
+from peak_observe.monitoring.alert_files import Links, document, texts
+from peak_observe.monitoring.provisioning import DATASOURCE_UID, FOLDER
 from peak_observe.monitoring.rules.words import CRITICAL, INFO
-from peak_observe.monitoring.stack import DATASOURCE_UID, FOLDER
 
 if TYPE_CHECKING:
     from peak_observe.monitoring.rules.words import Alert, Group

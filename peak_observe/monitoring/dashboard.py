@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.monitoring.looks import AMBER, BLUE, GREEN, PURPLE, RED, YELLOW, Json
 from peak_observe.monitoring.panels import DATASOURCE, WIDTH
 from peak_observe.monitoring.promql import TARGET, VARIABLES, changes, without, worst
+from peak_observe.monitoring.style import AMBER, BLUE, GREEN, PURPLE, RED, YELLOW, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

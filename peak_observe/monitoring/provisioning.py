@@ -5,7 +5,7 @@ The files fit each other on one host, and so in `compose.yaml`, whose services s
 
 from __future__ import annotations
 
-from peak_observe.monitoring.documents import MADE
+from peak_observe.monitoring.alert_files import MADE
 from peak_observe.monitoring.rules import exporter
 
 SCRAPE_INTERVAL = "15s"
