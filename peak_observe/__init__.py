@@ -44,7 +44,8 @@ from peak_observe.resilience import (
     retry_with_backoff,
 )
 from peak_observe.support.lazy_import import late
-from peak_observe.telemetry import snapshot, tracing
+from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -101,7 +102,7 @@ if TYPE_CHECKING:
         timeout,
     )
     from peak_observe.resilience.moment import BreakerSnapshot
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.telemetry.http_server import Exporter
 
 __all__ = [
     "AsyncResilientExchangeClient",
@@ -235,8 +236,8 @@ def _to_log(event: Event) -> None:
 
 
 observe(_to_log)
-observe(tracing.on_event)
-snapshot.arm()
+observe(spans.on_event)
+writer.arm()
 
 __getattr__ = late(__name__, _LATE)
 
@@ -266,8 +267,8 @@ def configure(
         ValueError: The name does not print or is longer than 64 bytes, or the interval is not from 0 to a day.
     """
     if span_events is not None:
-        tracing.span_events = span_events
-    snapshot.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
+        spans.span_events = span_events
+    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
 
 
 def register(registry: CollectorRegistry | None = None) -> Any:
@@ -279,9 +280,9 @@ def register(registry: CollectorRegistry | None = None) -> Any:
     Returns:
         The collector, for `registry.unregister()`. The same registry gets only one.
     """
-    from peak_observe.telemetry import prometheus
+    from peak_observe.telemetry.metrics import collector
 
-    return prometheus.register(registry)
+    return collector.register(registry)
 
 
 def start_exporter(
@@ -308,6 +309,6 @@ def start_exporter(
     """
     from peak_observe.resilience.health import health_check
     from peak_observe.resilience.health.answers import answers
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.telemetry.http_server import Exporter
 
     return Exporter(port, addr, registry=registry, answers=answers(health_check))

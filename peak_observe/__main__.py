@@ -27,9 +27,9 @@ def main() -> None:
 def _run() -> None:
     try:
         from peak_observe.cli import app
-        from peak_observe.telemetry import snapshot
+        from peak_observe.telemetry.snapshot import writer
 
-        snapshot.disarm()  # the command asks about processes, it is none that anybody watches
+        writer.disarm()  # the command asks about processes, it is none that anybody watches
         app()
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])

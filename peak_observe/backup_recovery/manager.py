@@ -20,7 +20,7 @@ from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
-from peak_observe.telemetry.tracing import Operation
+from peak_observe.telemetry.tracing.spans import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

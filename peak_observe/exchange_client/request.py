@@ -13,7 +13,7 @@ from peak_observe.exchange_client import dialects, endpoints
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify, misshapen
 from peak_observe.exchange_client.scrubbing import sent_secrets
 from peak_observe.observers import emit
-from peak_observe.telemetry.tracing import API, CallSpan
+from peak_observe.telemetry.tracing.spans import API, CallSpan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

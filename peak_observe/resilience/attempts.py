@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from peak_observe.resilience import deadlines, nesting
 from peak_observe.resilience.operations import Operation
 from peak_observe.resilience.retries import NOT_RETRYABLE, OUT_OF_TIME
-from peak_observe.telemetry.tracing import CallSpan
+from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
     from asyncio import Timeout

@@ -16,7 +16,7 @@ from peak_observe.resilience.circuit import DISABLED, FORCED_OPEN
 from peak_observe.resilience.core import BreakerCore
 from peak_observe.resilience.judging import NO_FALLBACK
 from peak_observe.resilience.settings import Settings, constructed, settled
-from peak_observe.telemetry.tracing import switch
+from peak_observe.telemetry.tracing.spans import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.breaker_options import Changes, Errors, Options, RecoveryTimeout
     from peak_observe.resilience.guard import Guard
     from peak_observe.resilience.moment import BreakerSnapshot
-    from peak_observe.telemetry.tracing import TracingMode
+    from peak_observe.telemetry.tracing.spans import TracingMode
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -12,14 +12,14 @@ from peak_observe.resilience import wrap
 from peak_observe.resilience.circuit import OPEN
 from peak_observe.resilience.guard import Guard
 from peak_observe.resilience.judging import NO_FALLBACK
-from peak_observe.telemetry.tracing import API, attached, switch
+from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.resilience.core import BreakerCore
     from peak_observe.resilience.era import Era
-    from peak_observe.telemetry.tracing import TracingMode
+    from peak_observe.telemetry.tracing.spans import TracingMode
 
 
 class Calls:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from peak_observe.measures import BreakerReading
     from peak_observe.resilience.era import Change, Era, Permit
     from peak_observe.resilience.settings import Settings
-    from peak_observe.telemetry.tracing import CallSpan
+    from peak_observe.telemetry.tracing.spans import CallSpan
 
 
 class BreakerCore:

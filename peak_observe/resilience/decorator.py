@@ -10,7 +10,7 @@ from peak_observe.resilience import arguments, parts
 from peak_observe.resilience.breaker import CircuitBreaker
 from peak_observe.resilience.judging import NO_FALLBACK
 from peak_observe.resilience.settings import constructed
-from peak_observe.telemetry.tracing import TracingMode, switch
+from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

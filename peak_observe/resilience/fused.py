@@ -15,7 +15,7 @@ from peak_observe.measures import BATCH
 from peak_observe.resilience import nesting, repeatable, wrap
 from peak_observe.resilience.attempts import Run
 from peak_observe.resilience.judging import NO_FALLBACK
-from peak_observe.telemetry.tracing import API, attached
+from peak_observe.telemetry.tracing.spans import API, attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.judging import UNASKED
-from peak_observe.telemetry.tracing import CallSpan
+from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
     from types import TracebackType

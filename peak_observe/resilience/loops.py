@@ -8,7 +8,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import options
 from peak_observe.resilience.attempts import Run
 from peak_observe.resilience.retries import RetryCore
-from peak_observe.telemetry.tracing import API, TracingMode, switch
+from peak_observe.telemetry.tracing.spans import API, TracingMode, switch
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -16,7 +16,7 @@ from peak_observe.resilience.retries import (
     OUT_OF_TIME,
     UNACCEPTED,
 )
-from peak_observe.telemetry.tracing import CallSpan
+from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
     from peak_observe.events import RetryScheduled

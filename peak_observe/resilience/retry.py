@@ -12,7 +12,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience import arguments, nesting, options, parts, repeatable, wrap
 from peak_observe.resilience.attempts import Run
 from peak_observe.resilience.retries import RetryCore
-from peak_observe.telemetry.tracing import API, TracingMode, attached, switch
+from peak_observe.telemetry.tracing.spans import API, TracingMode, attached, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.measures import CHECKS
-from peak_observe.telemetry import families
-from peak_observe.telemetry.families import number
+from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics.families import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from peak_observe.telemetry.families import Family, Readings
+    from peak_observe.telemetry.metrics.families import Family, Readings
 
 
 def of_readings(kept: Iterable[Family], readings: Readings) -> list[Block]:

@@ -15,8 +15,8 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.snapshot_folder import Directory, File, label_of
-from peak_observe.telemetry import identity
-from peak_observe.telemetry.families import number
+from peak_observe.telemetry.metrics.families import number
+from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -121,7 +121,7 @@ class ProcessDirectory:
 
     def _process(self, file: File) -> Process:
         header, age = file.header, self._age(file)
-        died = header.state == "running" and not identity.lives(header.identity, age, header.interval)
+        died = header.state == "running" and not process_identity.lives(header.identity, age, header.interval)
         state = "died" if died else header.state
         pid = header.identity.pid
         return Process(file.name, pid, state, header.started, age, header.outcome, header.address)
@@ -129,7 +129,7 @@ class ProcessDirectory:
     def _age(self, file: File) -> float:
         # Since the machine's start there is a clock that does not jump; before it there is only the other one.
         header = file.header
-        if header.identity.boot == identity.boot():
+        if header.identity.boot == process_identity.boot():
             return max(0.0, self._clock.monotonic() - header.monotonic)
         return max(0.0, self._clock.now().timestamp() - header.written)
 

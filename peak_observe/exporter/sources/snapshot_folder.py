@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
-from peak_observe.telemetry import account, identity, snapshotfile
-from peak_observe.telemetry.samples import FAMILIES
-from peak_observe.telemetry.snapshotfile import SUFFIX, RejectedError, Snapshot
+from peak_observe.telemetry.snapshot import file, lifetime_totals, process_identity
+from peak_observe.telemetry.snapshot.file import SUFFIX, RejectedError, Snapshot
+from peak_observe.telemetry.snapshot.samples import FAMILIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.telemetry.snapshotfile import Header
+    from peak_observe.telemetry.snapshot.file import Header
 
 MAX_FILES = 5_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
@@ -52,10 +52,10 @@ class File:
         self._shown: dict[str, Lines] = {}
         if before is not None and all(now is then for now, then in zip(self.kept, before.kept, strict=True)):
             self.names: list[str] = before.names
-            self.sums: account.Sum = before.sums
+            self.sums: lifetime_totals.Sum = before.sums
         else:
             self.names = [f"{line[:-1]},{self._label}}}" for line in snapshot.own.shape.lines]
-            self.sums = account.Sum(snapshot.own.shape, snapshot.earlier, snapshot.inherited)
+            self.sums = lifetime_totals.Sum(snapshot.own.shape, snapshot.earlier, snapshot.inherited)
 
     @property
     def header(self) -> Header:
@@ -91,9 +91,9 @@ class File:
         """
         mode = "last word" if last_word else "account"
         if mode not in self._shown:
-            found = account.settled(*self.snapshot[1:4])
+            found = lifetime_totals.settled(*self.snapshot[1:4])
             if last_word:
-                gauges = account.total(*self.snapshot[1:4])
+                gauges = lifetime_totals.total(*self.snapshot[1:4])
                 found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
             self._shown[mode] = self._labelled(found)
         return self._shown[mode]
@@ -103,7 +103,7 @@ class File:
         """What names and sums are made of."""
         return self.snapshot.own.shape, self.snapshot.earlier, self.snapshot.inherited
 
-    def _labelled(self, found: dict[str, account.Lines]) -> Lines:
+    def _labelled(self, found: dict[str, lifetime_totals.Lines]) -> Lines:
         return {
             name: [f"{line[:-1]},{self._label}}} {value}" for line, value in lines.items()]
             for name, lines in found.items()
@@ -149,11 +149,11 @@ class Directory:
         """
         header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
         kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
-        earlier = account.packed(account.settled(*file.snapshot[1:4]))
-        with snapshotfile.locked(self._folder, patience=0.0):
+        earlier = lifetime_totals.packed(lifetime_totals.settled(*file.snapshot[1:4]))
+        with file.locked(self._folder, patience=0.0):
             found = file.path.lstat()
             if _state(found) == file.state:
-                snapshotfile.write(file.path, snapshotfile.encode(kept, b"", earlier, b""), like=found)
+                file.write(file.path, file.encode(kept, b"", earlier, b""), like=found)
 
     def forget(self, file: File) -> None:
         """Drop an account.
@@ -161,7 +161,7 @@ class Directory:
         Raises:
             OSError: The file cannot be removed.
         """
-        with snapshotfile.locked(self._folder, patience=0.0):
+        with file.locked(self._folder, patience=0.0):
             if _state(file.path.lstat()) == file.state:
                 file.path.unlink()
 
@@ -206,13 +206,13 @@ class Directory:
 
     def _read(self, name: str, before: File | None) -> File:
         path = before.path if before else self._folder / name
-        content, found = snapshotfile.read(path)
-        snapshot = snapshotfile.decode(content, before.snapshot if before else None)
+        content, found = file.read(path)
+        snapshot = file.decode(content, before.snapshot if before else None)
         header = snapshot.header
         named = before is not None and header.process == before.name
-        if not named and snapshotfile.path_of(self._folder, header.process) != path:
+        if not named and file.path_of(self._folder, header.process) != path:
             raise RejectedError("foreign", f"it is about {header.process!r}")
-        if identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
+        if process_identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
             raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")
         self.parsed += 1
         return File(path, _state(found), snapshot, before)

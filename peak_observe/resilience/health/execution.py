@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience import wrap
 from peak_observe.resilience.health.result import TIMEOUT, Finding, of_answer, of_error
-from peak_observe.telemetry import tracing
+from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,7 +46,7 @@ class Execution:
         self.duration = 0.0
         self.result: HealthCheckResult | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.span = tracing.Operation(f"health.check {name}", {"peak_observe.check": name})
+        self.span = spans.Operation(f"health.check {name}", {"peak_observe.check": name})
         self._func = func
         self._thread: threading.Thread | None = None
         self._queues: list[SimpleQueue[str]] = []

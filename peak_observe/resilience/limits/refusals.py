@@ -10,7 +10,7 @@ from peak_observe import catalog
 from peak_observe.events import LimitReached
 from peak_observe.observers import emit
 from peak_observe.resilience.deadlines import remaining
-from peak_observe.telemetry import tracing
+from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -64,6 +64,6 @@ def patience(wait: float) -> tuple[float, int]:
 
 def waiting(kind: str, name: str) -> AbstractContextManager[object]:
     """Return the span of a wait, where a span is being recorded; elsewhere nothing."""
-    if tracing.API in sys.modules and tracing.recording():
-        return tracing.Operation(f"wait {name}", {f"peak_observe.{kind}": name})
+    if spans.API in sys.modules and spans.recording():
+        return spans.Operation(f"wait {name}", {f"peak_observe.{kind}": name})
     return nullcontext()

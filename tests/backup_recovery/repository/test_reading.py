@@ -13,7 +13,7 @@ from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.repository.ledger import Account
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType, Part
 from peak_observe.backup_recovery.repository.reading import reading
-from peak_observe.telemetry.exposition import Renderer
+from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
 from ..conftest import Program

@@ -15,8 +15,8 @@ from peak_observe import catalog
 from peak_observe.exporter.sources import process_source
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.telemetry import identity, snapshotfile
-from peak_observe.telemetry.samples import packed
+from peak_observe.telemetry.snapshot import file, process_identity
+from peak_observe.telemetry.snapshot.samples import packed
 from peak_observe.testing import ManualClock
 
 # Counts three calls and waits; then one more at each line of input.
@@ -90,14 +90,14 @@ class Written:
         found = {
             "process": process,
             "state": "ended",
-            "identity": identity.mine(),
+            "identity": process_identity.mine(),
             "started": 1.0,
             "written": self.clock.now().timestamp(),
             "monotonic": self.clock.monotonic(),
             "interval": 5.0,
         }
-        path = snapshotfile.path_of(self.folder, process)
-        snapshotfile.write(path, snapshotfile.encode(found | header, packed(text), b"", b""))
+        path = file.path_of(self.folder, process)
+        file.write(path, file.encode(found | header, packed(text), b"", b""))
         return path
 
 
@@ -276,7 +276,7 @@ def test_a_program_that_executes_itself_counts_on(program, shows) -> None:
 
 def test_another_process_with_the_same_pid_is_not_taken_for_the_first(written, directory, snapshots) -> None:
     """Nor one before the machine's start."""
-    mine = identity.mine()
+    mine = process_identity.mine()
     written("reused", state="running", identity=mine._replace(start=mine.start - 1))
     written("rebooted", state="running", identity=mine._replace(boot="before"))
     written("living", state="running", identity=mine)
@@ -287,7 +287,7 @@ def test_another_process_with_the_same_pid_is_not_taken_for_the_first(written, d
 def test_a_process_in_another_container_lives_as_long_as_it_writes(written, snapshots, clock) -> None:
     """Its pid means nothing here, so three intervals without a word are its end."""
     directory = ProcessDirectory(snapshots, clock=clock)
-    written("far", state="running", identity=identity.mine()._replace(namespace=1, pid=1))
+    written("far", state="running", identity=process_identity.mine()._replace(namespace=1, pid=1))
     clock.advance(15)
     assert samples(directory.collect())[up("far")] == 1.0
     clock.advance(0.1)
@@ -345,7 +345,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     clock.advance(process_source.FORGET)
     directory.collect()
     assert told() == {}
-    assert [entry.name for entry in snapshots.iterdir()] == [snapshotfile.LOCK]
+    assert [entry.name for entry in snapshots.iterdir()] == [file.LOCK]
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
 )
 def test_what_did_not_end_well_is_shown_for_15_minutes(written, snapshots, clock, state, outcome) -> None:
     """Long enough for an alert, even where jobs are kept for longer."""
-    written("bot", state=state, outcome=outcome, identity=identity.mine()._replace(start=1))
+    written("bot", state=state, outcome=outcome, identity=process_identity.mine()._replace(start=1))
     directory = ProcessDirectory(snapshots, clock=clock)
     clock.advance(process_source.CRASH_RETAIN)
     directory.collect()
@@ -366,7 +366,7 @@ def test_what_did_not_end_well_is_shown_for_15_minutes(written, snapshots, clock
 def test_a_jump_of_the_clock_changes_nothing(written, snapshots, clock) -> None:
     """Ages are told by the clock that does not jump."""
     written("job", outcome="success")
-    written("far", state="running", identity=identity.mine()._replace(namespace=1))
+    written("far", state="running", identity=process_identity.mine()._replace(namespace=1))
     directory = ProcessDirectory(snapshots, clock=clock)
     for jump in (timedelta(days=400), -timedelta(days=800)):
         clock.jump(jump.total_seconds())
@@ -433,7 +433,7 @@ def test_a_folder_that_is_held_is_not_waited_for(written, snapshots, clock) -> N
     path = written("bot")
     directory = ProcessDirectory(snapshots, clock=clock, retain=1.0)
     clock.advance(2)
-    with snapshotfile.locked(snapshots):
+    with file.locked(snapshots):
         directory.collect()
     assert b"account" not in path.read_bytes()
     directory.collect()

@@ -14,8 +14,8 @@ from peak_observe import CircuitBreaker, catalog
 from peak_observe.exporter.sources import snapshot_folder as module
 from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.exporter.sources.snapshot_folder import Directory
-from peak_observe.telemetry import identity, samples, snapshotfile
-from peak_observe.telemetry.exposition import Renderer
+from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.telemetry.snapshot import file, process_identity, samples
 
 GOOD = b'peak_breaker_calls_total{breaker="x",outcome="success"} 3.0\n'
 
@@ -25,13 +25,13 @@ def content(process: str = "bot", text: bytes = GOOD, **header: object) -> bytes
     found = {
         "process": process,
         "state": "running",
-        "identity": identity.mine(),
+        "identity": process_identity.mine(),
         "started": 1.0,
         "written": 2.0,
         "monotonic": 3.0,
         "interval": 5.0,
     }
-    return snapshotfile.encode(found | header, samples.packed(text), b"", b"")
+    return file.encode(found | header, samples.packed(text), b"", b"")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def spoil(folder: Path, kind: str) -> None:
             path.write_bytes(content("bot"))
         case "huge":
             with path.open("wb") as file:
-                file.truncate(snapshotfile.MAX_BYTES + 1)
+                file.truncate(file.MAX_BYTES + 1)
         case "invalid":
             path.write_bytes(content("bad", b'up{process="bot"} 1.0\n'))
         case "pipe":
@@ -122,8 +122,8 @@ def test_a_file_about_somebody_elses_process_is_left_out(folder) -> None:
         other.stdin.write(b"\n")
         other.stdin.flush()
         other.stdout.readline()
-        start, _ = identity._stat(other.pid)
-        claimed = identity.mine()._replace(pid=other.pid, start=start)
+        start, _ = process_identity._stat(other.pid)
+        claimed = process_identity.mine()._replace(pid=other.pid, start=start)
         (folder / "bad.snap").write_bytes(content("bad", identity=claimed))
         directory = Directory(folder)
         assert names(directory) == ["bot"]
@@ -187,9 +187,9 @@ def test_a_process_that_lives_shows_what_only_its_earlier_lives_counted(folder) 
     earlier = GOOD.replace(b'"x"', b'"old"') + b'peak_retry_retries_total{operation="old"} 2.0\n'
     header, _, body = content().partition(b"\n")
     own = body[: json.loads(header)["sizes"][0]]
-    found = {**json.loads(header), "identity": identity.mine()}
+    found = {**json.loads(header), "identity": process_identity.mine()}
     kept = {key: value for key, value in found.items() if key not in ("snapshot", "sizes", "checksum")}
-    (folder / "bot.snap").write_bytes(snapshotfile.encode(kept, own, samples.packed(earlier), b""))
+    (folder / "bot.snap").write_bytes(file.encode(kept, own, samples.packed(earlier), b""))
     (file,) = Directory(folder).look()
     assert file.living() == {
         "peak_breaker_calls_total": [
@@ -205,7 +205,7 @@ def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
     directory = Directory(folder)
     (file,) = directory.look()
     claimed = content(text=GOOD.replace(b"3.0", b"44.0"))
-    snapshotfile.write(folder / "bot.snap", claimed)
+    file.write(folder / "bot.snap", claimed)
     directory.fold(file)
     directory.forget(file)
     assert (folder / "bot.snap").read_bytes() == claimed
@@ -215,7 +215,7 @@ def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
 def test_any_name_that_prints_is_told_as_it_is(tmp_path, name) -> None:
     """Quotes and backslashes escaped, as the format asks; all of what a process tells can be parsed."""
     kept = CircuitBreaker(name="snapshots.printed")
-    path = snapshotfile.path_of(tmp_path, name)
+    path = file.path_of(tmp_path, name)
     path.write_bytes(content(name, Renderer().render()))
     blocks = ProcessDirectory(tmp_path).collect()
     text = ""

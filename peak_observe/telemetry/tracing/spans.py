@@ -216,7 +216,7 @@ def on_event(event: Event) -> None:
     """Pass a rare fact on as a log-based event, and as a span event where that was asked for."""
     if API not in sys.modules:
         return
-    from peak_observe.telemetry.records import as_record
+    from peak_observe.telemetry.tracing.log_events import as_record
 
     name, attributes = as_record(event)
     from opentelemetry._logs import LogRecord, get_logger

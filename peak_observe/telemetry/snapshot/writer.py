@@ -17,7 +17,7 @@ from peak_observe.observers import observe
 
 if TYPE_CHECKING:
     from peak_observe.events import Event
-    from peak_observe.telemetry.claim import Claim
+    from peak_observe.telemetry.snapshot.name_claim import Claim
 
 DIRECTORY = "PEAK_OBSERVE_DIR"
 INTERVAL = 5.0
@@ -124,7 +124,7 @@ class Writer:
         if self._claim is None:
             from pathlib import Path
 
-            from peak_observe.telemetry.claim import Claim
+            from peak_observe.telemetry.snapshot.name_claim import Claim
 
             folder, process, interval = self._settings
             self._claim = Claim(

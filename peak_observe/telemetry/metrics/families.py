@@ -186,7 +186,10 @@ Readings = list[tuple[str, Any]]
 
 def read() -> list[tuple[tuple[Family, ...], Readings]]:
     """Return the families of each kind of primitive with the readings of all names."""
-    from peak_observe.telemetry import exchange, limits  # late, as their families are made of ours
+    from peak_observe.telemetry.metrics import (  # late, as their families are made of ours
+        exchange_families,
+        limit_families,
+    )
 
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
@@ -198,9 +201,9 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (BREAKER_FAMILIES, breakers),
         (RETRY_FAMILIES, retries),
         (BUDGET_FAMILIES, budgets),
-        *limits.read(),
+        *limit_families.read(),
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
     ]
-    return [*kinds, *exchange.read()]
+    return [*kinds, *exchange_families.read()]

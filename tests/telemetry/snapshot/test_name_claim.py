@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from peak_observe import CircuitBreaker
-from peak_observe.telemetry import account, identity, samples, snapshotfile
-from peak_observe.telemetry.claim import Claim
-from peak_observe.telemetry.snapshotfile import Snapshot, decode, encode, path_of, read, write
+from peak_observe.telemetry.snapshot import file, lifetime_totals, process_identity, samples
+from peak_observe.telemetry.snapshot.file import Snapshot, decode, encode, path_of, read, write
+from peak_observe.telemetry.snapshot.name_claim import Claim
 
 
 def left(folder: Path, process: str) -> Snapshot:
@@ -22,7 +22,7 @@ def left(folder: Path, process: str) -> Snapshot:
 def leave(folder: Path, process: str, calls: int, **header: object) -> None:
     """Write what an earlier life of a name left."""
     folder.mkdir(parents=True, exist_ok=True)
-    mine = identity.mine()
+    mine = process_identity.mine()
     found = {
         "process": process,
         "state": "running",
@@ -38,7 +38,7 @@ def leave(folder: Path, process: str, calls: int, **header: object) -> None:
 
 def earlier(snapshot: Snapshot) -> float:
     """Return the calls that the account of earlier lives has."""
-    (value,) = account.total(samples.EMPTY, snapshot.earlier)["peak_breaker_calls_total"].values()
+    (value,) = lifetime_totals.total(samples.EMPTY, snapshot.earlier)["peak_breaker_calls_total"].values()
     return float(value)
 
 
@@ -48,9 +48,9 @@ def test_the_first_snapshot_makes_the_folder_and_claims_the_name(snapshots) -> N
     claim = Claim(snapshots, "bot", interval=2.5)
     claim.write("running", "127.0.0.1:17326")
     found = left(snapshots, "bot")
-    assert found.header.identity == identity.mine()
+    assert found.header.identity == process_identity.mine()
     assert (found.header.state, found.header.interval, found.header.address) == ("running", 2.5, "127.0.0.1:17326")
-    assert found.header.started == pytest.approx(identity.started(), abs=1.0)
+    assert found.header.started == pytest.approx(process_identity.started(), abs=1.0)
     assert 'peak_breaker_calls_total{breaker="claim.first",outcome="success"}' in found.own.shape.lines
     assert sorted(path.name for path in snapshots.iterdir()) == [".lock", "bot.snap"]
     assert breaker.name == "claim.first"
@@ -69,7 +69,7 @@ def test_a_dead_life_is_taken_over(snapshots) -> None:
 def test_a_living_process_keeps_its_name(snapshots) -> None:
     """The next one gets a number, and the one after it another."""
     for name in ("bot", "bot-2"):
-        leave(snapshots, name, 3, identity=identity.mine()._replace(namespace=1), monotonic=1e9)
+        leave(snapshots, name, 3, identity=process_identity.mine()._replace(namespace=1), monotonic=1e9)
     claim = Claim(snapshots, "bot", interval=5.0)
     claim.write("running")
     assert claim.name == "bot-3"
@@ -128,11 +128,11 @@ def test_what_was_taken_over_by_another_one_is_not_told_twice(snapshots) -> None
     call()
     claim = Claim(snapshots, "bot", interval=5.0)
     claim.write("running")
-    leave(snapshots, "bot", 3, identity=identity.mine()._replace(namespace=1), monotonic=1e9)
+    leave(snapshots, "bot", 3, identity=process_identity.mine()._replace(namespace=1), monotonic=1e9)
     call()
     claim.write("running")
     assert claim.name == "bot-2"
-    found = account.total(*left(snapshots, "bot-2")[1:4])["peak_breaker_calls_total"]
+    found = lifetime_totals.total(*left(snapshots, "bot-2")[1:4])["peak_breaker_calls_total"]
     assert found['peak_breaker_calls_total{breaker="claim.stolen",outcome="success"}'] == "1.0"
 
 
@@ -153,9 +153,9 @@ def test_a_folder_that_is_held_too_long_is_an_error(snapshots, monkeypatch) -> N
     """Nobody waits for ever."""
     snapshots.mkdir(parents=True)
     with (
-        snapshotfile.locked(snapshots),
+        file.locked(snapshots),
         pytest.raises(TimeoutError, match=r"\.lock is held by another process"),
-        snapshotfile.locked(snapshots, patience=0.05),
+        file.locked(snapshots, patience=0.05),
     ):
         pass
 
@@ -167,7 +167,7 @@ def test_a_name_that_somebody_else_keeps_to_himself_is_taken(snapshots) -> None:
     path_of(snapshots, "bot").chmod(0o600)
     snapshots.chmod(0o777)
     code = "import os, sys; from pathlib import Path\n"
-    code += "from peak_observe.telemetry.claim import Claim\nos.setuid(65534)\n"
+    code += "from peak_observe.telemetry.snapshot.name_claim import Claim\nos.setuid(65534)\n"
     code += "claim = Claim(Path(sys.argv[1]), 'bot', interval=5.0)\nclaim.write('running')\nprint(claim.name)"
     for folder in snapshots.parents:
         if folder.stat().st_uid == 0 and folder.stat().st_mode & 0o7077 == 0:  # what pytest made
@@ -228,7 +228,7 @@ def test_a_life_is_taken_over_once_wherever_the_next_one_is_killed(snapshots) ->
 def test_a_snapshot_cut_off_by_a_kill_is_never_seen(snapshots) -> None:
     """A reader meets whole files only while a writer is killed again and again."""
     code = "import sys; from pathlib import Path; from peak_observe import CircuitBreaker\n"
-    code += "from peak_observe.telemetry.claim import Claim\n"
+    code += "from peak_observe.telemetry.snapshot.name_claim import Claim\n"
     code += "kept = [CircuitBreaker(name=f'feed.{n}') for n in range(20)]\n"
     code += "claim = Claim(Path(sys.argv[1]), 'bot', interval=5.0)\nwhile True: claim.write('running')"
     for _ in range(2):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.measures import ENDPOINTS, EXCHANGES
 from peak_observe.measures.exchange import SEPARATOR
-from peak_observe.telemetry.families import CALLS, CHANGES, Family, _histogram, _living
+from peak_observe.telemetry.metrics.families import CALLS, CHANGES, Family, _histogram, _living
 
 if TYPE_CHECKING:
-    from peak_observe.telemetry.families import Labels, Readings
+    from peak_observe.telemetry.metrics.families import Labels, Readings
 
 
 class EndpointFamily(Family):

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, circuit_breaker, retry_with_backoff, retrying
 from peak_observe._version import __version__
-from peak_observe.telemetry import tracing
-from peak_observe.telemetry.tracing import SCHEMA_URL
+from peak_observe.telemetry.tracing import spans
+from peak_observe.telemetry.tracing.spans import SCHEMA_URL
 from peak_observe.testing import ManualClock
 
 TRACER = trace.get_tracer("tests")
@@ -510,8 +510,8 @@ def test_what_is_attached_is_asked_of_the_nearest_place(monkeypatch: pytest.Monk
     from opentelemetry import context
 
     def ask() -> object:
-        monkeypatch.setattr(tracing, "_CELL", [tracing._find])
-        return tracing.attached("auto")[0]()
+        monkeypatch.setattr(spans, "_CELL", [spans._find])
+        return spans.attached("auto")[0]()
 
     assert not ask()
     token = context.attach(context.set_value("key", "value"))
@@ -523,8 +523,8 @@ def test_what_is_attached_is_asked_of_the_nearest_place(monkeypatch: pytest.Monk
             patch.delattr(context, "_RUNTIME_CONTEXT")
             patch.setattr(context, "get_current", lambda: {"public": "function"})
             assert ask() == {"public": "function"}
-            patch.delitem(sys.modules, tracing.CONTEXT)
+            patch.delitem(sys.modules, spans.CONTEXT)
             assert not ask()
-        assert tracing.attached("auto")[0]() == context.get_current(), "it looks again"
+        assert spans.attached("auto")[0]() == context.get_current(), "it looks again"
     finally:
         context.detach(token)

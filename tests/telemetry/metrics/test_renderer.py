@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from peak_observe import CircuitBreaker, retry_with_backoff
 from peak_observe.catalog import BUCKETS, CALL_OUTCOMES, HEALTH_OUTCOMES, RETRY_OUTCOMES, STATES
 from peak_observe.measures import BreakerReading, Exemplar, HealthReading, RetryReading
-from peak_observe.telemetry import families
-from peak_observe.telemetry.exposition import Renderer
-from peak_observe.telemetry.prometheus import PeakCollector
+from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.renderer import Renderer
 
 COUNTS = st.integers(0, 2**60)
 SECONDS = st.floats(0, 1e18)

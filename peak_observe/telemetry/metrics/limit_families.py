@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.measures import BULKHEADS, LIMITERS, TIMEOUTS
-from peak_observe.telemetry.families import CHANGES, SETTINGS, Family, _living
+from peak_observe.telemetry.metrics.families import CHANGES, SETTINGS, Family, _living
 
 if TYPE_CHECKING:
-    from peak_observe.telemetry.families import Readings
+    from peak_observe.telemetry.metrics.families import Readings
 
 WAITS = CHANGES
 

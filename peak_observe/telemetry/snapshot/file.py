@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from peak_observe.telemetry import samples
-from peak_observe.telemetry.identity import Identity  # noqa: TC001 - msgspec reads the annotations
-from peak_observe.telemetry.samples import EMPTY, Table
+from peak_observe.telemetry.snapshot import samples
+from peak_observe.telemetry.snapshot.process_identity import Identity  # noqa: TC001 - msgspec reads the annotations
+from peak_observe.telemetry.snapshot.samples import EMPTY, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

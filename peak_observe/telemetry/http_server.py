@@ -18,9 +18,9 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from peak_observe._version import __version__
 from peak_observe.errors import ListenError
-from peak_observe.telemetry import snapshot
-from peak_observe.telemetry.exposition import Renderer
-from peak_observe.telemetry.prometheus import PeakCollector
+from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -72,7 +72,7 @@ class Exporter:
             daemon=True,
         )
         self._thread.start()
-        snapshot.serving(self._address)
+        writer.serving(self._address)
 
     @property
     def _address(self) -> str:
@@ -89,7 +89,7 @@ class Exporter:
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
-            snapshot.serving("")
+            writer.serving("")
         self._server.server_close()
 
     def __enter__(self) -> Self:

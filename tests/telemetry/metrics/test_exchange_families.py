@@ -11,9 +11,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from peak_observe.catalog import BUCKETS, EXCHANGE_OUTCOMES
 from peak_observe.measures import EndpointReading, ExchangeReading, Exemplar
 from peak_observe.measures.exchange import SEPARATOR
-from peak_observe.telemetry import exchange, families
-from peak_observe.telemetry.exposition import Renderer
-from peak_observe.telemetry.prometheus import PeakCollector
+from peak_observe.telemetry.metrics import exchange_families, families
+from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.renderer import Renderer
 
 NAN = math.nan
 
@@ -53,8 +53,8 @@ def test_the_bytes_are_the_librarys(monkeypatch, openmetrics: bool) -> None:
     names = [f"kraken{SEPARATOR}GET public/Ticker", "_overflow"]
     for endpoints, exchanges in SCRAPES:
         found = [
-            (exchange.ENDPOINT_FAMILIES, list(zip(names, endpoints, strict=True))),
-            (exchange.EXCHANGE_FAMILIES, list(zip(["kraken"], exchanges, strict=True))),
+            (exchange_families.ENDPOINT_FAMILIES, list(zip(names, endpoints, strict=True))),
+            (exchange_families.EXCHANGE_FAMILIES, list(zip(["kraken"], exchanges, strict=True))),
         ]
         monkeypatch.setattr(families, "read", lambda found=found: found)
         text = generate_openmetrics(registry).removesuffix(b"# EOF\n") if openmetrics else generate_latest(registry)
@@ -64,8 +64,8 @@ def test_the_bytes_are_the_librarys(monkeypatch, openmetrics: bool) -> None:
 def test_an_endpoints_name_makes_two_labels(monkeypatch) -> None:
     """And promtool has nothing to say."""
     found = [
-        (exchange.ENDPOINT_FAMILIES, [(f"kraken{SEPARATOR}GET public/Ticker", endpoint(1))]),
-        (exchange.EXCHANGE_FAMILIES, [("kraken", SCRAPES[0][1][0])]),
+        (exchange_families.ENDPOINT_FAMILIES, [(f"kraken{SEPARATOR}GET public/Ticker", endpoint(1))]),
+        (exchange_families.EXCHANGE_FAMILIES, [("kraken", SCRAPES[0][1][0])]),
     ]
     monkeypatch.setattr(families, "read", lambda: found)
     text = Renderer().render()

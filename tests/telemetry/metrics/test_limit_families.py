@@ -26,9 +26,9 @@ from peak_observe import (
 )
 from peak_observe.catalog import LIMIT_OUTCOMES, TIMEOUT_OUTCOMES
 from peak_observe.measures import BULKHEADS, BulkheadReading, RateLimitReading, TimeoutReading
-from peak_observe.telemetry import families, limits
-from peak_observe.telemetry.exposition import Renderer
-from peak_observe.telemetry.prometheus import PeakCollector
+from peak_observe.telemetry.metrics import families, limit_families
+from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
 
@@ -72,7 +72,7 @@ def test_the_bytes_are_the_librarys_and_promtool_is_content(monkeypatch: pytest.
     """From scrape to scrape of one renderer, with large numbers, new settings, and limits that go."""
     renderer, registry = Renderer(), CollectorRegistry()
     registry.register(PeakCollector())
-    kinds = (limits.BULKHEAD_FAMILIES, limits.RATE_LIMIT_FAMILIES, limits.TIMEOUT_FAMILIES)
+    kinds = (limit_families.BULKHEAD_FAMILIES, limit_families.RATE_LIMIT_FAMILIES, limit_families.TIMEOUT_FAMILIES)
     texts = []
     for scrape in SCRAPES:
         found = [(family, [("kraken", reading)]) for family, reading in zip(kinds, scrape, strict=True)]

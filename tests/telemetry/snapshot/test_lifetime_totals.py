@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peak_observe.telemetry import account
-from peak_observe.telemetry.account import settled, total
-from peak_observe.telemetry.samples import EMPTY, Table, packed, read
+from peak_observe.telemetry.snapshot import lifetime_totals
+from peak_observe.telemetry.snapshot.lifetime_totals import settled, total
+from peak_observe.telemetry.snapshot.samples import EMPTY, Table, packed, read
 
 CALLS = 'peak_breaker_calls_total{breaker="x",outcome="success"}'
 STATE = 'peak_breaker_state{breaker="x",state="open"}'
@@ -94,7 +94,7 @@ def test_a_run_under_way_when_the_life_ended_was_interrupted() -> None:
 
 def test_an_account_that_grows_too_long_forgets_what_is_not_used_any_more(monkeypatch) -> None:
     """Names built from ids would fill it life after life."""
-    monkeypatch.setattr(account, "LIMIT", 2)
+    monkeypatch.setattr(lifetime_totals, "LIMIT", 2)
     other = CALLS.replace('"x"', '"y"')
     assert flat(settled(of({CALLS: 1}), of({CALLS: 1, other: 1}))) == {CALLS: 2, other: 1}
     third = CALLS.replace('"x"', '"z"')
@@ -104,7 +104,7 @@ def test_an_account_that_grows_too_long_forgets_what_is_not_used_any_more(monkey
 def test_an_account_can_be_read_again() -> None:
     """It is written as samples are."""
     found = settled(of({CALLS: 2e6, **histogram("1.0")}), EMPTY)
-    assert flat(total(EMPTY, read(account.packed(found)))) == flat(found)
+    assert flat(total(EMPTY, read(lifetime_totals.packed(found)))) == flat(found)
 
 
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=6))
@@ -115,5 +115,5 @@ def test_no_count_is_lost_over_any_number_of_lives(lives) -> None:
         found = flat(total(of({CALLS: count}), earlier))[CALLS]
         assert found >= told
         told = found
-        earlier = read(account.packed(settled(of({CALLS: count}), earlier)))
+        earlier = read(lifetime_totals.packed(settled(of({CALLS: count}), earlier)))
     assert told == pytest.approx(sum(lives))

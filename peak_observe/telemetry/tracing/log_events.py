@@ -25,7 +25,7 @@ from peak_observe.events import (
     WriteUnanswered,
 )
 from peak_observe.support.redact import describe
-from peak_observe.telemetry.tracing import type_name
+from peak_observe.telemetry.tracing.spans import type_name
 
 _PLAIN_RECORDS: dict[type, str] = {
     BackupFinished: "peak_observe.backup.finished",

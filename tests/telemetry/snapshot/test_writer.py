@@ -12,9 +12,9 @@ import pytest
 
 import peak_observe
 from peak_observe import CircuitBreaker
-from peak_observe.telemetry import account, snapshot
-from peak_observe.telemetry.snapshot import Settings, Writer
-from peak_observe.telemetry.snapshotfile import RejectedError, Snapshot, decode, path_of, read
+from peak_observe.telemetry.snapshot import lifetime_totals, writer
+from peak_observe.telemetry.snapshot.file import RejectedError, Snapshot, decode, path_of, read
+from peak_observe.telemetry.snapshot.writer import Settings, Writer
 
 
 def left(folder: Path, process: str) -> Snapshot | None:
@@ -27,7 +27,7 @@ def left(folder: Path, process: str) -> Snapshot | None:
 
 def counted(found: Snapshot, outcome: str = "success") -> float:
     """Return the calls of the circuit `feed`."""
-    lines = account.total(*found[1:4])["peak_breaker_calls_total"]
+    lines = lifetime_totals.total(*found[1:4])["peak_breaker_calls_total"]
     return float(lines[f'peak_breaker_calls_total{{breaker="feed",outcome="{outcome}"}}'])
 
 
@@ -234,7 +234,7 @@ def test_our_own_command_is_no_process_to_watch(snapshots, tmp_path) -> None:
 def test_a_process_is_called_like_its_program(monkeypatch, argv, name) -> None:
     """The same at each start."""
     monkeypatch.setattr(sys, "argv", argv)
-    assert snapshot.program() == name
+    assert writer.program() == name
 
 
 @pytest.mark.parametrize("process", ["", "a\nb", "x" * 65, "ü" * 33, "\udc80", 7])
@@ -286,7 +286,7 @@ def test_a_writer_keeps_still_while_the_process_is_forked(writer, snapshots, unt
 
 def test_a_disk_that_hangs_holds_up_neither_fork_nor_end(snapshots, monkeypatch, until: Callable) -> None:
     """Both wait for a while and go on."""
-    monkeypatch.setattr(snapshot, "PATIENCE", 0.05)
+    monkeypatch.setattr(writer, "PATIENCE", 0.05)
     writer = Writer(Settings(str(snapshots), "bot", 3600.0))
     until(lambda: left(snapshots, "bot"))
     with writer._lock:  # as its thread does for as long as the disk hangs

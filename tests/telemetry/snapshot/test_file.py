@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peak_observe import catalog
-from peak_observe.telemetry import identity, samples, snapshotfile
-from peak_observe.telemetry.snapshotfile import RejectedError, decode, encode, path_of, read, write
+from peak_observe.telemetry.snapshot import process_identity, samples
+from peak_observe.telemetry.snapshot.file import RejectedError, decode, encode, path_of, read, write
 
 TEXT = b'peak_breaker_calls_total{breaker="x",outcome="success"} 3.0\n'
 HEADER = {
     "process": "bot",
     "state": "running",
-    "identity": identity.mine(),
+    "identity": process_identity.mine(),
     "started": 1.0,
     "written": 2.0,
     "monotonic": 3.0,
@@ -50,7 +50,7 @@ def test_what_is_encoded_is_decoded() -> None:
     """Header and all three parts."""
     found = decode(encode(HEADER | {"address": "[::1]:17326", "outcome": "failed"}, *[samples.packed(TEXT)] * 3))
     assert found.header.process == "bot"
-    assert found.header.identity == identity.mine()
+    assert found.header.identity == process_identity.mine()
     assert (found.header.address, found.header.outcome) == ("[::1]:17326", "failed")
     assert found.own == found.earlier == found.inherited != samples.EMPTY or found.own.values == ["3.0"]
 
@@ -169,7 +169,7 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path) -> None:
 def test_a_huge_file_is_not_read(tmp_path) -> None:
     """A sparse one costs its maker nothing."""
     with (tmp_path / "huge").open("wb") as file:
-        file.truncate(snapshotfile.MAX_BYTES + 1)
+        file.truncate(file.MAX_BYTES + 1)
     with pytest.raises(RejectedError) as caught:
         read(tmp_path / "huge")
     assert caught.value.reason == "huge"

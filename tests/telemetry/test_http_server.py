@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import peak_observe
 from peak_observe import CircuitBreaker, ListenError, PeakObserveError, start_exporter
-from peak_observe.telemetry.server import Exporter
+from peak_observe.telemetry.http_server import Exporter
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.telemetry import samples
-from peak_observe.telemetry.families import MILLION, number
-from peak_observe.telemetry.samples import EMPTY, FAMILIES, Table
+from peak_observe.telemetry.metrics.families import MILLION, number
+from peak_observe.telemetry.snapshot import samples
+from peak_observe.telemetry.snapshot.samples import EMPTY, FAMILIES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from peak_observe.telemetry.samples import Shape
+    from peak_observe.telemetry.snapshot.samples import Shape
 
 LIMIT = 20_000
 """Lines that an account may have; past it, it forgets what the last life did not use."""

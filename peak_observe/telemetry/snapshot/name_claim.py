@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS
-from peak_observe.telemetry import account, identity, samples, snapshotfile
-from peak_observe.telemetry.exposition import Renderer
-from peak_observe.telemetry.snapshotfile import RejectedError, Snapshot
+from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.telemetry.snapshot import file, lifetime_totals, process_identity, samples
+from peak_observe.telemetry.snapshot.file import RejectedError, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Claim:
         self._interval = interval
         self._clock = clock
         self._renderer = Renderer()
-        self._started = identity.started()
+        self._started = process_identity.started()
         self.told = self._earlier = b""
         self._mark: tuple[int, int] | None = None
 
@@ -73,7 +73,7 @@ class Claim:
             self._put(state, own, address, self.inherited)
         else:
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with snapshotfile.locked(self._folder):
+            with file.locked(self._folder):
                 self._take()
                 self._put(state, own, address, self.inherited)
 
@@ -85,7 +85,7 @@ class Claim:
         """
         if self._mark is None:
             return
-        with snapshotfile.locked(self._folder):
+        with file.locked(self._folder):
             if self._mark != _mark(self._path):
                 self.inherited = self.told
             elif self._earlier:
@@ -95,7 +95,7 @@ class Claim:
 
     @property
     def _path(self) -> Path:
-        return snapshotfile.path_of(self._folder, self.name)
+        return file.path_of(self._folder, self.name)
 
     def _take(self) -> None:
         """Find a name, and take over what its last life left; what was ours and is taken from us is accounted for."""
@@ -103,7 +103,7 @@ class Claim:
             if _mark(self._path) is None:
                 return  # the folder was emptied: nobody else has what we had
             self.inherited, self._mark = self.told, None
-        mine = identity.mine()
+        mine = process_identity.mine()
         for number in itertools.count(1):
             self.name = self._process if number == 1 else f"{self._process}-{number}"
             try:
@@ -111,21 +111,21 @@ class Claim:
             except PermissionError:
                 continue  # somebody else's, who does not want it read
             if left is None or not self._taken(left, mine):
-                self._earlier = b"" if left is None else account.packed(account.settled(*left[1:4]))
+                self._earlier = b"" if left is None else lifetime_totals.packed(lifetime_totals.settled(*left[1:4]))
                 return
 
-    def _taken(self, left: Snapshot, mine: identity.Identity) -> bool:
+    def _taken(self, left: Snapshot, mine: process_identity.Identity) -> bool:
         header = left.header
         if header.state != "running" or mine.is_life_of(header.identity):
             return False
         age = self._clock.monotonic() - header.monotonic
-        return identity.lives(header.identity, age, header.interval)
+        return process_identity.lives(header.identity, age, header.interval)
 
     def _put(self, state: str, own: bytes, address: str, inherited: bytes) -> None:
         header: dict[str, Any] = {
             "process": self.name,
             "state": state,
-            "identity": identity.mine(),
+            "identity": process_identity.mine(),
             "started": self._started,
             "written": self._clock.now().timestamp(),
             "monotonic": self._clock.monotonic(),
@@ -133,13 +133,13 @@ class Claim:
             "outcome": _outcome(),
             "address": address,
         }
-        found = snapshotfile.write(self._path, snapshotfile.encode(header, own, self._earlier, inherited))
+        found = file.write(self._path, file.encode(header, own, self._earlier, inherited))
         self._mark, self.told = (found.st_ino, found.st_mtime_ns), own
 
 
 def _left(path: Path) -> Snapshot | None:
     try:
-        return snapshotfile.decode(snapshotfile.read(path)[0])
+        return file.decode(file.read(path)[0])
     except (RejectedError, FileNotFoundError):
         return None
 

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, gener
 
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, catalog, circuit_breaker, retry_with_backoff
-from peak_observe.telemetry import families
+from peak_observe.telemetry.metrics import families
 from peak_observe.testing import ManualClock
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
-from peak_observe.telemetry import families
-from peak_observe.telemetry.families import number, numbers
+from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics.families import number, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from peak_observe.measures import Exemplar
-    from peak_observe.telemetry.families import Family, Labels
+    from peak_observe.telemetry.metrics.families import Family, Labels
 
 
 class _Lines:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar, Sample
 
 from peak_observe import catalog
-from peak_observe.telemetry import families
+from peak_observe.telemetry.metrics import families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peak_observe import CircuitBreaker, catalog
-from peak_observe.telemetry import samples
-from peak_observe.telemetry.exposition import Renderer
-from peak_observe.telemetry.samples import EMPTY, packed, read
+from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.telemetry.snapshot import samples
+from peak_observe.telemetry.snapshot.samples import EMPTY, packed, read
 
 CALLS = 'peak_breaker_calls_total{breaker="x",outcome="success"}'
 SECONDS = "peak_breaker_call_duration_seconds"
