@@ -12,7 +12,7 @@ from statistics import median
 from measuring import Verdict, in_turns, ratio, table
 
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.telemetry.snapshot import file, process_identity, samples
+from peak_observe.telemetry.snapshot import process_identity, samples, snapshot_file
 from peak_observe.telemetry.snapshot.name_claim import Claim
 
 PROCESSES, SERIES, ROUNDS = 50, 200, 15
@@ -86,8 +86,8 @@ def ours(folder: Path, earlier: bytes = b"") -> tuple[Callable[[], float], Calla
                 "monotonic": time.perf_counter(),
                 "interval": 5.0,
             }
-            content = file.encode(header, text(count), earlier, b"")
-            file.write(file.path_of(folder, f"bot-{number}"), content)
+            content = snapshot_file.encode(header, text(count), earlier, b"")
+            snapshot_file.write(snapshot_file.path_of(folder, f"bot-{number}"), content)
 
     def merge() -> float:
         start = time.perf_counter()

@@ -28,16 +28,16 @@ def test_spans_say_what_was_done(manager: RecoveryManager, otel: Telemetry) -> N
     size = manager.get_backup(backup_id).size_bytes
     common = {"peak_observe.repository": "spans", "peak_observe.backup_id": backup_id}
     assert made == common | {
-        "peak_observe.support.atomic_files": 2,
+        "peak_observe.files": 2,
         "peak_observe.size_bytes": size,
         "peak_observe.outcome": "success",
     }
     assert verified == common | {
-        "peak_observe.support.atomic_files": 2,
+        "peak_observe.files": 2,
         "peak_observe.size_bytes": size,
         "peak_observe.corrupt_files": 0,
     }
-    assert restored == common | {"peak_observe.support.atomic_files": 0}
+    assert restored == common | {"peak_observe.files": 0}
     assert all(span.status.is_unset for span in otel.spans)
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
-from peak_observe.telemetry.snapshot import file, lifetime_totals, process_identity
-from peak_observe.telemetry.snapshot.file import SUFFIX, RejectedError, Snapshot
+from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import FAMILIES
+from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.telemetry.snapshot.file import Header
+    from peak_observe.telemetry.snapshot.snapshot_file import Header
 
 MAX_FILES = 5_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
@@ -150,10 +150,10 @@ class Directory:
         header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
         kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
         earlier = lifetime_totals.packed(lifetime_totals.settled(*file.snapshot[1:4]))
-        with file.locked(self._folder, patience=0.0):
+        with snapshot_file.locked(self._folder, patience=0.0):
             found = file.path.lstat()
             if _state(found) == file.state:
-                file.write(file.path, file.encode(kept, b"", earlier, b""), like=found)
+                snapshot_file.write(file.path, snapshot_file.encode(kept, b"", earlier, b""), like=found)
 
     def forget(self, file: File) -> None:
         """Drop an account.
@@ -161,7 +161,7 @@ class Directory:
         Raises:
             OSError: The file cannot be removed.
         """
-        with file.locked(self._folder, patience=0.0):
+        with snapshot_file.locked(self._folder, patience=0.0):
             if _state(file.path.lstat()) == file.state:
                 file.path.unlink()
 
@@ -206,11 +206,11 @@ class Directory:
 
     def _read(self, name: str, before: File | None) -> File:
         path = before.path if before else self._folder / name
-        content, found = file.read(path)
-        snapshot = file.decode(content, before.snapshot if before else None)
+        content, found = snapshot_file.read(path)
+        snapshot = snapshot_file.decode(content, before.snapshot if before else None)
         header = snapshot.header
         named = before is not None and header.process == before.name
-        if not named and file.path_of(self._folder, header.process) != path:
+        if not named and snapshot_file.path_of(self._folder, header.process) != path:
             raise RejectedError("foreign", f"it is about {header.process!r}")
         if process_identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
             raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS
 from peak_observe.telemetry.metrics.renderer import Renderer
-from peak_observe.telemetry.snapshot import file, lifetime_totals, process_identity, samples
-from peak_observe.telemetry.snapshot.file import RejectedError, Snapshot
+from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, samples, snapshot_file
+from peak_observe.telemetry.snapshot.snapshot_file import RejectedError, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ class Claim:
             self._put(state, own, address, self.inherited)
         else:
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with file.locked(self._folder):
+            with snapshot_file.locked(self._folder):
                 self._take()
                 self._put(state, own, address, self.inherited)
 
@@ -85,7 +85,7 @@ class Claim:
         """
         if self._mark is None:
             return
-        with file.locked(self._folder):
+        with snapshot_file.locked(self._folder):
             if self._mark != _mark(self._path):
                 self.inherited = self.told
             elif self._earlier:
@@ -95,7 +95,7 @@ class Claim:
 
     @property
     def _path(self) -> Path:
-        return file.path_of(self._folder, self.name)
+        return snapshot_file.path_of(self._folder, self.name)
 
     def _take(self) -> None:
         """Find a name, and take over what its last life left; what was ours and is taken from us is accounted for."""
@@ -133,13 +133,13 @@ class Claim:
             "outcome": _outcome(),
             "address": address,
         }
-        found = file.write(self._path, file.encode(header, own, self._earlier, inherited))
+        found = snapshot_file.write(self._path, snapshot_file.encode(header, own, self._earlier, inherited))
         self._mark, self.told = (found.st_ino, found.st_mtime_ns), own
 
 
 def _left(path: Path) -> Snapshot | None:
     try:
-        return file.decode(file.read(path)[0])
+        return snapshot_file.decode(snapshot_file.read(path)[0])
     except (RejectedError, FileNotFoundError):
         return None
 

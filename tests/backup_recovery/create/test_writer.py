@@ -321,7 +321,8 @@ def test_an_interruption_leaves_nothing(manager: RecoveryManager, monkeypatch: p
 def test_a_crash_is_counted_and_cleared_by_the_next_run(manager: RecoveryManager, tmp_path: Path) -> None:
     """It leaves nothing but its staging folder."""
     program = (
-        "import os, sys; from peak_observe.backup_recovery import RecoveryManager, copying;"
+        "import os, sys; from peak_observe.backup_recovery import RecoveryManager;"
+        "from peak_observe.backup_recovery.files import copying;"
         "copying.copied = lambda *_: os.kill(os.getpid(), 9);"
         f"m = RecoveryManager({str(manager.backup_root)!r});"
         f"m.data_backup.add_data_path({str(tmp_path / 'program')!r});"

@@ -15,7 +15,7 @@ from peak_observe import catalog
 from peak_observe.exporter.sources import process_source
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.telemetry.snapshot import file, process_identity
+from peak_observe.telemetry.snapshot import process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import packed
 from peak_observe.testing import ManualClock
 
@@ -96,8 +96,8 @@ class Written:
             "monotonic": self.clock.monotonic(),
             "interval": 5.0,
         }
-        path = file.path_of(self.folder, process)
-        file.write(path, file.encode(found | header, packed(text), b"", b""))
+        path = snapshot_file.path_of(self.folder, process)
+        snapshot_file.write(path, snapshot_file.encode(found | header, packed(text), b"", b""))
         return path
 
 
@@ -345,7 +345,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     clock.advance(process_source.FORGET)
     directory.collect()
     assert told() == {}
-    assert [entry.name for entry in snapshots.iterdir()] == [file.LOCK]
+    assert [entry.name for entry in snapshots.iterdir()] == [snapshot_file.LOCK]
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_a_folder_that_is_held_is_not_waited_for(written, snapshots, clock) -> N
     path = written("bot")
     directory = ProcessDirectory(snapshots, clock=clock, retain=1.0)
     clock.advance(2)
-    with file.locked(snapshots):
+    with snapshot_file.locked(snapshots):
         directory.collect()
     assert b"account" not in path.read_bytes()
     directory.collect()

@@ -15,7 +15,7 @@ from peak_observe.exporter.sources import snapshot_folder as module
 from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.exporter.sources.snapshot_folder import Directory
 from peak_observe.telemetry.metrics.renderer import Renderer
-from peak_observe.telemetry.snapshot import file, process_identity, samples
+from peak_observe.telemetry.snapshot import process_identity, samples, snapshot_file
 
 GOOD = b'peak_breaker_calls_total{breaker="x",outcome="success"} 3.0\n'
 
@@ -31,7 +31,7 @@ def content(process: str = "bot", text: bytes = GOOD, **header: object) -> bytes
         "monotonic": 3.0,
         "interval": 5.0,
     }
-    return file.encode(found | header, samples.packed(text), b"", b"")
+    return snapshot_file.encode(found | header, samples.packed(text), b"", b"")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def spoil(folder: Path, kind: str) -> None:
             path.write_bytes(content("bot"))
         case "huge":
             with path.open("wb") as file:
-                file.truncate(file.MAX_BYTES + 1)
+                file.truncate(snapshot_file.MAX_BYTES + 1)
         case "invalid":
             path.write_bytes(content("bad", b'up{process="bot"} 1.0\n'))
         case "pipe":
@@ -189,7 +189,7 @@ def test_a_process_that_lives_shows_what_only_its_earlier_lives_counted(folder) 
     own = body[: json.loads(header)["sizes"][0]]
     found = {**json.loads(header), "identity": process_identity.mine()}
     kept = {key: value for key, value in found.items() if key not in ("snapshot", "sizes", "checksum")}
-    (folder / "bot.snap").write_bytes(file.encode(kept, own, samples.packed(earlier), b""))
+    (folder / "bot.snap").write_bytes(snapshot_file.encode(kept, own, samples.packed(earlier), b""))
     (file,) = Directory(folder).look()
     assert file.living() == {
         "peak_breaker_calls_total": [
@@ -205,7 +205,7 @@ def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
     directory = Directory(folder)
     (file,) = directory.look()
     claimed = content(text=GOOD.replace(b"3.0", b"44.0"))
-    file.write(folder / "bot.snap", claimed)
+    snapshot_file.write(folder / "bot.snap", claimed)
     directory.fold(file)
     directory.forget(file)
     assert (folder / "bot.snap").read_bytes() == claimed
@@ -215,7 +215,7 @@ def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
 def test_any_name_that_prints_is_told_as_it_is(tmp_path, name) -> None:
     """Quotes and backslashes escaped, as the format asks; all of what a process tells can be parsed."""
     kept = CircuitBreaker(name="snapshots.printed")
-    path = file.path_of(tmp_path, name)
+    path = snapshot_file.path_of(tmp_path, name)
     path.write_bytes(content(name, Renderer().render()))
     blocks = ProcessDirectory(tmp_path).collect()
     text = ""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from peak_observe import CircuitBreaker
-from peak_observe.telemetry.snapshot import file, lifetime_totals, process_identity, samples
-from peak_observe.telemetry.snapshot.file import Snapshot, decode, encode, path_of, read, write
+from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, samples, snapshot_file
 from peak_observe.telemetry.snapshot.name_claim import Claim
+from peak_observe.telemetry.snapshot.snapshot_file import Snapshot, decode, encode, path_of, read, write
 
 
 def left(folder: Path, process: str) -> Snapshot:
@@ -153,9 +153,9 @@ def test_a_folder_that_is_held_too_long_is_an_error(snapshots, monkeypatch) -> N
     """Nobody waits for ever."""
     snapshots.mkdir(parents=True)
     with (
-        file.locked(snapshots),
+        snapshot_file.locked(snapshots),
         pytest.raises(TimeoutError, match=r"\.lock is held by another process"),
-        file.locked(snapshots, patience=0.05),
+        snapshot_file.locked(snapshots, patience=0.05),
     ):
         pass
 
@@ -181,16 +181,16 @@ KILLED_CLAIM = """
 import os, signal, sys
 from pathlib import Path
 from peak_observe import CircuitBreaker
-from peak_observe.telemetry import account, claim, snapshotfile
+from peak_observe.telemetry.snapshot import lifetime_totals, name_claim, snapshot_file
 folder, breaker = Path(sys.argv[1]), CircuitBreaker(name="feed")
 breaker.call(lambda: None)()
 
 def told():
-    found = snapshotfile.decode(snapshotfile.read(snapshotfile.path_of(folder, "bot"))[0])
-    lines = account.total(*found[1:4])["peak_breaker_calls_total"]
+    found = snapshot_file.decode(snapshot_file.read(snapshot_file.path_of(folder, "bot"))[0])
+    lines = lifetime_totals.total(*found[1:4])["peak_breaker_calls_total"]
     return float(lines['peak_breaker_calls_total{breaker="feed",outcome="success"}']), found.header.identity.pid
 
-claim.Claim(folder, "bot", interval=5.0).write("ended")
+name_claim.Claim(folder, "bot", interval=5.0).write("ended")
 lives = 1
 for step in range(100):
     before, writer = told()
@@ -203,7 +203,7 @@ for step in range(100):
                 if left[0] < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
         sys.addaudithook(die)
-        claim.Claim(folder, "bot", interval=5.0).write("running")
+        name_claim.Claim(folder, "bot", interval=5.0).write("running")
         os._exit(0)
     _, status = os.waitpid(child, 0)
     after, last = told()

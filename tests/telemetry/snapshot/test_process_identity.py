@@ -80,8 +80,8 @@ def test_the_owner_is_the_user_of_the_process(mine, dead) -> None:
 
 def test_a_process_hidden_from_this_user_is_judged_by_its_words_too(mine) -> None:
     """With hidepid, /proc shows no other user's processes; a signal tells that there is one."""
-    code = "import os; from peak_observe.telemetry import identity\n"
+    code = "import os; from peak_observe.telemetry.snapshot import process_identity\n"
     code += "if os.getuid() == 0: os.setuid(65534)\n"
-    code += "print(identity._hidden(1), identity._hidden(os.getpid()), identity._hidden(2**70))"
+    code += "print(process_identity._hidden(1), process_identity._hidden(os.getpid()), process_identity._hidden(2**70))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False", "False"]

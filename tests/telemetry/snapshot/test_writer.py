@@ -12,8 +12,9 @@ import pytest
 
 import peak_observe
 from peak_observe import CircuitBreaker
-from peak_observe.telemetry.snapshot import lifetime_totals, writer
-from peak_observe.telemetry.snapshot.file import RejectedError, Snapshot, decode, path_of, read
+from peak_observe.telemetry.snapshot import lifetime_totals
+from peak_observe.telemetry.snapshot import writer as snapshot_writer
+from peak_observe.telemetry.snapshot.snapshot_file import RejectedError, Snapshot, decode, path_of, read
 from peak_observe.telemetry.snapshot.writer import Settings, Writer
 
 
@@ -234,7 +235,7 @@ def test_our_own_command_is_no_process_to_watch(snapshots, tmp_path) -> None:
 def test_a_process_is_called_like_its_program(monkeypatch, argv, name) -> None:
     """The same at each start."""
     monkeypatch.setattr(sys, "argv", argv)
-    assert writer.program() == name
+    assert snapshot_writer.program() == name
 
 
 @pytest.mark.parametrize("process", ["", "a\nb", "x" * 65, "ü" * 33, "\udc80", 7])
@@ -286,7 +287,7 @@ def test_a_writer_keeps_still_while_the_process_is_forked(writer, snapshots, unt
 
 def test_a_disk_that_hangs_holds_up_neither_fork_nor_end(snapshots, monkeypatch, until: Callable) -> None:
     """Both wait for a while and go on."""
-    monkeypatch.setattr(writer, "PATIENCE", 0.05)
+    monkeypatch.setattr(snapshot_writer, "PATIENCE", 0.05)
     writer = Writer(Settings(str(snapshots), "bot", 3600.0))
     until(lambda: left(snapshots, "bot"))
     with writer._lock:  # as its thread does for as long as the disk hangs
@@ -329,12 +330,12 @@ def test_snapshots_can_be_given_up(snapshots) -> None:
     code = """
 import time, peak_observe
 from pathlib import Path
-from peak_observe.telemetry import snapshot
+from peak_observe.telemetry.snapshot import writer
 peak_observe.configure(snapshot_interval=0.05)
 breaker = peak_observe.CircuitBreaker(name="feed")
-while not list(Path(snapshot._settings.folder).glob("*.snap")):
+while not list(Path(writer._settings.folder).glob("*.snap")):
     time.sleep(0.01)
-snapshot.disarm()
+writer.disarm()
 breaker.call(lambda: None)()
 print([path.name for path in Path(r"%s").glob("*.snap")])
 """

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peak_observe import catalog
-from peak_observe.telemetry.snapshot import process_identity, samples
-from peak_observe.telemetry.snapshot.file import RejectedError, decode, encode, path_of, read, write
+from peak_observe.telemetry.snapshot import process_identity, samples, snapshot_file
+from peak_observe.telemetry.snapshot.snapshot_file import RejectedError, decode, encode, path_of, read, write
 
 TEXT = b'peak_breaker_calls_total{breaker="x",outcome="success"} 3.0\n'
 HEADER = {
@@ -169,7 +169,7 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path) -> None:
 def test_a_huge_file_is_not_read(tmp_path) -> None:
     """A sparse one costs its maker nothing."""
     with (tmp_path / "huge").open("wb") as file:
-        file.truncate(file.MAX_BYTES + 1)
+        file.truncate(snapshot_file.MAX_BYTES + 1)
     with pytest.raises(RejectedError) as caught:
         read(tmp_path / "huge")
     assert caught.value.reason == "huge"
