@@ -14,24 +14,22 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BulkheadFullError,
+    CallTimeoutError,
     CircuitOpenError,
+    DeadlineExceededError,
     HeldBackError,
     ListenError,
     MissingExtraError,
     OutcomeUnknown,
     PeakObserveError,
+    RateLimitedError,
+    RefusedError,
     RepositoryLockedError,
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
 from peak_observe.observers import observe
-from peak_observe.refusals import (
-    BulkheadFullError,
-    CallTimeoutError,
-    DeadlineExceededError,
-    RateLimitedError,
-    RefusedError,
-)
 from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
@@ -101,7 +99,7 @@ if TYPE_CHECKING:
         retrying,
         timeout,
     )
-    from peak_observe.resilience.moment import BreakerSnapshot
+    from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
     from peak_observe.telemetry.http_server import Exporter
 
 __all__ = [
@@ -191,7 +189,7 @@ _LATE = {
     "BackupStatus": "backup_recovery",
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
-    "BreakerSnapshot": "resilience.moment",
+    "BreakerSnapshot": "resilience.breaker.snapshot",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
     "DataBackup": "backup_recovery",
@@ -308,7 +306,7 @@ def start_exporter(
         ValueError: There is no such port.
     """
     from peak_observe.resilience.health import health_check
-    from peak_observe.resilience.health.answers import answers
+    from peak_observe.resilience.health.http import answers
     from peak_observe.telemetry.http_server import Exporter
 
     return Exporter(port, addr, registry=registry, answers=answers(health_check))

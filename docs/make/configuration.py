@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.cli.backup import config as backup
 from peak_observe.exporter import config as exporter
 from peak_observe.exporter.web import web_config
-from peak_observe.resilience import policyfile
 from peak_observe.resilience.health import config as health
+from peak_observe.resilience.policy import config
 from peak_observe.support import toml
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ VALUES = {
     "tuple[float, ...]": "a list of numbers",
 }
 """What an argument of a type is to the one who writes a file."""
-PARTS = tuple((name, "a table, or a number for its first key") for name in policyfile.FUNCTIONS)
+PARTS = tuple((name, "a table, or a number for its first key") for name in config.FUNCTIONS)
 
 
 def page() -> str:
@@ -76,8 +76,8 @@ def _policies() -> Iterator[str]:
     yield from ("| key | value | needed |", "|---|---|---|")
     for name, words in (("name", "a string"), ("deadline", "a number"), ("order", "a list of parts"), *PARTS):
         yield f"| `{name}` | {words} | no |"
-    for name, function in policyfile.FUNCTIONS.items():
-        known, needed = policyfile.parameters(function)
+    for name, function in config.FUNCTIONS.items():
+        known, needed = config.parameters(function)
         yield from ("", f"### `[policies.NAME.{name}]`", "", "| key | value | needed |", "|---|---|---|")
         for key, annotation in known.items():
             words = VALUES[annotation.removesuffix(" | None")]

@@ -11,7 +11,8 @@ from peak_observe.exchange_client import health_check as exchange_check
 from peak_observe.exchange_client.backpressure import Hold
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.instrumentation import attach, detach, is_async, uninstrument
-from peak_observe.resilience import CircuitBreaker, HealthCheck, arguments, health_check
+from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
+from peak_observe.resilience.common import validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ class ExchangeClient:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay, max_wait)
-        arguments.check_seconds("max_wait", max_wait)
+        validation.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
         uninstrument(exchange)  # it may have been measured before; of another client it is refused

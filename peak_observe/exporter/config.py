@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.errors import ConfigError
-from peak_observe.exporter.discovery import DiscoveredProcesses
 from peak_observe.exporter.sources import own_metrics
 from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.sources.registry import Definition
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import config as health

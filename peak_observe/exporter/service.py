@@ -16,7 +16,7 @@ from peak_observe.exporter.sources.merged_exposition import Body, Text
 from peak_observe.exporter.sources.registry import Sources, told
 from peak_observe.exporter.threads import Helper
 from peak_observe.resilience.health import HealthCheck
-from peak_observe.resilience.health.answers import answers
+from peak_observe.resilience.health.http import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
 from peak_observe.support.redact import describe, printable
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from peak_observe.backup_recovery import BackupMetadata, BackupStatus
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.resilience.health import units
+from peak_observe.resilience.health import formatting
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> T
             status(backup),
             backup.backup_type.value,
             str(backup.files_count),
-            units.size(backup.size_bytes),
+            formatting.size(backup.size_bytes),
             *(Text(printable(word)) for word in words),
         )
     for name, reason in unreadable.items():
@@ -79,12 +79,12 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> T
 
 def files(count: int, size: int) -> str:
     """Return how many files of what size together."""
-    return f"{count} file{'' if count == 1 else 's'}, {units.size(size)}"
+    return f"{count} file{'' if count == 1 else 's'}, {formatting.size(size)}"
 
 
 def age(backup: BackupMetadata) -> str:
     """Return how old a backup is."""
-    return units.seconds((SYSTEM_CLOCK.now() - backup.created).total_seconds())
+    return formatting.seconds((SYSTEM_CLOCK.now() - backup.created).total_seconds())
 
 
 def status(backup: BackupMetadata) -> Text:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+
 CRASH_RETAIN = 900.0
 """Seconds for which something that did not end well is shown as gone."""
 FORGET = 30 * 86_400.0
@@ -191,3 +192,16 @@ def _about(processes: Iterable[Process]) -> list[Block]:
 
 def _block(metric: catalog.Metric, lines: list[str]) -> Block:
     return Block(metric.name, metric.kind, metric.help, lines)
+
+
+class DiscoveredProcesses(ProcessDirectory):
+    """Processes by their snapshots; their addresses are looked up when they are read, and not when somebody asks."""
+
+    addresses: tuple[str, ...] = ()
+    """Host and port of those that serve themselves."""
+
+    def collect(self) -> list[Block]:
+        """Return what they tell."""
+        found = super().collect()
+        self.addresses = tuple(self.targets())
+        return found

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from peak_observe.exporter.discovery import DiscoveredProcesses
+from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.threads import Helper
 from peak_observe.exporter.web.status_page import Page
 from peak_observe.support.toml import near

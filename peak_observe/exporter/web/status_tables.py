@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from peak_observe import catalog
 from peak_observe.resilience.health import report
+from peak_observe.resilience.health.formatting import seconds, size
 from peak_observe.resilience.health.result import SKIPPED
-from peak_observe.resilience.health.units import seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

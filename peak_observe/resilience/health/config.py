@@ -9,7 +9,7 @@ from peak_observe.errors import ConfigError, LoadError
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import checks
 from peak_observe.resilience.health.check import Settings, checked
-from peak_observe.resilience.health.loading import load
+from peak_observe.resilience.health.references import load
 from peak_observe.support import toml
 
 if TYPE_CHECKING:

@@ -151,7 +151,7 @@ def test_a_wait_in_vain_is_a_span_that_failed(otel, until) -> None:
             pytest.fail("there is no place")
     (wait,) = otel.named("wait limits.places")
     assert wait.status.status_code is StatusCode.ERROR
-    assert wait.attributes["error.type"] == "peak_observe.refusals.BulkheadFullError"
+    assert wait.attributes["error.type"] == "peak_observe.errors.BulkheadFullError"
 
 
 def test_they_are_log_based_events(otel) -> None:
