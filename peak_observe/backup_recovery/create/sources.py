@@ -11,32 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.files.file_status import Status
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-
-
-class Status(NamedTuple):
-    """What is needed of an `os.stat_result`, which is three times as large."""
-
-    st_mode: int
-    st_size: int
-    st_mtime_ns: int
-    st_ctime_ns: int
-    st_atime_ns: int
-    st_ino: int
-    st_dev: int
-    st_uid: int
-    st_gid: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> Status:
-        """Return what is needed of it."""
-        return cls._make(_FACTS(found))
-
-
-_FACTS = attrgetter(*Status._fields)
 
 
 class Found(NamedTuple):

@@ -32,7 +32,7 @@ from peak_observe.backup_recovery.repository.metadata import STATE, Part, Proble
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from peak_observe.backup_recovery.create.sources import Status
+    from peak_observe.backup_recovery.files.file_status import Status
 
 READS = 3  # how often a file that changes while it is read is read
 COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"

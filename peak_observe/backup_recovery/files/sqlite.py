@@ -21,7 +21,7 @@ from peak_observe.backup_recovery.files.copying import READ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from peak_observe.backup_recovery.create.sources import Status
+    from peak_observe.backup_recovery.files.file_status import Status
 
 HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from peak_observe.backup_recovery.create.sources import Exclude, Found, Status, find
+from peak_observe.backup_recovery.create.sources import Exclude, Found, find
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import each
 from peak_observe.backup_recovery.repository.manifest import FOLDER, LINK, Entry, Manifest, Root, decode_name
@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.restore.restore import manifest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from peak_observe.backup_recovery.files.file_status import Status
     from peak_observe.backup_recovery.repository.repository import Repository
 
 T = TypeVar("T")

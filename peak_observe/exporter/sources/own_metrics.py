@@ -8,12 +8,12 @@ from peak_observe import catalog
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.measures import CHECKS
 from peak_observe.telemetry.metrics import families
-from peak_observe.telemetry.metrics.families import number
+from peak_observe.telemetry.metrics.family import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from peak_observe.telemetry.metrics.families import Family, Readings
+    from peak_observe.telemetry.metrics.family import Family, Readings
 
 
 def of_readings(kept: Iterable[Family], readings: Readings) -> list[Block]:

@@ -15,7 +15,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.snapshot_folder import Directory, File, label_of
-from peak_observe.telemetry.metrics.families import number
+from peak_observe.telemetry.metrics.family import number
 from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:

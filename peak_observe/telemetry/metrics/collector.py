@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
     from peak_observe import measures
+    from peak_observe.telemetry.metrics.family import Family, Readings
 
 
 class PeakCollector(Collector):
@@ -36,13 +37,13 @@ class PeakCollector(Collector):
         build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(families.BUILD_LABELS), 1.0)
         yield build
 
-    def _filled(self, family: families.Family, readings: families.Readings) -> Metric:
+    def _filled(self, family: Family, readings: Readings) -> Metric:
         metric = _family(family.metric)
         for name, reading in readings:
             metric.samples.extend(self._samples(family, name, reading))
         return metric
 
-    def _samples(self, family: families.Family, name: str, reading: Any) -> list[Sample]:
+    def _samples(self, family: Family, name: str, reading: Any) -> list[Sample]:
         key = (family.metric.name, name)
         values = family.values(reading)
         exemplars = family.exemplars(reading) if family.exemplars else {}

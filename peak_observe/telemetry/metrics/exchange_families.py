@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.measures import ENDPOINTS, EXCHANGES
 from peak_observe.measures.exchange import SEPARATOR
-from peak_observe.telemetry.metrics.families import CALLS, CHANGES, Family, _histogram, _living
+from peak_observe.telemetry.metrics.family import CALLS, CHANGES, Family, histogram, living
 
 if TYPE_CHECKING:
-    from peak_observe.telemetry.metrics.families import Labels, Readings
+    from peak_observe.telemetry.metrics.family import Labels, Readings
 
 
 class EndpointFamily(Family):
@@ -33,7 +33,7 @@ ENDPOINT_FAMILIES = (
         lambda _: catalog.EXCHANGE_OUTCOMES,
         lambda r: r.exemplars,
     ),
-    EndpointFamily(catalog.EXCHANGE_REQUEST_DURATION_SECONDS, _histogram, None, lambda r: r.bucket_exemplars, CALLS),
+    EndpointFamily(catalog.EXCHANGE_REQUEST_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars, CALLS),
 )
 EXCHANGE_FAMILIES = (
     Family(
@@ -42,8 +42,8 @@ EXCHANGE_FAMILIES = (
         lambda r: catalog.DATA_KINDS if r.data_age else (),
         follows=None,
     ),
-    Family(catalog.EXCHANGE_CLOCK_SKEW_SECONDS, lambda r: _living(r.clock_skew), follows=CHANGES),
-    Family(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO, lambda r: _living(r.used_ratio), follows=None),
+    Family(catalog.EXCHANGE_CLOCK_SKEW_SECONDS, lambda r: living(r.clock_skew), follows=CHANGES),
+    Family(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO, lambda r: living(r.used_ratio), follows=None),
     Family(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS, lambda r: (r.banned_until,), follows=CHANGES),
 )
 

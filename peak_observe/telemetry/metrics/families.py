@@ -2,86 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import platform
-from itertools import accumulate
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from prometheus_client.utils import floatToGoString
+from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe._version import __version__
-from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading, Exemplar
+from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
+from peak_observe.telemetry.metrics import exchange_families, limit_families
+from peak_observe.telemetry.metrics.family import (
+    ATTEMPTS,
+    CHANGES,
+    SETTINGS,
+    Family,
+    Labels,
+    Readings,
+    histogram,
+    living,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-MILLION = 1e6
-Labels = tuple[tuple[str, str], ...]
-
-
-def number(value: float) -> str:
-    """Return a value as Prometheus writes it: from a million on with an exponent, which `repr` would not."""
-    if value < MILLION:
-        return repr(float(value))
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call] # the library's helpers have no types
-    return text
-
-
-def numbers(values: Sequence[float]) -> tuple[float | str, ...]:
-    """Return values as `%s` has to be given them; below a million that is what it makes of a float itself."""
-    # A sum is below a million only if all are, as just gauges of one value go below 0; with a NaN it never is.
-    if sum(values) < MILLION:
-        return tuple(map(float, values))
-    return tuple(map(number, values))
-
-
-CALLS, CHANGES, SETTINGS = range(3)
-ATTEMPTS = CHANGES
-
-
-class Family(NamedTuple):
-    """One metric and how a reading fills it.
-
-    Args:
-        metric: Its entry in the catalogue.
-        values: Returns the values of a name's series.
-        second: Returns the values of the second label in the same order; None where there is one label only.
-        exemplars: Returns exemplars by the position of their sample.
-        follows: Which part of a reading's `since()` the values change with; None where time alone changes them.
-    """
-
-    metric: catalog.Metric
-    values: Callable[[Any], Sequence[float]]
-    second: Callable[[Any], Iterable[str]] | None = None
-    exemplars: Callable[[Any], Mapping[int, Exemplar]] | None = None
-    follows: int | None = CALLS
-
-    def rows(self, name: str, reading: Any) -> list[tuple[str, Labels]]:
-        """Return sample name and labels of each value, labels in alphabetical order."""
-        first = (self.metric.labels[0], name)
-        if self.metric.kind == "histogram":
-            bounds = [number(bound) for bound in (*reading.bounds, math.inf)]
-            buckets = [(f"{self.metric.name}_bucket", (first, ("le", bound))) for bound in bounds]
-            return [*buckets, (f"{self.metric.name}_count", (first,)), (f"{self.metric.name}_sum", (first,))]
-        if self.second is None:
-            return [(self.metric.name, (first,))] * len(self.values(reading))
-        label = self.metric.labels[1]
-        return [(self.metric.name, tuple(sorted((first, (label, value))))) for value in self.second(reading)]
-
+    from collections.abc import Callable, Iterable, Sequence
 
 _INDICES = range(len(catalog.STATES))
 _ONE_HOT = {state: tuple(float(state == index) for index in _INDICES) for state in (None, *_INDICES)}
-
-
-def _histogram(reading: Any) -> Sequence[float]:
-    cumulative = tuple(accumulate(reading.buckets))
-    return (*cumulative, cumulative[-1], reading.duration_sum)
-
-
-def _living(value: float | None) -> Sequence[float]:
-    return () if value is None else (value,)
 
 
 def _share(window: tuple[int, int, int] | None, part: int) -> Sequence[float]:
@@ -100,11 +44,11 @@ BREAKER_FAMILIES = (
         lambda _: catalog.CALL_OUTCOMES,
         lambda r: r.exemplars,
     ),
-    Family(catalog.BREAKER_CALL_DURATION_SECONDS, _histogram, None, lambda r: r.bucket_exemplars),
+    Family(catalog.BREAKER_CALL_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars),
     Family(catalog.BREAKER_TRANSITIONS_TOTAL, attrgetter("transitions"), _states, follows=CHANGES),
     Family(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS, lambda r: (r.last_transition,), follows=CHANGES),
     Family(catalog.BREAKER_STATE_SECONDS_TOTAL, attrgetter("state_seconds"), _states, follows=None),
-    Family(catalog.BREAKER_FAILURE_THRESHOLD, lambda r: _living(r.failure_threshold), follows=SETTINGS),
+    Family(catalog.BREAKER_FAILURE_THRESHOLD, lambda r: living(r.failure_threshold), follows=SETTINGS),
     Family(catalog.BREAKER_RECOVERY_TIMEOUT_SECONDS, lambda r: (r.recovery_timeout,), follows=SETTINGS),
     Family(catalog.BREAKER_FAILURE_RATIO, lambda r: _share(r.window, 1)),
     Family(catalog.BREAKER_SLOW_CALL_RATIO, lambda r: _share(r.window, 2)),
@@ -127,17 +71,17 @@ RETRY_FAMILIES = (
     Family(catalog.RETRY_NESTED_TOTAL, lambda r: (r.nested,), follows=ATTEMPTS),
     Family(catalog.RETRY_MAX_ATTEMPTS, lambda r: (r.max_attempts,), follows=SETTINGS),
 )
-BUDGET_FAMILIES = (Family(catalog.RETRY_BUDGET_TOKENS, lambda r: _living(r.tokens), follows=None),)
+BUDGET_FAMILIES = (Family(catalog.RETRY_BUDGET_TOKENS, lambda r: living(r.tokens), follows=None),)
 HEALTH_FAMILIES = (
-    Family(catalog.HEALTH_CHECK_HEALTHY, lambda r: _living(r.healthy), follows=CHANGES),
-    Family(catalog.HEALTH_CHECK_DURATION_SECONDS, _histogram, None, lambda r: r.bucket_exemplars),
+    Family(catalog.HEALTH_CHECK_HEALTHY, lambda r: living(r.healthy), follows=CHANGES),
+    Family(catalog.HEALTH_CHECK_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars),
     Family(
         catalog.HEALTH_CHECK_RUNS_TOTAL,
         attrgetter("runs"),
         lambda _: catalog.HEALTH_OUTCOMES,
         lambda r: r.exemplars,
     ),
-    Family(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS, lambda r: _living(r.last_run), follows=CHANGES),
+    Family(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS, lambda r: living(r.last_run), follows=CHANGES),
 )
 
 
@@ -152,7 +96,7 @@ def _of_outcomes(metric: catalog.Metric, name: str) -> Family:
 
 def _one(metric: catalog.Metric, name: str) -> Family:
     """Return the family of a single value, which may not be there."""
-    return Family(metric, lambda r: _living(getattr(r, name)))
+    return Family(metric, lambda r: living(getattr(r, name)))
 
 
 BACKUP_FAMILIES = (
@@ -181,16 +125,9 @@ JOB_FAMILIES = (
 )
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
 
-Readings = list[tuple[str, Any]]
-
 
 def read() -> list[tuple[tuple[Family, ...], Readings]]:
     """Return the families of each kind of primitive with the readings of all names."""
-    from peak_observe.telemetry.metrics import (  # late, as their families are made of ours
-        exchange_families,
-        limit_families,
-    )
-
     breakers: Readings = BREAKERS.read()
     retries: Readings = RETRIES.read()
     budgets: Readings = BUDGETS.read()

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.measures import BULKHEADS, LIMITERS, TIMEOUTS
-from peak_observe.telemetry.metrics.families import CHANGES, SETTINGS, Family, _living
+from peak_observe.telemetry.metrics.family import CHANGES, SETTINGS, Family, living
 
 if TYPE_CHECKING:
-    from peak_observe.telemetry.metrics.families import Readings
+    from peak_observe.telemetry.metrics.family import Readings
 
 WAITS = CHANGES
 
 
 def _of_living(metric: catalog.Metric, name: str, follows: int | None) -> Family:
     """Return the family of a single value that goes with the last one of its name."""
-    return Family(metric, lambda r: _living(getattr(r, name)), follows=follows)
+    return Family(metric, lambda r: living(getattr(r, name)), follows=follows)
 
 
 BULKHEAD_FAMILIES = (

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.telemetry.metrics import families
-from peak_observe.telemetry.metrics.families import number, numbers
+from peak_observe.telemetry.metrics.family import number, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from peak_observe.measures import Exemplar
-    from peak_observe.telemetry.metrics.families import Family, Labels
+    from peak_observe.telemetry.metrics.family import Family, Labels, Readings
 
 
 class _Lines:
@@ -68,7 +68,7 @@ class _Kind:
         self._names: list[_Name] = []
         self._texts = [b""] * len(families_of_kind)
 
-    def update(self, readings: families.Readings) -> None:
+    def update(self, readings: Readings) -> None:
         """Take in the readings of one scrape."""
         changed: set[int] = set()
         names = []

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.families import number
+from peak_observe.telemetry.metrics.family import number
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

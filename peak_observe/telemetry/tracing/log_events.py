@@ -25,7 +25,6 @@ from peak_observe.events import (
     WriteUnanswered,
 )
 from peak_observe.support.redact import describe
-from peak_observe.telemetry.tracing.spans import type_name
 
 _PLAIN_RECORDS: dict[type, str] = {
     BackupFinished: "peak_observe.backup.finished",
@@ -86,3 +85,9 @@ def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
             return "peak_observe.exchange.key_refused", facts
         case WriteUnanswered():
             return "peak_observe.exchange.write_unanswered", facts | {"client_order_ids": event.client_order_ids}
+
+
+def type_name(error: BaseException) -> str:
+    """Return the name of an exception's class as OpenTelemetry has it, with its module unless that is Python's own."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -138,6 +138,8 @@ class CallSpan:
 
         self._span.set_attributes(attributes)
         if isinstance(error, Exception):
+            from peak_observe.telemetry.tracing.log_events import type_name  # late: most calls do not fail
+
             self._span.set_attribute("error.type", type_name(error))
             self._span.set_status(Status(StatusCode.ERROR, _described(error)))
         self._span.end()
@@ -204,12 +206,6 @@ class Operation:
     ) -> None:
         if self._span is not None:
             self._span.end(self._found, error)
-
-
-def type_name(error: BaseException) -> str:
-    """Return the name of an exception's class as OpenTelemetry has it, with its module unless that is Python's own."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def on_event(event: Event) -> None:
