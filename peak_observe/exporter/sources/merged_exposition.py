@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
+from peak_observe.telemetry.metrics.text_format import header
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -54,21 +55,13 @@ class Family(NamedTuple):
 
     def text(self, *, openmetrics: bool) -> bytes:
         """Return header and samples."""
-        name, kind = self.name, self.kind
-        if openmetrics:
-            name, kind = name.removesuffix("_total") if kind == "counter" else name, _openmetrics_kind(name, kind)
-        shown = _escaped(self.help, openmetrics=openmetrics)
-        return b"".join([f"# HELP {name} {shown}\n# TYPE {name} {kind}\n".encode(), *self.texts])
+        kind = _openmetrics_kind(self.name, self.kind) if openmetrics else self.kind
+        return b"".join([header(self.name, kind, self.help, openmetrics=openmetrics), *self.texts])
 
 
 def _openmetrics_kind(name: str, kind: str) -> str:
     # In OpenMetrics a counter has to be called so.
     return "unknown" if kind == UNTYPED or (kind == "counter" and not name.endswith("_total")) else kind
-
-
-def _escaped(text: str, *, openmetrics: bool) -> str:
-    text = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return text.replace('"', '\\"') if openmetrics else text
 
 
 def merged(told: Mapping[str, Iterable[Told]]) -> list[Family]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources.metric_block import Block
-from peak_observe.exporter.sources.snapshot_folder import Directory, File, label_of
-from peak_observe.telemetry.metrics.family import number
+from peak_observe.exporter.sources.snapshot_folder import Directory, File
+from peak_observe.telemetry.metrics.text_format import sample_line
 from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class ProcessDirectory:
     def _rejected(self) -> Block:
         counts = self._directory.rejected
         metric = catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL
-        lines = [f'{metric.name}{{reason="{reason}"}} {number(counts[reason])}' for reason in catalog.REJECTIONS]
+        lines = [sample_line(metric.name, [("reason", reason)], counts[reason]) for reason in catalog.REJECTIONS]
         return _block(metric, lines)
 
 
@@ -185,7 +185,7 @@ def _about(processes: Iterable[Process]) -> list[Block]:
         catalog.PROCESS_SNAPSHOT_AGE_SECONDS: attrgetter("age"),
     }
     return [
-        _block(metric, [f"{metric.name}{{{label_of(process.name)}}} {number(fact(process))}" for process in present])
+        _block(metric, [sample_line(metric.name, [("process", process.name)], fact(process)) for process in present])
         for metric, fact in facts.items()
     ]
 

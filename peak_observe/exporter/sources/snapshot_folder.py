@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
+from peak_observe.telemetry.metrics.text_format import label_pairs
 from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import FAMILIES
 from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
@@ -32,8 +33,7 @@ _log = logging.getLogger("peak_observe.exporter")
 
 def label_of(process: str) -> str:
     """Return the label that tells whose line it is."""
-    escaped = process.replace("\\", "\\\\").replace('"', '\\"')
-    return f'process="{escaped}"'
+    return label_pairs([("process", process)])
 
 
 class File:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.telemetry.metrics import primitive_families
-from peak_observe.telemetry.metrics.family import number, numbers
+from peak_observe.telemetry.metrics.text_format import header, number, numbers, sample_line, series_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class _Lines:
 
     def __init__(self, rows: list[tuple[str, Labels]]) -> None:
         self.rows = len(rows)
-        self.template = "".join(f"{_prefix(*row).replace('%', '%%')} %s\n" for row in rows)
+        self.template = "".join(f"{series_line(*row).replace('%', '%%')} %s\n" for row in rows)
         self.text = ""
 
 
@@ -112,22 +112,13 @@ class Renderer:
             kind.update(readings)
             kind.write(parts, openmetrics=openmetrics)
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
-        parts.append(f"{_prefix(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS)} 1.0\n".encode())
+        build = sample_line(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS, 1.0)
+        parts.append(f"{build}\n".encode())
         return b"".join(parts)
 
 
 def _header(metric: catalog.Metric, *, openmetrics: bool) -> bytes:
-    name = metric.name.removesuffix("_total") if openmetrics and metric.kind == "counter" else metric.name
-    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n".encode()
-
-
-def _prefix(sample: str, labels: Labels) -> str:
-    pairs = ",".join(f'{label}="{_escape(value)}"' for label, value in labels)
-    return f"{sample}{{{pairs}}}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return header(metric.name, metric.kind, metric.help, openmetrics=openmetrics)
 
 
 def _with_exemplars(lines: _Lines, exemplars: Mapping[int, Exemplar]) -> str:

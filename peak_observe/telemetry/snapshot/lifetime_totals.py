@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.family import MILLION, number
+from peak_observe.telemetry.metrics.text_format import MILLION, number
 from peak_observe.telemetry.snapshot import samples
 from peak_observe.telemetry.snapshot.samples import EMPTY, FAMILIES, Table
 

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.family import number
+from peak_observe.telemetry.metrics.text_format import number
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -199,6 +199,7 @@ def _expected(metric: Metric, group: tuple[str, ...]) -> list[str]:
     bounds = [pairs[-1][1] for pairs in named]
     if [name for name, _ in first] != sorted(metric.labels) or not _rising(bounds):
         return []
+    # Values are compared as they are written, so nothing is escaped here.
     plain = ",".join(f'{name}="{value}"' for name, value in first)
     buckets = [f'{metric.name}_bucket{{{plain},le="{bound}"}}' for bound in bounds]
     return [*buckets, f"{metric.name}_count{{{plain}}}", f"{metric.name}_sum{{{plain}}}"]
