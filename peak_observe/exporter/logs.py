@@ -1,4 +1,4 @@
-"""The exporter's log on standard error, a line an event, as the tools around Prometheus write it."""
+"""Log of the exporter on standard error, one logfmt or JSON line an event, as other Prometheus tools write it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[\w./:@+-]+")
 
 
 class Line(logging.Formatter):
-    """Makes one line of a record, an error with it: a traceback is for those who ask for the level debug.
+    """Formatter that writes a record as one line with its error; tracebacks only at level debug.
 
     Args:
         form: One of `FORMATS`.

@@ -1,4 +1,4 @@
-"""Backups as sources: repositories of ours, files that other tools made, and what restic and borg say of theirs.
+"""Sources of backups: repositories of peak_observe, files of other tools, restic and borg.
 
 They share the families of our own backups, so the same panels and alerts fit all; what a tool does not tell is absent.
 """
@@ -31,8 +31,8 @@ MOST_FILES = 100_000
 _FAMILIES = {family.metric: family for family in BACKUP_FAMILIES}
 
 
-class Ours:
-    """A repository of peak_observe, read from the disk and never written.
+class PeakRepositorySource:
+    """Source of a repository of peak_observe, read from the disk and never written.
 
     Args:
         name: The source's name.
@@ -76,7 +76,7 @@ class Ours:
 
 
 class Stored(NamedTuple):
-    """What there is to tell of backups that another tool made.
+    """Facts about the backups of another tool.
 
     Args:
         newest: Unix time of the newest good one, 0 if there is none.
@@ -96,7 +96,7 @@ class Stored(NamedTuple):
 
 
 class _Foreign:
-    """Backups that another tool made.
+    """Base of sources of other tools' backups.
 
     Args:
         name: The source's name.
@@ -153,7 +153,7 @@ def _known(found: Stored) -> Iterator[catalog.Metric]:
 
 
 class Files(_Foreign):
-    """Files that other tools made, each of them a backup: dumps, tarballs.
+    """Source of files that other tools made, each of them a backup: dumps, tarballs.
 
     Args:
         name: The source's name.
@@ -219,7 +219,7 @@ def _steady(pattern: str) -> str:
 
 
 class _Program(_Foreign):
-    """A repository of which a program tells as JSON.
+    """Base of sources that read a program's JSON output.
 
     Args:
         name: The source's name.
@@ -264,7 +264,7 @@ class _Snapshot(msgspec.Struct):
 
 
 class Restic(_Program):
-    """A restic repository, by `restic snapshots --json`."""
+    """Source of a restic repository, by `restic snapshots --json`."""
 
     kind = "restic"
 
@@ -288,7 +288,7 @@ class _Archives(msgspec.Struct):
 
 
 class Borg(_Program):
-    """A borg repository, by `borg list --json`."""
+    """Source of a borg repository, by `borg list --json`."""
 
     kind = "borg"
 

@@ -1,4 +1,4 @@
-"""What this process knows itself, as blocks: the catalogue's families with the readings of their names."""
+"""Metrics of the exporter's own process as metric blocks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _block(metric: catalog.Metric, lines: list[str]) -> Block:
 
 
 class Checks:
-    """The source of what the exporter's own health checks found."""
+    """Source of the results of the exporter's own health checks."""
 
     name = "checks"
 
@@ -53,7 +53,7 @@ class Checks:
 
 
 class ThisProcess:
-    """The source of what the exporter is, and of circuits and the like that functions of the user have in it."""
+    """Source of the exporter's own process: build information, and primitives created by user functions."""
 
     name = "exporter"
 

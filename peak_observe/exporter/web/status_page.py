@@ -1,4 +1,4 @@
-"""The status page: plain HTML made here, that needs nothing from elsewhere and may do next to nothing."""
+"""Status page: plain HTML without external resources."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HEADERS = {
 
 
 class Page:
-    """The status page, made at most once a second however many ask for it.
+    """Status page, rendered at most once a second.
 
     Args:
         host: What is known.

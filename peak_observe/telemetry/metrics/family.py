@@ -1,4 +1,4 @@
-"""One metric family: which samples the reading of a primitive gives."""
+"""Metric family: which samples the reading of a primitive gives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTEMPTS = CHANGES
 
 
 class Family(NamedTuple):
-    """One metric and how a reading fills it.
+    """Metric of the catalogue and how a reading fills it.
 
     Args:
         metric: Its entry in the catalogue.

@@ -1,4 +1,4 @@
-"""Our own families straight to text, in the Prometheus and the OpenMetrics format.
+"""Renderer of our own families straight to text, in the Prometheus and the OpenMetrics format.
 
 Labels are sorted and escaped once, when a name is new; a scrape fills numbers into ready lines and keeps the lines
 and families whose numbers did not change. The bytes are those that prometheus_client makes of the same samples.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Lines:
-    """The lines of one name in one family: their prefixes, made once, and the text of the last scrape."""
+    """Lines of one name in one family: prefixes made once, and the text of the last scrape."""
 
     __slots__ = ("rows", "template", "text")
 
@@ -31,7 +31,7 @@ class _Lines:
 
 
 class _Name:
-    """The lines of one name in all its families."""
+    """Lines of one name in all its families."""
 
     __slots__ = ("lines", "reading")
 
@@ -60,7 +60,7 @@ class _Name:
 
 
 class _Kind:
-    """The families of one kind of primitive, each with its text since its last change."""
+    """Families of one kind of primitive, each with its text since its last change."""
 
     def __init__(self, families_of_kind: Sequence[Family]) -> None:
         self._families = families_of_kind
@@ -98,7 +98,7 @@ class _Kind:
 
 
 class Renderer:
-    """Renders the metrics of this process; keeps what it can from scrape to scrape. For one thread at a time."""
+    """Renderer of this process's metrics, with a cache from scrape to scrape; for one thread at a time."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, _Kind] = {}

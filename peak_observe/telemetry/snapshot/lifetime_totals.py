@@ -1,4 +1,4 @@
-"""What several lives of one process add up to: counters never fall, gauges end with the life."""
+"""Accumulate counters across restarts of a named process; gauges end with each life."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Group = tuple[tuple[str, ...], list[str]]
 
 
 class Sum:
-    """What is added to the samples of a process; the same as long as the names of its samples are.
+    """Totals to add to the samples of a process; valid while the names of its samples stay the same.
 
     Args:
         own: The names of what it tells now.
