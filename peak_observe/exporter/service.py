@@ -44,7 +44,7 @@ class BackgroundChecks(HealthCheck):
         )
 
 
-class Host:
+class ExporterService:
     """Sources, checks and configuration of the exporter of one host.
 
     Args:

@@ -75,7 +75,7 @@ class PeakRepositorySource:
         return own_metrics.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
 
 
-class Stored(NamedTuple):
+class BackupListing(NamedTuple):
     """Facts about the backups of another tool.
 
     Args:
@@ -121,7 +121,7 @@ class _Foreign:
         self._clock = clock
         self._since = clock.now().timestamp()
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Return what there is."""
         raise NotImplementedError
 
@@ -138,7 +138,7 @@ class _Foreign:
         return own_metrics.of_readings([_FAMILIES[metric] for metric in _known(found)], [(self._label, reading)])
 
 
-def _known(found: Stored) -> Iterator[catalog.Metric]:
+def _known(found: BackupListing) -> Iterator[catalog.Metric]:
     yield catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS
     yield catalog.BACKUP_AGE_SECONDS
     if found.size_bytes is not None:
@@ -178,7 +178,7 @@ class Files(_Foreign):
         self._patterns = patterns
         self._min_bytes = min_bytes
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Look at the files.
 
         Raises:
@@ -190,8 +190,8 @@ class Files(_Foreign):
         newest = max(good, key=lambda file: file.st_mtime, default=None)
         stored = sum(file.st_size for file in found)
         if newest is None:
-            return Stored(bad=len(found), size_bytes=0, files=0, stored_bytes=stored)
-        return Stored(newest.st_mtime, len(good), len(found) - len(good), newest.st_size, 1, stored)
+            return BackupListing(bad=len(found), size_bytes=0, files=0, stored_bytes=stored)
+        return BackupListing(newest.st_mtime, len(good), len(found) - len(good), newest.st_size, 1, stored)
 
     def _found(self) -> dict[tuple[int, int], os.stat_result]:
         # By inode: a link `latest.dump` is no second backup.
@@ -268,15 +268,15 @@ class Restic(_Program):
 
     kind = "restic"
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Ask restic, which tells of size and files since version 0.17."""
         found: list[_Snapshot] = self._told(list[_Snapshot] | None) or []
         newest = max(found, key=lambda snapshot: snapshot.time, default=None)
         if newest is None:
-            return Stored()
+            return BackupListing()
         summary = newest.summary or _Summary()
         size, files = summary.total_bytes_processed, summary.total_files_processed
-        return Stored(newest.time.timestamp(), len(found), size_bytes=size, files=files)
+        return BackupListing(newest.time.timestamp(), len(found), size_bytes=size, files=files)
 
 
 class _Archive(msgspec.Struct):
@@ -292,8 +292,8 @@ class Borg(_Program):
 
     kind = "borg"
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Ask borg, whose times have no zone: they are local."""
         found: _Archives = self._told(_Archives)
         times = [datetime.fromisoformat(archive.time).timestamp() for archive in found.archives]
-        return Stored(max(times, default=0.0), len(times))
+        return BackupListing(max(times, default=0.0), len(times))

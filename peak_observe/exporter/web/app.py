@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.service import ExporterService
     from peak_observe.exporter.sources.merged_exposition import Body
     from peak_observe.exporter.web.basic_auth import Passwords
 
@@ -106,7 +106,7 @@ class Answers:
         reload: Reloads it, and returns what is wrong with it.
     """
 
-    def __init__(self, host: Host, *, lifecycle: bool, reload: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, host: ExporterService, *, lifecycle: bool, reload: Callable[[], Awaitable[str]]) -> None:
         self._host = host
         self._lifecycle = lifecycle
         self._reload = reload

@@ -14,7 +14,7 @@ import uvicorn
 
 from peak_observe._version import __version__
 from peak_observe.errors import ConfigError, ListenError, UsageError
-from peak_observe.exporter.service import Host
+from peak_observe.exporter.service import ExporterService
 from peak_observe.exporter.threads import apart
 from peak_observe.exporter.web import systemd, web_config
 from peak_observe.exporter.web.app import Access, Answers, application
@@ -59,7 +59,7 @@ class Exporter:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.web = web_config.load(options.web_config_file)
-        self.host = Host(options.config_file)
+        self.host = ExporterService(options.config_file)
         self._stamp = self.web.stamp()
         self._tls = None if self.web.tls is None else web_config.context(self.web.tls)
         self._access = Access(Passwords(self.web.users), dict(self.web.headers))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.service import ExporterService
     from peak_observe.exporter.web.status_tables import Row, Table
 
 MOST = 200  # rows of a table
@@ -59,7 +59,7 @@ class Page:
         host: What is known.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ExporterService) -> None:
         self._host = host
         self._lock = asyncio.Lock()
         self._made = ""
