@@ -12,6 +12,7 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.writer import Filling, Known, known_files
+from peak_observe.backup_recovery.files.owners import group_names, user_names
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
 from peak_observe.backup_recovery.repository.metadata import (
@@ -187,7 +188,15 @@ class Making:
         return known
 
     def _publish(self, filling: Filling) -> None:
-        manifest = Manifest(VERSION, self.backup.backup_id, self._started_ns, filling.roots, filling.entries)
+        manifest = Manifest(
+            VERSION,
+            self.backup.backup_id,
+            self._started_ns,
+            filling.roots,
+            filling.entries,
+            user_names({entry.uid for entry in filling.entries}),
+            group_names({entry.gid for entry in filling.entries}),
+        )
         text = manifest.to_json()
         (self._staging / MANIFEST).write_bytes(text)
         files = [entry for entry in filling.entries if entry.type == "file"]

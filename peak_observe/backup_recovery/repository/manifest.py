@@ -21,6 +21,7 @@ VERSION = 1
 STATE_FILE = "state.json"
 FILE, LINK, FOLDER = "file", "link", "folder"
 LARGEST = 2**63 - 1
+LATEST_NS = LARGEST * 10**9  # file systems count seconds in at most 64 bits; in nanoseconds 2262 would be the end
 LARGEST_OWNER = 2**32 - 2  # the next one means "leave it as it is" to the system
 
 PERMISSIONS = 0o7777
@@ -60,7 +61,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         mode: Permissions, as at the source.
         mtime_ns: Time of the last change, in nanoseconds since 1970.
         taken: How a file was taken: `copied`, `linked` (unchanged since the last backup), `sqlite` (online backup), or
-            `torn` (it changed whenever it was read).
+            `torn` (it changed whenever it was read), or `damaged` (a database that SQLite cannot read).
         target: Where a symbolic link points.
         base: The backup whose folder holds it; empty for this one.
         uid: Owner.
@@ -69,6 +70,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         inode: The source's inode number.
         source_size: Bytes of the source's own file where they differ, as for a database.
         sparse: Whether the source had holes.
+        hardlink: Where the first name of the same file lies in the backup's folder; empty if this is the first.
     """
 
     stored: str
@@ -86,6 +88,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     inode: int = 0
     source_size: int | None = None
     sparse: bool = False
+    hardlink: str = ""
 
     @property
     def kind(self) -> str:
@@ -102,6 +105,8 @@ class Manifest(msgspec.Struct, frozen=True):
         started_ns: When reading began, in nanoseconds since 1970.
         roots: The paths that were named.
         entries: Files, links and folders, a folder before what is in it.
+        users: Names of the owners by number, as known where the backup was made; a number without one is missing.
+        groups: The same for groups.
     """
 
     version: int
@@ -109,6 +114,16 @@ class Manifest(msgspec.Struct, frozen=True):
     started_ns: int
     roots: list[Root]
     entries: list[Entry]
+    users: dict[int, str] = {}
+    groups: dict[int, str] = {}
+
+    def uname(self, entry: Entry) -> str:
+        """Return the name of an entry's owner where the backup was made; empty if it had none."""
+        return self.users.get(entry.uid, "")
+
+    def gname(self, entry: Entry) -> str:
+        """Return the name of an entry's group where the backup was made; empty if it had none."""
+        return self.groups.get(entry.gid, "")
 
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
@@ -123,6 +138,8 @@ class Manifest(msgspec.Struct, frozen=True):
             if items:
                 del text[-2:]
             text += b"],\n"
+        for name in ("users", "groups"):
+            text += f'"{name}": '.encode() + _json(getattr(self, name)) + b",\n"
         text[-2:] = b"}\n"
         return bytes(text)
 
@@ -228,7 +245,7 @@ def _is_sound(entry: Entry) -> bool:
     return (
         sound
         and 0 <= entry.mode <= PERMISSIONS
-        and -LARGEST <= entry.mtime_ns <= LARGEST
+        and -LATEST_NS <= entry.mtime_ns <= LATEST_NS
         and 0 <= entry.uid <= LARGEST_OWNER
         and 0 <= entry.gid <= LARGEST_OWNER
     )
