@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def writing(repository: Repository, doing: str, beside: Iterable[Path] = ()) -> 
         BackupError: The folder cannot be made or written, or the restore cannot be brought to its end.
     """
     with _told(repository, doing), repository.writing(doing):
-        _bring_to_an_end(repository, [*Transaction.left_behind(repository.own), *_left_beside(beside)])
+        _bring_to_an_end(repository, chain(Transaction.left_behind(repository.own), _left_beside(beside)))
         yield
 
 
@@ -57,10 +58,10 @@ def restoring(repository: Repository, doing: str, beside: Iterable[Path] = ()) -
         BackupError: A restore that a crash cut off cannot be brought to its end.
     """
     with _told(repository, doing), ExitStack() as stack:
-        left = list(_left_beside(beside))
+        left = _left_beside(beside)
         try:
             stack.enter_context(repository.writing(doing))
-            left += Transaction.left_behind(repository.own)
+            left = chain(left, Transaction.left_behind(repository.own))
         except (OSError, BackupError) as error:
             if not is_unwritable(error):
                 raise
@@ -102,13 +103,12 @@ def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:
 
 def _bring_to_an_end(repository: Repository, left: Iterable[Transaction]) -> None:
     try:
-        for transaction in left:
+        for transaction in list(left):
             if transaction.done:
                 transaction.recover()  # only the old files were still there
                 continue
             done = transaction.recover()
             what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
-            _log.warning("a restore of %s was cut off, and is %s", transaction.backup_id, what)
             _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
     except (OSError, ValueError) as error:
         raise BackupError(f"a restore that a crash cut off cannot be brought to its end: {error}") from error
