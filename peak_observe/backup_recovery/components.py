@@ -1,4 +1,4 @@
-"""The configuration and the data: what is named for them, also to back up by themselves without a repository."""
+"""Configuration and data parts of a backup: their named paths, and plain copies of them without a repository."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
-from peak_observe.backup_recovery.create.writer import Filling
+from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.manifest import Root
+    from peak_observe.backup_recovery.repository.metadata import Part
     from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+
+PERMISSIONS = 0o777
 
 _log = logging.getLogger("peak_observe.backup")
 
@@ -41,34 +45,33 @@ class _Part:
         self.paths = Paths(kind, list(named or ()))
         self._exclude = Exclude(exclude)
 
-    def _copy(self, folder: Path) -> Filling:
+    def _copy(self, folder: Path) -> Part:
         """Copy everything into `folder`, each file by one rename."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         with _alone(folder):
             return self._copy_alone(folder)
 
-    def _copy_alone(self, folder: Path) -> Filling:
+    def _copy_alone(self, folder: Path) -> Part:
         own = folder.stat()
         work = folder / f"{DRILL}{secrets.token_hex(4)}"
-        work.mkdir()
+        work.mkdir(FOLDER_MODE)
+        entries: list[Entry] = []
         try:
-            filling = Filling(
+            writer = StagingWriter(
                 work,
-                root=folder,
-                known={},
-                incremental=False,
+                add=entries.extend,
                 exclude=self._exclude,
                 skip=[(own.st_dev, own.st_ino)],
                 tell=None,
             )
-            filling.take(self.paths)
-            for entry in filling.entries:
+            writer.take(self.paths.kind, self.paths.roots())
+            for entry in entries:
                 _move(entry, work, folder)
         finally:
             shutil.rmtree(work)
-        for problem in filling.problems:
+        for problem in writer.problems:
             _log.warning("not backed up: %s", problem)
-        return filling
+        return writer.parts[self.paths.kind]
 
     def restore(self, backup_dir: Path, dry_run: bool = False) -> int:
         """Bring everything named back from a folder, all files or none, and return how many files that are.
@@ -154,7 +157,7 @@ class ConfigBackup(_Part):
         Raises:
             OSError: The folder cannot be written.
         """
-        return self._copy(backup_dir).parts[CONFIG].files
+        return self._copy(backup_dir).files
 
 
 class DataBackup(_Part):
@@ -183,7 +186,7 @@ class DataBackup(_Part):
         Raises:
             OSError: The folder cannot be written.
         """
-        part = self._copy(backup_dir).parts[DATA]
+        part = self._copy(backup_dir)
         return part.files, part.size_bytes
 
 
@@ -200,6 +203,10 @@ class Named(NamedTuple):
         state = [STATE] if self.snapshot._state_providers else []  # noqa: SLF001 - its name is a contract
         return [kind for kind, paths in named if paths] + state
 
+    def paths(self) -> dict[str, Paths]:
+        """Return the named paths by part, in the order of a backup."""
+        return {CONFIG: self.config.paths, DATA: self.data.paths}
+
     def roots(self) -> list[Root]:
         """Return all paths that are named."""
         return [*self.config.paths.roots(), *self.data.paths.roots()]
@@ -209,8 +216,13 @@ def _move(entry: Entry, work: Path, folder: Path) -> None:
     stored = decode_name(entry.stored)
     target = f"{folder}/{stored.partition('/')[2]}"
     if entry.type == FOLDER:
-        os.makedirs(target, exist_ok=True)
+        if not os.path.isdir(target):
+            os.mkdir(target, FOLDER_MODE)
+        mode = (entry.mode & PERMISSIONS) | FOLDER_MODE
+        if stat.S_IMODE(os.stat(target).st_mode) != mode:
+            os.chmod(target, mode)
         return
     if entry.type == FILE:
-        os.chmod(f"{work}/{stored}", entry.mode)  # nothing else keeps the mode here
+        # Nothing else keeps the mode here. Whoever may run a copy must not get the rights of who made it.
+        os.chmod(f"{work}/{stored}", entry.mode & PERMISSIONS)
     os.replace(f"{work}/{stored}", target)

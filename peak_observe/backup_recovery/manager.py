@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
-from peak_observe.backup_recovery.create.run import Making, Order, checked_text, summary
+from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.backup_recovery.repository import pruning, reading, retention
-from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
+from peak_observe.backup_recovery.repository.metadata import (
+    CONFIG,
+    DATA,
+    KINDS,
+    STATE,
+    BackupMetadata,
+    BackupType,
+    Problem,
+)
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.restore import diff, verification
 from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     Tell = Callable[[Progress], object]
 
 _log = logging.getLogger("peak_observe.backup")
+MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
 class RecoveryManager:
@@ -44,6 +54,8 @@ class RecoveryManager:
         name: The label `repository` of its metrics; the folder's name by default.
         max_age: Seconds that the newest backup may be old: the promise that the alert compares with.
         exclude: Patterns of what is left out; see `Exclude`.
+        append_only: Patterns, as for `exclude`, of files that only ever grow, such as logs and journals: the part that
+            was there when reading began is a good backup of them.
         clock: What time it is; for tests.
 
     Raises:
@@ -58,6 +70,7 @@ class RecoveryManager:
         name: str | None = None,
         max_age: float | None = None,
         exclude: Iterable[str] = (),
+        append_only: Iterable[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not _is_period(max_age):
@@ -67,6 +80,7 @@ class RecoveryManager:
         self.config_backup = ConfigBackup()
         self.data_backup = DataBackup()
         self._exclude = Exclude(exclude)
+        self._append_only = Exclude(append_only, option="append_only")
         self._max_age = max_age
         self._clock = clock
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
@@ -79,7 +93,7 @@ class RecoveryManager:
         self,
         include_config: bool = True,
         include_state: bool = True,
-        include_data: bool = False,
+        include_data: bool | None = None,
         description: str = "",
         tags: list[str] | None = None,
         *,
@@ -91,7 +105,8 @@ class RecoveryManager:
         Args:
             include_config: Whether it holds the configuration.
             include_state: Whether it holds the state of the program.
-            include_data: Whether it holds the data.
+            include_data: Whether it holds the data; None for whatever data is named. A part that is named and left out
+                is told in `left_out` of the backup, and it is not of the type `full`.
             description: What it is for, in words.
             tags: For finding it again.
             incremental: Whether it holds only what changed since the last full one, which it needs from then on;
@@ -99,29 +114,62 @@ class RecoveryManager:
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
-            ValueError: Nothing is included, or description or tags cannot be written.
+            ValueError: Nothing is named for what is included, or description or tags cannot be written.
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
-        if not (include_config or include_state or include_data):
-            raise ValueError("include_config, include_state or include_data must be True")
-        sources = ((include_config, self.config_backup), (include_data, self.data_backup))
-        order = Order(
-            tuple(source.paths for included, source in sources if included),
-            self.state_snapshot if include_state else None,
+        wanted = {CONFIG: bool(include_config), STATE: bool(include_state), DATA: include_data is not False}
+        kinds = self._kinds(wanted)
+        roots = {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds}
+        request = BackupRequest(
+            roots,
+            self.state_snapshot if STATE in kinds else None,
             self._exclude,
+            self._append_only,
             checked_text("description", description),
             [checked_text("tags", tag) for tag in tags or []],
             incremental,
             self._max_age,
             self._named.kinds(),
+            self._left_out(wanted, asked=[DATA] if include_data else []),
             progress,
         )
-        with self._operation("backup.create") as span, writing(self._repository, "make a backup"):
-            made = Making(self._repository, order).run()
+        with self._operation("backup.create") as span:
+            # Providers are asked before the lock is taken: one that hangs must not keep others out.
+            began = time.perf_counter()
+            state = (self.state_snapshot.take(), time.perf_counter() - began) if request.snapshot else None
+            with writing(self._repository, "make a backup"):
+                made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
         return made.backup_id
+
+    def _kinds(self, wanted: dict[str, bool]) -> list[str]:
+        """Return the parts that are wanted and named."""
+        if not any(wanted.values()):
+            raise ValueError("include_config, include_state or include_data must be True")
+        kinds = [kind for kind in self._named.kinds() if wanted[kind]]
+        if not kinds:
+            parts = " or ".join(kind for kind in KINDS if wanted[kind])
+            raise ValueError(f"there is nothing to back up: nothing is named for {parts}. {MEND}")
+        return kinds
+
+    def _left_out(self, wanted: dict[str, bool], *, asked: list[str]) -> list[Problem]:
+        """Return in words which parts are named and not wanted, or asked for and not named."""
+        named = self._named.kinds()
+        found = [
+            Problem(kind, f"is named, and was left out by include_{kind}=False")
+            for kind in named
+            if not wanted[kind]
+        ]
+        found += [
+            Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
+            for kind in asked
+            if kind not in named
+        ]
+        for problem in found:
+            _log.warning("not in the backup: %s", problem)
+        return found
 
     def list_backups(
         self,
@@ -150,9 +198,25 @@ class RecoveryManager:
         """
         return self._repository.get(backup_id)
 
-    def last_success(self) -> datetime | None:
-        """Return when the newest backup that succeeded was begun, or None if there is none."""
-        return next((backup.created for backup in self.list_backups() if backup.good), None)
+    def last_success(
+        self,
+        *,
+        include_config: bool = True,
+        include_state: bool = True,
+        include_data: bool | None = None,
+    ) -> datetime | None:
+        """Return when the newest backup that succeeded was begun, or None if there is none.
+
+        It holds each part that is named, less those that are not asked for; where nothing is named, any counts.
+
+        Args:
+            include_config: Whether the configuration is asked for.
+            include_state: Whether the state of the program is.
+            include_data: Whether the data is; None for whatever data is named.
+        """
+        wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
+        kinds = {kind for kind in self._named.kinds() if wanted[kind]}
+        return next((item.created for item in self.list_backups() if item.good and kinds <= set(item.parts)), None)
 
     def unreadable_backups(self) -> dict[str, str]:
         """Return the backups whose metadata cannot be read, and why."""

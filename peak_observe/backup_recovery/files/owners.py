@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import grp
 import pwd
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@lru_cache(maxsize=1024)
 def user_name(number: int) -> str:
     """Return the name of a user of this host; empty if the number has none."""
     try:
@@ -20,7 +18,6 @@ def user_name(number: int) -> str:
         return ""
 
 
-@lru_cache(maxsize=1024)
 def group_name(number: int) -> str:
     """Return the name of a group of this host; empty if the number has none."""
     try:

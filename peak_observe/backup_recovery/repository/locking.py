@@ -50,7 +50,7 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
 
     Raises:
         RepositoryLockedError: Another process or thread holds it.
-        OSError: The file cannot be opened or written.
+        OSError: The file cannot be opened.
     """
     # A descriptor of its own makes flock() tell threads of one process apart as well.
     descriptor = _opened(path)
@@ -106,7 +106,7 @@ def briefly_locked(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
-    descriptor = os.open(path, _OPEN, 0o644)
+    descriptor = os.open(path, _OPEN, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -130,9 +130,12 @@ def _let_go(descriptor: int) -> None:
 
 
 def _write(descriptor: int, text: bytes) -> None:
-    with suppress(OSError):  # on a full disk the second one is not told who the first one is
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text, 0)
+    # Room that the file has already is not given back first: on a full disk somebody else may take it.
+    size = 0
+    with suppress(OSError):  # the lock holds without a name in it
+        size = os.pwrite(descriptor, text, 0)
+    with suppress(OSError):
+        os.ftruncate(descriptor, size)
 
 
 def _holder(descriptor: int) -> str:

@@ -15,7 +15,7 @@ from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.metadata import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
 VERSION = 1
 STATE_FILE = "state.json"
@@ -25,6 +25,8 @@ LATEST_NS = LARGEST * 10**9  # file systems count seconds in at most 64 bits; in
 LARGEST_OWNER = 2**32 - 2  # the next one means "leave it as it is" to the system
 
 PERMISSIONS = 0o7777
+ENTRIES = b'"entries": ['
+"""Begins the line of the first entry."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _HASH = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -125,27 +127,20 @@ class Manifest(msgspec.Struct, frozen=True):
         """Return the name of an entry's group where the backup was made; empty if it had none."""
         return self.groups.get(entry.gid, "")
 
+    def head_json(self) -> bytes:
+        """Return the text of `manifest.json` up to its entries, each of which is a line."""
+        head = b"{"
+        for name in ("version", "backup_id", "started_ns"):
+            head += f'"{name}": '.encode() + to_json(getattr(self, name)) + b",\n"
+        return head + b'"roots": [' + b",\n".join(map(to_json, self.roots)) + b"],\n" + ENTRIES
+
+    def tail_json(self) -> bytes:
+        """Return the text of `manifest.json` behind its entries."""
+        return b"],\n" + b'"users": ' + to_json(self.users) + b",\n" + b'"groups": ' + to_json(self.groups) + b"}\n"
+
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
-        text = bytearray(b"{")  # grows line by line, as 100,000 of them at once take twice the room
-        for name in ("version", "backup_id", "started_ns"):
-            text += f'"{name}": '.encode() + _json(getattr(self, name)) + b",\n"
-        for name, items in self._lists():
-            text += f'"{name}": ['.encode()
-            for item in items:
-                text += _json(item)
-                text += b",\n"
-            if items:
-                del text[-2:]
-            text += b"],\n"
-        for name in ("users", "groups"):
-            text += f'"{name}": '.encode() + _json(getattr(self, name)) + b",\n"
-        text[-2:] = b"}\n"
-        return bytes(text)
-
-    def _lists(self) -> Iterator[tuple[str, Sequence[Root | Entry]]]:
-        yield "roots", self.roots
-        yield "entries", self.entries
+        return self.head_json() + b",\n".join(map(to_json, self.entries)) + self.tail_json()
 
     @classmethod
     def from_json(cls, text: bytes, backup_id: str, base: str = "") -> Manifest:
@@ -160,20 +155,14 @@ class Manifest(msgspec.Struct, frozen=True):
             ValueError: It is no manifest of that backup, or names something outside; the message says what.
         """
         manifest: Manifest = decoded(text, _DECODER)
-        if manifest.version != VERSION:
-            raise ValueError(f"form {manifest.version} is unknown to this version, which knows {VERSION}")
-        if manifest.backup_id != backup_id:
-            raise ValueError(f"it belongs to {manifest.backup_id!r}")
-        _check_roots(manifest.roots)
-        _check_entries(manifest.entries, manifest.roots)
-        strange = next((entry.base for entry in manifest.entries if entry.base not in ("", base)), None)
-        if strange is not None:
-            raise ValueError(f"it names files in {strange!r}, which is not what it is based on")
+        check = Check(manifest, backup_id, base)
+        for entry in manifest.entries:
+            check.entry(entry)
         return manifest
 
 
 _DECODER = msgspec.json.Decoder(Manifest)
-_json = msgspec.json.Encoder().encode
+to_json = msgspec.json.Encoder().encode
 
 
 def encode_name(path: str) -> str:
@@ -220,21 +209,49 @@ def _is_canonical(text: str) -> bool:
     return "%" not in text or encode_name(decode_name(text)) == text
 
 
-def _check_entries(entries: Sequence[Entry], roots: Iterable[Root]) -> None:
-    parents = {STATE_FILE, *(root.stored for root in roots)}
-    folders: set[str] = set()
-    for entry in entries:
+class Check:
+    """The check of a manifest, entry by entry: it names nothing twice and nothing outside.
+
+    Args:
+        head: The manifest; its entries are not looked at.
+        backup_id: The backup that it must be of.
+        base: The only other backup that may hold what it names.
+
+    Raises:
+        ValueError: It is no manifest of that backup; the message says why.
+    """
+
+    def __init__(self, head: Manifest, backup_id: str, base: str) -> None:
+        if head.version != VERSION:
+            raise ValueError(f"form {head.version} is unknown to this version, which knows {VERSION}")
+        if head.backup_id != backup_id:
+            raise ValueError(f"it belongs to {head.backup_id!r}")
+        _check_roots(head.roots)
+        self._bases = ("", base)
+        self._parents = {STATE_FILE, *(root.stored for root in head.roots)}
+        self._folders: set[str] = set()
+        self._seen: set[str] = set()
+
+    def entry(self, entry: Entry) -> None:
+        """Check the next entry.
+
+        Raises:
+            ValueError: It is none that a backup can have; the message says which and why.
+        """
         stored = entry.stored
         if not _PLACE(stored) or not _is_canonical(stored):
             raise ValueError(f"{stored!r} leads out of the backup")
-        if stored not in parents and stored.rpartition("/")[0] not in folders:
+        if stored not in self._parents and stored.rpartition("/")[0] not in self._folders:
             raise ValueError(f"{stored!r} is below nothing that was named")
-        if entry.type == FOLDER:
-            folders.add(stored)
         if not _is_sound(entry):
             raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")
-    if len({entry.stored for entry in entries}) < len(entries):
-        raise ValueError("something stands there twice")
+        if entry.base not in self._bases:
+            raise ValueError(f"it names files in {entry.base!r}, which is not what it is based on")
+        if stored in self._seen or (entry.hardlink and entry.hardlink not in self._seen):
+            raise ValueError(f"something stands there twice, or {stored!r} is a link to nothing")
+        self._seen.add(stored)
+        if entry.type == FOLDER:
+            self._folders.add(stored)
 
 
 def _is_sound(entry: Entry) -> bool:

@@ -123,6 +123,10 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         """What backups are sorted by, the oldest first."""
         return self.sequence, self.created, self.backup_id
 
+    def sources_of(self, kind: str) -> list[str]:
+        """Return the paths that were named for a part; none where that is not known."""
+        return [] if self.sources is msgspec.UNSET else self.sources.get(kind, [])
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, enums as their values."""
         found: dict[str, Any] = msgspec.to_builtins(self)
