@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from operator import attrgetter
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import WriteError
+from peak_observe.backup_recovery.files.safe_read import is_no_access
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
@@ -19,9 +19,6 @@ from peak_observe.errors import BackupUnreadableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
-
-# The file is not what it was; any other error, as for want of a right or of a connection, says nothing of it.
-_DAMAGE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EIO, errno.EBADMSG)
 
 
 class NoAccessError(OSError):
@@ -168,7 +165,7 @@ def _difference(entry: Entry, found: copying.Copied) -> str:
 
 
 def _refuse_no_access(error: OSError, entry: Entry) -> None:
-    if error.errno not in _DAMAGE:
+    if is_no_access(error):
         raise NoAccessError(error.errno, error.strerror, entry.stored) from error
 
 
