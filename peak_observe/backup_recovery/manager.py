@@ -125,7 +125,7 @@ class RecoveryManager:
         roots = {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds}
         request = BackupRequest(
             roots,
-            self.state_snapshot if STATE in kinds else None,
+            self.state_snapshot if include_state else None,
             self._exclude,
             self._append_only,
             checked_text("description", description),
@@ -160,9 +160,7 @@ class RecoveryManager:
         """Return in words which parts are named and not wanted, or asked for and not named."""
         named = self._named.kinds()
         found = [
-            Problem(kind, f"is named, and was left out by include_{kind}=False")
-            for kind in named
-            if not wanted[kind]
+            Problem(kind, f"is named, and was left out by include_{kind}=False") for kind in named if not wanted[kind]
         ]
         found += [
             Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
@@ -170,7 +168,7 @@ class RecoveryManager:
             if kind not in named
         ]
         for problem in found:
-            _log.warning("not in the backup: %s", problem)
+            _log.info("not in the backup: %s", problem)
         return found
 
     def list_backups(

@@ -289,7 +289,7 @@ def _folder_of(step: Step) -> str:
 
 
 def _made(path: str, entry: Entry | None) -> Made:
-    return Made(encode_name(path), entry.mode, entry.mtime_ns) if entry else Made(encode_name(path))
+    return Made(encode_name(path), entry.mode, entry.modified_ns) if entry else Made(encode_name(path))
 
 
 def _make(stored: Stored, meter: Meter, action: Action, new: str) -> None:
@@ -305,7 +305,7 @@ def _make(stored: Stored, meter: Meter, action: Action, new: str) -> None:
     with suppress(PermissionError):  # only root gives files away; others keep what they may write
         os.chown(new, entry.uid, entry.gid)
     os.chmod(new, entry.mode)
-    os.utime(new, ns=(entry.mtime_ns, entry.mtime_ns))
+    os.utime(new, ns=(entry.modified_ns, entry.modified_ns))
     meter.file()
 
 
