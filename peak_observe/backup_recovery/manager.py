@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
 from peak_observe.backup_recovery.create.sources import Exclude
@@ -18,11 +19,10 @@ from peak_observe.backup_recovery.repository.metadata import (
     KINDS,
     STATE,
     BackupMetadata,
-    BackupType,
     Problem,
 )
 from peak_observe.backup_recovery.repository.repository import Repository
-from peak_observe.backup_recovery.restore import diff, verification
+from peak_observe.backup_recovery.restore import verification
 from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
@@ -32,12 +32,10 @@ from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLock
 from peak_observe.telemetry.tracing.spans import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
-    from peak_observe.backup_recovery.restore.diff import Difference
     from peak_observe.backup_recovery.restore.verification import VerifyReport
 
     Tell = Callable[[Progress], object]
@@ -46,7 +44,7 @@ _log = logging.getLogger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
-class RecoveryManager:
+class RecoveryManager(BackupReader):
     """Makes backups, proves them, and brings them back.
 
     Args:
@@ -123,7 +121,7 @@ class RecoveryManager:
         roots = {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds}
         request = BackupRequest(
             roots,
-            self.state_snapshot if STATE in kinds else None,
+            self.state_snapshot if include_state else None,
             self._exclude,
             self._append_only,
             checked_text("description", description),
@@ -158,9 +156,7 @@ class RecoveryManager:
         """Return in words which parts are named and not wanted, or asked for and not named."""
         named = self._named.kinds()
         found = [
-            Problem(kind, f"is named, and was left out by include_{kind}=False")
-            for kind in named
-            if not wanted[kind]
+            Problem(kind, f"is named, and was left out by include_{kind}=False") for kind in named if not wanted[kind]
         ]
         found += [
             Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
@@ -168,73 +164,8 @@ class RecoveryManager:
             if kind not in named
         ]
         for problem in found:
-            _log.warning("not in the backup: %s", problem)
+            _log.info("not in the backup: %s", problem)
         return found
-
-    def list_backups(
-        self,
-        tags: Collection[str] | None = None,
-        backup_type: BackupType | None = None,
-    ) -> list[BackupMetadata]:
-        """Return the backups, the newest first.
-
-        Args:
-            tags: Only those with at least one of these tags.
-            backup_type: Only those of this type.
-        """
-        wanted = {tags} if isinstance(tags, str) else set(tags or ())
-        return [
-            backup
-            for backup in self._repository.backups()[::-1]
-            if (not wanted or wanted & set(backup.tags)) and backup_type in (None, backup.backup_type)
-        ]
-
-    def get_backup(self, backup_id: str) -> BackupMetadata:
-        """Return one backup.
-
-        Raises:
-            BackupNotFoundError: There is none of that name.
-            BackupCorruptError: Its metadata cannot be read.
-        """
-        return self._repository.get(backup_id)
-
-    def last_success(
-        self,
-        *,
-        include_config: bool = True,
-        include_state: bool = True,
-        include_data: bool | None = None,
-    ) -> datetime | None:
-        """Return when the newest backup that succeeded was begun, or None if there is none.
-
-        It holds each part that is named, less those that are not asked for; where nothing is named, any counts.
-
-        Args:
-            include_config: Whether the configuration is asked for.
-            include_state: Whether the state of the program is.
-            include_data: Whether the data is; None for whatever data is named.
-        """
-        wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
-        kinds = {kind for kind in self._named.kinds() if wanted[kind]}
-        return next((item.created for item in self.list_backups() if item.good and kinds <= set(item.parts)), None)
-
-    def unreadable_backups(self) -> dict[str, str]:
-        """Return the backups whose metadata cannot be read, and why."""
-        return self._repository.unreadable()
-
-    def diff(self, backup_id: str, other: str | None = None) -> Difference:
-        """Return which files changed from one backup to another, or to now.
-
-        Args:
-            backup_id: The earlier backup.
-            other: The later one; None for the files as they are now.
-
-        Raises:
-            BackupNotFoundError: There is no such backup.
-            BackupCorruptError: What it says of itself is not what was written.
-        """
-        roots = self._named.roots()
-        return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def restore_backup(
         self,

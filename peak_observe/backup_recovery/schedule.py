@@ -29,8 +29,9 @@ class Manager(Protocol):
         """Make a backup."""
         ...
 
-    def last_success(self, **include: Any) -> datetime | None:
-        """Return when the newest good backup of what is included was made, aware."""
+    @property
+    def last_success(self) -> Callable[..., datetime | None]:
+        """Return when the newest good backup was made, aware; called with the arguments that begin with `include_`."""
         ...
 
 

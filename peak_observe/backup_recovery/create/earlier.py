@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying, sqlite
@@ -11,6 +10,7 @@ from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.repository import MANIFEST
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -70,7 +70,7 @@ class EarlierFiles:
         """Return whether a file's status proves that it is what an entry tells."""
         size = entry.size if entry.source_size is None else entry.source_size
         facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        if facts != (size, entry.mtime_ns, entry.ctime_ns, entry.inode) or entry.ctime_ns not in self._surely:
+        if facts != (size, entry.modified_ns, entry.ctime_ns, entry.inode) or entry.ctime_ns not in self._surely:
             return False
         return entry.source_size is None or sqlite.quiet(path)
 

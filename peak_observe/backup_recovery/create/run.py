@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.earlier import EarlierFiles
 from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
-from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
+from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
 from peak_observe.backup_recovery.repository.metadata import (
@@ -84,9 +84,9 @@ class BackupRequest(NamedTuple):
 
     @property
     def backup_type(self) -> BackupType:
-        """The type of the backup: `full` if configuration and data are in it and nothing that is named is left out."""
+        """The type of the backup: `full` if configuration and data are in it, else its most telling part."""
         kinds = self.kinds
-        if {CONFIG, DATA} <= set(kinds) and set(self.named) <= set(kinds):
+        if {CONFIG, DATA} <= set(kinds):
             return BackupType.FULL
         return BackupType(next(kind for kind in (CONFIG, DATA, STATE) if kind in kinds))
 
@@ -285,15 +285,17 @@ class BackupRun:
 
     def _end(self, outcome: str, message: str) -> None:
         backup, repository = self.backup, self._repository
-        if os.path.lexists(self._staging):
+        left = os.path.lexists(self._staging)
+        if left:
             with suppress(OSError):
                 empty(self._staging)  # the folder itself goes when the run is counted
         stored = self._measured()
         now = repository.clock.now()
         try:
             repository.ledger.update(lambda known: self._ended(known, outcome, stored))
-            with suppress(OSError):
-                os.rmdir(self._staging)
+            if left:
+                with suppress(OSError):
+                    os.rmdir(self._staging)
         except OSError:
             repository.keep_uncounted(outcome, backup.sequence, now.timestamp(), self._staging)
         seconds = time.perf_counter() - self._began

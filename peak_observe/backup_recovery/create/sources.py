@@ -138,41 +138,59 @@ def find(
         left_out: Told path and reason of caches and of repositories below the named path, whose content is left out;
             without it, they are taken.
     """
+    named = _named(path, stored, problem)
+    if named is None or named.type is FILE:
+        yield from () if named is None else (named,)
+        return
+    folders = [named]
+    while folders:
+        folder = folders.pop()
+        if (folder.status.st_dev, folder.status.st_ino) in skip:
+            continue
+        entries: list[os.DirEntry[str]] | None = _listed(folder.path, problem)
+        if left_out is not None and folder is not named:
+            entries = _without_cache(folder.path, entries or [], left_out)
+        if entries is None:
+            continue
+        yield folder
+        for item in _taken(entries, folder, folder.path[len(named.path) + 1 :], exclude, problem):
+            if item.type is FOLDER:
+                folders.append(item)
+            else:
+                yield item
+
+
+def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:
     try:
         real = os.path.realpath(path, strict=True)
         status = os.lstat(real)
     except OSError as error:
         problem(path, _reason(path, error))
-        return
+        return None
     if stat.S_ISREG(status.st_mode):
-        yield Found(real, stored, FILE, status)
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        problem(path, _special(status))
-        return
-    folders = [Found(real, stored, FOLDER, status)]
-    while folders:
-        folder = folders.pop()
-        if (folder.status.st_dev, folder.status.st_ino) in skip:
+        return Found(real, stored, FILE, status)
+    if stat.S_ISDIR(status.st_mode):
+        return Found(real, stored, FOLDER, status)
+    problem(path, _special(status))
+    return None
+
+
+def _taken(
+    entries: Iterable[os.DirEntry[str]],
+    folder: Found,
+    below: str,
+    exclude: Exclude,
+    problem: Callable[[str, str], None],
+) -> Iterator[Found]:
+    """Yield what of a listing is not excluded and can be taken."""
+    for entry in entries:
+        if exclude.patterns and exclude(
+            f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
+        ):
             continue
-        entries = _listed(folder.path, problem)
-        if left_out is not None and folder.path != real:
-            kept = _without_cache(folder.path, entries, left_out)
-            if kept is None:
-                continue
-            entries = kept
-        yield folder
-        below = folder.path[len(real) + 1 :]
-        for entry in entries:
-            if exclude.patterns and exclude(
-                f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
-            ):
-                continue
-            item = _found(entry, folder, problem)
-            if item is not None and item.type is FOLDER:
-                folders.append(item)
-            elif item is not None:
-                yield item
+        item = _found(entry, folder, problem)
+        if item is not None:
+            yield item
 
 
 def _without_cache(

@@ -27,6 +27,7 @@ from peak_observe.backup_recovery.repository.manifest import (
     Root,
     decode_name,
     encode_name,
+    times,
 )
 from peak_observe.backup_recovery.repository.manifest import LINK as SYMLINK
 from peak_observe.backup_recovery.repository.metadata import STATE, Part, Problem
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
 READS = 3  # how often a file that changes while it is read is read
-COPIED, LINKED, SQLITE, TORN, DAMAGED = "copied", "linked", "sqlite", "torn", "damaged"
+COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 BATCH = 4096  # files that are in memory at once
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
@@ -331,8 +332,9 @@ class StagingWriter:
         found, target = job.found, self._place + job.found.stored
         if job.database or sqlite.is_database(found.path, found.status):
             return self._database(job, target)
+        copy = copying.copied_prefix if job.grows else copying.copied
         for attempt in range(1, READS + 1):
-            copied = copying.copied(found.path, target, self._meter.bytes, grows=job.grows)
+            copied = copy(found.path, target, self._meter.bytes)
             if copied.head == sqlite.HEADER or (not copied.stable and attempt < READS):
                 with copying.writing(target):
                     os.unlink(target)
@@ -345,7 +347,7 @@ class StagingWriter:
             self._problem(found.path, f"changed while it was read, {READS} times{hint}")
         return self._copied(found, copied, COPIED if copied.stable else TORN)
 
-    def _copied(self, found: Found, copied: copying.Copied, taken: str, **more: Any) -> Entry:
+    def _copied(self, found: Found, copied: copying.Copied, taken: str) -> Entry:
         self._added(copied.size)
         return _entry(
             found._replace(status=copied.before),
@@ -355,7 +357,6 @@ class StagingWriter:
             taken=taken,
             ctime_ns=copied.before.st_ctime_ns if taken == COPIED else 0,
             sparse=copied.sparse,
-            **more,
         )
 
     def _database(self, job: _Job, target: str) -> Entry:
@@ -363,14 +364,14 @@ class StagingWriter:
         quiet = sqlite.quiet(found.path)
         try:
             if job.database and job.database[0].size and not found.status.st_size:
-                raise sqlite3.DatabaseError("it is empty")  # noqa: TRY301 - SQLite takes nothing for a whole database
+                raise sqlite3.DatabaseError("it is empty")
             sqlite.take(found.path, target)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise WriteError(errno.ENOSPC, "no space left for the copy of a database", target) from error
-            if not sqlite.is_damage(error) or sqlite.is_open_here(found.status):
-                raise
-            return self._damaged(job, target, error)
+            if job.database and sqlite.is_damage(error):
+                raise sqlite3.DatabaseError(f"{error}; it was a good database in {job.database[1]}") from error
+            raise
         with copying.writing(target):
             os.chmod(target, stored_mode(found.status.st_mode))
             os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
@@ -387,15 +388,6 @@ class StagingWriter:
             ctime_ns=found.status.st_ctime_ns if quiet and sqlite.quiet(found.path) else 0,
             source_size=found.status.st_size,
         )
-
-    def _damaged(self, job: _Job, target: str, error: sqlite3.Error) -> Entry:
-        """Keep the bytes of a database that SQLite cannot read, so that the next backup knows what it was."""
-        was = f"; it was a good one in {job.database[1]}" if job.database and job.database[0].taken != DAMAGED else ""
-        self._problem(job.found.path, f"SQLite: {error}: the database is damaged, its bytes are kept as they are{was}")
-        with copying.writing(target):
-            os.unlink(target)
-        copied = copying.copied(job.found.path, target, self._meter.bytes)
-        return self._copied(job.found, copied, DAMAGED, source_size=copied.size)
 
     def _added(self, count: int) -> None:
         with self._lock:
@@ -420,10 +412,10 @@ def _ignore(_: str, __: str) -> None:
 
 def _entry(found: Found, **facts: Any) -> Entry:
     status = found.status
+    facts |= times(status.st_mtime_ns)
     return Entry(
         encode_name(found.stored),
         mode=stat.S_IMODE(status.st_mode),
-        mtime_ns=status.st_mtime_ns,
         uid=status.st_uid,
         gid=status.st_gid,
         inode=status.st_ino if found.type == FILE else 0,

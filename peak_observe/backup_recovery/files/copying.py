@@ -88,7 +88,6 @@ def copied(
     tell: Callable[[int], object] | None = None,
     *,
     sparse: bool | None = None,
-    grows: bool = False,
 ) -> Copied:
     """Copy a file to a new one, with `stored_mode` and its time.
 
@@ -97,12 +96,37 @@ def copied(
         target: The new file; what stands there already is not overwritten.
         tell: Called with the bytes done since the last call.
         sparse: Whether to leave holes where there are only zeros; by default if the source has holes.
-        grows: Whether a file that only grew meanwhile is taken as it was at the beginning.
 
     Raises:
         WriteError: The copy cannot be written.
         OSError: The source cannot be read or is not a regular file.
     """
+    return _copied(path, target, tell, sparse=sparse, grows=False)
+
+
+def copied_prefix(path: str, target: str, tell: Callable[[int], object] | None = None) -> Copied:
+    """Copy what a file held at the beginning, if it only grows meanwhile; like `copied` otherwise.
+
+    Args:
+        path: The file to read; a symbolic link is not followed.
+        target: The new file.
+        tell: Called with the bytes done since the last call.
+
+    Raises:
+        WriteError: The copy cannot be written.
+        OSError: The source cannot be read or is not a regular file.
+    """
+    return _copied(path, target, tell, sparse=None, grows=True)
+
+
+def _copied(
+    path: str,
+    target: str,
+    tell: Callable[[int], object] | None,
+    *,
+    sparse: bool | None,
+    grows: bool,
+) -> Copied:
     source, before = opened(path)
     try:
         with writing(target):

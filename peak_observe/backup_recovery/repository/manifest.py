@@ -21,7 +21,7 @@ VERSION = 1
 STATE_FILE = "state.json"
 FILE, LINK, FOLDER = "file", "link", "folder"
 LARGEST = 2**63 - 1
-LATEST_NS = LARGEST * 10**9  # file systems count seconds in at most 64 bits; in nanoseconds 2262 would be the end
+SECOND = 1_000_000_000  # nanoseconds
 LARGEST_OWNER = 2**32 - 2  # the next one means "leave it as it is" to the system
 
 PERMISSIONS = 0o7777
@@ -63,7 +63,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         mode: Permissions, as at the source.
         mtime_ns: Time of the last change, in nanoseconds since 1970.
         taken: How a file was taken: `copied`, `linked` (unchanged since the last backup), `sqlite` (online backup), or
-            `torn` (it changed whenever it was read), or `damaged` (a database that SQLite cannot read).
+            `torn` (it changed whenever it was read).
         target: Where a symbolic link points.
         base: The backup whose folder holds it; empty for this one.
         uid: Owner.
@@ -72,6 +72,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         inode: The source's inode number.
         source_size: Bytes of the source's own file where they differ, as for a database.
         sparse: Whether the source had holes.
+        mtime_s: Time of the last change in whole seconds, where nanoseconds do not fit into 64 bits: before 1677 and
+            after 2262.
         hardlink: Where the first name of the same file lies in the backup's folder; empty if this is the first.
     """
 
@@ -90,7 +92,13 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     inode: int = 0
     source_size: int | None = None
     sparse: bool = False
+    mtime_s: int | None = None
     hardlink: str = ""
+
+    @property
+    def modified_ns(self) -> int:
+        """The time of the last change, in nanoseconds since 1970, whenever that was."""
+        return self.mtime_ns if self.mtime_s is None else self.mtime_s * SECOND
 
     @property
     def kind(self) -> str:
@@ -136,7 +144,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
     def tail_json(self) -> bytes:
         """Return the text of `manifest.json` behind its entries."""
-        return b"],\n" + b'"users": ' + to_json(self.users) + b",\n" + b'"groups": ' + to_json(self.groups) + b"}\n"
+        owners = (b'"users": ' + to_json(self.users), b'"groups": ' + to_json(self.groups))
+        return b"],\n" + b",\n".join(owners) + b"}\n" if self.users or self.groups else b"]}\n"
 
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
@@ -163,6 +172,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
 _DECODER = msgspec.json.Decoder(Manifest)
 to_json = msgspec.json.Encoder().encode
+
+
+def times(mtime_ns: int) -> dict[str, int]:
+    """Return the fields of an entry for a time in nanoseconds since 1970, whatever a file system can hold."""
+    if -LARGEST <= mtime_ns <= LARGEST:
+        return {"mtime_ns": mtime_ns}
+    return {"mtime_ns": LARGEST if mtime_ns > 0 else -LARGEST, "mtime_s": mtime_ns // SECOND}
 
 
 def encode_name(path: str) -> str:
@@ -262,7 +278,8 @@ def _is_sound(entry: Entry) -> bool:
     return (
         sound
         and 0 <= entry.mode <= PERMISSIONS
-        and -LATEST_NS <= entry.mtime_ns <= LATEST_NS
+        and -LARGEST <= entry.mtime_ns <= LARGEST
+        and (entry.mtime_s is None or -LARGEST <= entry.mtime_s <= LARGEST)
         and 0 <= entry.uid <= LARGEST_OWNER
         and 0 <= entry.gid <= LARGEST_OWNER
     )

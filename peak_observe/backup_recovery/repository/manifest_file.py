@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_LAST = b"],\n"
+_LAST = (b"],\n", b"]}\n")
 
 
 class ManifestWriter:
@@ -166,8 +166,8 @@ class _Scan:
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         descriptor, _ = opened(str(self._path))
         at, inside = self._start, self._start > 0
+        os.lseek(descriptor, at, os.SEEK_SET)
         with os.fdopen(descriptor, "rb") as file:
-            file.seek(at)
             for line in file:
                 self.digest.update(line)
                 skipped = 0
@@ -177,14 +177,19 @@ class _Scan:
                 text = line[skipped:]
                 if not inside:
                     self.others += line
-                elif text != _LAST:
-                    yield at + skipped, text.rstrip(b",]\n")
+                elif text not in _LAST:
+                    yield at + skipped, _bare(text)
                 if inside and text.endswith(_LAST):
                     inside = False
-                    self.others += _LAST
+                    self.others += text[-3:]
                     if self._start:
                         return
                 at += len(line)
+
+
+def _bare(line: bytes) -> bytes:
+    """Return the text of an entry without what stands behind it on its line."""
+    return line[:-3] if line.endswith(_LAST) else line.rstrip(b",\n")
 
 
 _PLACE = msgspec.json.Decoder(Place)

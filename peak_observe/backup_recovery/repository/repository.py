@@ -10,7 +10,6 @@ import shutil
 import stat
 import threading
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +17,7 @@ from blake3 import blake3
 
 from peak_observe.backup_recovery.files.copying import CREATE, write_all
 from peak_observe.backup_recovery.files.safe_read import content, is_no_access
+from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.leftovers import (
     DRILL,
     FAILURE,
@@ -29,7 +29,6 @@ from peak_observe.backup_recovery.repository.leftovers import (
     failure_name,
     failure_of,
 )
-from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
@@ -39,6 +38,7 @@ from peak_observe.support.atomic_files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from peak_observe.clock import Clock
 
@@ -289,11 +289,12 @@ class Repository:
             trash = [path.name.removeprefix(TRASH) for path in left if path.name.startswith(TRASH)]
             if crashed or unseen or failed or trash or known.running_since:
                 outcomes = [run.status.value for run in unseen] + [run.outcome for run in failed]
-                newest = max((run.sequence for run in (*unseen, *failed)), default=known.sequence)
+                sequences = [run.sequence for run in unseen] + [run.sequence for run in failed]
                 # How much of the trash was accounted for when the crash came is not known.
                 self.ledger.update(
                     lambda account: _forgotten(
-                        _ended(account, outcomes + [INTERRUPTED] * crashed, newest), dict.fromkeys(trash)
+                        _ended(account, outcomes + [INTERRUPTED] * crashed, max(sequences, default=known.sequence)),
+                        dict.fromkeys(trash),
                     )
                 )
             _uncounted.pop(self.root.absolute(), None)
@@ -352,11 +353,8 @@ class Repository:
         Raises:
             OSError: The disk is full or reports an error.
         """
-        descriptor = os.open(staging / METADATA, CREATE, FILE_MODE)
-        try:
-            write_all(descriptor, memoryview(backup.to_json()))
-        finally:
-            os.close(descriptor)
+        with os.fdopen(os.open(staging / METADATA, CREATE, FILE_MODE), "wb") as file:
+            file.write(backup.to_json())
         sync_filesystem(staging)
         staging.rename(self.root / backup.backup_id)
         sync_folder(self.root)

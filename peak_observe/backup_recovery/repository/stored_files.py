@@ -14,10 +14,10 @@ from peak_observe.backup_recovery.files.workers import Meter, Progress, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA
-from peak_observe.errors import BackupUnreadableError
+from peak_observe.errors import BackupCorruptError, BackupUnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
 
@@ -77,6 +77,18 @@ class Stored:
         except OSError as error:
             _refuse_no_access(error, entry)
             raise ValueError(f"{entry.stored}: {_reason(error)}") from None
+
+    def content(self, entry: Entry) -> Iterator[bytes]:
+        """Yield what is stored of a file, after all of it was checked.
+
+        Raises:
+            BackupCorruptError: It is not what was stored.
+            BackupUnreadableError: It cannot be read.
+        """
+        problems = self.check_all([entry], None)
+        if problems:
+            raise BackupCorruptError(self._manifest.backup_id, tuple(problems))
+        return _chunks(self.path(entry))
 
     def copy(self, entry: Entry, target: str, tell: Callable[[int], object] | None = None) -> None:
         """Write the file of an entry to a new place.
@@ -150,6 +162,13 @@ class Stored:
                 # An incremental backup has the folders on the way to what it holds.
                 if path not in named:
                     yield f"{path}: is not in the manifest"
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    descriptor, _ = copying.opened(path)
+    with os.fdopen(descriptor, "rb") as file:
+        while chunk := file.read(copying.CHUNK):
+            yield chunk
 
 
 def _is_there(entry: Entry, path: str) -> bool:

@@ -145,7 +145,7 @@ class Staging:
                 raise ValueError(problem)
             os.symlink(decode_name(entry.target), new)
             give(new, owner)
-            os.utime(new, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+            os.utime(new, ns=(entry.modified_ns, entry.modified_ns), follow_symlinks=False)
         self._meter.file()
 
     def _owner(self, action: Action) -> Owner:
@@ -165,7 +165,7 @@ class Staging:
         try:
             given = give(sink, owner)
             os.fchmod(sink, entry.mode if given else entry.mode & ~PRIVILEGED)
-            os.utime(sink, ns=(entry.mtime_ns, entry.mtime_ns))
+            os.utime(sink, ns=(entry.modified_ns, entry.modified_ns))
         finally:
             os.close(sink)
 
@@ -203,4 +203,4 @@ class Staging:
         if mode is not None:
             os.chmod(path, mode if given else mode & ~PRIVILEGED)
         if self._layout.folders[folder] is not None and action is not None:
-            os.utime(path, ns=(action.entry.mtime_ns, action.entry.mtime_ns))
+            os.utime(path, ns=(action.entry.modified_ns, action.entry.modified_ns))
