@@ -145,7 +145,7 @@ class RestoreRefusedError(_ProblemsError):
         return f"backup {self.backup_id} is not restored: {self._listed()}"
 
 
-class RestoreCutOff(KeyboardInterrupt):  # noqa: N818 - an interrupt, which `except Exception` must not swallow
+class RestoreCutOff(KeyboardInterrupt):
     """Ctrl-C ended a restore while it was being brought to its end; files are between old and new.
 
     Args:

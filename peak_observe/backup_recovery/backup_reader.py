@@ -127,6 +127,18 @@ class BackupReader:
         roots = self._named.roots()
         return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
+    def corrupt_backups(self) -> set[str]:
+        """Return the backups in which the last look at all bytes found something wrong."""
+        return set(self._repository.ledger.read().corrupt)
+
+    def named_parts(self) -> list[str]:
+        """Return the parts that something is named for."""
+        return self._named.kinds()
+
+    def named_sources(self) -> set[str]:
+        """Return the absolute paths that are named, as metadata has them."""
+        return {root.source for root in self._named.roots()}
+
     def list_files(self, backup_id: str, patterns: Collection[str] = ()) -> list[StoredFile]:
         """Return what is in a backup, a folder before what is in it.
 

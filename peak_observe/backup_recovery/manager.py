@@ -262,7 +262,7 @@ class RecoveryManager(BackupReader):
             if dry_run:
                 work = prepare(self._repository, backup_id, options, progress)
                 work.verify(progress)
-                return RestoreReport(work.plan, work.state() if state else None, left=work.left)
+                return RestoreReport(work.plan, work.state() if state else None, left=work.left, moved=work.moved)
             beside = folders_beside(options)
             with (
                 restoring(self._repository, "restore a backup", beside),
@@ -275,7 +275,25 @@ class RecoveryManager(BackupReader):
                 count.files = len(work.plan.new) + len(work.plan.replaced)
                 count.message = summary(unapplied)
                 span.note(files=count.files)
-        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left)
+        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved)
+
+    def recover(self, *, restore_to: str | Path | None = None) -> None:
+        """Bring a restore that was cut off to its end: all files are those of the backup then, or as before.
+
+        Every use of the repository does so; this is for the one whose journal had no room there, and lies beside the
+        named paths or in the folder that it was to go to.
+
+        Args:
+            restore_to: That folder.
+
+        Raises:
+            RepositoryLockedError: Another process or thread works in the repository.
+            BackupError: That is not possible; files may be between old and new.
+        """
+        inside = None if restore_to is None else Path(restore_to)
+        beside = folders_beside(RestoreOptions(kinds=(), named=self._named.roots(), inside=inside))
+        with restoring(self._repository, "recover", beside):
+            pass
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.

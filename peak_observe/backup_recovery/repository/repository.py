@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from blake3 import blake3
 
-from peak_observe.backup_recovery.files.copying import CREATE, write_all
+from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.safe_read import content, is_no_access
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.leftovers import (

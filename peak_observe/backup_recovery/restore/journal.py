@@ -112,7 +112,11 @@ class Journal(msgspec.Struct, frozen=True):
         return found
 
     def _paths(self) -> list[str]:
-        return [*self.targets(), *(folder.target for folder in self.folders), *(step.at for step in self.steps if step.at)]
+        return [
+            *self.targets(),
+            *(folder.target for folder in self.folders),
+            *(step.at for step in self.steps if step.at),
+        ]
 
     def targets(self) -> list[str]:
         """Return the paths that change."""

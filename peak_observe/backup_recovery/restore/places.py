@@ -84,7 +84,10 @@ class Places:
         wanted = {place_of(entry) for entry in self.entries()}
         for root in self._unnamed:
             if root.kind in self._options.kinds and root.stored in wanted:
-                yield Refusal(UNNAMED, f"{decode_name(root.source)} is not named{self._hint(root)}: add it, or restore into a folder of its own")
+                yield Refusal(
+                    UNNAMED,
+                    f"{decode_name(root.source)} is not named{self._hint(root)}: add it, or restore into a folder of its own",
+                )
         sources = ", ".join(sorted(decode_name(root.source) for root in self._manifest.roots))
         for old in sorted(self._moved.keys() - self._used) if self.inside is None else ():
             yield Refusal(UNMATCHED, f"nothing in the backup lay at {old}; it holds {sources}")
@@ -135,6 +138,14 @@ class Places:
         if target is None or place == entry.stored:
             return target
         return target + decode_name(entry.stored[len(place) :])
+
+    def moved(self) -> Iterator[tuple[str, str]]:
+        """Yield the wanted paths that go to another place than they came from."""
+        wanted = {place_of(entry) for entry in self.entries()} if self.inside is None else ()
+        for root in self._manifest.roots:
+            source, target = decode_name(root.source), self._targets.get(root.stored)
+            if root.stored in wanted and target is not None and target != os.path.realpath(source):
+                yield source, target
 
     def folders(self) -> list[Path]:
         """Return folders of the restored paths, in which a journal can lie; the first one that can be written is used."""

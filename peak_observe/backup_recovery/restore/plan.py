@@ -154,9 +154,7 @@ def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:
         if entry.type == FOLDER:
             status = look(target)
             if status is not None and not stat.S_ISDIR(status.st_mode):
-                yield Refusal(
-                    BLOCKED, f"{target} is {_kind(status)} now and a folder in the backup: move it away"
-                )
+                yield Refusal(BLOCKED, f"{target} is {_kind(status)} now and a folder in the backup: move it away")
 
 
 class _Comparison:
@@ -181,9 +179,7 @@ class _Comparison:
         if status is None:
             return Action(entry, target, NEW, self._sides(entry, target, status))
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-            return Refusal(
-                BLOCKED, f"{target} is {_kind(status)} now and a {entry.type} in the backup: move it away"
-            )
+            return Refusal(BLOCKED, f"{target} is {_kind(status)} now and a {entry.type} in the backup: move it away")
         if self._is_same(entry, target, status, tell):
             return Action(entry, target, SAME)
         if stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):

@@ -52,12 +52,14 @@ class RestoreReport(NamedTuple):
         state: The state of the program as it was, by provider; None where it was not asked for.
         unapplied: State providers that could not take their state back, and why.
         left: Parts that the backup holds and that were not asked for.
+        moved: Named paths that go to another place than they came from: the old one and the new one.
     """
 
     plan: RestorePlan
     state: dict[str, Any] | None = None
     unapplied: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
 
 class Restore:
@@ -88,6 +90,7 @@ class Restore:
         self._owners = Ownership(manifest, numeric=options.numeric_owner)
         self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
         places = Places(manifest, options)
+        self.moved = tuple(places.moved())
         self._inside = places.inside
         self._beside = places.folders()
         self.entries = places.entries()
@@ -198,9 +201,7 @@ def _refusal(backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:
         missing = backup.error_message or "something named is not in it"
         return Refusal(PARTIAL, f"it is partial ({missing}); allow_partial=True restores what there is")
     if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
-        return Refusal(
-            FAILED, f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}"
-        )
+        return Refusal(FAILED, f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}")
     return None
 
 

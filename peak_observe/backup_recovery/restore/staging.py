@@ -131,7 +131,9 @@ class Staging:
 
     def _place(self, target: str) -> str:
         """Return where something is made that belongs to a path."""
-        top = self._layout.top(target) if target in self._layout.folders else self._layout.top(target.rpartition("/")[0])
+        top = (
+            self._layout.top(target) if target in self._layout.folders else self._layout.top(target.rpartition("/")[0])
+        )
         return self._news[top] + target[len(top) :] if top else self._news[target]
 
     def _make(self, action: Action) -> None:

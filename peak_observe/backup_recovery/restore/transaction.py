@@ -257,9 +257,7 @@ class Transaction:
             raise
         sync_folder(self._folder)
 
-    def _stage(
-        self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None
-    ) -> None:
+    def _stage(self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
         assert self._owners is not None
         steps = self._journal.steps
         news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
@@ -438,5 +436,3 @@ def _is_own(path: Path) -> bool:
     """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
     status = path.lstat()
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
-
-

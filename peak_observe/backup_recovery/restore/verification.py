@@ -42,6 +42,10 @@ BLOCK = 4096  # bytes that a file takes at least
 STALE = 86_400  # seconds after which the folder of a drill is one that a crash has left
 
 
+class NoRoomError(BackupError):
+    """No folder has room for a drill."""
+
+
 class VerifyReport(NamedTuple):
     """What reading every byte of a backup found.
 
@@ -140,7 +144,7 @@ def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -
             tried.append(f"{place} has {free:,} bytes free")
         except OSError as error:
             tried.append(f"{place}: {error.strerror}")
-    raise BackupError(f"there is no room for a drill, which needs {needed:,} bytes: {'; '.join(tried)}")
+    raise NoRoomError(f"there is no room for a drill, which needs {needed:,} bytes: {'; '.join(tried)}")
 
 
 def _sweep(place: Path) -> None:
