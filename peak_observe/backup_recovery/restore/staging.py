@@ -1,4 +1,4 @@
-"""Staging of restored files: each is copied, checked and dressed with owner, mode and time before it takes its place."""
+"""Staging of restored files: each is copied and checked, and has owner, mode and time before it takes its place."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Staging:
     Args:
         actions: What the restore does.
         layout: The folders that are missing.
-        news: Where the new file of each path that changes by itself is made; below a missing folder, that of the folder.
+        news: Where the new file of each path that changes by itself is made; below a missing folder, the new folder.
         stored: Where the content comes from.
         owners: Who gets what.
         tell: Called with a `Progress`.

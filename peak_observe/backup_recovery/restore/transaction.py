@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import content
-from peak_observe.backup_recovery.repository.manifest import FOLDER, decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest import FOLDER, VERSION, Manifest, decode_name, encode_name
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.backup_recovery.restore.file_steps import (
     PARTIAL,
@@ -35,6 +35,7 @@ from peak_observe.backup_recovery.restore.file_steps import (
 )
 from peak_observe.backup_recovery.restore.interrupts import Interrupts
 from peak_observe.backup_recovery.restore.journal import Access, Journal, Step
+from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.plan import REPLACED, changes, look
 from peak_observe.backup_recovery.restore.staging import Layout, Staging
 from peak_observe.errors import RestoreCutOff
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import Stored
-    from peak_observe.backup_recovery.restore.ownership import Ownership
     from peak_observe.backup_recovery.restore.plan import Action
 
 STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
@@ -73,7 +73,7 @@ class Transaction:
         self._phase = phase
         self._prefix = prefix
         self._layout = Layout((), None)
-        self._owners: Ownership | None = None
+        self._owners = Ownership(Manifest(VERSION, "", 0, [], []))
         self._beside: tuple[Path, ...] = ()
 
     @classmethod
@@ -258,7 +258,6 @@ class Transaction:
         sync_folder(self._folder)
 
     def _stage(self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
-        assert self._owners is not None
         steps = self._journal.steps
         news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
         Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell).run()
