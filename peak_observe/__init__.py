@@ -14,6 +14,7 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BackupUnreadableError,
     BulkheadFullError,
     CallTimeoutError,
     CircuitOpenError,
@@ -26,6 +27,7 @@ from peak_observe.errors import (
     RateLimitedError,
     RefusedError,
     RepositoryLockedError,
+    RestoreCutOff,
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         RestoreReport,
         RetentionPolicy,
         StateSnapshot,
+        StoredFile,
         VerifyReport,
     )
     from peak_observe.events import (
@@ -112,6 +115,7 @@ __all__ = [
     "BackupSchedule",
     "BackupStatus",
     "BackupType",
+    "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
     "BulkheadFullError",
@@ -146,6 +150,7 @@ __all__ = [
     "RefusedError",
     "RepositoryLockedError",
     "ResilientExchangeClient",
+    "RestoreCutOff",
     "RestoreFinished",
     "RestorePlan",
     "RestoreRefusedError",
@@ -155,6 +160,7 @@ __all__ = [
     "RetryBudget",
     "RetryScheduled",
     "StateSnapshot",
+    "StoredFile",
     "SystemClock",
     "Transition",
     "VerifyReport",
@@ -214,6 +220,7 @@ _LATE = {
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
+    "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
