@@ -91,7 +91,7 @@ def as_user(uid: int, act: Callable[[], object]) -> None:
             os.write(write, traceback.format_exc().encode())
         os._exit(0)
     os.close(write)
-    with open(read) as file:
+    with os.fdopen(read) as file:
         problem = file.read()
     os.waitpid(pid, 0)
     assert not problem, problem
