@@ -65,8 +65,8 @@ class Selection(msgspec.Struct, frozen=True):
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Keep the newest good backup of each of the most recent hours, days, weeks … that have one.
 
-    The rules apply to each part and named path by itself, as backups of the configuration must not push out those of the
-    data. The last good backup of each part and path always stays.
+    The rules apply to each part and named path by itself, as backups of the configuration must not push out those of
+    the data. The last good backup of each part and path always stays.
 
     Args:
         last: How many of the newest are kept.
