@@ -1,11 +1,12 @@
-"""Every error of the package.
+"""All errors of the package.
 
 PeakObserveError                  exit code 1
 ├── BackupError                   exit code 1; a backup could not be made, changed or removed
 │   ├── BackupNotFoundError (LookupError)   exit code 3; there is no such backup; `backup_id`
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
+│   ├── BackupUnreadableError     exit code 7; stored files cannot be read, as for want of a right; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
-│   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
+│   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`, `reasons`
 ├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
@@ -20,6 +21,8 @@ PeakObserveError                  exit code 1
 │   └── RateLimitedError          it came too soon; `name`, `retry_after`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
+`RestoreCutOff` is no `Exception` but a `KeyboardInterrupt`: Ctrl-C ended a restore while it was being taken back.
+
 Errors carry data, so that code can act on it without reading the message.
 """
 
@@ -30,17 +33,17 @@ if TYPE_CHECKING:
 
 
 class PeakObserveError(Exception):
-    """Base of all errors that peak_observe raises on its own account."""
+    """Base of all errors of peak_observe."""
 
     exit_code = 1
 
 
 class BackupError(PeakObserveError):
-    """A backup could not be made, changed, restored or removed; the message says why and what stayed as it was."""
+    """A backup could not be made, changed, restored or removed; the message gives the reason and what is unchanged."""
 
 
 class BackupNotFoundError(BackupError, LookupError):
-    """The repository has no backup of this name.
+    """The repository holds no backup of this name.
 
     Args:
         backup_id: The name asked for.
@@ -59,7 +62,7 @@ class BackupNotFoundError(BackupError, LookupError):
 
 
 class _ProblemsError(BackupError):
-    """An error with a list of what is wrong; its text names the first few."""
+    """Error with a list of problems; its text names the first few."""
 
     shown = 3
 
@@ -74,7 +77,7 @@ class _ProblemsError(BackupError):
 
 
 class BackupCorruptError(_ProblemsError):
-    """What is stored of a backup is not what was stored.
+    """Stored files of a backup differ from its manifest.
 
     Args:
         backup_id: The backup.
@@ -87,8 +90,22 @@ class BackupCorruptError(_ProblemsError):
         return f"backup {self.backup_id} is corrupt: {self._listed()}"
 
 
+class BackupUnreadableError(_ProblemsError):
+    """Stored files of a backup cannot be read, as for want of a right, which says nothing of their content.
+
+    Args:
+        backup_id: The backup.
+        problems: What cannot be read and why, a line a file.
+    """
+
+    exit_code = 7
+
+    def __str__(self) -> str:
+        return f"backup {self.backup_id} cannot be read: {self._listed()}; run this as a user who may read it"
+
+
 class RepositoryLockedError(BackupError):
-    """Another process, or another thread of this one, works in the repository.
+    """Another process or thread holds the lock of the repository.
 
     Args:
         path: The repository.
@@ -107,17 +124,45 @@ class RepositoryLockedError(BackupError):
 
 
 class RestoreRefusedError(_ProblemsError):
-    """Restoring would do harm; no live file was touched.
+    """A restore was refused because it would do harm; no live file was touched.
 
     Args:
         backup_id: The backup.
         problems: What stands against it, and the mend.
+        reasons: Of which kinds that is: `unnamed`, `partial`, `failed`, `open`, `blocked` or `unmatched`.
     """
 
     exit_code = 6
 
+    def __init__(self, backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(backup_id, problems)
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        return type(self), (self.backup_id, self.problems, self.reasons)
+
     def __str__(self) -> str:
         return f"backup {self.backup_id} is not restored: {self._listed()}"
+
+
+class RestoreCutOff(KeyboardInterrupt):
+    """Ctrl-C ended a restore while it was being brought to its end; files are between old and new.
+
+    Args:
+        repository: The repository, whose next use brings them to one of both.
+        journal: The file that says what is left to do.
+    """
+
+    def __init__(self, repository: str, journal: str) -> None:
+        super().__init__(repository, journal)
+        self.repository = repository
+        self.journal = journal
+
+    def __str__(self) -> str:
+        return (
+            f"interrupted in the middle: files are between old and new (see {self.journal}); the next use of "
+            f"{self.repository} brings all of them to one of both, as does `peak-observe backup recover`"
+        )
 
 
 class CircuitOpenError(PeakObserveError):
@@ -145,7 +190,7 @@ class CircuitOpenError(PeakObserveError):
 
 
 class ConfigError(PeakObserveError, ValueError):
-    """A configuration file cannot be read or makes no sense.
+    """A configuration file cannot be read or is invalid.
 
     Args:
         path: The file.
@@ -166,7 +211,7 @@ class ConfigError(PeakObserveError, ValueError):
 
 
 class LoadError(PeakObserveError, ImportError):
-    """A module, or an object in one, cannot be had.
+    """A module, or an object in one, cannot be imported.
 
     Args:
         target: What was asked for, as `module` or `module:name`.
@@ -185,7 +230,7 @@ class LoadError(PeakObserveError, ImportError):
 
 
 class HeldBackError(PeakObserveError):
-    """A call was not made, as the exchange asked to be left alone for longer than the client waits.
+    """A call was not made: the exchange's rate limit or ban lasts longer than the client waits.
 
     Args:
         name: The client's name.
@@ -205,7 +250,7 @@ class HeldBackError(PeakObserveError):
 
 
 class ListenError(PeakObserveError, OSError):
-    """The address to serve on cannot be had: taken by another process, not of this machine, or not permitted.
+    """The address cannot be bound: in use, not of this machine, or not permitted.
 
     Args:
         addr: The address asked for.
@@ -230,7 +275,7 @@ class ListenError(PeakObserveError, OSError):
 
 
 class MissingExtraError(PeakObserveError, ImportError):
-    """Something optional was asked for that is not installed.
+    """An optional dependency is not installed.
 
     Args:
         extra: The name of the extra that brings it.
@@ -249,7 +294,7 @@ class MissingExtraError(PeakObserveError, ImportError):
 
 
 class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the world, not a mistake
-    """A request that changes something was sent, and whether it was carried out is not known.
+    """A request that changes something was sent and its outcome is unknown.
 
     Sending it again may do it twice. Ask the exchange first, by the client order id or by the time.
 
@@ -293,13 +338,13 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
 
 
 class UsageError(PeakObserveError):
-    """A command was asked for what cannot be done; the message says what and how to mend it."""
+    """A command cannot do what its arguments ask for; the message says why and how to fix it."""
 
     exit_code = 2
 
 
 class CallTimeoutError(PeakObserveError, TimeoutError):
-    """A call took longer than it may and was cancelled.
+    """A call exceeded its time limit and was cancelled.
 
     Args:
         name: The operation's name.
@@ -316,11 +361,11 @@ class CallTimeoutError(PeakObserveError, TimeoutError):
 
 
 class RefusedError(PeakObserveError):
-    """A call was not made, as a limit of ours stood against it; a circuit breaker around it counts that as ignored."""
+    """A limit rejected the call before it was made; a circuit breaker around it counts that as ignored."""
 
 
 class BulkheadFullError(RefusedError):
-    """A call was not made, as its bulkhead was full for as long as it may wait.
+    """The bulkhead was full for as long as the call may wait.
 
     Args:
         name: The bulkhead's name.
@@ -338,7 +383,7 @@ class BulkheadFullError(RefusedError):
 
 
 class DeadlineExceededError(RefusedError, TimeoutError):
-    """A call was not made, as it would have had to wait beyond its deadline.
+    """The call was not made: it would have to wait beyond its deadline.
 
     Args:
         name: What was waited for: the name of the limit.
@@ -356,7 +401,7 @@ class DeadlineExceededError(RefusedError, TimeoutError):
 
 
 class RateLimitedError(RefusedError):
-    """A call was not made, as its turn would come later than it may wait.
+    """The call was not made: its rate limit has no token for it within the time it may wait.
 
     Args:
         name: The rate limit's name.

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
@@ -18,8 +18,11 @@ from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.repository.stored_files import Stored
 from peak_observe.backup_recovery.restore import legacy
-from peak_observe.backup_recovery.restore.plan import Places, actions
-from peak_observe.backup_recovery.restore.transaction import PREFIX, Transaction
+from peak_observe.backup_recovery.restore.crash_recovery import folders_beside
+from peak_observe.backup_recovery.restore.ownership import Ownership
+from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
+from peak_observe.backup_recovery.restore.plan import SAME, Refusal, actions
+from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Transaction
 from peak_observe.errors import RestoreRefusedError
 
 if TYPE_CHECKING:
@@ -88,19 +91,32 @@ class _Part:
 
     def _restore_alone(self, backup_dir: Path, *, dry_run: bool) -> int:
         named = self.paths.roots()
-        for left in list(Transaction.left_behind(backup_dir)):
-            if not left.within(os.path.realpath(decode_name(root.source)) for root in named):
-                raise RestoreRefusedError(backup_dir.name, (f"{left.path} was left for other files: name them too",))
-            left.recover()
+        options = RestoreOptions(kinds=(self.paths.kind,), named=named)
+        left = [*Transaction.left_behind(backup_dir)]
+        for folder in dict.fromkeys(folders_beside(options)):
+            with suppress(PermissionError):  # nothing of ours can be in it
+                left += Transaction.left_behind(folder, BESIDE)
+        for transaction in left:
+            if not transaction.within(os.path.realpath(decode_name(root.source)) for root in named):
+                raise RestoreRefusedError(
+                    backup_dir.name, (f"{transaction.path} was left for other files: name them too",)
+                )
+            transaction.recover()
         roots, entries = legacy.part(backup_dir, self.paths.kind, named)
         sources = {root.source for root in named}
         manifest = Manifest(VERSION, backup_dir.name, 0, [root for root in roots if root.source in sources], entries)
-        problems: list[str] = []
-        found = actions(entries, Places(manifest, named, None), problems)
+        owners = Ownership(manifest)
+        problems: list[Refusal] = []
+        places = Places(manifest, options)
+        wanted, _ = places.wanted()
+        found = actions(wanted, owners, problems)
         if problems:
-            raise RestoreRefusedError(backup_dir.name, tuple(problems))
-        if found and not dry_run:
-            transaction = Transaction.of(found, backup_dir, secrets.token_hex(4), backup_dir.name)
+            reasons = tuple(dict.fromkeys(problem.reason for problem in problems))
+            raise RestoreRefusedError(backup_dir.name, tuple(item.problem for item in problems), reasons)
+        if not dry_run and any(action.change != SAME for action in found):
+            transaction = Transaction.of(
+                found, (backup_dir, *places.folders()), secrets.token_hex(4), backup_dir.name, owners=owners
+            )
             transaction.run(found, Stored(backup_dir, manifest, flat=True))
         return sum(action.entry.type == FILE for action in found)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
 from peak_observe.backup_recovery.create.sources import Exclude
@@ -19,12 +19,12 @@ from peak_observe.backup_recovery.repository.metadata import (
     KINDS,
     STATE,
     BackupMetadata,
-    BackupType,
     Problem,
 )
 from peak_observe.backup_recovery.repository.repository import Repository
-from peak_observe.backup_recovery.restore import diff, verification
-from peak_observe.backup_recovery.restore.crash_recovery import counted, is_cut_off, writing
+from peak_observe.backup_recovery.restore import verification
+from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
+from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -32,12 +32,10 @@ from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLock
 from peak_observe.telemetry.tracing.spans import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
-    from peak_observe.backup_recovery.restore.diff import Difference
     from peak_observe.backup_recovery.restore.verification import VerifyReport
 
     Tell = Callable[[Progress], object]
@@ -46,7 +44,7 @@ _log = logging.getLogger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
-class RecoveryManager:
+class RecoveryManager(BackupReader):
     """Makes backups, proves them, and brings them back.
 
     Args:
@@ -87,9 +85,7 @@ class RecoveryManager:
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
         reading.observe(self._repository, self._named.kinds, max_age)
-        if is_cut_off(self._repository):
-            with suppress(RepositoryLockedError), writing(self._repository, "recover"):
-                pass
+        settle(self._repository)
 
     def create_backup(
         self,
@@ -171,71 +167,6 @@ class RecoveryManager:
             _log.info("not in the backup: %s", problem)
         return found
 
-    def list_backups(
-        self,
-        tags: Collection[str] | None = None,
-        backup_type: BackupType | None = None,
-    ) -> list[BackupMetadata]:
-        """Return the backups, the newest first.
-
-        Args:
-            tags: Only those with at least one of these tags.
-            backup_type: Only those of this type.
-        """
-        wanted = {tags} if isinstance(tags, str) else set(tags or ())
-        return [
-            backup
-            for backup in self._repository.backups()[::-1]
-            if (not wanted or wanted & set(backup.tags)) and backup_type in (None, backup.backup_type)
-        ]
-
-    def get_backup(self, backup_id: str) -> BackupMetadata:
-        """Return one backup.
-
-        Raises:
-            BackupNotFoundError: There is none of that name.
-            BackupCorruptError: Its metadata cannot be read.
-        """
-        return self._repository.get(backup_id)
-
-    def last_success(
-        self,
-        *,
-        include_config: bool = True,
-        include_state: bool = True,
-        include_data: bool | None = None,
-    ) -> datetime | None:
-        """Return when the newest backup that succeeded was begun, or None if there is none.
-
-        It holds each part that is named, less those that are not asked for; where nothing is named, any counts.
-
-        Args:
-            include_config: Whether the configuration is asked for.
-            include_state: Whether the state of the program is.
-            include_data: Whether the data is; None for whatever data is named.
-        """
-        wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
-        kinds = {kind for kind in self._named.kinds() if wanted[kind]}
-        return next((item.created for item in self.list_backups() if item.good and kinds <= set(item.parts)), None)
-
-    def unreadable_backups(self) -> dict[str, str]:
-        """Return the backups whose metadata cannot be read, and why."""
-        return self._repository.unreadable()
-
-    def diff(self, backup_id: str, other: str | None = None) -> Difference:
-        """Return which files changed from one backup to another, or to now.
-
-        Args:
-            backup_id: The earlier backup.
-            other: The later one; None for the files as they are now.
-
-        Raises:
-            BackupNotFoundError: There is no such backup.
-            BackupCorruptError: What it says of itself is not what was written.
-        """
-        roots = self._named.roots()
-        return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
-
     def restore_backup(
         self,
         backup_id: str,
@@ -269,6 +200,8 @@ class RecoveryManager:
             return False
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
+        for part in report.left:
+            _log.warning("%s also holds the %s, which is not restored: restore_%s=True does so", backup_id, part, part)
         return not report.unapplied
 
     def restore(
@@ -280,7 +213,10 @@ class RecoveryManager:
         data: bool = False,
         dry_run: bool = False,
         restore_to: str | Path | None = None,
+        moved: Mapping[str, str] | None = None,
+        paths: Iterable[str] = (),
         allow_partial: bool = False,
+        numeric_owner: bool = False,
         progress: Tell | None = None,
     ) -> RestoreReport:
         """Restore a backup: every byte is verified first, and then all files change or none.
@@ -295,40 +231,69 @@ class RecoveryManager:
             data: Whether to restore the data.
             dry_run: Whether to verify and tell what would change, and change nothing.
             restore_to: A folder that gets everything instead, laid out as in the backup.
+            moved: Old paths and the new ones of what lay there, where the layout of this host is another one; what is
+                in it need not be named.
+            paths: Only these files and folders: the path where one lived, the end of it, or a pattern as `*.csv`.
             allow_partial: Whether a backup that misses something may be restored.
+            numeric_owner: Whether owners go by their numbers; by default the names of users and groups count.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
             BackupNotFoundError: There is no such backup.
             BackupCorruptError: What is stored is not what was stored; nothing was changed.
+            BackupUnreadableError: What is stored cannot be read; nothing was changed.
             RestoreRefusedError: It would do harm; nothing was changed.
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: Writing failed; nothing was changed.
+            RestoreCutOff: Ctrl-C came again and again while it was taken back; the next use of the repository does it.
         """
-        prepared = partial(
-            prepare,
-            self._repository,
-            backup_id,
-            kinds=[kind for kind, wanted in ((CONFIG, config), (STATE, state), (DATA, data)) if wanted],
+        wanted = [kind for kind, asked in ((CONFIG, config), (STATE, state), (DATA, data)) if asked]
+        options = RestoreOptions(
+            kinds=wanted,
             named=self._named.roots(),
             inside=None if restore_to is None else Path(restore_to),
+            moved=dict(moved or {}),
+            paths=(paths,) if isinstance(paths, str) else tuple(paths),
             allow_partial=allow_partial,
+            numeric_owner=numeric_owner,
         )
         noting = verification.noting_corruption(self._repository)
         with self._operation("backup.restore", backup_id=str(backup_id)) as span, noting:
             if dry_run:
-                work = prepared()
+                work = prepare(self._repository, backup_id, options, progress)
                 work.verify(progress)
-                return RestoreReport(work.plan, work.state() if state else None)
-            with writing(self._repository, "restore a backup"), counted(self._repository, backup_id) as count:
-                work = prepared()
+                return RestoreReport(work.plan, work.state() if state else None, left=work.left, moved=work.moved)
+            beside = folders_beside(options)
+            with (
+                restoring(self._repository, "restore a backup", beside),
+                counted(self._repository, backup_id) as count,
+            ):
+                work = prepare(self._repository, backup_id, options, progress)
                 found = work.state() if state else None
                 work.carry_out(progress)
                 unapplied = self.state_snapshot.apply(found) if found and restore_to is None else []
                 count.files = len(work.plan.new) + len(work.plan.replaced)
                 count.message = summary(unapplied)
                 span.note(files=count.files)
-        return RestoreReport(work.plan, found, tuple(map(str, unapplied)))
+        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved)
+
+    def recover(self, *, restore_to: str | Path | None = None) -> None:
+        """Bring a restore that was cut off to its end: all files are those of the backup then, or as before.
+
+        Every use of the repository does so; this is for the one whose journal had no room there, and lies beside the
+        named paths or in the folder that it was to go to.
+
+        Args:
+            restore_to: That folder.
+
+        Raises:
+            RepositoryLockedError: Another process or thread works in the repository.
+            BackupError: That is not possible; files may be between old and new.
+        """
+        inside = None if restore_to is None else Path(restore_to)
+        beside = folders_beside(RestoreOptions(kinds=(), named=self._named.roots(), inside=inside))
+        with restoring(self._repository, "recover", beside):
+            pass
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.
@@ -345,21 +310,24 @@ class RecoveryManager:
             span.note(files=report.files, size_bytes=report.size_bytes, corrupt_files=len(report.problems))
         return report
 
-    def drill(self, *, progress: Tell | None = None) -> VerifyReport:
+    def drill(self, *, folder: str | Path | None = None, progress: Tell | None = None) -> VerifyReport:
         """Restore the newest good backup into a temporary folder, check what came out, and remove it again.
 
         Args:
+            folder: Where the temporary folder is made; by default in the repository, or the system's folder for
+                temporary files where the repository is read-only or has no room.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
             BackupNotFoundError: There is no backup that succeeded.
-            BackupError: It could not be restored.
+            BackupError: It could not be restored, or there is no room for it.
         """
         newest = next((backup for backup in self.list_backups() if backup.good), None)
         if newest is None:
             raise BackupNotFoundError("newest", f"none in {self.backup_root} has succeeded")
-        with self._operation("backup.drill", backup_id=newest.backup_id), writing(self._repository, "drill"):
-            return verification.drill(self._repository, newest, progress)
+        place = None if folder is None else Path(folder)
+        with self._operation("backup.drill", backup_id=newest.backup_id), restoring(self._repository, "drill"):
+            return verification.drill(self._repository, newest, progress, place)
 
     def delete_backup(self, backup_id: str) -> bool:
         """Remove a backup, and return whether that was possible; the log says why not."""

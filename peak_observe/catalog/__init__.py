@@ -1,4 +1,4 @@
-"""Every metric once: what it is called, what it counts, how it is labelled.
+"""Catalogue of all metrics: name, kind, help, labels and label values, each defined once.
 
 A metric's constant is its name without the prefix, in capitals: `peak_breaker_state` is `BREAKER_STATE`.
 Nothing is imported from a metrics library, so dashboards, documents and tests can read these pages alone.

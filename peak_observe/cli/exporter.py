@@ -1,4 +1,4 @@
-"""`peak-observe exporter`."""
+"""Command `peak-observe exporter`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from peak_observe.cli.options import ConfigFile  # noqa: TC001 - typer reads the annotations when it runs
+
 
 class Level(Enum):
-    """How much is logged."""
+    """Log levels of the exporter."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -20,7 +22,7 @@ class Level(Enum):
 
 
 class Format(Enum):
-    """How it is logged."""
+    """Log formats of the exporter."""
 
     LOGFMT = "logfmt"
     JSON = "json"
@@ -28,14 +30,7 @@ class Format(Enum):
 
 def exporter(
     *,
-    config_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--config.file",
-            metavar="FILE",
-            help="What to watch, in TOML; peak-observe.toml in the working directory if there is one.",
-        ),
-    ] = None,
+    config_file: ConfigFile = None,
     listen: Annotated[
         list[str],
         typer.Option("--web.listen-address", metavar="HOST:PORT", help="Where to listen; may be repeated."),

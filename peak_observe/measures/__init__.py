@@ -1,4 +1,4 @@
-"""What primitives count about themselves, and the names under which it is read; for the life of the process."""
+"""Counts and readings of primitives, one set per name, for the life of the process."""
 
 from peak_observe.measures.backups import BackupReading, KindReading
 from peak_observe.measures.budgets import BudgetReading

@@ -92,11 +92,19 @@ class Paths:
     def __init__(self, kind: str, named: list[Path]) -> None:
         self.kind = kind
         self.named = named
+        self._written: dict[Path, str] = {}
 
-    def add(self, path: Path | str) -> None:
-        """Name a path; twice is once."""
+    def add(self, path: Path | str, *, written: str | None = None) -> None:
+        """Name a path; twice is once.
+
+        Args:
+            path: The path.
+            written: How somebody wrote it, where that is not the path itself, as in a file in whose folder it begins.
+        """
         if Path(path) not in self.named:
             self.named.append(Path(path))
+        if written is not None:
+            self._written[Path(path)] = written
 
     def roots(self) -> list[Root]:
         """Return the paths as roots of a backup; those of one name get different places."""
@@ -106,7 +114,9 @@ class Paths:
             if any(root.source == encode_name(source) for root in roots.values()):
                 continue
             stored = self._free(source, roots)
-            roots[stored] = Root(self.kind, encode_name(str(path)), encode_name(source), stored)
+            roots[stored] = Root(
+                self.kind, encode_name(self._written.get(path) or str(path)), encode_name(source), stored
+            )
         return list(roots.values())
 
     def _free(self, source: str, taken: Collection[str]) -> str:

@@ -65,6 +65,27 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
 
 
 @contextmanager
+def locked_for_reading(path: Path, repository: Path) -> Iterator[None]:
+    """Keep writers out of a repository that this process cannot write; without a lock file there is none to keep out.
+
+    Raises:
+        RepositoryLockedError: Somebody writes there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            if not _taken(descriptor, fcntl.LOCK_SH):
+                raise RepositoryLockedError(str(repository), _holder(descriptor))
+        yield
+    finally:
+        _let_go(descriptor)
+
+
+@contextmanager
 def briefly_locked(path: Path) -> Iterator[None]:
     """Hold a lock that everybody holds for an instant only, and wait for it; a folder can be locked like a file.
 
@@ -92,9 +113,9 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from peak_observe import catalog
 from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading
 
@@ -87,7 +88,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         kinds=kinds,
         max_age=max_age,
         stored_bytes=repository.measured(onerror=None) if account.stored_bytes is None else account.stored_bytes,
-        unreadable=len(unreadable),
+        unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
         now=repository.clock.now().timestamp(),
     )
 
@@ -112,7 +113,7 @@ def reading(
         kinds: The parts that something is named for.
         max_age: Seconds that the newest backup may be old; None if the account knows better.
         stored_bytes: What they take on the disk.
-        unreadable: How many backups cannot be read.
+        unreadable: How many backups have metadata that is not what was written.
         now: Unix time in seconds.
     """
     found = BackupReading()

@@ -16,7 +16,7 @@ import msgspec
 from blake3 import blake3
 
 from peak_observe.backup_recovery.files.copying import CREATE
-from peak_observe.backup_recovery.files.safe_read import content
+from peak_observe.backup_recovery.files.safe_read import content, is_no_access
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.leftovers import (
     DRILL,
@@ -33,7 +33,7 @@ from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 from peak_observe.support.atomic_files import sync_folder
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ _lock = threading.Lock()
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+class NoAccess(str):
+    """Reason why the metadata of a backup cannot be read, which says nothing of its content."""
+
+    __slots__ = ()
 
 
 class Repository:
@@ -166,7 +172,7 @@ class Repository:
         except FileNotFoundError:
             return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
-            return str(error)
+            return NoAccess(error) if is_no_access(error) else str(error)
 
     def load(self, folder: Path) -> BackupMetadata:
         """Return the metadata of a backup.
@@ -189,7 +195,8 @@ class Repository:
 
         Raises:
             BackupNotFoundError: There is none of that name.
-            BackupCorruptError: Its metadata cannot be read.
+            BackupCorruptError: Its metadata is not what was written.
+            BackupUnreadableError: Its metadata cannot be read.
         """
         folder = self.folder(backup_id)
         try:
@@ -199,13 +206,14 @@ class Repository:
             hint = f"the newest is {newest[0]}" if newest else f"{self.root} has none"
             raise BackupNotFoundError(backup_id, hint) from None
         except (OSError, ValueError) as error:
-            raise BackupCorruptError(backup_id, (f"{METADATA}: {error}",)) from None
+            raise _unusable(backup_id, METADATA, error) from None
 
     def manifest(self, backup: BackupMetadata) -> Manifest:
         """Return what a backup says is in it; nothing is in the manifest of a failed one.
 
         Raises:
             BackupCorruptError: The manifest is missing, not what was written, or names something outside.
+            BackupUnreadableError: It cannot be read.
         """
         try:
             text = content(self.root / backup.backup_id / MANIFEST)
@@ -213,8 +221,7 @@ class Repository:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
             return Manifest.from_json(text, backup.backup_id, backup.base)
         except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or error
-            raise BackupCorruptError(backup.backup_id, (f"{MANIFEST}: {problem}",)) from None
+            raise _unusable(backup.backup_id, MANIFEST, error) from None
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -404,6 +411,11 @@ class Repository:
         """
         files = (found for name in self._names() for found in walk(self.root / name, onerror=onerror))
         return sum({found.st_ino: found.st_size for found in files if stat.S_ISREG(found.st_mode)}.values())
+
+
+def _unusable(backup_id: str, name: str, error: Exception) -> BackupError:
+    problem = f"{name}: {getattr(error, 'strerror', None) or error}"
+    return (BackupUnreadableError if is_no_access(error) else BackupCorruptError)(backup_id, (problem,))
 
 
 def _stamp(path: str) -> int:

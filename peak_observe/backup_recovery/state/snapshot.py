@@ -106,6 +106,10 @@ class StateSnapshot:
                 found[name] = {"error": problems[-1].reason}
         return Captured({"timestamp": timestamp, "providers": found}, problems)
 
+    def takes_back(self) -> bool:
+        """Return whether any provider can take its state back."""
+        return bool(self._restores)
+
     def apply(self, state: dict[str, Any]) -> list[Problem]:
         """Hand each value to the `restore` function of its provider and return what went wrong.
 
