@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import struct
 import tempfile
 import time
 from contextlib import closing, suppress
@@ -46,12 +47,17 @@ def is_database(path: str, status: os.stat_result | Status) -> bool:
     """
     if status.st_size < SMALLEST_PAGE or status.st_size % SMALLEST_PAGE:
         return False
+    return _beginning(path, status, len(HEADER)) == HEADER
+
+
+def _beginning(path: str, status: os.stat_result | Status, count: int) -> bytes:
+    """Return the first bytes of a file, by a descriptor that this process has already, if it has one."""
     for descriptor in _open_here(status):
         with suppress(OSError):  # one that is open for writing only
-            return os.pread(descriptor, len(HEADER), 0) == HEADER
+            return os.pread(descriptor, count, 0)
     descriptor = os.open(path, READ)
     try:
-        return os.read(descriptor, len(HEADER)) == HEADER
+        return os.read(descriptor, count)
     finally:
         os.close(descriptor)
 
@@ -95,6 +101,12 @@ def take(path: str, target: str) -> None:
         _take_by_short_names(path, target)
         return
     before = _facts(path)
+    _take(path, target, before)
+    if not before.sides and _facts(path) == before:
+        _check_length(path)
+
+
+def _take(path: str, target: str, before: _Facts) -> None:
     if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
@@ -110,6 +122,23 @@ def take(path: str, target: str) -> None:
         os.truncate(target, 0)
         _copy(path, target, "mode=rw")
     check(target)
+
+
+def _check_length(path: str) -> None:
+    """Find a database whose end is missing: SQLite reads zeros there, with which the copy may pass `quick_check`.
+
+    Source: https://www.sqlite.org/fileformat2.html, "In-header database size".
+
+    Raises:
+        sqlite3.DatabaseError: It is shorter than its header says.
+    """
+    status = os.stat(path)
+    header = _beginning(path, status, 100)
+    pages, (size,) = int.from_bytes(header[28:32], "big"), struct.unpack(">H", header[16:18].rjust(2, b"\0"))
+    length = pages * (65_536 if size == 1 else size)
+    # Only where both counters agree the version that wrote last has kept the number of pages.
+    if header[24:28] == header[92:96] and status.st_size < length:
+        raise sqlite3.DatabaseError(f"it has {status.st_size} bytes, and its header tells of {length}")
 
 
 def _take_by_short_names(path: str, target: str) -> None:

@@ -93,6 +93,7 @@ class Account(msgspec.Struct, frozen=True):
         corrupt: Backups with files that are not what they were, and how many.
         stored_bytes: What all backups take on the disk, a file that several share counted once; None if not known.
         sequence: The number of the newest backup.
+        cleared: Staging folders that a crash left, counted already and maybe not removed yet.
     """
 
     configured_at: float = 0.0
@@ -107,6 +108,7 @@ class Account(msgspec.Struct, frozen=True):
     corrupt: dict[str, int] = {}
     stored_bytes: int | None = None
     sequence: int = 0
+    cleared: list[str] = []
 
     def configured(self, now: float, promise: Promise) -> Account:
         """Return the account with what one caller promises now; what it does not say stands as before."""

@@ -285,18 +285,16 @@ class Repository:
             unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
             failed = [run for run in self._uncounted() if run.sequence > known.sequence]
             begun = bool(known.running_since and not unseen and not failed)
-            crashed = sum(path.name.startswith(STAGING) for path in left) or begun
-            trash = [path.name.removeprefix(TRASH) for path in left if path.name.startswith(TRASH)]
-            if crashed or unseen or failed or trash or known.running_since:
+            staging = [path.name for path in left if path.name.startswith(STAGING)]
+            crashed = len(set(staging) - set(known.cleared)) or (begun and not staging)
+            if crashed or unseen or failed or known.running_since or any(path.name.startswith(TRASH) for path in left):
                 outcomes = [run.status.value for run in unseen] + [run.outcome for run in failed]
+                outcomes += [INTERRUPTED] * crashed
                 sequences = [run.sequence for run in unseen] + [run.sequence for run in failed]
+                newest = max(sequences, default=known.sequence)
                 # How much of the trash was accounted for when the crash came is not known.
-                self.ledger.update(
-                    lambda account: _forgotten(
-                        _ended(account, outcomes + [INTERRUPTED] * crashed, max(sequences, default=known.sequence)),
-                        dict.fromkeys(trash),
-                    )
-                )
+                freed = dict.fromkeys(path.name.removeprefix(TRASH) for path in left if path.name.startswith(TRASH))
+                self.ledger.update(lambda account: _settled(account, outcomes, newest, freed, staging))
             _uncounted.pop(self.root.absolute(), None)
 
     def keep_uncounted(self, outcome: str, sequence: int, at: float, staging: Path) -> None:
@@ -490,6 +488,18 @@ def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:
         for root in ManifestFile(manifest).head().roots:
             sources.setdefault(root.kind, []).append(root.source)
     return msgspec.structs.replace(backup, sources=sources)
+
+
+def _settled(
+    account: Account,
+    outcomes: Iterable[str],
+    sequence: int,
+    freed: Mapping[str, int | None],
+    cleared: list[str],
+) -> Account:
+    """Return the account with all that a crash left; what is `cleared` is not counted again if it is still there."""
+    ended = _forgotten(_ended(account, outcomes, sequence), freed)
+    return msgspec.structs.replace(ended, cleared=cleared)
 
 
 def _ended(account: Account, outcomes: Iterable[str], sequence: int) -> Account:
