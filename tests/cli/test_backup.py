@@ -440,7 +440,7 @@ def test_a_terminal_shows_how_far_it_is(desk) -> None:
             *CREATE, seen="/2 files", answer=lambda _: database.in_transaction and database.rollback()
         )
     assert done.code == 0
-    assert re.search(r"data .* \d/\d.* kB.* 0/2 files", done.out)
+    assert re.search(r"data .*0\.0/8\.0 KiB.* 0/2 files", done.out)
     assert re.search(rf"{NAME}  success", done.out)
     assert "files" not in desk.at_terminal("verify", "-q").out
     assert "━" not in desk.at_terminal("verify").out

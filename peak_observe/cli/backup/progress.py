@@ -13,11 +13,14 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+
+from rich.text import Text
 
 from peak_observe.resilience.health import formatting
 
@@ -81,6 +84,15 @@ def line(done: Done, seconds: float) -> str:
     return f"{done.doing}: {files}, {size}, {formatting.size(int(rate))}/s{until}"
 
 
+class Rate(ProgressColumn):
+    """Bytes in a second, in the units of everything else here."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of it."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{formatting.size(int(speed))}/s" if speed else "")
+
+
 class Bars:
     """One bar for what is being done; none if all ends within a second."""
 
@@ -88,8 +100,8 @@ class Bars:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=14),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            DownloadColumn(binary_units=True),
+            Rate(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[files]}"),
         )
