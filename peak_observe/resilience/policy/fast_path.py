@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.measures import BATCH
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.common import wrapping
-from peak_observe.resilience.retry import idempotency, nesting
+from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.execution import Run
 from peak_observe.telemetry.tracing.spans import API, attached
 
@@ -34,7 +34,7 @@ def fuse(breaker: CircuitBreaker, retry: Retry, func: Callable[..., Any]) -> Cal
     """Return `func` protected by both, the breaker outside; of the same kind."""
     stacked, kind, calls = breaker(retry(func)), wrapping.kind(func), breaker._calls()
     one_clock = breaker._core.clock is retry._core.clock  # or one would count by the other's seconds
-    if breaker._fallback is not NO_FALLBACK or not retry._core.settings.simple or not one_clock:
+    if breaker._fallback is not NO_FALLBACK or not retry._core.settings.simple or not one_clock or idempotency.is_retried(func):
         return stacked
     if kind == wrapping.FUNCTION:
         wrapper = _function(breaker, calls, retry, func, stacked)
@@ -42,13 +42,8 @@ def fuse(breaker: CircuitBreaker, retry: Retry, func: Callable[..., Any]) -> Cal
         wrapper = _coroutine(breaker, calls, retry, func, stacked)
     else:
         return stacked
-    nesting.runs_first_attempts(wrapper)
     idempotency.note_retried(wrapper, retry._core.name)
     return wrapper
-
-
-# `core`, `started` and `run` are what `nesting` looks for in these frames; an error has no name there, as it would be
-# held by it.
 
 
 def _function(  # noqa: C901 - every branch is a call less on the way that nobody may notice

@@ -41,6 +41,16 @@ class RetryCore:
         # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
         self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
 
+    @property
+    def label(self) -> str:
+        """The label value of its metrics."""
+        return self.series.name
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether its attempts multiply those of a retry inside."""
+        return self.settings.max_attempts > 1 and not self.settings.inner_only
+
     def after_fork(self) -> None:
         """Go on in a forked child with a lock that nobody holds."""
         self.lock = threading.Lock()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation, wrapping
-from peak_observe.resilience.retry import idempotency, nesting
+from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.controller import RetryCore
 from peak_observe.resilience.retry.execution import Run
 from peak_observe.resilience.retry.settings import Options, build_settings
@@ -65,7 +65,7 @@ class Retry:
     def _wrap_function(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
         watched, around, recording, api = self._watched, self._around, self._recording, API
-        simple = core.settings.simple
+        simple = core.settings.simple and not idempotency.is_retried(func)  # or the retry inside would not know of it
 
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -75,7 +75,6 @@ class Retry:
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
             except BaseException:
-                # The error has no name here: `nesting` looks at the locals of this frame, which would hold it then.
                 run = Run(core, started)
                 if not run.failed_first(sys.exception()):
                     raise
@@ -87,7 +86,6 @@ class Retry:
             run.wait()
             return self._attempts(run, func, args, kwargs)
 
-        nesting.runs_first_attempts(wrapper)
         return wrapper
 
     def _attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
@@ -106,7 +104,7 @@ class Retry:
     def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
         watched, around, recording, api = self._watched, self._around, self._recording, API
-        simple = core.settings.simple
+        simple = core.settings.simple and not idempotency.is_retried(func)  # or the retry inside would not know of it
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -125,7 +123,6 @@ class Retry:
             await run.async_wait()
             return await self._async_attempts(run, func, args, kwargs)
 
-        nesting.runs_first_attempts(wrapper)
         return wrapper
 
     async def _async_attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:

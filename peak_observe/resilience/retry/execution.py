@@ -43,7 +43,7 @@ class Operation:
         over: Whether there will be no other attempt.
     """
 
-    __slots__ = ("_core", "_cut", "_knows", "_scheduled", "_span", "_started", "_until", "delay", "number", "over")
+    __slots__ = ("_core", "_cut", "_scheduled", "_span", "_started", "_until", "delay", "number", "over")
 
     def __init__(self, core: RetryCore, started: float, *, traced: bool = False, current: bool = True) -> None:
         timeout = core.settings.timeout
@@ -52,7 +52,7 @@ class Operation:
         self._until = None if timeout is None else started + timeout
         self.number = 0
         self.delay = 0.0
-        self.over = self._knows = self._cut = False
+        self.over = self._cut = False
         self._scheduled: RetryScheduled | None = None
         self._span: CallSpan | None = None
         if traced:
@@ -100,17 +100,11 @@ class Operation:
             return False
         if mark.final or self._core.settings.inner_only:
             return True
-        if not mark.known:
-            nesting.tell(mark.operation, self._core)
+        nesting.tell(mark.operation, self._core)
         return False
 
     def _schedule(self, delay: float, error: BaseException | None) -> None:
         core = self._core
-        outer = nesting.enclosing() if self.number == 1 else None
-        only_one_retries = core.settings.inner_only or (outer and outer.settings.inner_only)
-        if outer and outer.settings.max_attempts > 1 and not only_one_retries:
-            self._knows = True
-            nesting.tell(core.series.name, outer)
         self.delay = delay
         from peak_observe.events.retries import RetryScheduled  # late: a start makes no records
 
@@ -120,6 +114,9 @@ class Operation:
     def _succeeded(self) -> None:
         if self.number > 1:
             self._end(AFTER_RETRY)
+            outer = nesting.enclosing()
+            if outer and outer.multiplies and not self._core.settings.inner_only:
+                nesting.tell(self._core.label, outer)
             from peak_observe.events.retries import Recovered
 
             emit(Recovered(self._core.name, self.number, self._elapsed()))
@@ -141,7 +138,7 @@ class Operation:
         elapsed = self._elapsed()
         if isinstance(error, Exception) and core.settings.max_attempts > 1 and (outcome in _WORDS or self.number > 1):
             at, final = core.clock.monotonic(), core.settings.inner_only
-            nesting.leave_mark(error, nesting.Mark(core.series.name, at, self._knows, final))
+            nesting.leave_mark(error, nesting.Mark(core.label, at, final))
             attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
             why = _WORDS.get(outcome, ", as this error is not retried")
             nesting.annotate(error, f"{core.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")

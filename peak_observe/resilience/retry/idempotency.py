@@ -51,6 +51,11 @@ def note_retried(wrapper: Any, name: str) -> None:
     setattr(wrapper, _RETRIED, name)
 
 
+def is_retried(func: Callable[..., Any]) -> bool:
+    """Return whether a function is retried already, whatever decorators lie between."""
+    return _found(func, _RETRIED) is not None
+
+
 def _marked(func: Any, repeatable: bool) -> Any:
     retried = _found(func, _RETRIED)
     if retried is not None and not repeatable:

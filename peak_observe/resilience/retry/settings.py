@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from peak_observe.resilience.common import validation, wrapping
 from peak_observe.resilience.common.callbacks import Guarded
 from peak_observe.resilience.common.predicates import Matcher
-from peak_observe.resilience.retry import budget, idempotency, nesting
+from peak_observe.resilience.retry import budget, idempotency
 from peak_observe.resilience.retry.backoff import Schedule
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from peak_observe.events import RetryScheduled
     from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
     from peak_observe.resilience.retry.budget import RetryBudget
+
+
+WARN, INNER_ONLY = "warn", "inner_only"
+NESTING_MODES = (WARN, INNER_ONLY)
 
 
 class Options(TypedDict, total=False):
@@ -93,8 +97,8 @@ def build_settings(  # noqa: PLR0917 - the five of the contract in its order
     for name in ("timeout", "attempt_timeout"):
         if options.get(name) is not None:
             validation.check_period(name, options.get(name))
-    nested = options.get("nested", nesting.WARN)
-    if nested not in nesting.MODES:
+    nested = options.get("nested", WARN)
+    if nested not in NESTING_MODES:
         raise ValueError(f"nested must be 'warn' or 'inner_only', not {nested!r}")
     return Settings(
         max_attempts=max_attempts,
@@ -105,7 +109,7 @@ def build_settings(  # noqa: PLR0917 - the five of the contract in its order
         retry_result=_function("retry_result", options.get("retry_result"), "the result"),
         budget=budget.find(options.get("budget")),
         on_retry=_function("on_retry", options.get("on_retry"), "the event"),
-        inner_only=nested == nesting.INNER_ONLY,
+        inner_only=nested == INNER_ONLY,
     )
 
 
