@@ -11,11 +11,11 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.observers import Observers
 from peak_observe.resilience.breaker import snapshot
-from peak_observe.resilience.breaker.controller import BreakerCore
+from peak_observe.resilience.breaker.controller import BreakerController
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import Settings, build_settings, constructed
 from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
-from peak_observe.resilience.breaker.wrappers import Calls
+from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import validation, wrapping
 from peak_observe.telemetry.tracing.spans import switch
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from peak_observe.observers import Observer
-    from peak_observe.resilience.breaker.guarded_call import Guard
+    from peak_observe.resilience.breaker.guarded_call import GuardedCall
     from peak_observe.resilience.breaker.settings import Changes, Errors, Options, RecoveryTimeout
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
     from peak_observe.telemetry.tracing.spans import TracingMode
@@ -37,7 +37,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 class Blocks:
     """What makes each `with` block of a breaker one call, also where blocks of one breaker nest or run side by side."""
 
-    def _guard(self) -> Guard:
+    def _guard(self) -> GuardedCall:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -123,7 +123,7 @@ class CircuitBreaker(Blocks):
     ) -> None:
         settings = constructed(failure_threshold, recovery_timeout, expected_exception, options)
         self._observers = Observers()
-        self._core = BreakerCore(name, settings, validation.check_buckets(buckets), clock, ref(self._observers))
+        self._core = BreakerController(name, settings, validation.check_buckets(buckets), clock, ref(self._observers))
         switch(tracing)
         self._tracing = tracing
         self._fallback = fallback
@@ -168,7 +168,7 @@ class CircuitBreaker(Blocks):
         if pause is not None:
             validation.check_seconds("pause", pause)
         core = self._core
-        seconds = core.pause(error) if pause is None else float(pause)
+        seconds = core.open_duration(error) if pause is None else float(pause)
         core.change(lambda now: core.circuit.trip(now, reason, seconds), error)
 
     def force_open(self, *, for_seconds: float | None = None) -> None:
@@ -205,7 +205,7 @@ class CircuitBreaker(Blocks):
             TypeError: There is no such setting.
             ValueError: A value makes no sense; nothing is changed then.
         """
-        self._core.adopt(build_settings(changes, self._core.settings))
+        self._core.reconfigure(build_settings(changes, self._core.settings))
 
     @property
     def settings(self) -> Settings:
@@ -246,10 +246,10 @@ class CircuitBreaker(Blocks):
         circuit = self._core.circuit
         self._core.change(lambda now: circuit.override(state, now, pause, reason))
 
-    def _calls(self) -> Calls:
-        return Calls(self, self._core, self._tracing, self._fallback)
+    def _calls(self) -> BreakerWrappers:
+        return BreakerWrappers(self, self._core, self._tracing, self._fallback)
 
-    def _guard(self) -> Guard:
+    def _guard(self) -> GuardedCall:
         return self._calls().guard()
 
     def __copy__(self) -> Self:
@@ -270,4 +270,4 @@ class CircuitBreaker(Blocks):
 
 
 # The guards of the blocks that this thread or task is inside of, the innermost last.
-_entered: ContextVar[tuple[tuple[Blocks, Guard], ...]] = ContextVar("peak_observe_entered", default=())
+_entered: ContextVar[tuple[tuple[Blocks, GuardedCall], ...]] = ContextVar("peak_observe_entered", default=())

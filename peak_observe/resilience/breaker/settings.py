@@ -60,7 +60,7 @@ class Settings(NamedTuple):
         return CALLS if self.window is None else min(CALLS, self.window)
 
     @property
-    def first_pause(self) -> float:
+    def first_open_duration(self) -> float:
         """Seconds that the first opening lasts, before jitter."""
         timeout: Any = self.recovery_timeout
         return float(timeout(0) if callable(timeout) else timeout[0] if isinstance(timeout, list | tuple) else timeout)

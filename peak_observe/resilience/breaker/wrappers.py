@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH
-from peak_observe.resilience.breaker.guarded_call import Guard
+from peak_observe.resilience.breaker.guarded_call import GuardedCall
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
@@ -17,12 +17,12 @@ from peak_observe.telemetry.tracing.spans import API, attached, switch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.resilience.breaker.controller import BreakerCore
-    from peak_observe.resilience.breaker.state_machine import Era
+    from peak_observe.resilience.breaker.controller import BreakerController
+    from peak_observe.resilience.breaker.state_machine import StatePeriod
     from peak_observe.telemetry.tracing.spans import TracingMode
 
 
-class Calls:
+class BreakerWrappers:
     """The calls that pass one breaker.
 
     Args:
@@ -32,18 +32,18 @@ class Calls:
         fallback: What stands in for the result of a call that failed or was refused.
     """
 
-    def __init__(self, breaker: object, core: BreakerCore, tracing: TracingMode, fallback: object) -> None:
+    def __init__(self, breaker: object, core: BreakerController, tracing: TracingMode, fallback: object) -> None:
         self._breaker = breaker
         self._core = core
         self._watched, self._recording = switch(tracing)
         self._around = attached(tracing)
-        self._monotonic, self._count_refusal = core.clock.monotonic, core.refused.tick
+        self._monotonic, self._count_refusal = core.clock.monotonic, core.rejected.tick
         self._fallback = fallback
 
-    def guard(self, *, current: bool = True) -> Guard:
+    def guard(self, *, current: bool = True) -> GuardedCall:
         """Return a guard for one call."""
         traced = API in self._watched and self._recording()
-        return Guard(self._core, traced=traced, current=current)
+        return GuardedCall(self._core, traced=traced, current=current)
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function protected, which stays of the kind it is.
@@ -61,9 +61,9 @@ class Calls:
         protected = self._wrap_coroutine(func) if kind == wrapping.COROUTINE else self._wrap_function(func)
         if self._fallback is NO_FALLBACK:
             return protected
-        from peak_observe.resilience.breaker.fallback import standing_in
+        from peak_observe.resilience.breaker.fallback import with_fallback
 
-        return standing_in(protected, self._core, self._fallback, asynchronous=kind == wrapping.COROUTINE)
+        return with_fallback(protected, self._core, self._fallback, asynchronous=kind == wrapping.COROUTINE)
 
     def _wrap_generator(self, func: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
         if asynchronous:
@@ -79,9 +79,9 @@ class Calls:
 
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            era = circuit.era
-            if era.state or (api in watched and around[0]() and recording()):
-                wait = waits(era)
+            period = circuit.period
+            if period.state or (api in watched and around[0]() and recording()):
+                wait = waits(period)
                 if wait:
                     raise CircuitOpenError(core.name, wait)
                 return self._call_guarded(func, args, kwargs)
@@ -89,20 +89,20 @@ class Calls:
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
             except BaseException as error:
-                core.settle(era, start, error)
+                core.record_outcome(period, start, error)
                 raise
             if type(result) is CoroutineType:
                 return self._await_guarded(result)
             now = monotonic()
             seconds = now - start
-            if seconds < era.quick:
+            if seconds < period.quick_limit:
                 # Such a success changes nothing in the circuit and needs no lock.
                 append(seconds)
                 core.last_success = now
                 if len(pending) >= BATCH:
                     core.fold()
             else:
-                core.succeed(era, start, now, result)
+                core.record_success(period, start, now, result)
             return result
 
         return wrapper
@@ -115,9 +115,9 @@ class Calls:
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            era = circuit.era
-            if era.state or (api in watched and around[0]() and recording()):
-                wait = waits(era)
+            period = circuit.period
+            if period.state or (api in watched and around[0]() and recording()):
+                wait = waits(period)
                 if wait:
                     raise CircuitOpenError(core.name, wait)
                 with self.guard() as guard:
@@ -127,27 +127,27 @@ class Calls:
             try:
                 result = await func(*args, **kwargs)
             except BaseException as error:
-                core.settle(era, start, error)
+                core.record_outcome(period, start, error)
                 raise
             now = monotonic()
             seconds = now - start
-            if seconds < era.quick:
+            if seconds < period.quick_limit:
                 append(seconds)
                 core.last_success = now
                 if len(pending) >= BATCH:
                     core.fold()
             else:
-                core.succeed(era, start, now, result)
+                core.record_success(period, start, now, result)
             return result
 
         return wrapper
 
-    def _waits(self, era: Era) -> float:
+    def _waits(self, period: StatePeriod) -> float:
         """Return for how long an open circuit refuses all, with this refusal counted; 0.0 where a guard has to tell."""
-        if era.state != OPEN or (API in self._watched and self._around[0]() and self._recording()):
+        if period.state != OPEN or (API in self._watched and self._around[0]() and self._recording()):
             return 0.0  # a refusal that is traced has a span
-        wait = era.since + era.pause - self._monotonic()
-        if not 0 < wait <= era.pause:
+        wait = period.since + period.duration - self._monotonic()
+        if not 0 < wait <= period.duration:
             return 0.0  # it is due, or the clock went back
         self._count_refusal()
         return wait

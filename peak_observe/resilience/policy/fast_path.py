@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.resilience.breaker.breaker import CircuitBreaker
-    from peak_observe.resilience.breaker.controller import BreakerCore
-    from peak_observe.resilience.breaker.state_machine import Era
-    from peak_observe.resilience.breaker.wrappers import Calls
+    from peak_observe.resilience.breaker.controller import BreakerController
+    from peak_observe.resilience.breaker.state_machine import StatePeriod
+    from peak_observe.resilience.breaker.wrappers import BreakerWrappers
     from peak_observe.resilience.retry.decorator import Retry
 
 # ruff: noqa: SLF001 - the three are one wrapper
@@ -48,7 +48,7 @@ def fuse(breaker: CircuitBreaker, retry: Retry, func: Callable[..., Any]) -> Cal
 
 def _function(  # noqa: C901 - every branch is a call less on the way that nobody may notice
     breaker: CircuitBreaker,
-    calls: Calls,
+    calls: BreakerWrappers,
     retry: Retry,
     func: Callable[..., Any],
     stacked: Callable[..., Any],
@@ -59,15 +59,15 @@ def _function(  # noqa: C901 - every branch is a call less on the way that nobod
 
     @wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        era = circuit.era
-        if era.state or (api in modules and around[0]() and traced()):
+        period = circuit.period
+        if period.state or (api in modules and around[0]() and traced()):
             return stacked(*args, **kwargs)
         started = monotonic()
         try:
             result = func(*args, **kwargs) if kwargs else func(*args)
         except BaseException:
             run = Run(core, started)
-            if not _goes_on(outer, run, era, started):
+            if not _goes_on(outer, run, period, started):
                 raise
         else:
             if type(result) is CoroutineType:
@@ -75,23 +75,23 @@ def _function(  # noqa: C901 - every branch is a call less on the way that nobod
             now = monotonic()
             tick()
             seconds = now - started
-            if seconds < era.quick:
+            if seconds < period.quick_limit:
                 append(seconds)
                 outer.last_success = now
                 if len(pending) >= BATCH:
                     outer.fold()
             else:
-                outer.succeed(era, started, now, result)
+                outer.record_success(period, started, now, result)
             return result
         try:
             run.wait()
             result = retry._attempts(run, func, args, kwargs)
         except BaseException:
-            outer.settle(era, started, sys.exception())
+            outer.record_outcome(period, started, sys.exception())
             raise
         if type(result) is CoroutineType:
             return calls._await_guarded(result)
-        outer.succeed(era, started, monotonic(), result)
+        outer.record_success(period, started, monotonic(), result)
         return result
 
     return wrapper
@@ -99,7 +99,7 @@ def _function(  # noqa: C901 - every branch is a call less on the way that nobod
 
 def _coroutine(
     breaker: CircuitBreaker,
-    calls: Calls,
+    calls: BreakerWrappers,
     retry: Retry,
     func: Callable[..., Any],
     stacked: Callable[..., Any],
@@ -110,41 +110,41 @@ def _coroutine(
 
     @wraps(func)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        era = circuit.era
-        if era.state or (api in modules and around[0]() and traced()):
+        period = circuit.period
+        if period.state or (api in modules and around[0]() and traced()):
             return await stacked(*args, **kwargs)
         started = monotonic()
         try:
             result = await func(*args, **kwargs)
         except BaseException:
             run = Run(core, started)
-            if not _goes_on(outer, run, era, started):
+            if not _goes_on(outer, run, period, started):
                 raise
         else:
             now = monotonic()
             tick()
             seconds = now - started
-            if seconds < era.quick:
+            if seconds < period.quick_limit:
                 append(seconds)
                 outer.last_success = now
                 if len(pending) >= BATCH:
                     outer.fold()
             else:
-                outer.succeed(era, started, now, result)
+                outer.record_success(period, started, now, result)
             return result
         try:
             await run.async_wait()
             result = await retry._async_attempts(run, func, args, kwargs)
         except BaseException:
-            outer.settle(era, started, sys.exception())
+            outer.record_outcome(period, started, sys.exception())
             raise
-        outer.succeed(era, started, monotonic(), result)
+        outer.record_success(period, started, monotonic(), result)
         return result
 
     return wrapper
 
 
-def _tracing(calls: Calls, retry: Retry) -> tuple[list[Callable[[], object]], Callable[[], bool]]:
+def _tracing(calls: BreakerWrappers, retry: Retry) -> tuple[list[Callable[[], object]], Callable[[], bool]]:
     """Return what says, where the API of OpenTelemetry is loaded, whether a call is traced by either of the two."""
     switches = tuple((part._watched, part._recording) for part in (calls, retry))
     if all(watched is sys.modules for watched, _ in switches):
@@ -152,13 +152,13 @@ def _tracing(calls: Calls, retry: Retry) -> tuple[list[Callable[[], object]], Ca
     return attached("always"), lambda: any(API in watched and recording() for watched, recording in switches)
 
 
-def _goes_on(outer: BreakerCore, run: Run, era: Era, started: float) -> bool:
+def _goes_on(outer: BreakerController, run: Run, period: StatePeriod, started: float) -> bool:
     """Take in that the first attempt failed; return whether there is another, or else the call has ended."""
     try:
         again = run.failed_first(sys.exception())
     except BaseException:
-        outer.settle(era, started, sys.exception())
+        outer.record_outcome(period, started, sys.exception())
         raise
     if not again:
-        outer.settle(era, started, sys.exception())
+        outer.record_outcome(period, started, sys.exception())
     return again

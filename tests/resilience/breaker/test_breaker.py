@@ -280,7 +280,7 @@ def test_a_cancelled_task_is_ignored() -> None:
 
 
 def test_an_answer_from_before_a_reset_changes_nothing() -> None:
-    """The decorator's fast path carries the era too."""
+    """The decorator's fast path carries the period too."""
     breaker = CircuitBreaker(1, name="breaker.late")
     inside, go_on = threading.Event(), threading.Event()
 

@@ -76,10 +76,10 @@ class Probed:
     @property
     def rounds(self) -> int:
         """How often it has become half-open."""
-        return self.breaker._core.circuit.era.entered[2]
+        return self.breaker._core.circuit.period.entered[2]
 
     def begin(self) -> tuple[object, object] | None:
-        """Ask for a permit, and note that a probe of its era is in flight; None if refused."""
+        """Ask for a permit, and note that a probe of its period is in flight; None if refused."""
         guard = self.breaker._guard()
         try:
             guard.__enter__()
@@ -87,17 +87,17 @@ class Probed:
             with self.lock:
                 self.counted["rejected"] += 1
             return None
-        era = guard._permit.era
+        period = guard._permit.period
         with self.lock:
-            self.in_flight[era] += 1
-            self.most = max(self.most, self.in_flight[era])
-        return guard, era
+            self.in_flight[period] += 1
+            self.most = max(self.most, self.in_flight[period])
+        return guard, period
 
-    def end(self, guard: object, era: object, outcome: str) -> None:
+    def end(self, guard: object, period: object, outcome: str) -> None:
         """Let a probe end, after noting that it is no longer in flight."""
         error = {"success": None, "failure": ConnectionError(), "ignored": KeyError()}[outcome]
         with self.lock:
-            self.in_flight[era] -= 1
+            self.in_flight[period] -= 1
             self.counted[outcome] += 1
         guard.__exit__(type(error) if error else None, error, None)
 

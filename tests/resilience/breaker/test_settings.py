@@ -396,7 +396,7 @@ def test_a_time_for_an_override_is_a_time(seconds: object) -> None:
 
 
 def test_settings_change_while_calls_are_under_way() -> None:
-    """What the window holds stays, and so does the era: the call that was under way counts."""
+    """What the window holds stays, and so does the period: the call that was under way counts."""
     breaker, _ = made("configure", window=100, failure_ratio=1.0, minimum_calls=50)
     under_way = breaker._guard()
     under_way.__enter__()
