@@ -233,7 +233,7 @@ class CircuitBreaker(Blocks):
         Raises:
             TypeError: It cannot be called, or is a generator function and there is a fallback.
         """
-        protected: F = wrapping.decorate(func, self._calls().wrap)
+        protected: F = wrapping.decorate(func, self._wrappers().wrap)
         return protected
 
     __call__ = call
@@ -246,11 +246,11 @@ class CircuitBreaker(Blocks):
         circuit = self._core.circuit
         self._core.change(lambda now: circuit.override(state, now, pause, reason))
 
-    def _calls(self) -> BreakerWrappers:
+    def _wrappers(self) -> BreakerWrappers:
         return BreakerWrappers(self, self._core, self._tracing, self._fallback)
 
     def _guard(self) -> GuardedCall:
-        return self._calls().guard()
+        return self._wrappers().guarded_call()
 
     def __copy__(self) -> Self:
         """Return the breaker itself: what it protects exists once, however often what uses it is copied."""

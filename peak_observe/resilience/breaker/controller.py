@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
-    from peak_observe.resilience.breaker.state_machine import Change, StatePeriod, Permit
+    from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
 
 
@@ -142,7 +142,9 @@ class BreakerController:
         outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
         open_duration = self.open_duration(error) if opens else 0.0
-        transitions = exclusively(self.lock, self._record_outcome_locked, period, outcome, seconds, open_duration, error, permit, span)
+        transitions = exclusively(
+            self.lock, self._record_outcome_locked, period, outcome, seconds, open_duration, error, permit, span
+        )
         self._emit(transitions)
         return catalog.CALL_OUTCOMES[outcome]
 
@@ -230,7 +232,9 @@ class BreakerController:
 
     def open_duration(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
-        from peak_observe.resilience.breaker.open_duration import open_duration  # late, as most programs hardly ever need it
+        from peak_observe.resilience.breaker.open_duration import (
+            open_duration,
+        )  # late, as most programs hardly ever need it
 
         circuit = self.circuit
         return open_duration(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)

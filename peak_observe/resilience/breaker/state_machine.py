@@ -38,7 +38,7 @@ class Circuit:
         now: The present second of a monotonic clock.
     """
 
-    __slots__ = ("period", "failures", "reopened", "settings", "window")
+    __slots__ = ("failures", "period", "reopened", "settings", "window")
 
     def __init__(self, settings: Settings, now: float) -> None:
         self.settings = settings

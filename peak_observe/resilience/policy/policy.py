@@ -10,7 +10,6 @@ from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
-from peak_observe.resilience.policy.fast_path import fuse
 from peak_observe.resilience.policy.order import Place, check
 
 if TYPE_CHECKING:
@@ -135,11 +134,7 @@ class Policy:
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         original, name, layers = func, wrapping.name_of(func), list(self._layers)
         while layers:
-            inner = layers.pop()
-            if inner.kind == strategy.RETRY and layers and layers[-1].kind == strategy.BREAKER:
-                func = fuse(layers.pop().of(name), inner.of(name), func)
-            else:
-                func = inner.of(name)(func)
+            func = layers.pop().of(name)(func)
         vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
         return func
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
-from functools import wraps
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience.common import strategy, validation, wrapping
-from peak_observe.resilience.retry import idempotency
+from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.retry.controller import RetryCore
-from peak_observe.resilience.retry.execution import Run
 from peak_observe.resilience.retry.settings import Options, build_settings
-from peak_observe.telemetry.tracing.spans import API, TracingMode, attached, switch
+from peak_observe.resilience.retry.wrappers import Retry
+from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,159 +18,6 @@ if TYPE_CHECKING:
     from peak_observe.resilience.common.predicates import Expected
 
 F = TypeVar("F", bound="Callable[..., Any]")
-Args = tuple[Any, ...]
-Kwargs = dict[str, Any]
-
-
-class Retry:
-    """Owns the counts of one decorated function; see `retry_with_backoff` for the arguments."""
-
-    def __init__(self, core: RetryCore, tracing: TracingMode) -> None:
-        self._core = core
-        self._watched, self._recording = switch(tracing)
-        self._around = attached(tracing)
-        core.series.join(self, core.read)
-
-    def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func` with retries, of the same kind.
-
-        Raises:
-            ValueError: An option is of no use for a function of this kind.
-            TypeError: The function must not be repeated.
-        """
-        kind = wrapping.kind(func)
-        self._core.settings.check_use(func, kind)
-        wrapper = self._wrapped(func, kind)
-        idempotency.note_retried(wrapper, self._core.name)
-        return wrapper
-
-    def _wrapped(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        if kind == wrapping.GENERATOR:
-            return wrapping.wrap_generator(func, nullcontext, self._begin(func))
-        if kind == wrapping.ASYNC_GENERATOR:
-            return wrapping.wrap_async_generator(func, nullcontext, self._begin_async(func))
-        return self._wrap_coroutine(func) if kind == wrapping.COROUTINE else self._wrap_function(func)
-
-    __call__ = wrap
-
-    def _run(self, *, current: bool = True) -> Run:
-        traced = API in self._watched and self._recording()
-        return Run(self._core, self._core.clock.monotonic(), traced=traced, current=current)
-
-    def _wrap_function(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
-        watched, around, recording, api = self._watched, self._around, self._recording, API
-        simple = core.settings.simple and not idempotency.is_retried(func)  # or the retry inside would not know of it
-
-        @wraps(func)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if (api in watched and around[0]() and recording()) or not simple:
-                return self._attempts(self._run(), func, args, kwargs)
-            started = monotonic()
-            try:
-                result = func(*args, **kwargs) if kwargs else func(*args)
-            except BaseException:
-                run = Run(core, started)
-                if not run.failed_first(sys.exception()):
-                    raise
-            else:
-                if type(result) is CoroutineType:
-                    return self._await_attempts(result, func, args, kwargs)
-                tick()
-                return result
-            run.wait()
-            return self._attempts(run, func, args, kwargs)
-
-        return wrapper
-
-    def _attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
-        while True:
-            with run:
-                result = func(*args, **kwargs)
-                run.deferred = type(result) is CoroutineType
-                if not run.deferred and run.takes(result):
-                    return result
-            if run.deferred:
-                return self._await_attempts(result, func, args, kwargs)
-            run.wait()
-            if run.over:
-                return result
-
-    def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        core, monotonic, tick = self._core, self._core.clock.monotonic, self._core.first_tries.tick
-        watched, around, recording, api = self._watched, self._around, self._recording, API
-        simple = core.settings.simple and not idempotency.is_retried(func)  # or the retry inside would not know of it
-
-        @wraps(func)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if (api in watched and around[0]() and recording()) or not simple:
-                return await self._async_attempts(self._run(), func, args, kwargs)
-            started = monotonic()
-            try:
-                result = await func(*args, **kwargs)
-            except BaseException:
-                run = Run(core, started)
-                if not run.failed_first(sys.exception()):
-                    raise
-            else:
-                tick()
-                return result
-            await run.async_wait()
-            return await self._async_attempts(run, func, args, kwargs)
-
-        return wrapper
-
-    async def _async_attempts(self, run: Run, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
-        while True:
-            async with run:
-                result = await func(*args, **kwargs)
-                if run.takes(result):
-                    return result
-            await run.async_wait()
-            if run.over:
-                return result
-
-    async def _await_attempts(self, first: Any, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
-        # A plain function that returns a coroutine: the one it made is the first attempt, later ones are made anew.
-        run = self._run()
-        async with run:
-            result = await first
-            if run.takes(result):
-                return result
-        await run.async_wait()
-        return result if run.over else await self._async_attempts(run, func, args, kwargs)
-
-    def _begin(self, func: Callable[..., Any]) -> Callable[[Args, Kwargs], tuple[Any, Any]]:
-        def begin(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
-            run = self._run(current=False)
-            while True:
-                with run:
-                    generator = func(*args, **kwargs)
-                    try:
-                        return generator, next(generator)
-                    except StopIteration as stop:
-                        end = stop
-                    break
-                run.wait()
-            raise end
-
-        return begin
-
-    def _begin_async(self, func: Callable[..., Any]) -> Callable[[Args, Kwargs], Any]:
-        async def begin(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
-            run = self._run(current=False)
-            while True:
-                async with run:
-                    generator = func(*args, **kwargs)
-                    try:
-                        return generator, await anext(generator)
-                    except StopAsyncIteration as stop:
-                        end = stop
-                    break
-                await run.async_wait()
-            raise end
-
-        return begin
 
 
 @overload

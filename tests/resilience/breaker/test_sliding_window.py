@@ -7,7 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from peak_observe.resilience.breaker.settings import Settings
-from peak_observe.resilience.breaker.sliding_window import BUCKETS, FAILED, SLOW, CountWindow, TimeWindow, build_window, resize_window
+from peak_observe.resilience.breaker.sliding_window import (
+    BUCKETS,
+    FAILED,
+    SLOW,
+    CountWindow,
+    TimeWindow,
+    build_window,
+    resize_window,
+)
 
 CODES = st.sampled_from([0, FAILED, SLOW, FAILED | SLOW])
 
