@@ -167,4 +167,4 @@ def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
         raise ValueError("timeout needs seconds: write @timeout(5)")
     validation.check_period("seconds", seconds)
     limit = float(seconds)
-    return strategy.Part(strategy.TIMEOUT, lambda name: Timeout(name, limit), name, seconds=limit)
+    return strategy.Strategy(strategy.TIMEOUT, lambda name: Timeout(name, limit), name, seconds=limit)

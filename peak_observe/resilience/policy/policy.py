@@ -43,7 +43,7 @@ class Layer:
 
     def of(self, function: str) -> Any:
         """Return the protection of the function of this name."""
-        if not isinstance(self._part, strategy.Part):
+        if not isinstance(self._part, strategy.Strategy):
             return self._part
         with self._lock:
             made = self._shared or self._part.build(self._part.name or self._name or function)
@@ -154,7 +154,7 @@ class Policy:
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
         return part.layers
-    if isinstance(part, strategy.Part | Bulkhead | RateLimiter):
+    if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]
     if isinstance(part, CircuitBreaker):
         return [Layer(strategy.BREAKER, part)]

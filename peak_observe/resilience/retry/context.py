@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience.retry.controller import RetryCore
-from peak_observe.resilience.retry.settings import Options, build_settings
+from peak_observe.events.retries import RetryScheduled
+from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.predicates import Expected
+from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
+from peak_observe.resilience.retry.budget import RetryBudget
+from peak_observe.resilience.retry.controller import RetryController
+from peak_observe.resilience.retry.settings import BLOCK_FOREIGN_NAMES, build_settings
 from peak_observe.resilience.retry.wrappers import RetryWrappers
 from peak_observe.telemetry.tracing.spans import TracingMode
 
 if TYPE_CHECKING:
     from asyncio import Timeout
     from types import TracebackType
-    from typing import Unpack
 
-    from peak_observe.resilience.common.predicates import Expected
     from peak_observe.resilience.retry.execution import Execution
     from peak_observe.resilience.retry.settings import Settings
 
@@ -143,13 +147,22 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
         name: The label value of the metrics.
         tracing: `auto`, `always` or `off`, as for `retry_with_backoff`.
         clock: Where time and sleep come from; for tests.
-        more: The other options of `retry_with_backoff`, without `retry_result`.
+        delays: The delays in seconds, of which the last repeats, or a function of attempt and exception.
+        jitter: The share of a delay that is left to chance: `full`, `equal`, `decorrelated`, or a number from 0 to 1.
+        retry_after: Whether an exception's `retry_after` or `Retry-After` is waited for, or a function of the exception
+            that returns the seconds; one that asks for more than `max_delay` is not retried.
+        timeout: Seconds from the first attempt within which the last one begins; below it is the deadline.
+        attempt_timeout: Seconds after which an attempt is cancelled, with `async for`, and counts as failed.
+        budget: A `RetryBudget`, or its name, that limits the retries of several operations together.
+        on_retry: A function that is called with each `RetryScheduled`.
+        nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
         TypeError: There is no such option.
     """
 
+    @check_keywords(BLOCK_FOREIGN_NAMES)
     def __init__(
         self,
         max_attempts: int = 3,
@@ -161,12 +174,32 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
         name: str = "retrying",
         tracing: TracingMode = "auto",
         clock: Clock = SYSTEM_CLOCK,
-        **more: Unpack[Options],
+        delays: Delays | None = None,
+        jitter: Jitter | None = None,
+        retry_after: RetryAfter = True,
+        timeout: float | None = None,
+        attempt_timeout: float | None = None,
+        budget: RetryBudget | str | None = None,
+        on_retry: Callable[[RetryScheduled], object] | None = None,
+        nested: Literal["warn", "inner_only"] = "warn",
     ) -> None:
-        settings = build_settings(max_attempts, base_delay, max_delay, exponential, expected_exception, more)
-        if settings.retry_result:
-            raise ValueError("retry_result needs a function: in a loop, raise an exception where a result is no good")
-        self._core = RetryCore(name, settings, clock)
+        settings = build_settings(
+            max_attempts=max_attempts,
+            base_delay=base_delay,
+            max_delay=max_delay,
+            exponential=exponential,
+            expected_exception=expected_exception,
+            delays=delays,
+            jitter=jitter,
+            retry_after=retry_after,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            budget=budget,
+            on_retry=on_retry,
+            nested=nested,
+            retry_result=None,
+        )
+        self._core = RetryController(name, settings, clock)
         # A span that is current would stay so in the caller's context if the loop were left between two attempts.
         self._wrappers = RetryWrappers(self._core, tracing, current=False)
         self._core.series.join(self, self._core.read)

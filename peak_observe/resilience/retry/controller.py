@@ -20,7 +20,7 @@ UNACCEPTED = "_result"
 """What a result that was not accepted counts as among the classes of exceptions."""
 
 
-class RetryCore:
+class RetryController:
     """The settings of a retry and the counts of all its operations.
 
     Args:

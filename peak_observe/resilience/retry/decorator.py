@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.events.retries import RetryScheduled
 from peak_observe.resilience.common import strategy, validation
-from peak_observe.resilience.retry.controller import RetryCore
-from peak_observe.resilience.retry.settings import Options, build_settings
+from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.predicates import Expected
+from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
+from peak_observe.resilience.retry.budget import RetryBudget
+from peak_observe.resilience.retry.controller import RetryController
+from peak_observe.resilience.retry.settings import FOREIGN_NAMES, build_settings
 from peak_observe.resilience.retry.wrappers import Retry
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Unpack
-
-    from peak_observe.resilience.common.predicates import Expected
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -35,10 +35,19 @@ def retry_with_backoff(
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
-    **more: Unpack[Options],
+    delays: Delays | None = None,
+    jitter: Jitter | None = None,
+    retry_after: RetryAfter = True,
+    timeout: float | None = None,
+    attempt_timeout: float | None = None,
+    retry_result: Callable[[Any], bool] | None = None,
+    budget: RetryBudget | str | None = None,
+    on_retry: Callable[[RetryScheduled], object] | None = None,
+    nested: Literal["warn", "inner_only"] = "warn",
 ) -> Callable[[F], F]: ...
 
 
+@check_keywords(FOREIGN_NAMES)
 def retry_with_backoff(
     max_attempts: Any = 3,
     base_delay: float = 1.0,
@@ -49,7 +58,15 @@ def retry_with_backoff(
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
-    **more: Unpack[Options],
+    delays: Delays | None = None,
+    jitter: Jitter | None = None,
+    retry_after: RetryAfter = True,
+    timeout: float | None = None,
+    attempt_timeout: float | None = None,
+    retry_result: Callable[[Any], bool] | None = None,
+    budget: RetryBudget | str | None = None,
+    on_retry: Callable[[RetryScheduled], object] | None = None,
+    nested: Literal["warn", "inner_only"] = "warn",
 ) -> Any:
     """Call a function again when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
@@ -67,15 +84,16 @@ def retry_with_backoff(
         name: The label value of the metrics; the function's qualified name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
-        more: `delays`, the delays themselves (the last one repeats), or a function of attempt and exception.
-            `jitter`, what of a delay is left to chance: `"full"`, `"equal"`, `"decorrelated"` or a share from 0 to 1.
-            `retry_after`, whether an exception's `retry_after` or `Retry-After` is waited for, or a function of the
-            exception that finds the seconds; who asks for more than `max_delay` is not asked again. `timeout`, seconds
-            from the first attempt within which the last one begins; below it is the deadline. `attempt_timeout`,
-            seconds after which the attempt of a coroutine is cancelled and counts as failed. `retry_result`, a function
-            that says of a result whether it is retried; the last one is returned as it is. `budget`, a `RetryBudget` or
-            its name. `on_retry`, a function that is told of each `RetryScheduled`. `nested`, what is done about a retry
-            inside: `"warn"`, or `"inner_only"` to retry nothing on which it has given up.
+        delays: The delays in seconds, of which the last repeats, or a function of attempt and exception.
+        jitter: The share of a delay that is left to chance: `full`, `equal`, `decorrelated`, or a number from 0 to 1.
+        retry_after: Whether an exception's `retry_after` or `Retry-After` is waited for, or a function of the exception
+            that returns the seconds; one that asks for more than `max_delay` is not retried.
+        timeout: Seconds from the first attempt within which the last one begins; below it is the deadline.
+        attempt_timeout: Seconds after which the attempt of a coroutine is cancelled and counts as failed.
+        retry_result: A function that says of a result whether it is retried; the last one is returned as it is.
+        budget: A `RetryBudget`, or its name, that limits the retries of several operations together.
+        on_retry: A function that is called with each `RetryScheduled`.
+        nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.
 
     Raises:
         ValueError: An argument makes no sense, or not for this kind of function; the message names it.
@@ -83,10 +101,25 @@ def retry_with_backoff(
     """
     if validation.is_function(max_attempts):
         return retry_with_backoff()(max_attempts)
-    settings = build_settings(max_attempts, base_delay, max_delay, exponential, expected_exception, more)
+    settings = build_settings(
+        max_attempts=max_attempts,
+        base_delay=base_delay,
+        max_delay=max_delay,
+        exponential=exponential,
+        expected_exception=expected_exception,
+        delays=delays,
+        jitter=jitter,
+        retry_after=retry_after,
+        timeout=timeout,
+        attempt_timeout=attempt_timeout,
+        retry_result=retry_result,
+        budget=budget,
+        on_retry=on_retry,
+        nested=nested,
+    )
     switch(tracing)
 
     def build(name: str) -> Retry:
-        return Retry(RetryCore(name, settings, clock), tracing)
+        return Retry(RetryController(name, settings, clock), tracing)
 
-    return strategy.Part(strategy.RETRY, build, name)
+    return strategy.Strategy(strategy.RETRY, build, name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from peak_observe.events import RetryScheduled
-    from peak_observe.resilience.retry.controller import RetryCore
+    from peak_observe.resilience.retry.controller import RetryController
 
 
 delays_off = 0
@@ -64,7 +64,7 @@ class Execution:
         "over",
     )
 
-    def __init__(self, core: RetryCore, started: float, *, traced: bool = False, current: bool = True) -> None:
+    def __init__(self, core: RetryController, started: float, *, traced: bool = False, current: bool = True) -> None:
         timeout = core.settings.timeout
         self._core = core
         self._started = started
@@ -274,7 +274,7 @@ class Pause:
 
     __slots__ = ("_core", "_execution", "_start")
 
-    def __init__(self, execution: Execution, core: RetryCore) -> None:
+    def __init__(self, execution: Execution, core: RetryController) -> None:
         self._execution = execution
         self._core = core
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.resilience.common.pipeline import Flow
-    from peak_observe.resilience.retry.controller import RetryCore
+    from peak_observe.measures import RetryReading
+    from peak_observe.resilience.retry.controller import RetryController
+    from peak_observe.resilience.retry.statistics import RetryStats
 
 
 class RetryWrappers:
@@ -30,7 +32,7 @@ class RetryWrappers:
     """
 
     def __init__(
-        self, controller: RetryCore, tracing: TracingMode, *, nested: bool = False, current: bool = True
+        self, controller: RetryController, tracing: TracingMode, *, nested: bool = False, current: bool = True
     ) -> None:
         self._controller = controller
         self._modules, self._recording = switch(tracing)
@@ -95,12 +97,37 @@ class RetryWrappers:
 
 
 class Retry:
-    """The retry of one decorated function, which has it as its attribute `retry`."""
+    """The retry of one decorated function, which has it as its attribute `retry`.
 
-    def __init__(self, controller: RetryCore, tracing: TracingMode) -> None:
+    Args:
+        controller: Settings and counts.
+        tracing: When an operation and its attempts are spans.
+    """
+
+    def __init__(self, controller: RetryController, tracing: TracingMode) -> None:
         self._controller = controller
         self._tracing = tracing
+        self._before: RetryReading | None = None
         controller.series.join(self, controller.read)
+
+    @property
+    def name(self) -> str:
+        """The name by which its metrics are known."""
+        return self._controller.name
+
+    @property
+    def stats(self) -> RetryStats:
+        """The operations so far, or since `reset()`, as a frozen record."""
+        from peak_observe.resilience.retry.statistics import stats_between
+
+        return stats_between(self._before, self._controller.read())
+
+    def reset(self) -> None:
+        """Begin the statistics anew; the metrics go on, as counters never fall."""
+        self._before = self._controller.read()
+
+    def __repr__(self) -> str:
+        return f"<Retry {self.name!r} of {self._controller.settings.max_attempts} attempts>"
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` with retries, of the same kind.

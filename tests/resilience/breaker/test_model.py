@@ -115,7 +115,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def start_call(self) -> None:
         """A call asks to be let through."""
         self.let_time_pass()
-        guard = self.breaker._guard()
+        guard = self.breaker._guarded_call()
         if self.allowed():
             guard.__enter__()
             self.running.append((guard, self.period, self.now))

@@ -80,7 +80,7 @@ class Probed:
 
     def begin(self) -> tuple[object, object] | None:
         """Ask for a permit, and note that a probe of its period is in flight; None if refused."""
-        guard = self.breaker._guard()
+        guard = self.breaker._guarded_call()
         try:
             guard.__enter__()
         except CircuitOpenError:
@@ -180,7 +180,7 @@ def test_cancelled_tasks_give_their_permits_back() -> None:
 def test_late_answers_of_earlier_eras_change_nothing() -> None:
     """Whatever 64 threads have to say about the time before the circuit opened, probed and closed."""
     breaker = CircuitBreaker(3, 0.0, ConnectionError, "races.late")
-    late = [breaker._guard() for _ in range(THREADS * 100)]
+    late = [breaker._guarded_call() for _ in range(THREADS * 100)]
     for guard in late:
         guard.__enter__()
     breaker.trip("test")

@@ -1,0 +1,51 @@
+"""Statistics of a retry, as a frozen record of one moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from peak_observe.measures import RetryReading
+
+
+class RetryStats(NamedTuple):
+    """Operations of one decorated function by outcome, and their attempts.
+
+    Args:
+        first_try: Operations that succeeded at once.
+        after_retry: Operations that succeeded after a retry.
+        exhausted: Operations that failed at their last attempt.
+        not_retryable: Operations that failed with something that is not retried.
+        out_of_time: Operations for whose next attempt no time was left.
+        out_of_budget: Operations whose retry the budget refused.
+        retries: Attempts after the first ones.
+        backoff_seconds: Seconds slept between attempts.
+        errors: Failed attempts by the class of their exception; `_result` for results that were not accepted.
+    """
+
+    first_try: int
+    after_retry: int
+    exhausted: int
+    not_retryable: int
+    out_of_time: int
+    out_of_budget: int
+    retries: int
+    backoff_seconds: float
+    errors: Mapping[str, int]
+
+
+def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
+    """Return the statistics of the time between two readings, or from the beginning to one."""
+    calls = before.calls if before else [0] * len(catalog.RETRY_OUTCOMES)
+    errors = before.errors if before else {}
+    counted = {kind: count - errors.get(kind, 0) for kind, count in now.errors.items()}
+    return RetryStats(
+        *(count - earlier for count, earlier in zip(now.calls, calls, strict=True)),
+        retries=now.retries - (before.retries if before else 0),
+        backoff_seconds=now.backoff_seconds - (before.backoff_seconds if before else 0.0),
+        errors={kind: count for kind, count in counted.items() if count},
+    )
