@@ -1,6 +1,8 @@
 """A Kraken or a Binance on the loopback interface that fails on command."""
 
 from __future__ import annotations
+from types import TracebackType
+from peak_observe.clock import Clock
 
 import json
 import threading
@@ -14,11 +16,6 @@ from peak_observe.testing.binance import Binance
 from peak_observe.testing.faults import Fault
 from peak_observe.testing.kraken import Kraken, PlacedOrder
 from peak_observe.testing.loopback import HOST, Call, LoopbackServer
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from peak_observe.clock import Clock
 
 __all__ = ["FakeExchange", "Fault", "PlacedOrder"]
 

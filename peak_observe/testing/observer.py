@@ -1,15 +1,12 @@
 """An observer that keeps what it is told."""
 
 from __future__ import annotations
+from types import TracebackType
+from peak_observe.events import Event
 
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from peak_observe.observers import observe
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from peak_observe.events import Event
 
 E = TypeVar("E")
 

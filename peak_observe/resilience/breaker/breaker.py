@@ -203,18 +203,18 @@ class CircuitBreaker(SyncAsyncContext):
         failure_threshold: int | Unchanged = UNCHANGED,
         recovery_timeout: RecoveryTimeout | Unchanged = UNCHANGED,
         expected_exception: Errors | Unchanged = UNCHANGED,
-        window: int | None | Unchanged = UNCHANGED,
-        window_seconds: float | None | Unchanged = UNCHANGED,
-        failure_ratio: float | None | Unchanged = UNCHANGED,
-        minimum_calls: int | None | Unchanged = UNCHANGED,
-        slow_call_seconds: float | None | Unchanged = UNCHANGED,
-        slow_call_ratio: float | None | Unchanged = UNCHANGED,
+        window: int | Unchanged | None = UNCHANGED,
+        window_seconds: float | Unchanged | None = UNCHANGED,
+        failure_ratio: float | Unchanged | None = UNCHANGED,
+        minimum_calls: int | Unchanged | None = UNCHANGED,
+        slow_call_seconds: float | Unchanged | None = UNCHANGED,
+        slow_call_ratio: float | Unchanged | None = UNCHANGED,
         half_open_calls: int | Unchanged = UNCHANGED,
         success_threshold: int | Unchanged = UNCHANGED,
         probe_timeout: float | Unchanged = UNCHANGED,
         jitter: float | Unchanged = UNCHANGED,
         ignore: Errors | Unchanged = UNCHANGED,
-        failure_result: Callable[[Any], bool] | None | Unchanged = UNCHANGED,
+        failure_result: Callable[[Any], bool] | Unchanged | None = UNCHANGED,
     ) -> None:
         """Change settings while calls go on; state, counts and what the window holds stay.
 
@@ -235,7 +235,7 @@ class CircuitBreaker(SyncAsyncContext):
             probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
             jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
             ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
-            failure_result: A function that says of a result whether it counts as failure; not asked of generators and `with` blocks.
+            failure_result: A function that says of a result whether it counts as failure; generators and blocks have none.
 
         Raises:
             TypeError: There is no such setting; the message says which one was meant.

@@ -100,7 +100,7 @@ def circuit_breaker(
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
         ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
-        failure_result: A function that says of a result whether it counts as failure; not asked of generators and `with` blocks.
+        failure_result: A function that says of a result whether it counts as failure; generators and blocks have none.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.

@@ -33,7 +33,8 @@ UNCHANGED = Unchanged()
 
 FOREIGN_NAMES = {
     "fail_max max_failures max_fails failures threshold error_threshold": "failure_threshold",
-    "reset_timeout timeout_duration timeout open_timeout cooldown break_duration ttl wait_duration_in_open_state": "recovery_timeout",
+    "reset_timeout timeout_duration timeout open_timeout cooldown break_duration": "recovery_timeout",
+    "ttl delay wait_duration_in_open_state": "recovery_timeout",
     "exceptions expected_exceptions exception on include handle record_exceptions": "expected_exception",
     "exclude excluded_exceptions ignore_exceptions ignored_exceptions": "ignore",
     "fallback_function": "fallback",

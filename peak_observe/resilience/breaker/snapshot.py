@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from peak_observe.resilience.breaker.controller import BreakerController
 
 

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 CLOSE = 0.75
 
 
-def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:  # noqa: B006 - only read
+def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:
     """Decorate a function or constructor so that a wrong argument is a TypeError that says what was meant.
 
     Signature and type hints stay those of the function. It is meant for what is called while a program is built.
@@ -36,9 +36,7 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
                 hint = _hint(unknown, known, foreign)
                 raise TypeError(f"{name}() got an unexpected keyword argument {unknown!r}{hint}")
             if len(args) > first and isinstance(args[first], Mapping):
-                raise TypeError(
-                    f"{name}() takes keywords, not a mapping: write {name}(**settings); Policy.from_config takes mappings"
-                )
+                raise TypeError(f"{name}() takes keywords, not a mapping: write {name}(**settings) or Policy.from_config(…)")
             if surplus and len(args) > code.co_argcount:
                 count = len(args) - code.co_argcount
                 raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")

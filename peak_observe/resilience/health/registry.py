@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,14 +12,13 @@ from peak_observe.resilience.common import validation
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.check import Check, Settings, checked
 from peak_observe.resilience.health.execution import running_loop
+from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
 
     from peak_observe.resilience.health.execution import Execution
-    from peak_observe.resilience.health.result import HealthCheckResult
     from peak_observe.resilience.health.runner import Coordinator
     from peak_observe.resilience.health.scheduler import Scheduler
 

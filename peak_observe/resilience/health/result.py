@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from peak_observe.support.redact import describe, redact, redact_data
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 HEALTHY, UNHEALTHY, ERROR, TIMEOUT, SKIPPED = "healthy", "unhealthy", "error", "timeout", "skipped"
 FORMS = "bool, (bool, str) or (bool, str, dict)"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.events.retries import RetryScheduled
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.controller import RetryController
-from peak_observe.resilience.retry.settings import BLOCK_FOREIGN_NAMES, build_settings
+from peak_observe.resilience.retry.settings import BLOCK_FOREIGN_NAMES, Nested, OnRetry, build_settings
 from peak_observe.resilience.retry.wrappers import RetryWrappers
 from peak_observe.telemetry.tracing.spans import TracingMode
 
@@ -180,8 +178,8 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
         timeout: float | None = None,
         attempt_timeout: float | None = None,
         budget: RetryBudget | str | None = None,
-        on_retry: Callable[[RetryScheduled], object] | None = None,
-        nested: Literal["warn", "inner_only"] = "warn",
+        on_retry: OnRetry | None = None,
+        nested: Nested = "warn",
     ) -> None:
         settings = build_settings(
             max_attempts=max_attempts,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.events.retries import RetryScheduled
 from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.controller import RetryController
-from peak_observe.resilience.retry.settings import FOREIGN_NAMES, build_settings
+from peak_observe.resilience.retry.settings import FOREIGN_NAMES, Nested, OnRetry, build_settings
 from peak_observe.resilience.retry.wrappers import Retry
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
@@ -42,8 +41,8 @@ def retry_with_backoff(
     attempt_timeout: float | None = None,
     retry_result: Callable[[Any], bool] | None = None,
     budget: RetryBudget | str | None = None,
-    on_retry: Callable[[RetryScheduled], object] | None = None,
-    nested: Literal["warn", "inner_only"] = "warn",
+    on_retry: OnRetry | None = None,
+    nested: Nested = "warn",
 ) -> Callable[[F], F]: ...
 
 
@@ -65,8 +64,8 @@ def retry_with_backoff(
     attempt_timeout: float | None = None,
     retry_result: Callable[[Any], bool] | None = None,
     budget: RetryBudget | str | None = None,
-    on_retry: Callable[[RetryScheduled], object] | None = None,
-    nested: Literal["warn", "inner_only"] = "warn",
+    on_retry: OnRetry | None = None,
+    nested: Nested = "warn",
 ) -> Any:
     """Call a function again when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from peak_observe.resilience.common import validation, wrapping
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -12,23 +13,24 @@ from peak_observe.resilience.retry.backoff import BackoffSchedule
 from peak_observe.resilience.retry.budget import find_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from peak_observe.events import RetryScheduled
     from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
     from peak_observe.resilience.retry.budget import RetryBudget
+else:
+    RetryScheduled = tuple  # which it is; the record itself is loaded with the first retry
 
+OnRetry: TypeAlias = Callable[[RetryScheduled], object]
+Nested: TypeAlias = Literal["warn", "inner_only"]
 
 WARN, INNER_ONLY = "warn", "inner_only"
 NESTING_MODES = (WARN, INNER_ONLY)
-
 
 FOREIGN_NAMES = {
     "tries max_tries attempts stop stop_after_attempt total": "max_attempts",
     "wait delay initial_delay wait_initial min_delay interval backoff backoff_factor multiplier base": "base_delay",
     "max_wait wait_max max_backoff backoff_max maximum": "max_delay",
     "exponential_backoff": "exponential",
-    "exceptions expected_exceptions exception on retry retry_on retry_on_exception exception_types": "expected_exception",
+    "exceptions expected_exceptions exception on retry retry_on retry_on_exception": "expected_exception",
     "wait_jitter": "jitter",
     "max_time deadline stop_after_delay total_timeout": "timeout",
     "timeout_per_attempt per_attempt_timeout": "attempt_timeout",
@@ -90,7 +92,7 @@ def build_settings(
     attempt_timeout: float | None,
     retry_result: Callable[[Any], bool] | None,
     budget: RetryBudget | str | None,
-    on_retry: Callable[[RetryScheduled], object] | None,
+    on_retry: OnRetry | None,
     nested: str,
 ) -> Settings:
     """Return the settings that arguments come to.

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from peak_observe import catalog
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from peak_observe.measures import RetryReading
+from peak_observe.measures import RetryReading
 
 
 class RetryStats(NamedTuple):
@@ -40,12 +36,19 @@ class RetryStats(NamedTuple):
 
 def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
     """Return the statistics of the time between two readings, or from the beginning to one."""
-    calls = before.calls if before else [0] * len(catalog.RETRY_OUTCOMES)
-    errors = before.errors if before else {}
-    counted = {kind: count - errors.get(kind, 0) for kind, count in now.errors.items()}
+    earlier = before or RetryReading()
+    first, after, exhausted, not_retryable, out_of_time, out_of_budget = (
+        count - then for count, then in zip(now.calls, earlier.calls, strict=True)
+    )
+    errors = {kind: count - earlier.errors.get(kind, 0) for kind, count in now.errors.items()}
     return RetryStats(
-        *(count - earlier for count, earlier in zip(now.calls, calls, strict=True)),
-        retries=now.retries - (before.retries if before else 0),
-        backoff_seconds=now.backoff_seconds - (before.backoff_seconds if before else 0.0),
-        errors={kind: count for kind, count in counted.items() if count},
+        first_try=first,
+        after_retry=after,
+        exhausted=exhausted,
+        not_retryable=not_retryable,
+        out_of_time=out_of_time,
+        out_of_budget=out_of_budget,
+        retries=now.retries - earlier.retries,
+        backoff_seconds=now.backoff_seconds - earlier.backoff_seconds,
+        errors={kind: count for kind, count in errors.items() if count},
     )

@@ -15,8 +15,8 @@ from peak_observe.telemetry.tracing.spans import API, TracingMode, switch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.resilience.common.pipeline import Flow
     from peak_observe.measures import RetryReading
+    from peak_observe.resilience.common.pipeline import Flow
     from peak_observe.resilience.retry.controller import RetryController
     from peak_observe.resilience.retry.statistics import RetryStats
 

@@ -202,7 +202,7 @@ def test_every_key_stands_in_the_document() -> None:
         assert "and all others" in listed or [key for key in known if f"`{key}`" not in listed] == []
 
 
-def decorator(  # noqa: PLR0917 - as any function may
+def decorator(
     first: "int" = 1,
     on: "type[Exception]" = Exception,
     hook: "Callable[[], None] | None" = None,
