@@ -14,25 +14,22 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BulkheadFullError,
+    CallTimeoutError,
     CircuitOpenError,
+    DeadlineExceededError,
     HeldBackError,
     ListenError,
     MissingExtraError,
     OutcomeUnknown,
     PeakObserveError,
+    RateLimitedError,
+    RefusedError,
     RepositoryLockedError,
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
-from peak_observe.late import late
 from peak_observe.observers import observe
-from peak_observe.refusals import (
-    BulkheadFullError,
-    CallTimeoutError,
-    DeadlineExceededError,
-    RateLimitedError,
-    RefusedError,
-)
 from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
@@ -44,7 +41,9 @@ from peak_observe.resilience import (
     idempotent,
     retry_with_backoff,
 )
-from peak_observe.telemetry import snapshot, tracing
+from peak_observe.support.lazy_import import late
+from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -100,8 +99,8 @@ if TYPE_CHECKING:
         retrying,
         timeout,
     )
-    from peak_observe.resilience.moment import BreakerSnapshot
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.telemetry.http_server import Exporter
 
 __all__ = [
     "AsyncResilientExchangeClient",
@@ -190,7 +189,7 @@ _LATE = {
     "BackupStatus": "backup_recovery",
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
-    "BreakerSnapshot": "resilience.moment",
+    "BreakerSnapshot": "resilience.breaker.snapshot",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
     "DataBackup": "backup_recovery",
@@ -235,8 +234,8 @@ def _to_log(event: Event) -> None:
 
 
 observe(_to_log)
-observe(tracing.on_event)
-snapshot.arm()
+observe(spans.on_event)
+writer.arm()
 
 __getattr__ = late(__name__, _LATE)
 
@@ -266,8 +265,8 @@ def configure(
         ValueError: The name does not print or is longer than 64 bytes, or the interval is not from 0 to a day.
     """
     if span_events is not None:
-        tracing.span_events = span_events
-    snapshot.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
+        spans.span_events = span_events
+    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
 
 
 def register(registry: CollectorRegistry | None = None) -> Any:
@@ -279,9 +278,9 @@ def register(registry: CollectorRegistry | None = None) -> Any:
     Returns:
         The collector, for `registry.unregister()`. The same registry gets only one.
     """
-    from peak_observe.telemetry import prometheus
+    from peak_observe.telemetry.metrics import collector
 
-    return prometheus.register(registry)
+    return collector.register(registry)
 
 
 def start_exporter(
@@ -307,7 +306,7 @@ def start_exporter(
         ValueError: There is no such port.
     """
     from peak_observe.resilience.health import health_check
-    from peak_observe.resilience.health.answers import answers
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.resilience.health.http import answers
+    from peak_observe.telemetry.http_server import Exporter
 
     return Exporter(port, addr, registry=registry, answers=answers(health_check))

@@ -280,12 +280,12 @@ SIGNATURES = {
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[options.Options]') -> 'Any'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[Options]') -> 'Any'"
     ),
     "retrying": (
         "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[options.Options]') -> 'None'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[Options]') -> 'None'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"

@@ -2,7 +2,7 @@
 
 from peak_observe.errors import HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client.client import AsyncResilientExchangeClient, ResilientExchangeClient
-from peak_observe.exchange_client.instrumented import instrument, uninstrument
+from peak_observe.exchange_client.instrumentation import instrument, uninstrument
 
 __all__ = [
     "AsyncResilientExchangeClient",

@@ -11,14 +11,14 @@ from peak_observe import catalog
 from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered
 from peak_observe.exchange_client import dialects, endpoints
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify, misshapen
-from peak_observe.exchange_client.redact import sent_secrets
+from peak_observe.exchange_client.scrubbing import sent_secrets
 from peak_observe.observers import emit
-from peak_observe.telemetry.tracing import API, CallSpan
+from peak_observe.telemetry.tracing.spans import API, CallSpan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from peak_observe.exchange_client.watch import Watch
+    from peak_observe.exchange_client.exchange_state import Watch
 
 OUTCOMES = {outcome: index for index, outcome in enumerate(catalog.EXCHANGE_OUTCOMES)}
 _BAD_STATUS = 400
