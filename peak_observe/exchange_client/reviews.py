@@ -1,7 +1,7 @@
 """Reviewed facts about ccxt: the effect of each endpoint in its tables, and the kind of each of its methods.
 
-The files under `reviewed/` hold what a person judged, one entry a line. `tests/exchange_client/review_ccxt.py` adds what a
-newer ccxt brings, and a test fails until that is judged, too.
+The files under `reviewed/` hold what a person judged, one entry a line. They name reads, too: what a newer ccxt brings
+is a write until somebody judged it. `tests/exchange_client/review_ccxt.py` lists it, and a test fails until then.
 """
 
 from __future__ import annotations
@@ -41,26 +41,42 @@ _BY_NAME = (
 
 
 @cache
+def _reviewed(exchange: str) -> tuple[str, dict[str, str]]:
+    """Return an exchange's parent, and the effects of its own endpoints."""
+    try:
+        lines = (FOLDER / "endpoints" / f"{exchange}.txt").read_text("utf-8").splitlines()
+    except OSError:
+        return "", {}
+    parent, head = "", ""
+    found: dict[str, str] = {}
+    for line in lines:
+        mark, _, rest = line.partition(" ")
+        if mark in _MARKS:
+            found[f"{head}/{rest}"] = _MARKS[mark]
+        elif mark == "like":
+            parent = rest
+        elif line.startswith("["):
+            head = line[1:-1]
+    return parent, found
+
+
+@cache
+def lineage(exchange: str) -> tuple[str, ...]:
+    """Return ccxt's id of an exchange and those of the exchanges whose tables it inherits."""
+    parent, _ = _reviewed(exchange)
+    return (exchange, *lineage(parent)) if parent else (exchange,)
+
+
+@cache
 def endpoint_effects(exchange: str) -> dict[str, str]:
     """Return `read` or `write` by the label of each judged endpoint of an exchange, its parent's included.
 
     Args:
         exchange: ccxt's id; an unknown one has no judged endpoints.
     """
-    try:
-        lines = (FOLDER / "endpoints" / f"{exchange}.txt").read_text("utf-8").splitlines()
-    except OSError:
-        return {}
     found: dict[str, str] = {}
-    head = ""
-    for line in lines:
-        mark, _, rest = line.partition(" ")
-        if mark in _MARKS:
-            found[f"{head}/{rest}"] = _MARKS[mark]
-        elif mark == "like":
-            found.update(endpoint_effects(rest))
-        elif line.startswith("["):
-            head = line[1:-1]
+    for name in reversed(lineage(exchange)):
+        found |= _reviewed(name)[1]
     return found
 
 
@@ -87,11 +103,9 @@ def method_kind(name: str) -> str:
     return judged or next((kind for kind, pattern in _BY_NAME if pattern.match(name)), UNPROTECTED)
 
 
-@cache
 def ccxt_id(kind: type) -> str:
     """Return ccxt's id of an exchange class, also for a class that somebody derived from it under another name."""
     for base in kind.__mro__:
         if (FOLDER / "endpoints" / f"{base.__name__}.txt").is_file():
             return base.__name__
-    declared = next((base.__name__ for base in kind.__mro__ if base.__module__.startswith("ccxt.")), kind.__name__)
-    return declared
+    return next((base.__name__ for base in kind.__mro__ if base.__module__.startswith("ccxt.")), kind.__name__)
