@@ -1,4 +1,4 @@
-"""What bulkheads, rate limits and timeouts tell of the calls they hold back or cut off."""
+"""Metrics of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 

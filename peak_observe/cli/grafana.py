@@ -1,4 +1,4 @@
-"""`peak-observe grafana`."""
+"""Command `peak-observe grafana`."""
 
 from __future__ import annotations
 

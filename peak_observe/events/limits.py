@@ -1,4 +1,4 @@
-"""What bulkheads, rate limits and timeouts tell of."""
+"""Events of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class LimitReached(NamedTuple):
-    """A bulkhead or a rate limit refuses calls; told at the first, and then at most every 10 seconds.
+    """A bulkhead or rate limit rejects calls; emitted at the first, then at most every 10 seconds.
 
     Args:
         kind: `bulkhead` or `rate_limit`.
@@ -22,7 +22,7 @@ class LimitReached(NamedTuple):
 
 
 class CallTimedOut(NamedTuple):
-    """A call took too long and was cancelled.
+    """A call exceeded its time limit and was cancelled.
 
     Args:
         operation: The operation's name.

@@ -1,4 +1,4 @@
-"""What the bulkheads, rate limits and timeouts of one name have to tell at one moment; readings add up."""
+"""Readings of bulkheads, rate limits and timeouts; readings of one name add up."""
 
 from __future__ import annotations
 

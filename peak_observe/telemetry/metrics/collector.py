@@ -1,4 +1,4 @@
-"""The one collector: nothing is pushed into a metrics library, it reads the primitives when it is scraped."""
+"""Collector for prometheus_client: reads the primitives when it is scraped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PeakCollector(Collector):
-    """Turns the counts of all primitives of this process into metric families."""
+    """Collector of the counts of all primitives of this process."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[Sequence[float], list[Sample]]] = {}

@@ -1,4 +1,4 @@
-"""How the readings of bulkheads, rate limits and timeouts become samples."""
+"""Metric families of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 
