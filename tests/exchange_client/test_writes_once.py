@@ -163,3 +163,39 @@ def test_no_write_of_any_exchange_is_taken_for_a_read(exchange) -> None:
                     label = endpoints.label(found.path, found.api, found.method)
                     write = reviews.endpoint_effects(exchange)[label] == reviews.WRITE
                     assert client._kind(client._spelled(name))[0] == write
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_an_edit_of_several_orders_keeps_their_ids(mode) -> None:
+    """A new one would be that of an order which does not exist."""
+    silence = Silence(mode, "bybit")
+    bodies = []
+    fetch = silence.exchange.fetch
+    silence.exchange.fetch = lambda url, method, headers, body: bodies.append(body) or fetch(url)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        silence.call(
+            "edit_orders", [{"id": "1", "symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 1, "price": 1}]
+        )
+    assert unknown.value.client_order_ids == ()
+    assert "orderLinkId" not in bodies[0]
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_coinbase_gets_the_callers_id_under_its_own_name(mode) -> None:
+    """Which ccxt drops under the unified one."""
+    silence = Silence(mode, "coinbase")
+    bodies = []
+    fetch = silence.exchange.fetch
+    silence.exchange.fetch = lambda url, method, headers, body: bodies.append(body) or fetch(url)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        silence.call("create_order", SYMBOL, "limit", "buy", 1, 100, {"clientOrderId": "mine"})
+    assert unknown.value.client_order_ids == ("mine",)
+    assert '"client_order_id":"mine"' in bodies[0]
+
+
+def test_streams_pass_no_circuit() -> None:
+    """They come from the exchange object itself."""
+    with ResilientExchangeClient("kraken", health=None) as client:
+        client.exchange.watch_ticker = client.exchange.fetch_ticker_ws = object()
+        assert client.watch_ticker is client.exchange.watch_ticker
+        assert client.fetch_ticker_ws is client.exchange.fetch_ticker_ws
