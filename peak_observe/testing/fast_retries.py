@@ -1,11 +1,10 @@
 """Retries that do not wait, for tests of what happens after the waiting."""
 
 from __future__ import annotations
-from collections.abc import Iterator
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from peak_observe.resilience.retry import execution
 

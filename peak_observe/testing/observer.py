@@ -1,11 +1,11 @@
 """An observer that keeps what it is told."""
 
 from __future__ import annotations
+
 from types import TracebackType
+from typing import Self, TypeVar
+
 from peak_observe.events import Event
-
-from typing import TYPE_CHECKING, Self, TypeVar
-
 from peak_observe.observers import observe
 
 E = TypeVar("E")

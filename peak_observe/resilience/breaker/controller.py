@@ -13,6 +13,7 @@ from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, T
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class BreakerController:
         self.series = BREAKERS.series(name, buckets)
         self.circuit = Circuit(settings, clock.monotonic())
         self.classifier = OutcomeClassifier(settings, name)
+        self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
         self.counts = CallCounts(self.series.bounds)
         self.rejected = Ticker()
@@ -228,6 +230,7 @@ class BreakerController:
         """Judge by other settings from now on."""
         self.change(lambda now: self.circuit.reconfigure(settings, now))
         self.classifier = OutcomeClassifier(settings, self.name)
+        self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
 
     def open_duration(self, error: BaseException | None = None) -> float:
@@ -237,7 +240,14 @@ class BreakerController:
         )  # late, as most programs hardly ever need it
 
         circuit = self.circuit
-        return open_duration(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
+        reopened = circuit.reopened + (circuit.state == HALF_OPEN)
+        return open_duration(circuit.settings, reopened, error, self._recovery_callback)
+
+    def _callback_of(self, settings: Settings) -> SafeCallback | None:
+        timeout = settings.recovery_timeout
+        return (
+            SafeCallback("recovery_timeout", timeout, owner=self.name, logger="breaker") if callable(timeout) else None
+        )
 
     def view(self) -> CircuitView:
         """Return the circuit as it is at this moment; nothing changes by looking."""

@@ -36,7 +36,9 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
                 hint = _hint(unknown, known, foreign)
                 raise TypeError(f"{name}() got an unexpected keyword argument {unknown!r}{hint}")
             if len(args) > first and isinstance(args[first], Mapping):
-                raise TypeError(f"{name}() takes keywords, not a mapping: write {name}(**settings) or Policy.from_config(…)")
+                raise TypeError(
+                    f"{name}() takes keywords, not a mapping: write {name}(**settings) or Policy.from_config(…)"
+                )
             if surplus and len(args) > code.co_argcount:
                 count = len(args) - code.co_argcount
                 raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")

@@ -34,4 +34,4 @@ class ExceptionMatcher:
 
     def matches(self, error: Exception) -> bool:
         """Return whether the exception is meant; a function that raises does not mean it."""
-        return isinstance(error, self.types) or any(function.says(error) for function in self._functions)
+        return isinstance(error, self.types) or any(function.is_true(error) for function in self._functions)

@@ -87,18 +87,18 @@ class BackoffSchedule:
         if self._sequence:
             return self._sequence[min(attempt, len(self._sequence)) - 1]
         if self._function:
-            delay = self._function.ask(attempt, error)
+            delay = self._function.call(attempt, error)
             if validation.is_duration(delay):
                 return float(delay)
             if delay is not None:
-                self._function.complain(f"{delay!r} is no finite number of seconds, at least 0")
+                self._function.log_once(f"{delay!r} is no finite number of seconds, at least 0")
         return exponential_delay(attempt, base=self._base, cap=self.cap, exponential=self._exponential)
 
     def _asked(self, error: Exception | None, clock: Clock) -> float | None:
         if error is None:
             return None
         if self._listener:
-            asked = self._listener.ask(error)
+            asked = self._listener.call(error)
             return float(asked) if validation.is_duration(asked) else None
         if not self._listens:
             return None

@@ -121,7 +121,7 @@ class Execution:
     def accepts(self, result: object) -> bool:
         """Return whether a result is accepted, within the attempt that gave it."""
         unacceptable = self._core.settings.retry_result
-        return unacceptable is None or not unacceptable.says(result)
+        return unacceptable is None or not unacceptable.is_true(result)
 
     def _leave(self, error: BaseException | None) -> None:
         inside, limit = self._tokens
@@ -245,7 +245,7 @@ class Execution:
         """Call the user's hook with the retry to come."""
         hook = self._core.settings.on_retry
         if hook:
-            hook.ask(self._scheduled)
+            hook.call(self._scheduled)
 
     def abandon(self, error: BaseException) -> None:
         """End the execution, as the sleep was interrupted."""

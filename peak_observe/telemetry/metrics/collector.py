@@ -1,14 +1,13 @@
 """Collector for prometheus_client: reads the primitives when it is scraped."""
 
 from __future__ import annotations
-from prometheus_client.registry import CollectorRegistry
 
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Exemplar, Sample
 
 from peak_observe import catalog
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from peak_observe import measures
     from peak_observe.telemetry.metrics.family import Family, Readings
+
 
 class PeakCollector(Collector):
     """Collector of the counts of all primitives of this process."""
