@@ -369,7 +369,8 @@ SIGNATURES = {
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, jitter: 'Jitter | None' = None, "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "jitter: 'Jitter | None' = None, "
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "retry_result: 'Callable[[Any], bool] | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
@@ -378,7 +379,8 @@ SIGNATURES = {
     "retrying": (
         "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, jitter: 'Jitter | None' = None, "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "jitter: 'Jitter | None' = None, "
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
         "nested: 'Nested' = 'warn') -> 'None'"

@@ -1,4 +1,4 @@
-"""Which exceptions are meant: types, functions that know, or several of both."""
+"""Match exceptions by type, by function, or by several of both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Expected = Errors | tuple[Errors, ...]
 
 
 class ExceptionMatcher:
-    """Says whether an exception is one of those meant.
+    """Matcher of exceptions.
 
     Args:
         name: The argument's name.
