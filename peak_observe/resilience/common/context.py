@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SyncAsyncContext:
-    """Mixin for `with` and `async with`: a class writes `_enter` and `_exit`, and their async twins only if they differ.
+    """Mixin for `with` and `async with`: a class writes `_enter` and `_exit`, and async twins only if they differ.
 
     It swallows no exception, and type checkers know it.
     """
