@@ -253,7 +253,8 @@ SIGNATURES = {
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "bulkhead": (
-        "(limit: 'int', wait: 'float' = 0.0, *, name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Bulkhead'"
+        "(limit: 'int', wait: 'float' = 0.0, *, mode: 'Mode' = 'enforce', name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'Bulkhead'"
     ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
@@ -272,9 +273,11 @@ SIGNATURES = {
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "priority": "(name: 'str') -> 'None'",
     "rate_limit": (
-        "(rate: 'float', burst: 'int' = 1, *, per: 'float' = 1.0, wait: 'float' = 0.0, name: 'str | None' = None, "
-        "clock: 'Clock' = CLOCK) -> 'RateLimiter'"
+        "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
+        "weight: 'Weight' = 1, reserve: 'Mapping[str, float] | None' = None, heed: 'Heed' = False, "
+        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
     "retry_with_backoff": (
