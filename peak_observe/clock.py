@@ -1,4 +1,4 @@
-"""Time as the primitives see it, so that tests can move it by hand."""
+"""Clocks: the time source of all primitives, replaceable in tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """What a primitive asks of time."""
+    """Protocol of a time source: monotonic time, wall time and sleep."""
 
     def monotonic(self) -> float:
         """Return seconds since an arbitrary start; never goes back."""
@@ -30,7 +30,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """Clock of the operating system."""
 
     # perf_counter is monotonic and system-wide on every platform, and on Windows far finer than time.monotonic.
     # As a static attribute the bound method is the C function itself, which the hot path can feel.

@@ -1,4 +1,4 @@
-"""Jobs: work that begins, ends and is over, told as last success, duration and outcome."""
+"""Jobs: record last success, duration and outcome of work that begins and ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class _Task:
-    """All runs of one name in this process."""
+    """All runs of one job name in this process."""
 
     def __init__(self) -> None:
         self.running: dict[job, float] = {}
@@ -88,7 +88,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
-    """Tell of one run of a job: begun, ended and how; as a context manager or a decorator of plain functions.
+    """Record one run of a job, as a context manager or a decorator of plain functions.
 
     What the block raises comes through. `Exception` and `sys.exit()` with a code other than 0 are `failed`; Ctrl-C and
     cancellation are `interrupted`; so is a run whose process was killed, which the exporter notices.

@@ -1,4 +1,4 @@
-"""Who is told of events: observers of everything, and of one breaker alone.
+"""Observers: functions that receive events, of everything or of one breaker alone.
 
 Observers run on the thread that noticed the fact, after every lock is released; one that raises is logged once and not
 called again.
@@ -18,7 +18,7 @@ Observer: TypeAlias = "Callable[[Event], object]"
 
 
 class Observers:
-    """Those who are told of events; one that raises is logged once and not called again."""
+    """Set of observers; one that raises is logged once and not called again."""
 
     __slots__ = ("__weakref__", "_known", "_lock")
 

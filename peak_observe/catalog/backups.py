@@ -1,8 +1,8 @@
-"""What a repository of backups tells, read from the disk."""
+"""Metrics of backup repositories, read from the disk at scrape time."""
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
     "peak_backup_last_success_timestamp_seconds",

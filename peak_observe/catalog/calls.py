@@ -1,8 +1,8 @@
-"""What breakers and retries tell of the calls they protect."""
+"""Metrics of circuit breakers and retries."""
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 BREAKER_STATE = Metric(
     "peak_breaker_state",

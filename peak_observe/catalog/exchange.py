@@ -1,8 +1,8 @@
-"""What exchange clients tell of their requests."""
+"""Metrics of exchange clients."""
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 EXCHANGE_REQUESTS_TOTAL = Metric(
     "peak_exchange_requests_total",

@@ -1,8 +1,8 @@
-"""What only the exporter knows: processes, sources, and itself."""
+"""Metrics of the exporter: processes, sources and itself."""
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 PROCESS_UP = Metric(
     "peak_process_up",

@@ -1,8 +1,8 @@
-"""Metrics of bulkheads, rate limits and timeouts: calls by outcome, waits, settings."""
+"""Metrics of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 BULKHEAD_CALLS_TOTAL = Metric(
     "peak_bulkhead_calls_total",

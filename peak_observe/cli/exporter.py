@@ -1,4 +1,4 @@
-"""`peak-observe exporter`."""
+"""Command `peak-observe exporter`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 
 class Level(Enum):
-    """How much is logged."""
+    """Log levels of the exporter."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -20,7 +20,7 @@ class Level(Enum):
 
 
 class Format(Enum):
-    """How it is logged."""
+    """Log formats of the exporter."""
 
     LOGFMT = "logfmt"
     JSON = "json"

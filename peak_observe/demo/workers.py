@@ -1,4 +1,4 @@
-"""The trading loops: the real ccxt client, sync and async, behind policies of all the parts there are."""
+"""Trading loops of the demo: the real ccxt client, sync and async, behind policies of all strategies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What health checks tell of."""
+"""Events of health checks."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class LimitReached(NamedTuple):
 
 
 class CallTimedOut(NamedTuple):
-    """A call took too long and was cancelled.
+    """A call exceeded its time limit and was cancelled.
 
     Args:
         operation: The operation's name.

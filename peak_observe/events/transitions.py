@@ -1,4 +1,4 @@
-"""The event of a circuit that changes its state."""
+"""Event of a circuit breaker's state transition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Transition(NamedTuple):
-    """A circuit changed its state.
+    """A circuit breaker changed its state.
 
     Args:
         name: The breaker's name.

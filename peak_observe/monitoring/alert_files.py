@@ -1,4 +1,4 @@
-"""What all files of alerts share: how they are written, and what an alert tells."""
+"""Helpers of all alert files: writing them, labels and annotations."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from peak_observe.monitoring.rules.words import spoken
+from peak_observe.monitoring.rules.rule import spoken
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.rules.words import Alert, Group
+    from peak_observe.monitoring.rules.rule import Alert, Group
 
 MADE = "# Made by `peak-observe grafana write`: change peak_observe/monitoring/ instead.\n"
 
 
 class Links(NamedTuple):
-    """Where people find more.
+    """Links of an alert: runbook and dashboard.
 
     Args:
         runbook: Where the runbook can be read; the name of the alert is appended.

@@ -1,4 +1,4 @@
-"""The files that alert people: rules for Prometheus and for Grafana, the runbook, and what delivers them."""
+"""Alert files: rules for Prometheus and for Grafana, the runbook, and the delivery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peak_observe.support.atomic_files import replace_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.monitoring.rules.words import Alert, Group
+    from peak_observe.monitoring.rules.rule import Alert, Group
 
 
 def prometheus_rules(links: Links) -> str:

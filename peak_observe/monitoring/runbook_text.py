@@ -1,4 +1,4 @@
-"""The runbook, made from what the alerts tell of themselves: their meaning, where to look first, and the mend."""
+"""Runbook, generated from the alerts: meaning, first look, and mend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peak_observe.monitoring import rules
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from peak_observe.monitoring.rules.words import Alert
+    from peak_observe.monitoring.rules.rule import Alert
 
 TITLE = """\
 # Runbook

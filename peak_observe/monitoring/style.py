@@ -1,4 +1,4 @@
-"""What has which colour, text and limit, so that a state looks the same on every dashboard."""
+"""Colours, texts and thresholds of states, the same on every dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep secrets out of what we say: log lines, span descriptions, messages and details of health checks."""
+"""Redaction of secrets in log lines, span descriptions, messages and details of health checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small HTTP server in a background thread for the metrics and the health of this process."""
+"""Small HTTP server in a background thread for the metrics and the health of this process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Answers = Callable[[str], "tuple[int, bytes, str] | None"]
 
 
 class Exporter:
-    """Serves the metrics of this process until it is closed; also a context manager.
+    """Server of this process's metrics until it is closed; also a context manager.
 
     Args:
         port: The port; 0 picks a free one.
@@ -105,7 +105,7 @@ class Exporter:
 
 
 class _Renderers:
-    """What `/metrics` answers: our families, and those of the user's registry behind them."""
+    """Renderers of `/metrics`: our families, then those of the user's registry."""
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
         self._registry = registry
@@ -123,7 +123,7 @@ class _Renderers:
 
 
 class _Foreign:
-    """A registry without our collector, should it be registered there too."""
+    """View of a registry without our collector, should it be registered there too."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""One log line an event, under `peak_observe.` and its room, such as `breaker`, with the facts as `extra`."""
+"""Log of events: one line each, under `peak_observe.` and its room, such as `breaker`, with the facts as `extra`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bulkheads, rate limits and timeouts let pass, and what they hold up."""
+"""Dashboard section of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules themselves, a page a subject: what is wrong, how bad that is, and what to do about it."""
+"""Alert rules, one module a subject."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.rules.words import Alert, Group, Recording
+    from peak_observe.monitoring.rules.rule import Alert, Group, Recording
 
 GROUPS: tuple[Group, ...] = (
     calls.BREAKERS,

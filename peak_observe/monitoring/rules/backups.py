@@ -1,20 +1,9 @@
-"""Alerts about backups: old, missing, failed, hanging, shrunken, unproven or corrupt ones."""
+"""Alerts about backups: stale, missing, failed, stuck, shrunken, unverified or corrupt."""
 
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import (
-    AT,
-    COUNT,
-    CRITICAL,
-    MOMENT,
-    SHARE,
-    SPAN,
-    WARNING,
-    WHERE,
-    Alert,
-    Group,
-)
+from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, MOMENT, SHARE, SPAN, WARNING, WHERE, Alert, Group
 
 _BY = f"{WHERE}, repository"
 _LAST = catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS.name

@@ -1,9 +1,9 @@
-"""Alerts about calls: circuits that do not let them through, and retries that do not help."""
+"""Alerts about circuit breakers and retries."""
 
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import AT, COUNT, CRITICAL, SHARE, WARNING, WHERE, Alert, Group, twins
+from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, SHARE, WARNING, WHERE, Alert, Group, twins
 
 _BREAKER = f"{WHERE}, breaker"
 _OPERATION = f"{WHERE}, operation"

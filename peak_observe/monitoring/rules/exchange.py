@@ -1,10 +1,10 @@
-"""Alerts about exchanges: errors, bans, old prices, clocks, and a budget for what is theirs to answer for."""
+"""Alerts about exchanges: errors, bans, stale prices, clock skew and an error budget."""
 
 from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.exchange_client.classify import BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
-from peak_observe.monitoring.rules.words import (
+from peak_observe.monitoring.rules.rule import (
     AT,
     COUNT,
     CRITICAL,

@@ -1,9 +1,9 @@
-"""Alerts about who watches: processes, the exporter with its sources, and alerting itself."""
+"""Alerts about monitoring itself: processes, the exporter with its sources, and alert delivery."""
 
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import COUNT, CRITICAL, HOST, INFO, SPAN, WARNING, WHERE, Alert, Group
+from peak_observe.monitoring.rules.rule import COUNT, CRITICAL, HOST, INFO, SPAN, WARNING, WHERE, Alert, Group
 
 JOB = "peak-observe"
 """The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""

@@ -1,4 +1,4 @@
-"""Metric families of bulkheads, rate limits and timeouts, filled from their readings."""
+"""Metric families of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 

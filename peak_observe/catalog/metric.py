@@ -1,4 +1,4 @@
-"""The words of the catalogue: what a metric is, the buckets, and the values that labels can have."""
+"""Type of a metric family, default latency buckets, and the values that labels can have."""
 
 from __future__ import annotations
 
