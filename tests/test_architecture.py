@@ -298,7 +298,7 @@ SIGNATURES = {
     ),
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
-    "LimitReached": "(kind, name, refused, limit)",
+    "LimitReached": "(kind, name, refused, limit, mode='enforce')",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",

@@ -7,9 +7,10 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+from peak_observe.support.shown import shown
+
 LARGEST_COUNT = 10**15
 """Whole numbers beyond it mean nothing here, and lose digits, or fail, as floats in /metrics."""
-_LONGEST_TEXT = 100
 _TOO_LARGE = 1e300  # whole numbers beyond it cannot become floats
 
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
@@ -18,15 +19,6 @@ ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
 def is_function(value: Any) -> bool:
     """Return whether a decorator was used without parentheses and got the function itself."""
     return callable(value) or isinstance(value, staticmethod | classmethod)
-
-
-def shown(value: object) -> str:
-    """Return a value as an error message shows it: in one line, also a number of 5,000 digits."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - that of a huge number raises ValueError, that of somebody's class anything
-        return f"a value of type {type(value).__name__} that cannot be written"
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def check_count(name: str, value: object) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import validation
 from peak_observe.resilience.health import report
-from peak_observe.resilience.health.check import Check, Settings, checked
 from peak_observe.resilience.health.execution import running_loop
+from peak_observe.resilience.health.registered_check import Check, Settings, checked
 from peak_observe.resilience.health.selection import selected, with_dependencies
 
 if TYPE_CHECKING:

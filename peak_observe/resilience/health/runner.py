@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Mapping
 
-    from peak_observe.resilience.health.check import Check
     from peak_observe.resilience.health.execution import Execution
+    from peak_observe.resilience.health.registered_check import Check
     from peak_observe.resilience.health.result import HealthCheckResult
 
 SIDE_BY_SIDE = 256

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from peak_observe.resilience.health.check import Check
+    from peak_observe.resilience.health.registered_check import Check
 
 
 class Scheduler:

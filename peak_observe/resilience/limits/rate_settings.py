@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.common import validation
-from peak_observe.resilience.common.validation import shown
 from peak_observe.resilience.limits.priorities import DEFAULT
 from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits.sliding_log import SlidingLog, Window
 from peak_observe.resilience.limits.token_bucket import TokenBucket
+from peak_observe.support.shown import shown
 
 SLOWEST, FASTEST = 1e-9, 1e12
 """Calls a second: one in thirty years, and more than a computer can make."""

@@ -44,12 +44,13 @@ class SlidingLog:
 
     def peek(self, time: float, weight: float = 1) -> float:
         """Return the seconds until a call of this weight would pass; 0 if it would pass at once."""
-        at = max(time, self._log[-1].at) if self._log else time
+        if self._first == len(self._log):
+            return 0
+        at = max(time, self._log[-1].at)
         for limit, per in self._windows:
-            leave = self._total + weight - limit - ROUNDING
-            index = bisect_left(self._log, leave, lo=self._first, key=END)
-            if leave > 0 and index < len(self._log):
-                at = max(at, self._log[index].at + per)
+            leave = self._total + weight - limit - ROUNDING  # the weight that has to leave the window before
+            if leave > self._log[self._first].before:
+                at = max(at, self._log[bisect_left(self._log, leave, lo=self._first, key=END)].at + per)
         return at - time if at - time > NOTHING else 0
 
     def reserve(self, time: float, weight: float = 1) -> Turn:
