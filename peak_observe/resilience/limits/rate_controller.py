@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from contextlib import contextmanager
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from peak_observe import catalog
 from peak_observe.errors import DeadlineExceededError, RateLimitedError
@@ -19,17 +20,15 @@ from peak_observe.resilience.limits.rejections import (
     AT_ONCE,
     INTERRUPTED,
     OBSERVE,
-    OUT_OF_TIME,
     REFUSED,
     WOULD_REFUSE,
     WOULD_WAIT,
     RejectionEvents,
+    Wait,
 )
 from peak_observe.resilience.limits.token_bucket import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
     from peak_observe.events import LimitReached
@@ -80,9 +79,10 @@ class Reservation:
         until: The moment of the clock at which the call gives up.
         otherwise: The outcome if its turn comes later than that.
         pauses: How often the limit had been paused when the wait was last computed.
+        waiting: The references of all that wait.
     """
 
-    __slots__ = ("__weakref__", "limiter", "otherwise", "pauses", "priority", "turn", "until", "wait", "weight")
+    __slots__ = ("__weakref__", "limiter", "otherwise", "pauses", "priority", "ref", "turn", "until", "wait", "weight")
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class Reservation:
         until: float,
         otherwise: int,
         pauses: int,
+        waiting: set[weakref.ref[Reservation]],
     ) -> None:
         self.turn = turn
         self.limiter = limiter
@@ -104,6 +105,8 @@ class Reservation:
         self.until = until
         self.otherwise = otherwise
         self.pauses = pauses
+        # Out of a set, which asks for its hash: a dead one that was never asked has none.
+        (self.ref,) = {weakref.ref(self, waiting.discard)}
 
 
 class RateLimitController:
@@ -125,7 +128,7 @@ class RateLimitController:
         self.weight: float = 0
         self._classes: dict[str, tuple[int, float]] = {}
         self._limiters: dict[str, TokenBucket | SlidingLog] = {}
-        self._waiting: WeakSet[Reservation] = WeakSet()  # weak, as Ctrl-C may tear one from its call
+        self._waiting: set[weakref.ref[Reservation]] = set()  # weak, as Ctrl-C may tear one from its call
         self._pauses = 0
         self._time = RunningTime(clock.monotonic())
         self._rejections = RejectionEvents("rate_limit", name, clock)
@@ -143,7 +146,7 @@ class RateLimitController:
         """
         reservation = self._reserve(weight)
         if reservation is not None:
-            with self._waited(reservation):
+            with self._wait(reservation):
                 seconds = reservation.wait
                 while seconds > 0:
                     self.clock.sleep(min(seconds, LONGEST_SLEEP))
@@ -153,7 +156,7 @@ class RateLimitController:
         """Pass when it is this call's turn, letting other tasks run until then; raises what `acquire` raises."""
         reservation = self._reserve(weight)
         if reservation is not None:
-            with self._waited(reservation):
+            with self._wait(reservation):
                 seconds = reservation.wait
                 while seconds > 0:
                     await self.clock.async_sleep(min(seconds, LONGEST_SLEEP))
@@ -182,7 +185,7 @@ class RateLimitController:
     def after_fork(self) -> None:
         """Make the lock anew, which a thread of the parent may have held; its waiting calls are not in the child."""
         self._lock = threading.RLock()
-        self._waiting = WeakSet()
+        self._waiting.clear()
 
     def _reserve(self, weight: float) -> Reservation | None:
         """Count a call that passes at once, return what a call has to wait for, or reject it."""
@@ -218,18 +221,21 @@ class RateLimitController:
             until=now + patience,
             otherwise=otherwise,
             pauses=self._pauses,
+            waiting=self._waiting,
         )
-        self._waiting.add(reservation)
+        self._waiting.add(reservation.ref)
         return reservation, None
 
     def _choose_locked(self, now: float, weight: float, priority: str) -> tuple[TokenBucket | SlidingLog, float]:
         """Return the limiter that lets a call pass first, on a tie that of its class, and the seconds until then."""
         time = self._time.at(now)
-        names = dict.fromkeys(name for name in (priority, DEFAULT) if name in self._limiters)
-        fit = [self._limiters[name] for name in names if weight <= self._limiters[name].heaviest]
-        if not fit:
+        limiter = self._limiters[DEFAULT]
+        wait = limiter.peek(time, weight) if weight <= limiter.heaviest else math.inf
+        own = self._limiters.get(priority, limiter)
+        if own is not limiter and weight <= own.heaviest and (sooner := own.peek(time, weight)) <= wait:
+            limiter, wait = own, sooner
+        if wait == math.inf:
             raise ValueError(f"weight {weight:g} can never pass: rate limit {self.name!r} allows {self.settings}")
-        wait, _, limiter = min((limiter.peek(time, weight), index, limiter) for index, limiter in enumerate(fit))
         return limiter, wait + self._time.paused
 
     def _blame(self, wait: float, otherwise: int) -> int:
@@ -271,26 +277,14 @@ class RateLimitController:
             raise self._rejection(reservation.otherwise, left)
         return left if left > NOTHING else 0.0
 
-    @contextmanager
-    def _waited(self, reservation: Reservation) -> Iterator[None]:
-        outcome, start = INTERRUPTED, self.clock.monotonic()
-        try:
-            with rejections.waiting("limiter", self.name):
-                yield
-            outcome = AFTER_WAIT
-        except RateLimitedError:
-            outcome = REFUSED
-            raise
-        except DeadlineExceededError:
-            outcome = OUT_OF_TIME
-            raise
-        finally:
-            rejections.tell(exclusively(self._lock, self._end_locked, reservation, outcome, start))
+    def _wait(self, reservation: Reservation) -> Wait:
+        return Wait("limiter", self.name, self.clock, partial(self._end, reservation))
 
-    def _end_locked(self, reservation: Reservation, outcome: int, start: float) -> LimitReached | None:
-        now = self.clock.monotonic()
-        waited = max(0.0, now - start)
-        self._waiting.discard(reservation)
+    def _end(self, reservation: Reservation, outcome: int, waited: float) -> LimitReached | None:
+        return exclusively(self._lock, self._end_locked, reservation, outcome, waited)
+
+    def _end_locked(self, reservation: Reservation, outcome: int, waited: float) -> LimitReached | None:
+        self._waiting.discard(reservation.ref)
         self.wait_seconds += waited
         self._count_class_locked(reservation.priority, 0, waited)
         if outcome == AFTER_WAIT:
@@ -298,7 +292,7 @@ class RateLimitController:
             self._pass_locked(outcome, reservation.weight, reservation.priority)
             return None
         self.calls[outcome] += 1
-        reservation.limiter.give_back(reservation.turn, self._time.at(now))
+        reservation.limiter.give_back(reservation.turn, self._time.at(self.clock.monotonic()))
         if outcome == INTERRUPTED:
             return None
         return self._rejections.count(self.settings.rate, self.settings.mode)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from peak_observe import catalog
+from peak_observe.errors import DeadlineExceededError, RefusedError
 from peak_observe.events import LimitReached
 from peak_observe.observers import emit
 from peak_observe.resilience.common.deadlines import remaining
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable
+    from types import TracebackType
 
     from peak_observe.clock import Clock
 
@@ -71,8 +72,45 @@ def patience(wait: float) -> tuple[float, int]:
     return (wait, REFUSED) if left is None or left >= wait else (left, OUT_OF_TIME)
 
 
-def waiting(kind: str, name: str) -> AbstractContextManager[object]:
-    """Return the span of a wait where a span is recording; elsewhere a context that does nothing."""
-    if spans.API in sys.modules and spans.recording():
-        return spans.Operation(f"wait {name}", {f"peak_observe.{kind}": name})
-    return nullcontext()
+class Wait:
+    """Context of one wait: tells how it ended and how long it took, inside a span where one is recording.
+
+    Args:
+        kind: The attribute of the span: `bulkhead` or `limiter`.
+        name: The limit's name.
+        clock: Source of the time.
+        end: Called with the outcome and the seconds; returns the event that is due.
+    """
+
+    __slots__ = ("_clock", "_end", "_span", "_start")
+
+    def __init__(self, kind: str, name: str, clock: Clock, end: Callable[[int, float], LimitReached | None]) -> None:
+        recording = spans.API in sys.modules and spans.recording()
+        self._span = spans.Operation(f"wait {name}", {f"peak_observe.{kind}": name}) if recording else None
+        self._clock = clock
+        self._end = end
+        self._start = clock.monotonic()
+
+    def __enter__(self) -> None:
+        if self._span is not None:
+            self._span.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self._span is not None:
+                self._span.__exit__(kind, error, traceback)
+        finally:
+            tell(self._end(_outcome(error), max(0.0, self._clock.monotonic() - self._start)))
+
+
+def _outcome(error: BaseException | None) -> int:
+    if error is None:
+        return AFTER_WAIT
+    if isinstance(error, RefusedError):
+        return OUT_OF_TIME if isinstance(error, DeadlineExceededError) else REFUSED
+    return INTERRUPTED

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
@@ -21,20 +21,18 @@ from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.limits import rejections
 from peak_observe.resilience.limits.rejections import (
-    AFTER_WAIT,
     AT_ONCE,
-    INTERRUPTED,
     OBSERVE,
     REFUSED,
     REJECTED,
     WOULD_REFUSE,
     WOULD_WAIT,
     RejectionEvents,
+    Wait,
 )
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
 
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
@@ -76,7 +74,10 @@ class FairSemaphore:
 
     def held(self) -> PermitRef | None:
         """Return the permit under which the caller runs already, if there is one that is not released yet."""
-        return next((ref for ref in reversed(_held.get()) if ref in self.holders), None)
+        for ref in reversed(_held.get()):
+            if ref in self.holders:
+                return ref
+        return None
 
     def acquire(self, permit: Permit) -> None:
         """Take a place for the permit, blocking this thread until there is one.
@@ -88,16 +89,20 @@ class FairSemaphore:
         if not self._take(permit):
             seconds, otherwise = self._patience()
             event = ThreadEvent()
-            with self._queued(permit.ref, event, otherwise):
+            with self._wait(permit.ref):
+                exclusively(self._lock, self._queue_locked, permit.ref, event)
                 event.wait(seconds)
+                self._judge(permit.ref, otherwise)
 
     async def async_acquire(self, permit: Permit) -> None:
         """Take a place for the permit, letting other tasks run until there is one; raises what `acquire` raises."""
         if not self._take(permit):
             seconds, otherwise = self._patience()
             event = TaskEvent()
-            with self._queued(permit.ref, event, otherwise):
+            with self._wait(permit.ref):
+                exclusively(self._lock, self._queue_locked, permit.ref, event)
                 await event.wait(seconds)
+                self._judge(permit.ref, otherwise)
 
     def release(self, permit: Permit) -> None:
         """Give the permit's place, if it holds one, to the next in the queue."""
@@ -154,19 +159,15 @@ class FairSemaphore:
             raise self._rejection(otherwise)
         return seconds, otherwise
 
-    @contextmanager
-    def _queued(self, ref: PermitRef, event: ThreadEvent | TaskEvent, otherwise: int) -> Iterator[None]:
-        outcome, start = INTERRUPTED, self.clock.monotonic()
-        try:
-            with rejections.waiting("bulkhead", self.name):
-                exclusively(self._lock, self._queue_locked, ref, event)
-                yield
-                outcome = AFTER_WAIT if ref in self.holders else otherwise
-                if outcome != AFTER_WAIT:
-                    raise self._rejection(outcome)
-        finally:
-            waited = max(0.0, self.clock.monotonic() - start)
-            rejections.tell(exclusively(self._lock, self._unqueue_locked, ref, outcome, waited))
+    def _wait(self, ref: PermitRef) -> Wait:
+        return Wait("bulkhead", self.name, self.clock, partial(self._unqueue, ref))
+
+    def _unqueue(self, ref: PermitRef, outcome: int, waited: float) -> LimitReached | None:
+        return exclusively(self._lock, self._unqueue_locked, ref, outcome, waited)
+
+    def _judge(self, ref: PermitRef, otherwise: int) -> None:
+        if ref not in self.holders:
+            raise self._rejection(otherwise)
 
     def _queue_locked(self, ref: PermitRef, event: ThreadEvent | TaskEvent) -> None:
         self.queue[ref] = event
@@ -323,6 +324,11 @@ class TaskEvent:
 
     def set(self) -> bool:
         """Wake the task; return whether its loop still runs. A second time does no harm."""
+        import asyncio
+
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the public one raises where none runs
+            self._wake()  # without the system call that wakes a loop in another thread
+            return True
         try:
             self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop is closed, and nothing waits there any more
