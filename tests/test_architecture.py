@@ -294,7 +294,7 @@ SIGNATURES = {
     "HealthChanged": "(name, healthy, status, at, message, critical=True)",
     "HealthCheck": "(*, clock: 'Clock' = CLOCK) -> 'None'",
     "HealthCheckResult": (
-        "(name, healthy, message, timestamp, details=None, status='healthy', duration=0.0, critical=True, tags=())"
+        "(name, healthy, message, timestamp=None, details=None, status=None, duration=0.0, critical=True, tags=())"
     ),
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",

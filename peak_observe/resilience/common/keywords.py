@@ -22,7 +22,8 @@ def suggest_keywords(**synonyms: str) -> Callable[[Callable[P, R]], Callable[P, 
 
     def decorate(func: Callable[P, R]) -> Callable[P, R]:
         code = func.__code__
-        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        known = tuple(name for name in arguments if name != "self")
 
         @wraps(func)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
