@@ -1,44 +1,60 @@
-"""Clear errors for wrong keyword arguments: the message names the one that was probably meant."""
+"""Errors for keywords that a function does not have: the one that was meant, also by its name in another library."""
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from types import CodeType
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+CLOSE = 0.75
 
 
-def suggest_keywords(**synonyms: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator of a function whose TypeError for an unknown keyword says which one was meant.
+def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:
+    """Decorate a function or constructor so that a wrong argument is a TypeError that says what was meant.
+
+    Signature and type hints stay those of the function. It is meant for what is called while a program is built.
 
     Args:
-        **synonyms: Names of other libraries, or of earlier versions, each with ours.
+        foreign: Names in other libraries, separated by spaces, each with what to use here.
+        surplus: What to do instead of giving more positional arguments than there are.
     """
 
-    def decorate(func: Callable[P, R]) -> Callable[P, R]:
-        code = func.__code__
-        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        known = tuple(name for name in arguments if name != "self")
+    def decorate(func: Any) -> Any:
+        code: CodeType = func.__code__
+        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        name, first = func.__qualname__.removesuffix(".__init__"), int(known[:1] == ("self",))
 
         @wraps(func)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            for keyword in kwargs:
-                if keyword not in known:
-                    raise TypeError(unknown_keyword(func.__name__, keyword, known, synonyms.get(keyword)))
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            unknown = next((key for key in kwargs if key not in known), None)
+            if unknown is not None:
+                hint = _hint(unknown, known, foreign)
+                raise TypeError(f"{name}() got an unexpected keyword argument {unknown!r}{hint}")
+            if len(args) > first and isinstance(args[first], Mapping):
+                raise TypeError(
+                    f"{name}() takes keywords, not a mapping: write {name}(**settings) or Policy.from_config(…)"
+                )
+            if surplus and len(args) > code.co_argcount:
+                count = len(args) - code.co_argcount
+                raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")
             return func(*args, **kwargs)
 
-        return wrapper
+        return checked
 
     return decorate
 
 
-def unknown_keyword(name: str, keyword: str, known: Iterable[str], meant: str | None = None) -> str:
-    """Return the message for an unknown keyword of a function."""
-    near = [meant] if meant else difflib.get_close_matches(keyword, known, n=1)
-    mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return f"{name}() has no argument {keyword!r}; {mend}"
+def _hint(unknown: str, known: tuple[str, ...], foreign: Mapping[str, str]) -> str:
+    import difflib
+
+    names = {name: name for name in known if name != "self"}
+    names |= {theirs: ours for others, ours in foreign.items() for theirs in others.split()}
+    near = [unknown.lower()] if unknown.lower() in names else difflib.get_close_matches(unknown, names, 1, CLOSE)
+    if near:
+        return f"; did you mean {names[near[0]]}?"
+    return f"; there are {', '.join(name for name in known if name != 'self')}"

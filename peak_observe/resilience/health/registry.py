@@ -12,11 +12,11 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import forks
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.common import validation
-from peak_observe.resilience.common.keywords import suggest_keywords
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.execution import current_execution, running_loop
 from peak_observe.resilience.health.registered_check import Check, CheckSettings, normalized
-from peak_observe.resilience.health.result import HealthCheckResult  # noqa: TC001 - get_type_hints() reads it
+from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[[], Any])
 R = TypeVar("R")
-SYNONYMS = {"critical_check": "critical", "period": "interval", "cache_ttl": "ttl", "max_time": "timeout"}
-SYNONYMS |= {"retries": "failure_threshold", "requires": "depends_on", "labels": "tags"}
+FOREIGN = {"period": "interval", "cache_ttl": "ttl", "max_time": "timeout", "requires": "depends_on", "labels": "tags"}
 """Names of other libraries for the settings of a check."""
 
 
@@ -52,7 +51,7 @@ class HealthCheck:
         self._warned = False
         forks.renew(self)
 
-    @suggest_keywords(**SYNONYMS)
+    @check_keywords(FOREIGN)
     def register(
         self,
         name: str,
@@ -110,7 +109,7 @@ class HealthCheck:
             self._checks[name] = check
         self._wake()
 
-    @suggest_keywords(**SYNONYMS)
+    @check_keywords(FOREIGN)
     def check(
         self,
         name: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - get_type_hints() reads it
+from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from peak_observe.clock import SYSTEM_CLOCK

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
-from peak_observe.resilience.common.keywords import suggest_keywords
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
@@ -202,7 +202,7 @@ def _check(limit: int, wait: float, mode: str) -> None:
     check_mode(mode)
 
 
-@suggest_keywords(max_calls="limit", max_concurrent="limit", max_wait="wait", timeout="wait")
+@check_keywords({"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"})
 def bulkhead(
     limit: int,
     wait: float = 0.0,

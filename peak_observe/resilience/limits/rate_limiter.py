@@ -10,9 +10,9 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import PeakObserveError
 from peak_observe.resilience.common import retry_after, strategy, validation, wrapping
-from peak_observe.resilience.common.callbacks import Guarded
+from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.context import SyncAsyncContext
-from peak_observe.resilience.common.keywords import suggest_keywords
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rate_controller import RateLimitController
@@ -268,7 +268,7 @@ class _Weight:
             raise ValueError(f"weight must be a number or a plain function of the arguments, not {weight!r}")
         function: Any = weight
         self._function = function
-        self._callback = Guarded("weight", function)
+        self._callback = SafeCallback("weight", function)
 
     def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
         """Return the weight of a call with these arguments."""
@@ -328,22 +328,19 @@ def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
         )
     if not callable(heed) or wrapping.kind(heed) != wrapping.FUNCTION:
         raise ValueError(f"heed must be True, False or a plain function of the answer, not {heed!r}")
-    callback = Guarded("heed", heed)
+    callback = SafeCallback("heed", heed)
     return lambda answer, _: callback.ask(answer)
 
 
-@suggest_keywords(
-    rate="limit",
-    calls="limit",
-    max_calls="limit",
-    limit_for_period="limit",
-    period="per",
-    time_period="per",
-    max_burst="burst",
-    timeout="wait",
-    max_wait="wait",
-    cost="weight",
-    permits="weight",
+@check_keywords(
+    {
+        "rate calls max_calls limit_for_period": "limit",
+        "period time_period limit_refresh_period": "per",
+        "max_burst capacity": "burst",
+        "timeout max_wait timeout_duration": "wait",
+        "cost permits": "weight",
+    },
+    surplus="burst and all that follows is given by name, as in rate_limit(15, 60, burst=5)",
 )
 def rate_limit(
     limit: Limit,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - get_type_hints() reads it
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.resilience.limits.rejections import Mode  # noqa: TC001 - get_type_hints() reads it
-from peak_observe.resilience.limits.sliding_log import Window  # noqa: TC001 - get_type_hints() reads it
+from peak_observe.resilience.limits.rejections import Mode
+from peak_observe.resilience.limits.sliding_log import Window
 
 if TYPE_CHECKING:
     from peak_observe.measures import BulkheadReading, RateLimitReading

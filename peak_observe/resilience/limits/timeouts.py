@@ -16,7 +16,7 @@ from peak_observe.observers import emit
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.deadlines import deadline, remaining
-from peak_observe.resilience.common.keywords import suggest_keywords
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class TimeoutStrategy:
         return wrapper
 
 
-@suggest_keywords(timeout="seconds", limit="seconds", delay="seconds", max_seconds="seconds")
+@check_keywords({"timeout limit delay max_seconds": "seconds"})
 def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
     """Cancel a coroutine that takes longer than `seconds`; of an async generator, any step to its next item.
 
@@ -162,4 +162,4 @@ def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
         raise ValueError("timeout needs seconds: write @timeout(5)")
     validation.check_period("seconds", seconds)
     limit = float(seconds)
-    return strategy.Part(strategy.TIMEOUT, lambda name: TimeoutStrategy(name, limit), name, seconds=limit)
+    return strategy.Strategy(strategy.TIMEOUT, lambda name: TimeoutStrategy(name, limit), name, seconds=limit)

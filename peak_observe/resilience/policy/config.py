@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.errors import ConfigError
-from peak_observe.resilience.breaker import settings as breaker_settings
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.decorator import circuit_breaker
 from peak_observe.resilience.common import strategy
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.limits.timeouts import timeout
 from peak_observe.resilience.policy.order import INSIST, RECOMMENDED
-from peak_observe.resilience.retry import settings as retry_settings
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.support import toml
@@ -35,8 +33,6 @@ FUNCTIONS: dict[str, Any] = {
     strategy.RATE_LIMIT: rate_limit,
     strategy.TIMEOUT: timeout,
 }
-OPTIONS = {circuit_breaker: breaker_settings.Options, retry_with_backoff: retry_settings.Options}
-"""What `**options` of a function takes."""
 OBJECTS: dict[str, Any] = {"CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
 """Arguments that are objects, which a table of their arguments describes."""
 SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any}
@@ -125,17 +121,10 @@ def _part(function: Any, table: Any, place: Place) -> Any:
 
 
 def parameters(function: Any) -> tuple[dict[str, str], list[str]]:
-    """Return the arguments of a function, those of its `**options` too, as text of their types; and those it needs."""
-    found: dict[str, str] = {}
-    needed: list[str] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            options = OPTIONS[function].__annotations__.items()
-            found |= {key: getattr(annotation, "__forward_arg__", str(annotation)) for key, annotation in options}
-        else:
-            found[name] = str(parameter.annotation)
-            needed += [name] if parameter.default is parameter.empty else []
-    return {name: annotation for name, annotation in found.items() if annotation != "Clock"}, needed
+    """Return the arguments of a function as text of their types, and those it needs."""
+    known = [parameter for parameter in inspect.signature(function).parameters.values() if parameter.name != "clock"]
+    needed = [parameter.name for parameter in known if parameter.default is parameter.empty]
+    return {parameter.name: str(parameter.annotation) for parameter in known}, needed
 
 
 def _built(function: Callable[..., Any], arguments: dict[str, Any], place: Place) -> Any:

@@ -367,9 +367,9 @@ def test_absurd_settings_in_a_file_are_a_config_error(health: HealthCheck, tmp_p
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda h: h.register("x", bool, timeot=1), r"register\(\) has no argument 'timeot'; did you mean 'timeout'\?"),
-        (lambda h: h.check("x", tag=["a"]), r"check\(\) has no argument 'tag'; did you mean 'tags'\?"),
-        (lambda h: h.check("x", requires=["a"]), r"did you mean 'depends_on'\?"),
+        (lambda h: h.register("x", bool, timeot=1), r"register\(\) .* 'timeot'; did you mean timeout\?"),
+        (lambda h: h.check("x", tag=["a"]), r"check\(\) .* 'tag'; did you mean tags\?"),
+        (lambda h: h.check("x", requires=["a"]), r"did you mean depends_on\?"),
         (lambda h: h.check("x", zzz=1), r"there are name, timeout, interval, ttl, critical"),
     ],
 )

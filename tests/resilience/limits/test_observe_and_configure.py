@@ -240,13 +240,16 @@ def test_a_table_has_all_of_it(name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: rate_limit(1, brust=2), r"rate_limit\(\) has no argument 'brust'; did you mean 'burst'\?"),
-        (lambda: rate_limit(rate=1), r"has no argument 'rate'; did you mean 'limit'\?"),
-        (lambda: rate_limit(1, period=2), r"did you mean 'per'\?"),
+        (
+            lambda: rate_limit(1, brust=2),
+            r"rate_limit\(\) got an unexpected keyword argument 'brust'; did you mean burst\?",
+        ),
+        (lambda: rate_limit(rate=1), r"keyword argument 'rate'; did you mean limit\?"),
+        (lambda: rate_limit(1, period=2), r"did you mean per\?"),
         (lambda: rate_limit(1, zzzz=2), r"there are limit, per, burst, wait, weight"),
-        (lambda: bulkhead(1, max_wait=2), r"bulkhead\(\) has no argument 'max_wait'; did you mean 'wait'\?"),
-        (lambda: bulkhead(limits=2), r"did you mean 'limit'\?"),
-        (lambda: timeout(second=2), r"timeout\(\) has no argument 'second'; did you mean 'seconds'\?"),
+        (lambda: bulkhead(1, max_wait=2), r"bulkhead\(\) .* 'max_wait'; did you mean wait\?"),
+        (lambda: bulkhead(limits=2), r"did you mean limit\?"),
+        (lambda: timeout(second=2), r"timeout\(\) .* 'second'; did you mean seconds\?"),
     ],
 )
 def test_a_wrong_keyword_names_the_right_one(make, message: str) -> None:
@@ -258,7 +261,7 @@ def test_a_wrong_keyword_names_the_right_one(make, message: str) -> None:
 def test_all_after_the_seconds_is_given_by_name() -> None:
     """A second number is the seconds, as in other rate limiters, and a third one is an error."""
     assert rate_limit(15, 60).core().settings.rate == 0.25
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match=r"1 argument too many: burst and all that follows is given by name"):
         rate_limit(15, 60, 5)
 
 

@@ -3,7 +3,7 @@
 import gc
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,7 +15,6 @@ from peak_observe.resilience.policy import config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Unpack
 
 NUMBERS = count()
 WHOLE = """
@@ -203,23 +202,19 @@ def test_every_key_stands_in_the_document() -> None:
         assert "and all others" in listed or [key for key in known if f"`{key}`" not in listed] == []
 
 
-class Options(TypedDict, total=False):
-    """What a decorator takes besides, as a typed dictionary."""
-
-    on: "type[Exception]"
-    hook: "Callable[[], None] | None"
-    label: "str"
-    budget: "Policy | str"
-
-
-def decorator(first: int = 1, **options: "Unpack[Options]") -> dict:
+def decorator(
+    first: "int" = 1,
+    on: "type[Exception]" = Exception,
+    hook: "Callable[[], None] | None" = None,
+    label: "str" = "",
+    budget: "Policy | str" = "",
+) -> dict:
     """Return what it was given."""
-    return {"first": first, **options}
+    return {"first": first, "on": on, "hook": hook, "label": label, "budget": budget}
 
 
-def test_arguments_of_a_typed_dictionary_flow_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_a_function_flow_through() -> None:
     """Nothing is listed twice: what a function takes is what a file may say."""
-    monkeypatch.setitem(config.OPTIONS, decorator, Options)
     given = {"first": 2, "on": "builtins.ValueError", "hook": "gc.collect", "label": "a.b", "budget": "shared.one"}
     place = config.Place("", "x")
     expected = given | {"on": ValueError, "hook": gc.collect}
