@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered
 from peak_observe.exchange_client import dialects, endpoints
-from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify, misshapen
+from peak_observe.exchange_client.answer_check import misshapen
+from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify
 from peak_observe.exchange_client.redact import sent_secrets
 from peak_observe.observers import emit
 from peak_observe.telemetry.tracing import API, CallSpan
