@@ -24,7 +24,7 @@ test: $(VENV)/.ready  ## Run all tests (needs the Debian packages that README na
 	$(BIN)/python -m pytest --cov -n 2 --dist loadfile $(ARGS)
 
 nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load (needs strace)
-	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter tests/resilience/test_breaker_interrupts.py -m '' $(ARGS)
+	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter tests/resilience/breaker/test_interrupts.py -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from prometheus_client import make_asgi_app
 
 import peak_observe
 from peak_observe import CircuitOpenError, circuit_breaker, health_check
-from peak_observe.resilience.health.answers import answers
+from peak_observe.resilience.health.http import answers
 
 app = FastAPI()
 peak_observe.register()  # the metrics of this process join those of prometheus_client

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import instrument, start_exporter
 
 if TYPE_CHECKING:
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.telemetry.http_server import Exporter
 
 
 def observe_exchange(exchange: Any, port: int = 17326) -> Exporter:

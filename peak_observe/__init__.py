@@ -14,25 +14,22 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BulkheadFullError,
+    CallTimeoutError,
     CircuitOpenError,
+    DeadlineExceededError,
     HeldBackError,
     ListenError,
     MissingExtraError,
     OutcomeUnknown,
     PeakObserveError,
+    RateLimitedError,
+    RefusedError,
     RepositoryLockedError,
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
-from peak_observe.late import late
 from peak_observe.observers import observe
-from peak_observe.refusals import (
-    BulkheadFullError,
-    CallTimeoutError,
-    DeadlineExceededError,
-    RateLimitedError,
-    RefusedError,
-)
 from peak_observe.resilience import (
     CircuitBreaker,
     CircuitBreakerStats,
@@ -44,7 +41,9 @@ from peak_observe.resilience import (
     idempotent,
     retry_with_backoff,
 )
-from peak_observe.telemetry import snapshot, tracing
+from peak_observe.support.lazy_import import late
+from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -85,7 +84,9 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client import (
         AsyncResilientExchangeClient,
         ResilientExchangeClient,
+        Verdict,
         instrument,
+        outcome_of,
         uninstrument,
     )
     from peak_observe.jobs import job
@@ -100,8 +101,8 @@ if TYPE_CHECKING:
         retrying,
         timeout,
     )
-    from peak_observe.resilience.moment import BreakerSnapshot
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.telemetry.http_server import Exporter
 
 __all__ = [
     "AsyncResilientExchangeClient",
@@ -158,6 +159,7 @@ __all__ = [
     "StateSnapshot",
     "SystemClock",
     "Transition",
+    "Verdict",
     "VerifyReport",
     "WriteUnanswered",
     "__version__",
@@ -172,6 +174,7 @@ __all__ = [
     "instrument",
     "job",
     "observe",
+    "outcome_of",
     "rate_limit",
     "register",
     "retry_with_backoff",
@@ -190,7 +193,7 @@ _LATE = {
     "BackupStatus": "backup_recovery",
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
-    "BreakerSnapshot": "resilience.moment",
+    "BreakerSnapshot": "resilience.breaker.snapshot",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
     "DataBackup": "backup_recovery",
@@ -215,12 +218,14 @@ _LATE = {
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
+    "Verdict": "exchange_client",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
     "health_check": "resilience",
     "instrument": "exchange_client",
     "job": "jobs",
+    "outcome_of": "exchange_client",
     "rate_limit": "resilience",
     "retrying": "resilience",
     "timeout": "resilience",
@@ -235,8 +240,8 @@ def _to_log(event: Event) -> None:
 
 
 observe(_to_log)
-observe(tracing.on_event)
-snapshot.arm()
+observe(spans.on_event)
+writer.arm()
 
 __getattr__ = late(__name__, _LATE)
 
@@ -266,8 +271,8 @@ def configure(
         ValueError: The name does not print or is longer than 64 bytes, or the interval is not from 0 to a day.
     """
     if span_events is not None:
-        tracing.span_events = span_events
-    snapshot.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
+        spans.span_events = span_events
+    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
 
 
 def register(registry: CollectorRegistry | None = None) -> Any:
@@ -279,9 +284,9 @@ def register(registry: CollectorRegistry | None = None) -> Any:
     Returns:
         The collector, for `registry.unregister()`. The same registry gets only one.
     """
-    from peak_observe.telemetry import prometheus
+    from peak_observe.telemetry.metrics import collector
 
-    return prometheus.register(registry)
+    return collector.register(registry)
 
 
 def start_exporter(
@@ -307,7 +312,7 @@ def start_exporter(
         ValueError: There is no such port.
     """
     from peak_observe.resilience.health import health_check
-    from peak_observe.resilience.health.answers import answers
-    from peak_observe.telemetry.server import Exporter
+    from peak_observe.resilience.health.http import answers
+    from peak_observe.telemetry.http_server import Exporter
 
     return Exporter(port, addr, registry=registry, answers=answers(health_check))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
-from peak_observe.redact import printable
+from peak_observe.support.redact import printable
 
 EXTRAS = dict.fromkeys(("typer", "click", "rich", "starlette", "uvicorn", "yaml", "bcrypt"), "exporter") | {
     "ccxt": "exchange"
@@ -27,9 +27,9 @@ def main() -> None:
 def _run() -> None:
     try:
         from peak_observe.cli import app
-        from peak_observe.telemetry import snapshot
+        from peak_observe.telemetry.snapshot import writer
 
-        snapshot.disarm()  # the command asks about processes, it is none that anybody watches
+        writer.disarm()  # the command asks about processes, it is none that anybody watches
         app()
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])

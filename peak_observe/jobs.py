@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast
 from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
-from peak_observe.telemetry import snapshot
+from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
             raise RuntimeError(f"job {self.name!r} is running: make another one for a run beside it")
         self._began = self._clock.monotonic()
         self._task.begin(self, self._clock.now().timestamp())
-        snapshot.soon()
+        writer.soon()
         return self
 
     def __exit__(
@@ -123,7 +123,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
     ) -> None:
         seconds = self._clock.monotonic() - self._began
         self._task.end(self, _outcome(error), self._clock.now().timestamp(), seconds)
-        snapshot.soon()
+        writer.soon()
 
     def __call__(self, func: Callable[P, T]) -> Callable[P, T]:
         """Return `func` as a job: each call is a run.

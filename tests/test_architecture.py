@@ -230,6 +230,8 @@ SIGNATURES = {
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
+    "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
     "RateLimited": "(name, endpoint, until, reason, error=None)",
     "RateLimitedError": "(name: str, retry_after: float) -> None",
     "Recovered": "(operation, attempts, elapsed)",
@@ -280,12 +282,12 @@ SIGNATURES = {
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[options.Options]') -> 'Any'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[Options]') -> 'Any'"
     ),
     "retrying": (
         "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[options.Options]') -> 'None'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[Options]') -> 'None'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"

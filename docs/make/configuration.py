@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peak_observe import toml
 from peak_observe.cli.backup import config as backup
 from peak_observe.exporter import config as exporter
-from peak_observe.exporter import webconfig
-from peak_observe.resilience import policyfile
+from peak_observe.exporter.web import web_config
 from peak_observe.resilience.health import config as health
+from peak_observe.resilience.policy import config
+from peak_observe.support import toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ VALUES = {
     "tuple[float, ...]": "a list of numbers",
 }
 """What an argument of a type is to the one who writes a file."""
-PARTS = tuple((name, "a table, or a number for its first key") for name in policyfile.FUNCTIONS)
+PARTS = tuple((name, "a table, or a number for its first key") for name in config.FUNCTIONS)
 
 
 def page() -> str:
@@ -76,8 +76,8 @@ def _policies() -> Iterator[str]:
     yield from ("| key | value | needed |", "|---|---|---|")
     for name, words in (("name", "a string"), ("deadline", "a number"), ("order", "a list of parts"), *PARTS):
         yield f"| `{name}` | {words} | no |"
-    for name, function in policyfile.FUNCTIONS.items():
-        known, needed = policyfile.parameters(function)
+    for name, function in config.FUNCTIONS.items():
+        known, needed = config.parameters(function)
         yield from ("", f"### `[policies.NAME.{name}]`", "", "| key | value | needed |", "|---|---|---|")
         for key, annotation in known.items():
             words = VALUES[annotation.removesuffix(" | None")]
@@ -97,7 +97,7 @@ def _exporter() -> Iterator[str]:
 
 def _web() -> Iterator[str]:
     yield from ("", "## The web configuration: `--web.config.file`", "", "A YAML file as exporter-toolkit reads it.")
-    for name, keys in (("tls_server_config", webconfig.TLS_KEYS), ("http_server_config", webconfig.HTTP_KEYS)):
+    for name, keys in (("tls_server_config", web_config.TLS_KEYS), ("http_server_config", web_config.HTTP_KEYS)):
         yield from ("", f"### `{name}`", "", "| key | meaning |", "|---|---|")
         yield from (f"| `{key}` | {meaning} |" for key, meaning in keys.items())
     yield from ("", "### `basic_auth_users`", "", "Names, each with the bcrypt hash of its password.")

@@ -1,16 +1,16 @@
 """Backups that exist when they are needed."""
 
-from peak_observe.backup_recovery.difference import Difference
+from peak_observe.backup_recovery.components import ConfigBackup, DataBackup
+from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.manager import RecoveryManager
-from peak_observe.backup_recovery.metadata import BackupMetadata, BackupStatus, BackupType, Part, Problem
-from peak_observe.backup_recovery.parts import ConfigBackup, DataBackup
-from peak_observe.backup_recovery.plan import RestorePlan
-from peak_observe.backup_recovery.restore import RestoreReport
-from peak_observe.backup_recovery.retention import RetentionPolicy
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType, Part, Problem
+from peak_observe.backup_recovery.repository.retention import RetentionPolicy
+from peak_observe.backup_recovery.restore.diff import Difference
+from peak_observe.backup_recovery.restore.plan import RestorePlan
+from peak_observe.backup_recovery.restore.restore import RestoreReport
+from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.schedule import BackupSchedule
-from peak_observe.backup_recovery.state import StateSnapshot
-from peak_observe.backup_recovery.threads import Progress
-from peak_observe.backup_recovery.verification import VerifyReport
+from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 
 __all__ = [
     "BackupMetadata",

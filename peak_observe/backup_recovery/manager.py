@@ -8,27 +8,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.backup_recovery import difference, keeping, observed, retention, verification
-from peak_observe.backup_recovery.making import Making, Order, checked_text, summary
-from peak_observe.backup_recovery.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
-from peak_observe.backup_recovery.parts import ConfigBackup, DataBackup, Named
-from peak_observe.backup_recovery.recovery import counted, is_cut_off, writing
-from peak_observe.backup_recovery.repository import Repository
-from peak_observe.backup_recovery.restore import RestoreReport, prepare
-from peak_observe.backup_recovery.sources import Exclude
-from peak_observe.backup_recovery.state import StateSnapshot
+from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
+from peak_observe.backup_recovery.create.run import Making, Order, checked_text, summary
+from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.repository import pruning, reading, retention
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
+from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.backup_recovery.restore import diff, verification
+from peak_observe.backup_recovery.restore.crash_recovery import counted, is_cut_off, writing
+from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
+from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
-from peak_observe.telemetry.tracing import Operation
+from peak_observe.telemetry.tracing.spans import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from datetime import datetime
 
-    from peak_observe.backup_recovery.difference import Difference
-    from peak_observe.backup_recovery.retention import RetentionPolicy, Selection
-    from peak_observe.backup_recovery.threads import Progress
-    from peak_observe.backup_recovery.verification import VerifyReport
+    from peak_observe.backup_recovery.files.workers import Progress
+    from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
+    from peak_observe.backup_recovery.restore.diff import Difference
+    from peak_observe.backup_recovery.restore.verification import VerifyReport
 
     Tell = Callable[[Progress], object]
 
@@ -71,7 +72,7 @@ class RecoveryManager:
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
-        observed.observe(self._repository, self._named.kinds, max_age)
+        reading.observe(self._repository, self._named.kinds, max_age)
         if is_cut_off(self._repository):
             with suppress(RepositoryLockedError), writing(self._repository, "recover"):
                 pass
@@ -171,7 +172,7 @@ class RecoveryManager:
             BackupCorruptError: What it says of itself is not what was written.
         """
         roots = self._named.roots()
-        return difference.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
+        return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def restore_backup(
         self,
@@ -302,7 +303,7 @@ class RecoveryManager:
         """Remove a backup, and return whether that was possible; the log says why not."""
         try:
             with writing(self._repository, "remove a backup"):
-                keeping.delete(self._repository, backup_id)
+                pruning.delete(self._repository, backup_id)
         except BackupError as error:
             _log.error("%s", error)
             return False
@@ -328,9 +329,9 @@ class RecoveryManager:
             BackupError: A backup cannot be removed.
         """
         if dry_run:
-            return keeping.select(self._repository, policy)
+            return pruning.select(self._repository, policy)
         with writing(self._repository, "remove old backups"):
-            return keeping.prune(self._repository, policy)
+            return pruning.prune(self._repository, policy)
 
     def _get_backup_dir(self, backup_id: str) -> Path:
         return self._repository.folder(backup_id)

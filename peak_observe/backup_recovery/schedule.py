@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

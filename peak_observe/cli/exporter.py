@@ -66,15 +66,16 @@ def exporter(
     if check:
         _check(config_file, web_config_file)
         return
-    from peak_observe.exporter.server import Exporter, Options
+    from peak_observe.exporter.web.server import Exporter, Options
 
     Exporter(Options(config_file, tuple(listen), web_config_file, lifecycle)).run()
 
 
 def _check(config_file: Path | None, web_config_file: Path | None) -> None:
-    from peak_observe.exporter import config, webconfig
+    from peak_observe.exporter import config
+    from peak_observe.exporter.web import web_config
 
-    found, web = config.load(config_file), webconfig.load(web_config_file)
+    found, web = config.load(config_file), web_config.load(web_config_file)
     typer.echo(f"{found.path}: in order; it watches" if found.path else "no configuration file: it watches")
     for definition in found.sources:
         if definition.name != "checks":

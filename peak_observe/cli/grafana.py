@@ -27,7 +27,7 @@ def write(
 ) -> None:
     """Write dashboards, alerts, their runbook and provisioning."""
     from peak_observe.monitoring import alerts, dashboards
-    from peak_observe.monitoring.documents import Links
+    from peak_observe.monitoring.alert_files import Links
 
     try:
         written = dashboards.write(directory, runbook_url=runbook_url)

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import UsageError
-from peak_observe.files import replace_text
 from peak_observe.resilience import HealthCheck, health_check
-from peak_observe.resilience.health import config, dashboard, loading, report
+from peak_observe.resilience.health import config, references, report, terminal
+from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,9 +108,9 @@ class Output(NamedTuple):
     def text(self, results: dict[str, HealthCheckResult], at: datetime, *, on_screen: bool = False) -> Text:
         """Return the dashboard with its colours, or the JSON; on a screen, as much of it as there is room for."""
         if self.form == "dashboard":
-            lines: Iterable[dashboard.Line] = dashboard.lines(results, at, plain=self.plain)
+            lines: Iterable[terminal.Line] = terminal.lines(results, at, plain=self.plain)
             if on_screen:
-                lines = dashboard.fitted(lines, self.console.width, self.console.height - 1)
+                lines = terminal.fitted(lines, self.console.width, self.console.height - 1)
             return Text("\n").join(Text(line.text, line.style) for line in lines)
         found = report.as_json(results, at) if self.form == "json" else report.as_health_json(results, at)
         return Text(json.dumps(found, indent=2, ensure_ascii=self.plain))
@@ -166,7 +166,7 @@ def _registry(app: str | None, config_file: Path | None) -> HealthCheck:
     sys.path.insert(0, "")  # modules of the working directory, as with `python -m`
     registry = health_check
     if app is not None:
-        registry = loading.load_registry(app) or health_check
+        registry = references.load_registry(app) or health_check
     if config_file is not None:
         config.add(registry, config_file)
     if not registry.names():
@@ -187,7 +187,7 @@ def _exit_code(results: dict[str, HealthCheckResult]) -> int:
 
 def _shows_emoji() -> bool:
     try:
-        "".join((*dashboard.MARKS.values(), *dashboard.LIGHTS.values())).encode(sys.stdout.encoding)
+        "".join((*terminal.MARKS.values(), *terminal.LIGHTS.values())).encode(sys.stdout.encoding)
     except UnicodeEncodeError:
         return False
     return True

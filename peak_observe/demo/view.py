@@ -15,7 +15,7 @@ from rich.text import Text
 from peak_observe import catalog, events
 from peak_observe.demo.script import SCRIPT, Phase
 from peak_observe.measures import BREAKERS, RETRIES
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

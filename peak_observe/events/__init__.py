@@ -6,13 +6,12 @@ a third of the time that the whole package may take.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from peak_observe.late import late
+from peak_observe.events.transitions import Transition
+from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from peak_observe.events.backups import BackupFinished, BackupVerified, RestoreFinished
     from peak_observe.events.checks import HealthChanged
     from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswered
@@ -44,29 +43,6 @@ __all__ = [
     "Transition",
     "WriteUnanswered",
 ]
-
-
-class Transition(NamedTuple):
-    """A circuit changed its state.
-
-    Args:
-        name: The breaker's name.
-        old: The state that was left.
-        new: The state that was entered.
-        at: When, in UTC.
-        reason: Why, in words.
-        retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
-        error: What the last call raised, if a call caused this.
-    """
-
-    name: str
-    old: str
-    new: str
-    at: datetime
-    reason: str
-    retry_after: float = 0.0
-    error: BaseException | None = None
-
 
 # What few programs need is made when it is first used: each record costs the start half a millisecond.
 _LATE = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from peak_observe.events import Transition
 from peak_observe.events.backups import BackupFinished, BackupVerified, RestoreFinished
 from peak_observe.events.checks import HealthChanged
 from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswered
 from peak_observe.events.limits import CallTimedOut, LimitReached
 from peak_observe.events.names import NamesOverflowed
 from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+from peak_observe.events.transitions import Transition
 
 BackupEvent = BackupFinished | RestoreFinished | BackupVerified
 ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered

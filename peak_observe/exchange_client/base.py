@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
-from peak_observe.exchange_client import endpoints, guard, probe
-from peak_observe.exchange_client.hold import Hold
-from peak_observe.exchange_client.instrumented import attach, detach, is_async, uninstrument
-from peak_observe.exchange_client.pipeline import Protection, Settings
-from peak_observe.resilience import CircuitBreaker, HealthCheck, arguments, health_check
+from peak_observe.exchange_client import ccxt_overrides, endpoints
+from peak_observe.exchange_client import health_check as exchange_check
+from peak_observe.exchange_client.backpressure import Hold
+from peak_observe.exchange_client.call_pipeline import Protection, Settings
+from peak_observe.exchange_client.instrumentation import attach, detach, is_async, uninstrument
+from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
+from peak_observe.resilience.common import validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,23 +40,23 @@ class ExchangeClient:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay, max_wait)
-        arguments.check_seconds("max_wait", max_wait)
+        validation.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
-        guard.guard(exchange, client_order_id, clock)
+        ccxt_overrides.guard(exchange, client_order_id, clock)
         asynchronous = self._asynchronous
         watch = attach(
             exchange,
             name,
             clock=clock,
-            overrides=lambda original: guard.overrides(original, asynchronous=asynchronous),
+            overrides=lambda original: ccxt_overrides.overrides(original, asynchronous=asynchronous),
         )
         try:
             self._protect(Protection(exchange, watch, Hold(watch.name, max_wait, clock), settings, clock), health)
         except BaseException:
             detach(exchange)
-            guard.release(exchange)
+            ccxt_overrides.release(exchange)
             raise
 
     def _protect(self, protection: Protection, health: HealthCheck | None) -> None:
@@ -65,7 +67,7 @@ class ExchangeClient:
             self._protected(method)  # so that the series of both kinds of reads are there at 0 from the beginning
         self._health = health
         name = protection.watch.name
-        self._check_name = probe.register(self, health, name, self._check()) if health is not None else None
+        self._check_name = exchange_check.register(self, health, name, self._check()) if health is not None else None
 
     @property
     def name(self) -> str:
@@ -131,12 +133,12 @@ class ExchangeClient:
     def _unregister(self) -> None:
         name, self._check_name = self._check_name, None
         if self._health is not None and name is not None:
-            probe.unregister(self._health, name)
+            exchange_check.unregister(self._health, name)
 
     def _give_back(self) -> None:
         if not self._owns:
             detach(self.exchange)
-            guard.release(self.exchange)
+            ccxt_overrides.release(self.exchange)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds keys and connections and cannot be pickled: make a new one")

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.exchange_client import dialects
+from peak_observe.exchange_client.dialects import words
 from peak_observe.exchange_client.dialects.dialect import CLOCK as _TIMESTAMP
 from peak_observe.exchange_client.dialects.dialect import NONCE as _NONCE
 from peak_observe.exchange_client.dialects.dialect import UNSURE as _UNCERTAIN
@@ -155,35 +156,6 @@ def classify(
 _BY_STATUS = re.compile(r"\s*\S+ (?:(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ )?([1-5]\d\d)\b")
 """Text of an exception whose class ccxt chose by the HTTP status alone."""
 
-_DUPLICATE = re.compile(
-    r"(?:duplicat\w*|repeated)\W{1,3}(?:client|cl_?ord|order ?link|cloid|ext\w*oid|order (?:id|sent))"
-    r"|(?:client(?!_?tran)\w*|cl_?ord_?id|order_?link\w*|cloid|\boid)\b[^.\"]{0,30}"
-    r"(?:duplicat|repeated|not unique|already (?:exist|used|in use|been used|taken))",
-    re.IGNORECASE,
-)
-_STALE = (
-    r"(?:expired|invalid|incorrect|wrong|outside|out of|too (?:old|far|late|early|small|low|high)|ahead|behind|used|"
-    r"not (?:in|within)|differ\w*|drift\w*|skew\w*|must be (?:greater|within|increas\w*|larger|higher)|exceed\w*|"
-    r"duplicate)"
-)
-_CLOCKS = (
-    r"(?:nonce|recv_?window|timestamp for this request|request[-_ ]?time(?:stamp)?|server[-_ ]?time|"
-    r"system (?:time|clock))"
-)
-_CLOCK_WORDS = re.compile(
-    rf"\b{_CLOCKS}\b[^.\"]{{0,60}}\b{_STALE}\b|\b{_STALE}\b[^.\"]{{0,20}}\b{_CLOCKS}\b|\brequest (?:has |is )?expired",
-    re.IGNORECASE,
-)
-_TIMESTAMP_WORDS = re.compile(
-    rf"\b\w*timestamp\b[^.\"]{{0,60}}\b{_STALE}\b|\b{_STALE}\b[^.\"]{{0,20}}\b\w*timestamp\b", re.IGNORECASE
-)
-_UNSURE_WORDS = re.compile(
-    r"time[d ]?-? ?out\b|internal (?:server |system |service )?error|system (?:is )?(?:error|busy|abnormal|exception)|"
-    r"ser(?:ver|vice) (?:is )?(?:temporarily )?(?:error|busy|unavailable)|(?:unknown|unexpected) error|status unknown|"
-    r"try again later|being processed|(?:still|in) process",
-    re.IGNORECASE,
-)
-
 
 class _Seen:
     """Everything that is known of a failed request, and its meaning."""
@@ -207,7 +179,7 @@ class _Seen:
         """Return the rule that fits, and the reason in a few words."""
         found = self._by_words() or self._by_class() or self._by_status()
         rule, reason = found or self._by_general_class()
-        if rule.outcome == REJECTED and (_DUPLICATE.search(self.body) or "DuplicateOrderId" in self._names):
+        if rule.outcome == REJECTED and (words.DUPLICATE_ID.search(self.body) or "DuplicateOrderId" in self._names):
             rule = rule._replace(duplicate=True)
         return rule, reason
 
@@ -236,11 +208,11 @@ class _Seen:
     def _refined(self, outcome: str) -> Rule:
         if outcome == CLOCK:
             return _NONCE if "nonce" in self.body.lower() else _TIMESTAMP
-        words = _CLOCK_WORDS.search(self.body) if outcome in (AUTH, REJECTED) else None
-        if words is None and outcome == AUTH:
-            words = _TIMESTAMP_WORDS.search(self.body)
-        if words and "InvalidOrder" not in self._names:
-            return _NONCE if "nonce" in words[0].lower() else _TIMESTAMP
+        found = words.CLOCK.search(self.body) if outcome in (AUTH, REJECTED) else None
+        if found is None and outcome == AUTH:
+            found = words.TIMESTAMP.search(self.body)
+        if found and "InvalidOrder" not in self._names:
+            return _NONCE if "nonce" in found[0].lower() else _TIMESTAMP
         return Rule(outcome)
 
     def _by_status(self) -> tuple[Rule, str] | None:
@@ -257,7 +229,7 @@ class _Seen:
     def _unspecific(self, outcome: str) -> Rule:
         """Return what the words of an error mean that neither we nor ccxt know."""
         rule = self._refined(outcome)
-        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and _UNSURE_WORDS.search(self.body):
+        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and words.UNSURE.search(self.body):
             return _UNCERTAIN
         return rule
 

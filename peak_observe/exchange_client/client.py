@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from peak_observe.exchange_client import probe
+from peak_observe.exchange_client import health_check
 from peak_observe.exchange_client.base import ExchangeClient
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class ResilientExchangeClient(ExchangeClient):
         return found
 
     def _check(self) -> Callable[[], Any]:
-        return probe.check(self)
+        return health_check.check(self)
 
     def close(self) -> None:
         """Take the health check away and close the connections of an exchange that the client made; twice is once."""
@@ -161,7 +161,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
         return super().__getattr__(name)
 
     def _check(self) -> Callable[[], Any]:
-        return probe.async_check(self)
+        return health_check.async_check(self)
 
     async def close(self) -> None:
         """Take the health check away and close the connections of an exchange that the client made; twice is once."""

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from peak_observe.exchange_client import dialects
-from peak_observe.resilience.hints import banned_until
+from peak_observe.resilience.common.retry_after import banned_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,20 +9,20 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe import toml
 from peak_observe.errors import ConfigError
-from peak_observe.exporter import series
-from peak_observe.exporter.archives import Borg, Files, Ours, Restic
-from peak_observe.exporter.discovery import DiscoveredProcesses
-from peak_observe.exporter.sources import Definition
+from peak_observe.exporter.sources import own_metrics
+from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.process_source import DiscoveredProcesses
+from peak_observe.exporter.sources.registry import Definition
 from peak_observe.measures.series import check_name
-from peak_observe.redact import redact
 from peak_observe.resilience.health import config as health
+from peak_observe.support import toml
+from peak_observe.support.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from peak_observe.exporter.watching import Source
+    from peak_observe.exporter.sources.poller import Source
 
 DEFAULT = Path("peak-observe.toml")
 DIRECTORY = "PEAK_OBSERVE_DIR"
@@ -159,8 +159,8 @@ def _found() -> Iterator[Definition]:
 
 
 def _itself() -> Iterator[Definition]:
-    yield Definition("exporter", {}, series.ThisProcess, 1.0, 10.0, "this process")
-    yield Definition("checks", {}, series.Checks, 1.0, 10.0, "its health checks")
+    yield Definition("exporter", {}, own_metrics.ThisProcess, 1.0, 10.0, "this process")
+    yield Definition("checks", {}, own_metrics.Checks, 1.0, 10.0, "its health checks")
 
 
 def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:

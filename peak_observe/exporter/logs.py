@@ -7,7 +7,7 @@ import logging
 import re
 from datetime import UTC, datetime
 
-from peak_observe.redact import describe, redact
+from peak_observe.support.redact import describe, redact
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")

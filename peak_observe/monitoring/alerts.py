@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.files import replace_text
-from peak_observe.monitoring import instructions, managed, rules, stack
-from peak_observe.monitoring.documents import Links, document, texts
+from peak_observe.monitoring import grafana_rules, provisioning, rules, runbook_text
+from peak_observe.monitoring.alert_files import Links, document, texts
+from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +46,9 @@ def write(directory: Path, links: Links) -> list[Path]:
     """
     written = {
         "alerts/peak-observe.rules.yaml": prometheus_rules(links),
-        "RUNBOOK.md": instructions.runbook(),
-        **managed.files(links),
-        **stack.files(),
+        "RUNBOOK.md": runbook_text.runbook(),
+        **grafana_rules.files(links),
+        **provisioning.files(),
     }
     for name, text in written.items():
         replace_text(directory / name, text)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from peak_observe.files import replace_text
 from peak_observe.monitoring.boards import backups, calls, exchanges, exporter, overview
-from peak_observe.monitoring.runbook import linked
+from peak_observe.monitoring.runbook_links import linked
+from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.monitoring.looks import Json
+    from peak_observe.monitoring.style import Json
 
 BOARDS = (overview, calls, exchanges, backups, exporter)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peak_observe.monitoring.looks import GREEN, RED, Json, thresholds
+from peak_observe.monitoring.style import GREEN, RED, Json, thresholds
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24

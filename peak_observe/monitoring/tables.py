@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from peak_observe.monitoring.panels import WIDTH, now, override, panel
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.looks import Json
+    from peak_observe.monitoring.style import Json
 
 CELL, NAME = 90, 180  # pixels: a column has at least, and the names in the first one of a wide table take
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.late import late
-from peak_observe.resilience.breaker import CircuitBreaker
-from peak_observe.resilience.deadlines import deadline
-from peak_observe.resilience.decorator import circuit_breaker
-from peak_observe.resilience.records import CircuitBreakerStats, CircuitState
-from peak_observe.resilience.registry import breakers, get_breaker
-from peak_observe.resilience.repeatable import idempotent
-from peak_observe.resilience.retry import retry_with_backoff
+from peak_observe.resilience.breaker.breaker import CircuitBreaker
+from peak_observe.resilience.breaker.decorator import circuit_breaker
+from peak_observe.resilience.breaker.registry import breakers, get_breaker
+from peak_observe.resilience.breaker.snapshot import CircuitBreakerStats, CircuitState
+from peak_observe.resilience.common.deadlines import deadline
+from peak_observe.resilience.retry.decorator import retry_with_backoff
+from peak_observe.resilience.retry.idempotency import idempotent
+from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
-    from peak_observe.resilience.budget import RetryBudget
-    from peak_observe.resilience.cutoff import timeout
     from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
     from peak_observe.resilience.limits import bulkhead, rate_limit
-    from peak_observe.resilience.loops import retrying
-    from peak_observe.resilience.policies import Policy
+    from peak_observe.resilience.limits.timeouts import timeout
+    from peak_observe.resilience.policy.policy import Policy
+    from peak_observe.resilience.retry.budget import RetryBudget
+    from peak_observe.resilience.retry.context import retrying
 
 __all__ = [
     "CircuitBreaker",
@@ -46,13 +46,13 @@ __all__ = [
 _LATE = {
     "HealthCheck": "health",
     "HealthCheckResult": "health",
-    "Policy": "policies",
-    "RetryBudget": "budget",
+    "Policy": "policy.policy",
+    "RetryBudget": "retry.budget",
     "bulkhead": "limits",
     "health_check": "health",
     "rate_limit": "limits",
-    "retrying": "loops",
-    "timeout": "cutoff",
+    "retrying": "retry.context",
+    "timeout": "limits.timeouts",
 }
 
 __getattr__ = late(__name__, _LATE)

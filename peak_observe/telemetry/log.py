@@ -22,7 +22,7 @@ from peak_observe.events import (
     Transition,
     WriteUnanswered,
 )
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40

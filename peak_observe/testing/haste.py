@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from peak_observe.resilience import attempts
+from peak_observe.resilience.retry import execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,4 +29,4 @@ def no_delays() -> Iterator[None]:
 
 def _hurry(by: int) -> None:
     with _lock:
-        attempts.haste += by
+        execution.haste += by

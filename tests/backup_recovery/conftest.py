@@ -72,4 +72,4 @@ def manager(tmp_path: Path, program: Program) -> RecoveryManager:
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe the times of files that changed a moment ago, as tests do not wait."""
-    monkeypatch.setattr("peak_observe.backup_recovery.sqlite.DOUBT_NS", -(10**12))
+    monkeypatch.setattr("peak_observe.backup_recovery.files.sqlite.DOUBT_NS", -(10**12))

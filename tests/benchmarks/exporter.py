@@ -8,10 +8,10 @@ from statistics import median
 from measuring import Verdict, in_turns, ratio, table
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
 
-from peak_observe.exporter.blocks import Block
 from peak_observe.exporter.config import Config
-from peak_observe.exporter.host import Host
-from peak_observe.exporter.sources import Definition
+from peak_observe.exporter.service import Host
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.registry import Definition
 
 SERIES = (1_000, 10_000, 100_000)
 A_FAMILY = 1_000  # series of one name

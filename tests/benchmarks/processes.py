@@ -11,9 +11,9 @@ from statistics import median
 
 from measuring import Verdict, in_turns, ratio, table
 
-from peak_observe.exporter.processes import ProcessDirectory
-from peak_observe.telemetry import identity, samples, snapshotfile
-from peak_observe.telemetry.claim import Claim
+from peak_observe.exporter.sources.process_source import ProcessDirectory
+from peak_observe.telemetry.snapshot import process_identity, samples, snapshot_file
+from peak_observe.telemetry.snapshot.name_claim import Claim
 
 PROCESSES, SERIES, ROUNDS = 50, 200, 15
 THEIRS = "prometheus_client, multiprocess mode"
@@ -80,14 +80,14 @@ def ours(folder: Path, earlier: bytes = b"") -> tuple[Callable[[], float], Calla
             header = {
                 "process": f"bot-{number}",
                 "state": "running",
-                "identity": identity.mine(),
+                "identity": process_identity.mine(),
                 "started": now,
                 "written": now,
                 "monotonic": time.perf_counter(),
                 "interval": 5.0,
             }
-            content = snapshotfile.encode(header, text(count), earlier, b"")
-            snapshotfile.write(snapshotfile.path_of(folder, f"bot-{number}"), content)
+            content = snapshot_file.encode(header, text(count), earlier, b"")
+            snapshot_file.write(snapshot_file.path_of(folder, f"bot-{number}"), content)
 
     def merge() -> float:
         start = time.perf_counter()

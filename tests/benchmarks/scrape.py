@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, disable_created_metric
 
 import peak_observe
 from peak_observe import circuit_breaker, retry_with_backoff
-from peak_observe.telemetry.exposition import Renderer
+from peak_observe.telemetry.metrics.renderer import Renderer
 
 ROUNDS = 15
 THEIRS = "prometheus_client counters"

@@ -62,7 +62,7 @@ class Desk:
         self.write("data/bot.log", "started\n")
         patch.chdir(folder)
         # What is told of a repository for the life of a process ends with the test here.
-        patch.setattr("peak_observe.backup_recovery.observed._observed", {})
+        patch.setattr("peak_observe.backup_recovery.repository.reading._observed", {})
         patch.setenv("COLUMNS", "100")
 
     def write(self, name: str, text: str) -> Path:

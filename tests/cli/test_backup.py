@@ -219,7 +219,7 @@ def test_a_failed_backup_is_not_verified(desk, monkeypatch) -> None:
         raise OSError(28, "No space left on device", "/mnt/x")
 
     with monkeypatch.context() as patch:
-        patch.setattr("peak_observe.backup_recovery.creation.Filling.take", full)
+        patch.setattr("peak_observe.backup_recovery.create.writer.Filling.take", full)
         done = desk.run(*CREATE)
     expected = "no backup was made: No space left on device (/mnt/x); older backups are as they were"
     assert (done.code, done.line) == (1, expected)

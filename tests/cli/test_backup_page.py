@@ -9,7 +9,7 @@ import typer
 
 from peak_observe.cli import backup
 from peak_observe.cli.backup import config
-from peak_observe.cli.backup.running import INTERRUPTED
+from peak_observe.cli.backup.session import INTERRUPTED
 from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError, UsageError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "backups.md").read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from peak_observe.__main__ import main
-from peak_observe.exporter import config, webconfig
+from peak_observe.exporter import config
+from peak_observe.exporter.web import web_config
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "exporter.md").read_text(encoding="utf-8")
@@ -219,7 +220,13 @@ def test_readme_names_every_option_and_path(run) -> None:
     assert len(options) == 7
     missing = [option for option in options if f"`{option}" not in text]
     keys = {*config.PROCESSES, *(key for kind in config.KINDS.values() for key in kind.keys)}
-    web = {*webconfig.TLS_KEYS, *webconfig.HTTP_KEYS, *webconfig.SECTIONS, *webconfig.CLIENT_AUTH, *webconfig.HEADERS}
+    web = {
+        *web_config.TLS_KEYS,
+        *web_config.HTTP_KEYS,
+        *web_config.SECTIONS,
+        *web_config.CLIENT_AUTH,
+        *web_config.HEADERS,
+    }
     paths = {"/metrics", "/", "/sd", "/livez", "/readyz", "/healthz", "/health"}
     paths |= {"/-/healthy", "/-/ready", "/-/reload", "name[]", "source[]"}
     missing += [key for key in {*keys, *web, *paths} if not documented(text, key)]
@@ -236,10 +243,10 @@ def test_readmes_configurations_are_understood(run, tmp_path: Path) -> None:
     assert set(sections) == set(config.SECTIONS)
     (web,) = re.findall(r"^```yaml\n(tls_server_config:.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     found = yaml.safe_load(web)
-    assert set(found) == set(webconfig.SECTIONS)
+    assert set(found) == set(web_config.SECTIONS)
     del found["tls_server_config"]
     (tmp_path / "web.yml").write_text(yaml.safe_dump(found))
-    assert webconfig.load(tmp_path / "web.yml").users
+    assert web_config.load(tmp_path / "web.yml").users
 
 
 def test_the_files_for_deployment_fit(run) -> None:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from peak_observe import AsyncResilientExchangeClient, ResilientExchangeClient
 from peak_observe.measures import ENDPOINTS
-from peak_observe.telemetry import tracing
+from peak_observe.telemetry.tracing import spans
 from peak_observe.testing import FakeExchange, ManualClock, RecordingObserver
 
 PATIENCE = 10_000
@@ -171,7 +171,7 @@ def everything(monkeypatch, caplog):
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("tests")
     # Not the global provider, which other tests set, and which can be set but once.
-    monkeypatch.setattr(tracing, "_current_tracer", lambda: tracer)
+    monkeypatch.setattr(spans, "_current_tracer", lambda: tracer)
     caplog.set_level(logging.DEBUG)
     with RecordingObserver() as seen:
         yield Everything(tracer, exporter, caplog, seen)

@@ -19,7 +19,7 @@ from peak_observe import (
     instrument,
     uninstrument,
 )
-from peak_observe.exchange_client.instrumented import watch_of
+from peak_observe.exchange_client.instrumentation import watch_of
 from peak_observe.measures import EXCHANGES
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
 from peak_observe.testing.kraken import API_KEY

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.exporter import page
-from peak_observe.exporter.view import BAD, GOOD, WARN, Row, Table
+from peak_observe.exporter.web import status_page
+from peak_observe.exporter.web.status_tables import BAD, GOOD, WARN, Row, Table
 
 PATIENCE = 90.0
 LONG = "no answer: ConnectionRefusedError-without-any-place-to-break-the-line-and-that-goes-on-and-on-for-ever"
@@ -33,7 +33,7 @@ onload = () => {
 
 def document(*rows: Row) -> str:
     """Return a page."""
-    return page.document([Table("Circuits", ("circuit", "state", "says"), list(rows), "Nothing.")], "now")
+    return status_page.document([Table("Circuits", ("circuit", "state", "says"), list(rows), "Nothing.")], "now")
 
 
 class Site:
@@ -42,7 +42,7 @@ class Site:
     def __init__(self) -> None:
         self.asked: dict[str, int] = {}
         self.pages: dict[str, list[str | None]] = {}
-        self.headers = {"/": page.HEADERS}
+        self.headers = {"/": status_page.HEADERS}
 
     def answer(self, path: str) -> str | None:
         """Return the next page of a path; the last one again and again."""

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from peak_observe.errors import ConfigError
 from peak_observe.exporter import config
-from peak_observe.exporter.archives import Borg, Files, Ours, Restic
-from peak_observe.exporter.discovery import DiscoveredProcesses
-from peak_observe.redact import printable
+from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.resilience.health.config import SETTINGS
+from peak_observe.support.redact import printable
 
 ALL = """
 [processes]

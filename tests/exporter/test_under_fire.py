@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from peak_observe.exporter import server
+from peak_observe.exporter.web import server
 
 SCRAPERS = 200
 PATIENCE = 60.0
@@ -187,7 +187,7 @@ def test_a_slow_reader_is_waited_for_at_the_end(exporter: Callable, tmp_path: Pa
     """One that goes on reading gets all of its answer; one that has stopped is left after 5 s, of which 2 do here."""
     assert server.LAST_WORDS == 5
     (tmp_path / "mine.py").write_text(MINE.replace("circuit.", "circuit." + "x" * 700))
-    (tmp_path / "sitecustomize.py").write_text("from peak_observe.exporter import server\nserver.LAST_WORDS = 2\n")
+    (tmp_path / "sitecustomize.py").write_text("from peak_observe.exporter.web import server\nserver.LAST_WORDS = 2\n")
     running = exporter(CONFIG, PYTHONPATH=str(tmp_path))
     running.eventually("x269")
     with contextlib.ExitStack() as stack:
@@ -214,7 +214,7 @@ def test_a_slow_reader_is_waited_for_at_the_end(exporter: Callable, tmp_path: Pa
 def hasty(tmp_path_factory: pytest.TempPathFactory, serving: Callable) -> Iterator:
     """An exporter that waits a second where others wait half a minute."""
     folder = tmp_path_factory.mktemp("hasty")
-    patience = "from peak_observe.exporter import protocol\nprotocol.PATIENCE = 1.0\n"
+    patience = "from peak_observe.exporter.web import http_protocol\nhttp_protocol.PATIENCE = 1.0\n"
     (folder / "sitecustomize.py").write_text(patience)
     with serving(folder, PYTHONPATH=str(folder)) as found:
         yield found
@@ -266,7 +266,7 @@ def test_guessing_passwords_holds_up_nobody(exporter: Callable, tmp_path: Path) 
     """Bcrypt is run for one guess at a time, few wait for it, and who is known gets an answer meanwhile."""
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{anna: {hashed}}}\n")
-    (tmp_path / "sitecustomize.py").write_text("from peak_observe.exporter import app\napp.GUESSES = 5\n")
+    (tmp_path / "sitecustomize.py").write_text("from peak_observe.exporter.web import app\napp.GUESSES = 5\n")
     running = exporter("", "--web.config.file", "web.yml", PYTHONPATH=str(tmp_path))
     right = f"Basic {base64.b64encode(b'anna:secret').decode()}"
     assert running.get(Authorization=right).status == 200

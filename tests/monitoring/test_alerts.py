@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from peak_observe.monitoring import alerts, rules
-from peak_observe.monitoring.documents import Links
+from peak_observe.monitoring.alert_files import Links
 
 ROOT = Path(__file__).parents[2]
 NAMES = {alert.name for alert in rules.alerts()}

@@ -9,9 +9,9 @@ import pytest
 
 from peak_observe import catalog
 from peak_observe.monitoring import dashboards
-from peak_observe.monitoring.looks import STATE_COLOURS
 from peak_observe.monitoring.promql import SCRAPED, VARIABLES
-from peak_observe.monitoring.runbook import SECTIONS
+from peak_observe.monitoring.runbook_links import SECTIONS
+from peak_observe.monitoring.style import STATE_COLOURS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {

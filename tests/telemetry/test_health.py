@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 import peak_observe
 from peak_observe import HealthCheck
 from peak_observe.catalog import HEALTH_OUTCOMES
-from peak_observe.telemetry.exposition import Renderer
+from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
 TRACER = trace.get_tracer("tests")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from peak_observe import RetryScheduled, retry_with_backoff, retrying
-from peak_observe.resilience import attempts
+from peak_observe.resilience.retry import execution
 from peak_observe.testing import RecordingObserver, no_delays
 from peak_observe.testing.fixtures import no_delays as no_delays_fixture
 
@@ -54,7 +54,7 @@ def test_blocks_may_be_inside_each_other_and_end_with_their_errors() -> None:
     """Waiting begins again with the end of the outermost."""
     with pytest.raises(ConnectionError), no_delays():
         with no_delays():
-            assert attempts.haste == 2
-        assert attempts.haste == 1
+            assert execution.haste == 2
+        assert execution.haste == 1
         fail()
-    assert attempts.haste == 0
+    assert execution.haste == 0

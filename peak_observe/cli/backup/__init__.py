@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from peak_observe.cli.backup import keeping, looking, making, proving, restoring
-from peak_observe.cli.backup.running import guarded
+from peak_observe.cli.backup import create, list_show_diff, prune, restore, verify
+from peak_observe.cli.backup.session import guarded
 
 app = typer.Typer(help="Make backups, prove them, and bring them back.", no_args_is_help=True)
 for command in (
-    making.create,
-    looking.list_,
-    looking.show,
-    proving.verify,
-    restoring.restore,
-    proving.drill,
-    keeping.prune,
-    looking.diff,
+    create.create,
+    list_show_diff.list_,
+    list_show_diff.show,
+    verify.verify,
+    restore.restore,
+    verify.drill,
+    prune.prune,
+    list_show_diff.diff,
 ):
     app.command(command.__name__.rstrip("_"))(guarded(command))

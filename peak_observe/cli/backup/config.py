@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peak_observe import toml
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.sources import Exclude
+from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.errors import ConfigError
+from peak_observe.support import toml
 
 KEYS = {
     "repository": Path,

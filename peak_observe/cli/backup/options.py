@@ -10,7 +10,7 @@ from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
 from peak_observe.errors import BackupNotFoundError, LoadError, UsageError
-from peak_observe.resilience.health.loading import load
+from peak_observe.resilience.health.references import load
 
 DEFAULT = Path("backups")
 USUAL = ("recovery", "recovery_manager", "manager", "backups")

@@ -26,8 +26,8 @@ from peak_observe.exchange_client.dialects.dialect import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_WAF_WAIT = 300.0
-"""Seconds to hold back after HTTP 403, which is the web firewall's limit; it lets an address in again after minutes."""
+_FIREWALL = Rule("rate_limited", wait=300.0)
+"""The web firewall lets an address in again after minutes."""
 
 DIALECT = Dialect(
     sources=(
@@ -55,8 +55,8 @@ DIALECT = Dialect(
     phrases=(
         phrase(r"system is under maintenance", MAINTENANCE),
         phrase(r"Too many requests\. Please try again later", LIMITED),
+        phrase(r"WAF limit", _FIREWALL),
     ),
-    statuses={403: Rule("rate_limited", wait=_WAF_WAIT)},
     empty=("fastwithdrawswitch",),
 )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring import dashboard, panels, style
 from peak_observe.monitoring.boards import checks, jobs, repositories
 from peak_observe.monitoring.boards.repositories import NO_BACKUPS, against_promise
-from peak_observe.monitoring.looks import AMBER, DAY, RED, YELLOW, Json
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, select, since, total, worst
+from peak_observe.monitoring.style import AMBER, DAY, RED, YELLOW, Json
 
 PARTS = ("repository", "kind")
 NOT_YET = "no backup yet"
@@ -16,7 +16,7 @@ NOT_YET = "no backup yet"
 
 def board() -> Json:
     """Return the dashboard."""
-    return frame.board(
+    return dashboard.board(
         "peak-backups",
         "peak_observe: backups, health and jobs",
         "Could we restore, how proven is that, which checks fail, and which jobs did not run?",
@@ -33,7 +33,7 @@ def board() -> Json:
             *jobs.jobs(),
         ],
         variables=("repository", "check", "task"),
-        marks=[*frame.backups(), *frame.restarts()],
+        marks=[*dashboard.backups(), *dashboard.restarts()],
     )
 
 
@@ -62,7 +62,7 @@ def promised(*, width: int = 8, link: Json | None = None) -> Json:
         empty="no promise",
         width=width,
     )
-    shown["fieldConfig"]["defaults"] |= {"thresholds": looks.thresholds({RED: 1}), "links": [link] if link else []}
+    shown["fieldConfig"]["defaults"] |= {"thresholds": style.thresholds({RED: 1}), "links": [link] if link else []}
     shown["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] = {"mode": "dashed"}
     return shown
 
@@ -113,7 +113,7 @@ def _tiles() -> list[Json]:
             worst(_running()),
             "s",
             steps={AMBER: DAY / 4},
-            mappings=looks.mapped({0: ("idle", looks.GREEN)}),
+            mappings=style.mapped({0: ("idle", style.GREEN)}),
             empty=NO_BACKUPS,
         ),
     ]
@@ -148,7 +148,7 @@ def _courses() -> list[Json]:
             "short",
             empty=NO_BACKUPS,
             bars=True,
-            colours=looks.BACKUP_COLOURS,
+            colours=style.BACKUP_COLOURS,
         ),
         panels.timeseries(
             "Size of the newest backup",
@@ -188,6 +188,6 @@ def _courses() -> list[Json]:
             empty=NO_BACKUPS,
             width=6,
             bars=True,
-            colours=looks.BACKUP_COLOURS,
+            colours=style.BACKUP_COLOURS,
         ),
     ]

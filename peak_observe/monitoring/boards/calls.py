@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels, tables
+from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import circuits, limits, retries
 from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
-from peak_observe.monitoring.looks import AMBER, COUNT, SPAN, Json
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.style import AMBER, COUNT, SPAN, Json
 
 NO_CALLS = "no calls in this time"
 
 
 def board() -> Json:
     """Return the dashboard."""
-    return frame.board(
+    return dashboard.board(
         "peak-breakers",
         "peak_observe: breakers and retries",
         "Which circuit is not closed, since when and why, and what retries cost.",
@@ -36,7 +36,7 @@ def board() -> Json:
             *limits.limits(),
         ],
         variables=("breaker", "operation"),
-        marks=[*frame.transitions(), *frame.restarts()],
+        marks=[*dashboard.transitions(), *dashboard.restarts()],
     )
 
 
@@ -52,7 +52,7 @@ def _calls() -> list[Json]:
             "reqps",
             empty=NO_CALLS,
             stacked=True,
-            colours=looks.CALL_COLOURS,
+            colours=style.CALL_COLOURS,
         ),
         panels.timeseries(
             "Failed calls by circuit",
@@ -122,7 +122,7 @@ def _changes() -> list[Json]:
             empty=NO_CIRCUITS,
             width=12,
             bars=True,
-            colours=looks.STATE_COLOURS,
+            colours=style.STATE_COLOURS,
         ),
         panels.timeseries(
             "Time not closed",
@@ -166,12 +166,12 @@ def _circuits() -> Json:
         "Refused calls of a circuit that is closed again tell what an outage cost.",
         keys,
         [
-            ("State", state_number(*keys), looks.state(looks.STATE_TEXTS)),
-            ("Changed ago", lowest(ago(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS), *keys), looks.AGE),
+            ("State", state_number(*keys), style.state(style.STATE_TEXTS)),
+            ("Changed ago", lowest(ago(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS), *keys), style.AGE),
             ("Succeeded", ended("success"), COUNT),
-            ("Failed", ended("failure"), looks.bad()),
+            ("Failed", ended("failure"), style.bad()),
             ("Ignored", ended("ignored"), COUNT),
-            ("Refused", ended("rejected"), looks.bad(AMBER)),
+            ("Refused", ended("rejected"), style.bad(AMBER)),
             ("Opens after", setting(catalog.BREAKER_FAILURE_THRESHOLD), {"unit": "suffix: failures"}),
             ("Probes after", setting(catalog.BREAKER_RECOVERY_TIMEOUT_SECONDS), SPAN),
         ],

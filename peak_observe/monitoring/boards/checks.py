@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels, tables
-from peak_observe.monitoring.looks import AGE, AMBER, COUNT, PURPLE, RED, Json
+from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total
+from peak_observe.monitoring.style import AGE, AMBER, COUNT, PURPLE, RED, Json
 
 NO_CHECKS = "no checks"
 NO_RUNS = "no check has run in this time"
@@ -37,7 +37,7 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
         "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. No bar: it "
         "has not run yet.",
         [query(f"{healthy('job', 'instance', 'process', 'check')} >= 0", "{{check}} {{process}}")],
-        looks.mapped(looks.HEALTH_TEXTS),
+        style.mapped(style.HEALTH_TEXTS),
         empty=NO_RUNS,
         size=(width, 7),
         link=link,
@@ -57,7 +57,7 @@ def checks() -> list[Json]:
             empty=NO_RUNS,
             stacked=True,
             width=12,
-            colours=looks.CHECK_COLOURS,
+            colours=style.CHECK_COLOURS,
         ),
         panels.timeseries(
             "Duration by check, 95th percentile",
@@ -84,12 +84,12 @@ def _checks() -> Json:
         "not run for long: is `health_check.start()` called?",
         keys,
         [
-            ("Health", healthy(*keys), {**looks.state(looks.HEALTH_TEXTS)}),
+            ("Health", healthy(*keys), {**style.state(style.HEALTH_TEXTS)}),
             ("Ran ago", lowest(ago(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS), *keys), AGE),
             ("Passed", ended("healthy"), COUNT),
-            ("Not passed", ended("unhealthy"), looks.bad()),
-            ("Errors", ended("error"), looks.bad(PURPLE)),
-            ("Timeouts", ended("timeout"), looks.bad(AMBER)),
+            ("Not passed", ended("unhealthy"), style.bad()),
+            ("Errors", ended("error"), style.bad(PURPLE)),
+            ("Timeouts", ended("timeout"), style.bad(AMBER)),
         ],
         empty=NO_CHECKS,
         sort="Not passed",

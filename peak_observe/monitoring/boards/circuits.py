@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels
-from peak_observe.monitoring.looks import AMBER, RED, YELLOW, Json
+from peak_observe.monitoring import panels, style
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import quantile, rate, select, share, total
+from peak_observe.monitoring.style import AMBER, RED, YELLOW, Json
 
 MADE = 'outcome!="rejected"'
 JUDGED = 'outcome=~"success|failure"'
@@ -83,7 +83,7 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
         "shorter than the scrape interval shows only in 'Changes of state'. Red: look at the errors and at the "
         "service's status page; `reset()` closes it by hand.",
         [query(state_number("job", "instance", "process", "breaker"), "{{breaker}} {{process}}")],
-        looks.mapped(looks.STATE_TEXTS),
+        style.mapped(style.STATE_TEXTS),
         empty=NO_CIRCUITS,
         size=(width, 7),
         link=link,

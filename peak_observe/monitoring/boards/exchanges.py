@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels, tables
-from peak_observe.monitoring.looks import AMBER, COUNT, RED, YELLOW, Json
+from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import changes, increase, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
 
 FAILED = 'outcome!~"success|cancelled"'
 NO_EXCHANGES = "no exchanges"
@@ -16,7 +16,7 @@ UNTIL = catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS
 
 def board() -> Json:
     """Return the dashboard."""
-    return frame.board(
+    return dashboard.board(
         "peak-exchanges",
         "peak_observe: exchanges",
         "Does each exchange answer, in time, with fresh data, and does it still want to hear from us?",
@@ -31,7 +31,7 @@ def board() -> Json:
             _table(),
         ],
         variables=("exchange",),
-        marks=[*frame.transitions(), *frame.restarts()],
+        marks=[*dashboard.transitions(), *dashboard.restarts()],
     )
 
 
@@ -114,7 +114,7 @@ def bans(*, width: int = 24, link: Json | None = None) -> Json:
         "One bar an exchange and program. Red: it asked to be left alone, and our clients wait; a pause that no scrape "
         "fell into shows for four of them. If it comes back again and again, ask less often.",
         [query(f"clamp_max(({lasts} > bool time()) + ({renewed} > bool 0), 1)", "{{exchange}} {{process}}")],
-        looks.mapped(looks.BAN_TEXTS),
+        style.mapped(style.BAN_TEXTS),
         empty=NO_EXCHANGES,
         size=(width, 5),
         link=link,
@@ -132,7 +132,7 @@ def by_outcome(*, width: int = 8) -> Json:
         empty=NO_REQUESTS,
         width=width,
         stacked=True,
-        colours=looks.REQUEST_COLOURS,
+        colours=style.REQUEST_COLOURS,
     )
 
 
@@ -234,10 +234,10 @@ def _table() -> Json:
             ("Held off for", banned, {"unit": "s", "decimals": 0}),
             ("Requests", ended(), COUNT),
             ("Succeeded", ended('outcome="success"'), COUNT),
-            ("Fate unknown", ended('outcome="ambiguous"'), looks.bad()),
-            ("Key refused", ended('outcome="auth"'), looks.bad()),
-            ("Limited", ended('outcome="rate_limited"'), looks.bad(AMBER)),
-            ("Misshapen", ended('outcome="bad_response"'), looks.bad(AMBER)),
+            ("Fate unknown", ended('outcome="ambiguous"'), style.bad()),
+            ("Key refused", ended('outcome="auth"'), style.bad()),
+            ("Limited", ended('outcome="rate_limited"'), style.bad(AMBER)),
+            ("Misshapen", ended('outcome="bad_response"'), style.bad(AMBER)),
         ],
         empty=NO_EXCHANGES,
         size=(24, 6),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels, tables
+from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import processes
-from peak_observe.monitoring.looks import AGE, AMBER, COUNT, RED, SPAN, YELLOW, Json
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, missing, select, total, worst
+from peak_observe.monitoring.style import AGE, AMBER, COUNT, RED, SPAN, YELLOW, Json
 
 NO_EXPORTER = "no exporter"
 
 
 def board() -> Json:
     """Return the dashboard."""
-    return frame.board(
+    return dashboard.board(
         "peak-exporter",
         "peak_observe: exporter and processes",
         "Can the other dashboards be believed: is everything scraped, and do all sources and processes tell of "
@@ -30,7 +30,7 @@ def board() -> Json:
             *processes.targets(),
         ],
         variables=("source",),
-        marks=frame.restarts(),
+        marks=dashboard.restarts(),
     )
 
 
@@ -94,7 +94,7 @@ def _sources() -> list[Json]:
             "One bar a source of the exporter. Red: it failed or hangs, and its status page says why. No bar: it was "
             "not asked yet.",
             [query(f"{answers('job', 'instance', 'source')} >= 0", "{{source}} @ {{instance}}")],
-            looks.mapped(looks.UP_TEXTS),
+            style.mapped(style.UP_TEXTS),
             empty=NO_EXPORTER,
             size=(24, 6),
         ),
@@ -126,7 +126,7 @@ def _table() -> Json:
     outcomes = zip(
         ("Good runs", "Failed runs", "Overdue runs"),
         catalog.SOURCE_OUTCOMES,
-        (COUNT, looks.bad(), looks.bad(AMBER)),
+        (COUNT, style.bad(), style.bad(AMBER)),
         strict=True,
     )
 
@@ -139,7 +139,7 @@ def _table() -> Json:
         "Down: see the status page for its error.",
         keys,
         [
-            ("State", answers(*keys), looks.state(looks.UP_TEXTS)),
+            ("State", answers(*keys), style.state(style.UP_TEXTS)),
             ("Told ago", lowest(ago(catalog.EXPORTER_SOURCE_LAST_SUCCESS_TIMESTAMP_SECONDS), *keys), AGE),
             ("Took", worst(select(catalog.EXPORTER_SOURCE_DURATION_SECONDS), *keys), SPAN),
             *((title, ended(outcome), settings) for title, outcome, settings in outcomes),

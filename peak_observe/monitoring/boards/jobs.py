@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels, tables
-from peak_observe.monitoring.looks import AGE, AMBER, COUNT, RUNNING, SPAN, Json
+from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, select, total, worst
+from peak_observe.monitoring.style import AGE, AMBER, COUNT, RUNNING, SPAN, Json
 
 NO_JOBS = "no jobs"
 
@@ -25,7 +25,7 @@ def jobs() -> list[Json]:
             width=12,
             stacked=True,
             bars=True,
-            colours=looks.JOB_COLOURS,
+            colours=style.JOB_COLOURS,
         ),
         panels.timeseries(
             "Duration of the last run by job",
@@ -57,8 +57,8 @@ def _jobs() -> Json:
             ("Took", worst(select(catalog.JOB_LAST_DURATION_SECONDS), *keys), SPAN),
             ("Running for", worst(ago(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS), *keys), RUNNING),
             ("Succeeded", ended("success"), COUNT),
-            ("Failed", ended("failed"), looks.bad()),
-            ("Interrupted", ended("interrupted"), looks.bad(AMBER)),
+            ("Failed", ended("failed"), style.bad()),
+            ("Interrupted", ended("interrupted"), style.bad(AMBER)),
         ],
         empty=NO_JOBS,
         size=(24, 6),

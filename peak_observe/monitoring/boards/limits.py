@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels, tables
-from peak_observe.monitoring.looks import AMBER, COUNT, Json
+from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, rate, select, share, total, worst
+from peak_observe.monitoring.style import AMBER, COUNT, Json
 
 PASSED = 'outcome=~"at_once|after_wait"'
 NO_BULKHEADS, NO_LIMITS, NO_TIMEOUTS = "no bulkheads", "no rate limits", "no timeouts"
@@ -29,7 +29,7 @@ def _bulkheads() -> list[Json]:
             "reqps",
             empty=NO_BULKHEADS,
             stacked=True,
-            colours=looks.LIMIT_COLOURS,
+            colours=style.LIMIT_COLOURS,
         ),
         panels.timeseries(
             "Bulkhead places taken",
@@ -69,7 +69,7 @@ def _rate_limits() -> list[Json]:
             "reqps",
             empty=NO_LIMITS,
             stacked=True,
-            colours=looks.LIMIT_COLOURS,
+            colours=style.LIMIT_COLOURS,
         ),
         panels.timeseries(
             "Rate used",
@@ -104,7 +104,7 @@ def _table() -> Json:
         [
             ("Calls a second", total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), *keys), {"unit": "short"}),
             ("At once", total(select(catalog.RATE_LIMIT_BURST), *keys), COUNT),
-            ("Refused", refused, looks.bad(AMBER)),
+            ("Refused", refused, style.bad(AMBER)),
         ],
         empty=NO_LIMITS,
         sort="Refused",

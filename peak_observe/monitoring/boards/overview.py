@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import frame, looks, panels
+from peak_observe.monitoring import dashboard, panels, style
 from peak_observe.monitoring.boards import backups, checks, circuits, exchanges, processes, retries
 from peak_observe.monitoring.boards.circuits import NOT_CLOSED
-from peak_observe.monitoring.frame import details, label
-from peak_observe.monitoring.looks import GREEN, RED, Json
+from peak_observe.monitoring.dashboard import details, label
 from peak_observe.monitoring.promql import missing, select, total
+from peak_observe.monitoring.style import GREEN, RED, Json
 
 TO_BREAKERS, TO_EXCHANGES = details("peak-breakers"), details("peak-exchanges")
 TO_BACKUPS, TO_EXPORTER = details("peak-backups"), details("peak-exporter")
@@ -16,7 +16,7 @@ TO_BACKUPS, TO_EXPORTER = details("peak-backups"), details("peak-exporter")
 
 def board() -> Json:
     """Return the dashboard."""
-    return frame.board(
+    return dashboard.board(
         "peak-overview",
         "peak_observe: overview",
         "May we trade? Everything that speaks against it in one look; a click on it leads to the details.",
@@ -31,7 +31,7 @@ def board() -> Json:
             processes.states(width=12, link=TO_EXPORTER) | {"gridPos": {"w": 12, "h": 5}},
         ],
         variables=(),
-        marks=[*frame.transitions(), *frame.backups(), *frame.restarts()],
+        marks=[*dashboard.transitions(), *dashboard.backups(), *dashboard.restarts()],
     )
 
 
@@ -66,7 +66,7 @@ def _verdict() -> Json:
         select(metric) for metric in (catalog.BREAKER_STATE, catalog.HEALTH_CHECK_HEALTHY, exchanges.UNTIL)
     )
     answers = [
-        *looks.mapped({0: ("YES", GREEN)}),
+        *style.mapped({0: ("YES", GREEN)}),
         {"type": "range", "options": {"from": 1, "to": None, "result": {"text": "NO", "color": RED}}},
     ]
     return panels.stat(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels, tables
-from peak_observe.monitoring.looks import AGE, COUNT, RED, SPAN, Json
+from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     SCRAPE_DURATION_SECONDS,
@@ -19,6 +18,7 @@ from peak_observe.monitoring.promql import (
     total,
     worst,
 )
+from peak_observe.monitoring.style import AGE, COUNT, RED, SPAN, Json
 
 NO_PROCESSES = "no process writes snapshots"
 NO_TARGETS = "nothing is scraped"
@@ -65,7 +65,7 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
         "One bar a process, as the exporter sees it. Red: it is gone, and is shown for 15 minutes; start it again. A "
         "job that ended in order has no bar.",
         [query(lowest(select(catalog.PROCESS_UP), *keys), "{{process}} @ {{instance}}")],
-        looks.mapped(looks.PROCESS_TEXTS),
+        style.mapped(style.PROCESS_TEXTS),
         empty=NO_PROCESSES,
         size=(width, 6),
         link=link,
@@ -92,7 +92,7 @@ def processes() -> list[Json]:
             "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full.",
             keys,
             [
-                ("State", lowest(select(catalog.PROCESS_UP), *keys), looks.state(looks.PROCESS_TEXTS)),
+                ("State", lowest(select(catalog.PROCESS_UP), *keys), style.state(style.PROCESS_TEXTS)),
                 ("Began ago", lowest(ago(catalog.PROCESS_START_TIME_SECONDS), *keys), AGE),
                 ("Snapshot age", worst(select(catalog.PROCESS_SNAPSHOT_AGE_SECONDS), *keys), SPAN),
             ],
@@ -136,7 +136,7 @@ def _targets() -> Json:
         "Prometheus?",
         keys,
         [
-            ("State", lowest(ours(select(UP)), *keys), looks.state(looks.UP_TEXTS)),
+            ("State", lowest(ours(select(UP)), *keys), style.state(style.UP_TEXTS)),
             ("Scrape took", worst(ours(select(SCRAPE_DURATION_SECONDS)), *keys), SPAN),
             ("Samples", worst(ours(select(SCRAPE_SAMPLES_SCRAPED)), *keys), COUNT),
         ],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, tables
-from peak_observe.monitoring.looks import AGE, AMBER, BYTES, COUNT, RED, RUNNING, SPAN, YELLOW, Json
+from peak_observe.monitoring import style, tables
 from peak_observe.monitoring.promql import ago, lowest, select, worst
+from peak_observe.monitoring.style import AGE, AMBER, BYTES, COUNT, RED, RUNNING, SPAN, YELLOW, Json
 
 NO_BACKUPS = "no repositories"
 
@@ -22,9 +22,9 @@ def parts() -> Json:
     used = {
         "unit": "percentunit",
         "decimals": 0,
-        "mappings": looks.unknown("no promise"),
-        "thresholds": looks.thresholds({YELLOW: 0.8, RED: 1}),
-        **looks.BACKGROUND,
+        "mappings": style.unknown("no promise"),
+        "thresholds": style.thresholds({YELLOW: 0.8, RED: 1}),
+        **style.BACKGROUND,
     }
     return tables.table(
         "Newest backup by part",
@@ -58,9 +58,9 @@ def repositories() -> Json:
         keys,
         [
             ("Succeeded", stored("success"), COUNT),
-            ("Partial", stored("partial"), looks.bad(AMBER)),
-            ("Failed", stored("failed"), looks.bad()),
-            ("Corrupt files", worst(select(catalog.BACKUP_CORRUPT_FILES), *keys), looks.bad()),
+            ("Partial", stored("partial"), style.bad(AMBER)),
+            ("Failed", stored("failed"), style.bad()),
+            ("Corrupt files", worst(select(catalog.BACKUP_CORRUPT_FILES), *keys), style.bad()),
             ("Tried ago", lowest(ago(catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS), *keys), AGE),
             ("Verified ago", lowest(ago(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS), *keys), AGE),
             ("Running for", worst(ago(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS), *keys), RUNNING),

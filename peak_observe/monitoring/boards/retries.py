@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring import looks, panels, tables
-from peak_observe.monitoring.looks import COUNT, RED, SPAN, YELLOW, Json
+from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, rate, select, share, total, worst
+from peak_observe.monitoring.style import COUNT, RED, SPAN, YELLOW, Json
 
 RETRIED = 'outcome=~"after_retry|exhausted|out_of_time|out_of_budget"'
 NO_OPERATIONS = "no operations in this time"
@@ -57,7 +57,7 @@ def retries() -> list[Json]:
             "ops",
             empty=NO_OPERATIONS,
             stacked=True,
-            colours=looks.RETRY_COLOURS,
+            colours=style.RETRY_COLOURS,
         ),
         panels.timeseries(
             "Retries by operation",
@@ -138,9 +138,9 @@ def _operations() -> Json:
             ("Calls", ended(), COUNT),
             ("First try", ended('outcome="first_try"'), COUNT),
             ("After retry", ended('outcome="after_retry"'), COUNT),
-            ("Exhausted", ended('outcome="exhausted"'), looks.bad()),
-            ("Out of time", ended('outcome="out_of_time"'), looks.bad()),
-            ("Out of budget", ended('outcome="out_of_budget"'), looks.bad()),
+            ("Exhausted", ended('outcome="exhausted"'), style.bad()),
+            ("Out of time", ended('outcome="out_of_time"'), style.bad()),
+            ("Out of budget", ended('outcome="out_of_budget"'), style.bad()),
             ("Not retryable", ended('outcome="not_retryable"'), COUNT),
             ("Retries", total(increase(catalog.RETRY_RETRIES_TOTAL), *keys), COUNT),
             ("Waited", total(increase(catalog.RETRY_BACKOFF_SECONDS_TOTAL), *keys), SPAN),

@@ -9,7 +9,8 @@ from peak_observe import catalog
 from peak_observe.events import HealthChanged
 from peak_observe.measures import CHECKS
 from peak_observe.observers import emit
-from peak_observe.resilience import arguments
+from peak_observe.resilience.common import validation
+from peak_observe.resilience.health.counts import Tally
 from peak_observe.resilience.health.execution import Execution, running_loop
 from peak_observe.resilience.health.result import (
     HEALTHY,
@@ -18,7 +19,6 @@ from peak_observe.resilience.health.result import (
     Finding,
     HealthCheckResult,
 )
-from peak_observe.resilience.health.tally import Tally
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,16 +49,16 @@ def checked(settings: Settings) -> Settings:
     Raises:
         ValueError: One of them makes no sense; the message names it.
     """
-    arguments.check_period("timeout", settings.timeout)
+    validation.check_period("timeout", settings.timeout)
     if settings.interval is not None:
-        arguments.check_period("interval", settings.interval)
+        validation.check_period("interval", settings.interval)
     if settings.ttl is not None:
-        arguments.check_seconds("ttl", settings.ttl)
-    arguments.check_count("failure_threshold", settings.failure_threshold)
-    arguments.check_count("success_threshold", settings.success_threshold)
-    arguments.check_flag("critical", settings.critical)
-    tags = arguments.names("tags", settings.tags)
-    return settings._replace(tags=tags, depends_on=arguments.names("depends_on", settings.depends_on))
+        validation.check_seconds("ttl", settings.ttl)
+    validation.check_count("failure_threshold", settings.failure_threshold)
+    validation.check_count("success_threshold", settings.success_threshold)
+    validation.check_flag("critical", settings.critical)
+    tags = validation.names("tags", settings.tags)
+    return settings._replace(tags=tags, depends_on=validation.names("depends_on", settings.depends_on))
 
 
 class Check:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe import toml
 from peak_observe.errors import ConfigError, LoadError
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import checks
 from peak_observe.resilience.health.check import Settings, checked
-from peak_observe.resilience.health.loading import load
+from peak_observe.resilience.health.references import load
+from peak_observe.support import toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,9 +8,9 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.resilience import wrap
+from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.health.result import TIMEOUT, Finding, of_answer, of_error
-from peak_observe.telemetry import tracing
+from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,7 +46,7 @@ class Execution:
         self.duration = 0.0
         self.result: HealthCheckResult | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.span = tracing.Operation(f"health.check {name}", {"peak_observe.check": name})
+        self.span = spans.Operation(f"health.check {name}", {"peak_observe.check": name})
         self._func = func
         self._thread: threading.Thread | None = None
         self._queues: list[SimpleQueue[str]] = []
@@ -69,7 +69,7 @@ class Execution:
             RuntimeError: The system gives no more threads.
         """
         context = copy_context()  # the caller's span is the parent of the check's
-        if loop is not None and loop.is_running() and wrap.kind(self._func) == wrap.COROUTINE:
+        if loop is not None and loop.is_running() and wrapping.kind(self._func) == wrapping.COROUTINE:
             self.loop = loop
             loop.call_soon_threadsafe(lambda: self._keep(loop.create_task(self._on_loop(), context=context)))
             return
@@ -102,7 +102,7 @@ class Execution:
     def _run(self, answer: Awaitable[Any]) -> Finding:
         import asyncio
 
-        from peak_observe.resilience.health.daemons import DaemonExecutor
+        from peak_observe.resilience.health.daemon_threads import DaemonExecutor
 
         async def main() -> Finding:
             asyncio.get_running_loop().set_default_executor(executor)

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments
+from peak_observe.resilience.common import validation
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.check import Check, Settings, checked
 from peak_observe.resilience.health.execution import running_loop
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from peak_observe.resilience.health.coordinator import Coordinator
     from peak_observe.resilience.health.execution import Execution
     from peak_observe.resilience.health.result import HealthCheckResult
+    from peak_observe.resilience.health.runner import Coordinator
     from peak_observe.resilience.health.scheduler import Scheduler
 
 C = TypeVar("C", bound="Callable[[], Any]")
@@ -203,8 +203,8 @@ class HealthCheck:
         """
         from peak_observe.resilience.health.scheduler import Scheduler
 
-        arguments.check_period("interval", interval)
-        arguments.check_share("jitter", jitter)
+        validation.check_period("interval", interval)
+        validation.check_share("jitter", jitter)
         with self._lock:
             if self._scheduler is None or not self._scheduler.alive:
                 self._scheduler = Scheduler(self._checks, interval, jitter, running_loop())
@@ -223,7 +223,7 @@ class HealthCheck:
         return {check.name: found[check.name] for check in checks}
 
     def _coordinator(self, loop: asyncio.AbstractEventLoop | None) -> Coordinator:
-        from peak_observe.resilience.health.coordinator import Coordinator
+        from peak_observe.resilience.health.runner import Coordinator
 
         return Coordinator(self._checks, loop)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peak_observe.redact import describe, redact, redact_data
+from peak_observe.support.redact import describe, redact, redact_data
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from peak_observe.resilience.health.coordinator import Coordinator
+from peak_observe.resilience.health.runner import Coordinator
 
 if TYPE_CHECKING:
     import asyncio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.resilience import arguments
+from peak_observe.resilience.common import validation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -20,10 +20,10 @@ def selected(checks: Mapping[str, Check], only: Iterable[str] | None, tags: Iter
     """
     wanted = list(checks)
     if only is not None:
-        wanted = list(arguments.names("only", only))
+        wanted = list(validation.names("only", only))
         _refuse_unknown("no check is named", wanted, checks)
     if tags is not None:
-        chosen = arguments.names("tags", tags)
+        chosen = validation.names("tags", tags)
         known = {tag for check in checks.values() for tag in check.settings.tags}
         _refuse_unknown("no check has the tag", chosen, known)
         wanted = [name for name in wanted if set(chosen) & set(checks[name].settings.tags)]

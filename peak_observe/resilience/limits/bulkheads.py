@@ -9,8 +9,8 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments, parts, streams, wrap
-from peak_observe.resilience.limits.compartment import Compartment, Permit
+from peak_observe.resilience.common import strategy, validation, wrapping
+from peak_observe.resilience.limits.semaphore import Compartment, Permit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ class Bulkhead:
     All functions that it decorates, and all `with` blocks, share its places.
     """
 
-    kind = parts.BULKHEAD
+    kind = strategy.BULKHEAD
 
     def __init__(self, limit: int, wait: float, name: str | None, clock: Clock) -> None:
         self._limit = limit
@@ -48,7 +48,7 @@ class Bulkhead:
         """How many calls are under way."""
         return 0 if self._made is None else len(self._made.holders)
 
-    def core(self, name: str = parts.BULKHEAD) -> Compartment:
+    def core(self, name: str = strategy.BULKHEAD) -> Compartment:
         """Return its places; the first time under this name, if it was given none."""
         if self._made is None:
             with self._lock:
@@ -60,23 +60,23 @@ class Bulkhead:
 
     def call(self, func: F) -> F:
         """Return `func` with a place in the bulkhead while it runs; every kind of function stays what it is."""
-        protected: F = wrap.decorate(func, self._wrap)
+        protected: F = wrapping.decorate(func, self._wrap)
         return protected
 
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        wrapper = self._wrapper(func, self.core(wrap.name_of(func)))
+        wrapper = self._wrapper(func, self.core(wrapping.name_of(func)))
         wrapper._peak_bulkhead = self  # type: ignore[attr-defined] # noqa: SLF001 - what is decorated keeps it alive
         return wrapper
 
     def _wrapper(self, func: Callable[..., Any], compartment: Compartment) -> Callable[..., Any]:
-        kind = wrap.kind(func)
-        if kind == wrap.GENERATOR:
-            return streams.wrap_generator(func, lambda: Permit(compartment))
-        if kind == wrap.ASYNC_GENERATOR:
-            return streams.wrap_async_generator(func, lambda: Permit(compartment))
-        return _coroutine(func, compartment) if kind == wrap.COROUTINE else _function(func, compartment)
+        kind = wrapping.kind(func)
+        if kind == wrapping.GENERATOR:
+            return wrapping.wrap_generator_steps(func, lambda: Permit(compartment))
+        if kind == wrapping.ASYNC_GENERATOR:
+            return wrapping.wrap_async_generator_steps(func, lambda: Permit(compartment))
+        return _coroutine(func, compartment) if kind == wrapping.COROUTINE else _function(func, compartment)
 
     def __enter__(self) -> Self:
         permit = Permit(self.core())
@@ -172,8 +172,8 @@ def bulkhead(
     Raises:
         ValueError: An argument makes no sense; the message names it.
     """
-    if arguments.is_function(limit):
+    if validation.is_function(limit):
         raise ValueError("bulkhead needs a limit: write @bulkhead(8)")
-    arguments.check_count("limit", limit)
-    arguments.check_seconds("wait", wait)
+    validation.check_count("limit", limit)
+    validation.check_seconds("wait", wait)
     return Bulkhead(limit, float(wait), name, clock)

@@ -13,7 +13,8 @@ import pytest
 from faulty.driving import environment
 from faulty.world import World, let_times_pass
 
-from peak_observe.backup_recovery import RecoveryManager, sqlite
+from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.files import sqlite
 from peak_observe.errors import RestoreRefusedError
 
 PATIENCE = 60.0

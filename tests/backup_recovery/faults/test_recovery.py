@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from faulty.world import World
 
-from peak_observe.backup_recovery.journal import Journal, Step
-from peak_observe.backup_recovery.transaction import PHASES, Transaction
+from peak_observe.backup_recovery.restore.journal import Journal, Step
+from peak_observe.backup_recovery.restore.transaction import PHASES, Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError
 
 

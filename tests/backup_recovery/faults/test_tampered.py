@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager, RetentionPolicy
-from peak_observe.backup_recovery.account import Account
-from peak_observe.backup_recovery.journal import Journal, Made, Step
+from peak_observe.backup_recovery.repository.ledger import Account
+from peak_observe.backup_recovery.restore.journal import Journal, Made, Step
 from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError
 
 SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)  # the world is put right again; a machine has load

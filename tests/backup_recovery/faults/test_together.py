@@ -201,7 +201,7 @@ def test_a_stopped_process_with_the_lock_of_the_account_is_given_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is held for an instant only, so whoever holds it for long is not waited for: a backup fails, and says why."""
-    monkeypatch.setattr("peak_observe.backup_recovery.locking.PATIENCE", 0.2)
+    monkeypatch.setattr("peak_observe.backup_recovery.repository.locking.PATIENCE", 0.2)
     manager = world.manager()
     lock = world.repo / ".peak-observe" / "account.lock"
     code = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, 2); print(1, flush=True); sys.stdin.read()"

@@ -7,7 +7,7 @@ from peak_observe.resilience.health.checks.exchange import exchange
 from peak_observe.resilience.health.checks.files import file_age, sqlite_integrity
 from peak_observe.resilience.health.checks.machine import clock_skew, disk_space, memory
 from peak_observe.resilience.health.checks.network import http, tcp
-from peak_observe.resilience.health.checks.ours import Heartbeat, backup_freshness, breaker_closed
+from peak_observe.resilience.health.checks.primitives import Heartbeat, backup_freshness, breaker_closed
 from peak_observe.resilience.health.checks.process import command
 
 __all__ = [

@@ -6,12 +6,12 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from peak_observe.redact import describe
+from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from peak_observe.resilience.health.units import CheckFunction, Outcome
+    from peak_observe.resilience.health.formatting import CheckFunction, Outcome
 
 OPEN = "ok"
 QUESTIONS = {"fetchStatus": "fetch_status", "fetchTime": "fetch_time"}

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments
-from peak_observe.resilience.health.units import FUTURE, CheckFunction, Outcome, seconds, size
+from peak_observe.resilience.common import validation
+from peak_observe.resilience.health.formatting import FUTURE, CheckFunction, Outcome, seconds, size
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +24,7 @@ def file_age(path: str | os.PathLike[str], *, max_age: float, clock: Clock = SYS
     Raises:
         ValueError: The age makes no sense.
     """
-    arguments.check_period("max_age", max_age)
+    validation.check_period("max_age", max_age)
     file = Path(path)
 
     def check() -> Outcome:
@@ -52,7 +52,7 @@ def sqlite_integrity(path: str | os.PathLike[str], *, busy_timeout: float = 1.0)
     Raises:
         ValueError: The timeout makes no sense.
     """
-    arguments.check_seconds("busy_timeout", busy_timeout)
+    validation.check_seconds("busy_timeout", busy_timeout)
     file = Path(path)
 
     def check() -> Outcome:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience import arguments
-from peak_observe.resilience.health.units import CheckFunction, Outcome, seconds, size
+from peak_observe.resilience.common import validation
+from peak_observe.resilience.health.formatting import CheckFunction, Outcome, seconds, size
 
 if TYPE_CHECKING:
     import os
@@ -36,8 +36,8 @@ def disk_space(
     Raises:
         ValueError: A limit makes no sense.
     """
-    arguments.check_share("min_free_ratio", min_free_ratio)
-    arguments.check_bytes("min_free_bytes", min_free_bytes)
+    validation.check_share("min_free_ratio", min_free_ratio)
+    validation.check_bytes("min_free_bytes", min_free_bytes)
 
     def check() -> Outcome:
         try:
@@ -62,7 +62,7 @@ def memory(*, min_available_ratio: float = 0.1, proc: Path = PROC, cgroup: Path 
     Raises:
         ValueError: The limit makes no sense.
     """
-    arguments.check_share("min_available_ratio", min_available_ratio)
+    validation.check_share("min_available_ratio", min_available_ratio)
 
     def check() -> Outcome:
         available, total = _machine_memory(proc)
@@ -113,7 +113,7 @@ def clock_skew(
     Raises:
         ValueError: The limit makes no sense.
     """
-    arguments.check_period("max_skew", max_skew)
+    validation.check_period("max_skew", max_skew)
 
     def check() -> Outcome:
         before, started = clock.now().timestamp(), clock.monotonic()

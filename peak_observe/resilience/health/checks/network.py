@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from peak_observe._version import __version__
-from peak_observe.redact import describe, redact
-from peak_observe.resilience import arguments
+from peak_observe.resilience.common import validation
+from peak_observe.support.redact import describe, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from peak_observe.resilience.health.units import CheckFunction, Outcome
+    from peak_observe.resilience.health.formatting import CheckFunction, Outcome
 
 MAX_BODY = 1_048_576  # bytes of an answer that are searched
 MAX_PORT = 65_535
@@ -45,7 +45,7 @@ def http(
     Raises:
         ValueError: The address, the expression or the timeout makes no sense.
     """
-    arguments.check_period("timeout", timeout)
+    validation.check_period("timeout", timeout)
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise ValueError(f"url must begin with http:// or https:// and a host, not {redact(url)!r}")
     try:
@@ -103,7 +103,7 @@ def tcp(host: str, port: int, *, timeout: float = 5.0) -> CheckFunction:
     Raises:
         ValueError: The port or the timeout makes no sense.
     """
-    arguments.check_period("timeout", timeout)
+    validation.check_period("timeout", timeout)
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= MAX_PORT:
         raise ValueError(f"port must be a whole number from 1 to {MAX_PORT}, not {port!r}")
 

@@ -11,12 +11,12 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from peak_observe.resilience import arguments
+from peak_observe.resilience.common import validation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from peak_observe.resilience.health.units import CheckFunction, Outcome
+    from peak_observe.resilience.health.formatting import CheckFunction, Outcome
 
 TAIL = 2000  # bytes of the output that are kept
 LAST_START = 1.0  # seconds that the end of the program waits for a command that is just being started
@@ -38,7 +38,7 @@ def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int =
     Raises:
         ValueError: There is no command, or the timeout makes no sense.
     """
-    arguments.check_period("timeout", timeout)
+    validation.check_period("timeout", timeout)
     words = shlex.split(args) if isinstance(args, str) else list(args)
     if not words:
         raise ValueError("args must name a program")

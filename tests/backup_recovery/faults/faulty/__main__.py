@@ -18,7 +18,7 @@ from faulty.layer import Call, Layer
 from faulty.points import FAULTS, Point, points
 from faulty.scenarios import SCENARIOS, Ended, Scenario
 from faulty.world import World
-from peak_observe.backup_recovery import threads
+from peak_observe.backup_recovery.files import workers
 
 
 def run(act: Callable[[], None], installed: Layer, answer: int) -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=MEMORY) as base:
         if not asked.threads:
-            threads.each.__defaults__ = (1,)
+            workers.each.__defaults__ = (1,)
         scenario = SCENARIOS[asked.scenario](World(Path(base)))
         gc.freeze()  # what is there already need not be looked at, and so not copied, in each child
         calls, told = recorded(scenario.act)

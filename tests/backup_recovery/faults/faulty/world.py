@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from peak_observe.backup_recovery import RecoveryManager, copying, sqlite
-from peak_observe.backup_recovery.account import Account
+from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.files import copying, sqlite
+from peak_observe.backup_recovery.repository.ledger import Account
 
 LEFTOVERS = (".staging-", ".trash-", ".drill-", ".peak-", "restore-", ".restore-", ".account.json.")
 OWN_FILES = {"account.json", "account.lock", "lock"}

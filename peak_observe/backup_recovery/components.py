@@ -1,0 +1,202 @@
+"""The configuration and the data: what is named for them, also to back up by themselves without a repository."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.backup_recovery.create.sources import Exclude, Paths
+from peak_observe.backup_recovery.create.writer import Filling
+from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery.repository.repository import DRILL
+from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.restore import legacy
+from peak_observe.backup_recovery.restore.plan import Places, actions
+from peak_observe.backup_recovery.restore.transaction import PREFIX, Transaction
+from peak_observe.errors import RestoreRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from peak_observe.backup_recovery.repository.manifest import Root
+    from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+
+_log = logging.getLogger("peak_observe.backup")
+
+
+class _Part:
+    """Paths that can be copied into a folder and back."""
+
+    def __init__(self, kind: str, named: Iterable[Path] | None, exclude: Iterable[str]) -> None:
+        self.paths = Paths(kind, list(named or ()))
+        self._exclude = Exclude(exclude)
+
+    def _copy(self, folder: Path) -> Filling:
+        """Copy everything into `folder`, each file by one rename."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            return self._copy_alone(folder)
+
+    def _copy_alone(self, folder: Path) -> Filling:
+        own = folder.stat()
+        work = folder / f"{DRILL}{secrets.token_hex(4)}"
+        work.mkdir()
+        try:
+            filling = Filling(
+                work,
+                root=folder,
+                known={},
+                incremental=False,
+                exclude=self._exclude,
+                skip=[(own.st_dev, own.st_ino)],
+                tell=None,
+            )
+            filling.take(self.paths)
+            for entry in filling.entries:
+                _move(entry, work, folder)
+        finally:
+            shutil.rmtree(work)
+        for problem in filling.problems:
+            _log.warning("not backed up: %s", problem)
+        return filling
+
+    def restore(self, backup_dir: Path, dry_run: bool = False) -> int:
+        """Bring everything named back from a folder, all files or none, and return how many files that are.
+
+        Args:
+            backup_dir: What `backup` was given.
+            dry_run: Whether to count only.
+
+        Raises:
+            RestoreRefusedError: It would do harm; nothing was changed.
+            OSError: Something cannot be read or written; nothing was changed.
+        """
+        if not backup_dir.is_dir():
+            return 0
+        with _alone(backup_dir):
+            return self._restore_alone(backup_dir, dry_run=dry_run)
+
+    def _restore_alone(self, backup_dir: Path, *, dry_run: bool) -> int:
+        named = self.paths.roots()
+        for left in list(Transaction.left_behind(backup_dir)):
+            if not left.within(os.path.realpath(decode_name(root.source)) for root in named):
+                raise RestoreRefusedError(backup_dir.name, (f"{left.path} was left for other files: name them too",))
+            left.recover()
+        roots, entries = legacy.part(backup_dir, self.paths.kind, named)
+        sources = {root.source for root in named}
+        manifest = Manifest(VERSION, backup_dir.name, 0, [root for root in roots if root.source in sources], entries)
+        problems: list[str] = []
+        found = actions(entries, Places(manifest, named, None), problems)
+        if problems:
+            raise RestoreRefusedError(backup_dir.name, tuple(problems))
+        if found and not dry_run:
+            transaction = Transaction.of(found, backup_dir, secrets.token_hex(4), backup_dir.name)
+            transaction.run(found, Stored(backup_dir, manifest, flat=True))
+        return sum(action.entry.type == FILE for action in found)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let nobody else copy into a folder or out of it, and remove what a crash has left there."""
+    with briefly_locked(folder):
+        for name in os.listdir(folder):
+            if name.startswith(DRILL):
+                shutil.rmtree(folder / name)
+            elif name.startswith(f".{PREFIX}") and name.endswith(".tmp"):
+                (folder / name).unlink()
+        yield
+
+
+class ConfigBackup(_Part):
+    """The files of the configuration.
+
+    Args:
+        config_paths: The paths, to which more can be added.
+        exclude: Patterns of what is left out; see `Exclude`.
+    """
+
+    def __init__(self, config_paths: Iterable[Path] | None = None, *, exclude: Iterable[str] = ()) -> None:
+        super().__init__(CONFIG, config_paths, exclude)
+
+    @property
+    def config_paths(self) -> list[Path]:
+        """What is named, in the order in which it was."""
+        return self.paths.named
+
+    def add_config(self, path: Path | str) -> None:
+        """Name a file, or a folder with all that is in it; twice is once."""
+        self.paths.add(path)
+
+    def backup(self, backup_dir: Path) -> int:
+        """Copy everything named into a folder, and return how many files that are; the log tells what is missing.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        return self._copy(backup_dir).parts[CONFIG].files
+
+
+class DataBackup(_Part):
+    """The files and folders of the data.
+
+    Args:
+        data_paths: The paths, to which more can be added.
+        exclude: Patterns of what is left out; see `Exclude`.
+    """
+
+    def __init__(self, data_paths: Iterable[Path] | None = None, *, exclude: Iterable[str] = ()) -> None:
+        super().__init__(DATA, data_paths, exclude)
+
+    @property
+    def data_paths(self) -> list[Path]:
+        """What is named, in the order in which it was."""
+        return self.paths.named
+
+    def add_data_path(self, path: Path | str) -> None:
+        """Name a file, or a folder with all that is in it; twice is once."""
+        self.paths.add(path)
+
+    def backup(self, backup_dir: Path) -> tuple[int, int]:
+        """Copy everything named into a folder, and return how many files and bytes that are; the log tells the rest.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        part = self._copy(backup_dir).parts[DATA]
+        return part.files, part.size_bytes
+
+
+class Named(NamedTuple):
+    """All that somebody has named something for."""
+
+    config: ConfigBackup
+    data: DataBackup
+    snapshot: StateSnapshot
+
+    def kinds(self) -> list[str]:
+        """Return the parts that something is named for."""
+        named = ((CONFIG, self.config.config_paths), (DATA, self.data.data_paths))
+        state = [STATE] if self.snapshot._state_providers else []  # noqa: SLF001 - its name is a contract
+        return [kind for kind, paths in named if paths] + state
+
+    def roots(self) -> list[Root]:
+        """Return all paths that are named."""
+        return [*self.config.paths.roots(), *self.data.paths.roots()]
+
+
+def _move(entry: Entry, work: Path, folder: Path) -> None:
+    stored = decode_name(entry.stored)
+    target = f"{folder}/{stored.partition('/')[2]}"
+    if entry.type == FOLDER:
+        os.makedirs(target, exist_ok=True)
+        return
+    if entry.type == FILE:
+        os.chmod(f"{work}/{stored}", entry.mode)  # nothing else keeps the mode here
+    os.replace(f"{work}/{stored}", target)

@@ -1,0 +1,220 @@
+"""What is named for a backup, and what is found there."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from fnmatch import translate
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.files.file_status import Status
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+
+class Found(NamedTuple):
+    """One file, symbolic link or folder below a named path.
+
+    Args:
+        path: Where it is.
+        stored: Where it goes, relative to the backup's folder; both as the system's names.
+        type: `file`, `link` or `folder`.
+        status: What the system says of it.
+    """
+
+    path: str
+    stored: str
+    type: str
+    status: os.stat_result | Status
+
+
+class Exclude:
+    """Patterns of what is left out.
+
+    A pattern without a slash is matched against names at any depth, one with a slash against the path below the named
+    one; a slash at the end makes it match folders only. `*`, `?` and `[…]` are those of the shell, and `*` crosses
+    slashes.
+
+    Args:
+        patterns: The patterns.
+
+    Raises:
+        ValueError: They are not strings.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self.patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        if not all(isinstance(pattern, str) and pattern.strip("/") for pattern in self.patterns):
+            raise ValueError(f"exclude must be patterns like '*.log' or 'cache/', not {patterns!r}")
+        names = [pattern for pattern in self.patterns if "/" not in pattern.rstrip("/")]
+        paths = [pattern.lstrip("/") for pattern in self.patterns if "/" in pattern.rstrip("/")]
+        self._names = _either(name for name in names if not name.endswith("/")), _either(map(_folder, names))
+        self._paths = _either(path for path in paths if not path.endswith("/")), _either(map(_folder, paths))
+
+    def __call__(self, path: str, *, folder: bool) -> bool:
+        """Return whether something at `path`, relative to the named one, is left out."""
+        name = path.rpartition("/")[2]
+        return any(
+            bool(pattern.fullmatch(text))
+            for text, patterns in ((name, self._names), (path, self._paths))
+            for pattern in patterns[: 2 if folder else 1]
+        )
+
+
+def _folder(pattern: str) -> str:
+    return pattern.rstrip("/") if pattern.endswith("/") else ""
+
+
+def _either(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in patterns if pattern) or r"(?!)")
+
+
+class Paths:
+    """The paths named for one part of a backup, in the order in which they were named.
+
+    Args:
+        kind: Which part.
+        named: The paths; the list is kept, so that code that changes it is heard.
+    """
+
+    def __init__(self, kind: str, named: list[Path]) -> None:
+        self.kind = kind
+        self.named = named
+
+    def add(self, path: Path | str) -> None:
+        """Name a path; twice is once."""
+        if Path(path) not in self.named:
+            self.named.append(Path(path))
+
+    def roots(self) -> list[Root]:
+        """Return the paths as roots of a backup; those of one name get different places."""
+        roots: dict[str, Root] = {}
+        for path in self.named:
+            source = os.path.abspath(path)
+            if any(root.source == encode_name(source) for root in roots.values()):
+                continue
+            stored = self._free(source, roots)
+            roots[stored] = Root(self.kind, encode_name(str(path)), encode_name(source), stored)
+        return list(roots.values())
+
+    def _free(self, source: str, taken: Collection[str]) -> str:
+        name = encode_name(source.rpartition("/")[2]) or "root"
+        stored, number = f"{self.kind}/{name}", 1
+        while stored in taken:
+            number += 1
+            stored = f"{self.kind}/{name}.{number}"
+        return stored
+
+
+def find(
+    path: str,
+    stored: str,
+    *,
+    exclude: Exclude,
+    skip: Collection[tuple[int, int]],
+    problem: Callable[[str, str], None],
+) -> list[Found]:
+    """Return what is at a named path, a folder before what is in it; symbolic links below it are not followed.
+
+    Args:
+        path: The named path. If it is a symbolic link itself, what it points to is meant.
+        stored: Where it goes.
+        exclude: What is left out.
+        skip: Device and inode of folders that are left out without a word, as the repository itself.
+        problem: Told path and reason of what cannot be taken.
+    """
+    try:
+        real = os.path.realpath(path, strict=True)
+        status = os.lstat(real)
+    except OSError as error:
+        problem(path, _reason(path, error))
+        return []
+    if stat.S_ISREG(status.st_mode):
+        return [Found(real, stored, FILE, status)]
+    if not stat.S_ISDIR(status.st_mode):
+        problem(path, _special(status))
+        return []
+    found: list[Found] = []
+    folders = [Found(real, stored, FOLDER, status)]
+    while folders:
+        folder = folders.pop()
+        if (folder.status.st_dev, folder.status.st_ino) in skip:
+            continue
+        found.append(folder)
+        below = folder.path[len(real) + 1 :]
+        for entry in _listed(folder.path, problem):
+            if exclude.patterns and exclude(
+                f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
+            ):
+                continue
+            item = _found(entry, folder, problem)
+            if item is not None:
+                (folders if item.type is FOLDER else found).append(item)
+    return found
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _listed(folder: str, problem: Callable[[str, str], None]) -> list[os.DirEntry[str]]:
+    """Return what is in a folder by name, without what SQLite keeps beside databases: the online backup holds that."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=attrgetter("name"))
+    except OSError as error:
+        problem(folder, f"cannot be listed: {error.strerror}")
+        return []
+    if not any(entry.name.endswith(sqlite.SIDES) for entry in entries):
+        return entries
+    names = {entry.name for entry in entries}
+    return [entry for entry in entries if not _is_side(folder, entry.name, names)]
+
+
+def _is_side(folder: str, name: str, names: Collection[str]) -> bool:
+    bases = [name.removesuffix(side) for side in sqlite.SIDES if name.endswith(side)]
+    return any(base in names and _is_database(f"{folder}/{base}") for base in bases)
+
+
+def _is_database(path: str) -> bool:
+    try:
+        return sqlite.is_database(path, os.lstat(path))
+    except OSError:
+        return False
+
+
+def _found(entry: os.DirEntry[str], folder: Found, problem: Callable[[str, str], None]) -> Found | None:
+    path, stored = entry.path, f"{folder.stored}/{entry.name}"
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        problem(path, _reason(path, error))
+        return None
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        return Found(path, stored, FILE, Status.of(status))
+    if kind == stat.S_IFDIR:
+        return Found(path, stored, FOLDER, status)
+    if kind == stat.S_IFLNK:
+        if not os.path.exists(path):
+            problem(path, "a symbolic link that points to nothing")
+        return Found(path, stored, LINK, status)
+    problem(path, _special(status))
+    return None
+
+
+def _reason(path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "a symbolic link that points to nothing" if os.path.islink(path) else "is missing"
+    return f"cannot be read: {error.strerror}"
+
+
+def _special(status: os.stat_result) -> str:
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
+    return f"is {kinds.get(stat.S_IFMT(status.st_mode), 'no file')}, which no backup can hold"

@@ -1,0 +1,217 @@
+"""SQLite databases: taken through SQLite's own online backup, never by copying, and not replaced while in use.
+
+POSIX locks have a trap: when a process closes any descriptor of a file, it loses all locks it has on it. A database
+that this very process has open is therefore opened here by nobody but SQLite, which knows of the trap.
+Source: https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks canceled".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from peak_observe.backup_recovery.files.copying import READ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from peak_observe.backup_recovery.files.file_status import Status
+
+HEADER = b"SQLite format 3\0"
+SMALLEST_PAGE = 512
+SIDES = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database; it belongs to that very file and to no other version of it."""
+
+PAGES = 4096
+DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
+RESTARTS = 3
+PATIENCE = 30.0  # seconds for a database that somebody else has locked
+_LOCK_BYTES = (512, 0x4000_0000)  # length and start of the range in which SQLite sets its locks
+
+
+def is_database(path: str, status: os.stat_result | Status) -> bool:
+    """Return whether a regular file is a SQLite database, by its header.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if status.st_size < SMALLEST_PAGE or status.st_size % SMALLEST_PAGE:
+        return False
+    for descriptor in _open_here(status):
+        with suppress(OSError):  # one that is open for writing only
+            return os.pread(descriptor, len(HEADER), 0) == HEADER
+    descriptor = os.open(path, READ)
+    try:
+        return os.read(descriptor, len(HEADER)) == HEADER
+    finally:
+        os.close(descriptor)
+
+
+def quiet(path: str) -> bool:
+    """Return whether all of a database is in its own file, none in a log beside it."""
+    return not any(_size(path + side) for side in ("-wal", "-journal"))
+
+
+def take(path: str, target: str) -> None:
+    """Write a consistent copy of a database, whoever writes to it meanwhile, and check it.
+
+    Args:
+        path: The database.
+        target: The new file.
+
+    Raises:
+        OSError: It cannot be read or written.
+        sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
+    """
+    before = _facts(path)
+    if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
+        # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
+        # meanwhile, it is taken again.
+        if _taken_at_rest(path, target, before):
+            return
+        Path(target).unlink(missing_ok=True)
+    try:
+        _copy(path, target, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
+        # A crash left a journal that has to be rolled back, which SQLite does only where it may write.
+        Path(target).unlink(missing_ok=True)
+        _copy(path, target, "mode=rw")
+    check(target)
+
+
+def _taken_at_rest(path: str, target: str, before: _Facts) -> bool:
+    try:
+        _copy(path, target, "immutable=1")
+        check(target)
+    except sqlite3.Error:
+        if _facts(path) == before:
+            raise
+    return _facts(path) == before
+
+
+def check(path: str) -> None:
+    """Check the structure of a database that nobody writes to.
+
+    Raises:
+        sqlite3.Error: `quick_check` found something, or it is no database.
+    """
+    with closing(_connect(path, "immutable=1")) as database:
+        found = [str(row[0]) for row in database.execute("PRAGMA quick_check(1)")]
+    if found != ["ok"]:
+        raise sqlite3.DatabaseError(f"quick_check: {'; '.join(found)}")
+
+
+def busy(path: str) -> str:
+    """Return why a database must not be replaced now; empty if nobody uses it."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return ""
+    if any(_open_here(status)):
+        return "this process has it open: close it first"
+    try:
+        descriptor, lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), fcntl.LOCK_EX
+    except PermissionError:  # that it may not be written is no reason not to replace it
+        descriptor, lock = os.open(path, READ), fcntl.LOCK_SH
+    try:
+        fcntl.lockf(descriptor, lock | fcntl.LOCK_NB, *_LOCK_BYTES)
+    except (BlockingIOError, PermissionError):
+        return "another process has it open: stop that first"
+    finally:
+        os.close(descriptor)
+    return ""
+
+
+class LockedError(sqlite3.OperationalError):
+    """Somebody else has kept a database locked for too long."""
+
+
+class _Restarted(Exception):  # noqa: N818 - a message between two functions, no error
+    """Somebody wrote to the database so often that copying page by page does not come to an end."""
+
+
+def _copy(path: str, target: str, how: str) -> None:
+    with closing(_connect(path, how)) as source:
+        try:
+            _backup(source, target, PAGES)
+        except _Restarted:
+            Path(target).unlink()
+            _backup(source, target, -1)
+
+
+def _backup(source: sqlite3.Connection, target: str, pages: int) -> None:
+    """Copy in steps, so that a writer in rollback mode gets its turn between them."""
+    deadline = time.monotonic() + PATIENCE
+    left, restarts = float("inf"), 0
+
+    def watch(status: int, remaining: int, total: int) -> None:
+        nonlocal left, restarts, deadline
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if time.monotonic() > deadline:
+                raise LockedError(f"database is locked for more than {PATIENCE:g} s")
+            return
+        deadline = time.monotonic() + PATIENCE
+        restarts += remaining >= left
+        left = remaining or total
+        if restarts > RESTARTS:
+            raise _Restarted
+
+    # The copy is hashed, checked and synced by those who called; a half one is thrown away.
+    with closing(sqlite3.connect(target, isolation_level=None)) as sink:
+        sink.execute("PRAGMA synchronous=OFF")
+        sink.execute("PRAGMA journal_mode=OFF")
+        source.backup(sink, pages=pages, progress=watch, sleep=0.01)
+
+
+def _connect(path: str, how: str) -> sqlite3.Connection:
+    raw = os.fsencode(Path(path).absolute())
+    return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=0.1)
+
+
+def _open_here(status: os.stat_result | Status) -> Iterator[int]:
+    """Yield the descriptors by which this process has a file open (Linux)."""
+    try:
+        descriptors = os.listdir("/proc/self/fd")
+    except OSError:
+        return
+    for name in descriptors:
+        try:
+            found = os.fstat(int(name))
+        except OSError:
+            continue  # the one that listed them
+        if (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino):
+            yield int(name)
+
+
+class _Facts(NamedTuple):
+    """What tells whether a database was written to; two `os.stat_result` are equal within one second."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    sides: list[str]
+
+
+def _facts(path: str) -> _Facts:
+    status = os.stat(path)
+    return _Facts(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, _sides(path))
+
+
+def _sides(path: str) -> list[str]:
+    return [side for side in SIDES if os.path.lexists(path + side)]
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

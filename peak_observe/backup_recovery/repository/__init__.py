@@ -1,0 +1,1 @@
+"""The repository of backups on disk: metadata, manifests, lock, run ledger, retention and pruning."""

@@ -1,0 +1,120 @@
+"""One writer in a repository at a time, and the second one is told who it is."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from peak_observe.backup_recovery.files.safe_read import decoded
+from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.errors import RepositoryLockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds the lock."""
+
+    pid: int
+    host: str
+    since: str
+    doing: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, which began to {self.doing} at {self.since}"
+
+
+PATIENCE = 10.0  # seconds for a lock that is held for an instant
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_DECODER = msgspec.json.Decoder(Holder)
+
+
+@contextmanager
+def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
+    """Hold the lock of a repository; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        path: The lock file.
+        repository: What is locked, for the message.
+        doing: What the lock is for, for the message of the second one.
+
+    Raises:
+        RepositoryLockedError: Another process or thread holds it.
+        OSError: The file cannot be opened or written.
+    """
+    # A descriptor of its own makes flock() tell threads of one process apart as well.
+    descriptor = _opened(path)
+    try:
+        if not _taken(descriptor):
+            raise RepositoryLockedError(str(repository), _holder(descriptor))
+        since = SYSTEM_CLOCK.now().isoformat(timespec="seconds")
+        _write(descriptor, msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since, doing)))
+        yield
+    finally:
+        _let_go(descriptor)
+
+
+@contextmanager
+def briefly_locked(path: Path) -> Iterator[None]:
+    """Hold a lock that everybody holds for an instant only, and wait for it; a folder can be locked like a file.
+
+    Raises:
+        TimeoutError: Somebody holds it for longer, such as a process that has been stopped.
+        OSError: The file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.is_dir() else _opened(path)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not _taken(descriptor):
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"held by another process for more than {PATIENCE:g} s", str(path))
+            time.sleep(0.005)
+        yield
+    finally:
+        _let_go(descriptor)
+
+
+def _opened(path: Path) -> int:
+    descriptor = os.open(path, _OPEN, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _let_go(descriptor: int) -> None:
+    # To close it is not enough while a child that was forked meanwhile has it open too.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    with suppress(OSError):  # what was done is done
+        os.close(descriptor)
+
+
+def _write(descriptor: int, text: bytes) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text, 0)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        return str(decoded(os.pread(descriptor, 4096, 0), _DECODER))
+    except (OSError, ValueError):
+        return "another process"  # it has only just taken the lock

@@ -1,0 +1,234 @@
+"""What is in a backup, file by file, as its `manifest.json` tells it; nothing of it is believed before it is checked.
+
+Names are bytes to the system and text here: what is no UTF-8, and the percent sign, is written as `%XX`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from peak_observe.backup_recovery.files.safe_read import decoded
+from peak_observe.backup_recovery.repository.metadata import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+VERSION = 1
+STATE_FILE = "state.json"
+FILE, LINK, FOLDER = "file", "link", "folder"
+LARGEST = 2**63 - 1
+LARGEST_OWNER = 2**32 - 2  # the next one means "leave it as it is" to the system
+
+PERMISSIONS = 0o7777
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
+# Below a part, and no name is empty, `.` or `..`.
+_PLACE = re.compile(r"state\.json|(?:config|data)(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+").fullmatch
+_ODD = re.compile("[%\udc80-\udcff]")
+_ESCAPE = re.compile("%([0-9A-F]{2})")
+
+
+class Root(msgspec.Struct, frozen=True):
+    """A path that was named for the backup.
+
+    Args:
+        kind: `config` or `data`.
+        named: The path as it was given.
+        source: The path as an absolute one.
+        stored: Where it lies in the backup's folder.
+    """
+
+    kind: str
+    named: str
+    source: str
+    stored: str
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One file, symbolic link or folder of a backup.
+
+    Args:
+        stored: Where it lies in the backup's folder.
+        type: `file`, `link` or `folder`.
+        size: Bytes of a file.
+        blake3: Hash of a file's content, in hexadecimal.
+        mode: Permissions, as at the source.
+        mtime_ns: Time of the last change, in nanoseconds since 1970.
+        taken: How a file was taken: `copied`, `linked` (unchanged since the last backup), `sqlite` (online backup), or
+            `torn` (it changed whenever it was read).
+        target: Where a symbolic link points.
+        base: The backup whose folder holds it; empty for this one.
+        uid: Owner.
+        gid: Group.
+        ctime_ns: When the source's content or status changed last; 0 if that proves nothing.
+        inode: The source's inode number.
+        source_size: Bytes of the source's own file where they differ, as for a database.
+        sparse: Whether the source had holes.
+    """
+
+    stored: str
+    type: str
+    size: int = 0
+    blake3: str = ""
+    mode: int = 0
+    mtime_ns: int = 0
+    taken: str = ""
+    target: str = ""
+    base: str = ""
+    uid: int = 0
+    gid: int = 0
+    ctime_ns: int = 0
+    inode: int = 0
+    source_size: int | None = None
+    sparse: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which part of the backup it belongs to."""
+        return STATE if self.stored == STATE_FILE else self.stored.partition("/")[0]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What is in a backup.
+
+    Args:
+        version: The form of this file.
+        backup_id: The backup.
+        started_ns: When reading began, in nanoseconds since 1970.
+        roots: The paths that were named.
+        entries: Files, links and folders, a folder before what is in it.
+    """
+
+    version: int
+    backup_id: str
+    started_ns: int
+    roots: list[Root]
+    entries: list[Entry]
+
+    def to_json(self) -> bytes:
+        """Return the text of `manifest.json`, a line an entry."""
+        text = bytearray(b"{")  # grows line by line, as 100,000 of them at once take twice the room
+        for name in ("version", "backup_id", "started_ns"):
+            text += f'"{name}": '.encode() + _json(getattr(self, name)) + b",\n"
+        for name, items in self._lists():
+            text += f'"{name}": ['.encode()
+            for item in items:
+                text += _json(item)
+                text += b",\n"
+            if items:
+                del text[-2:]
+            text += b"],\n"
+        text[-2:] = b"}\n"
+        return bytes(text)
+
+    def _lists(self) -> Iterator[tuple[str, Sequence[Root | Entry]]]:
+        yield "roots", self.roots
+        yield "entries", self.entries
+
+    @classmethod
+    def from_json(cls, text: bytes, backup_id: str, base: str = "") -> Manifest:
+        """Return what a manifest tells, after checking all of it.
+
+        Args:
+            text: The text.
+            backup_id: The backup that it must be of.
+            base: The only other backup that may hold what it names.
+
+        Raises:
+            ValueError: It is no manifest of that backup, or names something outside; the message says what.
+        """
+        manifest: Manifest = decoded(text, _DECODER)
+        if manifest.version != VERSION:
+            raise ValueError(f"form {manifest.version} is unknown to this version, which knows {VERSION}")
+        if manifest.backup_id != backup_id:
+            raise ValueError(f"it belongs to {manifest.backup_id!r}")
+        _check_roots(manifest.roots)
+        _check_entries(manifest.entries, manifest.roots)
+        strange = next((entry.base for entry in manifest.entries if entry.base not in ("", base)), None)
+        if strange is not None:
+            raise ValueError(f"it names files in {strange!r}, which is not what it is based on")
+        return manifest
+
+
+_DECODER = msgspec.json.Decoder(Manifest)
+_json = msgspec.json.Encoder().encode
+
+
+def encode_name(path: str) -> str:
+    """Return a path of this system as text that JSON can hold."""
+    if path.isascii() and "%" not in path:
+        return path
+    return _ODD.sub(lambda found: f"%{os.fsencode(found[0])[0]:02X}", path)
+
+
+def decode_name(text: str) -> str:
+    """Return the path that `encode_name` made a text of."""
+    if "%" not in text:
+        return text
+    raw = _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)) if found[1] > "7F" else "%", text)
+    return os.fsdecode(os.fsencode(raw))
+
+
+def check_id(backup_id: object) -> str:
+    """Return the name of a backup if it can be one.
+
+    Raises:
+        ValueError: It would lead somewhere else.
+    """
+    if not isinstance(backup_id, str) or not _ID.fullmatch(backup_id):
+        raise ValueError(f"{backup_id!r} is no name of a backup")
+    return backup_id
+
+
+def _check_roots(roots: Iterable[Root]) -> None:
+    sources, stored = set(), set()
+    for root in roots:
+        if not root.stored.startswith(f"{root.kind}/") or root.stored.count("/") != 1 or not _PLACE(root.stored):
+            raise ValueError(f"{root.stored!r} is no place for a named path")
+        if not os.path.isabs(root.source) or "\0" in root.source or not _is_canonical(root.source):
+            raise ValueError(f"{root.source!r} is not absolute")
+        if (root.kind, root.source) in sources or root.stored in stored:
+            raise ValueError(f"{root.source!r} is named twice")
+        sources.add((root.kind, root.source))
+        stored.add(root.stored)
+
+
+def _is_canonical(text: str) -> bool:
+    """Return whether a name is written in the one way it is written in, so that no two texts are the same path."""
+    return "%" not in text or encode_name(decode_name(text)) == text
+
+
+def _check_entries(entries: Sequence[Entry], roots: Iterable[Root]) -> None:
+    parents = {STATE_FILE, *(root.stored for root in roots)}
+    folders: set[str] = set()
+    for entry in entries:
+        stored = entry.stored
+        if not _PLACE(stored) or not _is_canonical(stored):
+            raise ValueError(f"{stored!r} leads out of the backup")
+        if stored not in parents and stored.rpartition("/")[0] not in folders:
+            raise ValueError(f"{stored!r} is below nothing that was named")
+        if entry.type == FOLDER:
+            folders.add(stored)
+        if not _is_sound(entry):
+            raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")
+    if len({entry.stored for entry in entries}) < len(entries):
+        raise ValueError("something stands there twice")
+
+
+def _is_sound(entry: Entry) -> bool:
+    if entry.type == FILE:
+        sound = 0 <= entry.size <= LARGEST and bool(_HASH(entry.blake3))
+    else:
+        sound = entry.type == FOLDER or (entry.type == LINK and entry.target != "" and "\0" not in entry.target)
+    return (
+        sound
+        and 0 <= entry.mode <= PERMISSIONS
+        and -LARGEST <= entry.mtime_ns <= LARGEST
+        and 0 <= entry.uid <= LARGEST_OWNER
+        and 0 <= entry.gid <= LARGEST_OWNER
+    )

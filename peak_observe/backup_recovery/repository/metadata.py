@@ -1,0 +1,156 @@
+"""What a backup is, as its `metadata.json` tells it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from peak_observe.backup_recovery.files.safe_read import decoded
+
+CONFIG, STATE, DATA = "config", "state", "data"
+KINDS = (CONFIG, STATE, DATA)
+"""The parts a backup may have; also the label `kind` of its metrics."""
+
+
+class BackupType(Enum):
+    """What a backup holds."""
+
+    FULL = "full"
+    CONFIG = "config"
+    STATE = "state"
+    DATA = "data"
+    INCREMENTAL = "incremental"
+
+
+class BackupStatus(Enum):
+    """How a backup ended."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    PARTIAL = "partial"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something named that is not in the backup, or not as it should be.
+
+    Args:
+        what: The path or the state provider.
+        reason: Why, in words.
+    """
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What a backup holds of one kind.
+
+    Args:
+        files: How many files.
+        size_bytes: Their size together, as they were at their source.
+        seconds: How long taking it lasted.
+    """
+
+    files: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+
+
+class BackupMetadata(msgspec.Struct, frozen=True):
+    """One backup.
+
+    Args:
+        backup_id: Its name, also that of its folder.
+        backup_type: What it holds.
+        created_at: When it was begun, in ISO form, aware and in UTC.
+        status: How it ended.
+        size_bytes: Size of all files together, as they were at their source.
+        files_count: How many files it holds.
+        description: What its maker said of it.
+        tags: For finding it again.
+        error_message: Why it failed, or what of it is missing; empty if it succeeded.
+        parts: Files and bytes of each kind it holds.
+        problems: What of the things named could not be taken.
+        sequence: Its number in the repository, which orders backups whatever the clock said; 0 where there is none.
+        duration: Seconds it took.
+        base: The backup that holds what did not change, for an incremental one.
+        manifest: BLAKE3 hash of its `manifest.json`; empty if it has none.
+        checksum: BLAKE3 hash of this text, with this field empty; nothing checks a text of the original code base.
+    """
+
+    backup_id: str
+    backup_type: BackupType
+    created_at: str
+    status: BackupStatus
+    size_bytes: int = 0
+    files_count: int = 0
+    description: str = ""
+    tags: list[str] = []
+    error_message: str = ""
+    parts: dict[str, Part] = {}
+    problems: list[Problem] = []
+    sequence: int = 0
+    duration: float = 0.0
+    base: str = ""
+    manifest: str = ""
+    checksum: str = ""
+
+    @property
+    def created(self) -> datetime:
+        """The time it was begun, aware; one without a zone is UTC, as the original code base wrote it."""
+        found = datetime.fromisoformat(self.created_at)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    @property
+    def good(self) -> bool:
+        """Whether it succeeded: everything named is in it."""
+        return self.status is BackupStatus.SUCCESS
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """What backups are sorted by, the oldest first."""
+        return self.sequence, self.created, self.backup_id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold, enums as their values."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+    def to_json(self) -> bytes:
+        """Return the text of `metadata.json`, with its checksum."""
+        plain = msgspec.structs.replace(self, checksum="")
+        checksum = blake3(msgspec.json.encode(plain)).hexdigest()
+        return _text(msgspec.structs.replace(plain, checksum=checksum))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> BackupMetadata:
+        """Return what a `metadata.json` tells, also one that the original code base wrote.
+
+        Raises:
+            ValueError: It is no such text, or not what was written; the message says what is wrong and where.
+        """
+        found: BackupMetadata = decoded(text, _DECODER)
+        # To write it again is the whole check: it finds a changed byte also where it would not change the meaning.
+        # Only the original code base wrote neither a checksum nor a number.
+        if (found.checksum or found.sequence) and found.to_json() != text:
+            raise ValueError("it is not what was written")
+        try:
+            found.created.astimezone(UTC)  # a time that cannot be read is found here, not when somebody sorts
+        except OverflowError:
+            raise ValueError(f"created_at {found.created_at!r} is out of range") from None
+        return found
+
+
+def _text(found: BackupMetadata) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+
+
+_DECODER = msgspec.json.Decoder(BackupMetadata)

@@ -1,0 +1,67 @@
+"""Removing backups, with what must never be removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from peak_observe.backup_recovery.repository.metadata import BackupStatus
+from peak_observe.errors import BackupError
+
+if TYPE_CHECKING:
+    from peak_observe.backup_recovery.repository.repository import Repository
+    from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
+
+
+def select(repository: Repository, policy: RetentionPolicy) -> Selection:
+    """Return what a policy keeps and removes; a backup known to be corrupt never passes for a good one.
+
+    Raises:
+        BackupError: It cannot be told what is corrupt.
+    """
+    try:
+        corrupt = set(repository.ledger.load().corrupt)
+    except OSError as error:
+        raise BackupError(f"cannot tell what is corrupt: {error.strerror} ({error.filename})") from error
+    backups = [
+        replace(backup, status=BackupStatus.PARTIAL)
+        if backup.good and {backup.backup_id, backup.base} & corrupt
+        else backup
+        for backup in repository.backups()
+    ]
+    return policy.select(backups, now=repository.clock.now())
+
+
+def prune(repository: Repository, policy: RetentionPolicy) -> Selection:
+    """Remove what a policy does not keep; with the writer's lock held.
+
+    Raises:
+        BackupError: A backup cannot be removed.
+    """
+    selection = select(repository, policy)
+    for backup in selection.remove:
+        _remove(repository, backup.backup_id)
+    return selection
+
+
+def delete(repository: Repository, backup_id: str) -> None:
+    """Remove one backup; with the writer's lock held.
+
+    Raises:
+        BackupNotFoundError: There is none of that name.
+        BackupError: Another one needs it, or it cannot be removed.
+    """
+    if not repository.folder(backup_id).is_dir():
+        repository.get(backup_id)
+    needing = [backup.backup_id for backup in repository.backups() if backup.base == backup_id]
+    if needing:
+        raise BackupError(f"{backup_id} is not removed: {needing[-1]} holds only what changed since")
+    _remove(repository, backup_id)
+
+
+def _remove(repository: Repository, backup_id: str) -> None:
+    try:
+        repository.remove(backup_id)
+    except OSError as error:
+        raise BackupError(f"{backup_id} cannot be removed: {error.strerror} ({error.filename})") from error

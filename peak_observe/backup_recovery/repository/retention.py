@@ -1,0 +1,191 @@
+"""Which backups to keep: pure arithmetic over what the repository lists.
+
+The rules are those of restic's `forget` (`internal/restic/snapshot_policy.go` there, and the chapter on removing
+snapshots of its manual), but for one: restic also keeps the oldest snapshot while a count is not used up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT_FAILURES = 10
+"""How many FAILED backups stay while there is no good one, to tell what is wrong."""
+
+_Judged: TypeAlias = list[tuple[BackupMetadata, list[str]]]
+"""Backups with the reasons to keep each, the newest first."""
+
+_BUCKETS: dict[str, Callable[[datetime], object]] = {
+    "last": lambda _: object(),  # each backup is in a bucket of its own
+    "hourly": lambda at: (at.date(), at.hour),
+    "daily": lambda at: at.date(),
+    "weekly": lambda at: at.isocalendar()[:2],
+    "monthly": lambda at: (at.year, at.month),
+    "yearly": lambda at: at.year,
+}
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A backup that stays.
+
+    Args:
+        backup: The backup.
+        reasons: Why it stays, at least one.
+    """
+
+    backup: BackupMetadata
+    reasons: tuple[str, ...]
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What a policy says of some backups; each of them is in one of the two.
+
+    Args:
+        keep: Those that stay, the newest first.
+        remove: Those that can go, the oldest first.
+    """
+
+    keep: tuple[Kept, ...]
+    remove: tuple[BackupMetadata, ...]
+
+
+class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep the newest good backup of each of the most recent hours, days, weeks … that have one.
+
+    Args:
+        last: How many of the newest are kept.
+        hourly: Of how many hours the newest is kept; hours and all the others are those of UTC.
+        daily: The same for days.
+        weekly: The same for ISO weeks, which begin on Monday.
+        monthly: The same for months.
+        yearly: The same for years.
+        within: Keep all that are younger than this, counted back from the newest.
+        keep_tags: Keep every backup that has one of these tags, also one that is not good.
+
+    Raises:
+        ValueError: An argument makes no sense, or nothing at all is asked for.
+    """
+
+    last: int = 0
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    within: timedelta | None = None
+    keep_tags: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in _BUCKETS:
+            _check_count(name, getattr(self, name))
+        if self.within is not None and not (isinstance(self.within, timedelta) and self.within > timedelta()):
+            raise ValueError(f"within must be a timedelta of more than 0, not {self.within!r}")
+        msgspec.structs.force_setattr(self, "keep_tags", _tags(self.keep_tags))
+        if not any(getattr(self, name) for name in self.__struct_fields__):
+            raise ValueError(f"the policy is empty: set one of {', '.join(self.__struct_fields__)}")
+
+    def select(self, backups: Iterable[BackupMetadata], *, now: datetime | None = None) -> Selection:
+        """Return which backups stay and which can go.
+
+        Only good ones are counted, and the newest good one always stays. One that is not good goes when it is older
+        than every good one that stays for its age; while there is no good one, only FAILED ones go, and the newest 10
+        of them stay. What a tag keeps stays besides, and so does whatever one that stays has as its base.
+
+        Args:
+            backups: All of a repository, in any order; the newest is that of the highest sequence, as clocks jump.
+            now: The present, aware; if given, `within` counts from the newest one that is not from the future.
+        """
+        judged = [(backup, list[str]()) for backup in sorted(backups, key=lambda backup: backup.order, reverse=True)]
+        self._keep_for_their_age([(backup, why) for backup, why in judged if backup.good], now)
+        _keep_what_is_not_good(judged)
+        for backup, why in judged:
+            why += [f"tag '{tag}'" for tag in self.keep_tags if tag in backup.tags]
+        _keep_bases(judged)
+        kept = (Kept(backup, tuple(why)) for backup, why in judged if why)
+        return Selection(tuple(kept), tuple(backup for backup, why in reversed(judged) if not why))
+
+    def _keep_for_their_age(self, good: _Judged, now: datetime | None) -> None:
+        for _, why in good[:1]:
+            why.append("last good")
+        for name, bucket in _BUCKETS.items():
+            for why in _newest_of_each(good, bucket, getattr(self, name)):
+                why.append(name)
+        if good and self.within:
+            times = [backup.created for backup, _ in good]
+            newest = next((at for at in times if now is None or at <= now), times[0])
+            for at, (_, why) in zip(times, good, strict=True):
+                if newest - at < self.within:
+                    why.append(f"within {self.within}")
+
+
+def keep_count(count: int) -> RetentionPolicy:
+    """Return the policy that keeps the newest `count` good backups; also for 0 the newest one stays.
+
+    Raises:
+        ValueError: It is no whole number of at least 0.
+    """
+    _check_count("keep_count", count)
+    return RetentionPolicy(last=max(count, 1))
+
+
+def _newest_of_each(good: _Judged, bucket: Callable[[datetime], object], count: int) -> Iterator[list[str]]:
+    """Yield the reasons of the newest backup in each of the first `count` buckets."""
+    seen: set[object] = set()
+    for backup, why in good:
+        here = bucket(backup.created.astimezone(UTC))
+        if len(seen) < count and here not in seen:
+            seen.add(here)
+            yield why
+
+
+def _keep_what_is_not_good(judged: _Judged) -> None:
+    places = [place for place, (_, why) in enumerate(judged) if why]
+    if not places:
+        _keep_without_a_good_one(judged)
+    for backup, why in judged[: max(places, default=0)]:
+        if not backup.good:
+            why.append(f"{_status(backup)}, newer than the oldest kept")
+
+
+def _keep_without_a_good_one(judged: _Judged) -> None:
+    failures = 0
+    for backup, why in judged:
+        failures += backup.status is BackupStatus.FAILED
+        if backup.status is not BackupStatus.FAILED or failures <= KEPT_FAILURES:
+            why.append(f"{_status(backup)}, and there is no good one")
+
+
+def _keep_bases(judged: _Judged) -> None:
+    known = {backup.backup_id: (backup, why) for backup, why in judged}
+    waiting = [backup for backup, why in reversed(judged) if why]
+    while waiting:
+        user = waiting.pop()
+        base, why = known.get(user.base, (user, [""]))
+        if not why:
+            why.append(f"base of {user.backup_id}")
+            waiting.append(base)
+
+
+def _status(backup: BackupMetadata) -> str:
+    return backup.status.value.replace("_", " ")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, not {value!r}")
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    """Return a string as a tuple of one, and several as a tuple."""
+    found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
+    if not all(isinstance(tag, str) and tag for tag in found):
+        raise ValueError(f"keep_tags must be strings that are not empty, not {value!r}")
+    return found

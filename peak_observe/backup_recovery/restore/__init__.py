@@ -1,0 +1,1 @@
+"""Restore of a backup: plan, journalled transaction, crash recovery, verification and diff."""

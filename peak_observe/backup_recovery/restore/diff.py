@@ -1,0 +1,145 @@
+"""What changed from one backup to another, or since a backup was made."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from peak_observe.backup_recovery.create.sources import Exclude, Found, find
+from peak_observe.backup_recovery.files import copying, sqlite
+from peak_observe.backup_recovery.files.workers import each
+from peak_observe.backup_recovery.repository.manifest import FOLDER, LINK, Entry, Manifest, Root, decode_name
+from peak_observe.backup_recovery.restore.restore import manifest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from peak_observe.backup_recovery.files.file_status import Status
+    from peak_observe.backup_recovery.repository.repository import Repository
+
+T = TypeVar("T")
+
+
+class Difference(NamedTuple):
+    """What changed, by the path of the file that was backed up; a symbolic link counts as a file.
+
+    Args:
+        before: The earlier backup.
+        after: The later one; None for the files of now.
+        added: Files that are in the later one only.
+        removed: Files that are in the earlier one only.
+        changed: Files whose content, mode or target differs.
+        same: How many are the same in both.
+    """
+
+    before: str
+    after: str | None
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    same: int
+
+
+def between(
+    repository: Repository,
+    before: str,
+    after: str | None,
+    *,
+    named: Collection[Root],
+    exclude: Exclude,
+) -> Difference:
+    """Return what changed from one backup to another, or to now.
+
+    Args:
+        repository: Where the backups are.
+        before: The earlier backup.
+        after: The later one; None for the files of now.
+        named: The paths that are named now, which count beside those of the backup.
+        exclude: What is left out of the files of now.
+
+    Raises:
+        BackupNotFoundError: There is no such backup.
+        BackupCorruptError: What it says of itself is not what was written.
+    """
+    earlier = manifest_of(repository, repository.get(before), named)
+    if after is not None:
+        later = _entries(manifest_of(repository, repository.get(after), named))
+        return _sorted(before, after, _entries(earlier), later, _is_like)
+    own = repository.root.stat()
+    roots = {(root.kind, root.source): root for root in (*named, *earlier.roots)}
+    found = _live(roots.values(), exclude, skip=[(own.st_dev, own.st_ino)])
+    return _sorted(before, None, _entries(earlier), found, _is_now)
+
+
+def _sorted(
+    before: str,
+    after: str | None,
+    earlier: dict[str, Entry],
+    later: dict[str, T],
+    alike: Callable[[Entry, T], bool],
+) -> Difference:
+    both = sorted(earlier.keys() & later.keys())
+    same = each(lambda path: alike(earlier[path], later[path]), both, lambda path: earlier[path].size)
+    changed = tuple(path for path, unchanged in zip(both, same, strict=True) if not unchanged)
+    added, removed = sorted(later.keys() - earlier.keys()), sorted(earlier.keys() - later.keys())
+    return Difference(before, after, tuple(added), tuple(removed), changed, len(both) - len(changed))
+
+
+def _entries(manifest: Manifest) -> dict[str, Entry]:
+    sources = {root.stored: decode_name(root.source) for root in manifest.roots}
+    found = {}
+    for entry in manifest.entries:
+        place = "/".join(entry.stored.split("/", 2)[:2])
+        if entry.type != FOLDER and place in sources:  # the state lies below no path
+            found[sources[place] + decode_name(entry.stored[len(place) :])] = entry
+    return found
+
+
+def _live(roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, int]]) -> dict[str, Found]:
+    found = {}
+    for root in roots:
+        source = decode_name(root.source)
+        for item in find(source, "", exclude=exclude, skip=skip, problem=_ignore):
+            if item.type != FOLDER:
+                found[source + item.stored] = item
+    return found
+
+
+def _ignore(_: str, __: str) -> None:
+    """What cannot be read is not there, as far as anybody can tell."""
+
+
+def _is_like(one: Entry, other: Entry) -> bool:
+    return _facts(one) == _facts(other)
+
+
+def _facts(entry: Entry) -> tuple[object, ...]:
+    return (entry.type, entry.target) if entry.type == LINK else (entry.type, entry.size, entry.blake3, entry.mode)
+
+
+def _is_now(entry: Entry, found: Found) -> bool:
+    status = found.status
+    try:
+        if LINK in (entry.type, found.type):
+            return entry.type == found.type and os.readlink(found.path) == decode_name(entry.target)
+        if stat.S_IMODE(status.st_mode) != entry.mode:
+            return False
+        if sqlite.is_database(found.path, status):
+            return sqlite.quiet(found.path) and (_is_untouched(entry, status) or _is_copy(entry, found.path))
+        return _is_untouched(entry, status) or (
+            status.st_size == entry.size and copying.hashed(found.path).blake3 == entry.blake3
+        )
+    except OSError:
+        return False
+
+
+def _is_untouched(entry: Entry, status: os.stat_result | Status) -> bool:
+    size = entry.size if entry.source_size is None else entry.source_size
+    known = (size, entry.mtime_ns, entry.ctime_ns, entry.inode)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == known
+
+
+def _is_copy(entry: Entry, path: str) -> bool:
+    """Return whether a database is the copy that SQLite made; to open one that is in use could cost it its locks."""
+    return not sqlite.busy(path) and copying.hashed(path).blake3 == entry.blake3

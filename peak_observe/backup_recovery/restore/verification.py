@@ -1,0 +1,148 @@
+"""Proof that a backup restores: reading every byte of it, and restoring it where it does no harm."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from peak_observe.backup_recovery.create.run import summary
+from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.repository.manifest import FILE
+from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
+from peak_observe.backup_recovery.repository.repository import DRILL
+from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.restore.restore import Restore, manifest_of
+from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
+from peak_observe.events import BackupVerified
+from peak_observe.observers import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from peak_observe.backup_recovery.files.workers import Progress
+    from peak_observe.backup_recovery.repository.ledger import Account
+    from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+    from peak_observe.backup_recovery.repository.repository import Repository
+    from peak_observe.backup_recovery.restore.plan import Action
+
+    Tell = Callable[[Progress], object]
+
+
+class VerifyReport(NamedTuple):
+    """What reading every byte of a backup found.
+
+    Args:
+        backup_id: The backup.
+        files: How many files were read.
+        size_bytes: How many bytes.
+        seconds: How long it took.
+        problems: What is not as it was stored, a line a file.
+    """
+
+    backup_id: str
+    files: int
+    size_bytes: int
+    seconds: float
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was stored."""
+        return not self.problems
+
+
+def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyReport:
+    """Read every byte that is stored of a backup, and record what that found.
+
+    Raises:
+        BackupNotFoundError: There is no such backup, or no more.
+        BackupError: It failed, so that there is nothing that could be right or wrong.
+    """
+    began = time.perf_counter()
+    files = size = 0
+    try:
+        backup = repository.get(backup_id)
+        if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
+            raise BackupError(f"{backup_id} is {backup.status.value}: there is nothing in it to verify")
+        manifest = manifest_of(repository, backup, ())
+        stored = Stored(repository.root, manifest)
+        problems = [*stored.check_all(manifest.entries, tell), *stored.strangers()]
+        sizes = [entry.size for entry in manifest.entries if entry.type == FILE]
+        files, size = len(sizes), sum(sizes)
+        proves = bool(backup.manifest)
+    except BackupCorruptError as error:
+        problems, proves = list(error.problems), True
+    if problems and not repository.folder(backup_id).exists():
+        raise BackupNotFoundError(backup_id, "it was removed meanwhile")
+    report = VerifyReport(backup_id, files, size, time.perf_counter() - began, tuple(problems))
+    if proves:
+        _record(repository, report)
+    return report
+
+
+def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None) -> VerifyReport:
+    """Restore a backup into a temporary folder, check its databases, remove it, and verify the backup itself.
+
+    Raises:
+        BackupCorruptError: Something is not what was stored.
+        BackupError: It could not be restored.
+    """
+    folder = repository.root / f"{DRILL}{backup.backup_id}-{secrets.token_hex(4)}"
+    try:
+        with noting_corruption(repository):
+            manifest = manifest_of(repository, backup, ())
+            work = Restore(repository, backup, manifest, kinds=KINDS, named=(), inside=folder)
+            work.carry_out(tell)
+            problems = _check_databases(work.actions)
+            if problems:
+                raise BackupCorruptError(backup.backup_id, tuple(problems))
+    finally:
+        with suppress(OSError):  # the next one that works in the repository removes it
+            repository.discard(folder)
+    return verify(repository, backup.backup_id, tell)
+
+
+def _check_databases(actions: Iterable[Action]) -> list[str]:
+    problems = []
+    for action in actions:
+        if action.entry.type == FILE and action.entry.source_size is not None:
+            try:
+                sqlite.check(action.target)
+            except sqlite3.Error as error:
+                problems.append(f"{action.entry.stored}: {error}")
+    return problems
+
+
+@contextmanager
+def noting_corruption(repository: Repository) -> Iterator[None]:
+    """Remember a backup that turns out to be corrupt, so that nothing relies on it and the metrics tell."""
+    try:
+        yield
+    except BackupCorruptError as error:
+        report = VerifyReport(error.backup_id, 0, 0, 0.0, error.problems)
+        with suppress(OSError):  # a repository that cannot be written can still be read
+            repository.ledger.update(lambda known: _verified(known, report, 0.0))
+        raise
+
+
+def _record(repository: Repository, report: VerifyReport) -> None:
+    now = repository.clock.now()
+    with suppress(OSError):  # a repository that cannot be written can still be read
+        # Whoever removes a backup forgets what was said of it, after which nobody may say more.
+        there = repository.folder(report.backup_id).exists
+        repository.ledger.update(lambda known: _verified(known, report, now.timestamp()) if there() else known)
+    message = summary(report.problems)
+    told = (report.ok, now, report.seconds, report.files, message)
+    emit(BackupVerified(repository.name, report.backup_id, *told))
+
+
+def _verified(known: Account, report: VerifyReport, now: float) -> Account:
+    corrupt = {name: count for name, count in known.corrupt.items() if name != report.backup_id}
+    if report.ok:
+        return replace(known, corrupt=corrupt, last_verified=now)
+    return replace(known, corrupt={**corrupt, report.backup_id: len(report.problems)})

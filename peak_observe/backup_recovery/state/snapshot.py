@@ -1,0 +1,182 @@
+"""The state of a running program: what its providers return, as text and back.
+
+Values of many types come back as they were; `encoding.py` holds the table.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.backup_recovery.repository.metadata import Problem
+from peak_observe.backup_recovery.state.encoding import plain, revive
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.redact import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMAT = 1
+"""Stands in every text we write; one without it is of the original code base and is taken as it is."""
+
+
+class StateSnapshot:
+    """Captures what registered functions return, and hands it back to those that can restore it.
+
+    Args:
+        clock: Where the timestamp comes from.
+    """
+
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._state_providers: dict[str, Callable[[], Any]] = {}
+        self._restores: dict[str, Callable[[Any], Any]] = {}
+
+    def register_provider(
+        self,
+        name: str,
+        provider_func: Callable[[], Any],
+        *,
+        restore: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Have `provider_func` called at each capture; an earlier provider of that name is replaced.
+
+        Args:
+            name: What its value is kept under.
+            provider_func: Returns the value.
+            restore: Takes the value when a backup is restored.
+
+        Raises:
+            ValueError: An argument makes no sense.
+        """
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"name must be a string that is not empty, not {name!r}")
+        for argument, given in (("provider_func", provider_func), ("restore", restore)):
+            if not callable(given) and (given, argument) != (None, "restore"):
+                raise ValueError(f"{argument} must be a function, not {given!r}")
+        with self._lock:
+            self._state_providers[name] = provider_func
+            self._restores.pop(name, None)
+            if restore is not None:
+                self._restores[name] = restore
+
+    def capture(self) -> dict[str, Any]:
+        """Return `timestamp` and, under `providers`, each provider's value as it would come back from a file.
+
+        A provider that raises, or returns what JSON cannot hold, has `{"error": why}` for its value.
+        """
+        return self.take()[0]
+
+    def take(self) -> tuple[dict[str, Any], list[Problem]]:
+        """Return what `capture` does, and the providers that failed."""
+        with self._lock:
+            providers = dict(self._state_providers)
+        found, problems = {}, []
+        timestamp = self._clock.now().isoformat()
+        for name, provider in providers.items():
+            try:
+                # There and back, so that what is written is known to be readable and does not change any more.
+                found[name] = revive(plain(provider()))
+            except Exception as error:  # noqa: BLE001 - one provider's fault is not the others'
+                problems.append(_problem(name, describe(error)))
+                found[name] = {"error": problems[-1].reason}
+        return {"timestamp": timestamp, "providers": found}, problems
+
+    def apply(self, state: dict[str, Any]) -> list[Problem]:
+        """Hand each value to the `restore` function of its provider and return what went wrong.
+
+        A value that is an error's text was not captured; it is a problem and not handed to anybody.
+        """
+        with self._lock:
+            restores = dict(self._restores)
+        values = state["providers"]
+        tried = ((name, _restored(restore, values[name])) for name, restore in restores.items() if name in values)
+        return [_problem(name, reason) for name, reason in tried if reason]
+
+    def save(self, path: Path | str) -> None:
+        """Capture and write to `path`, so that it holds the old state or the new one whatever happens meanwhile.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        replace_text(Path(path), encode(self.capture()).decode(), durable=True)
+
+    def load(self, path: Path | str) -> dict[str, Any]:
+        """Return the state that `save` wrote to `path`.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It holds no state; the message says why.
+        """
+        try:
+            return decode(Path(path).read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def encode(state: dict[str, Any]) -> bytes:
+    """Return the text of a captured state.
+
+    Raises:
+        ValueError: Something in it has no form in JSON.
+    """
+    providers = {name: plain(value) for name, value in state["providers"].items()}
+    text = json.dumps({"format": FORMAT, **state, "providers": providers}, indent=2, ensure_ascii=False)
+    # In JSON a backslash and the code are how to write a lone surrogate, which UTF-8 cannot.
+    return text.encode(errors="backslashreplace") + b"\n"
+
+
+def decode(text: bytes) -> dict[str, Any]:
+    """Return the state that `encode` or the original code base wrote.
+
+    Raises:
+        ValueError: It is no such text; the message says why.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the state is no JSON: {describe(error)}") from error
+    match found:
+        case {"providers": dict()}:
+            return _current(found)
+    raise ValueError("the state holds no object 'providers'")
+
+
+def _current(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what a text of any known format holds."""
+    version = found.pop("format", None)
+    if version is None:
+        return found
+    if version != FORMAT:
+        raise ValueError(f"the state has format {version!r}; this version reads {FORMAT}, a newer one may read it")
+    found["providers"] = {name: _revived(name, value) for name, value in found["providers"].items()}
+    return found
+
+
+def _revived(name: str, value: Any) -> Any:
+    try:
+        return revive(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the value of state provider '{name}' cannot be read back: {describe(error)}") from error
+
+
+def _restored(restore: Callable[[Any], Any], value: Any) -> str:
+    """Return why a value was not restored; nothing if it was."""
+    match value:
+        case {"error": str(why), **others} if not others:
+            return f"it was not captured: {why}"
+    try:
+        restore(value)
+    except Exception as error:  # noqa: BLE001 - the others are restored all the same
+        return describe(error)
+    return ""
+
+
+def _problem(name: str, reason: str) -> Problem:
+    """Return a problem that metadata.json can hold, also where a lone surrogate is in it."""
+    what, why = (text.encode(errors="backslashreplace").decode() for text in (f"state provider '{name}'", reason))
+    return Problem(what, why)

@@ -1,0 +1,135 @@
+"""`peak-observe backup create`."""
+
+from typing import Annotated
+
+import typer
+
+from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
+from peak_observe.cli.backup import config as config_file
+from peak_observe.cli.backup import render
+from peak_observe.cli.backup.options import (
+    App,
+    AsJson,
+    Config,
+    Data,
+    Excluded,
+    File,
+    Quiet,
+    Repository,
+    opened,
+    settings,
+)
+from peak_observe.cli.backup.session import INCOMPLETE, progress
+from peak_observe.errors import UsageError
+from peak_observe.support.redact import printable
+
+
+def create(
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    config: Config = None,
+    data: Data = None,
+    exclude: Excluded = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How old the newest backup may get, as '24h' or seconds; for the alert."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Label of the metrics.", show_default="the folder's name")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="config, data or state; may be repeated.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="For finding it again; may be repeated.")] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Store what changed since the last full one.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a backup; exit code 1 if something is missing in it."""
+    promise = None if max_age is None else seconds("--max-age", max_age)
+    found = settings(
+        file,
+        repository=repository,
+        app=app,
+        config=config,
+        data=data,
+        exclude=exclude,
+        max_age=promise,
+        name=name,
+    )
+    if not (found.config or found.data or found.app):
+        raise UsageError("nothing to back up: give --config PATH, --data PATH, --file FILE or --app MODULE")
+    manager = opened(found, new=True)
+    wanted = parts(manager, only)
+    try:
+        with progress(quiet=quiet) as tell:
+            made = manager.create_backup(
+                CONFIG in wanted,
+                STATE in wanted,
+                DATA in wanted,
+                description,
+                tag,
+                incremental=incremental,
+                progress=tell,
+            )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    _tell(manager.get_backup(made), as_json=as_json, quiet=quiet)
+
+
+def seconds(option: str, text: str) -> float:
+    """Return the seconds that an option asks for.
+
+    Raises:
+        UsageError: It is no time.
+    """
+    try:
+        return config_file.seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def chosen(only: list[str] | None, default: tuple[str, ...]) -> list[str]:
+    """Return the parts that are wanted.
+
+    Raises:
+        UsageError: There is no such part.
+    """
+    for part in only or ():
+        if part not in KINDS:
+            raise UsageError(f"--only: there is no part {part!r}; there are {', '.join(KINDS)}")
+    return list(only or default)
+
+
+def parts(manager: RecoveryManager, only: list[str] | None) -> list[str]:
+    """Return the parts to back up: those that something is named for.
+
+    Raises:
+        UsageError: Nothing is named, or nothing for a part that is wanted.
+    """
+    named = {
+        CONFIG: manager.config_backup.config_paths,
+        DATA: manager.data_backup.data_paths,
+        STATE: manager.state_snapshot._state_providers,  # noqa: SLF001 - its name is a contract
+    }
+    wanted = chosen(only, tuple(part for part in KINDS if named[part]))
+    empty = [part for part in wanted if not named[part]]
+    if empty or not wanted:
+        raise UsageError(f"nothing is named for {' and '.join(empty or KINDS)}: there is nothing to back up")
+    return wanted
+
+
+def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        render.as_json(made.to_dict())
+    elif not quiet:
+        what = f"{render.files(made.files_count, made.size_bytes)} in {made.duration:.1f} s"
+        render.printed(f"{made.backup_id}  {made.status.value}  {what}")
+    for problem in made.problems:
+        typer.echo(f"peak-observe: not in the backup: {printable(str(problem))}", err=True)
+    if not made.good:
+        raise typer.Exit(INCOMPLETE)

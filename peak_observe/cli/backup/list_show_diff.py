@@ -1,0 +1,93 @@
+"""`peak-observe backup list`, `show` and `diff`: nothing is changed."""
+
+from typing import Annotated
+
+import typer
+
+from peak_observe.backup_recovery import BackupType
+from peak_observe.cli.backup import render
+from peak_observe.cli.backup.options import (
+    LATEST,
+    App,
+    AsJson,
+    Config,
+    Data,
+    Excluded,
+    File,
+    Repository,
+    Which,
+    identified,
+    opened,
+    settings,
+)
+from peak_observe.support.redact import printable
+
+
+def list_(
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only those with this tag; may be repeated.")] = None,
+    type_: Annotated[BackupType | None, typer.Option("--type", help="Only those of this type.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the backups, the newest first."""
+    manager = opened(settings(file, repository=repository, app=app))
+    backups = manager.list_backups(tag, type_)
+    unreadable = {} if tag or type_ else manager.unreadable_backups()
+    if as_json:
+        render.as_json({"backups": [backup.to_dict() for backup in backups], "unreadable": unreadable})
+    elif backups or unreadable:
+        render.printed(render.listed(backups, unreadable))
+    else:
+        render.printed(f"no backups in {printable(str(manager.backup_root))}")
+
+
+def show(
+    backup: Which = LATEST,
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one backup: what it holds and misses, and where it lies."""
+    manager = opened(settings(file, repository=repository, app=app))
+    found = manager.get_backup(identified(manager, backup))
+    folder = manager.backup_root.absolute() / found.backup_id
+    if as_json:
+        render.as_json({**found.to_dict(), "folder": str(folder)})
+    else:
+        render.printed(render.described(found, folder))
+
+
+def diff(
+    before: Which,
+    after: Annotated[
+        str | None,
+        typer.Argument(metavar="[BACKUP]", help="The later one; without it the files as they are now."),
+    ] = None,
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    config: Config = None,
+    data: Data = None,
+    exclude: Excluded = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which files changed from one backup to another, or to now."""
+    found = settings(file, repository=repository, app=app, config=config, data=data, exclude=exclude)
+    manager = opened(found)
+    other = None if after is None else identified(manager, after)
+    difference = manager.diff(identified(manager, before), other)
+    if as_json:
+        render.as_json(difference._asdict())
+        return
+    names = ("added", "removed", "changed")
+    render.printed(
+        f"from {difference.before} to {difference.after or 'now'}",
+        render.groups({name: getattr(difference, name) for name in names}),
+        f"same  {difference.same}",
+    )

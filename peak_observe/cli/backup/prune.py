@@ -1,0 +1,78 @@
+"""`peak-observe backup prune`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from peak_observe.backup_recovery import RetentionPolicy
+from peak_observe.backup_recovery.repository.retention import Selection
+from peak_observe.cli.backup import config, render
+from peak_observe.cli.backup.create import seconds
+from peak_observe.cli.backup.options import App, AsJson, File, Quiet, Repository, opened, settings
+from peak_observe.errors import UsageError
+from peak_observe.support.redact import printable
+
+Count = Annotated[int | None, typer.Option(min=0, metavar="N", help="Keep the newest of that many.")]
+
+
+def prune(
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    last: Annotated[int | None, typer.Option(min=0, metavar="N", help="Keep the newest N.")] = None,
+    hourly: Count = None,
+    daily: Count = None,
+    weekly: Count = None,
+    monthly: Count = None,
+    yearly: Count = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Keep all that are younger, as '7d'; counted from the newest."),
+    ] = None,
+    keep_tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Keep all with this tag; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and removed.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove backups that no rule keeps; the last good one stays.
+
+    Rules given here replace those of the file.
+    """
+    found = settings(file, repository=repository, app=app)
+    counts = {"last": last, "hourly": hourly, "daily": daily, "weekly": weekly, "monthly": monthly, "yearly": yearly}
+    span = None if within is None else seconds("--within", within)
+    rules = {**counts, "within": span, "keep_tags": keep_tag}
+    given = {key: value for key, value in rules.items() if value is not None}
+    policy = _policy(given) if given else found.policy
+    if policy is None:
+        raise UsageError("nothing says what to keep: give --last N or another rule, or a table [backup.keep]")
+    selection = opened(found).prune(policy, dry_run=dry_run)
+    if as_json:
+        render.as_json({"dry_run": dry_run, **_facts(selection)})
+    elif not quiet:
+        _show(selection, dry_run=dry_run)
+
+
+def _policy(given: dict[str, Any]) -> RetentionPolicy:
+    try:
+        return config.policy(given)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _facts(selection: Selection) -> dict[str, object]:
+    return {
+        "keep": [{**kept.backup.to_dict(), "reasons": list(kept.reasons)} for kept in selection.keep],
+        "remove": [backup.to_dict() for backup in selection.remove],
+    }
+
+
+def _show(selection: Selection, *, dry_run: bool) -> None:
+    keep = {kept.backup.backup_id: printable(", ".join(kept.reasons)) for kept in selection.keep}
+    gone = {backup.backup_id: f"{backup.status.value}, {render.age(backup)} old" for backup in selection.remove}
+    verb = "would remove" if dry_run else "removed"
+    render.printed(f"keep {len(keep)}", render.pairs(dict(keep)), f"{verb} {len(gone)}", render.pairs(dict(gone)))

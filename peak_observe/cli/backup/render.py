@@ -1,0 +1,146 @@
+"""Backups as a person reads them: tables on a terminal, the same without colours and cuts in a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from peak_observe.backup_recovery import BackupMetadata, BackupStatus
+from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.resilience.health import formatting
+from peak_observe.support.redact import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+STYLES = {
+    BackupStatus.SUCCESS: "green",
+    BackupStatus.PARTIAL: "yellow",
+    BackupStatus.FAILED: "red",
+    BackupStatus.IN_PROGRESS: "cyan",
+}
+SHOWN = 10
+WIDE = 110  # columns for whole names
+ENDLESS = 100_000  # columns of a pipe, which cuts nothing
+
+
+def printed(*parts: str | Text | Table, err: bool = False) -> None:
+    """Print texts and tables, on standard output or the other one; paths are never cut or broken."""
+    console = Console(highlight=False, markup=False, emoji=False, stderr=err)
+    if console.is_terminal:
+        _print(console, parts)
+        return
+    console.width = ENDLESS
+    with console.capture() as captured:
+        _print(console, parts)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), err=err)
+
+
+def _print(console: Console, parts: Iterable[str | Text | Table]) -> None:
+    for part in parts:
+        console.print(part, soft_wrap=not isinstance(part, Table))
+
+
+def as_json(value: Any) -> None:
+    """Print what a program reads; names that are no UTF-8 keep their bytes as lone surrogates."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> Table:
+    """Return the table of backups; on a narrow terminal with the beginnings of their names, which say enough."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("backup", "age", "status", "type"):
+        table.add_column(title, no_wrap=True)
+    for title in ("files", "size"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("tags")
+    table.add_column("description")
+    for backup in backups:
+        words = (", ".join(backup.tags), backup.description)
+        table.add_row(
+            _short(backup.backup_id),
+            age(backup),
+            status(backup),
+            backup.backup_type.value,
+            str(backup.files_count),
+            formatting.size(backup.size_bytes),
+            *(Text(printable(word)) for word in words),
+        )
+    for name, reason in unreadable.items():
+        table.add_row(_short(name), "", Text("unreadable", "red"), "", "", "", "", Text(printable(reason)))
+    return table
+
+
+def files(count: int, size: int) -> str:
+    """Return how many files of what size together."""
+    return f"{count} file{'' if count == 1 else 's'}, {formatting.size(size)}"
+
+
+def age(backup: BackupMetadata) -> str:
+    """Return how old a backup is."""
+    return formatting.seconds((SYSTEM_CLOCK.now() - backup.created).total_seconds())
+
+
+def status(backup: BackupMetadata) -> Text:
+    """Return how a backup ended, in its colour."""
+    return Text(backup.status.value, STYLES[backup.status])
+
+
+def described(backup: BackupMetadata, folder: object) -> Table:
+    """Return all there is to say of one backup."""
+    parts = (
+        f"{kind}: {files(part.files, part.size_bytes)}, {part.seconds:.1f} s" for kind, part in backup.parts.items()
+    )
+    facts: dict[str, str | Text] = {
+        "backup": backup.backup_id,
+        "status": status(backup),
+        "type": backup.backup_type.value + (f", holds what changed since {backup.base}" if backup.base else ""),
+        "created": f"{backup.created:%Y-%m-%d %H:%M:%S} UTC, {age(backup)} ago",
+        "took": f"{backup.duration:.1f} s",
+        "size": files(backup.files_count, backup.size_bytes),
+        "parts": "\n".join(parts),
+        "tags": printable(", ".join(backup.tags)),
+        "description": printable(backup.description),
+        "error": "" if backup.problems else printable(backup.error_message),
+        "missing": "\n".join(printable(str(problem)) for problem in backup.problems),
+        "folder": printable(str(folder)),
+    }
+    return pairs(facts)
+
+
+def pairs(facts: dict[str, str | Text]) -> Table:
+    """Return names and values below each other, without those that are empty."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, value if isinstance(value, Text) else Text(value))
+    return table
+
+
+def groups(found: dict[str, Collection[str]], *, counted: Collection[str] = ()) -> Text:
+    """Return paths below what they have in common, the first few of each; those `counted` as their number only."""
+    names, counts = (max(map(len, column)) for column in (found, [str(len(paths)) for paths in found.values()]))
+    text = Text()
+    for name, paths in found.items():
+        shown = [] if name in counted else [printable(path) for path in list(paths)[:SHOWN]]
+        if len(paths) > SHOWN and shown:
+            shown.append(f"… and {len(paths) - SHOWN} more")
+        text.append(f"{name:{names}}", "bold")
+        text.append(f"  {len(paths):{counts}}  ")
+        text.append(f"\n{'':{names + counts + 4}}".join(shown) + "\n")
+    text.rstrip()
+    return text
+
+
+def _short(name: str) -> str:
+    console = Console()
+    stamp = re.fullmatch(r"backup_(\d{16})_.*", name)
+    return stamp[1] if stamp and console.is_terminal and console.width < WIDE else name

@@ -1,0 +1,90 @@
+"""`peak-observe backup verify` and `drill`: proof that a backup restores."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from peak_observe.backup_recovery import BackupStatus, RecoveryManager, VerifyReport
+from peak_observe.cli.backup import render
+from peak_observe.cli.backup.options import (
+    LATEST,
+    App,
+    AsJson,
+    File,
+    Quiet,
+    Repository,
+    Which,
+    identified,
+    opened,
+    settings,
+)
+from peak_observe.cli.backup.session import progress
+from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.support.redact import printable
+
+
+def verify(
+    backup: Which = LATEST,
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    all_: Annotated[bool, typer.Option("--all", help="Verify every backup that did not fail.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read every byte of a backup, and compare.
+
+    Exit code 4 if something is not what was stored.
+    """
+    manager = opened(settings(file, repository=repository, app=app))
+    names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
+    with progress(quiet=quiet) as tell:
+        reports = [manager.verify_backup(name, progress=tell) for name in names]
+    _tell(reports, as_json=as_json, quiet=quiet, several=all_)
+
+
+def drill(
+    *,
+    file: File = None,
+    repository: Repository = None,
+    app: App = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove that the newest good backup restores.
+
+    It is restored into a temporary folder, checked, and removed; nothing live is touched.
+    """
+    manager = opened(settings(file, repository=repository, app=app))
+    with progress(quiet=quiet) as tell:
+        report = manager.drill(progress=tell)
+    _tell([report], as_json=as_json, quiet=quiet, several=False)
+
+
+def _all(manager: RecoveryManager) -> list[str]:
+    backups = [backup.backup_id for backup in manager.list_backups() if backup.status is not BackupStatus.FAILED]
+    return backups + list(manager.unreadable_backups())
+
+
+def _holding(manager: RecoveryManager, name: str) -> str:
+    if name not in manager.unreadable_backups() and manager.get_backup(name).status is BackupStatus.FAILED:
+        raise BackupError(f"{name} failed, so there is nothing to verify: {manager.get_backup(name).error_message}")
+    return name
+
+
+def _tell(reports: Iterable[VerifyReport], *, as_json: bool, quiet: bool, several: bool) -> None:
+    bad = [report for report in reports if not report.ok]
+    if as_json:
+        facts = [{**report._asdict(), "ok": report.ok} for report in reports]
+        render.as_json(facts if several else facts[0])
+    elif not quiet:
+        for report in reports:
+            what = f"{render.files(report.files, report.size_bytes)} in {report.seconds:.1f} s"
+            render.printed(f"{report.backup_id}  {'ok' if report.ok else 'CORRUPT'}  {what}")
+    for report in bad:
+        for problem in report.problems:
+            typer.echo(f"peak-observe: {report.backup_id}: {printable(problem)}", err=True)
+    if bad:
+        raise typer.Exit(BackupCorruptError.exit_code)

@@ -1,0 +1,30 @@
+"""The event of a circuit that changes its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Transition(NamedTuple):
+    """A circuit changed its state.
+
+    Args:
+        name: The breaker's name.
+        old: The state that was left.
+        new: The state that was entered.
+        at: When, in UTC.
+        reason: Why, in words.
+        retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
+        error: What the last call raised, if a call caused this.
+    """
+
+    name: str
+    old: str
+    new: str
+    at: datetime
+    reason: str
+    retry_after: float = 0.0
+    error: BaseException | None = None

@@ -1,0 +1,99 @@
+"""What is kept about one ccxt object: its endpoints with their counts, its exchange's limits and clock."""
+
+from __future__ import annotations
+
+import threading
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from peak_observe import catalog
+from peak_observe.exchange_client import dialects, endpoints
+from peak_observe.measures import ENDPOINTS, EXCHANGES, EndpointTally, ExchangeTally
+from peak_observe.measures.exchange import SEPARATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from peak_observe.clock import Clock
+    from peak_observe.exchange_client.request import Request
+    from peak_observe.exchange_client.scrubbing import Scrubber
+
+_LEARN_EVERY = 10.0
+"""Seconds between two looks at headers where they tell of no limits, and at the exchange's clock."""
+
+
+class Endpoint:
+    """What is known of an endpoint: its label, its part of the interface, its counts, and what it is for."""
+
+    __slots__ = ("label", "path", "public", "section", "tally", "write")
+
+    def __init__(self, path: str, api: str | Iterable[str], method: str, tally: EndpointTally) -> None:
+        self.label = endpoints.label(path, api, method)
+        self.path = path
+        self.section = endpoints.section(api)
+        self.tally = tally
+        self.public = "ublic" in self.section
+        self.write = endpoints.is_write(path, api, method)
+
+
+class Watch:
+    """What is kept about one ccxt object; it does not know the object.
+
+    Args:
+        exchange: ccxt's id of it.
+        name: The label value.
+        scrubber: Takes its secrets out of texts.
+        clock: Where the time comes from.
+        strict: Whether an answer that is no good is an exception, as for a client, or left as ccxt takes it.
+    """
+
+    def __init__(self, exchange: str, name: str, scrubber: Scrubber, clock: Clock, *, strict: bool) -> None:
+        self.exchange = exchange
+        self.name = name
+        self.scrubber = scrubber
+        self.clock = clock
+        self.strict = strict
+        self.key_refused = False
+        self.signing = threading.Lock()
+        self.dialect = dialects.of(exchange)
+        self.tally = ExchangeTally(clock)
+        EXCHANGES.series(name).join(self, self.tally.read)
+        self._endpoints: dict[tuple[str, ...], Endpoint] = {}
+        self.learn_due = 0.0
+        self.tells_limits = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
+        return self  # a copy of an exchange object counts for the same exchange
+
+    def endpoint(self, path: str, api: str | Iterable[str], method: str) -> Endpoint:
+        """Return what is known of an endpoint, made when it is new."""
+        key = (method, path, api) if isinstance(api, str) else (method, path, *api)
+        found = self._endpoints.get(key)
+        if found is None:
+            series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{endpoints.label(path, api, method)}", catalog.BUCKETS)
+            tally = EndpointTally(series.bounds)
+            found = self._endpoints.setdefault(key, Endpoint(path, api, method, tally))
+            if found.tally is tally:
+                series.join(self, tally.read)
+        return found
+
+    def learn(self, request: Request, headers: Mapping[str, str]) -> None:
+        """Take from an answer's headers what they tell of limits, and now and then of the clock."""
+        due = request.ended >= self.learn_due
+        if not due and not self.tells_limits:
+            return
+        lower = {name.lower(): value for name, value in headers.items()}
+        ratio = dialects.used_ratio(self.exchange, request.section, lower)
+        self.tells_limits = ratio is not None
+        if ratio is not None:
+            self.tally.used(ratio)
+        if due:
+            self.learn_due = request.ended + _LEARN_EVERY
+            self._measure_skew(lower.get("date", ""), (request.ended - request.start) / 2)
+
+    def _measure_skew(self, date: str, half: float) -> None:
+        try:
+            theirs = parsedate_to_datetime(date).timestamp() + 0.5  # the header has cut off the part of the second
+        except ValueError:
+            return
+        self.tally.clock_skew = theirs - (self.clock.now().timestamp() - half)

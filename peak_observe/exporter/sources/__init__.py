@@ -1,0 +1,1 @@
+"""The sources of the exporter: what each one contributes to `/metrics`."""

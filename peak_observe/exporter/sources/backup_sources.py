@@ -1,0 +1,299 @@
+"""Backups as sources: repositories of ours, files that other tools made, and what restic and borg say of theirs.
+
+They share the families of our own backups, so the same panels and alerts fit all; what a tool does not tell is absent.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from peak_observe import catalog
+from peak_observe.backup_recovery.repository import reading
+from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.exporter.sources import external_program, own_metrics
+from peak_observe.measures import BackupReading, KindReading
+from peak_observe.telemetry.metrics.families import BACKUP_FAMILIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from peak_observe.exporter.sources.metric_block import Block
+
+MOST_FILES = 100_000
+_FAMILIES = {family.metric: family for family in BACKUP_FAMILIES}
+
+
+class Ours:
+    """A repository of peak_observe, read from the disk and never written.
+
+    Args:
+        name: The source's name.
+        repository: The label of its metrics.
+        path: The folder.
+        max_age: Seconds that the newest backup may be old; None for what its owner promised.
+        clock: What time it is.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        repository: str,
+        *,
+        path: Path,
+        max_age: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.name = name
+        self._repository = Repository(path, repository, clock)
+        self._max_age = max_age
+
+    def collect(self) -> list[Block]:
+        """Return how it stands.
+
+        Raises:
+            OSError: The folder is not there or cannot be read.
+        """
+        repository = self._repository
+        os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
+        found = reading.reading(
+            repository.backups(),
+            repository.ledger.read(),
+            kinds=(),
+            max_age=self._max_age,
+            stored_bytes=repository.stored_bytes(),
+            unreadable=len(repository.unreadable()),
+            now=repository.clock.now().timestamp(),
+        )
+        return own_metrics.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
+
+
+class Stored(NamedTuple):
+    """What there is to tell of backups that another tool made.
+
+    Args:
+        newest: Unix time of the newest good one, 0 if there is none.
+        good: How many are good.
+        bad: How many are not.
+        size_bytes: Size of the newest, if it is known.
+        files: Files in the newest, if that is known.
+        stored_bytes: What all take together, if it is known.
+    """
+
+    newest: float = 0.0
+    good: int = 0
+    bad: int = 0
+    size_bytes: int | None = None
+    files: int | None = None
+    stored_bytes: int | None = None
+
+
+class _Foreign:
+    """Backups that another tool made.
+
+    Args:
+        name: The source's name.
+        repository: The label of its metrics.
+        max_age: Seconds that the newest one may be old; None without a promise.
+        clock: What time it is.
+    """
+
+    kind = ""
+
+    def __init__(
+        self,
+        name: str,
+        repository: str,
+        *,
+        max_age: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.name = name
+        self._label = repository
+        self._max_age = max_age
+        self._clock = clock
+        self._since = clock.now().timestamp()
+
+    def stored(self) -> Stored:
+        """Return what there is."""
+        raise NotImplementedError
+
+    def collect(self) -> list[Block]:
+        """Return it as samples."""
+        found = self.stored()
+        now = self._clock.now().timestamp()
+        age = max(0.0, now - (found.newest or self._since))
+        reading = BackupReading()
+        reading.kinds[self.kind] = KindReading(found.newest, age, found.size_bytes or 0, found.files or 0, 0.0)
+        reading.configured, reading.max_age = self._since, self._max_age
+        reading.count = [found.good, found.bad, 0]
+        reading.stored_bytes = found.stored_bytes or 0
+        return own_metrics.of_readings([_FAMILIES[metric] for metric in _known(found)], [(self._label, reading)])
+
+
+def _known(found: Stored) -> Iterator[catalog.Metric]:
+    yield catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS
+    yield catalog.BACKUP_AGE_SECONDS
+    if found.size_bytes is not None:
+        yield catalog.BACKUP_SIZE_BYTES
+    if found.files is not None:
+        yield catalog.BACKUP_FILES
+    yield catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS
+    yield catalog.BACKUP_MAX_AGE_SECONDS
+    if found.stored_bytes is not None:
+        yield catalog.BACKUP_STORED_BYTES
+    yield catalog.BACKUP_STORED
+
+
+class Files(_Foreign):
+    """Files that other tools made, each of them a backup: dumps, tarballs.
+
+    Args:
+        name: The source's name.
+        repository: The label of its metrics.
+        patterns: What their paths match; `**` stands for any folders.
+        min_bytes: Smaller ones count as partial, and never as the newest: an empty dump is a failed dump.
+        settings: Those of every source of backups.
+    """
+
+    kind = "file"
+
+    def __init__(
+        self,
+        name: str,
+        repository: str,
+        *,
+        patterns: Sequence[str],
+        min_bytes: int = 1,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, repository, **settings)
+        self._patterns = patterns
+        self._min_bytes = min_bytes
+
+    def stored(self) -> Stored:
+        """Look at the files.
+
+        Raises:
+            OSError: A folder cannot be read.
+            ValueError: There are too many files.
+        """
+        found = list(self._found().values())
+        good = [file for file in found if file.st_size >= self._min_bytes]
+        newest = max(good, key=lambda file: file.st_mtime, default=None)
+        stored = sum(file.st_size for file in found)
+        if newest is None:
+            return Stored(bad=len(found), size_bytes=0, files=0, stored_bytes=stored)
+        return Stored(newest.st_mtime, len(good), len(found) - len(good), newest.st_size, 1, stored)
+
+    def _found(self) -> dict[tuple[int, int], os.stat_result]:
+        # By inode: a link `latest.dump` is no second backup.
+        found: dict[tuple[int, int], os.stat_result] = {}
+        for pattern in self._patterns:
+            os.scandir(_steady(pattern)).close()
+            for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - a pattern may name any folder
+                try:
+                    status = Path(path).stat()
+                except FileNotFoundError:
+                    continue  # it was rotated away this very moment
+                if stat.S_ISREG(status.st_mode):
+                    found[status.st_dev, status.st_ino] = status
+                if len(found) > MOST_FILES:
+                    raise ValueError(f"more than {MOST_FILES} files match {pattern}")
+        return found
+
+
+def _steady(pattern: str) -> str:
+    """Return the folder of a pattern above its first wildcard, which has to be there."""
+    folder = Path(pattern).parent
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    return str(folder)
+
+
+class _Program(_Foreign):
+    """A repository of which a program tells as JSON.
+
+    Args:
+        name: The source's name.
+        repository: The label of its metrics.
+        words: The program and its arguments.
+        environment: What the program finds in its environment, for instance where the password is.
+        timeout: Seconds it may take.
+        settings: Those of every source of backups.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        repository: str,
+        *,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        timeout: float,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, repository, **settings)
+        self._words = words
+        self._environment = environment
+        self._timeout = timeout
+
+    def _told(self, kind: Any) -> Any:
+        text = external_program.output(self._words, environment=self._environment, timeout=self._timeout)
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except ValueError as error:
+            raise ValueError(f"what {self._words[0]} says is not understood: {error}") from None
+
+
+class _Summary(msgspec.Struct):
+    total_files_processed: int | None = None
+    total_bytes_processed: int | None = None
+
+
+class _Snapshot(msgspec.Struct):
+    time: datetime
+    summary: _Summary | None = None
+
+
+class Restic(_Program):
+    """A restic repository, by `restic snapshots --json`."""
+
+    kind = "restic"
+
+    def stored(self) -> Stored:
+        """Ask restic, which tells of size and files since version 0.17."""
+        found: list[_Snapshot] = self._told(list[_Snapshot] | None) or []
+        newest = max(found, key=lambda snapshot: snapshot.time, default=None)
+        if newest is None:
+            return Stored()
+        summary = newest.summary or _Summary()
+        size, files = summary.total_bytes_processed, summary.total_files_processed
+        return Stored(newest.time.timestamp(), len(found), size_bytes=size, files=files)
+
+
+class _Archive(msgspec.Struct):
+    time: str
+
+
+class _Archives(msgspec.Struct):
+    archives: list[_Archive]
+
+
+class Borg(_Program):
+    """A borg repository, by `borg list --json`."""
+
+    kind = "borg"
+
+    def stored(self) -> Stored:
+        """Ask borg, whose times have no zone: they are local."""
+        found: _Archives = self._told(_Archives)
+        times = [datetime.fromisoformat(archive.time).timestamp() for archive in found.archives]
+        return Stored(max(times, default=0.0), len(times))

@@ -1,0 +1,102 @@
+"""Programs that tell something on their standard output, ended for sure when their time is up."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from peak_observe.support.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST = 256 << 20  # bytes of output; more is no list of backups
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+class ProgramError(Exception):
+    """A program could not be run, failed, or was ended; the message says which and why."""
+
+
+def output(words: Sequence[str], *, environment: Mapping[str, str], timeout: float) -> bytes:
+    """Return what a program writes to its standard output.
+
+    Args:
+        words: The program and its arguments; no shell sees them.
+        environment: What it finds in its environment beside that of this process.
+        timeout: Seconds until it and all it started are killed.
+
+    Raises:
+        ProgramError: It cannot be run, takes too long, writes too much or ends with another code than 0.
+    """
+    # Files and not pipes: what the program started may keep a pipe open after its end, and nobody has to read along.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = _run(words, (out.fileno(), err.fileno()), {**os.environ, **environment}, timeout)
+        if code != 0:
+            err.seek(0)
+            raise ProgramError(f"{words[0]} {_how(code)}: {_last_line(err.read(1 << 20))}")
+        if out.seek(0, os.SEEK_END) > MOST:
+            raise ProgramError(f"{words[0]} writes more than {MOST >> 20} MiB")
+        out.seek(0)
+        return out.read()
+
+
+def _run(words: Sequence[str], files: tuple[int, int], environment: Mapping[str, str], timeout: float) -> int:
+    try:
+        process = subprocess.Popen(  # noqa: S603 - running what the owner of the exporter names is what it is for
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=files[0],
+            stderr=files[1],
+            env=environment,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ProgramError(f"cannot run {words[0]}: {reason}") from None
+    _running.add(process)
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise ProgramError(f"{words[0]} was killed after {timeout:g} s") from None
+    finally:
+        _kill(process)
+        process.wait()
+        _running.discard(process)
+
+
+def _how(code: int) -> str:
+    return f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return redact(_message(said[-1])) if said else "it does not say why"
+
+
+def _message(line: str) -> str:
+    """Return what a line says; restic writes its errors as JSON from version 0.18 on."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    return str(found["message"]) if isinstance(found, dict) and "message" in found else line
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # what it started may live on when it has ended
+
+
+@atexit.register
+def _kill_all() -> None:
+    for process in list(_running):
+        _kill(process)

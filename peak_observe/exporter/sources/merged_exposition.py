@@ -1,0 +1,150 @@
+"""Blocks of many sources as the text of one `/metrics`, in the Prometheus and the OpenMetrics format.
+
+Lines come ready from their sources, so a scrape joins what it has. What did not change since the last scrape is
+neither joined nor compressed again: only the exporter's own few lines at the end are new each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from peak_observe.exporter.sources.metric_block import Block
+
+CHUNK = 32_768
+GZIP = 16 + zlib.MAX_WBITS
+OWN = "peak_exporter_"
+UNTYPED = "untyped"
+SUFFIXES = ("_bucket", "_count", "_sum")
+_ORDER = {metric.name: number for number, metric in enumerate(catalog.METRICS)}
+_log = logging.getLogger("peak_observe.exporter")
+
+
+class Told(NamedTuple):
+    """A block with its lines as one text, which is what is kept of it."""
+
+    name: str
+    kind: str
+    help: str
+    text: bytes
+
+
+def rendered(blocks: Iterable[Block]) -> tuple[Told, ...]:
+    """Return blocks with their lines as texts; those without lines are left out."""
+    return tuple(
+        Told(block.name, block.kind, block.help, "\n".join([*block.lines, ""]).encode())
+        for block in blocks
+        if block.lines
+    )
+
+
+class Family(NamedTuple):
+    """One family with the lines of all sources that have some."""
+
+    name: str
+    kind: str
+    help: str
+    texts: list[bytes]
+
+    def text(self, *, openmetrics: bool) -> bytes:
+        """Return header and samples."""
+        name, kind = self.name, self.kind
+        if openmetrics:
+            name, kind = name.removesuffix("_total") if kind == "counter" else name, _openmetrics_kind(name, kind)
+        shown = _escaped(self.help, openmetrics=openmetrics)
+        return b"".join([f"# HELP {name} {shown}\n# TYPE {name} {kind}\n".encode(), *self.texts])
+
+
+def _openmetrics_kind(name: str, kind: str) -> str:
+    # In OpenMetrics a counter has to be called so.
+    return "unknown" if kind == UNTYPED or (kind == "counter" and not name.endswith("_total")) else kind
+
+
+def _escaped(text: str, *, openmetrics: bool) -> str:
+    text = text.replace("\\", "\\\\").replace("\n", "\\n")
+    return text.replace('"', '\\"') if openmetrics else text
+
+
+def merged(told: Mapping[str, Iterable[Told]]) -> list[Family]:
+    """Return the families of all sources: those of the catalogue in its order, the others by name.
+
+    What a source tells of a family that another one knows as another kind, or that is the exporter's own, is left out.
+    """
+    families: dict[str, Family] = {}
+    for source, found in told.items():
+        for block in found:
+            family = families.setdefault(block.name, Family(block.name, block.kind, block.help, []))
+            if family.kind == block.kind and not block.name.startswith(OWN):
+                family.texts.append(block.text)
+            else:
+                _log.debug("%s of source %s is left out: it is known as %s", block.name, source, family.kind)
+    last = len(_ORDER)
+    known = (family for family in families.values() if family.texts)
+    return sorted(known, key=lambda family: (_ORDER.get(family.name, last), family.name))
+
+
+def own(blocks: Iterable[Block]) -> list[Family]:
+    """Return the exporter's own families."""
+    return [Family(told.name, told.kind, told.help, [told.text]) for told in rendered(blocks)]
+
+
+def chosen(families: Iterable[Family], names: Collection[str]) -> Iterator[Family]:
+    """Yield the families that one of the names means: a family's own, or that of its samples."""
+    for family in families:
+        if not names or not _names(family).isdisjoint(names):
+            yield family
+
+
+def _names(family: Family) -> set[str]:
+    suffixes = SUFFIXES if family.kind in ("histogram", "summary") else ()
+    return {family.name, family.name.removesuffix("_total"), *(family.name + suffix for suffix in suffixes)}
+
+
+class Body(NamedTuple):
+    """What is sent: pieces that many answers share."""
+
+    pieces: list[bytes]
+    gzipped: bool
+
+    @property
+    def length(self) -> int:
+        """Bytes in all."""
+        return sum(map(len, self.pieces))
+
+
+class Text:
+    """The text of a set of families, kept for as long as they are the same; whole and compressed.
+
+    Args:
+        families: What it shows.
+        openmetrics: The format.
+    """
+
+    def __init__(self, families: Iterable[Family], *, openmetrics: bool) -> None:
+        text = b"".join([family.text(openmetrics=openmetrics) for family in families])
+        self._pieces = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
+        self._packed: tuple[list[bytes], zlib._Compress] | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether it was compressed already."""
+        return self._packed is not None
+
+    def whole(self, tail: bytes) -> Body:
+        """Return it with an end that is new."""
+        return Body([*self._pieces, tail], gzipped=False)
+
+    def compressed(self, tail: bytes) -> Body:
+        """Return the same as one gzip stream; the first call does the work, for one thread at a time."""
+        if self._packed is None:
+            stream = zlib.compressobj(1, zlib.DEFLATED, GZIP)
+            self._packed = [packed for piece in self._pieces if (packed := stream.compress(piece))], stream
+        pieces, stream = self._packed
+        stream = stream.copy()
+        return Body([*pieces, stream.compress(tail) + stream.flush()], gzipped=True)

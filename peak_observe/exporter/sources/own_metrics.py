@@ -1,0 +1,79 @@
+"""What this process knows itself, as blocks: the catalogue's families with the readings of their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from peak_observe import catalog
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.measures import CHECKS
+from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics.family import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from peak_observe.telemetry.metrics.family import Family, Readings
+
+
+def of_readings(kept: Iterable[Family], readings: Readings) -> list[Block]:
+    """Return the families filled with what all names have to tell."""
+    return [_block(family.metric, _lines(family, readings)) for family in kept]
+
+
+def _lines(family: Family, readings: Readings) -> list[str]:
+    return [
+        sample(name, dict(labels), value)
+        for label, reading in readings
+        for (name, labels), value in zip(family.rows(label, reading), family.values(reading), strict=True)
+    ]
+
+
+def of_values(metric: catalog.Metric, values: Iterable[tuple[tuple[str, ...], float]]) -> Block:
+    """Return a family of the values of its labels with a value each."""
+    lines = [
+        sample(metric.name, dict(sorted(zip(metric.labels, labels, strict=True))), value) for labels, value in values
+    ]
+    return _block(metric, lines)
+
+
+def _block(metric: catalog.Metric, lines: list[str]) -> Block:
+    return Block(metric.name, metric.kind, metric.help, lines)
+
+
+def sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    """Return one line."""
+    pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"{name}{{{pairs}}} {number(value)}" if pairs else f"{name} {number(value)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+class Checks:
+    """The source of what the exporter's own health checks found."""
+
+    name = "checks"
+
+    def collect(self) -> list[Block]:
+        """Return it."""
+        readings: Any = CHECKS.read()
+        return of_readings(families.HEALTH_FAMILIES, readings)
+
+
+class ThisProcess:
+    """The source of what the exporter is, and of circuits and the like that functions of the user have in it."""
+
+    name = "exporter"
+
+    def collect(self) -> list[Block]:
+        """Return it, without checks and backups, which have sources of their own."""
+        others = (families.HEALTH_FAMILIES, families.BACKUP_FAMILIES)
+        known = [pair for pair in families.read() if pair[0] not in others]
+        labels = dict(families.BUILD_LABELS)
+        build = catalog.OBSERVE_BUILD_INFO
+        return [
+            *(block for kept, readings in known for block in of_readings(kept, readings)),
+            of_values(build, [(tuple(labels[label] for label in build.labels), 1.0)]),
+        ]

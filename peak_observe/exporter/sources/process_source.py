@@ -1,0 +1,207 @@
+"""The processes of this host: what each tells of itself, which are gone, and what all their lives add up to.
+
+Only what changed since the last look is read. Nothing is remembered that is not in the folder: an exporter that begins
+anew, or is killed at any moment, finds every count where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe import catalog
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.exporter.sources.snapshot_folder import Directory, File, label_of
+from peak_observe.telemetry.metrics.family import number
+from peak_observe.telemetry.snapshot import process_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+
+CRASH_RETAIN = 900.0
+"""Seconds for which something that did not end well is shown as gone."""
+FORGET = 30 * 86_400.0
+"""Seconds after which the account of a process that never came back is dropped."""
+MAX_ACCOUNTS = 1_000
+
+_log = logging.getLogger("peak_observe.exporter")
+
+
+class Process(NamedTuple):
+    """A process that lives, or that is gone but not for long.
+
+    Args:
+        name: Its name, the label `process`.
+        pid: Its pid, in its own namespace.
+        state: `running`, `ended` in order, or `died`.
+        started: Unix time at which it began.
+        age: Seconds since its last snapshot.
+        outcome: How the last run of a job in it ended: `success`, `failed`, `interrupted`; empty without one.
+        address: Where it serves its metrics itself, as host:port; empty if it does not.
+    """
+
+    name: str
+    pid: int
+    state: str
+    started: float
+    age: float
+    outcome: str
+    address: str
+
+    @property
+    def up(self) -> bool:
+        """Whether it lives."""
+        return self.state == "running"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is a job that ended in order, which is no reason to worry."""
+        return self.state == "ended" and self.outcome != ""
+
+
+class ProcessDirectory:
+    """The source of what the processes of this host tell.
+
+    Args:
+        folder: Where they write their snapshots; may not exist yet.
+        interval: Seconds between two looks, for whoever calls `collect`.
+        retain: Seconds for which the last word of a job that ended well is kept; for all else that is gone it is this
+            or 15 minutes, whatever is less. Counts, and what is known of the runs of jobs, stay.
+        clock: Where time comes from.
+    """
+
+    name = "processes"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        interval: float = 5.0,
+        retain: float = 86_400.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.folder = folder
+        self.interval = interval
+        self.retain = retain
+        self._clock = clock
+        self._directory = Directory(folder)
+        self._processes: list[Process] = []
+        self._lock = threading.Lock()
+
+    def collect(self) -> list[Block]:
+        """Return what all processes tell, each line with the name of its process.
+
+        Raises:
+            OSError: The folder is there but cannot be read.
+        """
+        with self._lock:
+            files = self._directory.look()
+            processes = {file.name: self._process(file) for file in files if file.header.state != "account"}
+            shown = {name: process for name, process in processes.items() if process.age <= self._patience(process)}
+            self._processes = list(shown.values())
+            self._tidy([file for file in files if file.name not in shown])
+            return [*_merged(files, shown), *_about(self._processes), self._rejected()]
+
+    @property
+    def parsed(self) -> int:
+        """How many files were read so far; those that did not change are not read again."""
+        return self._directory.parsed
+
+    def processes(self) -> list[Process]:
+        """Return the processes as of the last look, by name."""
+        return self._processes
+
+    def targets(self) -> list[str]:
+        """Return host:port of each living process that serves its metrics itself."""
+        return [process.address for process in self._processes if process.up and process.address]
+
+    def _process(self, file: File) -> Process:
+        header, age = file.header, self._age(file)
+        died = header.state == "running" and not process_identity.lives(header.identity, age, header.interval)
+        state = "died" if died else header.state
+        pid = header.identity.pid
+        return Process(file.name, pid, state, header.started, age, header.outcome, header.address)
+
+    def _age(self, file: File) -> float:
+        # Since the machine's start there is a clock that does not jump; before it there is only the other one.
+        header = file.header
+        if header.identity.boot == process_identity.boot():
+            return max(0.0, self._clock.monotonic() - header.monotonic)
+        return max(0.0, self._clock.now().timestamp() - header.written)
+
+    def _patience(self, process: Process) -> float:
+        if process.up:
+            return float("inf")
+        return self.retain if process.finished and process.outcome == "success" else min(self.retain, CRASH_RETAIN)
+
+    def _tidy(self, files: list[File]) -> None:
+        """Fold what was shown long enough into accounts, and drop accounts that nobody came back for."""
+        accounts = sorted((file for file in files if file.header.state == "account"), key=self._age)
+        for place, file in enumerate(accounts):
+            if place >= MAX_ACCOUNTS or self._age(file) > FORGET:
+                self._attempt(file, self._directory.forget)
+        for file in files:
+            if file.header.state != "account":
+                self._attempt(file, self._directory.fold)
+
+    def _attempt(self, file: File, change: Callable[[File], None]) -> None:
+        if file.stuck:
+            return
+        try:
+            change(file)
+        except TimeoutError:
+            return  # somebody claims a name at this moment; there is a next time
+        except OSError as error:
+            file.stuck = True
+            _log.warning("%s stays as it is: %s", file.path, error)
+
+    def _rejected(self) -> Block:
+        counts = self._directory.rejected
+        metric = catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL
+        lines = [f'{metric.name}{{reason="{reason}"}} {number(counts[reason])}' for reason in catalog.REJECTIONS]
+        return _block(metric, lines)
+
+
+def _merged(files: Iterable[File], shown: dict[str, Process]) -> list[Block]:
+    lines: dict[str, list[str]] = {}
+    for file in files:
+        process = shown.get(file.name)
+        found = file.living() if process and process.up else file.gone(last_word=bool(process and process.finished))
+        for name, part in found.items():
+            lines.setdefault(name, []).extend(part)
+    return [_block(metric, lines[metric.name]) for metric in catalog.IN_PROCESS if lines.get(metric.name)]
+
+
+def _about(processes: Iterable[Process]) -> list[Block]:
+    present = [process for process in processes if not process.finished]
+    facts = {
+        catalog.PROCESS_UP: attrgetter("up"),
+        catalog.PROCESS_START_TIME_SECONDS: attrgetter("started"),
+        catalog.PROCESS_SNAPSHOT_AGE_SECONDS: attrgetter("age"),
+    }
+    return [
+        _block(metric, [f"{metric.name}{{{label_of(process.name)}}} {number(fact(process))}" for process in present])
+        for metric, fact in facts.items()
+    ]
+
+
+def _block(metric: catalog.Metric, lines: list[str]) -> Block:
+    return Block(metric.name, metric.kind, metric.help, lines)
+
+
+class DiscoveredProcesses(ProcessDirectory):
+    """Processes by their snapshots; their addresses are looked up when they are read, and not when somebody asks."""
+
+    addresses: tuple[str, ...] = ()
+    """Host and port of those that serve themselves."""
+
+    def collect(self) -> list[Block]:
+        """Return what they tell."""
+        found = super().collect()
+        self.addresses = tuple(self.targets())
+        return found

@@ -1,0 +1,223 @@
+"""The folder of snapshots as its reader sees it: what is in the files, and the two changes that a reader makes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from peak_observe import catalog
+from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, snapshot_file
+from peak_observe.telemetry.snapshot.samples import FAMILIES
+from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from peak_observe.telemetry.snapshot.snapshot_file import Header
+
+MAX_FILES = 5_000
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
+# Of a job that ended, what has a date stays true; how its circuits and checks stood does not.
+LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds")
+
+State = tuple[int, ...]
+_UNKNOWN, _LATER = (), -1
+Lines = dict[str, list[str]]
+_log = logging.getLogger("peak_observe.exporter")
+
+
+def label_of(process: str) -> str:
+    """Return the label that tells whose line it is."""
+    escaped = process.replace("\\", "\\\\").replace('"', '\\"')
+    return f'process="{escaped}"'
+
+
+class File:
+    """One file in the state in which it was last read.
+
+    `names` are the names of its samples with the label of the process, `sums` what is added to their values. `stuck` is
+    set when it was to be changed and could not be.
+    """
+
+    def __init__(self, path: Path, state: State, snapshot: Snapshot, before: File | None) -> None:
+        self.path = path
+        self.state = state
+        self.snapshot = snapshot
+        self.stuck = False
+        self._label = label_of(self.name)
+        self._shown: dict[str, Lines] = {}
+        if before is not None and all(now is then for now, then in zip(self.kept, before.kept, strict=True)):
+            self.names: list[str] = before.names
+            self.sums: lifetime_totals.Sum = before.sums
+        else:
+            self.names = [f"{line[:-1]},{self._label}}}" for line in snapshot.own.shape.lines]
+            self.sums = lifetime_totals.Sum(snapshot.own.shape, snapshot.earlier, snapshot.inherited)
+
+    @property
+    def header(self) -> Header:
+        """What it says of the process."""
+        return self.snapshot.header
+
+    @property
+    def name(self) -> str:
+        """The name of the process."""
+        return self.header.process
+
+    def living(self) -> Lines:
+        """Return the lines of a process that lives, by family."""
+        if "living" not in self._shown:
+            # Names that are ready meet values that are checked: this is done for every process at every look.
+            own, values = self.snapshot.own, self.sums.values(self.snapshot.own)
+            lines = [f"{name} {value}" for name, value in zip(self.names, values, strict=True)]
+            found = {
+                metric.name: lines[groups[0].start : groups[-1].start + len(groups[-1].lines)]
+                for metric, groups in own.shape.families
+            }
+            found |= self._labelled(self.sums.lasting(own))
+            for name, rest in self._labelled(self.sums.rest).items():
+                found[name] = found.get(name, []) + rest
+            self._shown["living"] = found
+        return self._shown["living"]
+
+    def gone(self, *, last_word: bool) -> Lines:
+        """Return the lines of one that is gone, by family.
+
+        Args:
+            last_word: Whether gauges that stay true are among them.
+        """
+        mode = "last word" if last_word else "account"
+        if mode not in self._shown:
+            found = lifetime_totals.settled(*self.snapshot[1:4])
+            if last_word:
+                gauges = lifetime_totals.total(*self.snapshot[1:4])
+                found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
+            self._shown[mode] = self._labelled(found)
+        return self._shown[mode]
+
+    @property
+    def kept(self) -> tuple[object, ...]:
+        """What names and sums are made of."""
+        return self.snapshot.own.shape, self.snapshot.earlier, self.snapshot.inherited
+
+    def _labelled(self, found: dict[str, lifetime_totals.Lines]) -> Lines:
+        return {
+            name: [f"{line[:-1]},{self._label}}} {value}" for line, value in lines.items()]
+            for name, lines in found.items()
+        }
+
+
+def _stays_true(name: str) -> bool:
+    return FAMILIES[name].kind == "gauge" and name.endswith(LAST_WORDS)
+
+
+class Directory:
+    """All files of a folder; what is no good is left out and counted.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.rejected = dict.fromkeys(catalog.REJECTIONS, 0)
+        self.parsed = 0
+        self._folder = folder
+        self._files: dict[str, File | State] = {}
+
+    def look(self) -> list[File]:
+        """Return the files by name, having read those that changed.
+
+        Raises:
+            OSError: The folder is there but cannot be read.
+        """
+        found: dict[str, File | State] = {}
+        budget = MAX_TOTAL_BYTES
+        for name, state in sorted(self._states().items(), key=lambda item: item[0].removesuffix(SUFFIX)):
+            found[name] = file = self._file(name, state, too_much=state[2] > budget)
+            budget -= state[2] if isinstance(file, File) else 0
+        self._files = found
+        return [file for file in found.values() if isinstance(file, File)]
+
+    def fold(self, file: File) -> None:
+        """Leave nothing of a process that is gone but its account.
+
+        Raises:
+            OSError: The file cannot be changed.
+        """
+        header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
+        kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
+        earlier = lifetime_totals.packed(lifetime_totals.settled(*file.snapshot[1:4]))
+        with snapshot_file.locked(self._folder, patience=0.0):
+            found = file.path.lstat()
+            if _state(found) == file.state:
+                snapshot_file.write(file.path, snapshot_file.encode(kept, b"", earlier, b""), like=found)
+
+    def forget(self, file: File) -> None:
+        """Drop an account.
+
+        Raises:
+            OSError: The file cannot be removed.
+        """
+        with snapshot_file.locked(self._folder, patience=0.0):
+            if _state(file.path.lstat()) == file.state:
+                file.path.unlink()
+
+    def _states(self) -> dict[str, State]:
+        try:
+            with os.scandir(self._folder) as entries:
+                seen = list(islice(entries, 2 * MAX_FILES))
+        except FileNotFoundError:
+            return {}
+        states: dict[str, State] = {}
+        for entry in seen:
+            if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and len(states) < MAX_FILES:
+                try:
+                    states[entry.name] = _state(entry.stat(follow_symlinks=False))
+                except FileNotFoundError:
+                    continue  # it has just been dropped
+        return states
+
+    def _file(self, name: str, state: State, *, too_much: bool) -> File | State:
+        known = self._files.get(name)
+        if (known.state if isinstance(known, File) else known) == state:
+            return known or state
+        before = known if isinstance(known, File) else None
+        waiting = (*state, _LATER)
+        if too_much:  # which may be otherwise at the next look
+            return waiting if known == waiting else self._reject(name, waiting, "huge", "the folder holds too much")
+        try:
+            return self._read(name, before)
+        except RejectedError as error:
+            return self._reject(name, state, error.reason, error.problem)
+        except PermissionError as error:
+            return self._reject(name, state, "unsafe", str(error))
+        except OSError as error:
+            # Gone at this moment, or no descriptor left: it is tried again.
+            _log.debug("%s was not read: %s", self._folder / name, error)
+            return before or _UNKNOWN
+
+    def _reject(self, name: str, state: State, reason: str, problem: str) -> State:
+        self.rejected[reason] += 1
+        _log.warning("%s is left out (%s): %s", self._folder / name, reason, problem)
+        return state
+
+    def _read(self, name: str, before: File | None) -> File:
+        path = before.path if before else self._folder / name
+        content, found = snapshot_file.read(path)
+        snapshot = snapshot_file.decode(content, before.snapshot if before else None)
+        header = snapshot.header
+        named = before is not None and header.process == before.name
+        if not named and snapshot_file.path_of(self._folder, header.process) != path:
+            raise RejectedError("foreign", f"it is about {header.process!r}")
+        if process_identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
+            raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")
+        self.parsed += 1
+        return File(path, _state(found), snapshot, before)
+
+
+def _state(found: os.stat_result) -> State:
+    # The time of its last change rather than that of its content: a file may become readable.
+    return found.st_ino, found.st_ctime_ns, found.st_size

@@ -1,0 +1,191 @@
+"""The routes of the exporter, as an ASGI application."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from peak_observe.exporter.sources.process_source import DiscoveredProcesses
+from peak_observe.exporter.threads import Helper
+from peak_observe.exporter.web.status_page import Page
+from peak_observe.support.toml import near
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.sources.merged_exposition import Body
+    from peak_observe.exporter.web.basic_auth import Passwords
+
+FIELDS = 1_000  # of a query
+GUESSES = 50  # passwords that wait to be looked at; more are told to come back
+NOSNIFF = {"X-Content-Type-Options": "nosniff"}
+NO_SUCH_PATH = "there is no such path: / leads to all there are\n"
+
+
+class Access:
+    """Who may ask, and what every answer carries; exchanged when the web configuration changes."""
+
+    def __init__(self, passwords: Passwords, headers: dict[str, str]) -> None:
+        self.passwords = passwords
+        self.headers = headers
+
+
+class Guard:
+    """Lets those in who know a password, and adds the headers of every answer.
+
+    Args:
+        app: What answers.
+        access: Who may ask.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+        self._bcrypt = Helper("passwords")  # one guess at a time keeps one core busy at most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse."""
+        access = self._access
+        extra = {name.lower().encode(): value.encode() for name, value in {**NOSNIFF, **access.headers}.items()}
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                # What an answer says itself, for instance the page's policy, is stricter.
+                message["headers"] = [*(extra | dict(message["headers"])).items()]
+            await send(message)
+
+        refusal = await self._refusal(access.passwords, scope)
+        await (refusal or self._app)(scope, receive, sent)
+
+    async def _refusal(self, passwords: Passwords, scope: Scope) -> Response | None:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        header = given[0].decode("latin-1") if len(given) == 1 else ""
+        known = passwords.remembered(header)
+        if known is None and self._bcrypt.waiting >= GUESSES:
+            return PlainTextResponse("too many unknown passwords wait to be looked at\n", 503, {"Retry-After": "5"})
+        if known or (known is None and await self._bcrypt(lambda: passwords.check(header))):
+            return None
+        return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="peak-observe"'})
+
+
+class Pieces(Response):
+    """An answer that is sent piece by piece, as fast as the client reads; the pieces are shared by all answers."""
+
+    def __init__(self, body: Body, content_type: str) -> None:
+        super().__init__()
+        self._body = body
+        encoding = {"Content-Encoding": "gzip"} if body.gzipped else {}
+        headers = {"Content-Type": content_type, "Content-Length": str(body.length), "Vary": "Accept, Accept-Encoding"}
+        self.init_headers({**headers, **encoding})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's form
+        """Send it."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        for piece in self._body.pieces if scope["method"] != "HEAD" else ():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Answers:
+    """What each path answers.
+
+    Args:
+        host: What is known.
+        lifecycle: Whether a POST may reload the configuration.
+        reload: Reloads it, and returns what is wrong with it.
+    """
+
+    def __init__(self, host: Host, *, lifecycle: bool, reload: Callable[[], Awaitable[str]]) -> None:
+        self._host = host
+        self._lifecycle = lifecycle
+        self._reload = reload
+        self._page = Page(host)
+
+    def routes(self) -> list[Route]:
+        """Return the paths."""
+        health = [Route(path, self._health) for path in ("/livez", "/readyz", "/healthz", "/health")]
+        return [
+            Route("/metrics", self._metrics),
+            Route("/", self._status),
+            Route("/sd", self._discovered),
+            Route("/-/healthy", _healthy),
+            Route("/-/ready", self._ready),
+            Route("/-/reload", self._reloaded, methods=["POST", "PUT"]),
+            *health,
+        ]
+
+    async def _metrics(self, request: Request) -> Response:
+        try:
+            # Not by request.url, which is made of what the client says our name is.
+            query = parse_qs(request.scope["query_string"].decode("latin-1"), max_num_fields=FIELDS)
+        except ValueError:
+            return PlainTextResponse(f"the query has more than {FIELDS} fields\n", 400)
+        only, names = query.get("source[]", []), query.get("name[]", [])
+        known = self._host.sources.abouts()
+        for name in only:
+            if name not in known:
+                said = name[:100].encode(errors="replace").decode()
+                found = f"there is no source {said!r}{near(said, known)}; there are {', '.join(known)}\n"
+                return PlainTextResponse(found, 400)
+        _, content_type = choose_encoder(request.headers.get("Accept", ""))
+        body = await self._host.metrics(
+            openmetrics=content_type.startswith("application/openmetrics-text"),
+            gzipped=bool(gzip_accepted(request.headers.get("Accept-Encoding", ""))),
+            names=frozenset(names),
+            only=frozenset(only),
+        )
+        return Pieces(body, content_type)
+
+    async def _status(self, _: Request) -> Response:
+        return await self._page.answer()
+
+    async def _health(self, request: Request) -> Response:
+        target = request.scope["path"] + ("?verbose" if "verbose" in request.query_params else "")
+        found = self._host.health(target)
+        assert found is not None  # noqa: S101 - these paths are its own
+        return Response(found.body, found.status, media_type=found.content_type)
+
+    async def _ready(self, _: Request) -> Response:
+        ready = self._host.sources.ready
+        return PlainTextResponse("OK\n" if ready else "not every source has answered yet\n", 200 if ready else 503)
+
+    async def _reloaded(self, _: Request) -> Response:
+        if not self._lifecycle:
+            return PlainTextResponse("reloading needs --web.enable-lifecycle, or SIGHUP\n", 403)
+        problem = await self._reload()
+        return PlainTextResponse(f"{problem}\n" if problem else "OK\n", 500 if problem else 200)
+
+    async def _discovered(self, _: Request) -> Response:
+        targets = [target for source in self._host.sources.of(DiscoveredProcesses) for target in source.addresses]
+        found = [{"targets": targets, "labels": {}}] if targets else []
+        return Response(json.dumps(found), media_type="application/json")
+
+
+async def _healthy(_: Request) -> Response:
+    return PlainTextResponse("OK\n")
+
+
+async def _missing(_: Request, __: Exception) -> Response:
+    return PlainTextResponse(NO_SUCH_PATH, 404)
+
+
+def application(answers: Answers, access: Access) -> Starlette:
+    """Return the whole."""
+    app = Starlette(
+        routes=answers.routes(),
+        middleware=[Middleware(Guard, access=access)],
+        exception_handlers={404: _missing},
+    )
+    app.router.redirect_slashes = False  # a redirect would repeat what the client says our name is
+    return app

@@ -1,0 +1,225 @@
+"""The process: sockets, signals, and the server on them until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import uvicorn
+
+from peak_observe._version import __version__
+from peak_observe.errors import ConfigError, ListenError, UsageError
+from peak_observe.exporter.service import Host
+from peak_observe.exporter.threads import apart
+from peak_observe.exporter.web import systemd, web_config
+from peak_observe.exporter.web.app import Access, Answers, application
+from peak_observe.exporter.web.basic_auth import Passwords
+from peak_observe.exporter.web.http_protocol import MOST, BriefProtocol, on_loop_trouble
+from peak_observe.support.redact import printable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LAST_WORDS = 5  # seconds in which scrapes under way are finished
+IDLE = 60  # seconds for which a connection is kept between two scrapes
+HEADER_BYTES = 32_768
+MAX_PORT = 65_535
+TICK = 1.0
+_log = logging.getLogger("peak_observe.exporter")
+
+
+class Options(NamedTuple):
+    """How the exporter is started; see README."""
+
+    config_file: Path | None = None
+    listen: tuple[str, ...] = ("127.0.0.1:17325",)
+    web_config_file: Path | None = None
+    lifecycle: bool = False
+
+
+class Exporter:
+    """The whole exporter.
+
+    Args:
+        options: How it is started.
+
+    Raises:
+        ConfigError: A configuration file makes no sense.
+        ListenError: An address cannot be had.
+        UsageError: An address is none.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.web = web_config.load(options.web_config_file)
+        self.host = Host(options.config_file)
+        self._stamp = self.web.stamp()
+        self._tls = None if self.web.tls is None else web_config.context(self.web.tls)
+        self._access = Access(Passwords(self.web.users), dict(self.web.headers))
+        self._reloads: set[asyncio.Task[str]] = set()
+        self.sockets = _listeners(options.listen)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        self.host.start()
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self.host.stop()
+            for listener in self.sockets:
+                listener.close()
+
+    async def _serve(self) -> None:
+        answers = Answers(self.host, lifecycle=self._options.lifecycle, reload=self.reload)
+        server = _Server(_uvicorn_config(application(answers, self._access), self.web, self._tls))
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(on_loop_trouble)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        ticking = asyncio.create_task(self._tick(server))
+        await server.serve(self.sockets)
+        ticking.cancel()
+
+    async def _tick(self, server: _Server) -> None:
+        told = False
+        while True:
+            if server.started and not told:
+                told = True
+                self._tell_where()
+                systemd.notify(systemd.READY)
+            systemd.notify(systemd.ALIVE)
+            self.host.sources.tick()
+            if self.web.stamp() != self._stamp:
+                self._renew_web()
+            await asyncio.sleep(TICK if told else 0.02)
+
+    def _tell_where(self) -> None:
+        scheme = "http" if self.web.tls is None else "https"
+        for listener in self.sockets:
+            host, port = listener.getsockname()[:2]
+            _log.info("listening on %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
+
+    def _reload_soon(self) -> None:
+        task = asyncio.ensure_future(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def reload(self) -> str:
+        """Read both configurations anew, and return what is wrong with them."""
+        systemd.notify(systemd.reloading())
+        # Apart: a module of the user's checks may take its time, or forever, to be imported.
+        problem = await apart(self.host.reload) or self._renew_web()
+        systemd.notify(systemd.READY)
+        return problem
+
+    def _renew_web(self) -> str:
+        """Take over users, headers and certificates as the files have them now, and return what is wrong with them."""
+        self._stamp = self.web.stamp()
+        try:
+            found = web_config.load(self._options.web_config_file)
+            _refuse_switch(self.web, found)
+            if self._tls is not None and found.tls is not None:
+                web_config.refresh(self._tls, found.tls)
+        except ConfigError as error:
+            self.host.reload_success = False
+            problem = printable(str(error))
+            _log.error("the web configuration is not reloaded: %s", problem)
+            return problem
+        self.web, self._stamp = found, found.stamp()
+        self._access.passwords, self._access.headers = Passwords(found.users), dict(found.headers)
+        return ""
+
+
+def _refuse_switch(before: web_config.WebConfig, after: web_config.WebConfig) -> None:
+    if _rules(before.tls) != _rules(after.tls):
+        # Python can add a trusted certificate to what listens already, but take none away.
+        problem = "TLS, and who may come in by it, changes by a restart only; certificate and key do without"
+        raise ConfigError(str(after.path), "tls_server_config", problem)
+
+
+def _rules(tls: web_config.Tls | None) -> tuple[object, ...] | None:
+    return None if tls is None else (tls.client_ca, tls.client_auth, tls.allowed_sans, tls.minimum, tls.maximum)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, whose signals are the exporter's affair."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    def end(self) -> None:
+        """Finish what is under way; told twice, end at once."""
+        systemd.notify(systemd.STOPPING)
+        _log.info("stopping: what is under way has %d s", LAST_WORDS)
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _uvicorn_config(app: Any, web: web_config.WebConfig, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    sans = web.tls.allowed_sans if web.tls else ()
+    found = uvicorn.Config(
+        app,
+        http=type("Protocol", (BriefProtocol,), {"sans": sans}),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=[("Server", f"peak_observe/{__version__}")],
+        timeout_keep_alive=IDLE,
+        limit_concurrency=MOST,
+        timeout_graceful_shutdown=LAST_WORDS,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+    )
+    found.load()
+    found.ssl = tls
+    return found
+
+
+def _listeners(addresses: tuple[str, ...]) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    try:
+        for address in addresses:
+            listeners += _bound(*_parsed(address))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _parsed(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or not port.isascii() or int(port) > MAX_PORT:
+        raise UsageError(f"--web.listen-address must be host:port, for instance 127.0.0.1:17325, not {address!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Without a host this is everywhere, by IPv6 and IPv4 on one socket where the system has both.
+        family, _, _, _, where = min(found, key=lambda item: item[0] != socket.AF_INET6) if not host else found[0]
+        dual = not host and family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return [socket.create_server(where[:2], family=family, backlog=256, dualstack_ipv6=dual)]
+    except (OSError, UnicodeError) as error:
+        raise ListenError(host, port, getattr(error, "errno", None), _reason(error)) from None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "there is no such host"
+    # Of system errors Python adds the address, which is said already; those of the resolver have negative numbers.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -1,0 +1,273 @@
+"""The circuit breaker as people use it: wrapper of functions, context manager, and in a person's hand."""
+
+from __future__ import annotations
+
+import math
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from weakref import ref
+
+from peak_observe import catalog
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.observers import Observers
+from peak_observe.resilience.breaker import snapshot
+from peak_observe.resilience.breaker.controller import BreakerCore
+from peak_observe.resilience.breaker.outcome import NO_FALLBACK
+from peak_observe.resilience.breaker.settings import Settings, build_settings, constructed
+from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
+from peak_observe.resilience.breaker.wrappers import Calls
+from peak_observe.resilience.common import validation, wrapping
+from peak_observe.telemetry.tracing.spans import switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Unpack
+
+    from peak_observe.observers import Observer
+    from peak_observe.resilience.breaker.guarded_call import Guard
+    from peak_observe.resilience.breaker.settings import Changes, Errors, Options, RecoveryTimeout
+    from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.telemetry.tracing.spans import TracingMode
+
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class Blocks:
+    """What makes each `with` block of a breaker one call, also where blocks of one breaker nest or run side by side."""
+
+    def _guard(self) -> Guard:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        guard = self._guard()
+        guard.__enter__()
+        _entered.set((*_entered.get(), (self, guard)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        entered = list(_entered.get())
+        last = max(index for index, (breaker, _) in enumerate(entered) if breaker is self)
+        _, guard = entered.pop(last)
+        _entered.set(tuple(entered))
+        guard.__exit__(kind, error, traceback)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+class CircuitBreaker(Blocks):
+    """Stops calling what keeps failing, and tries again after a while with few calls.
+
+    CLOSED lets all calls through until `failure_threshold` of them failed in a row, or until too large a share of a
+    window failed or was slow; OPEN refuses all with `CircuitOpenError`; after `recovery_timeout` it is HALF_OPEN and
+    lets `half_open_calls` through at a time, which close or reopen it. Safe for any number of threads and tasks.
+    Breakers of one name share their metrics, not their state.
+
+    Args:
+        failure_threshold: Consecutive failures that open the circuit, at least 1; not beside a window.
+        recovery_timeout: Seconds from opening to the probe; or a sequence of them, of which each reopening takes the
+            next and the last repeats; or a function of how often it has reopened. An error whose `retry_after` is a
+            number of seconds has its way instead, up to a day.
+        expected_exception: What counts as failure, a type, a tuple of types or a function of the exception; others
+            pass through and count as ignored. Cancellation, Ctrl-C and exit never count.
+        name: The label value of its metrics.
+        buckets: Upper bounds in seconds of the latency histogram.
+        tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
+        clock: Where the time comes from; for tests.
+        fallback: What a protected function returns where its call failed or was refused: a value, or a function of the
+            error (of coroutine functions also a coroutine function).
+        window: Judge by the last calls, so many of them.
+        window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
+        failure_ratio: Share of failures in the window that opens, above 0 and at most 1; 0.5 if not given.
+        minimum_calls: Calls a window has to hold before it is judged; 10, or all of a smaller window, if not given.
+        slow_call_seconds: Seconds from which on a call is slow; without it no call is.
+        slow_call_ratio: Share of slow calls in the window that opens; 0.5 if not given.
+        half_open_calls: How many probes may be under way at a time.
+        success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
+        probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
+        jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
+        ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+        failure_result: Says of a result whether it counts as failure; not asked of generators and `with` blocks.
+
+    Raises:
+        ValueError: An argument makes no sense; the message names it.
+    """
+
+    def __init__(
+        self,
+        failure_threshold: int = 5,
+        recovery_timeout: RecoveryTimeout = 60.0,
+        expected_exception: Errors = Exception,
+        name: str = "circuit_breaker",
+        *,
+        buckets: tuple[float, ...] = catalog.BUCKETS,
+        tracing: TracingMode = "auto",
+        clock: Clock = SYSTEM_CLOCK,
+        fallback: object = NO_FALLBACK,
+        **options: Unpack[Options],
+    ) -> None:
+        settings = constructed(failure_threshold, recovery_timeout, expected_exception, options)
+        self._observers = Observers()
+        self._core = BreakerCore(name, settings, validation.check_buckets(buckets), clock, ref(self._observers))
+        switch(tracing)
+        self._tracing = tracing
+        self._fallback = fallback
+        self._core.series.join(self, self._core.read)
+
+    @property
+    def name(self) -> str:
+        """The name by which it is known."""
+        return self._core.name
+
+    @property
+    def state(self) -> snapshot.CircuitState:
+        """The state at this moment; an open circuit that is due for a probe is HALF_OPEN."""
+        return snapshot.state_of(self._core)
+
+    @property
+    def stats(self) -> snapshot.CircuitBreakerStats:
+        """What this breaker has counted so far, as a frozen record."""
+        return snapshot.stats_of(self._core)
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Return all that it knows of this moment, as a frozen record."""
+        from peak_observe.resilience.breaker.snapshot import snapshot_of
+
+        return snapshot_of(self._core)
+
+    def reset(self) -> None:
+        """Close the circuit and forget its failures; the counts stay, and calls under way no longer matter to it."""
+        self._core.change(self._core.circuit.reset)
+
+    def trip(self, reason: str, *, pause: float | None = None, error: BaseException | None = None) -> None:
+        """Open the circuit at once, as one failure said enough; one that is not closed or half-open stays as it is.
+
+        Args:
+            reason: Why, in words, for the event.
+            pause: Seconds until the probe; as long as a failure would have opened it if not given.
+            error: What was raised, for the event.
+
+        Raises:
+            ValueError: `pause` is not a finite number of seconds, at least 0.
+        """
+        if pause is not None:
+            validation.check_seconds("pause", pause)
+        core = self._core
+        seconds = core.pause(error) if pause is None else float(pause)
+        core.change(lambda now: core.circuit.trip(now, reason, seconds), error)
+
+    def force_open(self, *, for_seconds: float | None = None) -> None:
+        """Refuse all calls until `reset()`, or for some seconds, after which the circuit probes.
+
+        Args:
+            for_seconds: How long; given once more it counts from now.
+
+        Raises:
+            ValueError: `for_seconds` is not a finite number above 0.
+        """
+        self._override(FORCED_OPEN, for_seconds)
+
+    def disable(self, *, for_seconds: float | None = None) -> None:
+        """Let all calls through, and measure them, until `reset()`, or for some seconds, after which it is closed.
+
+        Args:
+            for_seconds: How long; given once more it counts from now.
+
+        Raises:
+            ValueError: `for_seconds` is not a finite number above 0.
+        """
+        self._override(DISABLED, for_seconds)
+
+    def configure(self, **changes: Unpack[Changes]) -> None:
+        """Change settings while calls go on; state, counts and what the window holds stay.
+
+        A circuit that is open stays so for as long as it was going to. A window that shrinks keeps the newest calls.
+
+        Args:
+            changes: Settings by the names of the constructor; `window=None` judges failures in a row again.
+
+        Raises:
+            TypeError: There is no such setting.
+            ValueError: A value makes no sense; nothing is changed then.
+        """
+        self._core.adopt(build_settings(changes, self._core.settings))
+
+    @property
+    def settings(self) -> Settings:
+        """How it judges now, as a frozen record."""
+        return self._core.settings
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Tell `observer` of this breaker's changes of state from now on; see `peak_observe.observe`.
+
+        Args:
+            observer: Called with one `Transition` at a time, from whichever thread noticed it, after its lock is
+                released; one that raises is logged once and not called again.
+
+        Returns:
+            A function that ends the observation.
+        """
+        return self._observers.add(observer)
+
+    def call(self, func: F) -> F:
+        """Return `func` protected by this breaker: use it as decorator or as `breaker.call(func)(args)`.
+
+        Plain functions, coroutine functions, generators of both kinds, methods, partials and callable objects stay
+        what they are. A method's breaker is shared by all instances of the class.
+
+        Raises:
+            TypeError: It cannot be called, or is a generator function and there is a fallback.
+        """
+        protected: F = wrapping.decorate(func, self._calls().wrap)
+        return protected
+
+    __call__ = call
+
+    def _override(self, state: int, seconds: float | None) -> None:
+        if seconds is not None:
+            validation.check_period("for_seconds", seconds)
+        pause = math.inf if seconds is None else float(seconds)
+        reason = "by hand" if seconds is None else f"by hand, for {seconds:g} s"
+        circuit = self._core.circuit
+        self._core.change(lambda now: circuit.override(state, now, pause, reason))
+
+    def _calls(self) -> Calls:
+        return Calls(self, self._core, self._tracing, self._fallback)
+
+    def _guard(self) -> Guard:
+        return self._calls().guard()
+
+    def __copy__(self) -> Self:
+        """Return the breaker itself: what it protects exists once, however often what uses it is copied."""
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"CircuitBreaker {self.name!r} cannot be pickled, as its state belongs to this process: "
+            "make one in the other process, or send its name and call get_breaker() there"
+        )
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.name!r} {self.state.value}>"
+
+
+# The guards of the blocks that this thread or task is inside of, the innermost last.
+_entered: ContextVar[tuple[tuple[Blocks, Guard], ...]] = ContextVar("peak_observe_entered", default=())

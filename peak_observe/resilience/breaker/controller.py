@@ -1,0 +1,280 @@
+"""What stands around the pure circuit: its lock, its clock, its counts and the news of its changes."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from peak_observe import catalog
+from peak_observe.errors import CircuitOpenError
+from peak_observe.events import Transition
+from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
+from peak_observe.observers import Observers, emit
+from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, Judge
+from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.common.locking import exclusively
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from weakref import ref
+
+    from opentelemetry.trace import SpanContext
+
+    from peak_observe.clock import Clock
+    from peak_observe.resilience.breaker.settings import Settings
+    from peak_observe.resilience.breaker.sliding_window import Totals
+    from peak_observe.resilience.breaker.state_machine import Change, Era, Permit
+    from peak_observe.telemetry.tracing.spans import CallSpan
+
+
+class View:
+    """A breaker at one moment.
+
+    Args:
+        circuit: A copy of its circuit.
+        counted: What counts towards opening.
+        in_flight: How many probes are under way.
+        calls: Calls by outcome.
+        now: The moment, as a second of the monotonic clock.
+    """
+
+    __slots__ = ("calls", "circuit", "counted", "in_flight", "now")
+
+    def __init__(self, circuit: Circuit, counted: Totals, in_flight: int, calls: list[int], now: float) -> None:
+        self.circuit = circuit
+        self.counted = counted
+        self.in_flight = in_flight
+        self.calls = calls
+        self.now = now
+
+
+def reading_of(core: BreakerCore, view: View) -> BreakerReading:
+    """Return what Prometheus is told of a moment; with the core's lock held."""
+    reading, counts, circuit = BreakerReading(), core.counts, view.circuit
+    due_meanwhile = circuit.era is not core.circuit.era
+    reading.last_transition = core.wall(circuit.era.since) if due_meanwhile else core.last_transition
+    reading.calls = view.calls
+    reading.buckets, reading.bounds = counts.buckets, counts.bounds
+    reading.duration_sum = counts.duration_sum
+    reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
+    reading.state = circuit.state
+    reading.state_seconds = circuit.era.seconds_at(view.now)
+    reading.transitions = circuit.era.entered
+    reading.window = None if circuit.window is None else view.counted
+    reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
+    reading.recovery_timeout = core.first_pause
+    return reading
+
+
+class BreakerCore:
+    """A circuit that many threads and tasks may use at once.
+
+    It knows no wrapper and no breaker, so its counts outlive the breaker that it belongs to.
+
+    Args:
+        name: The breaker's name.
+        settings: How it judges.
+        buckets: Upper bounds of the latency buckets in seconds.
+        clock: Where the time comes from.
+        listeners: Who is told of this circuit alone; held weakly, as they may hold the breaker.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        buckets: tuple[float, ...],
+        clock: Clock,
+        listeners: ref[Observers],
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.listeners = listeners
+        self.series = BREAKERS.series(name, buckets)
+        self.circuit = Circuit(settings, clock.monotonic())
+        self.judge = Judge(settings, name)
+        self.first_pause = settings.first_pause
+        self.counts = CallCounts(self.series.bounds)
+        self.refused = Ticker()
+        self._refused_before = 0
+        self.lock = threading.RLock()
+        self.last_success: float | None = None
+        self.last_failure: float | None = None
+        self.last_transition = 0.0
+        self.tripped_by: SpanContext | None = None
+        forks.renew(self)
+
+    @property
+    def settings(self) -> Settings:
+        """How it judges now."""
+        return self.circuit.settings
+
+    def admit(self) -> Permit:
+        """Return a permit, or raise CircuitOpenError and count the refusal."""
+        permit, wait, forced, news = exclusively(self.lock, self._admit)
+        self._tell(news)
+        if permit is None:
+            raise CircuitOpenError(self.name, wait, "forced open" if forced else "")
+        return permit
+
+    def _admit(self) -> tuple[Permit | None, float, bool, list[Transition]]:
+        now = self.clock.monotonic()
+        news = self._news(self.circuit.advance(now), now)
+        permit = self.circuit.admit(now)
+        if permit is None:
+            self.counts.add(REJECTED)
+        return permit, self.circuit.retry_after(now), self.circuit.state == FORCED_OPEN, news
+
+    def settle(
+        self,
+        era: Era,
+        start: float,
+        error: BaseException | None,
+        outcome: int | None = None,
+        *,
+        permit: Permit | None = None,
+        span: CallSpan | None = None,
+    ) -> str:
+        """Count the end of an admitted call and return its outcome, which is that of the error if it is not given."""
+        seconds = max(0.0, self.clock.monotonic() - start)
+        # Here the user's own functions are asked, so the lock is not taken yet.
+        outcome = self.judge.outcome(error) if outcome is None else outcome
+        opens = outcome == FAILURE or self.circuit.is_slow(seconds)
+        pause = self.pause(error) if opens else 0.0
+        news = exclusively(self.lock, self._settle, era, outcome, seconds, pause, error, permit, span)
+        self._tell(news)
+        return catalog.CALL_OUTCOMES[outcome]
+
+    def succeed(self, era: Era, start: float, now: float, result: object) -> None:
+        """Count a call that a closed circuit let through and that returned; the same as `settle`, with less ado."""
+        limit = self.circuit.settings.slow_call_seconds
+        quick = limit is None or now - start < limit
+        outcome = self.judge.outcome(None, result)
+        if era is self.circuit.era and quick and outcome == SUCCESS:
+            exclusively(self.lock, self._succeed, era, now, now - start)
+        else:
+            self.settle(era, start, None, outcome)
+
+    def _succeed(self, era: Era, now: float, seconds: float) -> None:
+        circuit = self.circuit
+        self.last_success = now
+        if era is not circuit.era:  # since a moment ago
+            self.counts.add(SUCCESS, seconds)
+            return
+        if circuit.window is None or not circuit.window.lazy:
+            circuit.succeed_quickly(now)
+        self.counts.pending.append(seconds)
+        if len(self.counts.pending) >= BATCH:
+            self._fold(now)
+
+    def _settle(  # noqa: PLR0917 - the two halves of one method, with the lock between them
+        self,
+        era: Era,
+        outcome: int,
+        seconds: float,
+        pause: float,
+        error: BaseException | None,
+        permit: Permit | None,
+        span: CallSpan | None,
+    ) -> list[Transition]:
+        now, circuit = self.clock.monotonic(), self.circuit
+        news = self._news(circuit.advance(now), now)
+        if circuit.window is not None:
+            self._fold(now)
+        change = None
+        if outcome == SUCCESS:
+            self.last_success = now
+            change = circuit.succeed(era, now, seconds, pause)
+        elif outcome == FAILURE:
+            self.last_failure = now
+            change = circuit.fail(era, now, seconds, pause)
+        if permit is not None:
+            circuit.give_back(permit)
+        self.counts.add(outcome, seconds, span.exemplar(seconds, self.clock) if span else None)
+        if change and change.new == OPEN:
+            self.tripped_by = span.context if span else None
+        return news + self._news(change, now, error)
+
+    def release(self, permit: Permit) -> None:
+        """Take a permit back as if it had not been given."""
+        exclusively(self.lock, self.circuit.give_back, permit)
+
+    def fold(self) -> None:
+        """Sort the successes that the fast path left into the buckets."""
+        if len(self.counts.pending) >= BATCH:
+            exclusively(self.lock, self._fold, self.clock.monotonic())
+
+    def _fold(self, now: float) -> None:
+        self.circuit.catch_up(now, self.counts.fold())
+        refused = self.refused.value()
+        if refused != self._refused_before:
+            outcomes = increased(self.counts.outcomes, REJECTED, refused - self._refused_before)
+            self.counts.outcomes, self._refused_before = outcomes, refused
+
+    def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
+        """Let something be done to the circuit at this moment, and tell what changed."""
+        self._tell(exclusively(self.lock, self._change, action, error))
+
+    def _change(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
+        now = self.clock.monotonic()
+        due = self._news(self.circuit.advance(now), now)
+        self._fold(now)
+        return due + self._news(action(now), now, error)
+
+    def adopt(self, settings: Settings) -> None:
+        """Judge by other settings from now on."""
+        self.change(lambda now: self.circuit.adopt(settings, now))
+        self.judge = Judge(settings, self.name)
+        self.first_pause = settings.first_pause
+
+    def pause(self, error: BaseException | None = None) -> float:
+        """Return the seconds for which the circuit would open now."""
+        from peak_observe.resilience.breaker.open_duration import pause  # late, as most programs hardly ever need it
+
+        circuit = self.circuit
+        return pause(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
+
+    def view(self) -> View:
+        """Return the circuit as it is at this moment; nothing changes by looking."""
+        return exclusively(self.lock, self._view)
+
+    def _view(self) -> View:
+        now = self.clock.monotonic()
+        self._fold(now)
+        circuit = self.circuit.at(now)
+        return View(circuit, circuit.counted(now), len(circuit.in_flight(now)), self.counts.outcomes, now)
+
+    def read(self) -> BreakerReading:
+        """Return state and counts of one moment."""
+        return exclusively(self.lock, lambda: reading_of(self, self._view()))
+
+    def wall(self, moment: float) -> float:
+        """Return the Unix time of a second of the monotonic clock."""
+        return self.clock.now().timestamp() - (self.clock.monotonic() - moment)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child: with a lock that nobody holds, without the probes of threads that are not here."""
+        self.lock = threading.RLock()
+        self.circuit.era.probes = []
+        if self.circuit.window is not None:
+            self.circuit.window.recount()
+
+    def _news(self, change: Change | None, now: float, error: BaseException | None = None) -> list[Transition]:
+        if change is None:
+            return []
+        from datetime import timedelta
+
+        at = self.clock.now() - timedelta(seconds=now - change.at)
+        self.last_transition = at.timestamp()
+        pause = self.circuit.era.pause
+        wait = pause if change.new in (OPEN, FORCED_OPEN) and pause < math.inf else 0.0
+        old, new = catalog.STATES[change.old], catalog.STATES[change.new]
+        return [Transition(self.name, old, new, at, change.reason, wait, error)]
+
+    def _tell(self, news: list[Transition]) -> None:
+        for event in news:
+            listeners = self.listeners()
+            if listeners is not None:
+                listeners.tell(event)
+            emit(event)

@@ -1,0 +1,64 @@
+"""What stands in for the result of a call that failed or was refused."""
+
+from __future__ import annotations
+
+from functools import wraps
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.errors import CircuitOpenError
+from peak_observe.resilience.breaker.outcome import FAILURE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from peak_observe.resilience.breaker.controller import BreakerCore
+
+
+def standing_in(
+    protected: Callable[..., Any],
+    core: BreakerCore,
+    fallback: Any,
+    *,
+    asynchronous: bool,
+) -> Callable[..., Any]:
+    """Return a protected function that gives the fallback where the circuit refused the call or counts it as failed.
+
+    Args:
+        protected: The protected function.
+        core: Its circuit.
+        fallback: A value, or a function of the error, which may be a coroutine function where the protected one is.
+        asynchronous: Whether the protected function is a coroutine function.
+    """
+
+    def instead_of(error: Exception) -> Any:
+        return fallback(error) if callable(fallback) else fallback
+
+    def blames(error: Exception) -> bool:
+        refused = isinstance(error, CircuitOpenError) and error.name == core.name
+        return refused or core.judge.outcome(error) == FAILURE
+
+    async def awaited(coroutine: Any) -> Any:
+        try:
+            return await coroutine
+        except Exception as error:
+            if not blames(error):
+                raise
+            answer = instead_of(error)
+        return await answer if hasattr(answer, "__await__") else answer
+
+    @wraps(protected)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = protected(*args, **kwargs)
+        except Exception as error:
+            if not blames(error):
+                raise
+            return instead_of(error)
+        return awaited(result) if type(result) is CoroutineType else result
+
+    @wraps(protected)
+    async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await awaited(protected(*args, **kwargs))
+
+    return async_wrapper if asynchronous else wrapper

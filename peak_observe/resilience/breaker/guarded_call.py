@@ -1,0 +1,74 @@
+"""One call on the careful path: probes, traced calls, generators and `with` blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from peak_observe.errors import CircuitOpenError
+from peak_observe.resilience.breaker.outcome import UNASKED
+from peak_observe.telemetry.tracing.spans import CallSpan
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from peak_observe.resilience.breaker.controller import BreakerCore
+    from peak_observe.resilience.breaker.state_machine import Permit
+
+
+class Guard:
+    """A context manager around one call: admitted on entry, settled however the block is left.
+
+    The permit is held here alone: if Ctrl-C comes where nobody can settle the call any more, it goes with the guard.
+
+    Args:
+        core: The circuit to ask.
+        traced: Whether the call is a span.
+        current: Whether the span becomes the current one; a generator's may not, as it is left and re-entered.
+
+    Attributes:
+        result: What the call returned, for a circuit that judges results.
+    """
+
+    __slots__ = ("_core", "_deferred", "_permit", "_span", "_start", "result")
+
+    def __init__(self, core: BreakerCore, *, traced: bool, current: bool = True) -> None:
+        self._core = core
+        self._deferred = False
+        self._permit: Permit
+        self._start: float
+        self.result: object = UNASKED
+        facts = {"peak_observe.breaker": core.name}
+        self._span = CallSpan(f"call {core.name}", facts, current=current) if traced else None
+
+    def __enter__(self) -> Self:
+        core = self._core
+        if self._span:
+            self._span.begin()
+        try:
+            self._permit = core.admit()
+        except CircuitOpenError as refusal:
+            if self._span:
+                self._span.refuse(refusal, core.tripped_by)
+            raise
+        self._start = core.clock.monotonic()
+        return self
+
+    def defer(self) -> None:
+        """Give the permit back uncounted: the call will be made, and judged, later."""
+        self._deferred = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        core, permit, span = self._core, self._permit, self._span
+        if self._deferred and error is None:
+            core.release(permit)
+            outcome = "deferred"
+        else:
+            judged = core.judge.outcome(error, self.result)
+            outcome = core.settle(permit.era, self._start, error, judged, permit=permit, span=span)
+        if span:
+            span.end({"peak_observe.outcome": outcome}, error)

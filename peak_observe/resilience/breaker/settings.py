@@ -1,0 +1,201 @@
+"""How a breaker judges, as one frozen record; what makes no sense is one ValueError that names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
+
+from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.validation import ExceptionTypes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+LARGEST_WINDOW = 1_000_000
+SHORTEST_WINDOW = 0.01
+SHARE = 0.5
+CALLS = 10
+
+
+class Settings(NamedTuple):
+    """What decides about opening, probing and closing; see `CircuitBreaker` for what each means."""
+
+    failure_threshold: int = 5
+    recovery_timeout: RecoveryTimeout = 60.0
+    expected_exception: Errors = Exception
+    window: int | None = None
+    window_seconds: float | None = None
+    failure_ratio: float | None = None
+    minimum_calls: int | None = None
+    slow_call_seconds: float | None = None
+    slow_call_ratio: float | None = None
+    half_open_calls: int = 1
+    success_threshold: int = 1
+    probe_timeout: float = 60.0
+    jitter: float = 0.0
+    ignore: Errors = ()
+    failure_result: Callable[[Any], bool] | None = None
+
+    @property
+    def has_window(self) -> bool:
+        """Whether shares of a window decide, not failures in a row."""
+        return self.window is not None or self.window_seconds is not None
+
+    @property
+    def failures_allowed(self) -> float:
+        """The share of failures that opens."""
+        return SHARE if self.failure_ratio is None else self.failure_ratio
+
+    @property
+    def slowness_allowed(self) -> float:
+        """The share of slow calls that opens."""
+        return SHARE if self.slow_call_ratio is None else self.slow_call_ratio
+
+    @property
+    def calls_needed(self) -> int:
+        """How many calls a window has to hold before its shares mean anything."""
+        if self.minimum_calls is not None:
+            return self.minimum_calls
+        return CALLS if self.window is None else min(CALLS, self.window)
+
+    @property
+    def first_pause(self) -> float:
+        """Seconds that the first opening lasts, before jitter."""
+        timeout: Any = self.recovery_timeout
+        return float(timeout(0) if callable(timeout) else timeout[0] if isinstance(timeout, list | tuple) else timeout)
+
+
+def build_settings(changes: Mapping[str, Any], before: Settings = Settings()) -> Settings:  # noqa: B008 - it is frozen
+    """Return `before` with changes.
+
+    Raises:
+        TypeError: There is no such setting.
+        ValueError: A value makes no sense, alone or beside the others.
+    """
+    unknown = sorted(changes.keys() - set(Settings._fields))
+    if unknown:
+        raise TypeError(f"a circuit breaker has no setting {unknown[0]!r}; there are {', '.join(Settings._fields)}")
+    settings = before._replace(**changes)
+    _check_simple(settings)
+    _check_window(settings)
+    _check_probes(settings)
+    threshold = changes.get("failure_threshold", before.failure_threshold)
+    if settings.has_window and "failure_threshold" in changes and threshold != Settings().failure_threshold:
+        raise ValueError(
+            "failure_threshold counts failures in a row and means nothing beside a window: "
+            "use failure_ratio and minimum_calls"
+        )
+    return settings
+
+
+def constructed(threshold: object, timeout: object, expected: object, options: Options) -> Settings:
+    """Return the settings of a new breaker; see `settled`."""
+    simple = {"failure_threshold": threshold, "recovery_timeout": timeout, "expected_exception": expected}
+    return build_settings({**simple, **options})
+
+
+def _check_simple(settings: Settings) -> None:
+    validation.check_count("failure_threshold", settings.failure_threshold)
+    _check_recovery(settings.recovery_timeout)
+    _check_errors("expected_exception", settings.expected_exception)
+    if settings.ignore != ():
+        _check_errors("ignore", settings.ignore)
+    if settings.failure_result is not None and not callable(settings.failure_result):
+        raise ValueError(f"failure_result must be a function of the result, not {settings.failure_result!r}")
+
+
+def _check_recovery(timeout: Any) -> None:
+    if isinstance(timeout, list | tuple):
+        if not timeout:
+            raise ValueError("recovery_timeout must not be an empty sequence")
+        for seconds in timeout:
+            validation.check_seconds("each recovery_timeout", seconds)
+        return
+    if callable(timeout):
+        try:
+            timeout = timeout(0)
+        except Exception as error:
+            raise ValueError(f"recovery_timeout must be a function of how often it reopened: {error!r} at 0") from error
+    validation.check_seconds("recovery_timeout", timeout)
+
+
+def _check_errors(name: str, value: Any) -> None:
+    if callable(value) and not isinstance(value, type):
+        return
+    try:
+        validation.check_exceptions(name, value)
+    except ValueError as error:
+        words = "must be an exception type or a tuple of them"
+        raise ValueError(str(error).replace(words, f"{words}, or a function of the error", 1)) from None
+
+
+def _check_window(settings: Settings) -> None:
+    window, seconds = settings.window, settings.window_seconds
+    if window is not None and seconds is not None:
+        raise ValueError("window counts calls and window_seconds time: give one of them")
+    if window is not None:
+        validation.check_count("window", window)
+        if window > LARGEST_WINDOW:
+            raise ValueError(f"window must be at most {LARGEST_WINDOW} calls, not {window!r}")
+    if seconds is not None:
+        validation.check_period("window_seconds", seconds)
+        if seconds < SHORTEST_WINDOW:
+            raise ValueError(f"window_seconds must be at least {SHORTEST_WINDOW} seconds, not {seconds!r}")
+    for name in ("failure_ratio", "minimum_calls", "slow_call_seconds"):
+        if getattr(settings, name) is not None and not settings.has_window:
+            raise ValueError(f"{name} needs a window: give window or window_seconds as well")
+    _check_shares(settings)
+
+
+def _check_shares(settings: Settings) -> None:
+    for name in ("failure_ratio", "slow_call_ratio"):
+        share = getattr(settings, name)
+        if share is not None:
+            validation.check_share(name, share)
+            if share == 0:
+                raise ValueError(f"{name} must be more than 0: at 0 the first call would open the circuit")
+    if settings.slow_call_seconds is not None:
+        validation.check_period("slow_call_seconds", settings.slow_call_seconds)
+    elif settings.slow_call_ratio is not None:
+        raise ValueError("slow_call_ratio needs slow_call_seconds, which says what is slow")
+    if settings.minimum_calls is not None:
+        validation.check_count("minimum_calls", settings.minimum_calls)
+        if settings.window is not None and settings.minimum_calls > settings.window:
+            raise ValueError(f"minimum_calls must be at most the window, {settings.window}: it could never be reached")
+
+
+def _check_probes(settings: Settings) -> None:
+    validation.check_count("half_open_calls", settings.half_open_calls)
+    validation.check_count("success_threshold", settings.success_threshold)
+    validation.check_period("probe_timeout", settings.probe_timeout)
+    validation.check_share("jitter", settings.jitter)
+
+
+RecoveryTimeout: TypeAlias = float | Sequence[float] | Callable[[int], float]
+Errors: TypeAlias = ExceptionTypes | Callable[[Exception], bool]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of a breaker beyond those of the simple form."""
+
+    window: int | None
+    window_seconds: float | None
+    failure_ratio: float | None
+    minimum_calls: int | None
+    slow_call_seconds: float | None
+    slow_call_ratio: float | None
+    half_open_calls: int
+    success_threshold: int
+    probe_timeout: float
+    jitter: float
+    ignore: Errors
+    failure_result: Callable[[Any], bool] | None
+
+
+class Changes(Options, total=False):
+    """What `CircuitBreaker.configure` takes."""
+
+    failure_threshold: int
+    recovery_timeout: RecoveryTimeout
+    expected_exception: Errors

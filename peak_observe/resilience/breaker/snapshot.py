@@ -1,0 +1,131 @@
+"""What a breaker tells about itself, as frozen records of one moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe import catalog
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from peak_observe.resilience.breaker.controller import BreakerCore
+
+
+class CircuitState(Enum):
+    """The states of a circuit."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    DISABLED = "disabled"
+
+
+class CircuitBreakerStats(NamedTuple):
+    """What a breaker has counted, at one moment.
+
+    Args:
+        failure_count: Failures that count towards opening now: those in a row, or those in the window.
+        success_count: Calls that succeeded since the breaker was made.
+        last_failure_time: Unix time in seconds of the last failure, or None.
+        last_success_time: Unix time in seconds of the last success, or None.
+        state_changes: How often the state changed.
+    """
+
+    failure_count: int
+    success_count: int
+    last_failure_time: float | None
+    last_success_time: float | None
+    state_changes: int
+
+
+def state_of(core: BreakerCore) -> CircuitState:
+    """Return the state at this moment."""
+    return CircuitState(catalog.STATES[core.view().circuit.state])
+
+
+def stats_of(core: BreakerCore) -> CircuitBreakerStats:
+    """Return the statistics of this moment."""
+    view = core.view()
+    return CircuitBreakerStats(
+        failure_count=view.counted.failures,
+        success_count=view.calls[0],
+        last_failure_time=None if core.last_failure is None else core.wall(core.last_failure),
+        last_success_time=None if core.last_success is None else core.wall(core.last_success),
+        state_changes=sum(view.circuit.era.entered),
+    )
+
+
+class BreakerSnapshot(NamedTuple):
+    """All that a breaker knows, of one moment.
+
+    Args:
+        name: The breaker's name.
+        at: The moment, in UTC.
+        state: The state; an open circuit that is due for a probe is half-open.
+        since: When the state was entered, in UTC.
+        retry_after: Seconds until the next probe; 0.0 where that does not depend on time.
+        reopened: How often a probe has failed since the circuit was last closed.
+        probes: How many probes are under way.
+        failures: Failures that count towards opening: those in a row, or those in the window.
+        window_calls: Calls that the window holds; None without a window, as the next three.
+        slow_calls: Slow calls in the window.
+        failure_ratio: Failures as a share of the calls in the window, 0.0 while it is empty.
+        slow_call_ratio: Slow calls as a share of the calls in the window, 0.0 while it is empty.
+        succeeded: Calls that succeeded since the breaker was made, as the next three.
+        failed: Calls that failed.
+        ignored: Calls that ended in a way that says nothing.
+        rejected: Calls that were refused.
+        seconds: Seconds spent in each state, in the order of `CircuitState`.
+        entered: How often each state was entered, in the same order.
+    """
+
+    name: str
+    at: datetime
+    state: CircuitState
+    since: datetime
+    retry_after: float
+    reopened: int
+    probes: int
+    failures: int
+    window_calls: int | None
+    slow_calls: int | None
+    failure_ratio: float | None
+    slow_call_ratio: float | None
+    succeeded: int
+    failed: int
+    ignored: int
+    rejected: int
+    seconds: tuple[float, ...]
+    entered: tuple[int, ...]
+
+
+def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
+    """Return all there is to know of this moment."""
+    view = core.view()
+    circuit, counted, at = view.circuit, view.counted, core.clock.now()
+    windowed = circuit.window is not None
+    succeeded, failed, ignored, rejected = view.calls
+    return BreakerSnapshot(
+        name=core.name,
+        at=at,
+        state=CircuitState(catalog.STATES[circuit.state]),
+        since=at - timedelta(seconds=max(0.0, view.now - circuit.era.since)),
+        retry_after=circuit.retry_after(view.now),
+        reopened=circuit.reopened,
+        probes=view.in_flight,
+        failures=counted.failures,
+        window_calls=counted.calls if windowed else None,
+        slow_calls=counted.slow if windowed else None,
+        failure_ratio=counted.failure_ratio if windowed else None,
+        slow_call_ratio=counted.slow_ratio if windowed else None,
+        succeeded=succeeded,
+        failed=failed,
+        ignored=ignored,
+        rejected=rejected,
+        seconds=tuple(circuit.era.seconds_at(view.now)),
+        entered=tuple(circuit.era.entered),
+    )

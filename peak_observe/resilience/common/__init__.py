@@ -1,0 +1,1 @@
+"""Helpers that all resilience strategies share: validation, wrapping, deadlines, predicates and callbacks."""

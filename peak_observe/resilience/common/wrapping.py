@@ -1,0 +1,178 @@
+"""What kind of function a decorator was given, and how generators of both kinds are passed through."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+
+FUNCTION, COROUTINE, GENERATOR, ASYNC_GENERATOR = "function", "coroutine", "generator", "async generator"
+
+
+def kind(func: Callable[..., Any]) -> str:
+    """Return which of the four kinds `func` is, looking through partials and into callable objects."""
+    import inspect  # late, as it takes as long to import as this package
+
+    while isinstance(func, partial):
+        func = func.func
+    call = getattr(type(func), "__call__", None)  # noqa: B004 - not whether there is one, but of what kind
+    for candidate in (func, call):
+        if inspect.iscoroutinefunction(candidate):
+            return COROUTINE
+        if inspect.isgeneratorfunction(candidate):
+            return GENERATOR
+        if inspect.isasyncgenfunction(candidate):
+            return ASYNC_GENERATOR
+    return FUNCTION
+
+
+def name_of(func: Callable[..., Any]) -> str:
+    """Return the qualified name of a function, or of the class of a callable object."""
+    while isinstance(func, partial):
+        func = func.func
+    return getattr(func, "__qualname__", None) or type(func).__qualname__
+
+
+def decorate(func: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Any:
+    """Wrap `func`, inside its staticmethod or classmethod where it is one.
+
+    Raises:
+        TypeError: `func` cannot be called.
+    """
+    if isinstance(func, staticmethod | classmethod):
+        return type(func)(wrap(func.__func__))
+    if not callable(func):
+        raise TypeError(f"only something callable can be protected, not {func!r}")
+    return wrap(func)
+
+
+def wrap_generator(
+    func: Callable[..., Any],
+    guard: Callable[[], AbstractContextManager[Any]],
+    begin: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, Any]],
+) -> Callable[..., Any]:
+    """Return a generator function that runs `func`'s generator inside `guard()`.
+
+    Args:
+        func: The generator function.
+        guard: Makes the context that lasts until the generator is exhausted, closed or has raised.
+        begin: Returns the generator and its first item; raises StopIteration where there is none.
+    """
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with guard():
+            try:
+                generator, item = begin(args, kwargs)
+                while True:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        generator.close()
+                        raise
+                    except BaseException as thrown:  # noqa: BLE001 - all that is thrown in belongs to the generator
+                        item = generator.throw(thrown)
+                    else:
+                        item = generator.send(sent)
+            except StopIteration as stop:
+                return stop.value
+
+    return wrapper
+
+
+def wrap_async_generator(
+    func: Callable[..., Any],
+    guard: Callable[[], AbstractContextManager[Any]],
+    begin: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[tuple[Any, Any]]],
+) -> Callable[..., Any]:
+    """Return an async generator function that runs `func`'s generator inside `guard()`; see `wrap_generator`."""
+
+    @wraps(func)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with guard():
+            try:
+                generator, item = await begin(args, kwargs)
+                while True:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        await generator.aclose()
+                        raise
+                    except BaseException as thrown:  # noqa: BLE001 - all that is thrown in belongs to the generator
+                        item = await generator.athrow(thrown)
+                    else:
+                        item = await generator.asend(sent)
+            except StopAsyncIteration:
+                return
+
+    return wrapper
+
+
+def _go_on(_: Any, resume: Callable[[Any], Any], value: Any) -> Any:
+    return resume(value)
+
+
+def wrap_generator_steps(
+    func: Callable[..., Any],
+    guard: Callable[[], AbstractContextManager[Any]],
+    step: Callable[[Any, Callable[[Any], Any], Any], Any] = _go_on,
+) -> Callable[..., Any]:
+    """Return a generator function that runs `func`'s generator inside `guard()`, step by step.
+
+    Args:
+        func: The generator function.
+        guard: Makes the context that lasts until the generator is exhausted, closed or has raised.
+        step: Is handed what the guard gave, the method that resumes the generator and its argument; returns the item.
+    """
+
+    @wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with guard() as held:
+            generator = func(*args, **kwargs)
+            resume, value = generator.send, None
+            while True:
+                try:
+                    item = step(held, resume, value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    resume, value = generator.send, (yield item)
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 - all that is thrown in belongs to the generator
+                    resume, value = generator.throw, thrown
+
+    return wrapper
+
+
+def wrap_async_generator_steps(
+    func: Callable[..., Any],
+    guard: Callable[[], AbstractAsyncContextManager[Any]],
+    step: Callable[[Any, Callable[[Any], Any], Any], Awaitable[Any]] = _go_on,
+) -> Callable[..., Any]:
+    """Return an async generator function that runs `func`'s generator inside `guard()`; see `wrap_generator_steps`."""
+
+    @wraps(func)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        async with guard() as held:
+            generator = func(*args, **kwargs)
+            resume, value = generator.asend, None
+            while True:
+                try:
+                    item = await step(held, resume, value)
+                except StopAsyncIteration:
+                    return
+                try:
+                    resume, value = generator.asend, (yield item)
+                except GeneratorExit:
+                    await generator.aclose()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 - all that is thrown in belongs to the generator
+                    resume, value = generator.athrow, thrown
+
+    return wrapper

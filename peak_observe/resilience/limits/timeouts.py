@@ -1,0 +1,170 @@
+"""An end to calls that take too long: coroutines are cancelled, a plain function cannot be."""
+
+from __future__ import annotations
+
+import threading
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from peak_observe import catalog
+from peak_observe.errors import CallTimeoutError, DeadlineExceededError
+from peak_observe.events import CallTimedOut
+from peak_observe.measures import TIMEOUTS, TimeoutReading
+from peak_observe.measures.forks import renew
+from peak_observe.observers import emit
+from peak_observe.resilience.common import strategy, validation, wrapping
+from peak_observe.resilience.common.deadlines import deadline, remaining
+from peak_observe.resilience.common.locking import exclusively
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+IN_TIME, TIMED_OUT, OUT_OF_TIME = range(len(catalog.TIMEOUT_OUTCOMES))
+
+
+class Cutoff:
+    """The settings of a timeout and the counts of all its calls."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        self.series = TIMEOUTS.series(name)
+        self._calls = [0] * len(catalog.TIMEOUT_OUTCOMES)
+        self._lock = threading.RLock()  # the collector may end a coroutine, which is counted, while we are inside
+        renew(self)
+
+    def count(self, outcome: int) -> None:
+        """Count one call."""
+        exclusively(self._lock, self._counted, outcome)
+
+    def _counted(self, outcome: int) -> None:
+        self._calls[outcome] += 1
+
+    def read(self) -> TimeoutReading:
+        """Return the counts of one moment."""
+        reading = TimeoutReading()
+        reading.calls = exclusively(self._lock, self._calls.copy)
+        reading.seconds = self.seconds
+        return reading
+
+    def after_fork(self) -> None:
+        """Make the lock anew: a thread of the parent may have held it."""
+        self._lock = threading.RLock()
+
+
+class Timed:
+    """One call, or one generator, that is counted when it has ended; each of its steps has its time."""
+
+    __slots__ = ("_cutoff", "_outcome")
+
+    def __init__(self, cutoff: Cutoff) -> None:
+        self._cutoff = cutoff
+        self._outcome = IN_TIME
+
+    async def step(self, resume: Callable[[Any], Awaitable[Any]], value: Any = None) -> Any:
+        """Return what `resume` gives, and cancel it when its time is over, or that of the deadline if it is earlier.
+
+        Raises:
+            CallTimeoutError: It was cancelled.
+            DeadlineExceededError: The deadline had passed already.
+        """
+        import asyncio
+
+        seconds, own = self._seconds(), None
+        try:
+            async with asyncio.timeout(seconds) as scope:
+                try:
+                    with deadline(seconds):
+                        return await resume(value)
+                except TimeoutError as error:
+                    own = error
+                    raise
+                finally:
+                    self._outcome = TIMED_OUT if scope.expired() else self._outcome
+        except TimeoutError as error:
+            if error is own:
+                raise
+            self._outcome = TIMED_OUT
+            emit(CallTimedOut(self._cutoff.name, seconds))
+            raise CallTimeoutError(self._cutoff.name, seconds) from None
+
+    def _seconds(self) -> float:
+        left, seconds = remaining(), self._cutoff.seconds
+        if left is None or left > seconds:
+            return seconds
+        if left > 0:
+            return left
+        self._outcome = OUT_OF_TIME
+        raise DeadlineExceededError(self._cutoff.name)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cutoff.count(self._outcome)
+
+
+class Timeout:
+    """Owns the counts of one decorated function; see `timeout`."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self._cutoff = Cutoff(name, seconds)
+        self._cutoff.series.join(self, self._cutoff.read)
+
+    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a coroutine function, or an async generator function, with its time limited.
+
+        Raises:
+            TypeError: It is another function, which nothing can interrupt.
+        """
+        kind = wrapping.kind(func)
+        if kind == wrapping.COROUTINE:
+            return self._wrap_coroutine(func)
+        if kind == wrapping.ASYNC_GENERATOR:
+            return wrapping.wrap_async_generator_steps(func, self._timed, Timed.step)
+        raise TypeError(
+            f"timeout cannot interrupt {wrapping.name_of(func)}, which is no coroutine function: give what it calls a "
+            "timeout of its own (socket, HTTP client), write it as `async def`, or set a deadline of "
+            f"{self._cutoff.seconds:g} s, at which retries and waits end"
+        )
+
+    def _timed(self) -> Timed:
+        return Timed(self._cutoff)
+
+    def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(func)
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            async with self._timed() as timed:
+                return await timed.step(lambda _: func(*args, **kwargs))
+
+        return wrapper
+
+
+def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
+    """Cancel a coroutine that takes longer than `seconds`; of an async generator, any step to its next item.
+
+    The earlier of it and the caller's deadline holds, and everything of peak_observe below sees it as its deadline. A
+    plain function, or a plain generator, is refused when it is decorated: Python cannot interrupt it, and a time limit
+    that holds only sometimes is worse than none.
+
+    Args:
+        seconds: How long it may take, more than 0.
+        name: The label value of the metrics and the name in the error; the function's qualified name by default.
+
+    Raises:
+        ValueError: `seconds` is not a finite number above 0.
+        TypeError: What is decorated is neither a coroutine function nor an async generator function.
+    """
+    if validation.is_function(seconds):
+        raise ValueError("timeout needs seconds: write @timeout(5)")
+    validation.check_period("seconds", seconds)
+    limit = float(seconds)
+    return strategy.Part(strategy.TIMEOUT, lambda name: Timeout(name, limit), name, seconds=limit)

@@ -1,0 +1,1 @@
+"""Policies: several strategies around one function, in a checked order."""

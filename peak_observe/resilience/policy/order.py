@@ -1,0 +1,73 @@
+"""In which order the parts of a policy make sense, and why another one does not.
+
+The thinking is that of resilience4j, Polly and failsafe-go, which all leave the order to the user and the reasons to
+their documents.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.resilience.common.strategy import BREAKER, BULKHEAD, DEADLINE, RATE_LIMIT, RETRY, TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+RECOMMENDED = (DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT)
+"""From the outside in."""
+INSIST = ", or insist with order='as_given'"
+
+
+class Place(NamedTuple):
+    """One part of a policy, as far as its place matters: its kind, and of a timeout its seconds."""
+
+    kind: str
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.seconds:g})" if self.seconds else self.kind
+
+
+# Outside, inside, and why it must not be so.
+WRONG = {
+    (RATE_LIMIT, RETRY): "each attempt is a call of the service, and only the first one would wait for its turn",
+    (RATE_LIMIT, BREAKER): "while the circuit is open, calls would wait for their turn, and use it up, to be refused",
+    (RETRY, RETRY): "the attempts of both multiply",
+    (TIMEOUT, BREAKER): (
+        "a call that the timeout cancels is not counted by the circuit, which then never learns of calls that hang; "
+        "have a timeout inside the circuit_breaker, also where another one stands outside"
+    ),
+}
+
+
+def problems(places: Sequence[Place]) -> Iterator[str]:
+    """Return what is wrong with an order, from the outside in, a sentence each."""
+    for (at, outer), (_, inner) in combinations(enumerate(places), 2):
+        reason = WRONG.get((outer.kind, inner.kind))
+        timed_inside = inner.kind == BREAKER and any(place.kind == TIMEOUT for place in _inside(places, inner, at))
+        if reason and not (outer.kind == TIMEOUT and timed_inside):
+            yield f"{outer.kind} stands outside {inner.kind}: {reason}"
+        if outer.kind == inner.kind == TIMEOUT and inner.seconds >= outer.seconds:
+            yield f"the timeout of {inner.seconds:g} s inside that of {outer.seconds:g} s can never be the first to end"
+
+
+def _inside(places: Sequence[Place], inner: Place, at: int) -> Sequence[Place]:
+    return places[places.index(inner, at) + 1 :]
+
+
+def check(places: Sequence[Place]) -> None:
+    """Raise ValueError for an order that does not make sense; the message says why and names one that does."""
+    found = list(dict.fromkeys(problems(places)))
+    if not found:
+        return
+    better = recommended(places)
+    mend = f"; write {', '.join(map(str, better))} (outermost first)" if not [*problems(better)] else ""
+    raise ValueError(f"{'; '.join(found)}{mend}{INSIST}")
+
+
+def recommended(places: Sequence[Place]) -> list[Place]:
+    """Return the places in an order that makes sense, if there is one; of several timeouts the shortest goes inside."""
+    timeouts = sorted((place for place in places if place.kind == TIMEOUT), key=lambda place: -place.seconds)
+    rest = sorted((place for place in places if place.kind != TIMEOUT), key=lambda place: RECOMMENDED.index(place.kind))
+    return [*timeouts[:-1], *rest, *timeouts[-1:]]

@@ -1,0 +1,1 @@
+"""Retry with backoff: attempts, delays, budgets and idempotency."""

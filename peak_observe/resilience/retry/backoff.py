@@ -1,0 +1,176 @@
+"""Which delay comes next: the contract's or the user's own, spread by chance, and never less than was asked for."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.callbacks import Guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from peak_observe.clock import Clock
+
+    Delays = Iterable[float] | Callable[[int, Exception | None], float]
+    RetryAfter = bool | Callable[[Exception], float | None]
+
+
+Jitter = Literal["full", "equal", "decorrelated"] | float
+LONGEST_SEQUENCE = 1000
+
+
+class Schedule:
+    """Says how long to wait after each failed attempt.
+
+    Args:
+        base: Seconds of the first delay.
+        cap: Upper limit of growing delays, and of what a service may ask for, in seconds.
+        exponential: Whether delays double.
+        own: The user's delays: seconds in order, of which the last repeats, or a function of attempt and exception.
+        jitter: What is left to chance: `full`, `equal`, `decorrelated`, or a share from 0 to 1.
+        retry_after: Whether hints of exceptions count; or a function that finds them.
+        limit: How many delays there can be.
+
+    Raises:
+        ValueError: An argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        base: float,
+        cap: float,
+        exponential: bool,
+        own: Delays | None,
+        jitter: Jitter | None,
+        retry_after: RetryAfter,
+        limit: int,
+    ) -> None:
+        validation.check_seconds("base_delay", base)
+        validation.check_seconds("max_delay", cap)
+        self._base, self.cap, self._exponential = float(base), float(cap), exponential
+        self._function = Guarded("delays", own) if callable(own) else None
+        self._sequence = () if own is None or callable(own) else _sequence(own, limit)
+        self._decorrelated = jitter == "decorrelated"
+        if self._decorrelated and (own is not None or not exponential):
+            raise ValueError("jitter 'decorrelated' makes delays that grow by chance: leave out delays and exponential")
+        self._share = 0.0 if jitter is None or self._decorrelated else _share(jitter)
+        self._listens = retry_after is True
+        self._listener = Guarded("retry_after", retry_after) if callable(retry_after) else None
+        if self._listener is None:
+            validation.check_flag("retry_after", retry_after)
+
+    def after(self, attempt: int, error: Exception | None, *, previous: float, clock: Clock) -> float | None:
+        """Return the seconds to wait after a failed attempt; None if more is asked for than `cap` allows.
+
+        Args:
+            attempt: Its number, from 1.
+            error: What it raised; None where its result was not accepted.
+            previous: The seconds of the delay before; 0 if there was none.
+            clock: Where the wall-clock time comes from, for dates.
+        """
+        delay = self._delay(attempt, error, previous)
+        asked = self._asked(error, clock)
+        if asked is None:
+            return delay
+        if asked > self.cap:
+            return None
+        # Those who were told the same moment would come at the same moment: chance comes on top.
+        return asked + delay if self._share or self._decorrelated else max(asked, delay)
+
+    def _delay(self, attempt: int, error: Exception | None, previous: float) -> float:
+        if self._decorrelated:
+            return decorrelated(previous, base=self._base, cap=self.cap, chance=_chance())
+        delay = self._regular(attempt, error)
+        return jittered(delay, share=self._share, chance=_chance()) if self._share else delay
+
+    def _regular(self, attempt: int, error: Exception | None) -> float:
+        if self._sequence:
+            return self._sequence[min(attempt, len(self._sequence)) - 1]
+        if self._function:
+            delay = self._function.ask(attempt, error)
+            if validation.is_duration(delay):
+                return float(delay)
+            if delay is not None:
+                self._function.complain(f"{delay!r} is no finite number of seconds, at least 0")
+        return exponential_delay(attempt, base=self._base, cap=self.cap, exponential=self._exponential)
+
+    def _asked(self, error: Exception | None, clock: Clock) -> float | None:
+        if error is None:
+            return None
+        if self._listener:
+            asked = self._listener.ask(error)
+            return float(asked) if validation.is_duration(asked) else None
+        if not self._listens:
+            return None
+        from peak_observe.resilience.common import retry_after
+
+        return retry_after.asked(error, clock.now())
+
+
+def _sequence(own: Any, limit: int) -> tuple[float, ...]:
+    # Taken once and for all: an iterator would be used up by the first operation, or shared by several.
+    try:
+        found = tuple(islice(own, max(1, min(limit, LONGEST_SEQUENCE))))
+    except TypeError:
+        found = ()
+    if not found or not all(map(validation.is_duration, found)):
+        raise ValueError(
+            f"delays must be finite numbers of seconds, at least 0, or a function of attempt and exception, not {own!r}"
+        )
+    return tuple(map(float, found))
+
+
+def _share(jitter: Any) -> float:
+    share = SHARES.get(jitter, jitter) if isinstance(jitter, str) else jitter
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ValueError(f"jitter must be 'full', 'equal', 'decorrelated' or a number from 0 to 1, not {jitter!r}")
+    return float(share)
+
+
+def _chance() -> float:
+    import random  # late, as few retries need it and it is slow to load
+
+    return random.random()  # noqa: S311 - to spread load, not to keep a secret
+
+
+SHARES = {"full": 1.0, "equal": 0.5}
+"""How much of a delay the named kinds of jitter leave to chance."""
+
+
+def exponential_delay(attempt: int, *, base: float, cap: float, exponential: bool) -> float:
+    """Return the seconds to wait after failed attempt number `attempt` (from 1).
+
+    Exponential delays are `base` times 1, 2, 4, 8 … and never more than `cap`; constant ones are `base` as it is.
+    """
+    if not exponential:
+        return base
+    # 2.0 ** 1024 is no float any more; long before that every cap is reached.
+    return min(base * 2.0 ** min(attempt - 1, 1000), cap)
+
+
+def jittered(delay: float, *, share: float, chance: float) -> float:
+    """Return a delay of which a share is left to chance, so that it never grows.
+
+    With a share of 1 this is the full jitter, with 0.5 the equal jitter of AWS's "Exponential Backoff And Jitter".
+
+    Args:
+        delay: Seconds.
+        share: From 0 to 1.
+        chance: From 0 to 1; at 0 the delay stays whole.
+    """
+    return delay * (1 - share * chance)
+
+
+def decorrelated(previous: float, *, base: float, cap: float, chance: float) -> float:
+    """Return a delay between `base` and three times the one before, and never more than `cap` (the same source).
+
+    Args:
+        previous: The seconds of the delay before; 0 if there was none.
+        base: The least delay in seconds.
+        cap: The most.
+        chance: From 0 to 1.
+    """
+    return min(cap, base + (3 * max(previous, base) - base) * chance)

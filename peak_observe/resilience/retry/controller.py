@@ -1,0 +1,123 @@
+"""What all operations of one retry have in common: its settings, its decisions and its counts."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from peak_observe.errors import CircuitOpenError
+from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
+from peak_observe.resilience.common import deadlines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from peak_observe.clock import Clock
+    from peak_observe.resilience.retry.settings import Settings
+
+FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET = range(6)
+UNACCEPTED = "_result"
+"""What a result that was not accepted counts as among the classes of exceptions."""
+
+
+class RetryCore:
+    """The settings of a retry and the counts of all its operations.
+
+    Args:
+        name: The label value.
+        settings: How it decides.
+        clock: Where time and sleep come from.
+    """
+
+    def __init__(self, name: str, settings: Settings, clock: Clock) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.lock = threading.Lock()
+        self.first_tries: Ticker = Ticker() if settings.budget is None else _Paying(settings.budget.count)
+        self.counts = RetryCounts()
+        self.series = RETRIES.series(name)
+        forks.renew(self)
+        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
+        self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child with a lock that nobody holds."""
+        self.lock = threading.Lock()
+
+    def retryable(self, error: BaseException) -> bool:
+        """Return whether another attempt could end differently; cancellation, Ctrl-C and exit are orders."""
+        if not isinstance(error, Exception) or (isinstance(error, CircuitOpenError) and not self._open_circuits_too):
+            return False
+        return self.settings.expected.matches(error)
+
+    def left(self, until: float | None) -> float | None:
+        """Return the seconds until a moment or until the caller's deadline, whichever is earlier; None if endless."""
+        ambient = deadlines.remaining()
+        if until is None:
+            return ambient
+        own = until - self.clock.monotonic()
+        return own if ambient is None else min(own, ambient)
+
+    def count_error(self, kind: str) -> None:
+        """Count a failed attempt by the class of its exception."""
+        label = self.series.exception_label(kind)
+        with self.lock:
+            errors = self.counts.errors
+            self.counts.errors = {**errors, label: errors.get(label, 0) + 1}
+
+    def count_retry(self) -> None:
+        """Count an attempt after the first."""
+        with self.lock:
+            self.counts.retries += 1
+
+    def count_nested(self) -> None:
+        """Count an operation that was retried inside an attempt of this one."""
+        with self.lock:
+            self.counts.nested += 1
+
+    def count_wait(self, seconds: float) -> None:
+        """Count the time between two attempts."""
+        with self.lock:
+            self.counts.backoff_seconds += max(0.0, seconds)
+
+    def count_end(self, outcome: int, exemplar: Exemplar | None) -> None:
+        """Count an operation that ended."""
+        counts = self.counts
+        with self.lock:
+            counts.calls[outcome] += 1
+            if exemplar:
+                counts.exemplars = {**counts.exemplars, outcome: exemplar}
+
+    def read(self) -> RetryReading:
+        """Return the counts of one moment."""
+        reading, counts = RetryReading(), self.counts
+        with self.lock:
+            reading.calls = increased(counts.calls, FIRST_TRY, self.first_tries.value())
+            reading.retries = counts.retries
+            reading.backoff_seconds = counts.backoff_seconds
+            reading.errors = counts.errors
+            reading.exemplars = counts.exemplars
+            reading.nested = counts.nested
+        reading.max_attempts = self.settings.max_attempts
+        return reading
+
+
+class _Paying(Ticker):
+    """Counts first tries, each of which is a call that pays into the budget."""
+
+    __slots__ = ("_own",)
+
+    def __init__(self, pay: Callable[[], object]) -> None:
+        super().__init__()
+        self._own = own = Ticker()
+
+        def tick() -> int:
+            pay()
+            return own.tick()
+
+        self.tick = tick
+
+    def value(self) -> int:
+        """Return how often `tick()` was called."""
+        return self._own.value()

@@ -1,0 +1,81 @@
+"""Functions that must not be called twice say so once, and a retry around them is refused."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from peak_observe.resilience.common import validation, wrapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_REPEATABLE = "__peak_observe_idempotent__"
+_RETRIED = "__peak_observe_retried__"
+_MOST_LAYERS = 100  # what stands in for objects in tests can go on for ever
+
+
+def idempotent(repeatable: bool) -> Callable[[F], F]:
+    """Say of a function whether calling it twice does no more than calling it once.
+
+    A retry refuses a function marked with `False` when it is put around it, whatever lies between: other decorators,
+    a circuit breaker, a partial, a bound method. The mark changes nothing else. A function that is called by another
+    one is not seen: mark the outermost one that must not be repeated.
+
+    Args:
+        repeatable: Whether it may be called again when its answer got lost; orders may not.
+
+    Raises:
+        ValueError: It is neither True nor False.
+        TypeError: What is decorated cannot be called, or is retried already.
+    """
+    if validation.is_function(repeatable):
+        raise ValueError("idempotent needs to be told: write @idempotent(False), or (True)")
+    validation.check_flag("idempotent's argument", repeatable)
+    return lambda func: wrapping.decorate(func, lambda inner: _marked(inner, repeatable))
+
+
+def refuse(func: Callable[..., Any]) -> None:
+    """Raise TypeError for a function that must not be repeated."""
+    if _found(func, _REPEATABLE) is False:
+        raise TypeError(
+            f"{wrapping.name_of(func)} is marked @idempotent(False), it must not happen twice: put no retry around it; "
+            f"a circuit_breaker is fine"
+        )
+
+
+def note_retried(wrapper: Any, name: str) -> None:
+    """Remember that a function is retried."""
+    setattr(wrapper, _RETRIED, name)
+
+
+def _marked(func: Any, repeatable: bool) -> Any:
+    retried = _found(func, _RETRIED)
+    if retried is not None and not repeatable:
+        raise TypeError(
+            f"{wrapping.name_of(func)} is retried as {retried!r} already: put idempotent(False) below the retry"
+        )
+    try:
+        setattr(func, _REPEATABLE, repeatable)
+    except AttributeError:  # a bound method, or a function in C
+        func = partial(func)
+        setattr(func, _REPEATABLE, repeatable)
+    return func
+
+
+def _found(func: Any, mark: str) -> Any:
+    return next((value for one in _layers(func) if (value := getattr(one, mark, None)) is not None), None)
+
+
+def _layers(func: Any) -> Iterator[Any]:
+    """Yield a function and what it wraps, outermost first."""
+    for _ in range(_MOST_LAYERS):
+        if func is None:
+            return
+        yield func
+        if not isinstance(func, type):
+            # The __call__ of an object, which is a slot of no interest for anything else.
+            yield getattr(type(func), "__call__", None)  # noqa: B004 - what it is, not whether there is one
+        func = func.func if isinstance(func, partial) else getattr(func, "__wrapped__", None)

@@ -1,0 +1,1 @@
+"""Helpers for every floor: atomic files, TOML, redaction and lazy imports."""

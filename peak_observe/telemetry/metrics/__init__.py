@@ -1,0 +1,1 @@
+"""Metric families of the primitives, their text exposition and the Prometheus collector."""

@@ -1,0 +1,1 @@
+"""Metric snapshots of one process on disk, for the exporter."""

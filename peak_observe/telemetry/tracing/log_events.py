@@ -1,0 +1,93 @@
+"""What a rare fact is called, and what it carries, as a log-based event of OpenTelemetry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peak_observe.events import (
+    BackupFinished,
+    BackupVerified,
+    CallTimedOut,
+    Event,
+    ExchangeEvent,
+    GaveUp,
+    HealthChanged,
+    KeyRefused,
+    LimitReached,
+    NamesOverflowed,
+    RateLimited,
+    Recovered,
+    RestoreFinished,
+    RetriesNested,
+    RetryEvent,
+    RetryScheduled,
+    Transition,
+    WriteUnanswered,
+)
+from peak_observe.support.redact import describe
+
+_PLAIN_RECORDS: dict[type, str] = {
+    BackupFinished: "peak_observe.backup.finished",
+    RestoreFinished: "peak_observe.restore.finished",
+    BackupVerified: "peak_observe.backup.verified",
+    LimitReached: "peak_observe.limit.reached",
+    CallTimedOut: "peak_observe.timeout.timed_out",
+}
+
+
+def as_record(event: Event) -> tuple[str, dict[str, Any]]:
+    """Return the name of an event and its attributes, without secrets."""
+    facts: dict[str, Any]
+    match event:
+        case Transition():
+            name = "peak_observe.breaker.transition"
+            facts = {"breaker": event.name, "old": event.old, "new": event.new, "reason": event.reason}
+        case RetryScheduled() | GaveUp() | Recovered() | RetriesNested():
+            name, facts = _retry_record(event)
+        case HealthChanged():
+            name = "peak_observe.health.changed"
+            facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
+        case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
+            name = _PLAIN_RECORDS[type(event)]
+            facts = {key: value for key, value in event._asdict().items() if key != "at"}
+        case RateLimited() | KeyRefused() | WriteUnanswered():
+            name, facts = _exchange_record(event)
+        case NamesOverflowed():
+            name = "peak_observe.names.overflowed"
+            facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
+    attributes = {f"peak_observe.{key}": value for key, value in facts.items()}
+    error = getattr(event, "error", None)
+    if error is not None:
+        attributes["error.type"] = type_name(error)
+        attributes["error.message"] = describe(error)
+    return name, attributes
+
+
+def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any] = {"operation": event.operation}
+    match event:
+        case RetryScheduled():
+            return "peak_observe.retry.scheduled", facts | {"attempt": event.attempt, "delay": event.delay}
+        case GaveUp():
+            return "peak_observe.retry.gave_up", facts | {"attempts": event.attempts, "outcome": event.outcome}
+        case Recovered():
+            return "peak_observe.retry.recovered", facts | {"attempts": event.attempts}
+        case RetriesNested():
+            return "peak_observe.retry.nested", facts | {"inside": event.inside}
+
+
+def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
+    facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
+    match event:
+        case RateLimited():
+            return "peak_observe.exchange.rate_limited", facts | {"until": event.until}
+        case KeyRefused():
+            return "peak_observe.exchange.key_refused", facts
+        case WriteUnanswered():
+            return "peak_observe.exchange.write_unanswered", facts | {"client_order_ids": event.client_order_ids}
+
+
+def type_name(error: BaseException) -> str:
+    """Return the name of an exception's class as OpenTelemetry has it, with its module unless that is Python's own."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,210 @@
+"""What Prometheus and the log are told of backups."""
+
+import gc
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peak_observe import BackupError, RecoveryManager
+from peak_observe.backup_recovery.files import copying
+from peak_observe.backup_recovery.repository.ledger import Account
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType, Part
+from peak_observe.backup_recovery.repository.reading import reading
+from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.testing import ManualClock
+
+from ..conftest import Program
+
+ALL = (True, True, True)
+
+
+def series(name: str) -> dict[str, float]:
+    """Return the values of a repository's series, by metric and other label, without the prefix."""
+    found = {}
+    for line in Renderer().render().decode().splitlines():
+        if line.startswith("peak_backup") and f'repository="{name}"' in line:
+            left, _, value = line.rpartition(" ")
+            metric, _, labels = left.removeprefix("peak_backup_").partition("{")
+            other = [label.partition("=")[2].strip('"') for label in labels.rstrip("}").split(",")]
+            found[" ".join([metric, *(label for label in other if label != name)])] = float(value)
+    return found
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Return a clock that stands still."""
+    return ManualClock()
+
+
+@pytest.fixture
+def watched(tmp_path: Path, program: Program, clock: ManualClock, request: pytest.FixtureRequest) -> RecoveryManager:
+    """Return a manager under a name of its own."""
+    manager = RecoveryManager(tmp_path / "backups", name=request.node.name, max_age=3600, clock=clock)
+    manager.config_backup.add_config(program.config)
+    manager.data_backup.add_data_path(program.data)
+    return manager
+
+
+def test_what_was_never_backed_up_is_visible(watched: RecoveryManager, clock: ManualClock) -> None:
+    """From the beginning, so that an alert can tell never from lately."""
+    start = clock.now().timestamp()
+    clock.advance(60)
+    found = series(watched._repository.name)
+    assert found["last_success_timestamp_seconds config"] == found["last_success_timestamp_seconds data"] == 0
+    assert found["age_seconds config"] == 60
+    assert found["configured_timestamp_seconds"] == start
+    assert found["max_age_seconds"] == 3600
+    assert found["stored success"] == found["runs_total success"] == found["runs_total interrupted"] == 0
+    assert found["last_attempt_timestamp_seconds"] == found["last_verified_timestamp_seconds"] == 0
+    assert "last_success_timestamp_seconds state" not in found
+
+
+def test_a_backup_shows_with_its_age_and_size(watched: RecoveryManager, clock: ManualClock) -> None:
+    """Part by part; the age grows by itself."""
+    backup = watched.get_backup(watched.create_backup(True, False, False))
+    clock.advance(90)
+    found = series(watched._repository.name)
+    assert found["last_success_timestamp_seconds config"] == backup.created.timestamp()
+    assert found["age_seconds config"] == found["age_seconds data"] == 90
+    assert found["last_success_timestamp_seconds data"] == 0
+    assert (found["files config"], found["size_bytes config"]) == (1, 17)
+    assert found["last_duration_seconds config"] > 0
+    assert found["stored_bytes"] > 17
+    assert found["runs_total success"] == found["stored success"] == 1
+    assert found["running_since_timestamp_seconds"] == 0
+
+
+def test_a_partial_backup_is_not_fresh(watched: RecoveryManager, program: Program, clock: ManualClock) -> None:
+    """The age goes on."""
+    watched.create_backup(*ALL)
+    clock.advance(100)
+    program.config.unlink()
+    watched.create_backup(*ALL)
+    found = series(watched._repository.name)
+    assert found["age_seconds config"] == found["age_seconds data"] == 100
+    assert (found["stored partial"], found["runs_total partial"]) == (1, 1)
+    assert found["last_attempt_timestamp_seconds"] == clock.now().timestamp()
+
+
+def test_a_failure_is_counted_and_a_running_one_shows(
+    watched: RecoveryManager, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it runs there is a time since when."""
+    during: list[dict[str, float]] = []
+
+    def fail(*_: object) -> None:
+        during.append(series(watched._repository.name))
+        raise copying.WriteError(28, "No space left on device")
+
+    monkeypatch.setattr(copying, "copied", fail)
+    with pytest.raises(BackupError):
+        watched.create_backup(*ALL)
+    assert during[0]["running_since_timestamp_seconds"] == clock.now().timestamp()
+    found = series(watched._repository.name)
+    assert (found["stored failed"], found["runs_total failed"]) == (1, 1)
+    assert found["running_since_timestamp_seconds"] == 0
+
+
+def test_what_was_proven_shows(watched: RecoveryManager, clock: ManualClock) -> None:
+    """When, how many files are wrong, and how restores ended."""
+    backup_id = watched.create_backup(*ALL)
+    clock.advance(5)
+    watched.verify_backup(backup_id)
+    found = series(watched._repository.name)
+    assert found["last_verified_timestamp_seconds"] == clock.now().timestamp()
+    assert found["corrupt_files"] == 0
+    (watched._get_backup_dir(backup_id) / "config" / "config.toml").unlink()
+    assert not watched.restore_backup(backup_id)
+    found = series(watched._repository.name)
+    assert (found["corrupt_files"], found["restores_total failed"]) == (1, 1)
+
+
+def test_metadata_that_cannot_be_read_shows_as_corrupt(watched: RecoveryManager) -> None:
+    """The backup is not listed any more, but not forgotten either."""
+    backup_id = watched.create_backup(*ALL)
+    path = watched._get_backup_dir(backup_id) / "metadata.json"
+    path.write_bytes(path.read_bytes().replace(b"success", b"Success"))
+    found = series(watched._repository.name)
+    assert (found["stored success"], found["corrupt_files"]) == (0, 1)
+    assert found["last_success_timestamp_seconds config"] == 0
+
+
+def test_it_outlives_the_manager_and_the_process(watched: RecoveryManager, tmp_path: Path) -> None:
+    """A job of another process, that ended, shows; and nothing is counted twice."""
+    name = watched._repository.name
+    code = f"from peak_observe import RecoveryManager; RecoveryManager({str(tmp_path / 'backups')!r}).create_backup()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    again = RecoveryManager(tmp_path / "backups", name=name, max_age=60)
+    del watched
+    gc.collect()
+    found = series(name)
+    assert found["runs_total success"] == found["stored success"] == 1
+    assert found["max_age_seconds"] == 60
+    again.create_backup()
+    assert series(name)["runs_total success"] == 2
+
+
+def test_repositories_of_one_name_show_the_worse(tmp_path: Path, clock: ManualClock) -> None:
+    """Their sizes and counts add up."""
+    for folder in ("a", "b"):
+        manager = RecoveryManager(tmp_path / folder, name="twins", clock=clock)
+        manager.state_snapshot.register_provider("x", lambda: 1)
+        manager.create_backup()
+        clock.advance(10)
+    found = series("twins")
+    assert found["age_seconds state"] == 20
+    assert (found["stored success"], found["runs_total success"]) == (2, 2)
+
+
+def test_a_repository_that_is_gone_has_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    """A disk that is not mounted has no backups, whatever was there yesterday."""
+    manager = RecoveryManager(tmp_path / "backups", name="unmounted", clock=clock)
+    manager.state_snapshot.register_provider("x", lambda: 1)
+    manager.create_backup()
+    manager.backup_root.rename(tmp_path / "elsewhere")
+    found = series("unmounted")
+    assert (found["last_success_timestamp_seconds state"], found["stored success"]) == (0, 0)
+
+
+def test_an_age_is_never_negative() -> None:
+    """A clock that was set back does not make a backup one of the future."""
+    backup = BackupMetadata(
+        "b",
+        BackupType.CONFIG,
+        "2026-01-02T00:00:00+00:00",
+        BackupStatus.SUCCESS,
+        parts={"config": Part(1, 2, 3.0)},
+    )
+    found = reading(
+        [backup], Account(), kinds=(), max_age=None, stored_bytes=0, unreadable=0, now=backup.created.timestamp() - 60
+    )
+    assert found.kinds["config"].age == 0
+
+
+def test_the_log_has_one_line_for_each(
+    watched: RecoveryManager, program: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In words that say which repository and what is missing."""
+    with caplog.at_level(logging.INFO, "peak_observe.backup"):
+        backup_id = watched.create_backup(*ALL)
+        watched.verify_backup(backup_id)
+        program.config.unlink()
+        watched.restore_backup(backup_id)
+        program.config.unlink()
+        partial = watched.create_backup(*ALL)
+        watched.restore_backup(partial)
+    texts = [(record.levelname, record.getMessage().partition(" in ")[0]) for record in caplog.records]
+    name = watched._repository.name
+    size = watched.get_backup(backup_id).size_bytes
+    missing = f"{program.config}: is missing"
+    refusal = f"it is partial ({missing}); allow_partial=True restores what there is"
+    assert texts == [
+        ("INFO", f"'{name}' has a new backup {backup_id}: 6 files, {size} bytes"),
+        ("INFO", f"backup {backup_id} is as it was stored: 6 files"),
+        ("WARNING", f"backup {backup_id} is restored: 1 files changed"),
+        ("WARNING", f"backup {partial} of '{name}' is partial: {missing}"),
+        ("ERROR", f"restore of backup {partial} failed: backup {partial} is not restored: {refusal}"),
+    ]

@@ -1,0 +1,190 @@
+"""What changed between two backups, and since one."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.errors import BackupCorruptError, BackupNotFoundError
+
+
+def made(manager: RecoveryManager) -> str:
+    """Return a new backup of files alone."""
+    return manager.create_backup(include_state=False, include_data=True)
+
+
+def named(paths: tuple[str, ...]) -> list[str]:
+    """Return the last part of each path."""
+    return [Path(path).name for path in paths]
+
+
+def test_two_backups_tell_what_was_added_removed_and_changed(manager: RecoveryManager, program) -> None:
+    """By the paths of the files at their source; also a mode and where a link points count."""
+    before = made(manager)
+    program.write(program.data / "new.csv", "x")
+    (program.trades / "0.csv").unlink()
+    program.write(program.config, "pair = 'ETH/USD'\n")
+    program.data.joinpath("positions.csv").chmod(0o600)
+    (program.data / "latest").unlink()
+    (program.data / "latest").symlink_to("trades/1.csv")
+    after = made(manager)
+    found = manager.diff(before, after)
+    assert (found.before, found.after) == (before, after)
+    assert found.added == (str(program.data / "new.csv"),)
+    assert found.removed == (str(program.trades / "0.csv"),)
+    assert sorted(named(found.changed)) == ["config.toml", "latest", "positions.csv"]
+    assert found.same == 2
+
+
+def test_nothing_changed(manager: RecoveryManager) -> None:
+    """Neither from one backup to the next nor since, though their states differ in the time."""
+    manager.create_backup(include_data=True)
+    before = manager.create_backup(include_data=True)
+    for found in (manager.diff(before, manager.list_backups()[0].backup_id), manager.diff(before)):
+        assert found[2:] == ((), (), (), 6)
+
+
+def test_the_files_of_now(manager: RecoveryManager, program) -> None:
+    """What is there counts, by content where the times say nothing."""
+    before = made(manager)
+    program.write(program.data / "new.csv", "x")
+    (program.trades / "0.csv").unlink()
+    program.write(program.trades / "1.csv", "1,64001\n" * 10)  # of the same size and time
+    os.utime(program.trades / "2.csv")
+    (program.data / "latest").unlink()
+    (program.data / "latest").symlink_to("trades/1.csv")
+    program.config.chmod(0o640)
+    found = manager.diff(before)
+    assert found.after is None
+    assert (named(found.added), named(found.removed)) == (["new.csv"], ["0.csv"])
+    assert sorted(named(found.changed)) == ["1.csv", "config.toml", "latest"]
+    assert found.same == 2
+
+
+def test_a_named_path_that_is_gone_has_lost_its_files(manager: RecoveryManager, program) -> None:
+    """They are removed; what is newly named is added."""
+    before = made(manager)
+    program.config.unlink()
+    program.write(program.folder / "more.toml", "")
+    manager.config_backup.add_config(program.folder / "more.toml")
+    found = manager.diff(before)
+    assert (named(found.added), named(found.removed)) == (["more.toml"], ["config.toml"])
+
+
+def test_what_is_left_out_is_not_new(tmp_path: Path, program) -> None:
+    """The patterns of the manager hold for the files of now."""
+    manager = RecoveryManager(tmp_path / "backups", exclude=["*.log"])
+    manager.data_backup.add_data_path(program.data)
+    before = manager.create_backup(False, False, True)
+    program.write(program.data / "bot.log", "x")
+    assert manager.diff(before).added == ()
+
+
+def test_a_repository_below_what_is_backed_up_is_not_new(program) -> None:
+    """As it is left out of the backup."""
+    manager = RecoveryManager(program.data / "backups")
+    manager.data_backup.add_data_path(program.data)
+    assert manager.diff(manager.create_backup(False, False, True)).added == ()
+
+
+def test_an_incremental_backup_stands_for_all_it_holds(manager: RecoveryManager, program) -> None:
+    """What its base has counts as its own."""
+    before = made(manager)
+    program.write(program.config, "pair = 'ETH/USD'\n")
+    after = manager.create_backup(include_state=False, include_data=True, incremental=True)
+    found = manager.diff(before, after)
+    assert (named(found.changed), found.same) == (["config.toml"], 5)
+
+
+def test_a_database_changes_with_its_log(manager: RecoveryManager, program) -> None:
+    """A write that is in its log only is a change; a copy that was restored is none."""
+    path = program.data / "bot.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE orders(id)")
+        database.commit()
+    before = made(manager)
+    assert manager.diff(before).changed == ()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("INSERT INTO orders VALUES (1)")
+        database.commit()
+        assert named(manager.diff(before).changed) == ["bot.sqlite"]
+    assert manager.restore_backup(before, restore_data=True)
+    assert manager.diff(before).changed == ()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_another_kind_of_thing_is_a_change(manager: RecoveryManager, program, kind: str) -> None:
+    """A link that became a file changed; one that became a folder is gone, and what is in that is new."""
+    before = made(manager)
+    (program.data / "latest").unlink()
+    program.write(program.data / ("latest" if kind == "file" else "latest/file"), "x")
+    found = manager.diff(before)
+    if kind == "file":
+        assert (named(found.changed), found.added) == (["latest"], ())
+    else:
+        assert (named(found.removed), named(found.added)) == (["latest"], ["file"])
+
+
+def test_what_vanishes_while_it_is_looked_at_has_changed(manager: RecoveryManager, program, monkeypatch) -> None:
+    """No error for a file that goes away in between."""
+    before = made(manager)
+    program.write(program.trades / "1.csv", "1,64001\n" * 10)
+
+    def gone(path: str) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("peak_observe.backup_recovery.files.copying.hashed", gone)
+    assert named(manager.diff(before).changed) == ["1.csv"]
+
+
+def test_a_backup_of_the_original_code_base_compares_too(tmp_path: Path, program) -> None:
+    """Its hashes are those of this moment."""
+    folder = tmp_path / "backups" / "backup_20240101_000000_000000"
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "config.toml").write_text("old")
+    (folder / "metadata.json").write_text(
+        f'{{"backup_id": "{folder.name}", "backup_type": "config", "created_at": "2024-01-01T00:00:00",'
+        ' "status": "success", "size_bytes": 3, "files_count": 1, "description": "", "tags": [], "error_message": ""}'
+    )
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.config_backup.add_config(program.config)
+    (backup,) = manager.list_backups()
+    assert named(manager.diff(backup.backup_id).changed) == ["config.toml"]
+
+
+def test_what_cannot_be_compared_is_an_error(manager: RecoveryManager) -> None:
+    """A backup that is not there, or whose manifest is not what was written."""
+    before = made(manager)
+    with pytest.raises(BackupNotFoundError):
+        manager.diff("backup_1")
+    with pytest.raises(BackupNotFoundError):
+        manager.diff(before, "backup_1")
+    manifest = manager.backup_root / before / "manifest.json"
+    manifest.chmod(0o600)
+    manifest.write_bytes(manifest.read_bytes().replace(b"config", b"konfig"))
+    with pytest.raises(BackupCorruptError):
+        manager.diff(before)
+
+
+def test_unreadable_backups_are_told(manager: RecoveryManager) -> None:
+    """By name, with the reason; the others are listed."""
+    bad, good = made(manager), made(manager)
+    assert manager.unreadable_backups() == {}
+    (manager.backup_root / bad / "metadata.json").write_text("{}")
+    assert list(manager.unreadable_backups()) == [bad]
+    assert [backup.backup_id for backup in manager.list_backups()] == [good]
+
+
+def test_a_repository_that_cannot_be_written_can_be_looked_at(manager: RecoveryManager) -> None:
+    """On a disk that is mounted for reading, for instance."""
+    before = made(manager)
+    lock = manager.backup_root / ".peak-observe" / "account.lock"
+    lock.unlink()
+    lock.mkdir()
+    again = RecoveryManager(manager.backup_root)
+    assert [backup.backup_id for backup in again.list_backups()] == [before]
+    assert again.verify_backup(before).ok

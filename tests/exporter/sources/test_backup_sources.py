@@ -1,0 +1,187 @@
+"""Backups as sources: our own, files, and real restic and borg."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from peak_observe import RecoveryManager
+from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.external_program import ProgramError
+from peak_observe.exporter.sources.metric_block import Block
+from peak_observe.testing import ManualClock
+
+PATIENCE = 60.0
+
+
+def values(blocks: list[Block]) -> dict[str, float]:
+    """Return the samples by their series."""
+    pairs = (line.rpartition(" ") for block in blocks for line in block.lines)
+    return {series: float(value) for series, _, value in pairs}
+
+
+def test_a_repository_of_ours_is_told_as_its_program_tells(tmp_path: Path) -> None:
+    """Read from the disk, so it outlives the program, and nothing is written there."""
+    config = tmp_path / "bot.toml"
+    config.write_text("pair = 'BTC/USD'")
+    manager = RecoveryManager(tmp_path / "backups", max_age=3600)
+    manager.config_backup.add_config(config)
+    manager.create_backup(include_state=False)
+    before = sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    found = values(Ours("repositories.x", "x", path=tmp_path / "backups").collect())
+    assert sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+    assert found['peak_backup_last_success_timestamp_seconds{kind="config",repository="x"}'] > 1e9
+    assert found['peak_backup_files{kind="config",repository="x"}'] == 1
+    assert found['peak_backup_max_age_seconds{repository="x"}'] == 3600
+    assert found['peak_backup_stored{repository="x",status="success"}'] == 1
+    assert found['peak_backup_runs_total{outcome="success",repository="x"}'] == 1
+    promised = values(Ours("repositories.x", "x", path=tmp_path / "backups", max_age=60).collect())
+    assert promised['peak_backup_max_age_seconds{repository="x"}'] == 60
+
+
+def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """And not one without backups: the disk may not be mounted."""
+    with pytest.raises(FileNotFoundError, match="missing"):
+        Ours("repositories.x", "x", path=tmp_path / "missing").collect()
+    assert (
+        values(Ours("repositories.x", "x", path=tmp_path).collect())['peak_backup_corrupt_files{repository="x"}'] == 0
+    )
+
+
+def files(clock: ManualClock, *patterns: Path, **settings: float) -> dict[str, float]:
+    """Return what there is to tell of files, without the label of the repository."""
+    source = Files("files.dumps", "dumps", patterns=[str(pattern) for pattern in patterns], clock=clock, **settings)
+    return {series.replace('repository="dumps"', ""): value for series, value in values(source.collect()).items()}
+
+
+def test_files_are_told_by_the_newest(tmp_path: Path) -> None:
+    """Its age and size, and how many there are; an empty dump is a failed dump."""
+    clock = ManualClock()
+    now = clock.now().timestamp()
+    for name, size, age in (("a.dump", 10, 7200), ("b.dump", 30, 3600), ("c.dump", 0, 60), ("d.txt", 9, 1)):
+        (tmp_path / name).write_bytes(b"x" * size)
+        os.utime(tmp_path / name, (now - age, now - age))
+    (tmp_path / "latest.dump").symlink_to(tmp_path / "a.dump")
+    (tmp_path / ".part.dump").write_bytes(b"x")
+    found = files(clock, tmp_path / "*.dump", max_age=90_000)
+    assert found == {
+        'peak_backup_last_success_timestamp_seconds{kind="file",}': now - 3600,
+        'peak_backup_age_seconds{kind="file",}': 3600,
+        'peak_backup_size_bytes{kind="file",}': 30,
+        'peak_backup_files{kind="file",}': 1,
+        "peak_backup_configured_timestamp_seconds{}": now,
+        "peak_backup_max_age_seconds{}": 90_000,
+        "peak_backup_stored_bytes{}": 40,
+        'peak_backup_stored{,status="success"}': 2,
+        'peak_backup_stored{,status="partial"}': 1,
+        'peak_backup_stored{,status="failed"}': 0,
+    }
+
+
+def test_small_files_can_be_called_failed(tmp_path: Path) -> None:
+    """By `min_bytes`; 0 takes everything."""
+    clock = ManualClock()
+    for name, size in (("old.dump", 1000), ("new.dump", 10), ("empty.dump", 0)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert files(clock, tmp_path / "*", min_bytes=500)['peak_backup_size_bytes{kind="file",}'] == 1000
+    assert files(clock, tmp_path / "*", min_bytes=0)['peak_backup_stored{,status="success"}'] == 3
+
+
+def test_without_a_file_the_age_is_that_of_the_exporter(tmp_path: Path) -> None:
+    """So that a dump that never came is too old one day."""
+    clock = ManualClock()
+    source = Files("files.x", "x", patterns=[str(tmp_path / "**" / "*.dump")], clock=clock)
+    clock.advance(50)
+    found = values(source.collect())
+    assert found['peak_backup_last_success_timestamp_seconds{kind="file",repository="x"}'] == 0
+    assert found['peak_backup_age_seconds{kind="file",repository="x"}'] == 50
+    (tmp_path / "below" / "deep").mkdir(parents=True)
+    (tmp_path / "below" / "deep" / "x.dump").write_text("x")
+    assert values(source.collect())['peak_backup_stored{repository="x",status="success"}'] == 1
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """It is the first thing to go wrong with a disk of dumps."""
+    with pytest.raises(FileNotFoundError, match="gone"):
+        files(ManualClock(), tmp_path / "gone" / "*" / "x.dump")
+
+
+def test_too_many_files_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that matches the whole disk shall not fill the memory."""
+    monkeypatch.setattr("peak_observe.exporter.sources.backup_sources.MOST_FILES", 3)
+    for number in range(5):
+        (tmp_path / str(number)).write_text("x")
+    with pytest.raises(ValueError, match="more than 3 files"):
+        files(ManualClock(), tmp_path / "*")
+
+
+def program(words: list[str], kind: type = Restic, **environment: str) -> dict[str, float]:
+    """Return what a program tells."""
+    return values(kind("p.x", "x", words=words, environment=environment, timeout=PATIENCE).collect())
+
+
+def test_restic_tells_of_its_snapshots(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    """A real one, with no lock taken."""
+    environment = {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(tmp_path / "cache")}
+    words = [tool("restic"), "--repo", str(tmp_path / "repo")]
+    env = os.environ | environment
+    subprocess.run([*words, "init"], env=env, check=True, capture_output=True, timeout=PATIENCE)
+    show = [*words, "snapshots", "--json", "--no-lock"]
+    assert program(show, **environment)['peak_backup_stored{repository="x",status="success"}'] == 0
+    for _ in range(2):
+        subprocess.run([*words, "backup", __file__], env=env, check=True, capture_output=True, timeout=PATIENCE)
+    found = program(show, **environment)
+    assert found['peak_backup_stored{repository="x",status="success"}'] == 2
+    assert 0 <= found['peak_backup_age_seconds{kind="restic",repository="x"}'] < 600
+    with pytest.raises(ProgramError, match=r"restic ended with exit code (1|12): Fatal: .*password"):
+        program(show, **environment | {"RESTIC_PASSWORD": "wrong"})
+
+
+def test_newer_restics_tell_sizes_too() -> None:
+    """The summary that version 0.17 began to keep; older ones and other zones among them."""
+    told = [
+        {"time": "2026-01-05T03:00:00.123456789+01:00", "id": "a"},
+        {
+            "time": "2026-01-05T03:00:00.5Z",
+            "summary": {"total_bytes_processed": 123, "total_files_processed": 4, "data_added": 5},
+        },
+    ]
+    found = program([sys.executable, "-c", f"print({json.dumps(json.dumps(told))})"])
+    assert found['peak_backup_last_success_timestamp_seconds{kind="restic",repository="x"}'] == 1767582000.5
+    assert found['peak_backup_size_bytes{kind="restic",repository="x"}'] == 123
+    assert found['peak_backup_files{kind="restic",repository="x"}'] == 4
+
+
+def test_borg_tells_of_its_archives(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    """A real one; its times are local ones, without a zone."""
+    environment = {"BORG_BASE_DIR": str(tmp_path / "base"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+    repo = str(tmp_path / "repo")
+    env = os.environ | environment
+    borg = tool("borg")
+    subprocess.run([borg, "init", "-e", "none", repo], env=env, check=True, capture_output=True, timeout=PATIENCE)
+    subprocess.run([borg, "create", f"{repo}::first", __file__], env=env, check=True, timeout=PATIENCE)
+    found = program([borg, "list", "--json", "--", repo], Borg, **environment)
+    assert found['peak_backup_stored{repository="x",status="success"}'] == 1
+    assert 0 <= found['peak_backup_age_seconds{kind="borg",repository="x"}'] < 600
+    assert 'peak_backup_size_bytes{kind="borg",repository="x"}' not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", Restic),
+        ("null", Borg),
+        ("[1]", Restic),
+        ('[{"time": "tomorrow"}]', Restic),
+        ('{"archives": [{"time": "x"}]}', Borg),
+        ("{", Borg),
+    ],
+)
+def test_a_program_that_talks_nonsense_is_an_error(text: str, kind: type) -> None:
+    """It may be another version, or another program."""
+    with pytest.raises(ValueError, match=r"is not understood|isoformat"):
+        program([sys.executable, "-c", f"print({text!r})"], kind)
