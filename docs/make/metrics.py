@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, words
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,22 +19,22 @@ A histogram `x` is scraped as `x_bucket`, `x_count` and `x_sum`. A timestamp of 
 
 # What a label can say, where that is a closed set; everything else is a name that you chose.
 VALUES = {
-    ("breaker", "state"): words.STATES,
-    ("breaker", "to"): words.STATES,
-    ("breaker", "outcome"): words.CALL_OUTCOMES,
-    ("retry", "outcome"): words.RETRY_OUTCOMES,
-    ("bulkhead", "outcome"): words.LIMIT_OUTCOMES,
-    ("rate", "outcome"): words.LIMIT_OUTCOMES,
-    ("timeout", "outcome"): words.TIMEOUT_OUTCOMES,
-    ("health", "outcome"): words.HEALTH_OUTCOMES,
-    ("job", "outcome"): words.JOB_OUTCOMES,
-    ("backup", "outcome"): words.BACKUP_OUTCOMES,
-    ("backup", "status"): words.BACKUP_STATUSES,
+    ("breaker", "state"): metric.STATES,
+    ("breaker", "to"): metric.STATES,
+    ("breaker", "outcome"): metric.CALL_OUTCOMES,
+    ("retry", "outcome"): metric.RETRY_OUTCOMES,
+    ("bulkhead", "outcome"): metric.LIMIT_OUTCOMES,
+    ("rate", "outcome"): metric.LIMIT_OUTCOMES,
+    ("timeout", "outcome"): metric.TIMEOUT_OUTCOMES,
+    ("health", "outcome"): metric.HEALTH_OUTCOMES,
+    ("job", "outcome"): metric.JOB_OUTCOMES,
+    ("backup", "outcome"): metric.BACKUP_OUTCOMES,
+    ("backup", "status"): metric.BACKUP_STATUSES,
     ("backup", "kind"): ("config", "state", "data"),
-    ("exchange", "outcome"): words.EXCHANGE_OUTCOMES,
-    ("exchange", "kind"): words.DATA_KINDS,
-    ("exporter", "outcome"): words.SOURCE_OUTCOMES,
-    ("process", "reason"): words.REJECTIONS,
+    ("exchange", "outcome"): metric.EXCHANGE_OUTCOMES,
+    ("exchange", "kind"): metric.DATA_KINDS,
+    ("exporter", "outcome"): metric.SOURCE_OUTCOMES,
+    ("process", "reason"): metric.REJECTIONS,
 }
 
 

@@ -14,8 +14,8 @@ from peak_observe.catalog.checks import *
 from peak_observe.catalog.exchange import *
 from peak_observe.catalog.exporter import *
 from peak_observe.catalog.limits import *
-from peak_observe.catalog.words import *
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import *
+from peak_observe.catalog.metric import Metric
 
 METRICS: tuple[Metric, ...] = tuple(
     value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
     "peak_backup_last_success_timestamp_seconds",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 BREAKER_STATE = Metric(
     "peak_breaker_state",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 HEALTH_CHECK_HEALTHY = Metric(
     "peak_health_check_healthy",

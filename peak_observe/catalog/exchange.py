@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peak_observe.catalog.words import Metric
+from peak_observe.catalog.metric import Metric
 
 EXCHANGE_REQUESTS_TOTAL = Metric(
     "peak_exchange_requests_total",

@@ -26,11 +26,11 @@ def write(
     ] = "http://localhost:3000",
 ) -> None:
     """Write dashboards, alerts, their runbook and provisioning."""
-    from peak_observe.monitoring import alerts, dashboards
+    from peak_observe.monitoring import alerts, dashboard_files
     from peak_observe.monitoring.alert_files import Links
 
     try:
-        written = dashboards.write(directory, runbook_url=runbook_url)
+        written = dashboard_files.write(directory, runbook_url=runbook_url)
         written += alerts.write(directory, Links(runbook_url, grafana_url))
         for path in written:
             typer.echo(path)

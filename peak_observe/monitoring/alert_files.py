@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from peak_observe.monitoring.rules.words import spoken
+from peak_observe.monitoring.rules.rule import spoken
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.rules.words import Alert, Group
+    from peak_observe.monitoring.rules.rule import Alert, Group
 
 MADE = "# Made by `peak-observe grafana write`: change peak_observe/monitoring/ instead.\n"
 

@@ -11,7 +11,7 @@ from peak_observe.support.atomic_files import replace_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.monitoring.rules.words import Alert, Group
+    from peak_observe.monitoring.rules.rule import Alert, Group
 
 
 def prometheus_rules(links: Links) -> str:

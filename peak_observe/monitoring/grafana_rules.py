@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.monitoring import rules
 from peak_observe.monitoring.alert_files import Links, document, texts
 from peak_observe.monitoring.provisioning import DATASOURCE_UID, FOLDER
-from peak_observe.monitoring.rules.words import CRITICAL, INFO
+from peak_observe.monitoring.rules.rule import CRITICAL, INFO
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.rules.words import Alert, Group
+    from peak_observe.monitoring.rules.rule import Alert, Group
 
 EVERY = "1m"
 CONTACT = "peak_observe"

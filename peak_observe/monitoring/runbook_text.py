@@ -10,7 +10,7 @@ from peak_observe.monitoring import rules
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from peak_observe.monitoring.rules.words import Alert
+    from peak_observe.monitoring.rules.rule import Alert
 
 TITLE = """\
 # Runbook

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from peak_observe.testing import haste
+from peak_observe.testing import fast_retries
 from peak_observe.testing.exchange import FakeExchange
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def no_delays() -> Iterator[None]:
     """Let no retry wait during the test."""
-    with haste.no_delays():
+    with fast_retries.no_delays():
         yield
 
 

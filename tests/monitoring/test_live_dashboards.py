@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 from demonstration import demonstration, exporting
 
-from peak_observe.monitoring import dashboards
+from peak_observe.monitoring import dashboard_files
 
-BOARDS = dashboards.dashboards()
+BOARDS = dashboard_files.dashboards()
 PANELS = [(board, panel) for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"]
 MARKS = [(board, mark) for board in BOARDS.values() for mark in board["annotations"]["list"]]
 CHOICES = [(board, choice) for board in BOARDS.values() for choice in board["templating"]["list"][1:]]

@@ -12,10 +12,10 @@ from promql_parser import parse
 
 from peak_observe import catalog
 from peak_observe.monitoring import rules
-from peak_observe.monitoring.rules.words import Alert, spoken
+from peak_observe.monitoring.rules.rule import Alert, spoken
 from tests.conftest import binary
 from tests.monitoring.cases import backups, calls, checks, exchange, exporter
-from tests.monitoring.cases.words import FROM, Case, series
+from tests.monitoring.cases.case import FROM, Case, series
 
 RULES = Path(__file__).parents[2] / "grafana" / "alerts" / "peak-observe.rules.yaml"
 SHIPPED: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]

@@ -20,7 +20,7 @@ from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources import external_program, own_metrics
 from peak_observe.measures import BackupReading, KindReading
-from peak_observe.telemetry.metrics.families import BACKUP_FAMILIES
+from peak_observe.telemetry.metrics.primitive_families import BACKUP_FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.measures import CHECKS
-from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.metrics.family import number
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Checks:
     def collect(self) -> list[Block]:
         """Return it."""
         readings: Any = CHECKS.read()
-        return of_readings(families.HEALTH_FAMILIES, readings)
+        return of_readings(primitive_families.HEALTH_FAMILIES, readings)
 
 
 class ThisProcess:
@@ -69,9 +69,9 @@ class ThisProcess:
 
     def collect(self) -> list[Block]:
         """Return it, without checks and backups, which have sources of their own."""
-        others = (families.HEALTH_FAMILIES, families.BACKUP_FAMILIES)
-        known = [pair for pair in families.read() if pair[0] not in others]
-        labels = dict(families.BUILD_LABELS)
+        others = (primitive_families.HEALTH_FAMILIES, primitive_families.BACKUP_FAMILIES)
+        known = [pair for pair in primitive_families.read() if pair[0] not in others]
+        labels = dict(primitive_families.BUILD_LABELS)
         build = catalog.OBSERVE_BUILD_INFO
         return [
             *(block for kept, readings in known for block in of_readings(kept, readings)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter
 
 if TYPE_CHECKING:
-    from peak_observe.monitoring.rules.words import Alert, Group, Recording
+    from peak_observe.monitoring.rules.rule import Alert, Group, Recording
 
 GROUPS: tuple[Group, ...] = (
     calls.BREAKERS,

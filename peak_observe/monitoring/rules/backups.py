@@ -3,18 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import (
-    AT,
-    COUNT,
-    CRITICAL,
-    MOMENT,
-    SHARE,
-    SPAN,
-    WARNING,
-    WHERE,
-    Alert,
-    Group,
-)
+from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, MOMENT, SHARE, SPAN, WARNING, WHERE, Alert, Group
 
 _BY = f"{WHERE}, repository"
 _LAST = catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS.name

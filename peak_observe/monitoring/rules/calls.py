@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import AT, COUNT, CRITICAL, SHARE, WARNING, WHERE, Alert, Group, twins
+from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, SHARE, WARNING, WHERE, Alert, Group, twins
 
 _BREAKER = f"{WHERE}, breaker"
 _OPERATION = f"{WHERE}, operation"

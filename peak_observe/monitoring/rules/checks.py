@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import AT, MOMENT, SPAN, WARNING, WHERE, Alert, Group, twins
+from peak_observe.monitoring.rules.rule import AT, MOMENT, SPAN, WARNING, WHERE, Alert, Group, twins
 
 _CHECK = f"{WHERE}, check"
 _FAILING = f"min by ({_CHECK}) ({catalog.HEALTH_CHECK_HEALTHY.name}) == 0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.exchange_client.classify import BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
-from peak_observe.monitoring.rules.words import (
+from peak_observe.monitoring.rules.rule import (
     AT,
     COUNT,
     CRITICAL,

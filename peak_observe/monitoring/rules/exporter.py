@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.words import COUNT, CRITICAL, HOST, INFO, SPAN, WARNING, WHERE, Alert, Group
+from peak_observe.monitoring.rules.rule import COUNT, CRITICAL, HOST, INFO, SPAN, WARNING, WHERE, Alert, Group
 
 JOB = "peak-observe"
 """The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar, Sample
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics import primitive_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,11 +30,11 @@ class PeakCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families in the order of the catalogue."""
-        for families_of_kind, readings in families.read():
+        for families_of_kind, readings in primitive_families.read():
             for family in families_of_kind:
                 yield self._filled(family, readings)
         build = _family(catalog.OBSERVE_BUILD_INFO)
-        build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(families.BUILD_LABELS), 1.0)
+        build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(primitive_families.BUILD_LABELS), 1.0)
         yield build
 
     def _filled(self, family: Family, readings: Readings) -> Metric:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.metrics.family import number, numbers
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ class Renderer:
     def render(self, *, openmetrics: bool = False) -> bytes:
         """Return all families, with exemplars in the OpenMetrics format."""
         parts: list[bytes] = []
-        for families_of_kind, readings in families.read():
+        for families_of_kind, readings in primitive_families.read():
             first = families_of_kind[0].metric.name
             kind = self._kinds.setdefault(first, _Kind(families_of_kind))
             kind.update(readings)
             kind.write(parts, openmetrics=openmetrics)
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
-        parts.append(f"{_prefix(catalog.OBSERVE_BUILD_INFO.name, families.BUILD_LABELS)} 1.0\n".encode())
+        parts.append(f"{_prefix(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS)} 1.0\n".encode())
         return b"".join(parts)
 
 

@@ -1,6 +1,6 @@
 """Backups."""
 
-from tests.monitoring.cases.words import DAY, Case, series
+from tests.monitoring.cases.case import DAY, Case, series
 
 
 def backup(name: str, values: str, **labels: str) -> dict[str, str]:

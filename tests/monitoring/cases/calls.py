@@ -1,6 +1,6 @@
 """Circuits and retries."""
 
-from tests.monitoring.cases.words import BOTH, Case, series
+from tests.monitoring.cases.case import BOTH, Case, series
 
 
 def breaker(state: str, values: str, **labels: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Health checks and jobs."""
 
-from tests.monitoring.cases.words import BOTH, Case, series
+from tests.monitoring.cases.case import BOTH, Case, series
 
 
 def healthy(values: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Exchanges."""
 
-from tests.monitoring.cases.words import BOTH, Case, series
+from tests.monitoring.cases.case import BOTH, Case, series
 
 
 def requests(outcome: str, values: str, endpoint: str = "POST AddOrder") -> dict[str, str]:

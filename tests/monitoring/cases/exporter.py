@@ -1,6 +1,6 @@
 """Processes, the exporter, and alerting itself."""
 
-from tests.monitoring.cases.words import Case, series
+from tests.monitoring.cases.case import Case, series
 
 
 def process(name: str, values: str) -> dict[str, str]:

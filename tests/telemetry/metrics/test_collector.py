@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, gener
 
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, catalog, circuit_breaker, retry_with_backoff
-from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.testing import ManualClock
 
 
@@ -165,7 +165,7 @@ def test_every_metric_of_the_catalogue_is_served(registry) -> None:
     served = [(family.name, family.type, family.documentation) for family in registry.collect()]
     ours = catalog.IN_PROCESS
     assert served == [(metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in ours]
-    described = {family.metric for families_of_kind, _ in families.read() for family in families_of_kind}
+    described = {family.metric for families_of_kind, _ in primitive_families.read() for family in families_of_kind}
     assert described | {catalog.OBSERVE_BUILD_INFO} == set(ours)
 
 

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from peak_observe.catalog import BUCKETS, EXCHANGE_OUTCOMES
 from peak_observe.measures import EndpointReading, ExchangeReading, Exemplar
 from peak_observe.measures.exchange import SEPARATOR
-from peak_observe.telemetry.metrics import exchange_families, families
+from peak_observe.telemetry.metrics import exchange_families, primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
 
@@ -56,7 +56,7 @@ def test_the_bytes_are_the_librarys(monkeypatch, openmetrics: bool) -> None:
             (exchange_families.ENDPOINT_FAMILIES, list(zip(names, endpoints, strict=True))),
             (exchange_families.EXCHANGE_FAMILIES, list(zip(["kraken"], exchanges, strict=True))),
         ]
-        monkeypatch.setattr(families, "read", lambda found=found: found)
+        monkeypatch.setattr(primitive_families, "read", lambda found=found: found)
         text = generate_openmetrics(registry).removesuffix(b"# EOF\n") if openmetrics else generate_latest(registry)
         assert renderer.render(openmetrics=openmetrics) == text
 
@@ -67,7 +67,7 @@ def test_an_endpoints_name_makes_two_labels(monkeypatch) -> None:
         (exchange_families.ENDPOINT_FAMILIES, [(f"kraken{SEPARATOR}GET public/Ticker", endpoint(1))]),
         (exchange_families.EXCHANGE_FAMILIES, [("kraken", SCRAPES[0][1][0])]),
     ]
-    monkeypatch.setattr(families, "read", lambda: found)
+    monkeypatch.setattr(primitive_families, "read", lambda: found)
     text = Renderer().render()
     line = b'peak_exchange_requests_total{endpoint="GET public/Ticker",exchange="kraken",outcome="transient"} 1.0\n'
     assert line in text

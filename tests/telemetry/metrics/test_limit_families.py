@@ -26,7 +26,7 @@ from peak_observe import (
 )
 from peak_observe.catalog import LIMIT_OUTCOMES, TIMEOUT_OUTCOMES
 from peak_observe.measures import BULKHEADS, BulkheadReading, RateLimitReading, TimeoutReading
-from peak_observe.telemetry.metrics import families, limit_families
+from peak_observe.telemetry.metrics import limit_families, primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
@@ -76,7 +76,7 @@ def test_the_bytes_are_the_librarys_and_promtool_is_content(monkeypatch: pytest.
     texts = []
     for scrape in SCRAPES:
         found = [(family, [("kraken", reading)]) for family, reading in zip(kinds, scrape, strict=True)]
-        monkeypatch.setattr(families, "read", lambda found=found: found)
+        monkeypatch.setattr(primitive_families, "read", lambda found=found: found)
         texts.append(renderer.render())
         assert texts[-1] == generate_latest(registry)
     assert b'peak_bulkhead_calls_total{bulkhead="kraken",outcome="after_wait"} 0.0\n' in texts[0]

@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from peak_observe import CircuitBreaker, retry_with_backoff
 from peak_observe.catalog import BUCKETS, CALL_OUTCOMES, HEALTH_OUTCOMES, RETRY_OUTCOMES, STATES
 from peak_observe.measures import BreakerReading, Exemplar, HealthReading, RetryReading
-from peak_observe.telemetry.metrics import families
+from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.family import number
 from peak_observe.telemetry.metrics.renderer import Renderer
 
 COUNTS = st.integers(0, 2**60)
@@ -97,11 +98,11 @@ def show(monkeypatch: pytest.MonkeyPatch, readings: tuple[dict, dict, dict]) -> 
     """Let both writers see these readings."""
     breakers, retries, checks = (list(names.items()) for names in readings)
     found = [
-        (families.BREAKER_FAMILIES, breakers),
-        (families.RETRY_FAMILIES, retries),
-        (families.HEALTH_FAMILIES, checks),
+        (primitive_families.BREAKER_FAMILIES, breakers),
+        (primitive_families.RETRY_FAMILIES, retries),
+        (primitive_families.HEALTH_FAMILIES, checks),
     ]
-    monkeypatch.setattr(families, "read", lambda: found)
+    monkeypatch.setattr(primitive_families, "read", lambda: found)
 
 
 def theirs(*, openmetrics: bool) -> bytes:
@@ -153,12 +154,12 @@ def _with_all_errors_of(scrapes: list, retries: dict) -> dict:
 )
 def test_numbers_are_written_like_go_does(value: float, text: str) -> None:
     """From a million on with an exponent."""
-    assert families.number(value) == text
+    assert number(value) == text
 
 
 def test_infinity_is_a_bound() -> None:
     """The last bucket's label."""
-    assert families.number(math.inf) == "+Inf"
+    assert number(math.inf) == "+Inf"
 
 
 def test_real_primitives_round_trip_through_the_parser() -> None:

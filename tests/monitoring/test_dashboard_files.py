@@ -8,7 +8,7 @@ import promql_parser
 import pytest
 
 from peak_observe import catalog
-from peak_observe.monitoring import dashboards
+from peak_observe.monitoring import dashboard_files
 from peak_observe.monitoring.promql import SCRAPED, VARIABLES
 from peak_observe.monitoring.runbook_links import SECTIONS
 from peak_observe.monitoring.style import STATE_COLOURS
@@ -23,7 +23,7 @@ SAMPLES = {
 UNITS = {"none", "short", "locale", "s", "bytes", "reqps", "ops", "percentunit", "suffix: failures"}
 GRID_WIDTH = 24
 
-BOARDS = dashboards.dashboards()
+BOARDS = dashboard_files.dashboards()
 PANELS = [(board, panel) for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"]
 ASKED = [(board, target["expr"]) for board, panel in PANELS for target in panel["targets"]]
 ASKED += [(board, mark["expr"]) for board in BOARDS.values() for mark in board["annotations"]["list"]]
@@ -89,8 +89,8 @@ def test_writing_is_complete_and_repeatable(tmp_path: Path) -> None:
     other = tmp_path / "dashboards" / "my-own.json"
     other.parent.mkdir()
     other.write_text("{}")
-    first = [path.read_bytes() for path in dashboards.write(tmp_path)]
-    assert [path.read_bytes() for path in dashboards.write(tmp_path)] == first
+    first = [path.read_bytes() for path in dashboard_files.write(tmp_path)]
+    assert [path.read_bytes() for path in dashboard_files.write(tmp_path)] == first
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {*BOARDS, other.name}
 
 
@@ -305,7 +305,7 @@ def test_the_overview_leads_to_what_is_wrong() -> None:
 
 def test_the_runbook_is_a_click_away() -> None:
     """From each dashboard, and from the panels that show the reason of an alert to what to do then."""
-    for board in dashboards.dashboards(runbook_url=URL).values():
+    for board in dashboard_files.dashboards(runbook_url=URL).values():
         assert board["links"][-1]["url"] == URL
         for panel in board["panels"]:
             alert = SECTIONS.get(panel["title"])
@@ -317,4 +317,4 @@ def test_the_runbook_is_a_click_away() -> None:
 
 def test_a_runbook_that_no_browser_finds_is_not_linked() -> None:
     """The name of a file would lead to a page of Grafana that does not exist."""
-    assert dashboards.dashboards(runbook_url="RUNBOOK.md") == BOARDS
+    assert dashboard_files.dashboards(runbook_url="RUNBOOK.md") == BOARDS
