@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.exchange_client import dialects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from peak_observe.exchange_client.classify import Answer
     from peak_observe.exchange_client.dialects import Dialect
@@ -95,24 +95,39 @@ _PRICES = ("last", "close", "bid", "ask", "open", "high", "low", "markPrice", "i
 _NO_ORDER = "the answer names no order"
 
 
-def unanswered(method: str, result: object) -> str:
-    """Return what a unified result lacks of what was asked for; nothing if it is an answer.
+def check_of(method: str) -> Callable[[object], str] | None:
+    """Return the check of a unified method's results, None if any result may be an answer.
 
-    After a write the problem means that its fate is unknown, after a read that the answer is bad. A rehearsal of an
-    order (`test` or `validate` in its params) has no id and is not to be checked.
+    The check returns what a result lacks of what was asked for, and nothing if it is an answer. After a write the
+    problem means that its fate is unknown, after a read that the answer is bad. A rehearsal of an order (`test` or
+    `validate` in its params) has no id and is not to be checked.
 
     Args:
         method: The unified method in snake case.
-        result: What ccxt returned.
     """
     if _NEW_ORDER.fullmatch(method) or method == "fetch_order":
-        return "" if isinstance(result, dict) and is_order_id(result.get("id")) else _NO_ORDER
+        return _check_order
     if _NEW_ORDERS.fullmatch(method):
-        sound = isinstance(result, list) and result and all(map(_is_settled, result))
-        return "" if sound else _NO_ORDER
-    if method == "fetch_ticker":
-        return "" if isinstance(result, dict) and _tells_a_price(result) else "a ticker without a price"
-    return ""
+        return _check_orders
+    return _check_ticker if method == "fetch_ticker" else None
+
+
+def unanswered(method: str, result: object) -> str:
+    """Return what a unified result lacks of what was asked for; see `check_of`."""
+    check = check_of(method)
+    return check(result) if check else ""
+
+
+def _check_order(result: object) -> str:
+    return "" if isinstance(result, dict) and is_order_id(result.get("id")) else _NO_ORDER
+
+
+def _check_orders(result: object) -> str:
+    return "" if isinstance(result, list) and result and all(map(_is_settled, result)) else _NO_ORDER
+
+
+def _check_ticker(result: object) -> str:
+    return "" if isinstance(result, dict) and _tells_a_price(result) else "a ticker without a price"
 
 
 def is_order_id(value: object) -> bool:

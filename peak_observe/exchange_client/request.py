@@ -38,9 +38,10 @@ class Call:
         client_order_ids: Of the orders it is about.
         last_write: The last request that may have changed something.
         last_outcome: How that ended.
+        answered: Whether an answer has come, which ccxt may fail to read.
     """
 
-    __slots__ = ("client_order_ids", "last_outcome", "last_write", "method", "write")
+    __slots__ = ("answered", "client_order_ids", "last_outcome", "last_write", "method", "write")
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
@@ -48,15 +49,22 @@ class Call:
         self.client_order_ids: tuple[str, ...] = ()
         self.last_write: Request | None = None
         self.last_outcome = ""
+        self.answered = False
 
 
 current_call: ContextVar[Call | None] = ContextVar("peak_observe_call", default=None)
 current_request: ContextVar[Request | None] = ContextVar("peak_observe_request", default=None)
 
 
-def verdict_of(error: BaseException, exchange: str = "") -> Verdict:
-    """Return what an exception means: as it was found when the request ended, or by the exception alone."""
-    return found_verdict(error) or classify(error, exchange=exchange)
+def verdict_of(error: BaseException, exchange: str = "", call: Call | None = None) -> Verdict:
+    """Return what an exception means: as it was found when the request ended, or by the exception alone.
+
+    With the call in which it was raised it is kept in the exception.
+    """
+    verdict = found_verdict(error) or classify(error, exchange=exchange, answered=bool(call and call.answered))
+    if call is not None:
+        vars(error)[_VERDICT] = verdict
+    return verdict
 
 
 def found_verdict(error: BaseException) -> Verdict | None:
@@ -170,6 +178,9 @@ class Request:
             watch.learn(self, answer[1])
         if watch.key_refused and self._found is None and not self._endpoint.public:
             watch.key_refused = False
+        call = current_call.get()
+        if call is not None:
+            call.answered = True
         if self._found is None and self._span is None and not self.write:
             self._endpoint.tally.succeeded(ended - self.start)
         else:
