@@ -184,8 +184,11 @@ class _Seen:
         return rule, reason
 
     def _by_words(self) -> tuple[Rule, str] | None:
-        found = self._dialect.spoken(self.body)
-        if found is None and self.status >= _ERROR:
+        failed = self.status >= _ERROR
+        # The words of a page are the gateway's own, not the exchange's.
+        found = page(self.status, self.headers, self.body) if failed and self.body.lstrip()[:1] == "<" else None
+        found = found or self._dialect.spoken(self.body)
+        if found is None and failed:
             found = page(self.status, self.headers, self.body)
             if found is None and self.status in self._dialect.statuses and not self._dialect.errors(self.body):
                 found = self._dialect.statuses[self.status], f"HTTP {self.status}"
