@@ -23,8 +23,10 @@ PeakObserveError                  exit code 1
 Errors carry data, so that code can act on it without reading the message.
 """
 
-from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class PeakObserveError(Exception):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
@@ -12,7 +10,8 @@ from peak_observe.exchange_client.base import ExchangeClient
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
 
 
 class ResilientExchangeClient(ExchangeClient):

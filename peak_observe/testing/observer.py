@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from peak_observe.events import Event
 from peak_observe.observers import observe
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from peak_observe.events import Event
 
 E = TypeVar("E")
 

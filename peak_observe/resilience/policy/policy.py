@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -15,7 +13,8 @@ from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from os import PathLike
 
     from peak_observe.clock import Clock
 
