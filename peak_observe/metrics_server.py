@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from prometheus_client.registry import CollectorRegistry
 
 from peak_observe.resilience.health import health_check
 from peak_observe.resilience.health.http import answers
 from peak_observe.telemetry.http_server import Exporter
-
-if TYPE_CHECKING:
-    from prometheus_client.registry import CollectorRegistry
 
 
 def start_exporter(

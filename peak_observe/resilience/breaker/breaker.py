@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from weakref import ref
@@ -23,6 +24,7 @@ from peak_observe.resilience.breaker.settings import (
     change_settings,
     check_settings,
 )
+from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
 from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
 from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import validation, wrapping
@@ -31,10 +33,7 @@ from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from peak_observe.resilience.breaker.guarded_call import GuardedCall
-    from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

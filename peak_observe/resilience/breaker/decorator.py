@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -18,9 +19,6 @@ from peak_observe.resilience.breaker.settings import (
 from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -16,13 +16,13 @@ from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.execution import current_execution, running_loop
 from peak_observe.resilience.health.registered_check import Check, CheckSettings, normalized
+from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
 
 if TYPE_CHECKING:
     import asyncio
 
     from peak_observe.resilience.health.execution import Execution
-    from peak_observe.resilience.health.result import HealthCheckResult
     from peak_observe.resilience.health.scheduler import Scheduler
 
 C = TypeVar("C", bound=Callable[[], Any])

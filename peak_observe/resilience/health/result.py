@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from datetime import datetime
+from typing import Any, NamedTuple, Self
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.support.redact import describe, redact, redact_data
 from peak_observe.support.shown import shown
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 HEALTHY, UNHEALTHY, ERROR, TIMEOUT, SKIPPED = "healthy", "unhealthy", "error", "timeout", "skipped"
 FORMS = "bool, (bool, str) or (bool, str, dict)"

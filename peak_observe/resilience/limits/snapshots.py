@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
+from peak_observe.resilience.limits.rejections import Mode
+from peak_observe.resilience.limits.sliding_log import Window
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from peak_observe.measures import BulkheadReading, RateLimitReading
     from peak_observe.resilience.limits.rate_controller import RateLimitController
-    from peak_observe.resilience.limits.rejections import Mode
     from peak_observe.resilience.limits.semaphore import FairSemaphore
-    from peak_observe.resilience.limits.sliding_log import Window
 
 
 class LimitStats(NamedTuple):

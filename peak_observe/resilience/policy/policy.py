@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -13,8 +15,7 @@ from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from os import PathLike
+    from collections.abc import Callable
 
     from peak_observe.clock import Clock
 

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.predicates import Expected
+from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
+from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import BLOCK_FOREIGN_NAMES, Nested, OnRetry, build_settings
 from peak_observe.resilience.retry.wrappers import RetryWrappers
+from peak_observe.telemetry.tracing.spans import TracingMode
 
 if TYPE_CHECKING:
     from asyncio import Timeout
     from types import TracebackType
 
-    from peak_observe.resilience.common.predicates import Expected
-    from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
-    from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.execution import Execution
     from peak_observe.resilience.retry.settings import Settings
-    from peak_observe.telemetry.tracing.spans import TracingMode
 
 
 class Attempt:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.predicates import Expected
+from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
+from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import FOREIGN_NAMES, Nested, OnRetry, build_settings
 from peak_observe.resilience.retry.wrappers import Retry
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from peak_observe.resilience.common.predicates import Expected
-    from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
-    from peak_observe.resilience.retry.budget import RetryBudget
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

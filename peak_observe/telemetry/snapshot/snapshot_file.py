@@ -18,13 +18,12 @@ from urllib.parse import quote
 import msgspec
 
 from peak_observe.telemetry.snapshot import samples
+from peak_observe.telemetry.snapshot.process_identity import Identity
 from peak_observe.telemetry.snapshot.samples import EMPTY, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from peak_observe.telemetry.snapshot.process_identity import Identity
 
 FORMAT = 1
 SUFFIX = ".snap"
