@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import TYPE_CHECKING
 
 from peak_observe._version import __version__
@@ -47,6 +46,8 @@ from peak_observe.telemetry.snapshot import writer
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from peak_observe.backup_recovery import (
         BackupMetadata,
         BackupSchedule,
@@ -81,7 +82,9 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client import (
         AsyncResilientExchangeClient,
         ResilientExchangeClient,
+        Verdict,
         instrument,
+        outcome_of,
         uninstrument,
     )
     from peak_observe.jobs import job
@@ -156,6 +159,7 @@ __all__ = [
     "StateSnapshot",
     "SystemClock",
     "Transition",
+    "Verdict",
     "VerifyReport",
     "WriteUnanswered",
     "__version__",
@@ -170,6 +174,7 @@ __all__ = [
     "instrument",
     "job",
     "observe",
+    "outcome_of",
     "priority",
     "rate_limit",
     "register",
@@ -214,12 +219,14 @@ _LATE = {
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
+    "Verdict": "exchange_client",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
     "health_check": "resilience",
     "instrument": "exchange_client",
     "job": "jobs",
+    "outcome_of": "exchange_client",
     "priority": "resilience",
     "rate_limit": "resilience",
     "register": "telemetry.metrics.collector",
