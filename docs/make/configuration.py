@@ -35,6 +35,8 @@ VALUES = {
     "Literal['warn', 'inner_only']": "`warn` or `inner_only`",
     "Mapping[str, float]": "a table of classes and shares",
     "Mode": "`enforce` or `observe`",
+    "Nested": "`warn` or `inner_only`",
+    "OnRetry": "a function of what is scheduled",
     "RecoveryTimeout": "seconds, a list of them, or a function of how often it reopened",
     "RetryAfter": "true, false, or a function of the error",
     "RetryBudget | str": "a name, or a table of the arguments of `RetryBudget`",
