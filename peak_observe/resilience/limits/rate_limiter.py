@@ -324,7 +324,7 @@ def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
         return None
     if heed is True:
         return lambda answer, clock: (
-            retry_after.asked(answer, clock.now()) if isinstance(answer, BaseException) else None
+            retry_after.requested_delay(answer, clock.now()) if isinstance(answer, BaseException) else None
         )
     if not callable(heed) or wrapping.kind(heed) != wrapping.FUNCTION:
         raise ValueError(f"heed must be True, False or a plain function of the answer, not {heed!r}")
