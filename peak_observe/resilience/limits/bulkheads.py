@@ -42,7 +42,7 @@ class Bulkhead(SyncAsyncContext):
 
     @property
     def in_flight(self) -> int:
-        """How many calls are under way."""
+        """Number of calls under way."""
         return 0 if self._late.made is None else len(self._late.made.holders)
 
     @property
