@@ -181,6 +181,8 @@ def _coroutine(func: Callable[..., Any], semaphore: FairSemaphore) -> Callable[.
 
 
 def _step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
+    if not permit.holds:
+        permit.__enter__()  # it began inside a call, which may have ended since
     permit.enter()
     try:
         return resume(value)
@@ -189,6 +191,8 @@ def _step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
 
 
 async def _async_step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
+    if not permit.holds:
+        await permit.__aenter__()
     permit.enter()
     try:
         return await resume(value)
