@@ -15,6 +15,7 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BackupUnreadableError,
     BulkheadFullError,
     CallTimeoutError,
     CircuitOpenError,
@@ -27,6 +28,7 @@ from peak_observe.errors import (
     RateLimitedError,
     RefusedError,
     RepositoryLockedError,
+    RestoreCutOff,
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         RestoreReport,
         RetentionPolicy,
         StateSnapshot,
+        StoredFile,
         VerifyReport,
     )
     from peak_observe.events import (
@@ -113,6 +116,7 @@ __all__ = [
     "BackupSchedule",
     "BackupStatus",
     "BackupType",
+    "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
     "BulkheadFullError",
@@ -147,6 +151,7 @@ __all__ = [
     "RefusedError",
     "RepositoryLockedError",
     "ResilientExchangeClient",
+    "RestoreCutOff",
     "RestoreFinished",
     "RestorePlan",
     "RestoreRefusedError",
@@ -156,6 +161,7 @@ __all__ = [
     "RetryBudget",
     "RetryScheduled",
     "StateSnapshot",
+    "StoredFile",
     "SystemClock",
     "Transition",
     "Verdict",
@@ -219,6 +225,7 @@ _LATE = {
     "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
     "Verdict": "exchange_client",
+    "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",

@@ -99,9 +99,8 @@ class _Part:
                 left += Transaction.left_behind(folder, BESIDE)
         for transaction in left:
             if not transaction.within(os.path.realpath(decode_name(root.source)) for root in named):
-                raise RestoreRefusedError(
-                    backup_dir.name, (f"{transaction.path} was left for other files: name them too",)
-                )
+                problem = f"{transaction.path} was left for other files: name them too"
+                raise RestoreRefusedError(backup_dir.name, (problem,))
             transaction.recover()
         roots, entries = legacy.part(backup_dir, self.paths.kind, named)
         sources = {root.source for root in named}
