@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from peak_observe._version import __version__
@@ -46,8 +47,6 @@ from peak_observe.telemetry.snapshot import writer
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from peak_observe.backup_recovery import (
         BackupMetadata,
         BackupSchedule,
