@@ -86,6 +86,7 @@ QUIET = {
         "Operations that needed a retry",
         "Top errors",
         "Calls that took too long",
+        "Waits by priority",
     },
     "peak-exchanges": {
         "Requests per second",
