@@ -319,6 +319,8 @@ SIGNATURES = {
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
+    "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
     "RateLimited": "(name, endpoint, until, reason, error=None)",
     "RateLimitedError": "(name: str, retry_after: float) -> None",
     "Recovered": "(operation, attempts, elapsed)",

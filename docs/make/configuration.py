@@ -25,7 +25,6 @@ file, table, key and mend.
 VALUES = {
     "Any": "a whole number",
     "Callable[[Any], bool]": "a function of the result",
-    "Callable[[RetryScheduled], object]": "a function of what is scheduled",
     "Delays": "a list of seconds, or a function of attempt and error",
     "Errors": "an exception, a list of them, or a function of the error",
     "Expected": "an exception, a list of them, or a function of the error",

@@ -279,7 +279,7 @@ def test_all_after_the_seconds_is_given_by_name() -> None:
             if not name.startswith("_") and callable(getattr(kind, name))
         ),
     ],
-    ids=str,
+    ids=lambda function: function.__qualname__,
 )
 def test_type_hints_can_be_read(function) -> None:
     """By tools that build forms and validators from them."""
