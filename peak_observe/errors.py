@@ -4,7 +4,7 @@ PeakObserveError                  exit code 1
 ├── BackupError                   exit code 1; a backup could not be made, changed or removed
 │   ├── BackupNotFoundError (LookupError)   exit code 3; there is no such backup; `backup_id`
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
-│   ├── BackupUnreadableError     exit code 7; stored files cannot be read, as for want of a right; `backup_id`, `problems`
+│   ├── BackupUnreadableError     exit code 7; they cannot be read, as for want of a right; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`, `reasons`
 ├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
@@ -26,10 +26,8 @@ PeakObserveError                  exit code 1
 Errors carry data, so that code can act on it without reading the message.
 """
 
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Self
 
 
 class PeakObserveError(Exception):

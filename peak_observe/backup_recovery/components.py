@@ -7,7 +7,9 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
@@ -27,8 +29,7 @@ from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Tra
 from peak_observe.errors import RestoreRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.metadata import Part
@@ -99,9 +100,8 @@ class _Part:
                 left += Transaction.left_behind(folder, BESIDE)
         for transaction in left:
             if not transaction.within(os.path.realpath(decode_name(root.source)) for root in named):
-                raise RestoreRefusedError(
-                    backup_dir.name, (f"{transaction.path} was left for other files: name them too",)
-                )
+                problem = f"{transaction.path} was left for other files: name them too"
+                raise RestoreRefusedError(backup_dir.name, (problem,))
             transaction.recover()
         roots, entries = legacy.part(backup_dir, self.paths.kind, named)
         sources = {root.source for root in named}

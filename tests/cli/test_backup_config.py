@@ -35,7 +35,7 @@ kind = "disk_space"
 
 def written(folder: Path, text: str) -> Path:
     """Return a file with a text."""
-    path = folder / "bot" / "peak-observe.toml"
+    path = folder / "bot" / "peak-backup.toml"
     path.parent.mkdir()
     path.write_text(text)
     return path
@@ -120,8 +120,8 @@ def test_what_makes_no_sense_is_one_line(tmp_path: Path, text: str, end: str) ->
 
 def test_the_command_says_it_too(desk) -> None:
     """With exit code 2, before anything is made."""
-    desk.write("peak-observe.toml", "[backup]\nrepositry = 'x'\n")
-    done = desk.run("create", "--config.file", "peak-observe.toml")
+    desk.write("peak-backup.toml", "[backup]\nrepositry = 'x'\n")
+    done = desk.run("create", "--config.file", "peak-backup.toml")
     assert done.code == 2
-    assert done.line == "peak-observe.toml: backup.repositry: there is no such key; did you mean 'repository'?"
+    assert done.line == "peak-backup.toml: backup.repositry: there is no such key; did you mean 'repository'?"
     assert not (desk.folder / "backups").exists()

@@ -38,7 +38,7 @@ def test_every_key_of_the_backup_file_is_documented() -> None:
 def test_the_backup_file_is_good(tmp_path: Path) -> None:
     """The command takes it as it stands there."""
     (text,) = re.findall(r"^```toml\n(\[backup\].*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    path = tmp_path / "peak-observe.toml"
+    path = tmp_path / "peak-backup.toml"
     path.write_text(text)
     assert config.read(path).max_age == 86_400
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+from peak_observe.errors import RestoreCutOff
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType, TracebackType
 
 _log = logging.getLogger("peak_observe.backup")
@@ -51,3 +54,37 @@ class Interrupts:
             return
         handler = self._before[number]
         handler(number, frame)  # type: ignore[operator] # only those that can be called are replaced
+
+
+class Unfinished(Protocol):
+    """A restore that may be neither as before nor as afterwards."""
+
+    @property
+    def path(self) -> Path:
+        """The file that says what is left to do."""
+        ...
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether anything is left to do."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether all files are new."""
+        ...
+
+
+class CutOff:
+    """Context that tells of an interrupt which ended the end of a restore."""
+
+    def __init__(self, transaction: Unfinished) -> None:
+        self._transaction = transaction
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyboardInterrupt) and self._transaction.unsettled and not self._transaction.done:
+            path = self._transaction.path
+            raise RestoreCutOff(str(path.parent), str(path)) from error

@@ -31,7 +31,7 @@ class Owner(NamedTuple):
     exact: bool
 
     def matches(self, status: os.stat_result) -> bool:
-        """Return whether something belongs to this owner; to whom it belongs counts for root only, who can change it."""
+        """Return whether something belongs to this owner, which counts for root only, who can change it."""
         return not is_root() or (self.uid in (UNKNOWN, status.st_uid) and self.gid in (UNKNOWN, status.st_gid))
 
     def mode(self, mode: int, status: os.stat_result) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 UNNAMED, UNMATCHED = "unnamed", "unmatched"
+MEND = "add it, or restore into a folder of its own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ class Places:
             if root.kind in self._options.kinds and root.stored in wanted:
                 yield Refusal(
                     UNNAMED,
-                    f"{decode_name(root.source)} is not named{self._hint(root)}: add it, or restore into a folder of its own",
+                    f"{decode_name(root.source)} is not named{self._hint(root)}: {MEND}",
                 )
         sources = ", ".join(sorted(decode_name(root.source) for root in self._manifest.roots))
         for old in sorted(self._moved.keys() - self._used) if self.inside is None else ():
@@ -148,7 +149,7 @@ class Places:
                 yield source, target
 
     def folders(self) -> list[Path]:
-        """Return folders of the restored paths, in which a journal can lie; the first one that can be written is used."""
+        """Return folders of the restored paths, in which a journal can lie."""
         places = [self.inside] if self.inside is not None else list(self._targets.values())
         return list(dict.fromkeys(_nearest_folder(place) for place in places))
 

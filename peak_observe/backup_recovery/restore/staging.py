@@ -1,4 +1,4 @@
-"""Staging of restored files: each is copied, checked and dressed with owner, mode and time before it takes its place."""
+"""Staging of restored files: each is copied and checked, and has owner, mode and time before it takes its place."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from blake3 import blake3
 
 from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, writing
 from peak_observe.backup_recovery.files.workers import Meter, each
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name
-from peak_observe.backup_recovery.restore.file_steps import is_folder
+from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
+from peak_observe.backup_recovery.restore.layout import PRIVATE
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, UNKNOWN, Owner, give
 from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes
 
@@ -19,64 +19,8 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import Stored
+    from peak_observe.backup_recovery.restore.layout import Layout
     from peak_observe.backup_recovery.restore.ownership import Ownership
-
-PRIVATE = 0o700
-
-
-class Layout:
-    """The folders that are missing: each topmost one is made as a whole and appears by one rename.
-
-    Args:
-        actions: What the restore does.
-        private: A folder below which folders that the backup does not know are for their owner only.
-    """
-
-    def __init__(self, actions: Sequence[Action], private: str | None) -> None:
-        self._tops: dict[str, str] = {}
-        self._private = private
-        known: dict[str, Action] = {}
-        self._holds: dict[str, Action] = {}
-        for action in actions:
-            if action.entry.type != FOLDER and action.change != SAME:
-                above = action.target.rpartition("/")[0]
-                if self.top(above):
-                    self._holds.setdefault(above, action)
-            elif action.change == NEW:
-                self.top(action.target)
-                known[action.target] = action
-        self.folders = {folder: known.get(folder) for folder, top in self._tops.items() if top}
-        for folder, action in known.items():
-            self._holds.setdefault(folder.rpartition("/")[0], action)
-
-    def top(self, folder: str) -> str:
-        """Return the topmost missing folder that a folder is or lies below; empty if it is there."""
-        found = self._tops.get(folder)
-        if found is not None:
-            return found
-        missing, above = [], folder
-        while above and above not in self._tops and not is_folder(above):
-            missing.append(above)
-            above = above.rpartition("/")[0]
-        top = self._tops.setdefault(above, "")
-        for path in reversed(missing):
-            top = self._tops[path] = top or path
-        return top
-
-    def tops(self) -> list[str]:
-        """Return the topmost missing folders."""
-        return sorted({top for top in self._tops.values() if top})
-
-    def access(self, folder: str) -> tuple[int | None, Action | None]:
-        """Return the mode of a missing folder, None for the usual one, and whose owner it gets.
-
-        What holds a single file that was named needs the owner of that file, who could write beside it before.
-        """
-        action = self.folders[folder]
-        if action is not None:
-            return action.entry.mode, action
-        private = self._private is not None and f"{folder}/".startswith(f"{self._private}/")
-        return PRIVATE if private else None, self._holds.get(folder)
 
 
 class Staging:
@@ -85,7 +29,7 @@ class Staging:
     Args:
         actions: What the restore does.
         layout: The folders that are missing.
-        news: Where the new file of each path that changes by itself is made; below a missing folder, that of the folder.
+        news: Where the new file of each path that changes by itself is made; below a missing folder, the new folder.
         stored: Where the content comes from.
         owners: Who gets what.
         tell: Called with a `Progress`.

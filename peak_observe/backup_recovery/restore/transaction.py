@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import content
-from peak_observe.backup_recovery.repository.manifest import FOLDER, decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest, decode_name, encode_name
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.backup_recovery.restore.file_steps import (
     PARTIAL,
@@ -33,11 +33,12 @@ from peak_observe.backup_recovery.restore.file_steps import (
     there,
     unlink,
 )
-from peak_observe.backup_recovery.restore.interrupts import Interrupts
-from peak_observe.backup_recovery.restore.journal import Access, Journal, Step
-from peak_observe.backup_recovery.restore.plan import REPLACED, changes, look
-from peak_observe.backup_recovery.restore.staging import Layout, Staging
-from peak_observe.errors import RestoreCutOff
+from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
+from peak_observe.backup_recovery.restore.journal import Journal, Step
+from peak_observe.backup_recovery.restore.layout import Layout, access_of, parent, step_of
+from peak_observe.backup_recovery.restore.ownership import Ownership
+from peak_observe.backup_recovery.restore.plan import changes, look
+from peak_observe.backup_recovery.restore.staging import Staging
 from peak_observe.support.atomic_files import replace_durably, sync_folder
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import Stored
-    from peak_observe.backup_recovery.restore.ownership import Ownership
     from peak_observe.backup_recovery.restore.plan import Action
 
 STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
@@ -73,7 +73,7 @@ class Transaction:
         self._phase = phase
         self._prefix = prefix
         self._layout = Layout((), None)
-        self._owners: Ownership | None = None
+        self._owners = Ownership(Manifest(VERSION, "", 0, [], []))
         self._beside: tuple[Path, ...] = ()
 
     @classmethod
@@ -99,12 +99,12 @@ class Transaction:
             private: A folder below which folders that the backup does not know are for their owner only.
         """
         layout = Layout(actions, private)
-        changed = [action for action in changes(actions) if not layout.top(_parent(action.target))]
+        changed = [action for action in changes(actions) if not layout.top(parent(action.target))]
         # A log must not meet a database it does not belong to, so the old ones go first.
         steps = [Step(encode_name(side), goes=True) for action in changed for side in action.sides]
-        steps += [_step(action, folders) for action in changed]
+        steps += [step_of(action, folders) for action in changed]
         steps += [Step(encode_name(top), tree=True) for top in layout.tops()]
-        found = cls(folders[0], Journal(name, backup_id, [], steps, list(_access(actions, owners))))
+        found = cls(folders[0], Journal(name, backup_id, [], steps, list(access_of(actions, owners))))
         found._layout, found._owners, found._beside = layout, owners, tuple(folders[1:])
         return found
 
@@ -192,7 +192,7 @@ class Transaction:
                 interrupts.settle("the restore is done, and the old files are being removed")
             except BaseException:
                 interrupts.settle("the restore is being taken back")
-                with self._telling_the_truth():
+                with CutOff(self):
                     self._undo()
                 raise
             with suppress(OSError):  # all files are new; what is left goes with the next use
@@ -205,7 +205,7 @@ class Transaction:
             OSError: Something could not be written; it can be tried again.
             RestoreCutOff: Ctrl-C came again and again; the same.
         """
-        with Interrupts() as interrupts, self._telling_the_truth():
+        with Interrupts() as interrupts, CutOff(self):
             interrupts.settle("a restore that was cut off is being brought to its end")
             return self._recover()
 
@@ -220,9 +220,6 @@ class Transaction:
         self._refuse_busy(number for number in numbers if there(self._old(number)))
         self._undo()
         return False
-
-    def _telling_the_truth(self) -> _CutOff:
-        return _CutOff(self)
 
     def _refuse_busy(self, numbers: Iterable[int]) -> None:
         for step in (self._journal.steps[number] for number in numbers):
@@ -258,7 +255,6 @@ class Transaction:
         sync_folder(self._folder)
 
     def _stage(self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
-        assert self._owners is not None
         steps = self._journal.steps
         news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
         Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell).run()
@@ -386,46 +382,8 @@ class Transaction:
         sync_folder(self._folder)
 
 
-class _CutOff:
-    """Context that tells of an interrupt which ended the end of a restore."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, KeyboardInterrupt) and self._transaction.unsettled and not self._transaction.done:
-            path = self._transaction.path
-            raise RestoreCutOff(str(path.parent), str(path)) from error
-
-
-def _step(action: Action, folders: Sequence[Path]) -> Step:
-    """Return the step of a file; what is written in place is prepared beside it, or else where a journal can be."""
-    target = encode_name(action.target)
-    if not action.in_place:
-        return Step(target)
-    places = [Path(_parent(action.target) or "/"), *folders]
-    usable = [str(place.absolute()) for place in places if os.access(place, os.W_OK | os.X_OK)]
-    return Step(target, at=encode_name(usable[0] if usable else str(places[0])))
-
-
-def _access(actions: Iterable[Action], owners: Ownership) -> Iterator[Access]:
-    for action in actions:
-        if action.entry.type == FOLDER and action.change == REPLACED:
-            now, owner = os.lstat(action.target), owners.of(action.entry)
-            uid, gid = (now.st_uid if owner.uid < 0 else owner.uid), (now.st_gid if owner.gid < 0 else owner.gid)
-            mode = action.entry.mode if owner.exact else action.entry.mode & 0o1777
-            yield Access(encode_name(action.target), uid, gid, mode, now.st_uid, now.st_gid, now.st_mode & 0o7777)
-
-
 def _folder_of(step: Step) -> str:
-    return _parent(decode_name(step.target))
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
+    return parent(decode_name(step.target))
 
 
 def _is_of(step: Step, status: os.stat_result | None) -> bool:

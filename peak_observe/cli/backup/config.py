@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEYS = {
     "repository": Path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import typer
 from rich.console import Console
@@ -100,7 +100,7 @@ class Bars:
         self._late = threading.Timer(PATIENCE, self._shown.start)
         self._late.daemon = True
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         self._late.start()
         return self
 

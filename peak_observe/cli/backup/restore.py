@@ -181,10 +181,10 @@ def _restored(manager: RecoveryManager, name: str, **options: Any) -> RestoreRep
     try:
         return manager.restore(name, **options)
     except RestoreRefusedError as error:
-        raise _Refused(error) from None
+        raise _RefusedError(error) from None
 
 
-class _Refused(RestoreRefusedError):
+class _RefusedError(RestoreRefusedError):
     """A refusal in the words of the command line."""
 
     def __init__(self, error: RestoreRefusedError) -> None:
