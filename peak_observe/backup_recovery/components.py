@@ -7,14 +7,17 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
-from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
+from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.repository.stored_files import Stored
 from peak_observe.backup_recovery.restore import legacy
@@ -26,8 +29,7 @@ from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Tra
 from peak_observe.errors import RestoreRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.metadata import Part

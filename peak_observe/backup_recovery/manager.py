@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
 from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
@@ -22,23 +24,18 @@ from peak_observe.backup_recovery.repository.metadata import (
     Problem,
 )
 from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
 from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
+from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.telemetry.tracing.spans import Operation
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
-    from peak_observe.backup_recovery.restore.verification import VerifyReport
-
-    Tell = Callable[[Progress], object]
+Tell = Callable[[Progress], object]
 
 _log = logging.getLogger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from peak_observe.cli.options import ConfigFile  # noqa: TC001 - typer reads the annotations when it runs
+from peak_observe.cli.options import ConfigFile
 
 
 class Level(Enum):
