@@ -2,8 +2,6 @@
 
 import gc
 import math
-import shutil
-import subprocess
 from copy import copy
 
 import pytest
@@ -20,6 +18,7 @@ from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.metrics.text_format import number
+from tests.conftest import lint
 
 COUNTS = st.integers(0, 2**60)
 SECONDS = st.floats(0, 1e18)
@@ -206,7 +205,4 @@ def test_promtool_has_nothing_to_say() -> None:
 
     with pytest.raises(ConnectionError):
         fail()
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing: apt-get install prometheus"
-    done = subprocess.run([promtool, "check", "metrics"], input=Renderer().render(), capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert lint(Renderer().render()) == ""
