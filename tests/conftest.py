@@ -77,7 +77,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         counts = ", ".join(f"{count} of {name}" for name, count in _wanting.most_common())
         terminal = config.get_terminal_writer()
         terminal.line(f"{_wanting.total()} tests did not run for want of a program: {counts}.", yellow=True)
-        terminal.line(f"This installs what they need: {programs.advice(_wanting)}", yellow=True)
+        terminal.line(f"To run them too: {programs.advice(_wanting)}", yellow=True)
 
 
 class Prometheus:

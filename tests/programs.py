@@ -42,7 +42,7 @@ KEEP_DOWN = """\
 #!/bin/sh
 # Written by tests/programs.py of peak_observe while it installs packages. It may be removed.
 kill -0 {pid} 2>/dev/null || exit 0
-case " $* " in *" start "*) exit 101 ;; esac
+case " $* " in *" start "* | *" (start) "*) exit 101 ;; esac
 exit 0
 """
 
@@ -89,15 +89,12 @@ def required(name: str) -> bool:
 
 def advice(names: Iterable[str]) -> str:
     """Return how a person installs some programs: in one command, where one does it."""
-    names = sorted(names)
+    if not shutil.which("apt-get"):
+        return f"install {', '.join(sorted({PACKAGES[name] for name in names}))} with this system's package manager"
+    sudo = "" if os.geteuid() == 0 else "sudo " if shutil.which("sudo") else "(as root) "
     packages = sorted({PACKAGES[name] for name in names if packaged(name)})
-    others = sorted({PACKAGES[name] for name in names if not packaged(name)})
-    sudo = "" if os.geteuid() == 0 else "sudo "
     ways = [f"{sudo}apt-get install --no-install-recommends {' '.join(packages)}"] if packages else []
-    if others and shutil.which("apt-get"):
-        ways.append(f"{sudo}snap install {' '.join(others)}")
-    elif others:
-        ways.append(f"install with the package manager of this system: {', '.join(others)}")
+    ways += [f"{sudo}snap install {name}" for name in names if not packaged(name)]
     return " && ".join(ways)
 
 
@@ -115,7 +112,7 @@ def install(names: list[str]) -> None:
             for package in packages:  # one that cannot be had keeps no other away
                 if error := _apt("install", package):
                     print(f"apt-get install {package} failed:\n{error}", flush=True)
-    for package in packages:
+    for package in packages:  # nor shall they start with the machine
         if shutil.which("systemctl") and f"{package}.service" not in services:
             _quietly(["systemctl", "disable", f"{package}.service"])
 
