@@ -35,7 +35,11 @@ class SystemClock:
     # perf_counter is monotonic and system-wide on every platform, and on Windows far finer than time.monotonic.
     # As a static attribute the bound method is the C function itself, which the hot path can feel.
     monotonic = staticmethod(time.perf_counter)
-    sleep = staticmethod(time.sleep)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        """Block this thread for `seconds`; `time.sleep` is looked up at the call, as tests may have patched it."""
+        time.sleep(seconds)
 
     @staticmethod
     def now() -> datetime:

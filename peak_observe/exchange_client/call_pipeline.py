@@ -202,8 +202,9 @@ class _Attempt:
                 from ccxt.base.errors import BadResponse
 
                 raise BadResponse(f"{self._step.name}: the answer names no order")
-        if result.get("clientOrderId") is None and self._call.client_order_ids:
-            result["clientOrderId"] = self._call.client_order_ids[0]
+        request = self._call.last_write
+        if result.get("clientOrderId") is None and request is not None:
+            result["clientOrderId"] = next(iter(request.order_ids), None)
         return result
 
     def __exit__(

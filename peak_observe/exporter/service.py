@@ -90,7 +90,7 @@ class ExporterService:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the exporter goes on
             self.reload_success = False
             problem = printable(str(error)) if isinstance(error, ConfigError) else describe(error)
-            _log.error("the configuration is not reloaded: %s", problem)
+            _log.error("configuration reload failed, the old one stays in force: %s", problem)
             return problem
         finally:
             self._reloading.release()

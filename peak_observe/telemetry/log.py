@@ -103,14 +103,15 @@ def _retry(event: RetryEvent) -> tuple[int, str, tuple[object, ...]]:
             message = "'%s' is retried inside the retry of '%s', so their attempts multiply: retry in one place"
             return WARNING, message, (event.operation, event.inside)
         case RetryScheduled():
-            message = "'%s' failed (attempt %d of %d), again in %.1f s: %s"
+            message = "'%s' failed (attempt %d of %d), retry in %.1f s: %s"
             facts = (event.operation, event.attempt, event.max_attempts, event.delay, _failure(event.error))
             return INFO, message, facts
         case GaveUp(outcome="not_retryable"):
             message = "'%s' is not retried (attempt %d): %s"
             return DEBUG, message, (event.operation, event.attempts, _failure(event.error))
         case GaveUp():
-            message = f"'%s' gave up after %d attempts in %.1f s{_WHY[event.outcome]}: %s"
+            attempts = "attempt" if event.attempts == 1 else "attempts"
+            message = f"'%s' gave up after %d {attempts} in %.1f s{_WHY[event.outcome]}: %s"
             return WARNING, message, (event.operation, event.attempts, event.elapsed, _failure(event.error))
         case Recovered():
             message = "'%s' succeeded at attempt %d after %.1f s"

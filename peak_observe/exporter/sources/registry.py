@@ -102,7 +102,7 @@ class Sources:
         if status.problem:
             _log.warning("source %s: %s", name, status.problem)
         else:
-            _log.info("source %s tells again", name)
+            _log.info("source %s answers again", name)
 
     def stop(self) -> None:
         """End all, without waiting for one that hangs."""

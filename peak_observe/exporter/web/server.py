@@ -131,7 +131,7 @@ class Exporter:
         except ConfigError as error:
             self.host.reload_success = False
             problem = printable(str(error))
-            _log.error("the web configuration is not reloaded: %s", problem)
+            _log.error("web configuration reload failed, the old one stays in force: %s", problem)
             return problem
         self.web, self._stamp = found, found.stamp()
         self._access.passwords, self._access.headers = Passwords(found.users), dict(found.headers)
@@ -160,7 +160,7 @@ class _Server(uvicorn.Server):
     def end(self) -> None:
         """Finish what is under way; told twice, end at once."""
         systemd.notify(systemd.STOPPING)
-        _log.info("stopping: what is under way has %d s", LAST_WORDS)
+        _log.info("stopping: requests in flight get %d s to finish", LAST_WORDS)
         self.force_exit = self.should_exit
         self.should_exit = True
 

@@ -255,4 +255,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=2 * settings().max_examples, stateful_step_count=50, deadline=None)

@@ -125,7 +125,7 @@ def test_the_bytes_are_the_librarys(openmetrics: bool, readings: tuple) -> None:
         assert Renderer().render(openmetrics=openmetrics) == theirs(openmetrics=openmetrics)
 
 
-@settings(patient, max_examples=40)  # each is up to four scrapes in two formats
+@settings(patient, max_examples=min(40, patient.max_examples))  # each is up to four scrapes in two formats
 @given(scrapes=st.lists(READINGS, min_size=2, max_size=4))
 def test_what_is_kept_between_scrapes_is_never_stale(scrapes: list) -> None:
     """Whatever comes, goes or changes from one scrape to the next."""
