@@ -35,7 +35,7 @@ demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that f
 
 test: $(VENV)/.ready  ## Run all tests, after installing the programs that they start (ARGS="tests/exporter -x" is a part)
 	@$(PYTHON) -B tests/programs.py
-	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 3 --dist worksteal $(ARGS)
 
 nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load
 	@$(PYTHON) -B tests/programs.py strace

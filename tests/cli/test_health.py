@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Warm
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "health-checks.md").read_text(encoding="utf-8")
 
@@ -39,8 +41,9 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class Workplace:
     """A folder with modules and files, where the command is run as a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: Warm) -> None:
         self.folder = folder
+        self._warm = warm
         self.report = folder / "reports" / "health_check.json"
 
     def write(self, name: str, text: str) -> None:
@@ -59,9 +62,7 @@ class Workplace:
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        settings = self.command(*args)
-        settings["env"] |= env
-        return subprocess.run(**settings, capture_output=True, encoding="utf-8", timeout=60, check=False)
+        return self._warm.run("health", *args, cwd=self.folder, env=self.command()["env"] | env)
 
     def refused(self, *args: str) -> str:
         """Return the one line that is said when nothing can be run, after looking at the rest."""
@@ -74,9 +75,9 @@ class Workplace:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
+def place(tmp_path: Path, warm: Warm) -> Workplace:
     """An empty folder."""
-    return Workplace(tmp_path)
+    return Workplace(tmp_path, warm)
 
 
 @pytest.fixture(autouse=True)
