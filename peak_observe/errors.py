@@ -23,10 +23,8 @@ PeakObserveError                  exit code 1
 Errors carry data, so that code can act on it without reading the message.
 """
 
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Self
 
 
 class PeakObserveError(Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -13,9 +14,6 @@ from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.instrumentation import attach, detach, is_async, uninstrument
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 class ExchangeClient:

@@ -12,12 +12,12 @@ from peak_observe.resilience.breaker.outcome import FAILURE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.resilience.breaker.controller import BreakerCore
+    from peak_observe.resilience.breaker.controller import BreakerController
 
 
-def standing_in(
+def with_fallback(
     protected: Callable[..., Any],
-    core: BreakerCore,
+    core: BreakerController,
     fallback: Any,
     *,
     asynchronous: bool,
@@ -34,15 +34,15 @@ def standing_in(
     def instead_of(error: Exception) -> Any:
         return fallback(error) if callable(fallback) else fallback
 
-    def blames(error: Exception) -> bool:
+    def applies_to(error: Exception) -> bool:
         refused = isinstance(error, CircuitOpenError) and error.name == core.name
-        return refused or core.judge.outcome(error) == FAILURE
+        return refused or core.classifier.classify(error) == FAILURE
 
     async def awaited(coroutine: Any) -> Any:
         try:
             return await coroutine
         except Exception as error:
-            if not blames(error):
+            if not applies_to(error):
                 raise
             answer = instead_of(error)
         return await answer if hasattr(answer, "__await__") else answer
@@ -52,7 +52,7 @@ def standing_in(
         try:
             result = protected(*args, **kwargs)
         except Exception as error:
-            if not blames(error):
+            if not applies_to(error):
                 raise
             return instead_of(error)
         return awaited(result) if type(result) is CoroutineType else result

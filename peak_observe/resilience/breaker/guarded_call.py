@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from peak_observe.errors import CircuitOpenError
-from peak_observe.resilience.breaker.outcome import UNASKED
+from peak_observe.resilience.breaker.outcome import NO_RESULT
 from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from peak_observe.resilience.breaker.controller import BreakerCore
+    from peak_observe.resilience.breaker.controller import BreakerController
     from peak_observe.resilience.breaker.state_machine import Permit
 
 
-class Guard:
+class GuardedCall:
     """A context manager around one call: admitted on entry, settled however the block is left.
 
     The permit is held here alone: if Ctrl-C comes where nobody can settle the call any more, it goes with the guard.
@@ -31,12 +31,12 @@ class Guard:
 
     __slots__ = ("_core", "_deferred", "_permit", "_span", "_start", "result")
 
-    def __init__(self, core: BreakerCore, *, traced: bool, current: bool = True) -> None:
+    def __init__(self, core: BreakerController, *, traced: bool, current: bool = True) -> None:
         self._core = core
         self._deferred = False
         self._permit: Permit
         self._start: float
-        self.result: object = UNASKED
+        self.result: object = NO_RESULT
         facts = {"peak_observe.breaker": core.name}
         self._span = CallSpan(f"call {core.name}", facts, current=current) if traced else None
 
@@ -68,7 +68,7 @@ class Guard:
             core.release(permit)
             outcome = "deferred"
         else:
-            judged = core.judge.outcome(error, self.result)
-            outcome = core.settle(permit.era, self._start, error, judged, permit=permit, span=span)
+            judged = core.classifier.classify(error, self.result)
+            outcome = core.record_outcome(permit.period, self._start, error, judged, permit=permit, span=span)
         if span:
             span.end({"peak_observe.outcome": outcome}, error)

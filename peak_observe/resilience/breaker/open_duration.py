@@ -14,7 +14,7 @@ LONGEST = 3.2e9  # a century; what comes after does no harm, but the sum of it w
 FALLBACK = 60.0
 
 
-def pause(settings: Settings, reopened: int, error: BaseException | None, name: str) -> float:
+def open_duration(settings: Settings, reopened: int, error: BaseException | None, name: str) -> float:
     """Return the seconds for which a circuit opens.
 
     Args:

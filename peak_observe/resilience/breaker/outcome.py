@@ -25,13 +25,13 @@ class _Nothing:
         return self._name
 
 
-UNASKED = _Nothing("UNASKED")
+NO_RESULT = _Nothing("NO_RESULT")
 """Instead of a result that is not to be judged."""
 
 NO_FALLBACK = _Nothing("NO_FALLBACK")
 
 
-class Judge:
+class OutcomeClassifier:
     """Says what the end of a call means.
 
     A function of the user's that raises is logged once; then its error counts as a failure and its result as a success.
@@ -48,10 +48,10 @@ class Judge:
         self._name = name
         self._complained: set[str] = set()
 
-    def outcome(self, error: BaseException | None, result: object = UNASKED) -> int:
+    def classify(self, error: BaseException | None, result: object = NO_RESULT) -> int:
         """Return the index of the outcome in `catalog.CALL_OUTCOMES`."""
         if error is None:
-            if self._bad is None or result is UNASKED:
+            if self._bad is None or result is NO_RESULT:
                 return SUCCESS
             return FAILURE if self._ask("failure_result", self._bad, result, otherwise=False) else SUCCESS
         # Cancellation, Ctrl-C, exit and our own limits say nothing about the service, whatever is expected.

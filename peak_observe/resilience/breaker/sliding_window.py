@@ -83,17 +83,17 @@ class CountWindow:
         """Return what it holds."""
         return Totals(self._calls, self._failures, self._slow)
 
-    def pour(self, now: float, into: Window) -> None:
+    def transfer(self, now: float, into: Window) -> None:
         """Hand all it holds to another window, oldest first."""
         ring, at = self._ring, self._at
         held = (ring[at:] + ring[:at])[len(ring) - self._calls :]
         if isinstance(into, CountWindow):
-            into.hold(held)
+            into.replace(held)
             return
         for code in range((FAILED | SLOW) + 1):
             into.add(now, code, held.count(code))
 
-    def hold(self, codes: bytes | bytearray) -> None:
+    def replace(self, codes: bytes | bytearray) -> None:
         """Hold calls in place of all others, the newest as far as there is room."""
         size = len(self._ring)
         newest = codes[-size:]
@@ -138,7 +138,7 @@ class TimeWindow:
             self._turn(now)
         return Totals(*map(sum, zip(*self._past, (self._calls, self._failures, self._slow), strict=True)))
 
-    def pour(self, now: float, into: Window) -> None:
+    def transfer(self, now: float, into: Window) -> None:
         """Hand all it holds to another window, oldest first."""
         self.totals(now)
         buckets = [*self._past, (self._calls, self._failures, self._slow)]
@@ -172,16 +172,16 @@ class TimeWindow:
         self._from, self._until = now, now + self._width
 
 
-def made(settings: Settings) -> Window | None:
+def build_window(settings: Settings) -> Window | None:
     """Return an empty window of the kind that was asked for; None where failures in a row decide."""
     if settings.window is not None:
         return CountWindow(settings.window)
     return None if settings.window_seconds is None else TimeWindow(settings.window_seconds)
 
 
-def remade(before: Window | None, settings: Settings, now: float) -> Window | None:
+def resize_window(before: Window | None, settings: Settings, now: float) -> Window | None:
     """Return a window as it was asked for, with what another one holds."""
-    window = made(settings)
+    window = build_window(settings)
     if before is not None and window is not None:
-        before.pour(now, window)
+        before.transfer(now, window)
     return window

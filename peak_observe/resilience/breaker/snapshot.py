@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from peak_observe.resilience.breaker.controller import BreakerCore
+    from peak_observe.resilience.breaker.controller import BreakerController
 
 
 class CircuitState(Enum):
@@ -42,12 +40,12 @@ class CircuitBreakerStats(NamedTuple):
     state_changes: int
 
 
-def state_of(core: BreakerCore) -> CircuitState:
+def state_of(core: BreakerController) -> CircuitState:
     """Return the state at this moment."""
     return CircuitState(catalog.STATES[core.view().circuit.state])
 
 
-def stats_of(core: BreakerCore) -> CircuitBreakerStats:
+def stats_of(core: BreakerController) -> CircuitBreakerStats:
     """Return the statistics of this moment."""
     view = core.view()
     return CircuitBreakerStats(
@@ -55,7 +53,7 @@ def stats_of(core: BreakerCore) -> CircuitBreakerStats:
         success_count=view.calls[0],
         last_failure_time=None if core.last_failure is None else core.wall(core.last_failure),
         last_success_time=None if core.last_success is None else core.wall(core.last_success),
-        state_changes=sum(view.circuit.era.entered),
+        state_changes=sum(view.circuit.period.entered),
     )
 
 
@@ -103,7 +101,7 @@ class BreakerSnapshot(NamedTuple):
     entered: tuple[int, ...]
 
 
-def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
+def snapshot_of(core: BreakerController) -> BreakerSnapshot:
     """Return all there is to know of this moment."""
     view = core.view()
     circuit, counted, at = view.circuit, view.counted, core.clock.now()
@@ -113,7 +111,7 @@ def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
         name=core.name,
         at=at,
         state=CircuitState(catalog.STATES[circuit.state]),
-        since=at - timedelta(seconds=max(0.0, view.now - circuit.era.since)),
+        since=at - timedelta(seconds=max(0.0, view.now - circuit.period.since)),
         retry_after=circuit.retry_after(view.now),
         reopened=circuit.reopened,
         probes=view.in_flight,
@@ -126,6 +124,6 @@ def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
         failed=failed,
         ignored=ignored,
         rejected=rejected,
-        seconds=tuple(circuit.era.seconds_at(view.now)),
-        entered=tuple(circuit.era.entered),
+        seconds=tuple(circuit.period.seconds_at(view.now)),
+        entered=tuple(circuit.period.entered),
     )

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Guarded:
+class SafeCallback:
     """Calls a function; where it raises, the first time is logged, and every time the answer is another one.
 
     Args:

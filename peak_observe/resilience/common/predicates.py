@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from peak_observe.resilience.common.callbacks import Guarded
+from peak_observe.resilience.common.callbacks import SafeCallback
 
 Errors = type[BaseException] | Callable[[Exception], bool]
 Expected = Errors | tuple[Errors, ...]
 
 
-class Matcher:
+class ExceptionMatcher:
     """Says whether an exception is one of those meant.
 
     Args:
@@ -30,7 +30,7 @@ class Matcher:
             raise ValueError(
                 f"{name} must be an exception type, a function of the exception, or a tuple of them, not {expected!r}"
             )
-        self._functions = tuple(Guarded(name, function) for function in functions)
+        self._functions = tuple(SafeCallback(name, function) for function in functions)
 
     def matches(self, error: Exception) -> bool:
         """Return whether the exception is meant; a function that raises does not mean it."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe.errors import ConfigError, LoadError
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import checks
-from peak_observe.resilience.health.check import Settings, checked
 from peak_observe.resilience.health.references import load
+from peak_observe.resilience.health.registered_check import CheckSettings, normalized
 from peak_observe.support import toml
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ KINDS = {
     "file_age": Kind(checks.file_age, {"path": Path, "max_age": toml.NUMBER}, ("path", "max_age")),
     "http": Kind(
         checks.http,
-        {"url": str, "status": int, "body": str, "headers": dict, "timeout": toml.NUMBER},
+        {"url": str, "status": int, "body": str, "headers": toml.TEXTS_BY_NAME, "timeout": toml.NUMBER},
         ("url",),
     ),
     "memory": Kind(checks.memory, {"min_available_ratio": toml.NUMBER}),
@@ -116,10 +116,10 @@ def _described(path: Path, name: str, table: dict[str, Any]) -> Described:
     own = {key: _resolved(path, table[key], kind.keys[key]) for key in kind.keys if key in table}
     settings = {key: value for key, value in table.items() if key in SETTINGS}
     if "timeout" in kind.keys:
-        settings["timeout"] = own.get("timeout", Settings().timeout) + GRACE
+        settings["timeout"] = own.get("timeout", CheckSettings().timeout) + GRACE
     try:
         check_name(name)
-        checked(Settings(**settings))
+        normalized(CheckSettings(**settings))
         func: Any = kind.make(**own)
     except (ValueError, TypeError, LoadError) as error:
         raise ConfigError(str(path), where, str(error)) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -10,15 +12,12 @@ from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
-from peak_observe.resilience.policy.fast_path import fuse
 from peak_observe.resilience.policy.order import Place, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from os import PathLike
+    from collections.abc import Callable
 
     from peak_observe.clock import Clock
-
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -44,7 +43,7 @@ class Layer:
 
     def of(self, function: str) -> Any:
         """Return the protection of the function of this name."""
-        if not isinstance(self._part, strategy.Part):
+        if not isinstance(self._part, strategy.Strategy):
             return self._part
         with self._lock:
             made = self._shared or self._part.build(self._part.name or self._name or function)
@@ -135,11 +134,7 @@ class Policy:
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         original, name, layers = func, wrapping.name_of(func), list(self._layers)
         while layers:
-            inner = layers.pop()
-            if inner.kind == strategy.RETRY and layers and layers[-1].kind == strategy.BREAKER:
-                func = fuse(layers.pop().of(name), inner.of(name), func)
-            else:
-                func = inner.of(name)(func)
+            func = layers.pop().of(name)(func)
         vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
         return func
 
@@ -159,7 +154,7 @@ class Policy:
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
         return part.layers
-    if isinstance(part, strategy.Part | Bulkhead | RateLimiter):
+    if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]
     if isinstance(part, CircuitBreaker):
         return [Layer(strategy.BREAKER, part)]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from peak_observe.resilience.common import validation
-from peak_observe.resilience.common.callbacks import Guarded
+from peak_observe.resilience.common.callbacks import SafeCallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from peak_observe.clock import Clock
 
-    Delays = Iterable[float] | Callable[[int, Exception | None], float]
-    RetryAfter = bool | Callable[[Exception], float | None]
-
-
+Delays = Iterable[float] | Callable[[int, Exception | None], float]
+RetryAfter = bool | Callable[[Exception], float | None]
 Jitter = Literal["full", "equal", "decorrelated"] | float
 LONGEST_SEQUENCE = 1000
 
 
-class Schedule:
+class BackoffSchedule:
     """Says how long to wait after each failed attempt.
 
     Args:
@@ -51,14 +48,14 @@ class Schedule:
         validation.check_seconds("base_delay", base)
         validation.check_seconds("max_delay", cap)
         self._base, self.cap, self._exponential = float(base), float(cap), exponential
-        self._function = Guarded("delays", own) if callable(own) else None
+        self._function = SafeCallback("delays", own) if callable(own) else None
         self._sequence = () if own is None or callable(own) else _sequence(own, limit)
         self._decorrelated = jitter == "decorrelated"
         if self._decorrelated and (own is not None or not exponential):
             raise ValueError("jitter 'decorrelated' makes delays that grow by chance: leave out delays and exponential")
         self._share = 0.0 if jitter is None or self._decorrelated else _share(jitter)
         self._listens = retry_after is True
-        self._listener = Guarded("retry_after", retry_after) if callable(retry_after) else None
+        self._listener = SafeCallback("retry_after", retry_after) if callable(retry_after) else None
         if self._listener is None:
             validation.check_flag("retry_after", retry_after)
 

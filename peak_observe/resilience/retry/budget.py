@@ -138,7 +138,7 @@ class RetryBudget:
 _making = threading.Lock()
 
 
-def find(budget: RetryBudget | str | None) -> RetryBudget | None:
+def find_budget(budget: RetryBudget | str | None) -> RetryBudget | None:
     """Return the budget itself, or the oldest living one of a name, made with the defaults if there is none.
 
     Raises:

@@ -20,7 +20,7 @@ UNACCEPTED = "_result"
 """What a result that was not accepted counts as among the classes of exceptions."""
 
 
-class RetryCore:
+class RetryController:
     """The settings of a retry and the counts of all its operations.
 
     Args:
@@ -40,6 +40,16 @@ class RetryCore:
         forks.renew(self)
         # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
         self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
+
+    @property
+    def label(self) -> str:
+        """The label value of its metrics."""
+        return self.series.name
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether its attempts multiply those of a retry inside."""
+        return self.settings.max_attempts > 1 and not self.settings.inner_only
 
     def after_fork(self) -> None:
         """Go on in a forked child with a lock that nobody holds."""

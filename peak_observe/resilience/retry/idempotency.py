@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.resilience.common import validation, wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -49,6 +50,11 @@ def refuse(func: Callable[..., Any]) -> None:
 def note_retried(wrapper: Any, name: str) -> None:
     """Remember that a function is retried."""
     setattr(wrapper, _RETRIED, name)
+
+
+def is_retried(func: Callable[..., Any]) -> bool:
+    """Return whether a function is retried already, whatever decorators lie between."""
+    return _found(func, _RETRIED) is not None
 
 
 def _marked(func: Any, repeatable: bool) -> Any:
