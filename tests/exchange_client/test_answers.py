@@ -9,12 +9,12 @@ import ccxt.async_support
 import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
-from tests.exchange_client.answers.answer import BALANCE, CANDLES, TICKER
-from tests.exchange_client.answers.gateways import ANSWERS as GATEWAYS
 
 from peak_observe import AsyncResilientExchangeClient, ResilientExchangeClient, outcome_of
 from peak_observe.exchange_client import dialects
 from peak_observe.testing import ManualClock
+from tests.exchange_client.answers.answer import BALANCE, CANDLES, TICKER
+from tests.exchange_client.answers.gateways import ANSWERS as GATEWAYS
 
 EXCHANGES = ("binance", "bitget", "bybit", "coinbase", "gate", "hyperliquid", "kraken", "kucoin", "mexc", "okx")
 MODES = ("sync", "async")

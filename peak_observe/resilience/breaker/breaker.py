@@ -76,8 +76,7 @@ class CircuitBreaker(SyncAsyncContext):
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
         ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
-        failure_result: A function that says of a result whether it counts as failure; not asked of generators and
-            `with` blocks.
+        failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -128,37 +127,39 @@ class CircuitBreaker(SyncAsyncContext):
         )
         check_settings(settings)
         self._observers = Observers()
-        self._core = BreakerController(name, settings, validation.check_buckets(buckets), clock, ref(self._observers))
+        self._controller = BreakerController(
+            name, settings, validation.check_buckets(buckets), clock, ref(self._observers)
+        )
         switch(tracing)
         self._tracing = tracing
         self._fallback = fallback
-        self._core.series.join(self, self._core.read)
+        self._controller.series.join(self, self._controller.read)
 
     @property
     def name(self) -> str:
-        """The name by which it is known."""
-        return self._core.name
+        """The label value of its metrics."""
+        return self._controller.name
 
     @property
     def state(self) -> snapshot.CircuitState:
         """The state at this moment; an open circuit that is due for a probe is HALF_OPEN."""
-        return snapshot.state_of(self._core)
+        return snapshot.state_of(self._controller)
 
     @property
     def stats(self) -> snapshot.CircuitBreakerStats:
-        """What this breaker has counted so far, as a frozen record."""
-        return snapshot.stats_of(self._core)
+        """The counts of this breaker, as a frozen record."""
+        return snapshot.stats_of(self._controller)
 
     def snapshot(self) -> BreakerSnapshot:
-        """Return all that it knows of this moment, as a frozen record."""
-        return snapshot.snapshot_of(self._core)
+        """Return state and counters of this moment, as a frozen record."""
+        return snapshot.snapshot_of(self._controller)
 
     def reset(self) -> None:
-        """Close the circuit and forget its failures; the counts stay, and calls under way no longer matter to it."""
-        self._core.change(self._core.circuit.reset)
+        """Close the circuit and clear its failures; the counts stay, and results of calls under way are ignored."""
+        self._controller.change(self._controller.circuit.reset)
 
     def trip(self, reason: str, *, pause: float | None = None, error: BaseException | None = None) -> None:
-        """Open the circuit at once, as one failure said enough; one that is not closed or half-open stays as it is.
+        """Open the circuit at once, if it is closed or half-open.
 
         Args:
             reason: Why, in words, for the event.
@@ -170,12 +171,12 @@ class CircuitBreaker(SyncAsyncContext):
         """
         if pause is not None:
             validation.check_seconds("pause", pause)
-        core = self._core
-        seconds = core.open_duration(error) if pause is None else float(pause)
-        core.change(lambda now: core.circuit.trip(now, reason, seconds), error)
+        controller = self._controller
+        seconds = controller.open_duration(error) if pause is None else float(pause)
+        controller.change(lambda now: controller.circuit.trip(now, reason, seconds), error)
 
     def force_open(self, *, for_seconds: float | None = None) -> None:
-        """Refuse all calls until `reset()`, or for some seconds, after which the circuit probes.
+        """Reject all calls until `reset()`, or for some seconds, after which the circuit probes.
 
         Args:
             for_seconds: How long; given once more it counts from now.
@@ -186,7 +187,7 @@ class CircuitBreaker(SyncAsyncContext):
         self._override(FORCED_OPEN, for_seconds)
 
     def disable(self, *, for_seconds: float | None = None) -> None:
-        """Let all calls through, and measure them, until `reset()`, or for some seconds, after which it is closed.
+        """Admit all calls, and count them, until `reset()`, or for some seconds, after which it is closed.
 
         Args:
             for_seconds: How long; given once more it counts from now.
@@ -235,7 +236,7 @@ class CircuitBreaker(SyncAsyncContext):
             probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
             jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
             ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
-            failure_result: A function that says of a result whether it counts as failure; generators and blocks have none.
+            failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
 
         Raises:
             TypeError: There is no such setting; the message says which one was meant.
@@ -259,30 +260,30 @@ class CircuitBreaker(SyncAsyncContext):
             "failure_result": failure_result,
         }
         changes = {name: value for name, value in given.items() if value is not UNCHANGED}
-        self._core.reconfigure(change_settings(self._core.settings, changes))
+        self._controller.reconfigure(change_settings(self._controller.settings, changes))
 
     @property
     def settings(self) -> Settings:
         """The settings of this moment, as a frozen record."""
-        return self._core.settings
+        return self._controller.settings
 
     @property
     def failure_threshold(self) -> int:
         """Consecutive failures that open the circuit."""
-        return self._core.settings.failure_threshold
+        return self._controller.settings.failure_threshold
 
     @property
     def recovery_timeout(self) -> RecoveryTimeout:
         """Seconds from opening to the probe, as they were given."""
-        return self._core.settings.recovery_timeout
+        return self._controller.settings.recovery_timeout
 
     @property
     def expected_exception(self) -> Errors:
         """The exceptions that count as failure, as they were given."""
-        return self._core.settings.expected_exception
+        return self._controller.settings.expected_exception
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Tell `observer` of this breaker's changes of state from now on; see `peak_observe.observe`.
+        """Call `observer` with each state transition of this breaker; see `peak_observe.observe`.
 
         Args:
             observer: Called with one `Transition` at a time, from whichever thread noticed it, after its lock is
@@ -313,11 +314,11 @@ class CircuitBreaker(SyncAsyncContext):
             validation.check_period("for_seconds", seconds)
         pause = math.inf if seconds is None else float(seconds)
         reason = "by hand" if seconds is None else f"by hand, for {seconds:g} s"
-        circuit = self._core.circuit
-        self._core.change(lambda now: circuit.override(state, now, pause, reason))
+        circuit = self._controller.circuit
+        self._controller.change(lambda now: circuit.override(state, now, pause, reason))
 
     def _wrappers(self) -> BreakerWrappers:
-        return BreakerWrappers(self, self._core, self._tracing, self._fallback)
+        return BreakerWrappers(self, self._controller, self._tracing, self._fallback)
 
     def _guarded_call(self) -> GuardedCall:
         return self._wrappers().guarded_call()
@@ -336,7 +337,7 @@ class CircuitBreaker(SyncAsyncContext):
         call.__exit__(None if error is None else type(error), error, None)
 
     def __copy__(self) -> Self:
-        """Return the breaker itself: what it protects exists once, however often what uses it is copied."""
+        """Return the breaker itself, as the protected service exists once."""
         return self
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:

@@ -1,4 +1,4 @@
-"""What stands around the pure circuit: its lock, its clock, its counts and the transitions of its changes."""
+"""Thread-safe circuit controller: adds lock, clock, counters and transition events to the state machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, T
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class CircuitView:
-    """A breaker at one moment.
+    """Circuit and counters of one moment.
 
     Args:
         circuit: A copy of its circuit.
@@ -49,11 +50,11 @@ class CircuitView:
         self.now = now
 
 
-def reading_locked(core: BreakerController, view: CircuitView) -> BreakerReading:
-    """Return what Prometheus is told of a moment; with the core's lock held."""
-    reading, counts, circuit = BreakerReading(), core.counts, view.circuit
-    due_meanwhile = circuit.period is not core.circuit.period
-    reading.last_transition = core.wall(circuit.period.since) if due_meanwhile else core.last_transition
+def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerReading:
+    """Return the metrics reading of a view; the lock is held."""
+    reading, counts, circuit = BreakerReading(), controller.counts, view.circuit
+    due_meanwhile = circuit.period is not controller.circuit.period
+    reading.last_transition = controller.wall(circuit.period.since) if due_meanwhile else controller.last_transition
     reading.calls = view.calls
     reading.buckets, reading.bounds = counts.buckets, counts.bounds
     reading.duration_sum = counts.duration_sum
@@ -63,21 +64,21 @@ def reading_locked(core: BreakerController, view: CircuitView) -> BreakerReading
     reading.transitions = circuit.period.entered
     reading.window = None if circuit.window is None else view.counted
     reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
-    reading.recovery_timeout = core.first_open_duration
+    reading.recovery_timeout = controller.first_open_duration
     return reading
 
 
 class BreakerController:
-    """A circuit that many threads and tasks may use at once.
+    """Circuit for any number of threads and tasks.
 
     It knows no wrapper and no breaker, so its counts outlive the breaker that it belongs to.
 
     Args:
         name: The breaker's name.
-        settings: How it judges.
+        settings: The rules.
         buckets: Upper bounds of the latency buckets in seconds.
         clock: Where the time comes from.
-        listeners: Who is told of this circuit alone; held weakly, as they may hold the breaker.
+        listeners: The observers of this circuit alone; held weakly, as they may hold the breaker.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class BreakerController:
         self.series = BREAKERS.series(name, buckets)
         self.circuit = Circuit(settings, clock.monotonic())
         self.classifier = OutcomeClassifier(settings, name)
+        self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
         self.counts = CallCounts(self.series.bounds)
         self.rejected = Ticker()
@@ -107,11 +109,11 @@ class BreakerController:
 
     @property
     def settings(self) -> Settings:
-        """How it judges now."""
+        """The settings of this moment."""
         return self.circuit.settings
 
     def admit(self) -> Permit:
-        """Return a permit, or raise CircuitOpenError and count the refusal."""
+        """Return a permit, or count a rejection and raise CircuitOpenError."""
         permit, wait, forced, transitions = exclusively(self.lock, self._admit_locked)
         self._emit(transitions)
         if permit is None:
@@ -136,7 +138,7 @@ class BreakerController:
         permit: Permit | None = None,
         span: CallSpan | None = None,
     ) -> str:
-        """Count the end of an admitted call and return its outcome, which is that of the error if it is not given."""
+        """Record how an admitted call ended and return its outcome, which is classified if it is not given."""
         seconds = max(0.0, self.clock.monotonic() - start)
         # Here the user's own functions are asked, so the lock is not taken yet.
         outcome = self.classifier.classify(error) if outcome is None else outcome
@@ -149,7 +151,7 @@ class BreakerController:
         return catalog.CALL_OUTCOMES[outcome]
 
     def record_success(self, period: StatePeriod, start: float, now: float, result: object) -> None:
-        """Count a call that a closed circuit let through and that returned; the same as `record_outcome`, with less ado."""
+        """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
         limit = self.circuit.settings.slow_call_seconds
         quick = limit is None or now - start < limit
         outcome = self.classifier.classify(None, result)
@@ -199,11 +201,11 @@ class BreakerController:
         return transitions + self._transitions(change, now, error)
 
     def release(self, permit: Permit) -> None:
-        """Take a permit back as if it had not been given."""
+        """Release a permit without an outcome."""
         exclusively(self.lock, self.circuit.release, permit)
 
     def fold(self) -> None:
-        """Sort the successes that the fast path left into the buckets."""
+        """Add the pending successes of the fast path to the counters, once there are enough."""
         if len(self.counts.pending) >= BATCH:
             exclusively(self.lock, self._fold_locked, self.clock.monotonic())
 
@@ -215,7 +217,7 @@ class BreakerController:
             self.counts.outcomes, self._rejected_before = outcomes, rejected
 
     def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
-        """Let something be done to the circuit at this moment, and tell what changed."""
+        """Apply an action to the circuit and emit its state transitions."""
         self._emit(exclusively(self.lock, self._change_locked, action, error))
 
     def _change_locked(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
@@ -225,9 +227,10 @@ class BreakerController:
         return due + self._transitions(action(now), now, error)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Judge by other settings from now on."""
+        """Replace the settings."""
         self.change(lambda now: self.circuit.reconfigure(settings, now))
         self.classifier = OutcomeClassifier(settings, self.name)
+        self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
 
     def open_duration(self, error: BaseException | None = None) -> float:
@@ -237,10 +240,17 @@ class BreakerController:
         )  # late, as most programs hardly ever need it
 
         circuit = self.circuit
-        return open_duration(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
+        reopened = circuit.reopened + (circuit.state == HALF_OPEN)
+        return open_duration(circuit.settings, reopened, error, self._recovery_callback)
+
+    def _callback_of(self, settings: Settings) -> SafeCallback | None:
+        timeout = settings.recovery_timeout
+        return (
+            SafeCallback("recovery_timeout", timeout, owner=self.name, logger="breaker") if callable(timeout) else None
+        )
 
     def view(self) -> CircuitView:
-        """Return the circuit as it is at this moment; nothing changes by looking."""
+        """Return the circuit of this moment, without changing it."""
         return exclusively(self.lock, self._view_locked)
 
     def _view_locked(self) -> CircuitView:
@@ -258,7 +268,7 @@ class BreakerController:
         return self.clock.now().timestamp() - (self.clock.monotonic() - moment)
 
     def after_fork(self) -> None:
-        """Go on in a forked child: with a lock that nobody holds, without the probes of threads that are not here."""
+        """Renew the lock in a forked child and drop the probes of the parent's threads."""
         self.lock = threading.RLock()
         self.circuit.period.probes = []
         if self.circuit.window is not None:

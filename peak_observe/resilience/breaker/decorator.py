@@ -77,7 +77,9 @@ def circuit_breaker(
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
 ) -> Any:
-    """Protect a function by a circuit breaker of its own; with or without parentheses.
+    """Decorate a function with a circuit breaker; with or without parentheses.
+
+    The decorated function has the breaker as its attribute `breaker`.
 
     Args:
         failure_threshold: Consecutive failures that open the circuit, at least 1.
@@ -100,7 +102,7 @@ def circuit_breaker(
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
         ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
-        failure_result: A function that says of a result whether it counts as failure; generators and blocks have none.
+        failure_result: A function of the result: whether it counts as failure; generators have none.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.

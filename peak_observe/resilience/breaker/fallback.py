@@ -1,4 +1,4 @@
-"""What stands in for the result of a call that failed or was refused."""
+"""Fallback for the result of a call that failed or was rejected."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def with_fallback(
     protected: Callable[..., Any],
-    core: BreakerController,
+    controller: BreakerController,
     fallback: Any,
     *,
     asynchronous: bool,
 ) -> Callable[..., Any]:
-    """Return a protected function that gives the fallback where the circuit refused the call or counts it as failed.
+    """Return a protected function that returns the fallback where its call was rejected or counts as failed.
 
     Args:
         protected: The protected function.
-        core: Its circuit.
+        controller: Its circuit.
         fallback: A value, or a function of the error, which may be a coroutine function where the protected one is.
         asynchronous: Whether the protected function is a coroutine function.
     """
@@ -35,8 +35,8 @@ def with_fallback(
         return fallback(error) if callable(fallback) else fallback
 
     def applies_to(error: Exception) -> bool:
-        refused = isinstance(error, CircuitOpenError) and error.name == core.name
-        return refused or core.classifier.classify(error) == FAILURE
+        refused = isinstance(error, CircuitOpenError) and error.name == controller.name
+        return refused or controller.classifier.classify(error) == FAILURE
 
     async def awaited(coroutine: Any) -> Any:
         try:

@@ -70,22 +70,22 @@ class Settings(NamedTuple):
 
     @property
     def has_window(self) -> bool:
-        """Whether shares of a window decide, not failures in a row."""
+        """Whether ratios of a window open the circuit, not consecutive failures."""
         return self.window is not None or self.window_seconds is not None
 
     @property
     def failures_allowed(self) -> float:
-        """The share of failures that opens."""
+        """The failure ratio that opens the circuit."""
         return SHARE if self.failure_ratio is None else self.failure_ratio
 
     @property
     def slowness_allowed(self) -> float:
-        """The share of slow calls that opens."""
+        """The slow-call ratio that opens the circuit."""
         return SHARE if self.slow_call_ratio is None else self.slow_call_ratio
 
     @property
     def calls_needed(self) -> int:
-        """How many calls a window has to hold before its shares mean anything."""
+        """Calls a window has to hold before its ratios count."""
         if self.minimum_calls is not None:
             return self.minimum_calls
         return CALLS if self.window is None else min(CALLS, self.window)

@@ -1,9 +1,9 @@
-"""The circuit as a pure state machine: handed the time and an outcome, it answers; it locks, waits and calls nothing.
+"""Pure circuit-breaker state machine driven by explicit timestamps and outcomes.
 
-The states and their order are those of `catalog.STATES`. Every change of state begins a new period, and a call is known
-by the period in which it was let through, so an answer that comes late changes nothing. A probe holds a lease besides:
-when it is over, or nobody holds the permit any more, another call may probe. After Nygard, "Release It!" (2007); the
-windows are those of resilience4j.
+The states are those of `catalog.STATES`, in their order. Every state transition begins a new period; a call is known
+by the period in which it was admitted, so results from earlier periods are ignored. A probe holds a lease besides: when
+it is over, or nobody holds the permit any more, another call may probe. After Nygard, "Release It!" (2007); the windows
+are those of resilience4j.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _FOLLOWS = {
 
 
 class Circuit:
-    """Opens by failures in a row or by the shares of a window, probes, and closes.
+    """State machine that opens by consecutive failures or by the ratios of a window, probes, and closes.
 
     Args:
-        settings: How it judges.
+        settings: The rules.
         now: The present second of a monotonic clock.
     """
 
@@ -54,7 +54,7 @@ class Circuit:
         return self.period.state
 
     def reconfigure(self, settings: Settings, now: float) -> None:
-        """Judge by other settings from now on; state, period and what the window holds stay."""
+        """Replace the settings; state, period and the calls of the window stay."""
         self.window = sliding_window.resize_window(self.window, settings, now)
         self.settings = settings
         if self.window is not None:
@@ -62,7 +62,7 @@ class Circuit:
         self.period.quick_limit = self._quick_limit(self.state)
 
     def advance(self, now: float) -> Change | None:
-        """Let time pass: what was due happens, dated when it was due."""
+        """Make the transition that is due by now, dated when it was due."""
         period = self.period
         if period.state in _FOLLOWS:
             period.since = min(period.since, now)  # a clock that goes back makes no wait longer
@@ -73,7 +73,7 @@ class Circuit:
         return None
 
     def at(self, now: float) -> Circuit:
-        """Return a copy that time has passed for; this circuit stays as it is."""
+        """Return a copy advanced to `now`; this circuit stays as it is."""
         view = Circuit.__new__(Circuit)  # by hand: every scrape does this for every breaker, and copy() is slow
         view.settings, view.window, view.period = self.settings, self.window, self.period
         view.failures, view.reopened = self.failures, self.reopened
@@ -81,7 +81,7 @@ class Circuit:
         return view
 
     def admit(self, now: float) -> Permit | None:
-        """Return a permit for one call, or None: refused."""
+        """Return a permit for one call, or None for a rejection."""
         period = self.period
         if period.state == HALF_OPEN:
             probes = self.in_flight(now)
@@ -93,11 +93,11 @@ class Circuit:
         return Permit(period, math.inf) if period.state in (CLOSED, DISABLED) else None
 
     def in_flight(self, now: float) -> list[ref[Permit]]:
-        """Return the probes whose permits are held and whose leases run."""
+        """Return the probes in flight: permit held, lease not over."""
         return [probe for probe in self.period.probes if (permit := probe()) is not None and permit.until > now]
 
     def release(self, permit: Permit) -> None:
-        """Take a permit back, so that another call may probe; once more does no harm."""
+        """Release a permit, so that another call may probe; a second time does nothing."""
         self.period.probes = [probe for probe in self.period.probes if probe() is not permit]
 
     def retry_after(self, now: float) -> float:
@@ -106,7 +106,7 @@ class Circuit:
         return max(0.0, wait) if wait < math.inf else 0.0
 
     def counted(self, now: float) -> sliding_window.Totals:
-        """Return what counts towards opening now: the window, or the failures in a row."""
+        """Return the calls that count towards opening now: the window, or the consecutive failures."""
         return self.window.totals(now) if self.window is not None else sliding_window.Totals(0, self.failures, 0)
 
     def is_slow(self, seconds: float) -> bool:
@@ -115,7 +115,7 @@ class Circuit:
         return limit is not None and seconds >= limit
 
     def record_success(self, period: StatePeriod, now: float, seconds: float, open_duration: float) -> Change | None:
-        """Take in that a call of an period succeeded; if it was so slow that the circuit opens, then for `open_duration`."""
+        """Record a success of a period; if the circuit opens as it was slow, then for `open_duration` seconds."""
         if period is not self.period:
             return None
         slow = SLOW if self.is_slow(seconds) else 0
@@ -131,7 +131,7 @@ class Circuit:
         return None
 
     def record_quick_success(self, now: float) -> None:
-        """Take in that a call of this period, of a circuit that is not half-open, succeeded and was not slow."""
+        """Record a success of this period that was not slow, of a circuit that is not half-open."""
         if self.window is not None:
             self.window.add(now, 0)
         else:
@@ -139,7 +139,7 @@ class Circuit:
             self.period.quick_limit = self._quick_limit(self.state)
 
     def record_failure(self, period: StatePeriod, now: float, seconds: float, open_duration: float) -> Change | None:
-        """Take in that a call of an period failed; if the circuit opens by it, then for `open_duration` seconds."""
+        """Record a failure of a period; if the circuit opens by it, then for `open_duration` seconds."""
         if period is not self.period:
             return None
         if self.state == HALF_OPEN:
@@ -153,23 +153,23 @@ class Circuit:
         return self._evaluate(now, open_duration)
 
     def record_quick_successes(self, now: float, times: int) -> None:
-        """Take in quick successes of this period, so many, that nobody told of until now."""
+        """Record pending quick successes of this period, so many."""
         if self.window is not None and self.window.lazy and times and self.state == CLOSED:
             self.window.add(now, 0, times)
 
     def trip(self, now: float, reason: str, open_duration: float) -> Change | None:
-        """Open the circuit at once, for `open_duration` seconds; one that is open or in a person's hand stays as it is."""
+        """Open the circuit for `open_duration` seconds, if it is closed or half-open."""
         return self._enter(OPEN, now, reason, open_duration) if self.state in (CLOSED, HALF_OPEN) else None
 
     def override(self, state: int, now: float, open_duration: float, reason: str) -> Change | None:
-        """Force the circuit open or disable it, for `open_duration` seconds; again only begins the time anew."""
+        """Force the circuit open or disable it, for `open_duration` seconds from now."""
         if self.state != state:
             return self._enter(state, now, reason, open_duration)
         self._begin(state, now, open_duration, self.period.entered)
         return None
 
     def reset(self, now: float) -> Change | None:
-        """Close the circuit and forget all failures; calls under way no longer count for it."""
+        """Close the circuit and clear all failures; results of calls under way are ignored."""
         if self.state != CLOSED:
             return self._close(now, "reset")
         self._clear()
@@ -181,7 +181,7 @@ class Circuit:
         return self._enter(OPEN, now, reason, open_duration) if reason else None
 
     def _reason(self, now: float) -> str | None:
-        """Return why the circuit has to open, if it has."""
+        """Return the reason to open the circuit, or None."""
         settings, (calls, failures, slow) = self.settings, self.counted(now)
         if self.window is None:
             enough = failures >= settings.failure_threshold
@@ -227,7 +227,7 @@ class Circuit:
 
 
 class Change(NamedTuple):
-    """A change of state: indices of the states, the monotonic second in which it happened, and why."""
+    """State transition: indices of the states, the monotonic second in which it happened, and the reason."""
 
     old: int
     new: int
@@ -236,7 +236,7 @@ class Change(NamedTuple):
 
 
 class StatePeriod:
-    """One stay in one state, with all that ends with it: to enter a state is one store, which nothing can tear.
+    """The current state period of a circuit and the permits issued in it; to enter a state is one atomic store.
 
     Args:
         state: Which.
@@ -246,7 +246,7 @@ class StatePeriod:
         entered: How often each state was entered.
 
     Attributes:
-        quick_limit: Seconds below which a success of this period changes nothing, so that nobody needs to tell the circuit.
+        quick_limit: Seconds below which a success changes nothing in the circuit and needs no lock.
         probes: The permits of probes.
         successes: Probes that succeeded.
     """
@@ -271,7 +271,7 @@ class StatePeriod:
 
 
 class Permit:
-    """What lets one call through, held by the call alone; a probe's is good until a second of the monotonic clock."""
+    """Permit of one admitted call, held by the call alone; a probe's is valid until a second of the monotonic clock."""
 
     __slots__ = ("__weakref__", "period", "until")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class BreakerWrappers:
-    """The ways through one breaker: for functions, for generators, and for blocks.
+    """Wrappers of one breaker for functions and generators, and its guarded calls.
 
     Args:
         breaker: The breaker, which lives as long as what it protects.
@@ -78,7 +78,7 @@ class BreakerWrappers:
         return with_fallback(protected, self.controller, self._fallback, asynchronous=asynchronous)
 
     def rejected_for(self, period: StatePeriod) -> float:
-        """Count a rejection by an open circuit and return the seconds it holds; 0.0 where a guarded call has to tell."""
+        """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
         if period.state != OPEN or (API in self._modules and self._around[0]() and self._recording()):
             return 0.0  # a rejection that is traced has a span
         wait = period.since + period.duration - self.controller.clock.monotonic()

@@ -1,4 +1,4 @@
-"""Context managers for `with` and `async with` from one pair of methods."""
+"""Mixin for `with` and `async with` from one pair of methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors for keywords that a function does not have: the one that was meant, also by its name in another library."""
+"""Hints for unknown keyword arguments: spelling errors, and names of other libraries."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CLOSE = 0.75
 
 
 def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:
-    """Decorate a function or constructor so that a wrong argument is a TypeError that says what was meant.
+    """Decorate a function or constructor to raise a TypeError with a hint for an unknown keyword.
 
-    Signature and type hints stay those of the function. It is meant for what is called while a program is built.
+    Signature and type hints stay those of the function. It adds a call, so it is not for hot paths.
 
     Args:
         foreign: Names in other libraries, separated by spaces, each with what to use here.
@@ -36,9 +36,7 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
                 hint = _hint(unknown, known, foreign)
                 raise TypeError(f"{name}() got an unexpected keyword argument {unknown!r}{hint}")
             if len(args) > first and isinstance(args[first], Mapping):
-                raise TypeError(
-                    f"{name}() takes keywords, not a mapping: write {name}(**settings) or Policy.from_config(…)"
-                )
+                raise TypeError(f"{name}() takes keywords, not a mapping: write {name}(**settings)")
             if surplus and len(args) > code.co_argcount:
                 count = len(args) - code.co_argcount
                 raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")

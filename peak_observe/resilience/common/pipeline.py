@@ -1,8 +1,8 @@
-"""Policy pipeline of one function: a circuit breaker, a retry, or a breaker directly around a retry, in a single frame.
+"""Policy pipeline of one function: a breaker, a retry, or a breaker directly around a retry, in a single frame.
 
-The wrappers of `Pipeline` hold the only fast paths of the package: one for functions, one for coroutine functions. A call
-that is traced, is not admitted at once, or fails takes the slow path: the strategies are generators (`Flow`), which say
-what to do next and are told how it went, and two small drivers do it, as httpx drives its `auth_flow`.
+The wrappers of `Pipeline` hold the only fast paths of the package: one for functions, one for coroutine functions. A
+call that is traced, is not admitted at once, or fails takes the slow path: the strategies are generators (`Flow`),
+which yield the next step and are sent its result, and two small drivers make the steps, as httpx drives `auth_flow`.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Pipeline:
             vars(wrapper)[_RETRIED] = Retried(ref(wrapper), self._func, self._retry)
         return wrapper
 
-    def _function(self, outer: Callable[..., Any]) -> Callable[..., Any]:
+    def _function(self, outer: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901 - see the comment
         # All that a call needs is a local of the closure, and all that a part does is inlined: a further call, or a
         # look-up of an attribute, would be felt. The wrapper for coroutine functions is the same with `await`.
         func, api, (watched, recording, around) = self._func, API, self._tracing()
@@ -196,7 +196,7 @@ class Pipeline:
         append, failed, rejected_for = pending.append, self._failed, self._rejected_for
 
         @wraps(outer)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - see the comment
             period = circuit.period
             if period.state or (api in watched and around[0]() and recording()):
                 wait = rejected_for(period)
@@ -233,7 +233,7 @@ class Pipeline:
 
         return wrapper
 
-    def _coroutine(self, outer: Callable[..., Any]) -> Callable[..., Any]:
+    def _coroutine(self, outer: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901 - as above
         func, api, (watched, recording, around) = self._func, API, self._tracing()
         circuit, controller, monotonic, pending, count_first_try = self._locals()
         append, failed, rejected_for = pending.append, self._failed, self._rejected_for

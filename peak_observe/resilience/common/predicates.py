@@ -1,4 +1,4 @@
-"""Which exceptions are meant: types, functions that know, or several of both."""
+"""Match exceptions by type, by function, or by several of both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Expected = Errors | tuple[Errors, ...]
 
 
 class ExceptionMatcher:
-    """Says whether an exception is one of those meant.
+    """Matcher of exceptions.
 
     Args:
         name: The argument's name.
@@ -34,4 +34,4 @@ class ExceptionMatcher:
 
     def matches(self, error: Exception) -> bool:
         """Return whether the exception is meant; a function that raises does not mean it."""
-        return isinstance(error, self.types) or any(function.says(error) for function in self._functions)
+        return isinstance(error, self.types) or any(function.is_true(error) for function in self._functions)

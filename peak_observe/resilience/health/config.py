@@ -1,4 +1,4 @@
-"""Checks that a TOML file describes: `[checks.NAME]` with a `kind`, what that takes, and how to run it."""
+"""Health checks from a TOML file: `[checks.NAME]` with a `kind`, its arguments, and how to run it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SETTINGS: dict[str, Any] = {
     "success_threshold": int,
     "depends_on": toml.TEXTS,
 }
-"""What every check may say about how it is run; see `HealthCheck.register`."""
+"""Keys that every check may have; see `HealthCheck.register`."""
 
 
 class Kind(NamedTuple):
-    """A kind of check: the function that makes one, the keys it takes, and those it cannot do without."""
+    """Kind of check: the function that makes one, its keys, and those it cannot do without."""
 
     make: Callable[..., Callable[[], Any]]
     keys: dict[str, Any]
@@ -62,7 +62,7 @@ GRACE = 1.0  # seconds by which a check outlasts the timeout of what it does, so
 
 
 class Described(NamedTuple):
-    """A check as a file describes it, not registered yet."""
+    """Check described by a file, not registered yet."""
 
     name: str
     func: Callable[[], Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextvars import ContextVar, copy_context
@@ -26,7 +25,7 @@ _graph_lock = threading.Lock()
 
 
 class Execution:
-    """A call under way, in a daemon thread of its own or on the caller's event loop.
+    """Call of a check's function under way, in a daemon thread of its own or on the caller's event loop.
 
     It knows the function and not the check, so one that hangs keeps no check alive. Its time is always the machine's:
     no clock of a test can move a thread.
@@ -179,15 +178,3 @@ def current_execution() -> Execution | None:
     """Return the execution that this thread or task is part of, while it has not ended."""
     found = _current.get()
     return None if found is None or found.over else found
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs on this thread, without importing asyncio for it."""
-    if "asyncio" not in sys.modules:
-        return None
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -1,4 +1,4 @@
-"""A registered check: its settings, its thresholds, and the one run that may be under way."""
+"""Registered check: its settings, its thresholds, and the one run that may be under way."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from peak_observe.events import HealthChanged
 from peak_observe.measures import CHECKS
 from peak_observe.observers import emit
 from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.event_loop import running_loop
 from peak_observe.resilience.health.counts import CheckCounts
-from peak_observe.resilience.health.execution import Execution, running_loop
+from peak_observe.resilience.health.execution import Execution
 from peak_observe.resilience.health.result import (
     HEALTHY,
     SKIPPED,
@@ -31,7 +32,7 @@ OUTCOMES = {status: index for index, status in enumerate(catalog.HEALTH_OUTCOMES
 
 
 class CheckSettings(NamedTuple):
-    """How a check is run and what its result means; see `HealthCheck.register`."""
+    """Settings of a check; see `HealthCheck.register`."""
 
     timeout: float = 5.0
     interval: float | None = None
@@ -62,7 +63,7 @@ def normalized(settings: CheckSettings) -> CheckSettings:
 
 
 class Check:
-    """One check of a registry.
+    """Check of a registry.
 
     At most one run of it is under way; whoever wants a result meanwhile waits for that one.
 
@@ -175,7 +176,7 @@ class Check:
         return result
 
     def retire(self) -> None:
-        """Take leave: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
+        """Retire the check: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
         with self._counts.lock:
             if self._execution is not None and not self._execution.over:
                 self._strays.append(self._execution)

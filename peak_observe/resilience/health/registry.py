@@ -12,9 +12,10 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import forks
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.event_loop import BlockingWarning, running_loop
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.health import report
-from peak_observe.resilience.health.execution import current_execution, running_loop
+from peak_observe.resilience.health.execution import current_execution
 from peak_observe.resilience.health.registered_check import Check, CheckSettings, normalized
 from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
@@ -48,7 +49,9 @@ class HealthCheck:
         self._lock = threading.Lock()
         self._scheduler: Scheduler | None = None
         self._needed: Counter[str] = Counter()
-        self._warned = False
+        self._blocking = BlockingWarning(
+            "health", "health checks hold up the event loop that runs here: await the async_… method of the same name"
+        )
         forks.renew(self)
 
     @check_keywords(FOREIGN)
@@ -277,7 +280,7 @@ class HealthCheck:
     def _run(self, checks: list[Check], loop: asyncio.AbstractEventLoop | None) -> dict[str, HealthCheckResult]:
         from peak_observe.resilience.health.runner import CheckRunner
 
-        self._warn_of_blocking()
+        self._blocking.check()
         runner = CheckRunner(self._checks, loop, current_execution())
         runner.add(checks)
         found = runner.finish()
@@ -301,15 +304,6 @@ class HealthCheck:
         # Not asyncio.to_thread(): a loop waits at its end for such threads, and so for a check that hangs.
         threading.Thread(target=copy_context().run, args=(call,), name="peak-observe-health", daemon=True).start()
         return await asyncio.wrap_future(future)
-
-    def _warn_of_blocking(self) -> None:
-        if self._warned or running_loop() is None:
-            return
-        import logging
-
-        self._warned = True
-        message = "health checks hold up the event loop that runs here: await the async_… method of the same name"
-        logging.getLogger("peak_observe.health").warning(message)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child, and run the checks in its background too if the parent did."""

@@ -72,7 +72,7 @@ class HealthCheckResult(_Fields):
 
 
 class Finding(NamedTuple):
-    """The answer of one run, before thresholds."""
+    """Answer of one run, before thresholds."""
 
     status: str
     message: str

@@ -1,4 +1,4 @@
-"""Which checks a run takes: those that are named or carry a tag, and those they depend on."""
+"""Selection of the checks of a run by name or tag, with those they depend on."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Bulkhead(SyncAsyncContext):
 
     @property
     def in_flight(self) -> int:
-        """How many calls are under way."""
+        """Number of calls under way."""
         return 0 if self._late.made is None else len(self._late.made.holders)
 
     @property
@@ -181,6 +181,8 @@ def _coroutine(func: Callable[..., Any], semaphore: FairSemaphore) -> Callable[.
 
 
 def _step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
+    if not permit.holds:
+        permit.__enter__()  # it began inside a call, which may have ended since
     permit.enter()
     try:
         return resume(value)
@@ -189,6 +191,8 @@ def _step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
 
 
 async def _async_step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
+    if not permit.holds:
+        await permit.__aenter__()
     permit.enter()
     try:
         return await resume(value)

@@ -50,7 +50,7 @@ class priority(SyncAsyncContext):  # noqa: N801 - it is written like the functio
 
 
 class _Block:
-    """One entered block; tasks that it started see whether it is still open."""
+    """Entered block of a priority class; tasks that it started see whether it is still open."""
 
     __slots__ = ("name", "open")
 

@@ -12,6 +12,7 @@ from peak_observe import catalog
 from peak_observe.errors import DeadlineExceededError, RateLimitedError
 from peak_observe.measures import LIMITERS, RateLimitReading
 from peak_observe.measures.forks import renew
+from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.limits import rejections
 from peak_observe.resilience.limits.priorities import DEFAULT, current_priority
@@ -110,7 +111,7 @@ class Reservation:
 
 
 class RateLimitController:
-    """Lets calls of many threads and tasks pass at a rate; no lock is held by those that wait.
+    """Controller of one rate limit for many threads and tasks; waiting calls hold no lock.
 
     Args:
         name: The rate limit's name.
@@ -131,6 +132,8 @@ class RateLimitController:
         self._waiting: set[weakref.ref[Reservation]] = set()  # weak, as Ctrl-C may tear one from its call
         self._pauses = 0
         self._time = RunningTime(clock.monotonic())
+        mend = "use `async with` or async_acquire(), or decorate a coroutine function"
+        self._blocking = BlockingWarning("limits", f"rate limit {name!r} waits on a running event loop: {mend}")
         self._rejections = RejectionEvents("rate_limit", name, clock)
         self._lock = threading.RLock()  # the collector may end a coroutine, which gives back, while we are inside
         self._adopt_locked(settings)
@@ -146,6 +149,7 @@ class RateLimitController:
         """
         reservation = self._reserve(weight)
         if reservation is not None:
+            self._blocking.check()
             with self._wait(reservation):
                 seconds = reservation.wait
                 while seconds > 0:

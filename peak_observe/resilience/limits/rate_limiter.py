@@ -268,7 +268,7 @@ class _Weight:
             raise ValueError(f"weight must be a number or a plain function of the arguments, not {weight!r}")
         function: Any = weight
         self._function = function
-        self._callback = SafeCallback("weight", function)
+        self._callback = SafeCallback("weight", function, logger="limits")
 
     def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
         """Return the weight of a call with these arguments."""
@@ -278,7 +278,7 @@ class _Weight:
             weight: float = self._function(*args, **kwargs)
             check_weight(weight)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for the call, not for this
-            self._callback.complain(error)
+            self._callback.log_once(error)
             return 1
         return weight
 
@@ -324,12 +324,12 @@ def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
         return None
     if heed is True:
         return lambda answer, clock: (
-            retry_after.asked(answer, clock.now()) if isinstance(answer, BaseException) else None
+            retry_after.requested_delay(answer, clock.now()) if isinstance(answer, BaseException) else None
         )
     if not callable(heed) or wrapping.kind(heed) != wrapping.FUNCTION:
         raise ValueError(f"heed must be True, False or a plain function of the answer, not {heed!r}")
-    callback = SafeCallback("heed", heed)
-    return lambda answer, _: callback.ask(answer)
+    callback = SafeCallback("heed", heed, logger="limits")
+    return lambda answer, _: callback.call(answer)
 
 
 @check_keywords(

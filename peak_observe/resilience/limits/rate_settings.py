@@ -23,7 +23,7 @@ LARGEST_WINDOW = 1_000_000
 
 
 class RateSettings(NamedTuple):
-    """How a rate limit decides.
+    """Validated settings of a rate limit.
 
     Args:
         windows: What may pass: weight, and the seconds in which it may.

@@ -18,6 +18,7 @@ from peak_observe.errors import BulkheadFullError, DeadlineExceededError
 from peak_observe.measures import BULKHEADS, BulkheadReading
 from peak_observe.measures.forks import renew
 from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.limits import rejections
 from peak_observe.resilience.limits.rejections import (
@@ -68,6 +69,8 @@ class FairSemaphore:
         self.queue: OrderedDict[PermitRef, ThreadEvent | TaskEvent] = OrderedDict()  # a dict finds its first slowly
         self.calls = [0] * len(catalog.LIMIT_OUTCOMES)
         self.wait_seconds = 0.0
+        mend = "use `async with`, or decorate a coroutine function"
+        self._blocking = BlockingWarning("limits", f"bulkhead {name!r} waits on a running event loop: {mend}")
         self._rejections = RejectionEvents("bulkhead", name, clock)
         self._lock = threading.RLock()  # the collector may close a generator, which releases, while we are inside
         renew(self)
@@ -88,6 +91,7 @@ class FairSemaphore:
         """
         if not self._take(permit):
             seconds, otherwise = self._patience()
+            self._blocking.check()
             event = ThreadEvent()
             with self._wait(permit.ref):
                 exclusively(self._lock, self._queue_locked, permit.ref, event)
@@ -214,7 +218,7 @@ class FairSemaphore:
 
 
 class Permit(SyncAsyncContext):
-    """One call's place in a bulkhead, for `with` and `async with`; a call inside a call that has one needs none."""
+    """Place of a call in a bulkhead, for `with` and `async with`; a call inside a call that has one needs none."""
 
     __slots__ = ("__weakref__", "_kept", "_semaphore", "blocks", "ref", "thread")
 

@@ -58,7 +58,7 @@ class TimeoutController:
 
 
 class TimedCall(SyncAsyncContext):
-    """One call or generator under a timeout, which limits each of its steps; it is counted when it has ended."""
+    """Call or generator under a timeout, which limits each of its steps; counted when it has ended."""
 
     __slots__ = ("_controller", "_outcome")
 

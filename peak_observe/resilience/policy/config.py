@@ -82,7 +82,7 @@ def build_policy(
 
 
 class Place:
-    """Where in a configuration something stands, for its error.
+    """Location in a configuration, for the error of what stands there.
 
     Args:
         path: The file; empty for a mapping.

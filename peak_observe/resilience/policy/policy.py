@@ -1,4 +1,4 @@
-"""Several protections as one: an ordered policy that is a decorator itself."""
+"""Policy: several strategies around one function, in a checked order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Layer:
-    """One part of a policy, and what came of it: shared by all functions where it limits a service.
+    """One strategy of a policy, shared by all functions where it limits a service.
 
     Args:
         kind: What it is.
@@ -42,7 +42,7 @@ class Layer:
         self._lock = threading.Lock()
 
     def of(self, function: str) -> Any:
-        """Return the protection of the function of this name."""
+        """Return what protects the function of this name."""
         if not isinstance(self._part, strategy.Strategy):
             return self._part
         with self._lock:
@@ -53,7 +53,7 @@ class Layer:
 
 
 class Policy:
-    """Protects functions by several parts, from the outside in; a decorator for every kind of function.
+    """Policy of several strategies, from the outside in; a decorator for every kind of function.
 
     What all functions of a policy share is what a service has once: the circuit, the places of a bulkhead, the rate. A
     retry or a timeout belongs to each function. A policy may be part of another one, which shares the same with it.
@@ -140,7 +140,7 @@ class Policy:
 
     @property
     def layers(self) -> list[Layer]:
-        """What it consists of, the outermost first."""
+        """Its strategies, the outermost first."""
         return list(self._layers)
 
     def __reduce__(self) -> NoReturn:

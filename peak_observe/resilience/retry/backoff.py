@@ -1,4 +1,4 @@
-"""Which delay comes next: the contract's or the user's own, spread by chance, and never less than was asked for."""
+"""Backoff: exponential, constant or custom delays with jitter, at least as long as a service asks for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST_SEQUENCE = 1000
 
 
 class BackoffSchedule:
-    """Says how long to wait after each failed attempt.
+    """Delays after failed attempts.
 
     Args:
         base: Seconds of the first delay.
@@ -59,7 +59,7 @@ class BackoffSchedule:
         if self._listener is None:
             validation.check_flag("retry_after", retry_after)
 
-    def after(self, attempt: int, error: Exception | None, *, previous: float, clock: Clock) -> float | None:
+    def delay_after(self, attempt: int, error: Exception | None, *, previous: float, clock: Clock) -> float | None:
         """Return the seconds to wait after a failed attempt; None if more is asked for than `cap` allows.
 
         Args:
@@ -87,24 +87,24 @@ class BackoffSchedule:
         if self._sequence:
             return self._sequence[min(attempt, len(self._sequence)) - 1]
         if self._function:
-            delay = self._function.ask(attempt, error)
+            delay = self._function.call(attempt, error)
             if validation.is_duration(delay):
                 return float(delay)
             if delay is not None:
-                self._function.complain(f"{delay!r} is no finite number of seconds, at least 0")
+                self._function.log_once(f"{delay!r} is no finite number of seconds, at least 0")
         return exponential_delay(attempt, base=self._base, cap=self.cap, exponential=self._exponential)
 
     def _asked(self, error: Exception | None, clock: Clock) -> float | None:
         if error is None:
             return None
         if self._listener:
-            asked = self._listener.ask(error)
+            asked = self._listener.call(error)
             return float(asked) if validation.is_duration(asked) else None
         if not self._listens:
             return None
         from peak_observe.resilience.common import retry_after
 
-        return retry_after.asked(error, clock.now())
+        return retry_after.requested_delay(error, clock.now())
 
 
 def _sequence(own: Any, limit: int) -> tuple[float, ...]:
@@ -149,7 +149,7 @@ def exponential_delay(attempt: int, *, base: float, cap: float, exponential: boo
 
 
 def jittered(delay: float, *, share: float, chance: float) -> float:
-    """Return a delay of which a share is left to chance, so that it never grows.
+    """Return a delay shortened by jitter.
 
     With a share of 1 this is the full jitter, with 0.5 the equal jitter of AWS's "Exponential Backoff And Jitter".
 

@@ -1,4 +1,4 @@
-"""Retries for a block of code instead of a function."""
+"""Retries of a block of code instead of a function."""
 
 from __future__ import annotations
 
@@ -126,11 +126,11 @@ class Attempts:
         if self._execution.over:
             raise end
         self._begun += 1
-        return Attempt(self._execution, self._owner._core.settings)  # noqa: SLF001 - the loop belongs to it
+        return Attempt(self._execution, self._owner._controller.settings)  # noqa: SLF001 - the loop belongs to it
 
 
 class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextlib.suppress`
-    """Try a block again when it fails: `for attempt in retrying(…):` and in it `with attempt:`, or `async for`.
+    """Retry a block when it fails: `for attempt in retrying(…):` and in it `with attempt:`, or `async for`.
 
     Each loop is an operation of its own, so one object can serve any number of loops, threads and tasks; make it once
     and not in each call. The block may be left by `return`, `break` or `continue`, which is a success. With
@@ -197,13 +197,13 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
             nested=nested,
             retry_result=None,
         )
-        self._core = RetryController(name, settings, clock)
+        self._controller = RetryController(name, settings, clock)
         # A span that is current would stay so in the caller's context if the loop were left between two attempts.
-        self._wrappers = RetryWrappers(self._core, tracing, current=False)
-        self._core.series.join(self, self._core.read)
+        self._wrappers = RetryWrappers(self._controller, tracing, current=False)
+        self._controller.series.join(self, self._controller.read)
 
     def __iter__(self) -> Attempts:
-        if self._core.settings.attempt_timeout is not None:
+        if self._controller.settings.attempt_timeout is not None:
             raise ValueError("attempt_timeout needs `async for`, as nothing can interrupt a plain block")
         return self._loop()
 

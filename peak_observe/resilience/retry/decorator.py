@@ -1,4 +1,4 @@
-"""Retry with backoff: the same operation again, after a growing delay, a bounded number of times."""
+"""Decorator that retries a function with backoff."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def retry_with_backoff(
     on_retry: OnRetry | None = None,
     nested: Nested = "warn",
 ) -> Any:
-    """Call a function again when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
+    """Retry a function when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
     The last exception comes through unchanged, with a note that says how many attempts were made and how long they
     took. An open circuit is not retried: put the breaker outside, the retry inside. Generators are retried until their
-    first item. A function marked `@idempotent(False)` is refused.
+    first item. A function marked `@idempotent(False)` is refused. The decorated function has its statistics as `retry`.
 
     Args:
         max_attempts: How often the function is called at most, at least 1.
@@ -89,7 +89,7 @@ def retry_with_backoff(
             that returns the seconds; one that asks for more than `max_delay` is not retried.
         timeout: Seconds from the first attempt within which the last one begins; below it is the deadline.
         attempt_timeout: Seconds after which the attempt of a coroutine is cancelled and counts as failed.
-        retry_result: A function that says of a result whether it is retried; the last one is returned as it is.
+        retry_result: A function of the result: whether it is retried; the last one is returned as it is.
         budget: A `RetryBudget`, or its name, that limits the retries of several operations together.
         on_retry: A function that is called with each `RetryScheduled`.
         nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.

@@ -1,4 +1,4 @@
-"""One execution of a retried operation: decide after each attempt whether to retry, and emit the matching events."""
+"""Decide after each attempt of an operation whether to retry, and emit the matching events."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _WORDS = {EXHAUSTED: "", OUT_OF_TIME: ", as its time was up", OUT_OF_BUDGET: ", 
 
 
 class Execution:
-    """One operation on its way through its attempts.
+    """Execution of one retried operation, attempt by attempt.
 
     Each attempt is `begin()` and `end()`; where `end()` says so, `pause()` is the block for the sleep before the next.
 
     Args:
-        core: The retry.
+        controller: The retry.
         started: When, by its clock.
         traced: Whether the operation and its attempts are spans.
         current: Whether the span of the operation becomes the current one; a generator's may not, as it is left.
@@ -52,7 +52,7 @@ class Execution:
 
     __slots__ = (
         "_attempt_span",
-        "_core",
+        "_controller",
         "_scheduled",
         "_span",
         "_started",
@@ -64,9 +64,11 @@ class Execution:
         "over",
     )
 
-    def __init__(self, core: RetryController, started: float, *, traced: bool = False, current: bool = True) -> None:
-        timeout = core.settings.timeout
-        self._core = core
+    def __init__(
+        self, controller: RetryController, started: float, *, traced: bool = False, current: bool = True
+    ) -> None:
+        timeout = controller.settings.timeout
+        self._controller = controller
         self._started = started
         self._until = None if timeout is None else started + timeout
         self._tokens: tuple[Token[Any], Token[Any] | None]
@@ -77,25 +79,27 @@ class Execution:
         self._span: CallSpan | None = None
         self._attempt_span: CallSpan | None = None
         if traced:
-            self._span = CallSpan(f"call {core.name}", {"peak_observe.operation": core.name}, current=current)
+            self._span = CallSpan(
+                f"call {controller.name}", {"peak_observe.operation": controller.name}, current=current
+            )
             self._span.begin()
 
     def begin(self) -> float | None:
         """Begin an attempt; return the seconds after which it has to be cancelled, if there are any."""
-        core, until, seconds = self._core, self._until, self._core.settings.attempt_timeout
+        controller, until, seconds = self._controller, self._until, self._controller.settings.attempt_timeout
         if seconds is not None:
-            left = core.left(until)
+            left = controller.left(until)
             seconds = seconds if left is None else max(0.0, min(seconds, left))
-            until = core.clock.monotonic() + seconds
+            until = controller.clock.monotonic() + seconds
         self.number += 1
         if self._span:
             facts = {"peak_observe.attempt": self.number, "peak_observe.delay": self.delay}
-            self._attempt_span = CallSpan(f"attempt {core.name}", facts, parent=self._span)
+            self._attempt_span = CallSpan(f"attempt {controller.name}", facts, parent=self._span)
             self._attempt_span.begin()
         if self.number > 1:
-            core.count_retry()
-        limit = None if until is None else deadlines.impose(until, core.clock)
-        self._tokens = nesting.enter(core), limit
+            controller.count_retry()
+        limit = None if until is None else deadlines.impose(until, controller.clock)
+        self._tokens = nesting.enter(controller), limit
         return seconds
 
     def end(self, error: BaseException | None = None, *, accepted: bool = True, timed_out: bool = False) -> bool:
@@ -114,14 +118,14 @@ class Execution:
         return self._failed(error)
 
     def defer(self) -> None:
-        """End an attempt that turned out to be a coroutine, which somebody awaits later as an execution of its own."""
+        """End an attempt that returned a coroutine, which becomes an execution of its own when it is awaited."""
         self._leave(None)
         self._end_span("deferred")
 
     def accepts(self, result: object) -> bool:
-        """Return whether a result is accepted, within the attempt that gave it."""
-        unacceptable = self._core.settings.retry_result
-        return unacceptable is None or not unacceptable.says(result)
+        """Return whether a result is accepted; called within its attempt."""
+        unacceptable = self._controller.settings.retry_result
+        return unacceptable is None or not unacceptable.is_true(result)
 
     def _leave(self, error: BaseException | None) -> None:
         inside, limit = self._tokens
@@ -137,13 +141,13 @@ class Execution:
         return self._failed(error)
 
     def _failed(self, error: BaseException | None) -> bool:
-        """Take in a failed attempt, or without an error a result that was not accepted; return whether to go on."""
-        core = self._core
+        """Record a failed attempt, or without an error a result that was not accepted; return whether to retry."""
+        controller = self._controller
         self._pay()
         if error is None:
-            core.count_error(UNACCEPTED)
+            controller.count_error(UNACCEPTED)
         elif isinstance(error, Exception):
-            core.count_error(type(error).__name__)
+            controller.count_error(type(error).__name__)
         outcome = self._reason_to_stop(error)
         if outcome is None:
             return True
@@ -152,16 +156,16 @@ class Execution:
 
     def _reason_to_stop(self, error: BaseException | None) -> int | None:
         """Return the outcome, or schedule another attempt and return None."""
-        core, settings = self._core, self._core.settings
-        if error is not None and not (self._timed_out or core.retryable(error)):
+        controller, settings = self._controller, self._controller.settings
+        if error is not None and not (self._timed_out or controller.retryable(error)):
             return NOT_RETRYABLE
         if error is not None and settings.max_attempts > 1 and self._is_left_to_the_inner(error):
             return NOT_RETRYABLE
         if self.number >= settings.max_attempts:
             return EXHAUSTED
         failure = error if isinstance(error, Exception) else None
-        delay = settings.schedule.after(self.number, failure, previous=self.delay, clock=core.clock)
-        left = core.left(self._until)
+        delay = settings.schedule.delay_after(self.number, failure, previous=self.delay, clock=controller.clock)
+        left = controller.left(self._until)
         # The delay is not cut: the attempt after it would begin when nobody waits for it any more.
         if delay is None or (left is not None and delay >= left):
             return OUT_OF_TIME
@@ -171,63 +175,67 @@ class Execution:
         return None
 
     def _is_left_to_the_inner(self, error: BaseException) -> bool:
-        """Return whether a retry inside has given up on this, and one of the two wants no more."""
+        """Return whether an inner retry has given up on this error, and one of the two says `inner_only`."""
         mark = nesting.mark_of(error, self._started)
         if mark is None:
             return False
-        if mark.final or self._core.settings.inner_only:
+        if mark.final or self._controller.settings.inner_only:
             return True
-        nesting.tell(mark.operation, self._core)
+        nesting.report(mark.operation, self._controller)
         return False
 
     def _schedule(self, delay: float, error: BaseException | None) -> None:
-        core = self._core
+        controller = self._controller
         self.delay = delay
         from peak_observe.events.retries import RetryScheduled  # late: a start makes no records
 
-        self._scheduled = RetryScheduled(core.name, self.number, core.settings.max_attempts, delay, error)
+        self._scheduled = RetryScheduled(controller.name, self.number, controller.settings.max_attempts, delay, error)
         emit(self._scheduled)
 
     def _succeeded(self) -> None:
         if self.number > 1:
             self._end(AFTER_RETRY)
             outer = nesting.enclosing()
-            if outer and outer.multiplies and not self._core.settings.inner_only:
-                nesting.tell(self._core.label, outer)
+            if outer and outer.multiplies and not self._controller.settings.inner_only:
+                nesting.report(self._controller.label, outer)
             from peak_observe.events.retries import Recovered
 
-            emit(Recovered(self._core.name, self.number, self._elapsed()))
+            emit(Recovered(self._controller.name, self.number, self._elapsed()))
         elif self._span:
             self._pay()
             self._end(FIRST_TRY)
         else:
             self.over = True
-            self._core.first_tries.tick()
+            self._controller.first_tries.tick()
 
     def _pay(self) -> None:
-        """Pay into the budget for the call, with its first attempt; one that succeeds pays by being counted."""
-        budget = self._core.settings.budget
+        """Add the call to the retry budget at its first attempt; a first try that succeeds does so by being counted."""
+        budget = self._controller.settings.budget
         if budget and self.number == 1:
             budget.count()
 
     def _give_up(self, outcome: int, error: BaseException | None) -> None:
-        core = self._core
+        controller = self._controller
         elapsed = self._elapsed()
-        if isinstance(error, Exception) and core.settings.max_attempts > 1 and (outcome in _WORDS or self.number > 1):
-            at, final = core.clock.monotonic(), core.settings.inner_only
-            nesting.leave_mark(error, nesting.Mark(core.label, at, final))
+        if (
+            isinstance(error, Exception)
+            and controller.settings.max_attempts > 1
+            and (outcome in _WORDS or self.number > 1)
+        ):
+            at, final = controller.clock.monotonic(), controller.settings.inner_only
+            nesting.leave_mark(error, nesting.Mark(controller.label, at, final))
             attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
             why = _WORDS.get(outcome, ", as this error is not retried")
-            nesting.annotate(error, f"{core.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")
+            nesting.annotate(error, f"{controller.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")
         self._end(outcome, error)
         from peak_observe.events.retries import GaveUp
 
-        emit(GaveUp(core.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
+        emit(GaveUp(controller.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
 
     def _end(self, outcome: int, error: BaseException | None = None) -> None:
-        core = self._core
+        controller = self._controller
         self.over = True
-        core.count_end(outcome, self._span.exemplar(1.0, core.clock) if self._span else None)
+        controller.count_end(outcome, self._span.exemplar(1.0, controller.clock) if self._span else None)
         self._end_span(catalog.RETRY_OUTCOMES[outcome], error)
 
     def _end_span(self, outcome: str, error: BaseException | None = None) -> None:
@@ -235,17 +243,17 @@ class Execution:
             self._span.end({"peak_observe.outcome": outcome, "peak_observe.attempts": self.number}, error)
 
     def _elapsed(self) -> float:
-        return max(0.0, self._core.clock.monotonic() - self._started)
+        return max(0.0, self._controller.clock.monotonic() - self._started)
 
     def pause(self) -> Pause:
-        """Return the block for the sleep before the next attempt, which counts its seconds."""
-        return Pause(self, self._core)
+        """Return the context manager for the sleep before the next attempt."""
+        return Pause(self, self._controller)
 
     def notify(self) -> None:
         """Call the user's hook with the retry to come."""
-        hook = self._core.settings.on_retry
+        hook = self._controller.settings.on_retry
         if hook:
-            hook.ask(self._scheduled)
+            hook.call(self._scheduled)
 
     def abandon(self, error: BaseException) -> None:
         """End the execution, as the sleep was interrupted."""
@@ -258,7 +266,7 @@ class Execution:
         A machine that slept, or a busy one, wakes up later than it was asked to.
         """
         scheduled, self._scheduled = self._scheduled, None
-        left = self._core.left(self._until)
+        left = self._controller.left(self._until)
         if scheduled is None or left is None or left > 0:
             return
         self._give_up(OUT_OF_TIME, scheduled.error)
@@ -272,14 +280,14 @@ class Execution:
 class Pause:
     """Context manager around the sleep between two attempts: counts its seconds; an interruption ends the execution."""
 
-    __slots__ = ("_core", "_execution", "_start")
+    __slots__ = ("_controller", "_execution", "_start")
 
-    def __init__(self, execution: Execution, core: RetryController) -> None:
+    def __init__(self, execution: Execution, controller: RetryController) -> None:
         self._execution = execution
-        self._core = core
+        self._controller = controller
 
     def __enter__(self) -> Self:
-        self._start = self._core.clock.monotonic()
+        self._start = self._controller.clock.monotonic()
         return self
 
     def __exit__(
@@ -288,6 +296,6 @@ class Pause:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._core.count_wait(self._core.clock.monotonic() - self._start)
+        self._controller.count_wait(self._controller.clock.monotonic() - self._start)
         if error is not None:
             self._execution.abandon(error)

@@ -1,4 +1,4 @@
-"""Functions that must not be called twice say so once, and a retry around them is refused."""
+"""Mark functions as non-idempotent and refuse to retry them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LAYERS = 100  # what stands in for objects in tests can go on for ever
 
 
 def idempotent(repeatable: bool) -> Callable[[F], F]:
-    """Say of a function whether calling it twice does no more than calling it once.
+    """Mark a function as idempotent or not: whether calling it twice does no more than calling it once.
 
     A retry refuses a function marked with `False` when it is put around it, whatever lies between: other decorators,
     a circuit breaker, a partial, a bound method. The mark changes nothing else. A function that is called by another
@@ -48,7 +48,7 @@ def refuse(func: Callable[..., Any]) -> None:
 
 
 def note_retried(wrapper: Any, name: str) -> None:
-    """Remember that a function is retried."""
+    """Mark a function as retried."""
     setattr(wrapper, _RETRIED, name)
 
 

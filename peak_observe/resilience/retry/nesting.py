@@ -25,7 +25,7 @@ _inside: ContextVar[Enclosing | None] = ContextVar("peak_observe_retry", default
 _MARK = "_peak_observe_retried"
 _SIGN = "peak_observe: "
 _MOST_RELATED = 100
-_told: set[tuple[str, str]] = set()
+_reported: set[tuple[str, str]] = set()
 
 
 class Enclosing(Protocol):
@@ -44,7 +44,7 @@ class Enclosing(Protocol):
 
 
 class Mark(NamedTuple):
-    """What a retry that gave up leaves on the exception; it has to bear pickling.
+    """Mark on the exception with which a retry gave up; it can be pickled.
 
     Args:
         operation: Its name.
@@ -57,13 +57,13 @@ class Mark(NamedTuple):
     final: bool
 
 
-def enter(core: Enclosing) -> Token[Enclosing | None]:
-    """Say that an attempt of a retry begins; return what `leave` needs."""
-    return _inside.set(core)
+def enter(controller: Enclosing) -> Token[Enclosing | None]:
+    """Set the retry of the attempt that begins; return the token for `leave`."""
+    return _inside.set(controller)
 
 
 def leave(token: Token[Enclosing | None]) -> None:
-    """Say that the attempt has ended, unless this is another context, which knew nothing of it."""
+    """Reset the retry of an attempt, unless this is another context, where it was never set."""
     try:  # noqa: SIM105 - suppress() would be felt here
         _inside.reset(token)
     except ValueError:
@@ -71,23 +71,23 @@ def leave(token: Token[Enclosing | None]) -> None:
 
 
 def enclosing() -> Enclosing | None:
-    """Return the retry in whose attempt this is, the nearest if there are several, as far as an attempt said so."""
+    """Return the nearest retry in whose attempt this runs; a first attempt on the fast path is not seen."""
     return _inside.get()
 
 
-def tell(inner: str, outer: Enclosing) -> None:
-    """Count that operation `inner` is retried inside `outer`, and warn of it once."""
+def report(inner: str, outer: Enclosing) -> None:
+    """Count an operation `inner` that was retried inside `outer`, and warn once for each pair."""
     outer.count_nested()
     pair = (inner, outer.label)
-    if pair not in _told and len(_told) < WARNINGS:
-        _told.add(pair)
+    if pair not in _reported and len(_reported) < WARNINGS:
+        _reported.add(pair)
         from peak_observe.events.retries import RetriesNested  # late, as it is rare
 
         emit(RetriesNested(*pair))
 
 
 def leave_mark(error: BaseException, mark: Mark) -> None:
-    """Let retries around this one know that it has given up on an exception."""
+    """Mark an exception for the retries around this one."""
     with suppress(Exception):  # an exception of a shape of its own goes without
         vars(error)[_MARK] = tuple(mark)
 
@@ -105,7 +105,7 @@ def mark_of(error: BaseException, since: float) -> Mark | None:
 
 
 def annotate(error: BaseException, text: str) -> None:
-    """Give an exception a note of ours in place of any that it has."""
+    """Add a note to an exception, in place of an earlier one of ours."""
     with suppress(Exception):  # the same
         notes = getattr(error, "__notes__", [])
         for note in [note for note in notes if str(note).startswith(_SIGN)]:

@@ -62,11 +62,11 @@ class Settings(NamedTuple):
 
     @property
     def simple(self) -> bool:
-        """Whether a first attempt needs nothing around it."""
+        """Whether a first attempt needs no timeout and no look at its result."""
         return self.timeout is None and self.attempt_timeout is None and self.retry_result is None
 
     def check_use(self, func: Callable[..., Any], kind: str) -> None:
-        """Raise an error if a function of this kind must not be repeated, or an option is of no use for it."""
+        """Raise an error if a function must not be retried, or an option is of no use for its kind."""
         if self.max_attempts > 1:
             idempotency.refuse(func)
         if self.attempt_timeout is not None and kind in {wrapping.FUNCTION, wrapping.GENERATOR}:
@@ -95,7 +95,7 @@ def build_settings(
     on_retry: OnRetry | None,
     nested: str,
 ) -> Settings:
-    """Return the settings that arguments come to.
+    """Return the settings from checked arguments.
 
     Raises:
         ValueError: An argument makes no sense.

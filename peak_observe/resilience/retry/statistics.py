@@ -36,11 +36,10 @@ class RetryStats(NamedTuple):
 
 def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
     """Return the statistics of the time between two readings, or from the beginning to one."""
-    earlier = before or RetryReading()
-    first, after, exhausted, not_retryable, out_of_time, out_of_budget = (
-        count - then for count, then in zip(now.calls, earlier.calls, strict=True)
-    )
-    errors = {kind: count - earlier.errors.get(kind, 0) for kind, count in now.errors.items()}
+    calls = now.calls if before is None else [count - then for count, then in zip(now.calls, before.calls, strict=True)]
+    first, after, exhausted, not_retryable, out_of_time, out_of_budget = calls
+    known = before.errors if before else {}
+    errors = {kind: count - known.get(kind, 0) for kind, count in now.errors.items()}
     return RetryStats(
         first_try=first,
         after_retry=after,
@@ -48,7 +47,7 @@ def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
         not_retryable=not_retryable,
         out_of_time=out_of_time,
         out_of_budget=out_of_budget,
-        retries=now.retries - earlier.retries,
-        backoff_seconds=now.backoff_seconds - earlier.backoff_seconds,
+        retries=now.retries - (before.retries if before else 0),
+        backoff_seconds=now.backoff_seconds - (before.backoff_seconds if before else 0.0),
         errors={kind: count for kind, count in errors.items() if count},
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RetryWrappers:
-    """The retries of one function.
+    """Strategy of one retried function: its attempts and sleeps as a flow for the pipeline.
 
     Args:
         controller: Settings and counts.
@@ -97,7 +97,7 @@ class RetryWrappers:
 
 
 class Retry:
-    """The retry of one decorated function, which has it as its attribute `retry`.
+    """Retry of one decorated function: name and statistics, as its attribute `retry`.
 
     Args:
         controller: Settings and counts.
@@ -123,7 +123,7 @@ class Retry:
         return stats_between(self._before, self._controller.read())
 
     def reset(self) -> None:
-        """Begin the statistics anew; the metrics go on, as counters never fall."""
+        """Reset the statistics; the metrics go on, as counters never fall."""
         self._before = self._controller.read()
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """Documented answers of Coinbase, from https://docs.cdp.coinbase.com/coinbase-app/api-architecture/status-codes and the
-page of each method of Advanced Trade."""
+page of each method of Advanced Trade.
+"""
 
 import json
 

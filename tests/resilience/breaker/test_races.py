@@ -76,7 +76,7 @@ class Probed:
     @property
     def rounds(self) -> int:
         """How often it has become half-open."""
-        return self.breaker._core.circuit.period.entered[2]
+        return self.breaker._controller.circuit.period.entered[2]
 
     def begin(self) -> tuple[object, object] | None:
         """Ask for a permit, and note that a probe of its period is in flight; None if refused."""

@@ -201,7 +201,7 @@ def test_a_function_that_gives_no_time_is_told_of_and_replaced(answer: object, c
     assert [opens_for(breaker, clock) for _ in range(2)] == [1.0, 60.0]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.name == "peak_observe.breaker"
-    assert "recovery_timeout of 'options.no_time' gave" in record.getMessage()
+    assert "recovery_timeout of 'options.no_time': callback" in record.getMessage()
 
 
 def test_a_function_that_raises_hides_nothing(caplog) -> None:
@@ -291,7 +291,7 @@ def test_functions_that_judge_badly_are_told_of_once(caplog) -> None:
         assert breaker.call(lambda: "answer")() == "answer"
         assert breaker.stats.failure_count == 0
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert sorted(message.split()[0] for message in errors) == sorted(options)
+    assert sorted(message.split(" of 'options.bad_judge': ")[0] for message in errors) == sorted(options)
 
 
 def test_a_reply_that_says_error_counts() -> None:

@@ -152,6 +152,51 @@ def test_the_consumer_of_a_generator_is_not_inside_it(name: str) -> None:
     assert limited.in_flight == 0
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_generator_that_outlives_the_call_it_began_in_takes_a_place(name: str, *, asynchronous: bool) -> None:
+    """At its next step, and gives it back at its end."""
+    limited = bulkhead(1, name=name)
+
+    @limited
+    def items() -> Iterator[int]:
+        yield from range(3)
+
+    @limited
+    async def items_async() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    @limited
+    async def begin_async() -> AsyncIterator[int]:
+        generator = items_async()
+        assert await anext(generator) == 0
+        return generator
+
+    @limited
+    def begin() -> Iterator[int]:
+        generator = items()
+        assert next(generator) == 0
+        return generator
+
+    async def main() -> None:
+        generator = await begin_async()
+        assert limited.in_flight == 0
+        assert await anext(generator) == 1
+        assert limited.in_flight == 1
+        assert [number async for number in generator] == [2]
+
+    if asynchronous:
+        asyncio.run(main())
+    else:
+        generator = begin()
+        assert limited.in_flight == 0
+        assert next(generator) == 1
+        assert limited.in_flight == 1
+        assert list(generator) == [2]
+    assert limited.in_flight == 0
+    assert limited.stats.at_once == 2
+
+
 def test_a_lambda_that_returns_a_coroutine_is_one_call(name: str) -> None:
     """What it awaits belongs to it."""
     limited = bulkhead(1, name=name)

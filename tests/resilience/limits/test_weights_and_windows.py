@@ -133,7 +133,7 @@ def test_a_weight_that_fails_counts_as_one_and_is_logged_once(
     limited = rate_limit(10, burst=5, weight=weigh, name=name, clock=clock)
     work = limited.call(lambda: "passed")
     assert (work(), work(), limited.snapshot().weight) == ("passed", "passed", 2)
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["weight"]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["weight"]
 
 
 def test_one_limit_has_several_weights(clock: ManualClock, name: str) -> None:

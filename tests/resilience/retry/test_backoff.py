@@ -252,7 +252,7 @@ def test_every_delay_is_within_its_bounds(  # noqa: PLR0917 - hypothesis hands t
 
 
 def _schedule(**settings: object) -> Callable[..., float | None]:
-    return BackoffSchedule(own=None, retry_after=True, limit=10, **settings).after
+    return BackoffSchedule(own=None, retry_after=True, limit=10, **settings).delay_after
 
 
 def _wish(asked: object) -> float | None:
