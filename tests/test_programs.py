@@ -13,7 +13,7 @@ from tests import programs
 
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
-EVERYWHERE = {"cat", "chmod", "cp", "sh", "true"}  # programs that no POSIX system lacks
+EVERYWHERE = {"cat", "chmod", "cp", "make", "sh", "true"}  # programs that are there wherever `make test` can be typed
 NOT_TESTS = {TESTS / "benchmarks", TESTS / "live", TESTS / "programs.py"}  # `make test` starts none of theirs
 APT = """\
 #!/bin/sh
@@ -252,3 +252,30 @@ def test_the_last_lines_say_what_did_not_run(machine: Path, ci: str, code: int) 
         assert " passed, 2 skipped" in lines[-3]
         assert lines[-2] == "2 tests did not run for want of a program: 1 of restic, 1 of borg."
         assert lines[-1] == "To run them too: install borgbackup, restic with this system's package manager"
+
+
+def asked(target: str, folder: Path) -> str:
+    """Return what make would run for a target where nothing is installed yet."""
+    command = ["make", "--dry-run", f"VENV={folder}", target]
+    told = {"ARGS", "COVERAGE", "MAKEFLAGS", "MFLAGS"}  # by a make that runs these tests
+    settings = {name: value for name, value in os.environ.items() if name not in told}
+    return subprocess.run(
+        command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
+def test_a_demo_installs_no_test_tools(tmp_path: Path) -> None:
+    """And no program; `make test` adds both to the same environment."""
+    demo, test = asked("demo", tmp_path), asked("test", tmp_path)
+    assert "--editable '.[exchange,exporter]'" in demo
+    assert "--editable '.[dev]'" in test
+    assert "[dev]" not in demo
+    assert "tests/programs.py venv" in demo
+    assert ("tests/programs.py\n" in demo, "tests/programs.py\n" in test) == (False, True)
+
+
+@pytest.mark.parametrize(("ci", "measured"), [("true", True), ("", False)])
+def test_coverage_is_measured_in_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, measured: bool) -> None:
+    """By the same command as everywhere."""
+    monkeypatch.setenv("CI", ci)
+    assert ("--cov" in asked("test", tmp_path)) == measured
