@@ -1,4 +1,4 @@
-"""The command `peak-observe`, also as `python -m peak_observe`."""
+"""Entry point of the command `peak-observe`, also as `python -m peak_observe`."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The version, in the one place that needs no import."""
+"""Package version, in a module that imports nothing."""
 
 __version__ = "0.1.0"

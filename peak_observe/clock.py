@@ -1,16 +1,14 @@
-"""Time as the primitives see it, so that tests can move it by hand."""
+"""Clocks: the time source of all primitives, replaceable in tests."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a primitive asks of time."""
+    """Protocol of a time source: monotonic time, wall time and sleep."""
 
     def monotonic(self) -> float:
         """Return seconds since an arbitrary start; never goes back."""
@@ -30,12 +28,16 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """Clock of the operating system."""
 
     # perf_counter is monotonic and system-wide on every platform, and on Windows far finer than time.monotonic.
     # As a static attribute the bound method is the C function itself, which the hot path can feel.
     monotonic = staticmethod(time.perf_counter)
-    sleep = staticmethod(time.sleep)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        """Block this thread for `seconds`; `time.sleep` is looked up at the call, as tests may have patched it."""
+        time.sleep(seconds)
 
     @staticmethod
     def now() -> datetime:

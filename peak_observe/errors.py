@@ -1,4 +1,4 @@
-"""Every error of the package.
+"""All errors of the package.
 
 PeakObserveError                  exit code 1
 ├── BackupError                   exit code 1; a backup could not be made, changed or removed
@@ -23,24 +23,22 @@ PeakObserveError                  exit code 1
 Errors carry data, so that code can act on it without reading the message.
 """
 
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Self
 
 
 class PeakObserveError(Exception):
-    """Base of all errors that peak_observe raises on its own account."""
+    """Base of all errors of peak_observe."""
 
     exit_code = 1
 
 
 class BackupError(PeakObserveError):
-    """A backup could not be made, changed, restored or removed; the message says why and what stayed as it was."""
+    """A backup could not be made, changed, restored or removed; the message gives the reason and what is unchanged."""
 
 
 class BackupNotFoundError(BackupError, LookupError):
-    """The repository has no backup of this name.
+    """The repository holds no backup of this name.
 
     Args:
         backup_id: The name asked for.
@@ -59,7 +57,7 @@ class BackupNotFoundError(BackupError, LookupError):
 
 
 class _ProblemsError(BackupError):
-    """An error with a list of what is wrong; its text names the first few."""
+    """Error with a list of problems; its text names the first few."""
 
     shown = 3
 
@@ -74,7 +72,7 @@ class _ProblemsError(BackupError):
 
 
 class BackupCorruptError(_ProblemsError):
-    """What is stored of a backup is not what was stored.
+    """Stored files of a backup differ from its manifest.
 
     Args:
         backup_id: The backup.
@@ -88,7 +86,7 @@ class BackupCorruptError(_ProblemsError):
 
 
 class RepositoryLockedError(BackupError):
-    """Another process, or another thread of this one, works in the repository.
+    """Another process or thread holds the lock of the repository.
 
     Args:
         path: The repository.
@@ -107,7 +105,7 @@ class RepositoryLockedError(BackupError):
 
 
 class RestoreRefusedError(_ProblemsError):
-    """Restoring would do harm; no live file was touched.
+    """A restore was refused because it would do harm; no live file was touched.
 
     Args:
         backup_id: The backup.
@@ -145,7 +143,7 @@ class CircuitOpenError(PeakObserveError):
 
 
 class ConfigError(PeakObserveError, ValueError):
-    """A configuration file cannot be read or makes no sense.
+    """A configuration file cannot be read or is invalid.
 
     Args:
         path: The file.
@@ -166,7 +164,7 @@ class ConfigError(PeakObserveError, ValueError):
 
 
 class LoadError(PeakObserveError, ImportError):
-    """A module, or an object in one, cannot be had.
+    """A module, or an object in one, cannot be imported.
 
     Args:
         target: What was asked for, as `module` or `module:name`.
@@ -185,7 +183,7 @@ class LoadError(PeakObserveError, ImportError):
 
 
 class HeldBackError(PeakObserveError):
-    """A call was not made, as the exchange asked to be left alone for longer than the client waits.
+    """A call was not made: the exchange's rate limit or ban lasts longer than the client waits.
 
     Args:
         name: The client's name.
@@ -205,7 +203,7 @@ class HeldBackError(PeakObserveError):
 
 
 class ListenError(PeakObserveError, OSError):
-    """The address to serve on cannot be had: taken by another process, not of this machine, or not permitted.
+    """The address cannot be bound: in use, not of this machine, or not permitted.
 
     Args:
         addr: The address asked for.
@@ -230,7 +228,7 @@ class ListenError(PeakObserveError, OSError):
 
 
 class MissingExtraError(PeakObserveError, ImportError):
-    """Something optional was asked for that is not installed.
+    """An optional dependency is not installed.
 
     Args:
         extra: The name of the extra that brings it.
@@ -249,7 +247,7 @@ class MissingExtraError(PeakObserveError, ImportError):
 
 
 class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the world, not a mistake
-    """A request that changes something was sent, and whether it was carried out is not known.
+    """A request that changes something was sent and its outcome is unknown.
 
     Sending it again may do it twice. Ask the exchange first, by the client order id or by the time.
 
@@ -293,13 +291,13 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
 
 
 class UsageError(PeakObserveError):
-    """A command was asked for what cannot be done; the message says what and how to mend it."""
+    """A command cannot do what its arguments ask for; the message says why and how to fix it."""
 
     exit_code = 2
 
 
 class CallTimeoutError(PeakObserveError, TimeoutError):
-    """A call took longer than it may and was cancelled.
+    """A call exceeded its time limit and was cancelled.
 
     Args:
         name: The operation's name.
@@ -316,11 +314,11 @@ class CallTimeoutError(PeakObserveError, TimeoutError):
 
 
 class RefusedError(PeakObserveError):
-    """A call was not made, as a limit of ours stood against it; a circuit breaker around it counts that as ignored."""
+    """A limit rejected the call before it was made; a circuit breaker around it counts that as ignored."""
 
 
 class BulkheadFullError(RefusedError):
-    """A call was not made, as its bulkhead was full for as long as it may wait.
+    """The bulkhead was full for as long as the call may wait.
 
     Args:
         name: The bulkhead's name.
@@ -338,7 +336,7 @@ class BulkheadFullError(RefusedError):
 
 
 class DeadlineExceededError(RefusedError, TimeoutError):
-    """A call was not made, as it would have had to wait beyond its deadline.
+    """The call was not made: it would have to wait beyond its deadline.
 
     Args:
         name: What was waited for: the name of the limit.
@@ -356,7 +354,7 @@ class DeadlineExceededError(RefusedError, TimeoutError):
 
 
 class RateLimitedError(RefusedError):
-    """A call was not made, as its turn would come later than it may wait.
+    """The call was not made: its rate limit has no token for it within the time it may wait.
 
     Args:
         name: The rate limit's name.

@@ -1,20 +1,18 @@
-"""Jobs: work that begins, ends and is over, told as last success, duration and outcome."""
+"""Jobs: record last success, duration and outcome of work that begins and ends."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar, cast
 
 from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
 from peak_observe.telemetry.snapshot import writer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
 
 SUCCESS, FAILED, INTERRUPTED = range(len(JOB_OUTCOMES))
 P = ParamSpec("P")
@@ -22,7 +20,7 @@ T = TypeVar("T")
 
 
 class _Task:
-    """All runs of one name in this process."""
+    """All runs of one job name in this process."""
 
     def __init__(self) -> None:
         self.running: dict[job, float] = {}
@@ -88,7 +86,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
-    """Tell of one run of a job: begun, ended and how; as a context manager or a decorator of plain functions.
+    """Record one run of a job, as a context manager or a decorator of plain functions.
 
     What the block raises comes through. `Exception` and `sys.exit()` with a code other than 0 are `failed`; Ctrl-C and
     cancellation are `interrupted`; so is a run whose process was killed, which the exporter notices.

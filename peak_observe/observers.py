@@ -1,4 +1,4 @@
-"""Who is told of events: observers of everything, and of one breaker alone.
+"""Observers: functions that receive events, of everything or of one breaker alone.
 
 Observers run on the thread that noticed the fact, after every lock is released; one that raises is logged once and not
 called again.
@@ -7,18 +7,19 @@ called again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from peak_observe.events import Event
+else:
+    Event = tuple  # each event is a named tuple, and to load them all would take as long as half of this package
 
-Observer: TypeAlias = "Callable[[Event], object]"
+Observer: TypeAlias = Callable[[Event], object]
 
 
 class Observers:
-    """Those who are told of events; one that raises is logged once and not called again."""
+    """Set of observers; one that raises is logged once and not called again."""
 
     __slots__ = ("__weakref__", "_known", "_lock")
 

@@ -6,6 +6,7 @@ from datetime import UTC, timedelta
 
 import pytest
 
+from peak_observe import retry_with_backoff
 from peak_observe.clock import SystemClock
 from peak_observe.testing import ManualClock
 
@@ -26,6 +27,21 @@ def test_the_system_clock_sleeps() -> None:
     clock.sleep(0.01)
     asyncio.run(clock.async_sleep(0.01))
     assert clock.monotonic() - start >= 0.02
+
+
+def test_a_patched_sleep_is_the_one_that_is_called(monkeypatch) -> None:
+    """Tests of trading code patch `time.sleep`; a retry then waits by what stands there."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    SystemClock().sleep(3600)
+
+    @retry_with_backoff(max_attempts=3, base_delay=60)
+    def always_fails() -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        always_fails()
+    assert slept == [3600, 60, 60]
 
 
 def test_a_manual_clock_stands_still_until_it_is_moved() -> None:

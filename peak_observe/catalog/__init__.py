@@ -1,4 +1,4 @@
-"""Every metric once: what it is called, what it counts, how it is labelled.
+"""Catalogue of all metrics: name, kind, help, labels and label values, each defined once.
 
 A metric's constant is its name without the prefix, in capitals: `peak_breaker_state` is `BREAKER_STATE`.
 Nothing is imported from a metrics library, so dashboards, documents and tests can read these pages alone.
@@ -6,26 +6,37 @@ Nothing is imported from a metrics library, so dashboards, documents and tests c
 
 from __future__ import annotations
 
-# ruff: noqa: F403 - the pages are read as one, through this one
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits
-from peak_observe.catalog.backups import *
-from peak_observe.catalog.calls import *
-from peak_observe.catalog.checks import *
-from peak_observe.catalog.exchange import *
-from peak_observe.catalog.exporter import *
-from peak_observe.catalog.limits import *
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from peak_observe.catalog.metric import *
 from peak_observe.catalog.metric import Metric
 
-METRICS: tuple[Metric, ...] = tuple(
-    value
-    for page in (calls, limits, checks, backups, exchange, exporter)
-    for value in vars(page).values()
-    if isinstance(value, Metric)
-)
-"""All of them, in the order of `/metrics`."""
+if TYPE_CHECKING:
+    # ruff: noqa: F403 - the pages are read as one, through this one
+    from peak_observe.catalog.backups import *
+    from peak_observe.catalog.calls import *
+    from peak_observe.catalog.checks import *
+    from peak_observe.catalog.exchange import *
+    from peak_observe.catalog.exporter import *
+    from peak_observe.catalog.limits import *
 
-IN_PROCESS: tuple[Metric, ...] = tuple(
-    metric for metric in METRICS if not metric.name.startswith(("peak_exporter_", "peak_process_"))
-)
-"""Those that a process tells of itself; the others only the exporter knows."""
+    METRICS: tuple[Metric, ...]
+    """All metrics, in the order of `/metrics`."""
+    IN_PROCESS: tuple[Metric, ...]
+    """The metrics of a single process; only the exporter knows the others."""
+
+PAGES = ("calls", "limits", "checks", "backups", "exchange", "exporter")
+
+
+def __getattr__(name: str) -> Any:
+    """Load all metrics when the first one is asked for (PEP 562): a program that is never scraped needs none."""
+    here = sys.modules[__name__]
+    if name.startswith("_") or "METRICS" in vars(here):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    pages = [import_module(f"{__name__}.{page}") for page in PAGES]
+    metrics = {key: value for page in pages for key, value in vars(page).items() if isinstance(value, Metric)}
+    ours = (metric for metric in metrics.values() if not metric.name.startswith(("peak_exporter_", "peak_process_")))
+    vars(here).update(metrics, METRICS=tuple(metrics.values()), IN_PROCESS=tuple(ours))
+    return getattr(here, name)

@@ -1,4 +1,4 @@
-"""What a repository of backups tells, read from the disk."""
+"""Metrics of backup repositories, read from the disk at scrape time."""
 
 from __future__ import annotations
 

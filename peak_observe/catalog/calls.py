@@ -1,4 +1,4 @@
-"""What breakers and retries tell of the calls they protect."""
+"""Metrics of circuit breakers and retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What health checks and jobs tell."""
+"""Metrics of health checks and jobs."""
 
 from __future__ import annotations
 

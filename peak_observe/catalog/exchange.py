@@ -1,4 +1,4 @@
-"""What exchange clients tell of their requests."""
+"""Metrics of exchange clients."""
 
 from __future__ import annotations
 

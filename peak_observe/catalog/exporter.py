@@ -1,4 +1,4 @@
-"""What only the exporter knows: processes, sources, and itself."""
+"""Metrics of the exporter: processes, sources and itself."""
 
 from __future__ import annotations
 

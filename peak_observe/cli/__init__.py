@@ -1,4 +1,4 @@
-"""The command line: each command is a page that calls a room of the house."""
+"""Command line interface: one module a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`peak-observe demo`."""
+"""Command `peak-observe demo`."""
 
 from __future__ import annotations
 

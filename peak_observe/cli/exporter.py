@@ -1,17 +1,17 @@
-"""`peak-observe exporter`."""
+"""Command `peak-observe exporter`."""
 
 from __future__ import annotations
 
 import sys
 from enum import Enum
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 class Level(Enum):
-    """How much is logged."""
+    """Log levels of the exporter."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -20,7 +20,7 @@ class Level(Enum):
 
 
 class Format(Enum):
-    """How it is logged."""
+    """Log formats of the exporter."""
 
     LOGFMT = "logfmt"
     JSON = "json"

@@ -1,4 +1,4 @@
-"""`peak-observe health`."""
+"""Command `peak-observe health`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def health(
 
 
 class Selection(NamedTuple):
-    """Which checks of which registry are run."""
+    """Registry and tags of the checks to run."""
 
     registry: HealthCheck
     only: list[str] | None
@@ -98,7 +98,7 @@ class Selection(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What is shown of the results, and where the report goes."""
+    """Output format, and the file of the report."""
 
     console: Console
     form: str

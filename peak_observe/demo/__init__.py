@@ -1,4 +1,4 @@
-"""A trading loop against an exchange that fails by script, to see circuits open and close on real ccxt errors."""
+"""Demo: a trading loop against an exchange that fails by script; circuits open and close on real ccxt errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups of the demo's own configuration and state, in a folder that is gone when the demo is."""
+"""Backups of the demo, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def backing_up(url: str) -> Iterator[str]:
         recovery = RecoveryManager(Path(folder, "backups"), name="demo", max_age=3 * EVERY)
         recovery.config_backup.add_config(config)
         recovery.state_snapshot.register_provider("circuits", lambda: list(totals()))
-        with BackupSchedule(_Proven(recovery), every=EVERY):
+        with BackupSchedule(VerifiedManager(recovery), every=EVERY):
             yield f"backups     peak-observe backup list --repository {recovery.backup_root}"
 
 
-class _Proven:
-    """A manager that drills after each backup, and keeps a few."""
+class VerifiedManager:
+    """Recovery manager that drills after each backup and keeps a few."""
 
     def __init__(self, recovery: RecoveryManager) -> None:
         self._recovery = recovery

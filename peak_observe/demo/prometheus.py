@@ -1,4 +1,4 @@
-"""A Prometheus of the demo's own, gone when the demo is."""
+"""Prometheus server of the demo, with temporary storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the exchange does, and for how long."""
+"""Script of the demo: faults of the exchange and how long each lasts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from peak_observe.testing import Fault
 
 
 class Phase(NamedTuple):
-    """A stretch of the script: what the exchange does, and for how many seconds."""
+    """Phase of the script: the faults of the exchange, and its length in seconds."""
 
     name: str
     fault: Fault | None

@@ -1,4 +1,4 @@
-"""What a person sees of the demo: plain lines in a pipe, a live screen on a terminal."""
+"""Terminal output of the demo: plain lines in a pipe, a live screen on a terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLORS = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
 class View:
-    """What a person sees of the demo: plain lines here, a live screen in the subclass."""
+    """Output of the demo as plain lines; the subclass draws a live screen."""
 
     def __init__(self, console: Console, links: list[str]) -> None:
         self.console = console
@@ -52,7 +52,7 @@ class View:
 
 
 class Lines(View):
-    """Plain lines, for pipes and logs."""
+    """Plain lines for pipes and logs."""
 
     def __enter__(self) -> Self:
         self._say(*self.links)
@@ -74,7 +74,7 @@ class Lines(View):
 
 
 class Screen(View):
-    """A live table for a terminal."""
+    """Live table for a terminal."""
 
     def __enter__(self) -> Self:
         self._live = Live(self._picture(), console=self.console, auto_refresh=False, transient=True)

@@ -1,4 +1,4 @@
-"""Rare facts as frozen records, a page for each room; `observers` are told of them.
+"""Events: rare facts as frozen records, one module per room; `observers` receive them.
 
 A successful call is a count, not an event. The records are named tuples, not dataclasses, whose import alone would take
 a third of the time that the whole package may take.

@@ -1,15 +1,13 @@
-"""What backups tell of."""
+"""Events of backups."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import NamedTuple
 
 
 class BackupFinished(NamedTuple):
-    """A backup ended, well or not.
+    """A backup ended, in success or failure.
 
     Args:
         repository: The name of the repository.
@@ -33,7 +31,7 @@ class BackupFinished(NamedTuple):
 
 
 class RestoreFinished(NamedTuple):
-    """A restore ended, well or not; one that changed nothing but failed counts, a dry run does not.
+    """A restore ended, in success or failure; a failed one counts even if it changed nothing, a dry run does not.
 
     Args:
         repository: The name of the repository.
@@ -55,7 +53,7 @@ class RestoreFinished(NamedTuple):
 
 
 class BackupVerified(NamedTuple):
-    """All that is stored of a backup was read.
+    """All stored files of a backup were read and checked.
 
     Args:
         repository: The name of the repository.

@@ -1,15 +1,13 @@
-"""What exchange clients tell of."""
+"""Events of exchange clients."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import NamedTuple
 
 
 class RateLimited(NamedTuple):
-    """An exchange asked to be left alone, for longer than it did before.
+    """An exchange announced a rate limit or ban that lasts longer than the one before.
 
     Args:
         name: The exchange client's name.
@@ -27,7 +25,7 @@ class RateLimited(NamedTuple):
 
 
 class KeyRefused(NamedTuple):
-    """An exchange does not accept the key, its signature or its permissions; told once until a call succeeds.
+    """An exchange rejected the API key, its signature or its permissions; emitted once until a call succeeds.
 
     Args:
         name: The exchange client's name.
@@ -43,7 +41,7 @@ class KeyRefused(NamedTuple):
 
 
 class WriteUnanswered(NamedTuple):
-    """A request that changes something was sent, and whether it was carried out is not known.
+    """A request that changes something was sent and its outcome is unknown.
 
     Args:
         name: The exchange client's name.

@@ -1,4 +1,4 @@
-"""What bulkheads, rate limits and timeouts tell of."""
+"""Events of bulkheads, rate limits and timeouts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from typing import NamedTuple
 
 
 class LimitReached(NamedTuple):
-    """A bulkhead or a rate limit refuses calls; told at the first, and then at most every 10 seconds.
+    """Calls that a bulkhead or a rate limit refused; told at the first, and then at most every 30 seconds.
 
     Args:
         kind: `bulkhead` or `rate_limit`.
         name: Its name.
         refused: How many calls it refused since it was told last.
         limit: Calls that may be under way, or calls a second.
+        mode: `enforce`, or `observe` where the calls passed and would have been refused.
     """
 
     kind: str
     name: str
     refused: int
     limit: float
+    mode: str = "enforce"
 
 
 class CallTimedOut(NamedTuple):
-    """A call took too long and was cancelled.
+    """A call exceeded its time limit and was cancelled.
 
     Args:
         operation: The operation's name.

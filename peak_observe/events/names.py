@@ -1,4 +1,4 @@
-"""What the names of primitives tell of."""
+"""Events of the name tables of primitives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class NamesOverflowed(NamedTuple):
-    """There are too many names of one kind; new ones share the series `_overflow`.
+    """The limit of names of one kind is reached; new names share the series `_overflow`.
 
     Args:
         kind: `breaker`, `operation`, `budget`, `bulkhead`, `limiter`, `check`, `repository`, `endpoint` or `exchange`.

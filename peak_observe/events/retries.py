@@ -1,4 +1,4 @@
-"""What retries tell of."""
+"""Events of retries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class RetryScheduled(NamedTuple):
-    """An attempt failed and another one will follow.
+    """An attempt failed and the next one is scheduled.
 
     Args:
         operation: The operation's name.
@@ -24,7 +24,7 @@ class RetryScheduled(NamedTuple):
 
 
 class GaveUp(NamedTuple):
-    """An operation failed for good.
+    """An operation failed for good: no further attempt follows.
 
     Args:
         operation: The operation's name.
@@ -56,7 +56,7 @@ class Recovered(NamedTuple):
 
 
 class RetriesNested(NamedTuple):
-    """An operation was retried inside an attempt of another one, which multiplies their attempts; told once a pair.
+    """A retry ran inside an attempt of another retry, which multiplies attempts; emitted once per pair.
 
     Args:
         operation: The inner one.

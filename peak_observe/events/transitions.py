@@ -1,15 +1,13 @@
-"""The event of a circuit that changes its state."""
+"""Event of a circuit breaker's state transition."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import NamedTuple
 
 
 class Transition(NamedTuple):
-    """A circuit changed its state.
+    """A circuit breaker changed its state.
 
     Args:
         name: The breaker's name.

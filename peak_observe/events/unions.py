@@ -1,4 +1,4 @@
-"""Which records there are, by their kind."""
+"""Union types of events, by kind."""
 
 from __future__ import annotations
 

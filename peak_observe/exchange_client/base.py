@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -13,9 +14,6 @@ from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.instrumentation import attach, detach, is_async, uninstrument
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 class ExchangeClient:
@@ -94,7 +92,7 @@ class ExchangeClient:
 
     def _protected(self, name: str) -> Callable[..., Any] | None:
         """Return a method with protection, None for what does not ask the exchange."""
-        method = endpoints.snake(name)
+        method = self._spelled(name)
         found = self._calls.get(method)
         if found is None and hasattr(self.exchange, method):
             write, group = self._kind(method)
@@ -103,13 +101,18 @@ class ExchangeClient:
                 found = self._calls.setdefault(method, found)
         return found
 
+    def _spelled(self, name: str) -> str:
+        # Of an implicit method's two spellings neither follows from the other: fapiPrivateGetOpenOrders.
+        return name if _entry(type(self.exchange), name) is not None else endpoints.snake(name)
+
     def _kind(self, method: str) -> tuple[bool, str | None]:
         attribute = getattr(type(self.exchange), method, None)
         if not callable(attribute) or not self._asks(method):
             return False, None
         entry = _entry(type(self.exchange), method)
         if entry is not None:
-            write = endpoints.is_write(entry.path, entry.api, entry.method)
+            label = endpoints.label(entry.path, entry.api, entry.method)
+            write = endpoints.is_write(label, exchange=self._protection.watch.exchange)
             public = "ublic" in endpoints.section(entry.api)
             return write, endpoints.TRADE if write else endpoints.PUBLIC if public else endpoints.PRIVATE
         write = endpoints.writes(method)
@@ -118,7 +121,10 @@ class ExchangeClient:
     def _asks(self, method: str) -> bool:
         if _entry(type(self.exchange), method) is not None:
             return True
-        return endpoints.unified(method) and (not self._asynchronous or _is_coroutine(getattr(self.exchange, method)))
+        if not endpoints.unified(method):
+            return False
+        # Some of ccxt's async methods only hand a coroutine on; of what is not known, a plain function sends nothing.
+        return not self._asynchronous or endpoints.judged(method) or _is_coroutine(getattr(self.exchange, method))
 
     def __getattr__(self, name: str) -> Any:
         # Only what the client does not have itself comes here; names of its own are set before anything can fail.
@@ -177,8 +183,11 @@ def _entry(kind: type, name: str) -> Any:
     """Return the entry of ccxt's table behind a method such as `public_get_ticker`, None for any other."""
     for base in kind.__mro__:
         found = vars(base).get(name)
-        if found is not None:
-            return found if all(hasattr(found, part) for part in ("path", "api", "method")) else None
+        if all(hasattr(found, part) for part in ("path", "api", "method")):
+            return found
+        # In front of an entry ccxt itself puts the entry's function, when it makes aliases in camel case.
+        if found is not None and getattr(found, "__name__", "") != "unbound_method":
+            return None
     return None
 
 

@@ -212,8 +212,9 @@ class _Attempt:
         return result
 
     def _repeat_id(self, result: dict[str, Any]) -> None:
-        if self._call.client_order_ids:
-            result["clientOrderId"] = self._call.client_order_ids[0]
+        request = self._call.last_write
+        if request is not None:
+            result["clientOrderId"] = next(iter(request.order_ids), None)
 
     def __exit__(
         self,

@@ -7,20 +7,19 @@ import warnings
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.exchange_client import order_ids
-from peak_observe.exchange_client.endpoints import client_order_ids
-from peak_observe.exchange_client.request import current_call
+from peak_observe.exchange_client.order_ids import identified
+from peak_observe.exchange_client.reviews import ccxt_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from peak_observe.clock import Clock
 
 RESEND = "maxRetriesOnFailure"
 _GUARD = "_peak_observe_guard"
-_ORDERS = ("create_order", "create_orders", "edit_order", "edit_orders")
 _SERVER_ERROR = 500
-_PARAMS_AT = {"create_order": 5, "edit_order": 6, "create_orders": 1, "edit_orders": 1}
+# Where `params` stands; a batch has one for each order. An edit keeps the id that its order has.
+_PARAMS_AT = {"create_order": 5, "create_order_ws": 5, "create_orders": None, "create_orders_ws": None}
 
 
 class Guard:
@@ -33,13 +32,18 @@ class Guard:
     """
 
     def __init__(self, exchange: str, new_id: Callable[[], str | int] | None, clock: Clock) -> None:
-        self.new_id = new_id or (lambda: order_ids.new(exchange))
+        self._exchange = exchange
+        self.new_id = new_id
         self._clock = clock
         self._lock = threading.Lock()
         self._next = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
         return self
+
+    def identified(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the parameters of an order with a client order id, where the exchange takes one."""
+        return identified(params, exchange=self._exchange, new_id=self.new_id)
 
     def throttle(self, seconds: float) -> None:
         """Wait for this thread's turn and reserve `seconds` for it: no two threads get the same."""
@@ -53,7 +57,7 @@ class Guard:
 
 def guard(exchange: Any, new_id: Callable[[], str | int] | None, clock: Clock) -> None:
     """Prepare an exchange object for a client, and forbid it to send orders again by itself."""
-    vars(exchange)[_GUARD] = Guard(exchange.id, new_id, clock)
+    vars(exchange)[_GUARD] = Guard(ccxt_id(type(exchange)), new_id, clock)
     options = getattr(exchange, "options", None) or {}
     for found in (options, *(value for value in options.values() if isinstance(value, dict))):
         if found.get(RESEND):
@@ -77,12 +81,11 @@ def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
         "handle_option_and_params": _options(original),
     }
     members |= {"open": _open(original)} if asynchronous else {"throttle": _throttle(original)}
-    for name in _ORDERS:
+    for name, at in _PARAMS_AT.items():
         if hasattr(original, name):
             head, *tail = name.split("_")
-            members[name] = members[head + "".join(map(str.capitalize, tail))] = _with_ids(
-                getattr(original, name), name
-            )
+            with_ids = _with_ids(getattr(original, name), at)
+            members[name] = members[head + "".join(map(str.capitalize, tail))] = with_ids
     return members
 
 
@@ -134,44 +137,28 @@ def _options(original: Any) -> Any:
     return handled
 
 
-def _with_ids(method: Any, name: str) -> Any:
+def _with_ids(method: Any, at: int | None) -> Any:
     @wraps(method)
     def with_ids(self: Any, *args: Any, **kwargs: Any) -> Any:
-        args, kwargs = _identified(vars(self)[_GUARD].new_id, name, args, kwargs)
+        identify = vars(self)[_GUARD].identified
+        args, kwargs = _batch(identify, args, kwargs) if at is None else _single(identify, at, args, kwargs)
         return method(self, *args, **kwargs)
 
     return with_ids
 
 
-def _identified(
-    new_id: Callable[[], str | int], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with a client order id in each order that had none, and let the call know them."""
-    if name.endswith("orders"):
-        orders = [_order(new_id, order) for order in (args[0] if args else kwargs.get("orders", ()))]
-        args, kwargs = ((orders, *args[1:]), kwargs) if args else ((), {**kwargs, "orders": orders})
-        _remember(client_order_ids(orders))
-        return args, kwargs
-    at = _PARAMS_AT[name]
-    given = args[at] if len(args) > at else kwargs.get("params")
-    own = client_order_ids(given)
-    # An edit keeps the id that its order has: a new one is for the exchange objects that cancel and create.
-    params = given if own or name == "edit_order" else {**(given or {}), "clientOrderId": new_id()}
-    _remember(client_order_ids(params))
-    if params is given:
-        return args, kwargs
+_Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _batch(identify: Callable[..., dict[str, Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Arguments:
+    given = args[0] if args else kwargs.get("orders", ())
+    orders = [{**order, "params": identify(order.get("params"))} for order in given]
+    return ((orders, *args[1:]), kwargs) if args else ((), {**kwargs, "orders": orders})
+
+
+def _single(
+    identify: Callable[..., dict[str, Any]], at: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> _Arguments:
     if len(args) > at:
-        return (*args[:at], params, *args[at + 1 :]), kwargs
-    return args, {**kwargs, "params": params}
-
-
-def _order(new_id: Callable[[], str | int], order: dict[str, Any]) -> dict[str, Any]:
-    if client_order_ids(order):
-        return order
-    return {**order, "params": {**(order.get("params") or {}), "clientOrderId": new_id()}}
-
-
-def _remember(ids: tuple[str, ...]) -> None:
-    call = current_call.get()
-    if call is not None and ids:
-        call.client_order_ids = ids
+        return (*args[:at], identify(args[at]), *args[at + 1 :]), kwargs
+    return args, {**kwargs, "params": identify(kwargs.get("params"))}

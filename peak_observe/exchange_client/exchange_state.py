@@ -23,17 +23,23 @@ _LEARN_EVERY = 10.0
 
 
 class Endpoint:
-    """What is known of an endpoint: its label, its part of the interface, its counts, and what it is for."""
+    """An endpoint of an exchange: its label, its part of the interface, its counts and its effect.
 
-    __slots__ = ("label", "path", "public", "section", "tally", "write")
+    Attributes:
+        write: Whether a request may change something; one that nobody judged may.
+        changes: Whether somebody judged that it does.
+    """
 
-    def __init__(self, path: str, api: str | Iterable[str], method: str, tally: EndpointTally) -> None:
-        self.label = endpoints.label(path, api, method)
+    __slots__ = ("changes", "label", "path", "public", "section", "tally", "write")
+
+    def __init__(self, label: str, path: str, api: str | Iterable[str], exchange: str, tally: EndpointTally) -> None:
+        self.label = label
         self.path = path
         self.section = endpoints.section(api)
         self.tally = tally
         self.public = "ublic" in self.section
-        self.write = endpoints.is_write(path, api, method)
+        self.write = endpoints.is_write(label, exchange=exchange)
+        self.changes = endpoints.effect(label, exchange=exchange) == endpoints.WRITE
 
 
 class Watch:
@@ -70,9 +76,10 @@ class Watch:
         key = (method, path, api) if isinstance(api, str) else (method, path, *api)
         found = self._endpoints.get(key)
         if found is None:
-            series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{endpoints.label(path, api, method)}", catalog.BUCKETS)
+            label = endpoints.label(path, api, method)
+            series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{label}", catalog.BUCKETS)
             tally = EndpointTally(series.bounds)
-            found = self._endpoints.setdefault(key, Endpoint(path, api, method, tally))
+            found = self._endpoints.setdefault(key, Endpoint(label, path, api, self.exchange, tally))
             if found.tally is tally:
                 series.join(self, tally.read)
         return found

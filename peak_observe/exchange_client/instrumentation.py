@@ -16,6 +16,7 @@ from weakref import ref
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exchange_client.exchange_state import Watch
 from peak_observe.exchange_client.request import Request, current_request
+from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials
 from peak_observe.measures.exchange import CANDLES, TICKER
 
@@ -99,7 +100,7 @@ def attach(
     original = type(exchange)
     weakly = ref(exchange)
     scrubber = Scrubber(lambda: credentials(weakly()))
-    watch = Watch(exchange.id, name or exchange.id, scrubber, clock, strict=overrides is not None)
+    watch = Watch(ccxt_id(original), name or exchange.id, scrubber, clock, strict=overrides is not None)
     with _lock:
         key = (original, overrides is not None)
         if key not in _classes:

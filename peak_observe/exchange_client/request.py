@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered
-from peak_observe.exchange_client import endpoints
 from peak_observe.exchange_client.answer_check import misshapen
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify
+from peak_observe.exchange_client.order_ids import ids_on_the_wire
 from peak_observe.exchange_client.scrubbing import sent_secrets
 from peak_observe.observers import emit
 from peak_observe.telemetry.tracing.spans import API, CallSpan
@@ -35,18 +35,16 @@ class Call:
         write: Whether it changes something.
 
     Attributes:
-        client_order_ids: Of the orders it is about.
         last_write: The last request that may have changed something.
         last_outcome: How that ended.
         answered: Whether an answer has come, which ccxt may fail to read.
     """
 
-    __slots__ = ("answered", "client_order_ids", "last_outcome", "last_write", "method", "write")
+    __slots__ = ("answered", "last_outcome", "last_write", "method", "write")
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
         self.write = write
-        self.client_order_ids: tuple[str, ...] = ()
         self.last_write: Request | None = None
         self.last_outcome = ""
         self.answered = False
@@ -81,7 +79,6 @@ class Request:
         path: The path in ccxt's table.
         api: The section of the interface, or several that nest.
         method: The HTTP method.
-        params: What is asked.
     """
 
     # What most requests never set stands here: a request is made for each call, and each assignment costs.
@@ -99,23 +96,21 @@ class Request:
         path: str,
         api: str | Iterable[str] = "public",
         method: str = "GET",
-        params: Any = None,
         *_: Any,
         **__: Any,
     ) -> None:
         self._watch = watch
-        self._params = params
         self._endpoint = endpoint = watch.endpoint(path, api, method)
-        if method != "GET" and not endpoint.public:
+        if endpoint.write:
             self._decide_write(current_call.get())
         if API in sys.modules:
             self._span = self._begin_span()
 
     def _decide_write(self, call: Call | None) -> None:
-        if call is None:
-            self.write = self._endpoint.write
-        elif call.write:
-            self.write = True
+        # A read may send a change: some exchanges make a deposit address when they are asked for one. Nor is that
+        # repeated; of an endpoint that nobody judged the method's name tells enough.
+        self.write = call is None or call.write or self._endpoint.changes
+        if call is not None and call.write:
             call.last_write, call.last_outcome = self, "unsent"
 
     def _begin_span(self) -> CallSpan:
@@ -249,9 +244,10 @@ class Request:
 
     @property
     def order_ids(self) -> tuple[str, ...]:
-        """The client order ids of the orders it is about."""
-        call = current_call.get()
-        return (call.client_order_ids if call else ()) or endpoints.client_order_ids(self._params)
+        """The client order ids that were sent."""
+        if self.sent is None:
+            return ()
+        return ids_on_the_wire(*self.sent, exchange=self._watch.exchange, path=self._endpoint.path)
 
     @property
     def at(self) -> datetime:

@@ -1,1 +1,1 @@
-"""One process on the host that tells Prometheus what no trading process can tell about itself."""
+"""Exporter: one process per host that serves the metrics of all its processes, backups and checks."""

@@ -1,4 +1,4 @@
-"""What the exporter watches: a TOML file of tables, or what it finds by itself where there is none."""
+"""Configuration of the exporter: a TOML file of tables, or discovery where there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.errors import ConfigError
 from peak_observe.exporter.sources import own_metrics
-from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.sources.registry import Definition
 from peak_observe.measures.series import check_name
@@ -29,11 +29,11 @@ DIRECTORY = "PEAK_OBSERVE_DIR"
 LONGEST = 604_800.0  # seconds; the system's locks have a longest timeout, and nobody looks at a backup less than weekly
 COMMON = {"interval": toml.NUMBER, "timeout": toml.NUMBER}
 BACKUP = {**COMMON, "max_age": toml.NUMBER}
-PROGRAM = {**BACKUP, "program": str, "arguments": toml.TEXTS, "environment": dict}
+PROGRAM = {**BACKUP, "program": str, "arguments": toml.TEXTS, "environment": toml.TEXTS_BY_NAME}
 
 
 class Config(NamedTuple):
-    """What the exporter watches.
+    """Configuration of the exporter.
 
     Args:
         path: The file; None where there is none.
@@ -47,7 +47,7 @@ class Config(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of source: the keys of its tables, those it cannot do without, and how often it is asked by default."""
+    """Kind of a source: the keys of its tables, the required ones, and the default interval."""
 
     make: Callable[[Path, str, str, dict[str, Any]], Source]
     about: Callable[[dict[str, Any]], str]
@@ -59,7 +59,7 @@ class Kind(NamedTuple):
 
 def _ours(path: Path, source: str, name: str, table: dict[str, Any]) -> Source:
     folder = toml.resolved(path, table["path"])
-    return Ours(source, name, path=folder, max_age=table.get("max_age"))
+    return PeakRepositorySource(source, name, path=folder, max_age=table.get("max_age"))
 
 
 def _files(path: Path, source: str, name: str, table: dict[str, Any]) -> Source:

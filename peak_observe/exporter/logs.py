@@ -1,4 +1,4 @@
-"""The exporter's log on standard error, a line an event, as the tools around Prometheus write it."""
+"""Log of the exporter on standard error, one logfmt or JSON line an event, as other Prometheus tools write it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FORMATS = ("logfmt", "json")
 _PLAIN = re.compile(r"[\w./:@+-]+")
 
 
-class Line(logging.Formatter):
-    """Makes one line of a record, an error with it: a traceback is for those who ask for the level debug.
+class LineFormatter(logging.Formatter):
+    """Formatter that writes a record as one line with its error; tracebacks only at level debug.
 
     Args:
         form: One of `FORMATS`.
@@ -49,7 +49,7 @@ def _value(text: str) -> str:
 def set_up(level: str, form: str) -> None:
     """Let the loggers of the exporter, and of the server under it, write to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Line(form))
+    handler.setFormatter(LineFormatter(form))
     # The server under it would warn of each garbled request, by which anybody could fill the disk.
     quiet = logging.ERROR if level != "debug" else logging.WARNING
     for name, least in (("peak_observe", logging.DEBUG), ("uvicorn", quiet), ("asyncio", logging.WARNING)):

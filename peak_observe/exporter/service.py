@@ -1,4 +1,4 @@
-"""The exporter without its server: what it watches, and what it answers from what it knows."""
+"""Exporter service without its HTTP server: the sources, and the answers made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peak_observe.exporter import config
 from peak_observe.exporter.sources import merged_exposition, own_metrics
 from peak_observe.exporter.sources.merged_exposition import Body, Text
 from peak_observe.exporter.sources.registry import Sources, told
-from peak_observe.exporter.threads import Helper
+from peak_observe.exporter.threads import WorkerThread
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.http import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from peak_observe.exporter.sources.merged_exposition import Told
+    from peak_observe.exporter.sources.merged_exposition import RenderedBlock
 
 INTERVAL = 30.0  # seconds between the runs of a check that names no interval
 OM_END = b"# EOF\n"
 _log = logging.getLogger("peak_observe.exporter")
 
 
-class KnownChecks(HealthCheck):
-    """Checks that run in the background alone: who asks is told what is known, and never waits for a check."""
+class BackgroundChecks(HealthCheck):
+    """Health checks that run in the background only; a request gets the latest results and never waits for a check."""
 
     def results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:  # noqa: ARG002 - it is what it is
         """Return the last result of each; one that has not run yet has not passed."""
@@ -44,8 +44,8 @@ class KnownChecks(HealthCheck):
         )
 
 
-class Host:
-    """Everything that is watched on a host.
+class ExporterService:
+    """Sources, checks and configuration of the exporter of one host.
 
     Args:
         path: The configuration file; None for what there is by itself.
@@ -56,7 +56,7 @@ class Host:
     """
 
     def __init__(self, path: Path | None, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.checks = KnownChecks()
+        self.checks = BackgroundChecks()
         self.health = answers(self.checks)
         self.sources = Sources(clock)
         self.reload_success = True
@@ -67,8 +67,8 @@ class Host:
         self._described: dict[str, Mapping[str, Any]] = {}
         self._reloading = threading.Lock()
         self._rendering = asyncio.Lock()
-        self.helper = Helper("answers")
-        self._texts: dict[bool, tuple[list[tuple[Told, ...]], Text]] = {}
+        self.helper = WorkerThread("answers")
+        self._texts: dict[bool, tuple[list[tuple[RenderedBlock, ...]], Text]] = {}
 
     def start(self) -> None:
         """Begin to watch."""
@@ -90,7 +90,7 @@ class Host:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the exporter goes on
             self.reload_success = False
             problem = printable(str(error)) if isinstance(error, ConfigError) else describe(error)
-            _log.error("the configuration is not reloaded: %s", problem)
+            _log.error("configuration reload failed, the old one stays in force: %s", problem)
             return problem
         finally:
             self._reloading.release()
@@ -148,7 +148,7 @@ class Host:
                 return text.whole(tail)
             return text.compressed(tail) if text.packed else await self.helper(lambda: text.compressed(tail))
 
-    async def _kept(self, chosen: dict[str, tuple[Told, ...]], *, openmetrics: bool) -> Text:
+    async def _kept(self, chosen: dict[str, tuple[RenderedBlock, ...]], *, openmetrics: bool) -> Text:
         parts = list(chosen.values())
         known = self._texts.get(openmetrics)
         if known and len(known[0]) == len(parts) and all(a is b for a, b in zip(known[0], parts, strict=True)):
@@ -167,5 +167,5 @@ class Host:
         return [own_metrics.of_values(metric, [((), value)]) for metric, value in values.items()]
 
 
-def _text(chosen: Mapping[str, tuple[Told, ...]], names: Collection[str], *, openmetrics: bool) -> Text:
+def _text(chosen: Mapping[str, tuple[RenderedBlock, ...]], names: Collection[str], *, openmetrics: bool) -> Text:
     return Text(merged_exposition.chosen(merged_exposition.merged(chosen), names), openmetrics=openmetrics)

@@ -1,4 +1,4 @@
-"""Work that takes a while, beside the event loop; in daemon threads, for which nothing waits at the exit."""
+"""Run blocking functions in daemon threads from asyncio; the exit does not wait for them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _do(work: Callable[[], T], future: Future[T]) -> None:
         future.set_exception(error)
 
 
-class Helper:
-    """One thread that does one thing after the other.
+class WorkerThread:
+    """Thread that runs one function after the other.
 
     A thread for each answer would spread them over the allocator's arenas, and the memory would grow with their number.
 
@@ -46,7 +46,7 @@ class Helper:
 
     @property
     def waiting(self) -> int:
-        """How much has not had its turn yet."""
+        """Return how many functions wait for their turn."""
         return self._waiting.qsize()
 
     async def __call__(self, work: Callable[[], T]) -> T:

@@ -1,11 +1,10 @@
-"""What primitives count about themselves, and the names under which it is read; for the life of the process."""
+"""Counts and readings of primitives, one set per name, for the life of the process."""
 
-from peak_observe.measures.backups import BackupReading, KindReading
-from peak_observe.measures.budgets import BudgetReading
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar, RetryCounts, Ticker, increased
-from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
-from peak_observe.measures.jobs import JobReading
-from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
 from peak_observe.measures.readings import BreakerReading, HealthReading, RetryReading
 from peak_observe.measures.series import (
     EXCEPTION_LIMIT,
@@ -16,6 +15,14 @@ from peak_observe.measures.series import (
     Series,
     when_named,
 )
+from peak_observe.support.lazy_import import late
+
+if TYPE_CHECKING:
+    from peak_observe.measures.backups import BackupReading, KindReading
+    from peak_observe.measures.budgets import BudgetReading
+    from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
+    from peak_observe.measures.jobs import JobReading
+    from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
@@ -69,3 +76,20 @@ __all__ = [
     "increased",
     "when_named",
 ]
+
+# Many programs have no backups, exchanges, jobs or limits: their readings are loaded when they are first used.
+_LATE = {
+    "BackupReading": "backups",
+    "BudgetReading": "budgets",
+    "BulkheadReading": "limits",
+    "EndpointReading": "exchange",
+    "EndpointTally": "exchange",
+    "ExchangeReading": "exchange",
+    "ExchangeTally": "exchange",
+    "JobReading": "jobs",
+    "KindReading": "backups",
+    "RateLimitReading": "limits",
+    "TimeoutReading": "limits",
+}
+
+__getattr__ = late(__name__, _LATE)

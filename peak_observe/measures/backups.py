@@ -1,4 +1,4 @@
-"""What the backups of a repository have to tell at one moment."""
+"""Readings of backup repositories."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from peak_observe import catalog
 
 
 class KindReading:
-    """The newest backup that succeeded of one part; all 0 while there is none.
+    """Reading of one part: its newest good backup; all 0 while there is none.
 
     Times are Unix times in seconds; `age` is in seconds.
     """
@@ -22,7 +22,7 @@ class KindReading:
 
 
 class BackupReading:
-    """What a repository, or all repositories of a name, have to tell.
+    """Reading of a repository, or of all repositories of a name.
 
     `kinds` is by part; `count` follows `catalog.BACKUP_STATUSES`, `runs` and `restores` follow
     `catalog.BACKUP_OUTCOMES`. Times are Unix times in seconds, 0 for never; `max_age` is None without a promise.

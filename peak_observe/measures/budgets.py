@@ -1,10 +1,10 @@
-"""What the retry budgets of one name have to tell at one moment; readings add up."""
+"""Readings of retry budgets; readings of one name add up."""
 
 from __future__ import annotations
 
 
 class BudgetReading:
-    """What a retry budget, or all budgets of a name, have to tell; `tokens` is None when none of the name lives."""
+    """Reading of a retry budget, or of all budgets of a name; `tokens` is None when none of the name lives."""
 
     __slots__ = ("tokens",)
 

@@ -1,4 +1,4 @@
-"""The plain counts a primitive keeps about itself.
+"""Plain counters that a primitive keeps about itself.
 
 Counting a success costs one C call that the interpreter makes atomic; sorting into buckets and adding up happens in
 batches and when somebody reads. Lists and mappings are replaced, never changed, so a reading can keep them.
@@ -16,7 +16,7 @@ BATCH = 512
 
 
 class Exemplar(NamedTuple):
-    """One observed value with the trace it belongs to (OpenMetrics)."""
+    """Exemplar: an observed value with its trace (OpenMetrics)."""
 
     trace_id: str
     span_id: str
@@ -25,7 +25,7 @@ class Exemplar(NamedTuple):
 
 
 class Ticker:
-    """A counter of which threads lose nothing, without a lock.
+    """Counter that threads increment without a lock and without losing a count.
 
     `tick()` is one call into C. A read takes a ticket too, and the tickets of all reads are taken off again.
     """
@@ -111,7 +111,7 @@ def increased(counts: list[int], index: int, by: int = 1) -> list[int]:
 
 
 class RetryCounts:
-    """Operations by outcome and what they cost; first tries are a `Ticker` beside it.
+    """Retried operations by outcome, with their cost; first tries are a `Ticker` beside it.
 
     Changed with the owner's lock held; mappings are replaced, never changed.
     """

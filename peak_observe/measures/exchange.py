@@ -1,4 +1,4 @@
-"""What the requests to an exchange come to, and how fresh, how skewed and how limited it is."""
+"""Counts and readings of exchange clients: requests, data age, clock skew and limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TICKER, TICKER_RECEIVED, CANDLES, CANDLES_RECEIVED = range(len(catalog.DATA_KIND
 
 
 class EndpointReading:
-    """What one endpoint of an exchange has to tell; `requests` follows `catalog.EXCHANGE_OUTCOMES`."""
+    """Reading of one endpoint of an exchange; `requests` follows `catalog.EXCHANGE_OUTCOMES`."""
 
     __slots__ = ("bounds", "bucket_exemplars", "buckets", "duration_sum", "exemplars", "requests")
 
@@ -53,7 +53,7 @@ class EndpointReading:
 
 
 class EndpointTally:
-    """The counts of one endpoint."""
+    """Counters of one endpoint."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._counts = CallCounts(bounds, len(catalog.EXCHANGE_OUTCOMES))
@@ -85,7 +85,7 @@ class EndpointTally:
 
 
 class ExchangeReading:
-    """How an exchange is at one moment; `data_age` follows `catalog.DATA_KINDS`, None when no object of it lives."""
+    """Reading of an exchange; `data_age` follows `catalog.DATA_KINDS`, None when no object of it lives."""
 
     __slots__ = ("banned_until", "clock_skew", "data_age", "used_ratio")
 
@@ -123,7 +123,7 @@ def _fresher(left: float, right: float) -> float:
 
 
 class ExchangeTally:
-    """What one ccxt object has seen of its exchange.
+    """Counters of one ccxt object.
 
     Args:
         clock: Where the time comes from.

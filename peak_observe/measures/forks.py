@@ -1,4 +1,4 @@
-"""What a forked child makes anew: a lock that another thread of the parent held would stay locked for ever."""
+"""Renew locks in a forked child, where a lock held by another thread of the parent would stay locked for ever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Forked(Protocol):
-        """Something with locks."""
+        """Protocol of an object with locks."""
 
         def after_fork(self) -> None:
             """Make the locks anew; no other thread is there yet."""

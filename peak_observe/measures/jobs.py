@@ -1,4 +1,4 @@
-"""What the runs of a job have to tell at one moment."""
+"""Readings of jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from peak_observe import catalog
 
 
 class JobReading:
-    """What a job, or all jobs of a name, have to tell.
+    """Reading of a job, or of all jobs of a name.
 
     `runs` follows `catalog.JOB_OUTCOMES`; times are Unix times in seconds, 0 for never; `last_duration` is in seconds
     and None before a run has ended. `outcome` is that of the last run that ended, empty before.

@@ -1,4 +1,4 @@
-"""What the primitives of one name have to tell at one moment; readings add up."""
+"""Readings of breakers, retries and health checks; readings of one name add up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class BreakerReading:
-    """What a breaker, or all breakers of a name, have to tell at one moment.
+    """Reading of a breaker, or of all breakers of a name.
 
     Lists follow the order of `catalog.STATES` and `catalog.CALL_OUTCOMES`; `state` is an index into the former, or
     None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls, failures
@@ -88,7 +88,7 @@ class BreakerReading:
 
 
 class RetryReading:
-    """What a retry, or all retries of a name, have to tell; `calls` follows `catalog.RETRY_OUTCOMES`."""
+    """Reading of a retry, or of all retries of a name; `calls` follows `catalog.RETRY_OUTCOMES`."""
 
     __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "nested", "retries")
 
@@ -125,7 +125,7 @@ class RetryReading:
 
 
 class HealthReading:
-    """What a health check, or all checks of a name, have to tell; `runs` follows `catalog.HEALTH_OUTCOMES`.
+    """Reading of a health check, or of all checks of a name; `runs` follows `catalog.HEALTH_OUTCOMES`.
 
     `healthy` is NaN before the first run. It and `last_run`, a Unix time, are None when no check of the name lives.
     """

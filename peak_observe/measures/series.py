@@ -1,4 +1,4 @@
-"""The bounded table of names, and for each name the sum over its primitives, the living and those that are gone."""
+"""Bounded table of names, with the sum over the living and the collected primitives of each name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER = "_other"
 
 
 class Reading(Protocol):
-    """What the sum over a name needs of a reading."""
+    """Protocol of a reading that can be summed over a name."""
 
     def add(self, other: Self, /) -> None:
         """Take in another reading of the same name."""
@@ -52,7 +52,7 @@ def _named() -> None:
 
 
 class Series(Generic[R]):
-    """All primitives of one name: the living, and the sum of those that are gone.
+    """All primitives of one name: the living ones, and the sum of those that were collected.
 
     Args:
         name: The label value.
@@ -128,7 +128,7 @@ class Series(Generic[R]):
 
 
 class Names(Generic[R]):
-    """The bounded table of the names of one kind.
+    """Bounded table of the names of one kind.
 
     Args:
         kind: What is named, for the warning: `breaker`, `operation`.

@@ -1,1 +1,1 @@
-"""What people look at: dashboards made from the metric catalogue."""
+"""Grafana dashboards, alert rules and provisioning, generated from the metric catalogue."""

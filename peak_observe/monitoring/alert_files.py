@@ -1,4 +1,4 @@
-"""What all files of alerts share: how they are written, and what an alert tells."""
+"""Helpers of all alert files: writing them, labels and annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MADE = "# Made by `peak-observe grafana write`: change peak_observe/monitoring/ 
 
 
 class Links(NamedTuple):
-    """Where people find more.
+    """Links of an alert: runbook and dashboard.
 
     Args:
         runbook: Where the runbook can be read; the name of the alert is appended.

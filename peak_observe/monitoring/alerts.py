@@ -1,4 +1,4 @@
-"""The files that alert people: rules for Prometheus and for Grafana, the runbook, and what delivers them."""
+"""Alert files: rules for Prometheus and for Grafana, the runbook, and the delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around the panels of a dashboard: its variables, its marks, and the ways to the other ones."""
+"""Frame of a dashboard: variables, annotations and links."""
 
 from __future__ import annotations
 

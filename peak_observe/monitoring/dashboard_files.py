@@ -1,4 +1,4 @@
-"""The Grafana dashboards, made from the metric catalogue."""
+"""Grafana dashboard files, generated from the metric catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same alerts as rules that Grafana manages itself, for those who have no Alertmanager.
+"""Grafana-managed alert rules, for those without an Alertmanager.
 
 A file that provisions policies replaces all that Grafana has, so ours is an example, and lies where Grafana does not
 look: it does not start with a file of another suffix among those that it provisions.

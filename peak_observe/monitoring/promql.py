@@ -1,4 +1,4 @@
-"""PromQL over the catalogue: every selector filters by the dashboard's variables, every rate fits the scrape."""
+"""PromQL over the catalogue: selectors filter by the dashboard's variables, rates fit the scrape interval."""
 
 from __future__ import annotations
 

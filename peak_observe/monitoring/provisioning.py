@@ -1,4 +1,4 @@
-"""What stands around the alerts: Prometheus, Alertmanager, and what Grafana reads when it starts.
+"""Configuration files around the alerts: Prometheus, Alertmanager and Grafana provisioning.
 
 The files fit each other on one host, and so in `compose.yaml`, whose services share one network of their own.
 """

@@ -1,4 +1,4 @@
-"""The ways from the dashboards to the runbook: one of each dashboard, and one of each panel that an alert is about."""
+"""Links from dashboards and panels to the runbook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runbook, made from what the alerts tell of themselves: their meaning, where to look first, and the mend."""
+"""Runbook, generated from the alerts: meaning, first look, and mend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The builder of Grafana's tables, beside those of the other panels."""
+"""Builder of Grafana tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing a file so that a reader finds the old text or the new one, and never a part."""
+"""Atomic writing of files: a reader finds the old text or the new one, never a part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that are loaded when they are first used (PEP 562), so that a start pays only for what a program needs."""
+"""Lazy imports of public names (PEP 562), so that a start pays only for what a program uses."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the primitives did, told to Prometheus, OpenTelemetry and the log."""
+"""Telemetry of the primitives: Prometheus, OpenTelemetry and the log."""

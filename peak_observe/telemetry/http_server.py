@@ -1,16 +1,13 @@
-"""A small HTTP server in a background thread for the metrics and the health of this process."""
+"""Small HTTP server in a background thread for the metrics and the health of this process."""
 
 from __future__ import annotations
 
 import gzip
 import logging
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -18,6 +15,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from peak_observe._version import __version__
 from peak_observe.errors import ListenError
+from peak_observe.telemetry.bounded_server import BoundedHandler, BoundedServer
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.snapshot import writer
@@ -41,7 +39,7 @@ Answers = Callable[[str], "tuple[int, bytes, str] | None"]
 
 
 class Exporter:
-    """Serves the metrics of this process until it is closed; also a context manager.
+    """Server of this process's metrics until it is closed; also a context manager.
 
     Args:
         port: The port; 0 picks a free one.
@@ -66,8 +64,7 @@ class Exporter:
         self.addr = addr
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.1},
+            target=self._server.serve_until_closed,
             name="peak-observe-exporter",
             daemon=True,
         )
@@ -87,7 +84,7 @@ class Exporter:
     def close(self) -> None:
         """Stop serving and free the port; closing twice is fine."""
         if self._thread.is_alive():
-            self._server.shutdown()
+            self._server.stop()
             self._thread.join()
             writer.serving("")
         self._server.server_close()
@@ -105,7 +102,7 @@ class Exporter:
 
 
 class _Renderers:
-    """What `/metrics` answers: our families, and those of the user's registry behind them."""
+    """Renderers of `/metrics`: our families, then those of the user's registry."""
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
         self._registry = registry
@@ -123,7 +120,7 @@ class _Renderers:
 
 
 class _Foreign:
-    """A registry without our collector, should it be registered there too."""
+    """View of a registry without our collector, should it be registered there too."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -133,36 +130,24 @@ class _Foreign:
         return [metric for metric in self._registry.collect() if metric.name not in ours]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
+class _Server(BoundedServer):
     def __init__(self, address: tuple[str, int], family: int, render: _Renderers, answers: Answers) -> None:
-        self.address_family = family
         self.render = render
         self.answers = answers
-        super().__init__(address, _Handler)
-
-    def handle_error(self, _: object, client_address: object) -> None:
-        """Log what goes wrong with a request; the base class would print a traceback into the program's output."""
-        error = sys.exception()
-        if not isinstance(error, OSError):  # a client that has gone away is no news
-            log = logging.getLogger("peak_observe.exporter")
-            log.error("a request of %s failed", client_address, exc_info=error)
-
-    def server_bind(self) -> None:
-        # HTTPServer's own would ask the resolver for the host's name, which can hang for seconds.
-        TCPServer.server_bind(self)
+        super().__init__(address, family, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     server: _Server
     server_version = f"peak_observe/{__version__}"
     sys_version = ""
-    timeout = 10  # seconds a silent client may hold a thread
 
-    def do_GET(self) -> None:
-        path = urlsplit(self.path).path
+    def do_GET(self) -> None:  # noqa: N802 - the name is the base class's
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:  # such as `GET http://[`
+            self._answer(HTTPStatus.BAD_REQUEST, b"bad request: the target is no URL\n", "text/plain; charset=utf-8")
+            return
         if path == "/metrics":
             self._answer(*self._metrics())
         elif path in ("/-/healthy", "/-/ready"):
@@ -182,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = b"the metrics could not be read: the log of this process tells why\n"
             return HTTPStatus.INTERNAL_SERVER_ERROR, body, "text/plain; charset=utf-8"
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - the same
         self.do_GET()
 
     def _answer(self, status: int, body: bytes, content_type: str) -> None:
@@ -195,9 +180,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: a scrape every few seconds is no news."""
 
 
 def _listen(addr: str, port: int, render: _Renderers, answers: Answers) -> _Server:

@@ -1,4 +1,4 @@
-"""One log line an event, under `peak_observe.` and its room, such as `breaker`, with the facts as `extra`."""
+"""Log of events: one line each, under `peak_observe.` and its room, such as `breaker`, with the facts as `extra`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,29 @@ from peak_observe.events import (
     WriteUnanswered,
 )
 from peak_observe.support.redact import describe
+from peak_observe.telemetry.log_throttle import LogThrottle
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+
+throttle = LogThrottle()
 
 
 _WHY = {"exhausted": "", "out_of_time": " (out of time)", "out_of_budget": " (out of budget)"}
 
 
 def on_event(event: Event) -> None:
-    """Write the line of one event."""
+    """Write the line of one event, unless lines like it are written often enough."""
+    repeated = throttle.admit(event)
+    if repeated is None:
+        return
     import logging
 
     room, level, message, values = _line(event)
     extra = {f"peak_{key}": _plain(getattr(event, key)) for key in event._fields}
+    if repeated.times:
+        message, values = f"{message} (and %d times before, in %.0f s)", (*values, *repeated)
+        extra["peak_repeated"] = repeated.times
     logging.getLogger(f"peak_observe.{room}").log(
         level,
         message,
@@ -103,14 +112,15 @@ def _retry(event: RetryEvent) -> tuple[int, str, tuple[object, ...]]:
             message = "'%s' is retried inside the retry of '%s', so their attempts multiply: retry in one place"
             return WARNING, message, (event.operation, event.inside)
         case RetryScheduled():
-            message = "'%s' failed (attempt %d of %d), again in %.1f s: %s"
+            message = "'%s' failed (attempt %d of %d), retry in %.1f s: %s"
             facts = (event.operation, event.attempt, event.max_attempts, event.delay, _failure(event.error))
             return INFO, message, facts
         case GaveUp(outcome="not_retryable"):
             message = "'%s' is not retried (attempt %d): %s"
             return DEBUG, message, (event.operation, event.attempts, _failure(event.error))
         case GaveUp():
-            message = f"'%s' gave up after %d attempts in %.1f s{_WHY[event.outcome]}: %s"
+            attempts = "attempt" if event.attempts == 1 else "attempts"
+            message = f"'%s' gave up after %d {attempts} in %.1f s{_WHY[event.outcome]}: %s"
             return WARNING, message, (event.operation, event.attempts, event.elapsed, _failure(event.error))
         case Recovered():
             message = "'%s' succeeded at attempt %d after %.1f s"
@@ -122,14 +132,14 @@ def _failure(error: BaseException | None) -> str:
 
 
 def _limit(event: LimitReached | CallTimedOut) -> tuple[int, str, tuple[object, ...]]:
-    match event:
-        case LimitReached(kind="bulkhead"):
-            return WARNING, "bulkhead '%s' is full (%d under way): %d refused", (event.name, event.limit, event.refused)
-        case LimitReached():
-            message = "rate limit '%s' is used up (%.3g a second): %d refused"
-            return WARNING, message, (event.name, event.limit, event.refused)
-        case CallTimedOut():
-            return WARNING, "'%s' took longer than %.3g s and was cancelled", (event.operation, event.seconds)
+    if isinstance(event, CallTimedOut):
+        return WARNING, "'%s' took longer than %.3g s and was cancelled", (event.operation, event.seconds)
+    end = "refused" if event.mode == "enforce" else "would have been refused (mode observe)"
+    if event.kind == "bulkhead":
+        message = f"bulkhead '%s' is full (%d under way): %d {end}"
+    else:
+        message = f"rate limit '%s' is used up (%.3g a second): %d {end}"
+    return WARNING, message, (event.name, event.limit, event.refused)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

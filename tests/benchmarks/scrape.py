@@ -86,5 +86,7 @@ def run() -> list[Verdict]:
     found = compare(10_000, kept)
     return [
         Verdict("10,000 series from start_exporter / prometheus_client", ratio(found[IDLE], found[THEIRS]), 0.05),
-        Verdict("10,000 series in another registry / prometheus_client", ratio(found[COLLECTOR], found[THEIRS]), 0.75),
+        Verdict("the same, every primitive called since / prometheus_client", ratio(found[BUSY], found[THEIRS]), 0.10),
+        # Most of this is prometheus_client's own generate_latest over our families; 0.80 leaves it room for noise.
+        Verdict("10,000 series in another registry / prometheus_client", ratio(found[COLLECTOR], found[THEIRS]), 0.80),
     ]

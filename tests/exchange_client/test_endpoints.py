@@ -1,10 +1,8 @@
 """What methods and requests are for."""
 
-import ccxt
-import ccxt.base.types
 import pytest
 
-from peak_observe.exchange_client import dialects, endpoints, order_ids
+from peak_observe.exchange_client import dialects, endpoints
 from peak_observe.exchange_client.dialects import kraken
 
 
@@ -32,25 +30,93 @@ def test_groups_of_reads(name: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "create_order", "create_orders", "create_market_buy_order_with_cost", "edit_order", "cancel_order",
-        "cancel_all_orders", "cancel_all_orders_after", "withdraw", "transfer", "set_leverage", "set_margin_mode",
-        "add_margin", "reduce_margin", "borrow_cross_margin", "repay_cross_margin", "close_position",
-        "close_all_positions", "create_deposit_address", "create_convert_trade", "sign_in",
+        "create_order", "create_orders", "create_market_buy_order_with_cost", "create_order_ws", "create_orders_ws",
+        "edit_order", "edit_order_ws", "edit_orders", "withdraw", "withdraw_ws", "transfer", "transfer_in",
+        "transfer_out",
+        "futures_transfer", "set_leverage", "set_margin_mode", "add_margin", "reduce_margin", "modify_margin_helper",
+        "borrow_cross_margin", "repay_cross_margin", "close_position", "close_all_positions", "create_deposit_address",
+        "create_convert_trade", "create_vault", "create_sub_account", "enable_user_dex_abstraction", "redeem_gift_code",
+        "mint_tokenized_asset", "redeem_tokenized_asset", "approve_builder_fee", "deposit", "sign_in",
+        "convert_currency_network",
+        "revoke_api_key", "upgrade_unified_trade_account", "accept_rfq_quote",
     ],
 )  # fmt: skip
 def test_writes(name: str) -> None:
-    """What changes something at the exchange."""
+    """What changes something at the exchange passes the circuit for trading, and cancels nothing."""
     assert endpoints.writes(name)
-    assert endpoints.cancels(name) == name.startswith("cancel")
+    assert endpoints.unified(name)
+    assert endpoints.judged(name)
+    assert not endpoints.cancels(name)
+    assert endpoints.group(name) == "trade"
 
 
-def test_every_method_of_ccxt_has_a_place() -> None:
-    """Of its list of unified methods none is unknown but those of no exchange's own."""
-    has = ccxt.Exchange().has
-    methods = {endpoints.snake(name) for name in has} - {"public_api", "private_api"}
-    methods = {name for name in methods if callable(getattr(ccxt.Exchange, name, None))}
-    assert {name for name in methods if not endpoints.unified(name)} <= {"sign", "ws"}
-    assert len(methods) > 100
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cancel_order",
+        "cancel_orders",
+        "cancel_all_orders",
+        "cancel_all_orders_after",
+        "cancel_order_ws",
+        "cancel_twap_order",
+    ],
+)
+def test_cancels(name: str) -> None:
+    """They change something, too."""
+    assert endpoints.cancels(name)
+    assert endpoints.writes(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "watch_ticker",
+        "un_watch_ticker",
+        "watch_balance",
+        "fetch_ticker_ws",
+        "fetch_balance_ws",
+        "subscribe",
+        "authenticate",
+    ],
+)
+def test_streams(name: str) -> None:
+    """What reads over a websocket passes no circuit and is not retried."""
+    assert endpoints.streams(name)
+    assert not endpoints.unified(name)
+    assert not endpoints.writes(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "set_sandbox_mode", "set_markets", "enable_demo_trading", "create_expired_option_market",
+        "create_order_request",
+        "edit_orders_request", "fetch_order_request", "set_take_profit_and_stop_loss_params", "parse_order",
+        "describe", "fetch",
+        "fetch2", "request", "close", "sign", "market", "price_to_precision",
+    ],
+)  # fmt: skip
+def test_what_sends_nothing_is_not_protected(name: str) -> None:
+    """Though its name may begin like a write's; nor is the step on which all requests go."""
+    assert not endpoints.unified(name)
+    assert not endpoints.writes(name)
+    assert not endpoints.streams(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("stake_all", "trade"), ("place_bracket", "trade"), ("set_something_new", "trade"), ("cancel_everything",
+        "trade"),
+        ("fetch_something_new", "private"),
+    ],
+)  # fmt: skip
+def test_methods_that_nobody_judged_go_by_their_first_word(name: str, expected: str) -> None:
+    """A newer ccxt's, and those of a class that somebody derived."""
+    assert not endpoints.judged(name)
+    assert endpoints.unified(name)
+    assert endpoints.group(name) == expected
+    assert endpoints.writes(name) == (expected == "trade")
 
 
 @pytest.mark.parametrize(
@@ -72,58 +138,64 @@ def test_labels_are_of_the_table() -> None:
     assert endpoints.label("Ticker", "public", "GET") == "GET public/Ticker"
 
 
-def test_reads_of_kraken_are_no_writes() -> None:
-    """Kraken takes everything private by POST; what its table lists besides orders, funds and keys only reads."""
-    table = ccxt.kraken().describe()["api"]["private"]["post"]
-    writes = {path for path in table if endpoints.is_write(path, ["private"], "POST")}
-    assert {"AddOrder", "AmendOrder", "EditOrder", "CancelOrder", "CancelAll", "Withdraw", "WalletTransfer"} <= writes
-    reads = {
-        "Balance", "BalanceEx", "TradeBalance", "OpenOrders", "ClosedOrders", "QueryOrders", "TradesHistory",
-        "QueryTrades", "OpenPositions", "Ledgers", "QueryLedgers", "TradeVolume", "DepositStatus", "WithdrawStatus",
-        "WithdrawInfo", "DepositMethods",
-    }  # fmt: skip
-    assert not writes & reads
-
-
-def test_what_is_not_known_to_read_is_a_write() -> None:
-    """So that nothing is taken for sure that is not."""
-    assert endpoints.is_write("order", ["private"], "DELETE")
-    assert endpoints.is_write("v5/something/new", ["private"], "POST")
-    assert not endpoints.is_write("order", ["private"], "GET")
-    assert not endpoints.is_write("info", ["public"], "POST")
-
-
 @pytest.mark.parametrize(
-    ("params", "expected"),
+    ("exchange", "label"),
     [
-        ({"cl_ord_id": "a"}, ("a",)),
-        ({"newClientOrderId": "b", "symbol": "X"}, ("b",)),
-        ({"orders": [{"clOrdId": "c"}, {"clOrdId": "d"}]}, ("c", "d")),
-        ([{"params": {"clientOrderId": "e"}}, {}], ("e",)),
-        ({"symbol": "X"}, ()),
-        ({"userref": 7}, ("7",)),
-        ("nonsense", ()),
+        ("deribit", "GET private/buy"), ("deribit", "GET private/sell"), ("deribit", "GET private/withdraw"),
+        ("deribit", "GET private/edit"), ("deribit", "GET private/close_position"), ("deribit",
+        "GET private/mass_quote"),
+        ("deribit", "GET private/submit_transfer_to_user"), ("deribit", "GET private/toggle_subaccount_login"),
+        ("coinbaseinternational", "GET private/buy"), ("dydx", "GET nodeRpc/broadcast_tx_sync"),
+        ("lighter", "POST public/sendTx"), ("lighter", "POST public/sendTxBatch"), ("hyperliquid",
+        "POST private/exchange"),
+        ("bybit", "POST private/v5/position/add-margin"), ("bybit", "POST private/v5/order/create"),
+        ("bybiteu", "POST private/v5/order/create"), ("okx", "POST private/account/position/margin-balance"),
+        ("okx", "POST private/trade/close-position"), ("okx", "GET private/asset/deposit-lightning"),
+        ("myokx", "POST private/trade/order"), ("bitget", "POST private/mix/v2/mix/order/close-positions"),
+        ("phemex", "GET private/exchange/wallets/confirm/withdraw"), ("ndax", "GET public/ConfirmWithdraw"),
+        ("kraken", "POST private/AddOrder"), ("kraken", "POST private/WalletTransfer"), ("kraken",
+        "POST private/CancelAll"),
+        ("kraken", "POST private/DepositAddresses"), ("binance", "DELETE private/order"),
+        ("binanceusdm", "POST fapiPrivate/order"), ("binanceus", "POST sapi/otc/orders"),
+        ("gate", "POST private/futures/{settle}/dual_comp/positions/{contract}/margin"),
+        ("bitget", "POST private/spot/spot/v1/trade/orders"), ("bithumb", "POST private/trade/place"),
+        ("whitebit", "POST v4/private/main-account/codes"), ("coinone", "POST private/transaction/btc"),
     ],
-)
-def test_client_order_ids_are_found(params: object, expected: tuple[str, ...]) -> None:
-    """Under the names that exchanges give them."""
-    assert endpoints.client_order_ids(params) == expected
+)  # fmt: skip
+def test_what_changes_something_is_a_write(exchange: str, label: str) -> None:
+    """By any HTTP method, in any section, and where a read's words are in its path."""
+    assert endpoints.effect(label, exchange=exchange) == endpoints.WRITE
+    assert endpoints.is_write(label, exchange=exchange)
 
 
 @pytest.mark.parametrize(
-    ("exchange", "form"),
+    ("exchange", "label"),
     [
-        ("kraken", r"[0-9a-f]{32}"),
-        ("binance", r"[\w-]{1,36}"), ("gate", r"\w{1,28}"), ("hyperliquid", r"0x[0-9a-f]{32}"),
-     ("bitvavo", r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"), ("bitfinex", r"\d{1,14}")],
+        ("kraken", "POST private/Balance"), ("kraken", "POST private/OpenOrders"), ("kraken", "POST private/Ledgers"),
+        ("kraken", "POST private/WithdrawStatus"), ("kraken", "POST private/TradesHistory"), ("kraken",
+        "GET public/Ticker"),
+        ("hyperliquid", "POST public/info"), ("bitfinex", "POST private/auth/r/wallets"), ("deribit",
+        "GET private/get_positions"),
+        ("deribit", "GET public/ticker"), ("binance", "GET private/order"), ("binanceusdm",
+        "GET fapiPrivate/openOrders"),
+        ("binance", "GET sapi/asset/transfer"), ("okxus", "GET private/trade/orders-pending"), ("kucoin",
+        "POST public/bullet-public"),
+        ("htx", "POST contract/private/swap-api/v1/swap_position_info"), ("cryptocom",
+        "POST v1/private/private/get-open-orders"),
+    ],
 )  # fmt: skip
-def test_client_order_ids_have_the_exchanges_form(exchange: str, form: str) -> None:
-    """And no two are the same."""
-    import re
+def test_what_only_reads_is_none(exchange: str, label: str) -> None:
+    """Though some exchanges take questions by POST."""
+    assert endpoints.effect(label, exchange=exchange) == "read"
+    assert not endpoints.is_write(label, exchange=exchange)
 
-    first, second = order_ids.new(exchange), order_ids.new(exchange)
-    assert re.fullmatch(form, str(first))
-    assert first != second
+
+@pytest.mark.parametrize("label", ["GET public/v9/ticker", "POST private/v9/query", "DELETE order"])
+@pytest.mark.parametrize("exchange", ["binance", "nowhere"])
+def test_what_nobody_judged_is_a_write(exchange: str, label: str) -> None:
+    """So that nothing is taken for sure that is not."""
+    assert endpoints.effect(label, exchange=exchange) is None
+    assert endpoints.is_write(label, exchange=exchange)
 
 
 @pytest.mark.parametrize(

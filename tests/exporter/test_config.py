@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from peak_observe.errors import ConfigError
 from peak_observe.exporter import config
-from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.resilience.health.config import SETTINGS
 from peak_observe.support.redact import printable
@@ -85,7 +85,7 @@ def test_every_section_with_every_key(file: Path) -> None:
     sources = {definition.name: definition for definition in found.sources}
     kinds = {name: type(definition.make()) for name, definition in sources.items() if "." in name}
     assert kinds == {
-        "repositories.trading": Ours,
+        "repositories.trading": PeakRepositorySource,
         "files.pg_dump": Files,
         "restic.offsite": Restic,
         "borg.nas": Borg,

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from peak_observe.exporter.logs import Line
+from peak_observe.exporter.logs import LineFormatter
 
 
 def record(message: str, error: BaseException | None = None, level: int = logging.WARNING) -> logging.LogRecord:
@@ -18,11 +18,11 @@ def record(message: str, error: BaseException | None = None, level: int = loggin
 
 def test_logfmt_quotes_what_needs_it() -> None:
     """Also quotes and newlines, so that a line is an event."""
-    assert Line("logfmt").format(record('two words "and\nmore"')) == (
+    assert LineFormatter("logfmt").format(record('two words "and\nmore"')) == (
         'time=2026-01-05T03:00:00.250+00:00 level=warn logger=peak_observe.exporter msg="two words \\"and\\nmore\\""'
     )
     assert (
-        Line("logfmt")
+        LineFormatter("logfmt")
         .format(record("one", level=logging.INFO))
         .endswith("level=info logger=peak_observe.exporter msg=one")
     )
@@ -30,7 +30,7 @@ def test_logfmt_quotes_what_needs_it() -> None:
 
 def test_json_is_an_object_a_line() -> None:
     """With the same facts."""
-    assert json.loads(Line("json").format(record("ü"))) == {
+    assert json.loads(LineFormatter("json").format(record("ü"))) == {
         "time": "2026-01-05T03:00:00.250+00:00",
         "level": "warn",
         "logger": "peak_observe.exporter",
@@ -40,7 +40,7 @@ def test_json_is_an_object_a_line() -> None:
 
 def test_an_error_is_named_on_the_line() -> None:
     """Its traceback is for the level debug."""
-    line = Line("logfmt").format(record("failed; token=abc", ValueError("no; token=abc")))
+    line = LineFormatter("logfmt").format(record("failed; token=abc", ValueError("no; token=abc")))
     assert line.endswith('msg="failed; token=***" error="ValueError: no; token=***"')
 
 
@@ -48,6 +48,6 @@ def test_debug_has_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the same line."""
     monkeypatch.setattr(logging.getLogger("peak_observe"), "level", logging.DEBUG)
     logging.getLogger("peak_observe").manager._clear_cache()
-    line = Line("json").format(record("failed", ValueError("no")))
+    line = LineFormatter("json").format(record("failed", ValueError("no")))
     logging.getLogger("peak_observe").manager._clear_cache()
     assert "ValueError: no" in json.loads(line)["trace"]

@@ -57,12 +57,12 @@ def test_the_life_of_a_retry(lines) -> None:
         (
             "peak_observe.retry",
             "INFO",
-            f"'log.recovers' failed (attempt 1 of 3), again in 1.0 s: ConnectionError: {SHOWN}",
+            f"'log.recovers' failed (attempt 1 of 3), retry in 1.0 s: ConnectionError: {SHOWN}",
         ),
         (
             "peak_observe.retry",
             "INFO",
-            f"'log.recovers' failed (attempt 2 of 3), again in 2.0 s: ConnectionError: {SHOWN}",
+            f"'log.recovers' failed (attempt 2 of 3), retry in 2.0 s: ConnectionError: {SHOWN}",
         ),
         ("peak_observe.retry", "INFO", "'log.recovers' succeeded at attempt 3 after 3.0 s"),
     ]
@@ -86,7 +86,7 @@ def test_giving_up_early_says_why(lines) -> None:
         with pytest.raises(ConnectionError):
             retry_with_backoff(5, clock=ManualClock(), name="log.early", **options)(fail)()
     assert [line.getMessage() for line in lines if line.levelname == "WARNING"] == [
-        f"'log.early' gave up after 1 attempts in 0.0 s (out of time): ConnectionError: {SHOWN}",
+        f"'log.early' gave up after 1 attempt in 0.0 s (out of time): ConnectionError: {SHOWN}",
         f"'log.early' gave up after 2 attempts in 1.0 s (out of budget): ConnectionError: {SHOWN}",
     ]
 
@@ -95,7 +95,7 @@ def test_a_result_that_is_not_accepted_is_said_in_words(lines) -> None:
     """There is no exception to show."""
     retry_with_backoff(2, clock=ManualClock(), name="log.result", retry_result=lambda _: True)(lambda: "busy")()
     assert [(line.levelname, line.getMessage()) for line in lines] == [
-        ("INFO", "'log.result' failed (attempt 1 of 2), again in 1.0 s: its result was not accepted"),
+        ("INFO", "'log.result' failed (attempt 1 of 2), retry in 1.0 s: its result was not accepted"),
         ("WARNING", "'log.result' gave up after 2 attempts in 1.0 s: its result was not accepted"),
     ]
 

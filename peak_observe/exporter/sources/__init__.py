@@ -1,1 +1,1 @@
-"""The sources of the exporter: what each one contributes to `/metrics`."""
+"""Sources of the exporter: each contributes metric families to `/metrics`."""

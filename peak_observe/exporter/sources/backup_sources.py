@@ -1,4 +1,4 @@
-"""Backups as sources: repositories of ours, files that other tools made, and what restic and borg say of theirs.
+"""Sources of backups: repositories of peak_observe, files of other tools, restic and borg.
 
 They share the families of our own backups, so the same panels and alerts fit all; what a tool does not tell is absent.
 """
@@ -31,8 +31,8 @@ MOST_FILES = 100_000
 _FAMILIES = {family.metric: family for family in BACKUP_FAMILIES}
 
 
-class Ours:
-    """A repository of peak_observe, read from the disk and never written.
+class PeakRepositorySource:
+    """Source of a repository of peak_observe, read from the disk and never written.
 
     Args:
         name: The source's name.
@@ -75,8 +75,8 @@ class Ours:
         return own_metrics.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
 
 
-class Stored(NamedTuple):
-    """What there is to tell of backups that another tool made.
+class BackupListing(NamedTuple):
+    """Facts about the backups of another tool.
 
     Args:
         newest: Unix time of the newest good one, 0 if there is none.
@@ -96,7 +96,7 @@ class Stored(NamedTuple):
 
 
 class _Foreign:
-    """Backups that another tool made.
+    """Base of sources of other tools' backups.
 
     Args:
         name: The source's name.
@@ -121,7 +121,7 @@ class _Foreign:
         self._clock = clock
         self._since = clock.now().timestamp()
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Return what there is."""
         raise NotImplementedError
 
@@ -138,7 +138,7 @@ class _Foreign:
         return own_metrics.of_readings([_FAMILIES[metric] for metric in _known(found)], [(self._label, reading)])
 
 
-def _known(found: Stored) -> Iterator[catalog.Metric]:
+def _known(found: BackupListing) -> Iterator[catalog.Metric]:
     yield catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS
     yield catalog.BACKUP_AGE_SECONDS
     if found.size_bytes is not None:
@@ -153,7 +153,7 @@ def _known(found: Stored) -> Iterator[catalog.Metric]:
 
 
 class Files(_Foreign):
-    """Files that other tools made, each of them a backup: dumps, tarballs.
+    """Source of files that other tools made, each of them a backup: dumps, tarballs.
 
     Args:
         name: The source's name.
@@ -178,7 +178,7 @@ class Files(_Foreign):
         self._patterns = patterns
         self._min_bytes = min_bytes
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Look at the files.
 
         Raises:
@@ -190,8 +190,8 @@ class Files(_Foreign):
         newest = max(good, key=lambda file: file.st_mtime, default=None)
         stored = sum(file.st_size for file in found)
         if newest is None:
-            return Stored(bad=len(found), size_bytes=0, files=0, stored_bytes=stored)
-        return Stored(newest.st_mtime, len(good), len(found) - len(good), newest.st_size, 1, stored)
+            return BackupListing(bad=len(found), size_bytes=0, files=0, stored_bytes=stored)
+        return BackupListing(newest.st_mtime, len(good), len(found) - len(good), newest.st_size, 1, stored)
 
     def _found(self) -> dict[tuple[int, int], os.stat_result]:
         # By inode: a link `latest.dump` is no second backup.
@@ -219,7 +219,7 @@ def _steady(pattern: str) -> str:
 
 
 class _Program(_Foreign):
-    """A repository of which a program tells as JSON.
+    """Base of sources that read a program's JSON output.
 
     Args:
         name: The source's name.
@@ -264,19 +264,19 @@ class _Snapshot(msgspec.Struct):
 
 
 class Restic(_Program):
-    """A restic repository, by `restic snapshots --json`."""
+    """Source of a restic repository, by `restic snapshots --json`."""
 
     kind = "restic"
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Ask restic, which tells of size and files since version 0.17."""
         found: list[_Snapshot] = self._told(list[_Snapshot] | None) or []
         newest = max(found, key=lambda snapshot: snapshot.time, default=None)
         if newest is None:
-            return Stored()
+            return BackupListing()
         summary = newest.summary or _Summary()
         size, files = summary.total_bytes_processed, summary.total_files_processed
-        return Stored(newest.time.timestamp(), len(found), size_bytes=size, files=files)
+        return BackupListing(newest.time.timestamp(), len(found), size_bytes=size, files=files)
 
 
 class _Archive(msgspec.Struct):
@@ -288,12 +288,12 @@ class _Archives(msgspec.Struct):
 
 
 class Borg(_Program):
-    """A borg repository, by `borg list --json`."""
+    """Source of a borg repository, by `borg list --json`."""
 
     kind = "borg"
 
-    def stored(self) -> Stored:
+    def stored(self) -> BackupListing:
         """Ask borg, whose times have no zone: they are local."""
         found: _Archives = self._told(_Archives)
         times = [datetime.fromisoformat(archive.time).timestamp() for archive in found.archives]
-        return Stored(max(times, default=0.0), len(times))
+        return BackupListing(max(times, default=0.0), len(times))

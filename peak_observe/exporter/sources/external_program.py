@@ -1,4 +1,4 @@
-"""Programs that tell something on their standard output, ended for sure when their time is up."""
+"""External programs: run one with a time limit and return its standard output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _running: set[subprocess.Popen[bytes]] = set()
 
 
 class ProgramError(Exception):
-    """A program could not be run, failed, or was ended; the message says which and why."""
+    """A program could not be run, failed, or exceeded its time limit; the message says which and why."""
 
 
 def output(words: Sequence[str], *, environment: Mapping[str, str], timeout: float) -> bytes:

@@ -1,4 +1,4 @@
-"""Blocks of many sources as the text of one `/metrics`, in the Prometheus and the OpenMetrics format.
+"""Merged exposition: the blocks of all sources as the text of one `/metrics`, in both formats.
 
 Lines come ready from their sources, so a scrape joins what it has. What did not change since the last scrape is
 neither joined nor compressed again: only the exporter's own few lines at the end are new each time.
@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
+from peak_observe.telemetry.metrics.text_format import header
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,8 +27,8 @@ _ORDER = {metric.name: number for number, metric in enumerate(catalog.METRICS)}
 _log = logging.getLogger("peak_observe.exporter")
 
 
-class Told(NamedTuple):
-    """A block with its lines as one text, which is what is kept of it."""
+class RenderedBlock(NamedTuple):
+    """Metric block with its lines joined to one text."""
 
     name: str
     kind: str
@@ -35,17 +36,17 @@ class Told(NamedTuple):
     text: bytes
 
 
-def rendered(blocks: Iterable[Block]) -> tuple[Told, ...]:
+def rendered(blocks: Iterable[Block]) -> tuple[RenderedBlock, ...]:
     """Return blocks with their lines as texts; those without lines are left out."""
     return tuple(
-        Told(block.name, block.kind, block.help, "\n".join([*block.lines, ""]).encode())
+        RenderedBlock(block.name, block.kind, block.help, "\n".join([*block.lines, ""]).encode())
         for block in blocks
         if block.lines
     )
 
 
 class Family(NamedTuple):
-    """One family with the lines of all sources that have some."""
+    """Metric family with the lines of all sources that have some."""
 
     name: str
     kind: str
@@ -54,11 +55,8 @@ class Family(NamedTuple):
 
     def text(self, *, openmetrics: bool) -> bytes:
         """Return header and samples."""
-        name, kind = self.name, self.kind
-        if openmetrics:
-            name, kind = name.removesuffix("_total") if kind == "counter" else name, _openmetrics_kind(name, kind)
-        shown = _escaped(self.help, openmetrics=openmetrics)
-        return b"".join([f"# HELP {name} {shown}\n# TYPE {name} {kind}\n".encode(), *self.texts])
+        kind = _openmetrics_kind(self.name, self.kind) if openmetrics else self.kind
+        return b"".join([header(self.name, kind, self.help, openmetrics=openmetrics), *self.texts])
 
 
 def _openmetrics_kind(name: str, kind: str) -> str:
@@ -66,12 +64,7 @@ def _openmetrics_kind(name: str, kind: str) -> str:
     return "unknown" if kind == UNTYPED or (kind == "counter" and not name.endswith("_total")) else kind
 
 
-def _escaped(text: str, *, openmetrics: bool) -> str:
-    text = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return text.replace('"', '\\"') if openmetrics else text
-
-
-def merged(told: Mapping[str, Iterable[Told]]) -> list[Family]:
+def merged(told: Mapping[str, Iterable[RenderedBlock]]) -> list[Family]:
     """Return the families of all sources: those of the catalogue in its order, the others by name.
 
     What a source tells of a family that another one knows as another kind, or that is the exporter's own, is left out.
@@ -107,7 +100,7 @@ def _names(family: Family) -> set[str]:
 
 
 class Body(NamedTuple):
-    """What is sent: pieces that many answers share."""
+    """Body of a response: pieces that many responses share."""
 
     pieces: list[bytes]
     gzipped: bool
@@ -119,7 +112,7 @@ class Body(NamedTuple):
 
 
 class Text:
-    """The text of a set of families, kept for as long as they are the same; whole and compressed.
+    """Text of a set of families, plain and compressed, cached while the families stay the same.
 
     Args:
         families: What it shows.
@@ -133,7 +126,7 @@ class Text:
 
     @property
     def packed(self) -> bool:
-        """Whether it was compressed already."""
+        """Return whether it is compressed already."""
         return self._packed is not None
 
     def whole(self, tail: bytes) -> Body:

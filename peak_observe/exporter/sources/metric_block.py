@@ -1,4 +1,4 @@
-"""Families of samples as text, on their way from a source to `/metrics`."""
+"""Metric block: samples of one family as text, on their way from a source to `/metrics`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Block(NamedTuple):
-    """Samples of one family, as a source has them.
+    """Samples of one family from one source.
 
     Args:
         name: The family's full name as the catalogue writes it: a counter with `_total`, a histogram without suffix.

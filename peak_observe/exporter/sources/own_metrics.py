@@ -1,4 +1,4 @@
-"""What this process knows itself, as blocks: the catalogue's families with the readings of their names."""
+"""Metrics of the exporter's own process as metric blocks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from peak_observe import catalog
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.measures import CHECKS
 from peak_observe.telemetry.metrics import primitive_families
-from peak_observe.telemetry.metrics.family import number
+from peak_observe.telemetry.metrics.text_format import sample_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from peak_observe.telemetry.metrics.family import Family, Readings
 
@@ -23,7 +23,7 @@ def of_readings(kept: Iterable[Family], readings: Readings) -> list[Block]:
 
 def _lines(family: Family, readings: Readings) -> list[str]:
     return [
-        sample(name, dict(labels), value)
+        sample_line(name, labels, value)
         for label, reading in readings
         for (name, labels), value in zip(family.rows(label, reading), family.values(reading), strict=True)
     ]
@@ -32,7 +32,7 @@ def _lines(family: Family, readings: Readings) -> list[str]:
 def of_values(metric: catalog.Metric, values: Iterable[tuple[tuple[str, ...], float]]) -> Block:
     """Return a family of the values of its labels with a value each."""
     lines = [
-        sample(metric.name, dict(sorted(zip(metric.labels, labels, strict=True))), value) for labels, value in values
+        sample_line(metric.name, sorted(zip(metric.labels, labels, strict=True)), value) for labels, value in values
     ]
     return _block(metric, lines)
 
@@ -41,18 +41,8 @@ def _block(metric: catalog.Metric, lines: list[str]) -> Block:
     return Block(metric.name, metric.kind, metric.help, lines)
 
 
-def sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    """Return one line."""
-    pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-    return f"{name}{{{pairs}}} {number(value)}" if pairs else f"{name} {number(value)}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
 class Checks:
-    """The source of what the exporter's own health checks found."""
+    """Source of the results of the exporter's own health checks."""
 
     name = "checks"
 
@@ -63,7 +53,7 @@ class Checks:
 
 
 class ThisProcess:
-    """The source of what the exporter is, and of circuits and the like that functions of the user have in it."""
+    """Source of the exporter's own process: build information, and primitives created by user functions."""
 
     name = "exporter"
 

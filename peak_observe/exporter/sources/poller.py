@@ -1,4 +1,4 @@
-"""Sources at work: each in a thread of its own, so that one that hangs or breaks holds up nobody."""
+"""Polling of sources: one thread per source, so that one that hangs delays no other."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
-    from peak_observe.exporter.sources.merged_exposition import Told
+    from peak_observe.exporter.sources.merged_exposition import RenderedBlock
     from peak_observe.exporter.sources.metric_block import Block
 
 SUCCESS, ERROR, TIMEOUT = range(len(catalog.SOURCE_OUTCOMES))
 
 
 class Source(Protocol):
-    """Something that has samples to tell."""
+    """Protocol of a source of metric blocks."""
 
     @property
     def name(self) -> str:
-        """What it is called, also the label of its metrics."""
+        """Return the name of the source, also the label of its metrics."""
         ...
 
     def collect(self) -> list[Block]:
@@ -31,7 +31,7 @@ class Source(Protocol):
 
 
 class Status(NamedTuple):
-    """How a source fares at one moment.
+    """Status of a source at one moment.
 
     Args:
         up: Whether its last run told something in time; None before the first has ended.
@@ -43,15 +43,15 @@ class Status(NamedTuple):
     """
 
     up: bool | None
-    told: tuple[Told, ...]
+    told: tuple[RenderedBlock, ...]
     duration: float
     last_success: float
     runs: tuple[int, int, int]
     problem: str
 
 
-class Watcher:
-    """Asks one source again and again.
+class SourcePoller:
+    """Thread that polls one source at an interval.
 
     There is one thread for its whole life: while a run hangs nothing is begun, and what it tells too late is dropped.
     An old value would look like a new one, so a source that fails has none until it succeeds again.
@@ -77,7 +77,7 @@ class Watcher:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is there."""
+        """Return whether the thread is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
@@ -122,7 +122,7 @@ class Watcher:
         began = self._clock.monotonic()
         with self._lock:
             self._began = began
-        told: tuple[Told, ...] = ()
+        told: tuple[RenderedBlock, ...] = ()
         problem = ""
         try:
             told = rendered(self.source.collect())
@@ -132,7 +132,7 @@ class Watcher:
         told = self._known.told if told == self._known.told else told
         self._end(told, problem, self._clock.monotonic() - began)
 
-    def _end(self, told: tuple[Told, ...], problem: str, seconds: float) -> None:
+    def _end(self, told: tuple[RenderedBlock, ...], problem: str, seconds: float) -> None:
         late = seconds >= self.timeout
         outcome = TIMEOUT if late else ERROR if problem else SUCCESS
         problem = f"it took {seconds:.1f} s of {self.timeout:g} s" if late else problem

@@ -1,4 +1,4 @@
-"""The processes of this host: what each tells of itself, which are gone, and what all their lives add up to.
+"""Source of the processes of this host: their snapshots, which ones died, and the totals over all their lives.
 
 Only what changed since the last look is read. Nothing is remembered that is not in the folder: an exporter that begins
 anew, or is killed at any moment, finds every count where it was.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources.metric_block import Block
-from peak_observe.exporter.sources.snapshot_folder import Directory, File, label_of
-from peak_observe.telemetry.metrics.family import number
+from peak_observe.exporter.sources.snapshot_folder import Directory, File
+from peak_observe.telemetry.metrics.text_format import sample_line
 from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _log = logging.getLogger("peak_observe.exporter")
 
 
 class Process(NamedTuple):
-    """A process that lives, or that is gone but not for long.
+    """Process of this host that lives, or died recently.
 
     Args:
         name: Its name, the label `process`.
@@ -55,17 +55,17 @@ class Process(NamedTuple):
 
     @property
     def up(self) -> bool:
-        """Whether it lives."""
+        """Return whether the process is alive."""
         return self.state == "running"
 
     @property
     def finished(self) -> bool:
-        """Whether it is a job that ended in order, which is no reason to worry."""
+        """Return whether it is a job that ended in good order."""
         return self.state == "ended" and self.outcome != ""
 
 
 class ProcessDirectory:
-    """The source of what the processes of this host tell.
+    """Source of the snapshots of this host's processes.
 
     Args:
         folder: Where they write their snapshots; may not exist yet.
@@ -109,7 +109,7 @@ class ProcessDirectory:
 
     @property
     def parsed(self) -> int:
-        """How many files were read so far; those that did not change are not read again."""
+        """Return how many files were parsed so far; unchanged files are not parsed again."""
         return self._directory.parsed
 
     def processes(self) -> list[Process]:
@@ -163,7 +163,7 @@ class ProcessDirectory:
     def _rejected(self) -> Block:
         counts = self._directory.rejected
         metric = catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL
-        lines = [f'{metric.name}{{reason="{reason}"}} {number(counts[reason])}' for reason in catalog.REJECTIONS]
+        lines = [sample_line(metric.name, [("reason", reason)], counts[reason]) for reason in catalog.REJECTIONS]
         return _block(metric, lines)
 
 
@@ -185,7 +185,7 @@ def _about(processes: Iterable[Process]) -> list[Block]:
         catalog.PROCESS_SNAPSHOT_AGE_SECONDS: attrgetter("age"),
     }
     return [
-        _block(metric, [f"{metric.name}{{{label_of(process.name)}}} {number(fact(process))}" for process in present])
+        _block(metric, [sample_line(metric.name, [("process", process.name)], fact(process)) for process in present])
         for metric, fact in facts.items()
     ]
 
@@ -195,7 +195,7 @@ def _block(metric: catalog.Metric, lines: list[str]) -> Block:
 
 
 class DiscoveredProcesses(ProcessDirectory):
-    """Processes by their snapshots; their addresses are looked up when they are read, and not when somebody asks."""
+    """Source of processes found by their snapshots; their addresses are resolved when the snapshots are read."""
 
     addresses: tuple[str, ...] = ()
     """Host and port of those that serve themselves."""

@@ -1,4 +1,4 @@
-"""All sources that are watched: exchanged as a whole when the configuration changes, and told of one by one."""
+"""Registry of the running sources, replaced as a whole when the configuration is reloaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources import own_metrics
-from peak_observe.exporter.sources.poller import Source, Status, Watcher
+from peak_observe.exporter.sources.poller import Source, SourcePoller, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ _log = logging.getLogger("peak_observe.exporter")
 
 
 class Definition(NamedTuple):
-    """A source as it is configured.
+    """Configuration of one source.
 
     Args:
         name: What it is called: the key of its table.
@@ -46,7 +46,7 @@ class Definition(NamedTuple):
 
 
 class Sources:
-    """The sources at work.
+    """Registry of the running sources.
 
     Args:
         clock: Where timestamps and durations come from.
@@ -54,8 +54,8 @@ class Sources:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._watched: dict[str, tuple[Definition, Watcher]] = {}
-        self._strays: dict[str, list[Watcher]] = {}
+        self._watched: dict[str, tuple[Definition, SourcePoller]] = {}
+        self._strays: dict[str, list[SourcePoller]] = {}
         self._told: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -74,9 +74,9 @@ class Sources:
             self._watched = after
             self._start()
 
-    def _new(self, definition: Definition) -> tuple[Definition, Watcher]:
+    def _new(self, definition: Definition) -> tuple[Definition, SourcePoller]:
         interval, timeout = definition.interval, definition.timeout
-        return definition, Watcher(definition.make(), interval=interval, timeout=timeout, clock=self._clock)
+        return definition, SourcePoller(definition.make(), interval=interval, timeout=timeout, clock=self._clock)
 
     def tick(self) -> None:
         """Start what is not at work, and log what has changed."""
@@ -102,7 +102,7 @@ class Sources:
         if status.problem:
             _log.warning("source %s: %s", name, status.problem)
         else:
-            _log.info("source %s tells again", name)
+            _log.info("source %s answers again", name)
 
     def stop(self) -> None:
         """End all, without waiting for one that hangs."""
@@ -123,7 +123,7 @@ class Sources:
 
     @property
     def ready(self) -> bool:
-        """Whether each has answered, or had the time to."""
+        """Return whether each source has answered or had the time to."""
         return all(status.up is not None for status in self.statuses().values())
 
 

@@ -1,4 +1,4 @@
-"""The folder of snapshots as its reader sees it: what is in the files, and the two changes that a reader makes."""
+"""Reader of the snapshot folder: parses its files, folds those of dead processes and removes forgotten ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
+from peak_observe.telemetry.metrics.text_format import label_pairs
 from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import FAMILIES
 from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
@@ -32,12 +33,11 @@ _log = logging.getLogger("peak_observe.exporter")
 
 def label_of(process: str) -> str:
     """Return the label that tells whose line it is."""
-    escaped = process.replace("\\", "\\\\").replace('"', '\\"')
-    return f'process="{escaped}"'
+    return label_pairs([("process", process)])
 
 
 class File:
-    """One file in the state in which it was last read.
+    """Snapshot file in the state in which it was last read.
 
     `names` are the names of its samples with the label of the process, `sums` what is added to their values. `stuck` is
     set when it was to be changed and could not be.
@@ -59,7 +59,7 @@ class File:
 
     @property
     def header(self) -> Header:
-        """What it says of the process."""
+        """Return the header: facts about the process."""
         return self.snapshot.header
 
     @property
@@ -100,7 +100,7 @@ class File:
 
     @property
     def kept(self) -> tuple[object, ...]:
-        """What names and sums are made of."""
+        """Return the parsed names and totals."""
         return self.snapshot.own.shape, self.snapshot.earlier, self.snapshot.inherited
 
     def _labelled(self, found: dict[str, lifetime_totals.Lines]) -> Lines:
@@ -115,7 +115,7 @@ def _stays_true(name: str) -> bool:
 
 
 class Directory:
-    """All files of a folder; what is no good is left out and counted.
+    """Snapshot files of a folder; invalid ones are left out and counted.
 
     Args:
         folder: The folder.

@@ -1,1 +1,1 @@
-"""The HTTP side of the exporter: server, application, authentication and status page."""
+"""HTTP side of the exporter: server, application, authentication and status page."""

@@ -1,4 +1,4 @@
-"""The routes of the exporter, as an ASGI application."""
+"""Routes of the exporter as an ASGI application."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
-from peak_observe.exporter.threads import Helper
+from peak_observe.exporter.threads import WorkerThread
 from peak_observe.exporter.web.status_page import Page
 from peak_observe.support.toml import near
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.service import ExporterService
     from peak_observe.exporter.sources.merged_exposition import Body
     from peak_observe.exporter.web.basic_auth import Passwords
 
@@ -34,15 +34,15 @@ NO_SUCH_PATH = "there is no such path: / leads to all there are\n"
 
 
 class Access:
-    """Who may ask, and what every answer carries; exchanged when the web configuration changes."""
+    """Users and response headers; replaced when the web configuration is reloaded."""
 
     def __init__(self, passwords: Passwords, headers: dict[str, str]) -> None:
         self.passwords = passwords
         self.headers = headers
 
 
-class Guard:
-    """Lets those in who know a password, and adds the headers of every answer.
+class AuthMiddleware:
+    """Middleware that checks basic authentication and adds the response headers.
 
     Args:
         app: What answers.
@@ -52,7 +52,7 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
-        self._bcrypt = Helper("passwords")  # one guess at a time keeps one core busy at most
+        self._bcrypt = WorkerThread("passwords")  # one guess at a time keeps one core busy at most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -79,8 +79,8 @@ class Guard:
         return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="peak-observe"'})
 
 
-class Pieces(Response):
-    """An answer that is sent piece by piece, as fast as the client reads; the pieces are shared by all answers."""
+class ChunkedResponse(Response):
+    """Response sent piece by piece, as fast as the client reads; all responses share the pieces."""
 
     def __init__(self, body: Body, content_type: str) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Pieces(Response):
 
 
 class Answers:
-    """What each path answers.
+    """Handlers of all paths.
 
     Args:
         host: What is known.
@@ -106,7 +106,7 @@ class Answers:
         reload: Reloads it, and returns what is wrong with it.
     """
 
-    def __init__(self, host: Host, *, lifecycle: bool, reload: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, host: ExporterService, *, lifecycle: bool, reload: Callable[[], Awaitable[str]]) -> None:
         self._host = host
         self._lifecycle = lifecycle
         self._reload = reload
@@ -145,7 +145,7 @@ class Answers:
             names=frozenset(names),
             only=frozenset(only),
         )
-        return Pieces(body, content_type)
+        return ChunkedResponse(body, content_type)
 
     async def _status(self, _: Request) -> Response:
         return await self._page.answer()
@@ -184,7 +184,7 @@ def application(answers: Answers, access: Access) -> Starlette:
     """Return the whole."""
     app = Starlette(
         routes=answers.routes(),
-        middleware=[Middleware(Guard, access=access)],
+        middleware=[Middleware(AuthMiddleware, access=access)],
         exception_handlers={404: _missing},
     )
     app.router.redirect_slashes = False  # a redirect would repeat what the client says our name is

@@ -1,4 +1,4 @@
-"""Basic authentication: bcrypt is slow on purpose, so what was found right or wrong is remembered for a while."""
+"""Basic authentication with bcrypt, which is slow on purpose: verdicts are cached for a while."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 72  # bytes of a password that bcrypt looks at
 
 
 class Passwords:
-    """Says whether an `Authorization` header is that of a user.
+    """Verifier of `Authorization` headers.
 
     A name that nobody has costs as much time as a wrong password. What is remembered are keyed digests, not passwords.
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for clients that are slow, silent, many or hostile: nobody may hold a connection for long."""
+"""HTTP/1.1 protocol with time limits and a connection limit, against slow, silent and hostile clients."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BUFFER = 32_768  # bytes of an answer that wait for a slow reader, of each conne
 MOST = 512  # connections; a file descriptor each, of which a process has 1,024 by default
 
 
-class BriefProtocol(H11Protocol):
-    """Ends a connection that takes too long over its request or over reading the answer, and those past a limit."""
+class TimeLimitedProtocol(H11Protocol):
+    """Protocol that closes connections that are too slow in asking or reading, and those past the limit."""
 
     sans: tuple[str, ...] = ()
     """Names of which a client's certificate has to carry one; any is right if there are none."""

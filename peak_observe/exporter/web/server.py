@@ -1,4 +1,4 @@
-"""The process: sockets, signals, and the server on them until it is told to end."""
+"""Exporter process: sockets, signals and the server until it ends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import uvicorn
 
 from peak_observe._version import __version__
 from peak_observe.errors import ConfigError, ListenError, UsageError
-from peak_observe.exporter.service import Host
+from peak_observe.exporter.service import ExporterService
 from peak_observe.exporter.threads import apart
 from peak_observe.exporter.web import systemd, web_config
 from peak_observe.exporter.web.app import Access, Answers, application
 from peak_observe.exporter.web.basic_auth import Passwords
-from peak_observe.exporter.web.http_protocol import MOST, BriefProtocol, on_loop_trouble
+from peak_observe.exporter.web.http_protocol import MOST, TimeLimitedProtocol, on_loop_trouble
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _log = logging.getLogger("peak_observe.exporter")
 
 
 class Options(NamedTuple):
-    """How the exporter is started; see README."""
+    """Command line options of the exporter; see README."""
 
     config_file: Path | None = None
     listen: tuple[str, ...] = ("127.0.0.1:17325",)
@@ -45,7 +45,7 @@ class Options(NamedTuple):
 
 
 class Exporter:
-    """The whole exporter.
+    """Exporter process: service, server and reload.
 
     Args:
         options: How it is started.
@@ -59,7 +59,7 @@ class Exporter:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.web = web_config.load(options.web_config_file)
-        self.host = Host(options.config_file)
+        self.host = ExporterService(options.config_file)
         self._stamp = self.web.stamp()
         self._tls = None if self.web.tls is None else web_config.context(self.web.tls)
         self._access = Access(Passwords(self.web.users), dict(self.web.headers))
@@ -131,7 +131,7 @@ class Exporter:
         except ConfigError as error:
             self.host.reload_success = False
             problem = printable(str(error))
-            _log.error("the web configuration is not reloaded: %s", problem)
+            _log.error("web configuration reload failed, the old one stays in force: %s", problem)
             return problem
         self.web, self._stamp = found, found.stamp()
         self._access.passwords, self._access.headers = Passwords(found.users), dict(found.headers)
@@ -150,7 +150,7 @@ def _rules(tls: web_config.Tls | None) -> tuple[object, ...] | None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, whose signals are the exporter's affair."""
+    """Uvicorn server without signal handlers: the exporter handles signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -160,7 +160,7 @@ class _Server(uvicorn.Server):
     def end(self) -> None:
         """Finish what is under way; told twice, end at once."""
         systemd.notify(systemd.STOPPING)
-        _log.info("stopping: what is under way has %d s", LAST_WORDS)
+        _log.info("stopping: requests in flight get %d s to finish", LAST_WORDS)
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -169,7 +169,7 @@ def _uvicorn_config(app: Any, web: web_config.WebConfig, tls: ssl.SSLContext | N
     sans = web.tls.allowed_sans if web.tls else ()
     found = uvicorn.Config(
         app,
-        http=type("Protocol", (BriefProtocol,), {"sans": sans}),
+        http=type("Protocol", (TimeLimitedProtocol,), {"sans": sans}),
         loop="asyncio",
         ws="none",
         lifespan="off",

@@ -1,4 +1,4 @@
-"""Style and script of the status page, as the browser gets them; its policy allows just these."""
+"""Style and script of the status page; its content security policy allows just these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status page: plain HTML made here, that needs nothing from elsewhere and may do next to nothing."""
+"""Status page: plain HTML without external resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from peak_observe.exporter.service import Host
+    from peak_observe.exporter.service import ExporterService
     from peak_observe.exporter.web.status_tables import Row, Table
 
 MOST = 200  # rows of a table
@@ -53,13 +53,13 @@ HEADERS = {
 
 
 class Page:
-    """The status page, made at most once a second however many ask for it.
+    """Status page, rendered at most once a second.
 
     Args:
         host: What is known.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ExporterService) -> None:
         self._host = host
         self._lock = asyncio.Lock()
         self._made = ""

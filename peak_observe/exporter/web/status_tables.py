@@ -1,4 +1,4 @@
-"""What the status page shows, as tables of words: read from the samples that `/metrics` serves too."""
+"""Tables of the status page, read from the samples that `/metrics` serves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peak_observe.resilience.health.result import SKIPPED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from peak_observe.exporter.sources.merged_exposition import Told
+    from peak_observe.exporter.sources.merged_exposition import RenderedBlock
     from peak_observe.exporter.sources.poller import Status
     from peak_observe.resilience.health.result import HealthCheckResult
 
@@ -33,7 +33,7 @@ Values = dict[Key, float]
 
 
 class Row(NamedTuple):
-    """One line of a table: how bad it is, what it is, its state in a word, and the other cells."""
+    """Row of a table: level, subject, state in a word, and the other cells."""
 
     level: str
     what: str
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One part of the page."""
+    """Table of the status page."""
 
     title: str
     heads: tuple[str, ...]
@@ -51,9 +51,9 @@ class Table(NamedTuple):
 
 
 class Samples:
-    """The samples of a few families, by name and labels."""
+    """Samples of a few families, by name and labels."""
 
-    def __init__(self, told: Iterable[Told]) -> None:
+    def __init__(self, told: Iterable[RenderedBlock]) -> None:
         self._texts: dict[str, list[str]] = defaultdict(list)
         for block in told:
             self._texts[block.name].append(block.text.decode())
@@ -71,7 +71,7 @@ class Samples:
 
 
 def tables(
-    told: Iterable[Told],
+    told: Iterable[RenderedBlock],
     results: Mapping[str, HealthCheckResult],
     statuses: Mapping[str, Status],
     abouts: Mapping[str, str],

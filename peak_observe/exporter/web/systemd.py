@@ -1,4 +1,4 @@
-"""Telling systemd how things are, by the protocol of sd_notify(3)."""
+"""Notify systemd of readiness and status by the protocol of sd_notify(3)."""
 
 from __future__ import annotations
 

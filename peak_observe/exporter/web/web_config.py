@@ -1,4 +1,4 @@
-"""The web configuration in the form of Prometheus' exporter-toolkit: TLS, client certificates, passwords, headers."""
+"""Web configuration in the format of Prometheus' exporter-toolkit: TLS, client certificates, passwords, headers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ELSEWHERE = {"cipher_suites", "prefer_server_cipher_suites", "curve_preferences"
 
 
 class Tls(NamedTuple):
-    """Files and rules of TLS."""
+    """TLS files and settings."""
 
     cert_file: Path
     key_file: Path
@@ -57,7 +57,7 @@ class Tls(NamedTuple):
 
 
 class WebConfig(NamedTuple):
-    """Who may ask, and how answers are sent.
+    """Web configuration: TLS, users and response headers.
 
     Args:
         path: The file; None where there is none.
@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class _Table:
-    """A mapping of the file, and where it stands."""
+    """Mapping of the file with its position, for error messages."""
 
     def __init__(self, path: Path, where: str, found: Mapping[Any, Any]) -> None:
         self.path = path

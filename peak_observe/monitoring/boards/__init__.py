@@ -1,1 +1,1 @@
-"""A module a dashboard; what one of several subjects shows of each is in modules of their own beside it."""
+"""Dashboards: one module each, with modules of sections beside them."""

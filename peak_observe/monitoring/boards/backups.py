@@ -1,4 +1,4 @@
-"""Backups, health checks and jobs: is there something to restore, is all well, and did what should run run?"""
+"""Dashboard of backups, health checks and jobs."""
 
 from __future__ import annotations
 

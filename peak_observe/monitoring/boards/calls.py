@@ -1,4 +1,4 @@
-"""Breakers and retries: which service fails, since when, and what it costs us."""
+"""Dashboard of circuit breakers and retries: which service fails, since when, at which cost."""
 
 from __future__ import annotations
 

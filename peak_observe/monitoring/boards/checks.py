@@ -1,4 +1,4 @@
-"""What the dashboards show of health checks."""
+"""Dashboard section of health checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboards show of circuits at a glance."""
+"""Dashboard section of circuit states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges: how they answer, how fresh and how skewed their data is, and what is left of the limits."""
+"""Dashboard of exchanges: answers, data age, clock skew and rate limits."""
 
 from __future__ import annotations
 

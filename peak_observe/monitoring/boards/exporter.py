@@ -1,4 +1,4 @@
-"""The exporter, the processes and what is scraped: can the other dashboards be believed?"""
+"""Dashboard of the exporter, the processes and the scrapes: can the other dashboards be believed?"""
 
 from __future__ import annotations
 

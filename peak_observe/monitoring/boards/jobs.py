@@ -1,4 +1,4 @@
-"""What the dashboard of backups shows of jobs."""
+"""Dashboard section of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview: may we trade? One look, and a click to what is wrong."""
+"""Overview dashboard: may we trade?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboards show of processes and of the targets that Prometheus scrapes."""
+"""Dashboard section of processes and scrape targets."""
 
 from __future__ import annotations
 

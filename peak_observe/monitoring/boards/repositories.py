@@ -1,4 +1,4 @@
-"""What the dashboard of backups shows of each repository and of each part in it."""
+"""Dashboard section of backup repositories and their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboard of breakers shows of retries."""
+"""Dashboard section of retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules themselves, a page a subject: what is wrong, how bad that is, and what to do about it."""
+"""Alert rules, one module a subject."""
 
 from __future__ import annotations
 

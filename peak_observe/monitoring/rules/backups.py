@@ -1,4 +1,4 @@
-"""Alerts about backups: old, missing, failed, hanging, shrunken, unproven or corrupt ones."""
+"""Alerts about backups: stale, missing, failed, stuck, shrunken, unverified or corrupt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts about calls: circuits that do not let them through, and retries that do not help."""
+"""Alerts about circuit breakers and retries."""
 
 from __future__ import annotations
 

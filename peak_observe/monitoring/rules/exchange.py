@@ -1,4 +1,4 @@
-"""Alerts about exchanges: errors, bans, old prices, clocks, and a budget for what is theirs to answer for."""
+"""Alerts about exchanges: errors, bans, stale prices, clock skew and an error budget."""
 
 from __future__ import annotations
 

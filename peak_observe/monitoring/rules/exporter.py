@@ -1,4 +1,4 @@
-"""Alerts about who watches: processes, the exporter with its sources, and alerting itself."""
+"""Alerts about monitoring itself: processes, the exporter with its sources, and alert delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of the rules: what an alert is, what a recording is, and how both name where they come from."""
+"""Types of alerting and recording rules, and the texts that name the source of a series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNITS = {"m": "minute", "h": "hour"}
 
 
 class Recording(NamedTuple):
-    """One expression that Prometheus evaluates ahead of time.
+    """Recording rule.
 
     Args:
         name: Its name, as level:metric:operations; `job` is always kept and not named in the level.
@@ -33,7 +33,7 @@ class Recording(NamedTuple):
 
 
 class Alert(NamedTuple):
-    """One alert.
+    """Alerting rule with its sentences.
 
     Args:
         name: Its name; one name may come in two severities.
@@ -65,7 +65,7 @@ class Alert(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Rules that are evaluated one after the other, and a chapter of the runbook.
+    """Group of rules, evaluated in order; also a chapter of the runbook.
 
     Args:
         name: Its name.

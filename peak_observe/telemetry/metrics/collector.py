@@ -1,4 +1,4 @@
-"""The one collector: nothing is pushed into a metrics library, it reads the primitives when it is scraped."""
+"""Collector for prometheus_client: reads the primitives when it is scraped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Exemplar, Sample
 
 from peak_observe import catalog
@@ -16,14 +16,12 @@ from peak_observe.telemetry.metrics import primitive_families
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from prometheus_client.registry import CollectorRegistry
-
     from peak_observe import measures
     from peak_observe.telemetry.metrics.family import Family, Readings
 
 
 class PeakCollector(Collector):
-    """Turns the counts of all primitives of this process into metric families."""
+    """Collector of the counts of all primitives of this process."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[Sequence[float], list[Sample]]] = {}
@@ -80,7 +78,14 @@ _collectors: weakref.WeakKeyDictionary[CollectorRegistry, PeakCollector] = weakr
 
 
 def register(registry: CollectorRegistry | None = None) -> PeakCollector:
-    """Add the collector to `registry` (the default one if not given) and return it; twice is once."""
+    """Add the metrics of this process to a registry that the program serves already.
+
+    Args:
+        registry: The registry; prometheus_client's default one if not given.
+
+    Returns:
+        The collector, for `registry.unregister()`. The same registry gets only one.
+    """
     registry = REGISTRY if registry is None else registry
     known = _collectors.get(registry)
     collector = known or PeakCollector()

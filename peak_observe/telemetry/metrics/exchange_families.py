@@ -1,4 +1,4 @@
-"""How the readings of exchanges become samples: a name of an endpoint holds two labels."""
+"""Metric families of exchange clients: each endpoint has two labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EndpointFamily(Family):
-    """A family whose names are made of an exchange and an endpoint."""
+    """Metric family with an exchange and an endpoint as labels."""
 
     def rows(self, name: str, reading: Any) -> list[tuple[str, Labels]]:
         """Return sample name and labels of each value, labels in alphabetical order."""

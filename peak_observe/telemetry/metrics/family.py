@@ -1,4 +1,4 @@
-"""One metric family: how the reading of a primitive fills its samples, and how values are written."""
+"""Metric family: which samples the reading of a primitive gives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prometheus_client.utils import floatToGoString
+from peak_observe.telemetry.metrics.text_format import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,24 +14,7 @@ if TYPE_CHECKING:
     from peak_observe import catalog
     from peak_observe.measures import Exemplar
 
-MILLION = 1e6
 Labels = tuple[tuple[str, str], ...]
-
-
-def number(value: float) -> str:
-    """Return a value as Prometheus writes it: from a million on with an exponent, which `repr` would not."""
-    if value < MILLION:
-        return repr(float(value))
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call] # the library's helpers have no types
-    return text
-
-
-def numbers(values: Sequence[float]) -> tuple[float | str, ...]:
-    """Return values as `%s` has to be given them; below a million that is what it makes of a float itself."""
-    # A sum is below a million only if all are, as just gauges of one value go below 0; with a NaN it never is.
-    if sum(values) < MILLION:
-        return tuple(map(float, values))
-    return tuple(map(number, values))
 
 
 CALLS, CHANGES, SETTINGS = range(3)
@@ -39,7 +22,7 @@ ATTEMPTS = CHANGES
 
 
 class Family(NamedTuple):
-    """One metric and how a reading fills it.
+    """Metric of the catalogue and how a reading fills it.
 
     Args:
         metric: Its entry in the catalogue.

@@ -1,4 +1,4 @@
-"""How the readings of all names become the samples of the catalogue's families."""
+"""Metric families of all primitives with the readings of all names."""
 
 from __future__ import annotations
 

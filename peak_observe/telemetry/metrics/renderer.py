@@ -1,4 +1,4 @@
-"""Our own families straight to text, in the Prometheus and the OpenMetrics format.
+"""Renderer of our own families straight to text, in the Prometheus and the OpenMetrics format.
 
 Labels are sorted and escaped once, when a name is new; a scrape fills numbers into ready lines and keeps the lines
 and families whose numbers did not change. The bytes are those that prometheus_client makes of the same samples.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.telemetry.metrics import primitive_families
-from peak_observe.telemetry.metrics.family import number, numbers
+from peak_observe.telemetry.metrics.text_format import header, number, numbers, sample_line, series_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class _Lines:
-    """The lines of one name in one family: their prefixes, made once, and the text of the last scrape."""
+    """Lines of one name in one family: prefixes made once, and the text of the last scrape."""
 
     __slots__ = ("rows", "template", "text")
 
     def __init__(self, rows: list[tuple[str, Labels]]) -> None:
         self.rows = len(rows)
-        self.template = "".join(f"{_prefix(*row).replace('%', '%%')} %s\n" for row in rows)
+        self.template = "".join(f"{series_line(*row).replace('%', '%%')} %s\n" for row in rows)
         self.text = ""
 
 
 class _Name:
-    """The lines of one name in all its families."""
+    """Lines of one name in all its families."""
 
     __slots__ = ("lines", "reading")
 
@@ -60,7 +60,7 @@ class _Name:
 
 
 class _Kind:
-    """The families of one kind of primitive, each with its text since its last change."""
+    """Families of one kind of primitive, each with its text since its last change."""
 
     def __init__(self, families_of_kind: Sequence[Family]) -> None:
         self._families = families_of_kind
@@ -98,7 +98,7 @@ class _Kind:
 
 
 class Renderer:
-    """Renders the metrics of this process; keeps what it can from scrape to scrape. For one thread at a time."""
+    """Renderer of this process's metrics, with a cache from scrape to scrape; for one thread at a time."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, _Kind] = {}
@@ -112,22 +112,13 @@ class Renderer:
             kind.update(readings)
             kind.write(parts, openmetrics=openmetrics)
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
-        parts.append(f"{_prefix(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS)} 1.0\n".encode())
+        build = sample_line(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS, 1.0)
+        parts.append(f"{build}\n".encode())
         return b"".join(parts)
 
 
 def _header(metric: catalog.Metric, *, openmetrics: bool) -> bytes:
-    name = metric.name.removesuffix("_total") if openmetrics and metric.kind == "counter" else metric.name
-    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n".encode()
-
-
-def _prefix(sample: str, labels: Labels) -> str:
-    pairs = ",".join(f'{label}="{_escape(value)}"' for label, value in labels)
-    return f"{sample}{{{pairs}}}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return header(metric.name, metric.kind, metric.help, openmetrics=openmetrics)
 
 
 def _with_exemplars(lines: _Lines, exemplars: Mapping[int, Exemplar]) -> str:

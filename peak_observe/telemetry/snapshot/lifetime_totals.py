@@ -1,11 +1,11 @@
-"""What several lives of one process add up to: counters never fall, gauges end with the life."""
+"""Accumulate counters across restarts of a named process; gauges end with each life."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.family import MILLION, number
+from peak_observe.telemetry.metrics.text_format import MILLION, number
 from peak_observe.telemetry.snapshot import samples
 from peak_observe.telemetry.snapshot.samples import EMPTY, FAMILIES, Table
 
@@ -29,7 +29,7 @@ Group = tuple[tuple[str, ...], list[str]]
 
 
 class Sum:
-    """What is added to the samples of a process; the same as long as the names of its samples are.
+    """Totals to add to the samples of a process; valid while the names of its samples stay the same.
 
     Args:
         own: The names of what it tells now.

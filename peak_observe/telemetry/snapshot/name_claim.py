@@ -1,4 +1,4 @@
-"""A name in the folder of snapshots, held by this process, and what is written under it."""
+"""Claim of a process name in the snapshot folder, and the snapshots written under it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Claim:
-    """The file of this process. A name that another living process has gets a number: `bot`, `bot-2`.
+    """Snapshot file of this process. A name that another living process holds gets a number: `bot`, `bot-2`.
 
     `told` is what was written last.
 

@@ -1,4 +1,4 @@
-"""Which process wrote a file, and whether that very process lives: a pid alone would be taken over by another one."""
+"""Identity of a process: which life of which pid wrote a file, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SINCE_COMMAND = 19  # where /proc/<pid>/stat has the start time, counted behind
 
 
 class Identity(NamedTuple):
-    """One life of one process.
+    """Identity of one life of one process.
 
     Args:
         pid: Its number, in its own namespace.

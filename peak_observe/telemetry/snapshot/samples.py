@@ -1,4 +1,4 @@
-"""Samples as snapshots hold them, checked so strictly that what passes can be served beside anybody's metrics.
+"""Samples in snapshots, checked strictly enough to be served beside anybody's metrics.
 
 What is known is a family of the catalogue with just its labels; a histogram is whole and in order; a count is a finite
 number. Names stand before values, as the names of a process hardly ever change: they are checked once, and after that
@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.family import number
+from peak_observe.telemetry.metrics.text_format import number
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -41,7 +41,7 @@ class InvalidError(ValueError):
 
 
 class Group(NamedTuple):
-    """The lines of one family that only make sense together: one, or those of one histogram.
+    """Lines of one family that belong together: one, or those of one histogram.
 
     Args:
         lines: Sample names with their labels.
@@ -53,12 +53,12 @@ class Group(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells it from the others of its family; of a histogram, whatever its buckets, the line of its count."""
+        """Return the line that identifies it in its family; of a histogram, the line of its count."""
         return self.lines[-2] if len(self.lines) > 1 else self.lines[0]
 
 
 class Shape:
-    """The names of all samples, with their labels, checked.
+    """Names of all samples with their labels, checked.
 
     Args:
         names: One a line, in order.
@@ -199,6 +199,7 @@ def _expected(metric: Metric, group: tuple[str, ...]) -> list[str]:
     bounds = [pairs[-1][1] for pairs in named]
     if [name for name, _ in first] != sorted(metric.labels) or not _rising(bounds):
         return []
+    # Values are compared as they are written, so nothing is escaped here.
     plain = ",".join(f'{name}="{value}"' for name, value in first)
     buckets = [f'{metric.name}_bucket{{{plain},le="{bound}"}}' for bound in bounds]
     return [*buckets, f"{metric.name}_count{{{plain}}}", f"{metric.name}_sum{{{plain}}}"]

@@ -1,4 +1,4 @@
-"""The file in which a process tells of itself: one line about the process, then its samples and its account.
+"""Snapshot file: one header line about the process, then its samples and its lifetime totals.
 
 One name has one file, whichever life of the process writes it. A new life takes over what the last one left by the
 same rename that makes its own first snapshot visible, so nothing is ever counted twice or lost, whoever is killed when.
@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from peak_observe.telemetry.snapshot import samples
-from peak_observe.telemetry.snapshot.process_identity import Identity  # noqa: TC001 - msgspec reads the annotations
+from peak_observe.telemetry.snapshot.process_identity import Identity
 from peak_observe.telemetry.snapshot.samples import EMPTY, Table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _Moment = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is told of the process itself.
+    """Header of a snapshot: facts about the process.
 
     Args:
         snapshot: The number of the format.
@@ -70,7 +70,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Snapshot(NamedTuple):
-    """A file that holds up.
+    """Valid snapshot.
 
     Args:
         header: The process.
@@ -88,7 +88,7 @@ class Snapshot(NamedTuple):
 
 
 class RejectedError(ValueError):
-    """A file is not read.
+    """A snapshot file was rejected.
 
     Args:
         reason: One of `catalog.REJECTIONS`.

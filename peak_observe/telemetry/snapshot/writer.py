@@ -1,4 +1,4 @@
-"""The snapshots of this process: when they are written. What is in them, and how, is loaded with the first one.
+"""Writer of this process's snapshots: timing only; contents and format are loaded with the first one.
 
 A daemon thread writes every few seconds, and soon after something rare happened; the end of the program writes the last
 one. Nothing here ever raises into the program or holds it up: what cannot be written is logged once.
@@ -29,7 +29,7 @@ PATIENCE = 4.0  # seconds that the end of the program, or a fork, waits for a sn
 
 
 class Settings(NamedTuple):
-    """Where snapshots go, under which name, and how often; without a folder there are none."""
+    """Folder, process name and interval of snapshots; without a folder there are none."""
 
     folder: str = ""
     process: str = ""
@@ -37,7 +37,7 @@ class Settings(NamedTuple):
 
 
 class Writer:
-    """Writes the snapshots of this process from a thread of its own.
+    """Background thread that writes the snapshots of this process.
 
     Args:
         settings: Where and how often.

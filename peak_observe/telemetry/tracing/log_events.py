@@ -1,4 +1,4 @@
-"""What a rare fact is called, and what it carries, as a log-based event of OpenTelemetry."""
+"""Log-based events for OpenTelemetry: name and attributes of each event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans and log-based events for OpenTelemetry, for programs that trace; others pay one look into `sys.modules`.
+"""OpenTelemetry spans and log-based events; programs that do not trace pay one look into `sys.modules`.
 
 `opentelemetry` is imported by nobody here until the program itself has done so (or asked for tracing "always"), so
 this module is as light as a dictionary look-up. Own attributes are called `peak_observe.*`.
@@ -98,7 +98,7 @@ def _current_tracer() -> Tracer:
 
 
 class CallSpan:
-    """One INTERNAL span around a protected call or an attempt.
+    """INTERNAL span around a protected call or an attempt.
 
     Args:
         name: The span's name, with few different values.
@@ -167,7 +167,7 @@ class CallSpan:
 
 
 class Operation:
-    """A current span around an operation of ours that takes time, in programs that trace; elsewhere nothing.
+    """Current span around an operation that takes time, in programs that trace; a no-op elsewhere.
 
     Use it in a `with`, which ends the span; an exception that passes gives it the status ERROR.
 

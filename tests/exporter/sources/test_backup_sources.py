@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe import RecoveryManager
-from peak_observe.exporter.sources.backup_sources import Borg, Files, Ours, Restic
+from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.external_program import ProgramError
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.testing import ManualClock
@@ -32,23 +32,26 @@ def test_a_repository_of_ours_is_told_as_its_program_tells(tmp_path: Path) -> No
     manager.config_backup.add_config(config)
     manager.create_backup(include_state=False)
     before = sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
-    found = values(Ours("repositories.x", "x", path=tmp_path / "backups").collect())
+    found = values(PeakRepositorySource("repositories.x", "x", path=tmp_path / "backups").collect())
     assert sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
     assert found['peak_backup_last_success_timestamp_seconds{kind="config",repository="x"}'] > 1e9
     assert found['peak_backup_files{kind="config",repository="x"}'] == 1
     assert found['peak_backup_max_age_seconds{repository="x"}'] == 3600
     assert found['peak_backup_stored{repository="x",status="success"}'] == 1
     assert found['peak_backup_runs_total{outcome="success",repository="x"}'] == 1
-    promised = values(Ours("repositories.x", "x", path=tmp_path / "backups", max_age=60).collect())
+    promised = values(PeakRepositorySource("repositories.x", "x", path=tmp_path / "backups", max_age=60).collect())
     assert promised['peak_backup_max_age_seconds{repository="x"}'] == 60
 
 
 def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """And not one without backups: the disk may not be mounted."""
     with pytest.raises(FileNotFoundError, match="missing"):
-        Ours("repositories.x", "x", path=tmp_path / "missing").collect()
+        PeakRepositorySource("repositories.x", "x", path=tmp_path / "missing").collect()
     assert (
-        values(Ours("repositories.x", "x", path=tmp_path).collect())['peak_backup_corrupt_files{repository="x"}'] == 0
+        values(PeakRepositorySource("repositories.x", "x", path=tmp_path).collect())[
+            'peak_backup_corrupt_files{repository="x"}'
+        ]
+        == 0
     )
 
 

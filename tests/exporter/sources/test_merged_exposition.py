@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from peak_observe.exporter.sources import merged_exposition
 from peak_observe.exporter.sources.merged_exposition import CHUNK, Family, Text, merged, rendered
 from peak_observe.exporter.sources.metric_block import Block
-from peak_observe.exporter.sources.own_metrics import sample
+from peak_observe.telemetry.metrics.text_format import sample_line
 
 HEALTHY = Block("peak_health_check_healthy", "gauge", "Whether.", ['peak_health_check_healthy{check="a"} 1.0'])
 CALLS = Block("peak_breaker_calls_total", "counter", "Calls.", ['peak_breaker_calls_total{breaker="b"} 3.0'])
@@ -147,7 +147,9 @@ def test_compressed_is_the_same() -> None:
 def test_any_label_survives(labels: dict[str, str], value: float) -> None:
     """Also quotes, backslashes and newlines, in both formats."""
     try:
-        families = merged({"one": rendered([Block("any", "gauge", "Any.", [sample("any", labels, value)])])})
+        families = merged(
+            {"one": rendered([Block("any", "gauge", "Any.", [sample_line("any", labels.items(), value)])])}
+        )
     except UnicodeEncodeError:
         return  # a lone surrogate, which is the source's error
     for parse, shown in (

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from peak_observe.exporter.sources.metric_block import Block
-from peak_observe.exporter.sources.poller import Watcher
+from peak_observe.exporter.sources.poller import SourcePoller
 from peak_observe.testing import ManualClock
 
 BLOCK = Block("peak_test", "gauge", "A test.", ["peak_test 1.0"])
@@ -60,17 +60,17 @@ def source(clock: ManualClock) -> Source:
 
 
 @pytest.fixture
-def watcher(source: Source, clock: ManualClock) -> Watcher:
+def watcher(source: Source, clock: ManualClock) -> SourcePoller:
     """A watcher that no thread runs."""
-    return Watcher(source, interval=5, timeout=10, clock=clock)
+    return SourcePoller(source, interval=5, timeout=10, clock=clock)
 
 
-def test_nothing_is_known_before_the_first_run(watcher: Watcher) -> None:
+def test_nothing_is_known_before_the_first_run(watcher: SourcePoller) -> None:
     """Neither up nor down."""
     assert watcher.status() == (None, (), 0.0, 0.0, (0, 0, 0), "")
 
 
-def test_a_run_tells_blocks_duration_and_time(watcher: Watcher, source: Source, clock: ManualClock) -> None:
+def test_a_run_tells_blocks_duration_and_time(watcher: SourcePoller, source: Source, clock: ManualClock) -> None:
     """And counts as a success."""
     source.seconds = 2.0
     watcher.run()
@@ -80,7 +80,7 @@ def test_a_run_tells_blocks_duration_and_time(watcher: Watcher, source: Source, 
     assert status.last_success == clock.now().timestamp()
 
 
-def test_what_did_not_change_is_the_same_object(watcher: Watcher, source: Source) -> None:
+def test_what_did_not_change_is_the_same_object(watcher: SourcePoller, source: Source) -> None:
     """By which a scrape knows that nothing has to be joined anew."""
     watcher.run()
     first = watcher.status().told
@@ -92,7 +92,7 @@ def test_what_did_not_change_is_the_same_object(watcher: Watcher, source: Source
 
 
 @pytest.mark.parametrize("error", [ValueError("token=abc"), SystemExit(3), KeyboardInterrupt()])
-def test_a_source_that_raises_has_nothing_to_tell(watcher: Watcher, source: Source, error: BaseException) -> None:
+def test_a_source_that_raises_has_nothing_to_tell(watcher: SourcePoller, source: Source, error: BaseException) -> None:
     """An old value would look like a new one; the reason is kept, without secrets, and the next run may succeed."""
     watcher.run()
     last_success = watcher.status().last_success
@@ -107,14 +107,14 @@ def test_a_source_that_raises_has_nothing_to_tell(watcher: Watcher, source: Sour
     assert (watcher.status().up, watcher.status().problem) == (True, "")
 
 
-def test_samples_that_are_none_are_an_error_of_the_source(watcher: Watcher, source: Source) -> None:
+def test_samples_that_are_none_are_an_error_of_the_source(watcher: SourcePoller, source: Source) -> None:
     """A source that tells nonsense breaks itself alone."""
     source.blocks = [BLOCK._replace(lines=[None])]  # type: ignore[list-item] # rubbish on purpose
     watcher.run()
     assert (watcher.status().up, watcher.status().runs) == (False, (0, 1, 0))
 
 
-def test_what_comes_too_late_is_dropped(watcher: Watcher, source: Source) -> None:
+def test_what_comes_too_late_is_dropped(watcher: SourcePoller, source: Source) -> None:
     """A run over its timeout has failed, whatever it tells."""
     source.seconds = 10.0
     watcher.run()
@@ -127,7 +127,7 @@ def test_a_source_that_hangs_is_down_from_its_timeout_on(clock: ManualClock) -> 
     """Its last word counts until then; one thread waits for it, and counts it once."""
     source = Hanging(clock)
     source.go.set()
-    watcher = Watcher(source, interval=0.01, timeout=10, clock=clock)
+    watcher = SourcePoller(source, interval=0.01, timeout=10, clock=clock)
     watcher.run()
     source.go.clear()
     source.began.clear()
@@ -158,7 +158,7 @@ def test_it_is_asked_again_after_the_interval(clock: ManualClock) -> None:
             runs.release()
             return super().collect()
 
-    watcher = Watcher(Counting(clock), interval=0.001, timeout=10, clock=clock)
+    watcher = SourcePoller(Counting(clock), interval=0.001, timeout=10, clock=clock)
     watcher.start()
     for _ in range(3):
         assert runs.acquire(timeout=PATIENCE)
@@ -170,7 +170,7 @@ def test_it_is_asked_again_after_the_interval(clock: ManualClock) -> None:
 
 
 def test_a_system_without_threads_is_a_problem_that_passes(
-    watcher: Watcher, source: Source, monkeypatch: pytest.MonkeyPatch
+    watcher: SourcePoller, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said, and `start` tries again."""
 

@@ -116,7 +116,7 @@ def test_what_changes_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     sources._tell("x", status._replace(up=None, problem=""))
     for _ in range(3):
         sources._tell("x", status._replace(up=True, problem=""))
-    assert caplog.messages == ["source x: no such folder", "source x tells again"]
+    assert caplog.messages == ["source x: no such folder", "source x answers again"]
 
 
 def test_the_metrics_of_sources() -> None:

@@ -18,8 +18,8 @@ from peak_observe.catalog import BUCKETS, CALL_OUTCOMES, HEALTH_OUTCOMES, RETRY_
 from peak_observe.measures import BreakerReading, Exemplar, HealthReading, RetryReading
 from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
-from peak_observe.telemetry.metrics.family import number
 from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.telemetry.metrics.text_format import number
 
 COUNTS = st.integers(0, 2**60)
 SECONDS = st.floats(0, 1e18)

@@ -1,0 +1,167 @@
+"""The server that a trading program carries: slow, silent and malformed clients cost it next to nothing."""
+
+import http.client
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from peak_observe import start_exporter
+from peak_observe.telemetry import bounded_server
+from peak_observe.telemetry.http_server import Exporter
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    """A server on a free port."""
+    with start_exporter(port=0) as exporter:
+        yield exporter
+
+
+def scraped(exporter: Exporter) -> int:
+    """Return the status of one scrape."""
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def connected() -> Iterator[Callable[..., socket.socket]]:
+    """Make clients that have sent something and wait; they are closed at the end."""
+    clients: list[socket.socket] = []
+
+    def connect(exporter: Exporter, sent: bytes = b"") -> socket.socket:
+        clients.append(socket.create_connection(("127.0.0.1", exporter.port), timeout=10))
+        clients[-1].sendall(sent)
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Return whether the server ends the connection without an answer within two seconds."""
+    readable, _, _ = select.select([client], [], [], 2)
+    try:
+        return bool(readable) and client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def handlers() -> int:
+    """Return how many threads serve a connection."""
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def test_silent_clients_make_room_for_a_scrape(exporter, connected) -> None:
+    """However many connect: the oldest that has not asked goes first, and descriptors stay bounded."""
+    clients = [connected(exporter, b"GET /metrics HTTP/1.1\r\n") for _ in range(100)]
+    assert scraped(exporter) == 200
+    assert is_closed(clients[0])
+    ends = time.monotonic() + 10
+    while handlers() > bounded_server.MAX_CONNECTIONS and time.monotonic() < ends:
+        time.sleep(0.01)  # those that were closed are ending
+    assert handlers() <= bounded_server.MAX_CONNECTIONS
+
+
+def test_a_client_that_asked_is_not_driven_out(exporter, connected, monkeypatch) -> None:
+    """Where all have asked, the newcomer is closed."""
+    monkeypatch.setattr(bounded_server, "MAX_CONNECTIONS", 1)
+    release, asked = threading.Event(), threading.Event()
+
+    def slow(_: str) -> None:
+        asked.set()
+        release.wait(10)
+
+    exporter._server.answers = slow
+    client = connected(exporter, b"GET /slow HTTP/1.0\r\n\r\n")
+    assert asked.wait(10)
+    assert is_closed(connected(exporter))
+    release.set()
+    assert client.recv(12) == b"HTTP/1.0 404"
+
+
+def test_one_deadline_holds_for_all_of_a_request(connected, monkeypatch) -> None:
+    """A byte now and then does not extend it."""
+    monkeypatch.setattr(bounded_server, "DEADLINE", 0.3)
+    with start_exporter(port=0) as exporter:
+        client = connected(exporter, b"GET /metrics HTTP/1.1\r\n")
+        began = time.monotonic()
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            while time.monotonic() - began < 10:
+                client.sendall(b"x")
+                time.sleep(0.05)
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("target", [b"http://[", b"http://[::1"])
+def test_a_target_that_is_no_url_is_a_bad_request(exporter, connected, target: bytes, capfd, caplog) -> None:
+    """It is answered with 400 and leaves no traceback in the program's log."""
+    client = connected(exporter, b"GET " + target + b" HTTP/1.0\r\n\r\n")
+    assert client.recv(12) == b"HTTP/1.0 400"
+    assert (capfd.readouterr().err, caplog.messages) == ("", [])
+
+
+def test_an_idle_server_does_not_wake_up(exporter) -> None:
+    """The accept loop sleeps without a time limit while nobody is connected."""
+    assert scraped(exporter) == 200
+    ends = time.monotonic() + 5
+    while exporter._server._next_deadline() is not None and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert exporter._server._next_deadline() is None
+
+
+FORKED = """
+import os, sys, time, peak_observe
+exporter = peak_observe.start_exporter(port=0)
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+    os._exit(0)
+print(exporter.port, child, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_forked_child_does_not_keep_the_port() -> None:
+    """A dead parent refuses connections, and its next life gets the port while the child still runs."""
+    program = subprocess.Popen([sys.executable, "-W", "ignore", "-c", FORKED], stdout=subprocess.PIPE, text=True)
+    port, child = map(int, program.stdout.readline().split())
+    try:
+        program.kill()
+        program.wait()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=10)
+        with start_exporter(port=port) as exporter:
+            assert scraped(exporter) == 200
+    finally:
+        os.kill(child, signal.SIGKILL)
+        program.stdout.close()
+
+
+def test_a_child_may_serve_on_its_own() -> None:
+    """Closing what it inherited does no harm, and a server of its own works."""
+    code = """
+import os, urllib.request, peak_observe
+with peak_observe.start_exporter(port=0) as inherited:
+    child = os.fork()
+    if child == 0:
+        inherited.close()
+        with peak_observe.start_exporter(port=0) as own:
+            status = urllib.request.urlopen(own.url, timeout=10).status
+        os._exit(0 if status == 200 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert urllib.request.urlopen(inherited.url, timeout=10).status == 200
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
