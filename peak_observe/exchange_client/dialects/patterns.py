@@ -32,3 +32,10 @@ UNSURE = re.compile(
     r"try again later|being processed|(?:still|in) process",
     re.IGNORECASE,
 )
+LIMIT = re.compile(
+    r"too many (?:requests|visits|calls)|rate ?limit(?:ed| exceeded| reached)|too frequent|request frequency|throttled",
+    re.IGNORECASE,
+)
+MAINTENANCE = re.compile(
+    r"under (?:\w+ )?maintenance|being upgraded|system(?: is \w+)? upgrad\w+|due to the upgrade", re.IGNORECASE
+)
