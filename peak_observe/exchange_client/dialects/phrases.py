@@ -1,4 +1,4 @@
-"""Patterns of words that mean the same on every exchange, for errors that neither its dialect nor ccxt knows."""
+"""Phrases that mean the same on every exchange, for errors that neither its dialect nor ccxt knows."""
 
 from __future__ import annotations
 
