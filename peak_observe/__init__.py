@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
@@ -48,8 +48,6 @@ from peak_observe.telemetry.tracing import spans
 if TYPE_CHECKING:
     from os import PathLike
 
-    from prometheus_client.registry import CollectorRegistry
-
     from peak_observe.backup_recovery import (
         BackupMetadata,
         BackupSchedule,
@@ -90,6 +88,7 @@ if TYPE_CHECKING:
         uninstrument,
     )
     from peak_observe.jobs import job
+    from peak_observe.metrics_server import start_exporter
     from peak_observe.resilience import (
         HealthCheck,
         HealthCheckResult,
@@ -97,12 +96,13 @@ if TYPE_CHECKING:
         RetryBudget,
         bulkhead,
         health_check,
+        priority,
         rate_limit,
         retrying,
         timeout,
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
-    from peak_observe.telemetry.http_server import Exporter
+    from peak_observe.telemetry.metrics.collector import register
 
 __all__ = [
     "AsyncResilientExchangeClient",
@@ -175,6 +175,7 @@ __all__ = [
     "job",
     "observe",
     "outcome_of",
+    "priority",
     "rate_limit",
     "register",
     "retry_with_backoff",
@@ -226,8 +227,11 @@ _LATE = {
     "instrument": "exchange_client",
     "job": "jobs",
     "outcome_of": "exchange_client",
+    "priority": "resilience",
     "rate_limit": "resilience",
+    "register": "telemetry.metrics.collector",
     "retrying": "resilience",
+    "start_exporter": "metrics_server",
     "timeout": "resilience",
     "uninstrument": "exchange_client",
 }
@@ -273,46 +277,3 @@ def configure(
     if span_events is not None:
         spans.span_events = span_events
     writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
-
-
-def register(registry: CollectorRegistry | None = None) -> Any:
-    """Add the metrics of this process to a registry that the program serves already.
-
-    Args:
-        registry: The registry; prometheus_client's default one if not given.
-
-    Returns:
-        The collector, for `registry.unregister()`. The same registry gets only one.
-    """
-    from peak_observe.telemetry.metrics import collector
-
-    return collector.register(registry)
-
-
-def start_exporter(
-    port: int = 17326,
-    addr: str = "127.0.0.1",
-    *,
-    registry: CollectorRegistry | None = None,
-) -> Exporter:
-    """Serve the metrics and the health of this process on `http://addr:port/` from a background thread.
-
-    `/metrics` are the metrics; `/livez`, `/readyz`, `/healthz` and `/health` answer for the checks of `health_check`.
-
-    Args:
-        port: The port; 0 picks a free one.
-        addr: The address to listen on; only this machine can reach the default.
-        registry: A prometheus_client registry whose metrics are served as well, for instance `REGISTRY`.
-
-    Returns:
-        The exporter, with `.port`, `.url` and `.close()`; it is also a context manager.
-
-    Raises:
-        ListenError: The address cannot be had; mostly another process listens there.
-        ValueError: There is no such port.
-    """
-    from peak_observe.resilience.health import health_check
-    from peak_observe.resilience.health.http import answers
-    from peak_observe.telemetry.http_server import Exporter
-
-    return Exporter(port, addr, registry=registry, answers=answers(health_check))

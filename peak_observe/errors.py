@@ -24,10 +24,8 @@ Errors carry data, so that code can act on it without reading the message. `Circ
 `OutcomeUnknown` of an exchange client are also ccxt's `ExchangeNotAvailable`, `RateLimitExceeded` and `ExchangeError`.
 """
 
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Self
 
 
 class PeakObserveError(Exception):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar, cast
 
 from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
 from peak_observe.telemetry.snapshot import writer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
 
 SUCCESS, FAILED, INTERRUPTED = range(len(JOB_OUTCOMES))
 P = ParamSpec("P")

@@ -7,14 +7,15 @@ called again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from peak_observe.events import Event
+else:
+    Event = tuple  # each event is a named tuple, and to load them all would take as long as half of this package
 
-Observer: TypeAlias = "Callable[[Event], object]"
+Observer: TypeAlias = Callable[[Event], object]
 
 
 class Observers:

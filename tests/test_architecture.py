@@ -31,6 +31,7 @@ FLOORS = {
     "resilience": 2,
     "backup_recovery": 2,
     "jobs": 2,
+    "metrics_server": 3,
     "exchange_client": 3,
     "monitoring": 4,
     "exporter": 4,
@@ -237,6 +238,13 @@ def test_the_rooms_give_the_same_objects() -> None:
         assert all(getattr(peak_observe, name) is getattr(room, name) for name in room.__all__)
 
 
+BREAKER_OPTIONS = (
+    "window: 'int | None' = None, window_seconds: 'float | None' = None, failure_ratio: 'float | None' = None, "
+    "minimum_calls: 'int | None' = None, slow_call_seconds: 'float | None' = None, "
+    "slow_call_ratio: 'float | None' = None, half_open_calls: 'int' = 1, success_threshold: 'int' = 1, "
+    "probe_timeout: 'float' = 60.0, jitter: 'float' = 0.0, ignore: 'Errors' = (), "
+    "failure_result: 'Callable[[Any], bool] | None' = None"
+)
 SIGNATURES = {
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
     "BackupError": None,
@@ -282,7 +290,7 @@ SIGNATURES = {
         "(failure_threshold: 'int' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str' = 'circuit_breaker', *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
-        "fallback: 'object' = NO_FALLBACK, **options: 'Unpack[Options]') -> 'None'"
+        f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'None'"
     ),
     "CircuitBreakerStats": ("(failure_count, success_count, last_failure_time, last_success_time, state_changes)"),
     "CircuitOpenError": "(name: str, retry_after: float = 0.0, reason: str = '') -> None",
@@ -294,11 +302,11 @@ SIGNATURES = {
     "HealthChanged": "(name, healthy, status, at, message, critical=True)",
     "HealthCheck": "(*, clock: 'Clock' = CLOCK) -> 'None'",
     "HealthCheckResult": (
-        "(name, healthy, message, timestamp, details=None, status='healthy', duration=0.0, critical=True, tags=())"
+        "(name, healthy, message, timestamp=None, details=None, status=None, duration=0.0, critical=True, tags=())"
     ),
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
-    "LimitReached": "(kind, name, refused, limit)",
+    "LimitReached": "(kind, name, refused, limit, mode='enforce')",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
@@ -336,13 +344,14 @@ SIGNATURES = {
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "bulkhead": (
-        "(limit: 'int', wait: 'float' = 0.0, *, name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Bulkhead'"
+        "(limit: 'int', wait: 'float' = 0.0, *, mode: 'Mode' = 'enforce', name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'Bulkhead'"
     ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
-        "fallback: 'object' = NO_FALLBACK, **options: 'Unpack[Options]') -> 'Any'"
+        f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'Any'"
     ),
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
@@ -355,20 +364,31 @@ SIGNATURES = {
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "priority": "(name: 'str') -> 'None'",
     "rate_limit": (
-        "(rate: 'float', burst: 'int' = 1, *, per: 'float' = 1.0, wait: 'float' = 0.0, name: 'str | None' = None, "
-        "clock: 'Clock' = CLOCK) -> 'RateLimiter'"
+        "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
+        "weight: 'Weight' = 1, reserve: 'Mapping[str, float] | None' = None, heed: 'Heed' = False, "
+        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
     ),
-    "register": "(registry: 'CollectorRegistry | None' = None) -> 'Any'",
+    "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[Options]') -> 'Any'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "jitter: 'Jitter | None' = None, "
+        "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
+        "retry_result: 'Callable[[Any], bool] | None' = None, "
+        "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
+        "nested: 'Nested' = 'warn') -> 'Any'"
     ),
     "retrying": (
         "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, **more: 'Unpack[Options]') -> 'None'"
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "jitter: 'Jitter | None' = None, "
+        "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
+        "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
+        "nested: 'Nested' = 'warn') -> 'None'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"

@@ -6,7 +6,9 @@ import logging
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
@@ -22,8 +24,7 @@ from peak_observe.backup_recovery.restore.transaction import PREFIX, Transaction
 from peak_observe.errors import RestoreRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.state.snapshot import StateSnapshot

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.run import Making, Order, checked_text, summary
 from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
 from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import diff, verification
 from peak_observe.backup_recovery.restore.crash_recovery import counted, is_cut_off, writing
+from peak_observe.backup_recovery.restore.diff import Difference
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
+from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.telemetry.tracing.spans import Operation
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-    from datetime import datetime
-
-    from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
-    from peak_observe.backup_recovery.restore.diff import Difference
-    from peak_observe.backup_recovery.restore.verification import VerifyReport
-
-    Tell = Callable[[Progress], object]
+Tell = Callable[[Progress], object]
 
 _log = logging.getLogger("peak_observe.backup")
 

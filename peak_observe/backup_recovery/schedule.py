@@ -6,14 +6,13 @@ import os
 import random
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
 
 TEN_YEARS = 3652 * 86_400.0
 MOST_JITTER = 0.5

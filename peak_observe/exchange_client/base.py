@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -17,16 +18,12 @@ from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Mapping
-
 
 class ExchangeClient:
     """Base of both clients; see `ResilientExchangeClient`."""
 
     _asynchronous: ClassVar[bool]
-    loop: asyncio.AbstractEventLoop | None = None
+    loop: Any = None  # no event loop: that of the async client is set when it is made
 
     def __init__(
         self,

@@ -157,6 +157,19 @@ _BY_STATUS = re.compile(r"\s*\S+ (?:(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ )?([1
 """Text of an exception whose class ccxt chose by the HTTP status alone."""
 
 
+_BODY = re.compile(r"\s*[a-z0-9]+ [{\[]")
+"""Beginning of the text of an exception that ccxt raised for the body of a successful answer."""
+
+_BODY_START = re.compile(r"[<{\[]|error code:")
+
+
+def _body_in(text: str, by_status: re.Match[str] | None) -> str:
+    if by_status is None:
+        return text
+    start = _BODY_START.search(text, by_status.end())
+    return text[start.start() if start else by_status.end() :]
+
+
 class _Seen:
     """Everything that is known of a failed request, and its meaning."""
 
@@ -168,10 +181,10 @@ class _Seen:
         self._names = [] if error is None else [kind.__name__ for kind in type(error).__mro__]
         self._dialect = dialect
         self._unread = unread
-        self._answered = answer is not None
+        self._answered = answer is not None or _BODY.match(text) is not None or by_status is not None
         self.status = answer.status if answer else int(by_status[1]) if by_status else 0
         self.headers = answer.headers if answer else {}
-        self.body = answer.body if answer else text
+        self.body = answer.body if answer else _body_in(text, by_status)
         # ccxt repeats the body in what it raises for a reason that it found there.
         self._read = not by_status and bool(answer and answer.body and answer.body.strip() in text)
 
@@ -219,7 +232,7 @@ class _Seen:
         return Rule(outcome)
 
     def _by_status(self) -> tuple[Rule, str] | None:
-        if self.status < _ERROR or not self._answered:
+        if self.status < _ERROR:
             return None
         return self._unspecific(self._of_status()), f"HTTP {self.status}"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
@@ -10,8 +12,7 @@ from peak_observe.exchange_client.base import ExchangeClient
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
+    from collections.abc import Callable
 
 
 class ResilientExchangeClient(ExchangeClient):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import finalize, ref
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from peak_observe.resilience import HealthCheck
@@ -18,9 +17,9 @@ _owners: dict[tuple[int, str], ref[Any]] = {}
 
 
 class CheckedClient(Protocol):
-    """The part of a client that its check needs; `loop` is None for a sync one."""
+    """The part of a client that its check needs; `loop` is the event loop of an async one."""
 
-    loop: asyncio.AbstractEventLoop | None
+    loop: Any
 
     @property
     def exchange(self) -> Any:

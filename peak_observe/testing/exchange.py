@@ -7,18 +7,14 @@ import threading
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, Self
+from types import TracebackType
+from typing import Any, Literal, Self
 
-from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.testing.binance import Binance
 from peak_observe.testing.faults import Fault
 from peak_observe.testing.kraken import Kraken, PlacedOrder
 from peak_observe.testing.loopback import HOST, Call, LoopbackServer
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from peak_observe.clock import Clock
 
 __all__ = ["FakeExchange", "Fault", "PlacedOrder"]
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from peak_observe.resilience.retry import execution
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _lock = threading.Lock()
 
@@ -29,4 +26,4 @@ def no_delays() -> Iterator[None]:
 
 def _hurry(by: int) -> None:
     with _lock:
-        execution.haste += by
+        execution.delays_off += by

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
+from peak_observe.events import Event
 from peak_observe.observers import observe
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from peak_observe.events import Event
 
 E = TypeVar("E")
 

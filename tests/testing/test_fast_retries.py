@@ -54,7 +54,7 @@ def test_blocks_may_be_inside_each_other_and_end_with_their_errors() -> None:
     """Waiting begins again with the end of the outermost."""
     with pytest.raises(ConnectionError), no_delays():
         with no_delays():
-            assert execution.haste == 2
-        assert execution.haste == 1
+            assert execution.delays_off == 2
+        assert execution.delays_off == 1
         fail()
-    assert execution.haste == 0
+    assert execution.delays_off == 0

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peak_observe.backup_recovery.repository.metadata import Problem
 from peak_observe.backup_recovery.state.encoding import plain, revive
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.redact import describe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FORMAT = 1
 """Stands in every text we write; one without it is of the original code base and is taken as it is."""

@@ -1,82 +1,56 @@
-"""The circuit breaker as people use it: wrapper of functions, context manager, and in a person's hand."""
+"""Circuit breaker: decorator, context manager, and manual control."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from weakref import ref
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.observers import Observers
+from peak_observe.observers import Observer, Observers
 from peak_observe.resilience.breaker import snapshot
-from peak_observe.resilience.breaker.controller import BreakerCore
+from peak_observe.resilience.breaker.controller import BreakerController
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
-from peak_observe.resilience.breaker.settings import Settings, build_settings, constructed
+from peak_observe.resilience.breaker.settings import (
+    FOREIGN_NAMES,
+    UNCHANGED,
+    Errors,
+    RecoveryTimeout,
+    Settings,
+    Unchanged,
+    change_settings,
+    check_settings,
+)
+from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
 from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
-from peak_observe.resilience.breaker.wrappers import Calls
+from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import validation, wrapping
-from peak_observe.telemetry.tracing.spans import switch
+from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Unpack
-
-    from peak_observe.observers import Observer
-    from peak_observe.resilience.breaker.guarded_call import Guard
-    from peak_observe.resilience.breaker.settings import Changes, Errors, Options, RecoveryTimeout
-    from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
-    from peak_observe.telemetry.tracing.spans import TracingMode
-
+    from peak_observe.resilience.breaker.guarded_call import GuardedCall
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class Blocks:
-    """What makes each `with` block of a breaker one call, also where blocks of one breaker nest or run side by side."""
+class CircuitBreaker(SyncAsyncContext):
+    """Circuit breaker: stops calling a service that keeps failing, and probes it after a while.
 
-    def _guard(self) -> Guard:
-        raise NotImplementedError
+    CLOSED        every call is admitted; `failure_threshold` consecutive failures open the circuit, or, with a window,
+                  a share of failed or slow calls.
+    OPEN          every call is rejected at once with `CircuitOpenError`, for `recovery_timeout` seconds.
+    HALF_OPEN     `half_open_calls` probes at a time are admitted, all others rejected: `success_threshold` successes
+                  close the circuit, one failure opens it again.
+    FORCED_OPEN   by `force_open()`: every call is rejected, until `reset()` or for some seconds.
+    DISABLED      by `disable()`: every call is admitted and counted, until `reset()` or for some seconds.
 
-    def __enter__(self) -> Self:
-        guard = self._guard()
-        guard.__enter__()
-        _entered.set((*_entered.get(), (self, guard)))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        entered = list(_entered.get())
-        last = max(index for index, (breaker, _) in enumerate(entered) if breaker is self)
-        _, guard = entered.pop(last)
-        _entered.set(tuple(entered))
-        guard.__exit__(kind, error, traceback)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
-
-
-class CircuitBreaker(Blocks):
-    """Stops calling what keeps failing, and tries again after a while with few calls.
-
-    CLOSED lets all calls through until `failure_threshold` of them failed in a row, or until too large a share of a
-    window failed or was slow; OPEN refuses all with `CircuitOpenError`; after `recovery_timeout` it is HALF_OPEN and
-    lets `half_open_calls` through at a time, which close or reopen it. Safe for any number of threads and tasks.
-    Breakers of one name share their metrics, not their state.
+    An exception outside `expected_exception` counts as ignored and changes no state; nor does a call that ends after
+    the state has changed. Safe for any number of threads and tasks. Breakers of one name share metrics, not state.
 
     Args:
         failure_threshold: Consecutive failures that open the circuit, at least 1; not beside a window.
@@ -102,12 +76,14 @@ class CircuitBreaker(Blocks):
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
         ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
-        failure_result: Says of a result whether it counts as failure; not asked of generators and `with` blocks.
+        failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
+        TypeError: There is no such argument; the message says which one was meant.
     """
 
+    @check_keywords(FOREIGN_NAMES)
     def __init__(
         self,
         failure_threshold: int = 5,
@@ -119,43 +95,71 @@ class CircuitBreaker(Blocks):
         tracing: TracingMode = "auto",
         clock: Clock = SYSTEM_CLOCK,
         fallback: object = NO_FALLBACK,
-        **options: Unpack[Options],
+        window: int | None = None,
+        window_seconds: float | None = None,
+        failure_ratio: float | None = None,
+        minimum_calls: int | None = None,
+        slow_call_seconds: float | None = None,
+        slow_call_ratio: float | None = None,
+        half_open_calls: int = 1,
+        success_threshold: int = 1,
+        probe_timeout: float = 60.0,
+        jitter: float = 0.0,
+        ignore: Errors = (),
+        failure_result: Callable[[Any], bool] | None = None,
     ) -> None:
-        settings = constructed(failure_threshold, recovery_timeout, expected_exception, options)
+        settings = Settings(
+            failure_threshold,
+            recovery_timeout,
+            expected_exception,
+            window,
+            window_seconds,
+            failure_ratio,
+            minimum_calls,
+            slow_call_seconds,
+            slow_call_ratio,
+            half_open_calls,
+            success_threshold,
+            probe_timeout,
+            jitter,
+            ignore,
+            failure_result,
+        )
+        check_settings(settings)
         self._observers = Observers()
-        self._core = BreakerCore(name, settings, validation.check_buckets(buckets), clock, ref(self._observers))
+        self._controller = BreakerController(
+            name, settings, validation.check_buckets(buckets), clock, ref(self._observers)
+        )
         switch(tracing)
         self._tracing = tracing
         self._fallback = fallback
-        self._core.series.join(self, self._core.read)
+        self._controller.series.join(self, self._controller.read)
 
     @property
     def name(self) -> str:
-        """The name by which it is known."""
-        return self._core.name
+        """The label value of its metrics."""
+        return self._controller.name
 
     @property
     def state(self) -> snapshot.CircuitState:
         """The state at this moment; an open circuit that is due for a probe is HALF_OPEN."""
-        return snapshot.state_of(self._core)
+        return snapshot.state_of(self._controller)
 
     @property
     def stats(self) -> snapshot.CircuitBreakerStats:
-        """What this breaker has counted so far, as a frozen record."""
-        return snapshot.stats_of(self._core)
+        """The counts of this breaker, as a frozen record."""
+        return snapshot.stats_of(self._controller)
 
     def snapshot(self) -> BreakerSnapshot:
-        """Return all that it knows of this moment, as a frozen record."""
-        from peak_observe.resilience.breaker.snapshot import snapshot_of
-
-        return snapshot_of(self._core)
+        """Return state and counters of this moment, as a frozen record."""
+        return snapshot.snapshot_of(self._controller)
 
     def reset(self) -> None:
-        """Close the circuit and forget its failures; the counts stay, and calls under way no longer matter to it."""
-        self._core.change(self._core.circuit.reset)
+        """Close the circuit and clear its failures; the counts stay, and results of calls under way are ignored."""
+        self._controller.change(self._controller.circuit.reset)
 
     def trip(self, reason: str, *, pause: float | None = None, error: BaseException | None = None) -> None:
-        """Open the circuit at once, as one failure said enough; one that is not closed or half-open stays as it is.
+        """Open the circuit at once, if it is closed or half-open.
 
         Args:
             reason: Why, in words, for the event.
@@ -167,12 +171,12 @@ class CircuitBreaker(Blocks):
         """
         if pause is not None:
             validation.check_seconds("pause", pause)
-        core = self._core
-        seconds = core.pause(error) if pause is None else float(pause)
-        core.change(lambda now: core.circuit.trip(now, reason, seconds), error)
+        controller = self._controller
+        seconds = controller.open_duration(error) if pause is None else float(pause)
+        controller.change(lambda now: controller.circuit.trip(now, reason, seconds), error)
 
     def force_open(self, *, for_seconds: float | None = None) -> None:
-        """Refuse all calls until `reset()`, or for some seconds, after which the circuit probes.
+        """Reject all calls until `reset()`, or for some seconds, after which the circuit probes.
 
         Args:
             for_seconds: How long; given once more it counts from now.
@@ -183,7 +187,7 @@ class CircuitBreaker(Blocks):
         self._override(FORCED_OPEN, for_seconds)
 
     def disable(self, *, for_seconds: float | None = None) -> None:
-        """Let all calls through, and measure them, until `reset()`, or for some seconds, after which it is closed.
+        """Admit all calls, and count them, until `reset()`, or for some seconds, after which it is closed.
 
         Args:
             for_seconds: How long; given once more it counts from now.
@@ -193,27 +197,93 @@ class CircuitBreaker(Blocks):
         """
         self._override(DISABLED, for_seconds)
 
-    def configure(self, **changes: Unpack[Changes]) -> None:
+    @check_keywords(FOREIGN_NAMES)
+    def configure(
+        self,
+        *,
+        failure_threshold: int | Unchanged = UNCHANGED,
+        recovery_timeout: RecoveryTimeout | Unchanged = UNCHANGED,
+        expected_exception: Errors | Unchanged = UNCHANGED,
+        window: int | Unchanged | None = UNCHANGED,
+        window_seconds: float | Unchanged | None = UNCHANGED,
+        failure_ratio: float | Unchanged | None = UNCHANGED,
+        minimum_calls: int | Unchanged | None = UNCHANGED,
+        slow_call_seconds: float | Unchanged | None = UNCHANGED,
+        slow_call_ratio: float | Unchanged | None = UNCHANGED,
+        half_open_calls: int | Unchanged = UNCHANGED,
+        success_threshold: int | Unchanged = UNCHANGED,
+        probe_timeout: float | Unchanged = UNCHANGED,
+        jitter: float | Unchanged = UNCHANGED,
+        ignore: Errors | Unchanged = UNCHANGED,
+        failure_result: Callable[[Any], bool] | Unchanged | None = UNCHANGED,
+    ) -> None:
         """Change settings while calls go on; state, counts and what the window holds stay.
 
         A circuit that is open stays so for as long as it was going to. A window that shrinks keeps the newest calls.
 
         Args:
-            changes: Settings by the names of the constructor; `window=None` judges failures in a row again.
+            failure_threshold: Consecutive failures that open the circuit, at least 1; not beside a window.
+            recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
+            expected_exception: What counts as failure: a type, a tuple of types or a function of the exception.
+            window: Judge by the last calls, so many of them; None judges consecutive failures again.
+            window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
+            failure_ratio: Share of failures in the window that opens, above 0 and at most 1; 0.5 if not given.
+            minimum_calls: Calls a window has to hold before it is judged; 10, or all of a smaller window, if not given.
+            slow_call_seconds: Seconds from which on a call is slow; without it no call is.
+            slow_call_ratio: Share of slow calls in the window that opens; 0.5 if not given.
+            half_open_calls: How many probes may be under way at a time.
+            success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
+            probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
+            jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
+            ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+            failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
 
         Raises:
-            TypeError: There is no such setting.
+            TypeError: There is no such setting; the message says which one was meant.
             ValueError: A value makes no sense; nothing is changed then.
         """
-        self._core.adopt(build_settings(changes, self._core.settings))
+        given = {
+            "failure_threshold": failure_threshold,
+            "recovery_timeout": recovery_timeout,
+            "expected_exception": expected_exception,
+            "window": window,
+            "window_seconds": window_seconds,
+            "failure_ratio": failure_ratio,
+            "minimum_calls": minimum_calls,
+            "slow_call_seconds": slow_call_seconds,
+            "slow_call_ratio": slow_call_ratio,
+            "half_open_calls": half_open_calls,
+            "success_threshold": success_threshold,
+            "probe_timeout": probe_timeout,
+            "jitter": jitter,
+            "ignore": ignore,
+            "failure_result": failure_result,
+        }
+        changes = {name: value for name, value in given.items() if value is not UNCHANGED}
+        self._controller.reconfigure(change_settings(self._controller.settings, changes))
 
     @property
     def settings(self) -> Settings:
-        """How it judges now, as a frozen record."""
-        return self._core.settings
+        """The settings of this moment, as a frozen record."""
+        return self._controller.settings
+
+    @property
+    def failure_threshold(self) -> int:
+        """Consecutive failures that open the circuit."""
+        return self._controller.settings.failure_threshold
+
+    @property
+    def recovery_timeout(self) -> RecoveryTimeout:
+        """Seconds from opening to the probe, as they were given."""
+        return self._controller.settings.recovery_timeout
+
+    @property
+    def expected_exception(self) -> Errors:
+        """The exceptions that count as failure, as they were given."""
+        return self._controller.settings.expected_exception
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Tell `observer` of this breaker's changes of state from now on; see `peak_observe.observe`.
+        """Call `observer` with each state transition of this breaker; see `peak_observe.observe`.
 
         Args:
             observer: Called with one `Transition` at a time, from whichever thread noticed it, after its lock is
@@ -224,6 +294,7 @@ class CircuitBreaker(Blocks):
         """
         return self._observers.add(observer)
 
+    @check_keywords(surplus="a breaker protects a function, which is then called: write breaker.call(func)(arguments)")
     def call(self, func: F) -> F:
         """Return `func` protected by this breaker: use it as decorator or as `breaker.call(func)(args)`.
 
@@ -233,7 +304,7 @@ class CircuitBreaker(Blocks):
         Raises:
             TypeError: It cannot be called, or is a generator function and there is a fallback.
         """
-        protected: F = wrapping.decorate(func, self._calls().wrap)
+        protected: F = wrapping.decorate(func, self._wrappers().wrap)
         return protected
 
     __call__ = call
@@ -243,17 +314,30 @@ class CircuitBreaker(Blocks):
             validation.check_period("for_seconds", seconds)
         pause = math.inf if seconds is None else float(seconds)
         reason = "by hand" if seconds is None else f"by hand, for {seconds:g} s"
-        circuit = self._core.circuit
-        self._core.change(lambda now: circuit.override(state, now, pause, reason))
+        circuit = self._controller.circuit
+        self._controller.change(lambda now: circuit.override(state, now, pause, reason))
 
-    def _calls(self) -> Calls:
-        return Calls(self, self._core, self._tracing, self._fallback)
+    def _wrappers(self) -> BreakerWrappers:
+        return BreakerWrappers(self, self._controller, self._tracing, self._fallback)
 
-    def _guard(self) -> Guard:
-        return self._calls().guard()
+    def _guarded_call(self) -> GuardedCall:
+        return self._wrappers().guarded_call()
+
+    def _enter(self) -> None:
+        call = self._guarded_call()
+        call.__enter__()
+        _entered.set((*_entered.get(), (self, call)))
+
+    def _exit(self, error: BaseException | None) -> None:
+        # Blocks of one breaker may nest, and run side by side: each ends the newest of its own thread or task.
+        entered = list(_entered.get())
+        last = max(index for index, (breaker, _) in enumerate(entered) if breaker is self)
+        _, call = entered.pop(last)
+        _entered.set(tuple(entered))
+        call.__exit__(None if error is None else type(error), error, None)
 
     def __copy__(self) -> Self:
-        """Return the breaker itself: what it protects exists once, however often what uses it is copied."""
+        """Return the breaker itself, as the protected service exists once."""
         return self
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
@@ -269,5 +353,5 @@ class CircuitBreaker(Blocks):
         return f"<CircuitBreaker {self.name!r} {self.state.value}>"
 
 
-# The guards of the blocks that this thread or task is inside of, the innermost last.
-_entered: ContextVar[tuple[tuple[Blocks, Guard], ...]] = ContextVar("peak_observe_entered", default=())
+# The calls of the blocks that this thread or task is inside of, the innermost last.
+_entered: ContextVar[tuple[tuple[CircuitBreaker, GuardedCall], ...]] = ContextVar("peak_observe_entered", default=())

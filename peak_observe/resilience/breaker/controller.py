@@ -1,4 +1,4 @@
-"""What stands around the pure circuit: its lock, its clock, its counts and the news of its changes."""
+"""Thread-safe circuit controller: adds lock, clock, counters and transition events to the state machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
-from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, Judge
+from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
-    from peak_observe.resilience.breaker.state_machine import Change, Era, Permit
+    from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
 
 
-class View:
-    """A breaker at one moment.
+class CircuitView:
+    """Circuit and counters of one moment.
 
     Args:
         circuit: A copy of its circuit.
@@ -49,35 +50,35 @@ class View:
         self.now = now
 
 
-def reading_of(core: BreakerCore, view: View) -> BreakerReading:
-    """Return what Prometheus is told of a moment; with the core's lock held."""
-    reading, counts, circuit = BreakerReading(), core.counts, view.circuit
-    due_meanwhile = circuit.era is not core.circuit.era
-    reading.last_transition = core.wall(circuit.era.since) if due_meanwhile else core.last_transition
+def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerReading:
+    """Return the metrics reading of a view; the lock is held."""
+    reading, counts, circuit = BreakerReading(), controller.counts, view.circuit
+    due_meanwhile = circuit.period is not controller.circuit.period
+    reading.last_transition = controller.wall(circuit.period.since) if due_meanwhile else controller.last_transition
     reading.calls = view.calls
     reading.buckets, reading.bounds = counts.buckets, counts.bounds
     reading.duration_sum = counts.duration_sum
     reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
     reading.state = circuit.state
-    reading.state_seconds = circuit.era.seconds_at(view.now)
-    reading.transitions = circuit.era.entered
+    reading.state_seconds = circuit.period.seconds_at(view.now)
+    reading.transitions = circuit.period.entered
     reading.window = None if circuit.window is None else view.counted
     reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
-    reading.recovery_timeout = core.first_pause
+    reading.recovery_timeout = controller.first_open_duration
     return reading
 
 
-class BreakerCore:
-    """A circuit that many threads and tasks may use at once.
+class BreakerController:
+    """Circuit for any number of threads and tasks.
 
     It knows no wrapper and no breaker, so its counts outlive the breaker that it belongs to.
 
     Args:
         name: The breaker's name.
-        settings: How it judges.
+        settings: The rules.
         buckets: Upper bounds of the latency buckets in seconds.
         clock: Where the time comes from.
-        listeners: Who is told of this circuit alone; held weakly, as they may hold the breaker.
+        listeners: The observers of this circuit alone; held weakly, as they may hold the breaker.
     """
 
     def __init__(
@@ -93,11 +94,12 @@ class BreakerCore:
         self.listeners = listeners
         self.series = BREAKERS.series(name, buckets)
         self.circuit = Circuit(settings, clock.monotonic())
-        self.judge = Judge(settings, name)
-        self.first_pause = settings.first_pause
+        self.classifier = OutcomeClassifier(settings, name)
+        self._recovery_callback = self._callback_of(settings)
+        self.first_open_duration = settings.first_open_duration
         self.counts = CallCounts(self.series.bounds)
-        self.refused = Ticker()
-        self._refused_before = 0
+        self.rejected = Ticker()
+        self._rejected_before = 0
         self.lock = threading.RLock()
         self.last_success: float | None = None
         self.last_failure: float | None = None
@@ -107,28 +109,28 @@ class BreakerCore:
 
     @property
     def settings(self) -> Settings:
-        """How it judges now."""
+        """The settings of this moment."""
         return self.circuit.settings
 
     def admit(self) -> Permit:
-        """Return a permit, or raise CircuitOpenError and count the refusal."""
-        permit, wait, forced, news = exclusively(self.lock, self._admit)
-        self._tell(news)
+        """Return a permit, or count a rejection and raise CircuitOpenError."""
+        permit, wait, forced, transitions = exclusively(self.lock, self._admit_locked)
+        self._emit(transitions)
         if permit is None:
             raise CircuitOpenError(self.name, wait, "forced open" if forced else "")
         return permit
 
-    def _admit(self) -> tuple[Permit | None, float, bool, list[Transition]]:
+    def _admit_locked(self) -> tuple[Permit | None, float, bool, list[Transition]]:
         now = self.clock.monotonic()
-        news = self._news(self.circuit.advance(now), now)
+        transitions = self._transitions(self.circuit.advance(now), now)
         permit = self.circuit.admit(now)
         if permit is None:
             self.counts.add(REJECTED)
-        return permit, self.circuit.retry_after(now), self.circuit.state == FORCED_OPEN, news
+        return permit, self.circuit.retry_after(now), self.circuit.state == FORCED_OPEN, transitions
 
-    def settle(
+    def record_outcome(
         self,
-        era: Era,
+        period: StatePeriod,
         start: float,
         error: BaseException | None,
         outcome: int | None = None,
@@ -136,144 +138,156 @@ class BreakerCore:
         permit: Permit | None = None,
         span: CallSpan | None = None,
     ) -> str:
-        """Count the end of an admitted call and return its outcome, which is that of the error if it is not given."""
+        """Record how an admitted call ended and return its outcome, which is classified if it is not given."""
         seconds = max(0.0, self.clock.monotonic() - start)
         # Here the user's own functions are asked, so the lock is not taken yet.
-        outcome = self.judge.outcome(error) if outcome is None else outcome
+        outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
-        pause = self.pause(error) if opens else 0.0
-        news = exclusively(self.lock, self._settle, era, outcome, seconds, pause, error, permit, span)
-        self._tell(news)
+        open_duration = self.open_duration(error) if opens else 0.0
+        transitions = exclusively(
+            self.lock, self._record_outcome_locked, period, outcome, seconds, open_duration, error, permit, span
+        )
+        self._emit(transitions)
         return catalog.CALL_OUTCOMES[outcome]
 
-    def succeed(self, era: Era, start: float, now: float, result: object) -> None:
-        """Count a call that a closed circuit let through and that returned; the same as `settle`, with less ado."""
+    def record_success(self, period: StatePeriod, start: float, now: float, result: object) -> None:
+        """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
         limit = self.circuit.settings.slow_call_seconds
         quick = limit is None or now - start < limit
-        outcome = self.judge.outcome(None, result)
-        if era is self.circuit.era and quick and outcome == SUCCESS:
-            exclusively(self.lock, self._succeed, era, now, now - start)
+        outcome = self.classifier.classify(None, result)
+        if period is self.circuit.period and quick and outcome == SUCCESS:
+            exclusively(self.lock, self._record_success_locked, period, now, now - start)
         else:
-            self.settle(era, start, None, outcome)
+            self.record_outcome(period, start, None, outcome)
 
-    def _succeed(self, era: Era, now: float, seconds: float) -> None:
+    def _record_success_locked(self, period: StatePeriod, now: float, seconds: float) -> None:
         circuit = self.circuit
         self.last_success = now
-        if era is not circuit.era:  # since a moment ago
+        if period is not circuit.period:  # since a moment ago
             self.counts.add(SUCCESS, seconds)
             return
         if circuit.window is None or not circuit.window.lazy:
-            circuit.succeed_quickly(now)
+            circuit.record_quick_success(now)
         self.counts.pending.append(seconds)
         if len(self.counts.pending) >= BATCH:
-            self._fold(now)
+            self._fold_locked(now)
 
-    def _settle(  # noqa: PLR0917 - the two halves of one method, with the lock between them
+    def _record_outcome_locked(  # noqa: PLR0917 - the two halves of one method, with the lock between them
         self,
-        era: Era,
+        period: StatePeriod,
         outcome: int,
         seconds: float,
-        pause: float,
+        open_duration: float,
         error: BaseException | None,
         permit: Permit | None,
         span: CallSpan | None,
     ) -> list[Transition]:
         now, circuit = self.clock.monotonic(), self.circuit
-        news = self._news(circuit.advance(now), now)
+        transitions = self._transitions(circuit.advance(now), now)
         if circuit.window is not None:
-            self._fold(now)
+            self._fold_locked(now)
         change = None
         if outcome == SUCCESS:
             self.last_success = now
-            change = circuit.succeed(era, now, seconds, pause)
+            change = circuit.record_success(period, now, seconds, open_duration)
         elif outcome == FAILURE:
             self.last_failure = now
-            change = circuit.fail(era, now, seconds, pause)
+            change = circuit.record_failure(period, now, seconds, open_duration)
         if permit is not None:
-            circuit.give_back(permit)
+            circuit.release(permit)
         self.counts.add(outcome, seconds, span.exemplar(seconds, self.clock) if span else None)
         if change and change.new == OPEN:
             self.tripped_by = span.context if span else None
-        return news + self._news(change, now, error)
+        return transitions + self._transitions(change, now, error)
 
     def release(self, permit: Permit) -> None:
-        """Take a permit back as if it had not been given."""
-        exclusively(self.lock, self.circuit.give_back, permit)
+        """Release a permit without an outcome."""
+        exclusively(self.lock, self.circuit.release, permit)
 
     def fold(self) -> None:
-        """Sort the successes that the fast path left into the buckets."""
+        """Add the pending successes of the fast path to the counters, once there are enough."""
         if len(self.counts.pending) >= BATCH:
-            exclusively(self.lock, self._fold, self.clock.monotonic())
+            exclusively(self.lock, self._fold_locked, self.clock.monotonic())
 
-    def _fold(self, now: float) -> None:
-        self.circuit.catch_up(now, self.counts.fold())
-        refused = self.refused.value()
-        if refused != self._refused_before:
-            outcomes = increased(self.counts.outcomes, REJECTED, refused - self._refused_before)
-            self.counts.outcomes, self._refused_before = outcomes, refused
+    def _fold_locked(self, now: float) -> None:
+        self.circuit.record_quick_successes(now, self.counts.fold())
+        rejected = self.rejected.value()
+        if rejected != self._rejected_before:
+            outcomes = increased(self.counts.outcomes, REJECTED, rejected - self._rejected_before)
+            self.counts.outcomes, self._rejected_before = outcomes, rejected
 
     def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
-        """Let something be done to the circuit at this moment, and tell what changed."""
-        self._tell(exclusively(self.lock, self._change, action, error))
+        """Apply an action to the circuit and emit its state transitions."""
+        self._emit(exclusively(self.lock, self._change_locked, action, error))
 
-    def _change(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
+    def _change_locked(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
         now = self.clock.monotonic()
-        due = self._news(self.circuit.advance(now), now)
-        self._fold(now)
-        return due + self._news(action(now), now, error)
+        due = self._transitions(self.circuit.advance(now), now)
+        self._fold_locked(now)
+        return due + self._transitions(action(now), now, error)
 
-    def adopt(self, settings: Settings) -> None:
-        """Judge by other settings from now on."""
-        self.change(lambda now: self.circuit.adopt(settings, now))
-        self.judge = Judge(settings, self.name)
-        self.first_pause = settings.first_pause
+    def reconfigure(self, settings: Settings) -> None:
+        """Replace the settings."""
+        self.change(lambda now: self.circuit.reconfigure(settings, now))
+        self.classifier = OutcomeClassifier(settings, self.name)
+        self._recovery_callback = self._callback_of(settings)
+        self.first_open_duration = settings.first_open_duration
 
-    def pause(self, error: BaseException | None = None) -> float:
+    def open_duration(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
-        from peak_observe.resilience.breaker.open_duration import pause  # late, as most programs hardly ever need it
+        from peak_observe.resilience.breaker.open_duration import (
+            open_duration,
+        )  # late, as most programs hardly ever need it
 
         circuit = self.circuit
-        return pause(circuit.settings, circuit.reopened + (circuit.state == HALF_OPEN), error, self.name)
+        reopened = circuit.reopened + (circuit.state == HALF_OPEN)
+        return open_duration(circuit.settings, reopened, error, self._recovery_callback)
 
-    def view(self) -> View:
-        """Return the circuit as it is at this moment; nothing changes by looking."""
-        return exclusively(self.lock, self._view)
+    def _callback_of(self, settings: Settings) -> SafeCallback | None:
+        timeout = settings.recovery_timeout
+        return (
+            SafeCallback("recovery_timeout", timeout, owner=self.name, logger="breaker") if callable(timeout) else None
+        )
 
-    def _view(self) -> View:
+    def view(self) -> CircuitView:
+        """Return the circuit of this moment, without changing it."""
+        return exclusively(self.lock, self._view_locked)
+
+    def _view_locked(self) -> CircuitView:
         now = self.clock.monotonic()
-        self._fold(now)
+        self._fold_locked(now)
         circuit = self.circuit.at(now)
-        return View(circuit, circuit.counted(now), len(circuit.in_flight(now)), self.counts.outcomes, now)
+        return CircuitView(circuit, circuit.counted(now), len(circuit.in_flight(now)), self.counts.outcomes, now)
 
     def read(self) -> BreakerReading:
         """Return state and counts of one moment."""
-        return exclusively(self.lock, lambda: reading_of(self, self._view()))
+        return exclusively(self.lock, lambda: reading_locked(self, self._view_locked()))
 
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""
         return self.clock.now().timestamp() - (self.clock.monotonic() - moment)
 
     def after_fork(self) -> None:
-        """Go on in a forked child: with a lock that nobody holds, without the probes of threads that are not here."""
+        """Renew the lock in a forked child and drop the probes of the parent's threads."""
         self.lock = threading.RLock()
-        self.circuit.era.probes = []
+        self.circuit.period.probes = []
         if self.circuit.window is not None:
             self.circuit.window.recount()
 
-    def _news(self, change: Change | None, now: float, error: BaseException | None = None) -> list[Transition]:
+    def _transitions(self, change: Change | None, now: float, error: BaseException | None = None) -> list[Transition]:
         if change is None:
             return []
         from datetime import timedelta
 
         at = self.clock.now() - timedelta(seconds=now - change.at)
         self.last_transition = at.timestamp()
-        pause = self.circuit.era.pause
-        wait = pause if change.new in (OPEN, FORCED_OPEN) and pause < math.inf else 0.0
+        open_duration = self.circuit.period.duration
+        wait = open_duration if change.new in (OPEN, FORCED_OPEN) and open_duration < math.inf else 0.0
         old, new = catalog.STATES[change.old], catalog.STATES[change.new]
         return [Transition(self.name, old, new, at, change.reason, wait, error)]
 
-    def _tell(self, news: list[Transition]) -> None:
-        for event in news:
+    def _emit(self, transitions: list[Transition]) -> None:
+        for event in transitions:
             listeners = self.listeners()
             if listeners is not None:
                 listeners.tell(event)

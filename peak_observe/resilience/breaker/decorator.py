@@ -1,22 +1,24 @@
-"""The circuit breaker as a decorator that makes a breaker for each function."""
+"""Decorator that builds a circuit breaker: one of each function, or one of a name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
-from peak_observe.resilience.breaker.settings import constructed
+from peak_observe.resilience.breaker.settings import (
+    FOREIGN_NAMES,
+    Errors,
+    RecoveryTimeout,
+    Settings,
+    check_settings,
+)
 from peak_observe.resilience.common import strategy, validation
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Unpack
-
-    from peak_observe.resilience.breaker.settings import Errors, Options, RecoveryTimeout
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -36,10 +38,22 @@ def circuit_breaker(
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
     fallback: object = NO_FALLBACK,
-    **options: Unpack[Options],
+    window: int | None = None,
+    window_seconds: float | None = None,
+    failure_ratio: float | None = None,
+    minimum_calls: int | None = None,
+    slow_call_seconds: float | None = None,
+    slow_call_ratio: float | None = None,
+    half_open_calls: int = 1,
+    success_threshold: int = 1,
+    probe_timeout: float = 60.0,
+    jitter: float = 0.0,
+    ignore: Errors = (),
+    failure_result: Callable[[Any], bool] | None = None,
 ) -> Callable[[F], F]: ...
 
 
+@check_keywords(FOREIGN_NAMES)
 def circuit_breaker(
     failure_threshold: Any = 5,
     recovery_timeout: RecoveryTimeout = 60.0,
@@ -50,20 +64,45 @@ def circuit_breaker(
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
     fallback: object = NO_FALLBACK,
-    **options: Unpack[Options],
+    window: int | None = None,
+    window_seconds: float | None = None,
+    failure_ratio: float | None = None,
+    minimum_calls: int | None = None,
+    slow_call_seconds: float | None = None,
+    slow_call_ratio: float | None = None,
+    half_open_calls: int = 1,
+    success_threshold: int = 1,
+    probe_timeout: float = 60.0,
+    jitter: float = 0.0,
+    ignore: Errors = (),
+    failure_result: Callable[[Any], bool] | None = None,
 ) -> Any:
-    """Protect a function by a circuit breaker of its own; with or without parentheses.
+    """Decorate a function with a circuit breaker; with or without parentheses.
+
+    The decorated function has the breaker as its attribute `breaker`.
 
     Args:
         failure_threshold: Consecutive failures that open the circuit, at least 1.
         recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
         expected_exception: What counts as failure: a type, a tuple of types or a function of the exception.
-        name: The breaker's name; the function's qualified name by default.
+        name: The breaker's name: all functions that the decorator is put on share one circuit. Without it each function
+            has a circuit of its own, which has its qualified name.
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto`, `always` or `off`, as for `CircuitBreaker`.
         clock: Where the time comes from; for tests.
-        fallback: What the function returns where its call failed or was refused.
-        options: All that `CircuitBreaker` takes besides.
+        fallback: What the function returns where its call failed or was rejected: a value, or a function of the error.
+        window: Judge by the last calls, so many of them.
+        window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
+        failure_ratio: Share of failures in the window that opens, above 0 and at most 1; 0.5 if not given.
+        minimum_calls: Calls a window has to hold before it is judged; 10, or all of a smaller window, if not given.
+        slow_call_seconds: Seconds from which on a call is slow; without it no call is.
+        slow_call_ratio: Share of slow calls in the window that opens; 0.5 if not given.
+        half_open_calls: How many probes may be under way at a time.
+        success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
+        probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
+        jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
+        ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+        failure_result: A function of the result: whether it counts as failure; generators have none.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -71,21 +110,29 @@ def circuit_breaker(
     """
     if validation.is_function(failure_threshold):
         return circuit_breaker()(failure_threshold)
-    constructed(failure_threshold, recovery_timeout, expected_exception, options)
+    settings = Settings(
+        failure_threshold,
+        recovery_timeout,
+        expected_exception,
+        window,
+        window_seconds,
+        failure_ratio,
+        minimum_calls,
+        slow_call_seconds,
+        slow_call_ratio,
+        half_open_calls,
+        success_threshold,
+        probe_timeout,
+        jitter,
+        ignore,
+        failure_result,
+    )
+    check_settings(settings)
     bounds = validation.check_buckets(buckets)
     switch(tracing)
 
     def build(name: str) -> CircuitBreaker:
-        return CircuitBreaker(
-            failure_threshold,
-            recovery_timeout,
-            expected_exception,
-            name,
-            buckets=bounds,
-            tracing=tracing,
-            clock=clock,
-            fallback=fallback,
-            **options,
-        )
+        options = settings._asdict()
+        return CircuitBreaker(**options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback)
 
-    return strategy.Part(strategy.BREAKER, build, name)
+    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None)

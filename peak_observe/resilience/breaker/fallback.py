@@ -1,4 +1,4 @@
-"""What stands in for the result of a call that failed or was refused."""
+"""Fallback for the result of a call that failed or was rejected."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from peak_observe.resilience.breaker.outcome import FAILURE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.resilience.breaker.controller import BreakerCore
+    from peak_observe.resilience.breaker.controller import BreakerController
 
 
-def standing_in(
+def with_fallback(
     protected: Callable[..., Any],
-    core: BreakerCore,
+    controller: BreakerController,
     fallback: Any,
     *,
     asynchronous: bool,
 ) -> Callable[..., Any]:
-    """Return a protected function that gives the fallback where the circuit refused the call or counts it as failed.
+    """Return a protected function that returns the fallback where its call was rejected or counts as failed.
 
     Args:
         protected: The protected function.
-        core: Its circuit.
+        controller: Its circuit.
         fallback: A value, or a function of the error, which may be a coroutine function where the protected one is.
         asynchronous: Whether the protected function is a coroutine function.
     """
@@ -34,15 +34,15 @@ def standing_in(
     def instead_of(error: Exception) -> Any:
         return fallback(error) if callable(fallback) else fallback
 
-    def blames(error: Exception) -> bool:
-        refused = isinstance(error, CircuitOpenError) and error.name == core.name
-        return refused or core.judge.outcome(error) == FAILURE
+    def applies_to(error: Exception) -> bool:
+        refused = isinstance(error, CircuitOpenError) and error.name == controller.name
+        return refused or controller.classifier.classify(error) == FAILURE
 
     async def awaited(coroutine: Any) -> Any:
         try:
             return await coroutine
         except Exception as error:
-            if not blames(error):
+            if not applies_to(error):
                 raise
             answer = instead_of(error)
         return await answer if hasattr(answer, "__await__") else answer
@@ -52,7 +52,7 @@ def standing_in(
         try:
             result = protected(*args, **kwargs)
         except Exception as error:
-            if not blames(error):
+            if not applies_to(error):
                 raise
             return instead_of(error)
         return awaited(result) if type(result) is CoroutineType else result

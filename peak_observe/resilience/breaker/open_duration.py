@@ -1,4 +1,4 @@
-"""For how long a circuit stays open: as configured, longer each time it reopens, or as the error asks."""
+"""Compute the open duration from settings, reopen count and `retry_after`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peak_observe.resilience.breaker.settings import Settings
+    from peak_observe.resilience.common.callbacks import SafeCallback
 
 LONGEST_HINT = 86_400.0
 """Seconds beyond which nobody's `retry_after` keeps a circuit open."""
@@ -14,19 +15,21 @@ LONGEST = 3.2e9  # a century; what comes after does no harm, but the sum of it w
 FALLBACK = 60.0
 
 
-def pause(settings: Settings, reopened: int, error: BaseException | None, name: str) -> float:
+def open_duration(
+    settings: Settings, reopened: int, error: BaseException | None, callback: SafeCallback | None
+) -> float:
     """Return the seconds for which a circuit opens.
 
     Args:
         settings: Its settings.
         reopened: How often a probe has failed since it was closed.
         error: What opens it; where its `retry_after` is a number of seconds above 0, that is how long.
-        name: The breaker's name, for the log.
+        callback: The function that `recovery_timeout` is, if it is one.
     """
     hint = _hinted(error)
     if hint > 0:
         return min(hint, LONGEST_HINT)
-    planned = min(_planned(settings.recovery_timeout, reopened, name), LONGEST)
+    planned = min(_planned(settings.recovery_timeout, reopened, callback), LONGEST)
     if not settings.jitter:
         return planned
     import random
@@ -41,20 +44,15 @@ def _hinted(error: BaseException | None) -> float:
         return 0.0
 
 
-def _planned(timeout: Any, reopened: int, name: str) -> float:
-    if isinstance(timeout, list | tuple):
-        return float(timeout[min(reopened, len(timeout) - 1)])
-    if not callable(timeout):
-        return float(timeout)
-    try:
-        answer = timeout(reopened)
-    except Exception as error:  # noqa: BLE001 - the user's call has failed already; this must not hide how
-        answer = error
+def _planned(timeout: Any, reopened: int, callback: SafeCallback | None) -> float:
+    if callback is None:
+        return float(timeout[min(reopened, len(timeout) - 1)] if isinstance(timeout, list | tuple) else timeout)
+    answer = callback.call(reopened, default=FALLBACK)
     if isinstance(answer, int | float) and answer == 0:
         return 0.0
     seconds = _seconds(answer)
     if not seconds:
-        _complain(name, reopened, answer)
+        callback.log_once(f"{answer!r} for {reopened}, which is no number of seconds: it stays open for {FALLBACK:g} s")
     return seconds or FALLBACK
 
 
@@ -63,10 +61,3 @@ def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         return 0.0
     return float(min(value, LONGEST))
-
-
-def _complain(name: str, reopened: int, answer: object) -> None:
-    import logging
-
-    message = "recovery_timeout of '%s' gave %r for %d, which is no number of seconds: it stays open for %.0f s"
-    logging.getLogger("peak_observe.breaker").error(message, name, answer, reopened, FALLBACK)

@@ -1,4 +1,4 @@
-"""What a call's end means to its breaker: a success, a failure or nothing; the user's functions are asked unlocked."""
+"""Classify a call as success, failure or ignored."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.errors import RefusedError
+from peak_observe.resilience.common.callbacks import SafeCallback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from peak_observe.resilience.breaker.settings import Settings
+
+    Predicate: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | SafeCallback
 
 SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
 
 
-class _Nothing:
-    """Stands for what is not there, as None may be."""
+class _Absent:
+    """The type of values that stand for an absent one, as None may be present."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -25,56 +29,49 @@ class _Nothing:
         return self._name
 
 
-UNASKED = _Nothing("UNASKED")
-"""Instead of a result that is not to be judged."""
+NO_RESULT = _Absent("NO_RESULT")
+"""The result of a block, or of a generator, which is not classified."""
 
-NO_FALLBACK = _Nothing("NO_FALLBACK")
+NO_FALLBACK = _Absent("NO_FALLBACK")
 
 
-class Judge:
-    """Says what the end of a call means.
+class OutcomeClassifier:
+    """Classify a call as success, failure or ignored.
 
-    A function of the user's that raises is logged once; then its error counts as a failure and its result as a success.
+    The user's functions are called without the lock. One that raises is logged once; then its error counts as a failure
+    and its result as a success.
 
     Args:
-        settings: What is expected, ignored, and a bad result.
+        settings: The rules: what is expected, what is ignored, and a bad result.
         name: The breaker's name, for the log.
     """
 
     def __init__(self, settings: Settings, name: str) -> None:
-        self._expected: Any = settings.expected_exception
-        self._ignored: Any = settings.ignore
-        self._bad = settings.failure_result
         self._name = name
-        self._complained: set[str] = set()
+        self._expected = self._predicate("expected_exception", settings.expected_exception)
+        self._ignored = self._predicate("ignore", settings.ignore)
+        self._bad = self._callback("failure_result", settings.failure_result) if settings.failure_result else None
 
-    def outcome(self, error: BaseException | None, result: object = UNASKED) -> int:
+    def classify(self, error: BaseException | None, result: object = NO_RESULT) -> int:
         """Return the index of the outcome in `catalog.CALL_OUTCOMES`."""
         if error is None:
-            if self._bad is None or result is UNASKED:
-                return SUCCESS
-            return FAILURE if self._ask("failure_result", self._bad, result, otherwise=False) else SUCCESS
+            bad = self._bad is not None and result is not NO_RESULT and self._bad.is_true(result)
+            return FAILURE if bad else SUCCESS
         # Cancellation, Ctrl-C, exit and our own limits say nothing about the service, whatever is expected.
         if not isinstance(error, Exception) or isinstance(error, RefusedError):
             return IGNORED
-        if self._matches("ignore", self._ignored, error, otherwise=False):
+        if _matches(self._ignored, error, default=False):
             return IGNORED
-        expected = self._matches("expected_exception", self._expected, error, otherwise=True)
-        return FAILURE if expected else IGNORED
+        return FAILURE if _matches(self._expected, error, default=True) else IGNORED
 
-    def _matches(self, name: str, wanted: Any, error: Exception, *, otherwise: bool) -> bool:
-        if isinstance(wanted, type | tuple):
-            return isinstance(error, wanted)
-        return self._ask(name, wanted, error, otherwise=otherwise)
+    def _callback(self, role: str, function: Callable[[Any], object]) -> SafeCallback:
+        return SafeCallback(role, function, owner=self._name, logger="breaker")
 
-    def _ask(self, name: str, function: Callable[[Any], object], value: object, *, otherwise: bool) -> bool:
-        try:
-            return bool(function(value))
-        except Exception:
-            if name not in self._complained:
-                import logging
+    def _predicate(self, role: str, wanted: Any) -> Predicate:
+        return wanted if isinstance(wanted, type | tuple) else self._callback(role, wanted)
 
-                self._complained.add(name)
-                logger = logging.getLogger("peak_observe.breaker")
-                logger.exception("%s of '%s' raised, told once; from now on taken for %s", name, self._name, otherwise)
-            return otherwise
+
+def _matches(wanted: Predicate, error: Exception, *, default: bool) -> bool:
+    if isinstance(wanted, SafeCallback):
+        return wanted.is_true(error, default=default)
+    return isinstance(error, wanted)

@@ -1,4 +1,4 @@
-"""Finding the breakers of this process by name."""
+"""Registry of the living breakers of this process, by name."""
 
 from __future__ import annotations
 

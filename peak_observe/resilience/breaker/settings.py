@@ -1,9 +1,9 @@
-"""How a breaker judges, as one frozen record; what makes no sense is one ValueError that names the argument."""
+"""Settings of a circuit breaker as one frozen record; a value that makes no sense is a ValueError that names it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from peak_observe.resilience.common import validation
 from peak_observe.resilience.common.validation import ExceptionTypes
@@ -12,14 +12,45 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+RecoveryTimeout: TypeAlias = float | Sequence[float] | Callable[[int], float]
+Errors: TypeAlias = ExceptionTypes | Callable[[Exception], bool]
+
 LARGEST_WINDOW = 1_000_000
 SHORTEST_WINDOW = 0.01
 SHARE = 0.5
 CALLS = 10
 
 
+class Unchanged:
+    """The type of `UNCHANGED`."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED = Unchanged()
+"""The default of each argument of `configure`, as None is a value of some."""
+
+FOREIGN_NAMES = {
+    "fail_max max_failures max_fails failures threshold error_threshold": "failure_threshold",
+    "reset_timeout timeout_duration timeout open_timeout cooldown break_duration": "recovery_timeout",
+    "ttl delay wait_duration_in_open_state": "recovery_timeout",
+    "exceptions expected_exceptions exception on include handle record_exceptions": "expected_exception",
+    "exclude excluded_exceptions ignore_exceptions ignored_exceptions": "ignore",
+    "fallback_function": "fallback",
+    "half_open_max_calls permitted_number_of_calls_in_half_open_state": "half_open_calls",
+    "sliding_window_size": "window",
+    "sampling_duration": "window_seconds",
+    "failure_rate failure_rate_threshold": "failure_ratio",
+    "min_calls minimum_number_of_calls minimum_throughput": "minimum_calls",
+    "slow_call_duration slow_call_duration_threshold": "slow_call_seconds",
+    "slow_call_rate slow_call_rate_threshold": "slow_call_ratio",
+}
+"""Names of arguments in pybreaker, circuitbreaker, aiobreaker, resilience4j and Polly, each with ours."""
+
+
 class Settings(NamedTuple):
-    """What decides about opening, probing and closing; see `CircuitBreaker` for what each means."""
+    """The rules for opening, probing and closing; see `CircuitBreaker` for what each means."""
 
     failure_threshold: int = 5
     recovery_timeout: RecoveryTimeout = 60.0
@@ -39,60 +70,64 @@ class Settings(NamedTuple):
 
     @property
     def has_window(self) -> bool:
-        """Whether shares of a window decide, not failures in a row."""
+        """Whether ratios of a window open the circuit, not consecutive failures."""
         return self.window is not None or self.window_seconds is not None
 
     @property
     def failures_allowed(self) -> float:
-        """The share of failures that opens."""
+        """The failure ratio that opens the circuit."""
         return SHARE if self.failure_ratio is None else self.failure_ratio
 
     @property
     def slowness_allowed(self) -> float:
-        """The share of slow calls that opens."""
+        """The slow-call ratio that opens the circuit."""
         return SHARE if self.slow_call_ratio is None else self.slow_call_ratio
 
     @property
     def calls_needed(self) -> int:
-        """How many calls a window has to hold before its shares mean anything."""
+        """Calls a window has to hold before its ratios count."""
         if self.minimum_calls is not None:
             return self.minimum_calls
         return CALLS if self.window is None else min(CALLS, self.window)
 
     @property
-    def first_pause(self) -> float:
+    def first_open_duration(self) -> float:
         """Seconds that the first opening lasts, before jitter."""
         timeout: Any = self.recovery_timeout
         return float(timeout(0) if callable(timeout) else timeout[0] if isinstance(timeout, list | tuple) else timeout)
 
 
-def build_settings(changes: Mapping[str, Any], before: Settings = Settings()) -> Settings:  # noqa: B008 - it is frozen
+def change_settings(before: Settings, changes: Mapping[str, Any]) -> Settings:
     """Return `before` with changes.
 
     Raises:
-        TypeError: There is no such setting.
         ValueError: A value makes no sense, alone or beside the others.
     """
-    unknown = sorted(changes.keys() - set(Settings._fields))
-    if unknown:
-        raise TypeError(f"a circuit breaker has no setting {unknown[0]!r}; there are {', '.join(Settings._fields)}")
     settings = before._replace(**changes)
+    _check_each(settings)
+    if "failure_threshold" in changes:
+        _check_threshold(settings)
+    return settings
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise ValueError where a value of new settings makes no sense, alone or beside the others."""
+    _check_each(settings)
+    _check_threshold(settings)
+
+
+def _check_each(settings: Settings) -> None:
     _check_simple(settings)
     _check_window(settings)
     _check_probes(settings)
-    threshold = changes.get("failure_threshold", before.failure_threshold)
-    if settings.has_window and "failure_threshold" in changes and threshold != Settings().failure_threshold:
+
+
+def _check_threshold(settings: Settings) -> None:
+    if settings.has_window and settings.failure_threshold != Settings().failure_threshold:
         raise ValueError(
             "failure_threshold counts failures in a row and means nothing beside a window: "
             "use failure_ratio and minimum_calls"
         )
-    return settings
-
-
-def constructed(threshold: object, timeout: object, expected: object, options: Options) -> Settings:
-    """Return the settings of a new breaker; see `settled`."""
-    simple = {"failure_threshold": threshold, "recovery_timeout": timeout, "expected_exception": expected}
-    return build_settings({**simple, **options})
 
 
 def _check_simple(settings: Settings) -> None:
@@ -170,32 +205,3 @@ def _check_probes(settings: Settings) -> None:
     validation.check_count("success_threshold", settings.success_threshold)
     validation.check_period("probe_timeout", settings.probe_timeout)
     validation.check_share("jitter", settings.jitter)
-
-
-RecoveryTimeout: TypeAlias = float | Sequence[float] | Callable[[int], float]
-Errors: TypeAlias = ExceptionTypes | Callable[[Exception], bool]
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of a breaker beyond those of the simple form."""
-
-    window: int | None
-    window_seconds: float | None
-    failure_ratio: float | None
-    minimum_calls: int | None
-    slow_call_seconds: float | None
-    slow_call_ratio: float | None
-    half_open_calls: int
-    success_threshold: int
-    probe_timeout: float
-    jitter: float
-    ignore: Errors
-    failure_result: Callable[[Any], bool] | None
-
-
-class Changes(Options, total=False):
-    """What `CircuitBreaker.configure` takes."""
-
-    failure_threshold: int
-    recovery_timeout: RecoveryTimeout
-    expected_exception: Errors

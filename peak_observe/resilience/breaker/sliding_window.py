@@ -1,4 +1,4 @@
-"""The last calls of a circuit: a ring of so many, or buckets of so many seconds; each call costs the same.
+"""Sliding windows of a circuit: a ring of the last calls, or ten buckets of the last seconds; O(1) a call.
 
 No call and no jump stands between the stores of a change, so that Ctrl-C, which Python heeds only there, tears nothing.
 """
@@ -21,7 +21,7 @@ BUCKETS = 10
 
 
 class Totals(NamedTuple):
-    """What a window holds at one moment."""
+    """Calls, failures and slow calls of a window at one moment."""
 
     calls: int
     failures: int
@@ -39,7 +39,7 @@ class Totals(NamedTuple):
 
 
 class CountWindow:
-    """The last calls, so many of them.
+    """Window of the last calls.
 
     Args:
         size: How many.
@@ -56,7 +56,7 @@ class CountWindow:
         self._at = self._calls = self._failures = self._slow = 0
 
     def add(self, now: float, code: int, times: int = 1) -> None:  # noqa: ARG002 - the other kind asks for the time
-        """Take in calls that ended alike."""
+        """Add calls that ended alike."""
         if times > 1:
             self._add_many(code, min(times, len(self._ring)))
             return
@@ -80,21 +80,21 @@ class CountWindow:
         self._ring, self._at, self._calls, self._failures, self._slow = ring, following, calls, failures, slow
 
     def totals(self, now: float) -> Totals:  # noqa: ARG002 - see add()
-        """Return what it holds."""
+        """Return the sums of its calls."""
         return Totals(self._calls, self._failures, self._slow)
 
-    def pour(self, now: float, into: Window) -> None:
-        """Hand all it holds to another window, oldest first."""
+    def transfer(self, now: float, into: Window) -> None:
+        """Add all its calls to another window, oldest first."""
         ring, at = self._ring, self._at
         held = (ring[at:] + ring[:at])[len(ring) - self._calls :]
         if isinstance(into, CountWindow):
-            into.hold(held)
+            into.replace(held)
             return
         for code in range((FAILED | SLOW) + 1):
             into.add(now, code, held.count(code))
 
-    def hold(self, codes: bytes | bytearray) -> None:
-        """Hold calls in place of all others, the newest as far as there is room."""
+    def replace(self, codes: bytes | bytearray) -> None:
+        """Replace all calls, with the newest as far as there is room."""
         size = len(self._ring)
         newest = codes[-size:]
         self._ring[: len(newest)] = newest
@@ -102,12 +102,12 @@ class CountWindow:
         self.recount()
 
     def recount(self) -> None:
-        """Add up anew."""
+        """Recompute the sums."""
         self._add_many(0, 0)
 
 
 class TimeWindow:
-    """The calls of the last seconds, in ten buckets, so that one leaves when a tenth of the time has passed.
+    """Window of the calls of the last seconds, in ten buckets.
 
     Args:
         seconds: How many.
@@ -124,7 +124,7 @@ class TimeWindow:
         self._clear(-math.inf)
 
     def add(self, now: float, code: int, times: int = 1) -> None:
-        """Take in calls that ended alike."""
+        """Add calls that ended alike."""
         if not self._from <= now < self._until:
             self._turn(now)
         self._calls += times
@@ -133,13 +133,13 @@ class TimeWindow:
             self._slow += times * (code & SLOW) // SLOW
 
     def totals(self, now: float) -> Totals:
-        """Return what it holds."""
+        """Return the sums of its calls."""
         if not self._from <= now < self._until:
             self._turn(now)
         return Totals(*map(sum, zip(*self._past, (self._calls, self._failures, self._slow), strict=True)))
 
-    def pour(self, now: float, into: Window) -> None:
-        """Hand all it holds to another window, oldest first."""
+    def transfer(self, now: float, into: Window) -> None:
+        """Add all its calls to another window, oldest first."""
         self.totals(now)
         buckets = [*self._past, (self._calls, self._failures, self._slow)]
         for age, (calls, failures, slow) in zip(reversed(range(BUCKETS)), buckets, strict=True):
@@ -151,7 +151,7 @@ class TimeWindow:
                     into.add(moment, code, times)
 
     def recount(self) -> None:
-        """Add up anew: it does so at each look."""
+        """Do nothing, as the sums are computed when they are read."""
 
     def _turn(self, now: float) -> None:
         if now < self._from - self._width * BUCKETS:
@@ -172,16 +172,16 @@ class TimeWindow:
         self._from, self._until = now, now + self._width
 
 
-def made(settings: Settings) -> Window | None:
-    """Return an empty window of the kind that was asked for; None where failures in a row decide."""
+def build_window(settings: Settings) -> Window | None:
+    """Return an empty window as configured; None where consecutive failures open the circuit."""
     if settings.window is not None:
         return CountWindow(settings.window)
     return None if settings.window_seconds is None else TimeWindow(settings.window_seconds)
 
 
-def remade(before: Window | None, settings: Settings, now: float) -> Window | None:
-    """Return a window as it was asked for, with what another one holds."""
-    window = made(settings)
+def resize_window(before: Window | None, settings: Settings, now: float) -> Window | None:
+    """Return a window as configured, filled with the calls of another one."""
+    window = build_window(settings)
     if before is not None and window is not None:
-        before.pour(now, window)
+        before.transfer(now, window)
     return window

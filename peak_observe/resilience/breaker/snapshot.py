@@ -1,17 +1,15 @@
-"""What a breaker tells about itself, as frozen records of one moment."""
+"""Immutable snapshots of a breaker's state and counters."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from peak_observe.resilience.breaker.controller import BreakerCore
+    from peak_observe.resilience.breaker.controller import BreakerController
 
 
 class CircuitState(Enum):
@@ -25,7 +23,7 @@ class CircuitState(Enum):
 
 
 class CircuitBreakerStats(NamedTuple):
-    """What a breaker has counted, at one moment.
+    """Counters of a breaker at one moment.
 
     Args:
         failure_count: Failures that count towards opening now: those in a row, or those in the window.
@@ -42,25 +40,25 @@ class CircuitBreakerStats(NamedTuple):
     state_changes: int
 
 
-def state_of(core: BreakerCore) -> CircuitState:
+def state_of(controller: BreakerController) -> CircuitState:
     """Return the state at this moment."""
-    return CircuitState(catalog.STATES[core.view().circuit.state])
+    return CircuitState(catalog.STATES[controller.view().circuit.state])
 
 
-def stats_of(core: BreakerCore) -> CircuitBreakerStats:
+def stats_of(controller: BreakerController) -> CircuitBreakerStats:
     """Return the statistics of this moment."""
-    view = core.view()
+    view = controller.view()
     return CircuitBreakerStats(
         failure_count=view.counted.failures,
         success_count=view.calls[0],
-        last_failure_time=None if core.last_failure is None else core.wall(core.last_failure),
-        last_success_time=None if core.last_success is None else core.wall(core.last_success),
-        state_changes=sum(view.circuit.era.entered),
+        last_failure_time=None if controller.last_failure is None else controller.wall(controller.last_failure),
+        last_success_time=None if controller.last_success is None else controller.wall(controller.last_success),
+        state_changes=sum(view.circuit.period.entered),
     )
 
 
 class BreakerSnapshot(NamedTuple):
-    """All that a breaker knows, of one moment.
+    """State and counters of a breaker at one moment.
 
     Args:
         name: The breaker's name.
@@ -103,17 +101,17 @@ class BreakerSnapshot(NamedTuple):
     entered: tuple[int, ...]
 
 
-def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
-    """Return all there is to know of this moment."""
-    view = core.view()
-    circuit, counted, at = view.circuit, view.counted, core.clock.now()
+def snapshot_of(controller: BreakerController) -> BreakerSnapshot:
+    """Return the snapshot of this moment."""
+    view = controller.view()
+    circuit, counted, at = view.circuit, view.counted, controller.clock.now()
     windowed = circuit.window is not None
     succeeded, failed, ignored, rejected = view.calls
     return BreakerSnapshot(
-        name=core.name,
+        name=controller.name,
         at=at,
         state=CircuitState(catalog.STATES[circuit.state]),
-        since=at - timedelta(seconds=max(0.0, view.now - circuit.era.since)),
+        since=at - timedelta(seconds=max(0.0, view.now - circuit.period.since)),
         retry_after=circuit.retry_after(view.now),
         reopened=circuit.reopened,
         probes=view.in_flight,
@@ -126,6 +124,6 @@ def snapshot_of(core: BreakerCore) -> BreakerSnapshot:
         failed=failed,
         ignored=ignored,
         rejected=rejected,
-        seconds=tuple(circuit.era.seconds_at(view.now)),
-        entered=tuple(circuit.era.entered),
+        seconds=tuple(circuit.period.seconds_at(view.now)),
+        entered=tuple(circuit.period.entered),
     )

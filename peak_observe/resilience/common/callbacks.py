@@ -1,48 +1,55 @@
-"""Functions of the user's that are asked in the middle of an operation, which their faults must not lose."""
+"""Run user callbacks safely: log the first failure and return a default."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Any
 
 
-class Guarded:
-    """Calls a function; where it raises, the first time is logged, and every time the answer is another one.
+class SafeCallback:
+    """A function of the user's that is called in the middle of an operation, which its exceptions must not break.
 
     Args:
-        role: What the function is for: the argument's name.
+        role: The argument that it was given as.
         func: The function.
+        owner: The name of the breaker, retry or limit that has it, for the log.
+        logger: The logger, below `peak_observe`.
     """
 
-    def __init__(self, role: str, func: Callable[..., Any]) -> None:
-        self._role = role
+    def __init__(self, role: str, func: Callable[..., Any], *, owner: str = "", logger: str = "retry") -> None:
+        self._role = f"{role} of {owner!r}" if owner else role
         self._func = func
-        self._told = False
+        self._logger = logger
+        self._logged = False
 
-    def ask(self, *args: object, otherwise: Any = None) -> Any:
-        """Return what the function says, or `otherwise` where it raises."""
+    def call(self, *args: object, default: Any = None) -> Any:
+        """Return the function's result, or `default` where it raises."""
         try:
             return self._func(*args)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for the operation, not for this
-            self.complain(error)
-            return otherwise
+            self.log_once(error)
+            return default
 
-    def says(self, value: object) -> bool:
-        """Return whether the function answers yes; one that raises does not."""
+    def is_true(self, value: object, *, default: bool = False) -> bool:
+        """Return the function's result as a bool, or `default` where it raises."""
         try:
             return bool(self._func(value))  # which may raise too, for a table of numbers
         except Exception as error:  # noqa: BLE001 - as above
-            self.complain(error)
-            return False
+            self.log_once(error)
+            return default
 
-    def complain(self, problem: object) -> None:
-        """Log what is wrong with the function, once."""
-        if self._told:
+    def log_once(self, problem: object) -> None:
+        """Log the first failure: an exception, with its traceback, or what is wrong with a result."""
+        if self._logged:
             return
         import logging
 
-        self._told = True
-        logger = logging.getLogger("peak_observe.retry")
-        logger.error("%s %r failed and is passed over where it does: %r", self._role, self._func, problem)
+        self._logged = True
+        error = problem if isinstance(problem, BaseException) else None
+        logging.getLogger(f"peak_observe.{self._logger}").error(
+            "%s: callback %r failed and a default is used, which is logged once: %r",
+            self._role,
+            self._func,
+            problem,
+            exc_info=error,
+        )

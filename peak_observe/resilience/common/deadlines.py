@@ -1,9 +1,9 @@
-"""One absolute deadline for all that happens below it: attempts, delays, and waits for permits and tokens."""
+"""Absolute deadline of a thread or task for attempts, delays, and waits for permits and tokens."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from functools import wraps
 from types import CoroutineType
@@ -14,7 +14,6 @@ from peak_observe.resilience.common import validation, wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
 
 class _Limit(NamedTuple):
@@ -30,7 +29,7 @@ _current: ContextVar[_Limit | None] = ContextVar("peak_observe_deadline", defaul
 
 
 def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> AbstractContextManager[None]:
-    """Give the block one deadline that everything of peak_observe below it sees.
+    """Set a deadline for the block, which everything of peak_observe below it observes.
 
     It interrupts nothing by itself: retries start no further attempt and no delay beyond it, waits end at it, and a
     timeout of a coroutine is cut to it. Inside another deadline the earlier of the two holds. Use `with` in coroutines
@@ -57,13 +56,13 @@ def _within(seconds: float, clock: Clock) -> Iterator[None]:
 
 
 def impose(at: float, clock: Clock) -> Token[_Limit | None]:
-    """Set a deadline at a moment of `clock`, unless there is an earlier one; return what `lift` needs."""
+    """Set a deadline at a second of `clock`, unless there is an earlier one; return the token for `lift`."""
     outer, mine = _current.get(), _Limit(clock, at)
     return _current.set(mine if outer is None or outer.left() > mine.left() else outer)
 
 
 def lift(token: Token[_Limit | None]) -> None:
-    """Take a deadline back, unless this is another context, which has none of it."""
+    """Reset a deadline, unless this is another context, where it was never set."""
     try:  # noqa: SIM105 - suppress() would be felt here
         _current.reset(token)
     except ValueError:
@@ -81,14 +80,14 @@ NOTHING_LEFT = sys.float_info.min
 
 
 class Deadline:
-    """Sets the deadline of each call; of a generator at its first item, for all its steps."""
+    """Deadline strategy: one deadline for each call, of a generator for all its steps."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
         self._clock = clock
 
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `func` with the deadline around it."""
+        """Return `func` with a deadline for each call."""
         kind = wrapping.kind(func)
         if kind == wrapping.GENERATOR:
             return wrapping.wrap_generator_steps(func, self._begin, self._step)

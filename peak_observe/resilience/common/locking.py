@@ -1,4 +1,4 @@
-"""A lock that is let go whatever happens: also if Ctrl-C comes between the last line under it and its release."""
+"""Call a function under an RLock that is released even if Ctrl-C interrupts the release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def exclusively(lock: threading.RLock, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Return what `action` gives, called while this thread has the lock.
+    """Call `action` with the lock held and return its result.
 
     A lock that knows its owner also lets a signal handler or a finalizer in that comes while this thread has it, where
     a plain one would wait for itself.

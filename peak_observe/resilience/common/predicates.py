@@ -1,18 +1,18 @@
-"""Which exceptions are meant: types, functions that know, or several of both."""
+"""Match exceptions by type, by function, or by several of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from peak_observe.resilience.common.callbacks import Guarded
+from peak_observe.resilience.common.callbacks import SafeCallback
 
 Errors = type[BaseException] | Callable[[Exception], bool]
 Expected = Errors | tuple[Errors, ...]
 
 
-class Matcher:
-    """Says whether an exception is one of those meant.
+class ExceptionMatcher:
+    """Matcher of exceptions.
 
     Args:
         name: The argument's name.
@@ -30,8 +30,8 @@ class Matcher:
             raise ValueError(
                 f"{name} must be an exception type, a function of the exception, or a tuple of them, not {expected!r}"
             )
-        self._functions = tuple(Guarded(name, function) for function in functions)
+        self._functions = tuple(SafeCallback(name, function) for function in functions)
 
     def matches(self, error: Exception) -> bool:
         """Return whether the exception is meant; a function that raises does not mean it."""
-        return isinstance(error, self.types) or any(function.says(error) for function in self._functions)
+        return isinstance(error, self.types) or any(function.is_true(error) for function in self._functions)

@@ -15,8 +15,8 @@ _BANNED_UNTIL = re.compile(r"(?:banned until|Throttled:)\s*(\d{10,13})", re.IGNO
 _MILLISECONDS = 1e12
 
 
-def asked(error: BaseException, now: datetime) -> float | None:
-    """Return the seconds for which an exception asks to be left alone; None if it does not, or makes no sense.
+def requested_delay(error: BaseException, now: datetime) -> float | None:
+    """Return the retry delay that an exception asks for in seconds; None if it does not, or makes no sense.
 
     It looks at `retry_after` of the exception and of its `response`, at the header `Retry-After` in `headers` of both,
     and, in the exceptions of ccxt, for "banned until". What lies in the past is 0.

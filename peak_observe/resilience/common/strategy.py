@@ -1,7 +1,8 @@
-"""A decorator that says what it is, so that a policy can put it in its place."""
+"""Decorator factories tagged with their strategy kind, so that policies can order them."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import wrapping
@@ -19,13 +20,14 @@ DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT = (
 )
 
 
-class Part:
-    """Decorates functions, each with a protection of its own.
+class Strategy:
+    """Decorator factory tagged with its strategy kind, so that policies can order it.
 
     Args:
-        kind: What it is.
-        build: Makes a protection of a name, which decorates one function or several.
+        kind: The kind.
+        build: Returns what protects functions, for a name.
         name: The name, if one was given; the function's qualified name otherwise.
+        shared: Whether all functions have one protection, as the name says.
         seconds: Of a timeout, how long a call may take.
     """
 
@@ -35,12 +37,25 @@ class Part:
         build: Callable[[str], Callable[[Any], Any]],
         name: str | None = None,
         *,
+        shared: bool = False,
         seconds: float | None = None,
     ) -> None:
         self.kind = kind
-        self.build = build
         self.name = name
         self.seconds = seconds
+        self._build = build
+        self._shared = shared
+        self._built: Callable[[Any], Any] | None = None
+        self._lock = threading.Lock()
+
+    def build(self, name: str) -> Callable[[Any], Any]:
+        """Return what protects a function: the one there is where it is shared, else a new one of this name."""
+        if not self._shared:
+            return self._build(name)
+        with self._lock:
+            if self._built is None:
+                self._built = self._build(name)
+            return self._built
 
     def __call__(self, func: Any) -> Any:
         """Return `func` protected."""

@@ -1,4 +1,4 @@
-"""What kind of function a decorator was given, and how generators of both kinds are passed through."""
+"""Kinds of functions, and wrappers that pass generators of both kinds through."""
 
 from __future__ import annotations
 
@@ -50,24 +50,57 @@ def decorate(func: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
     return wrap(func)
 
 
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
+def first_item(func: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Return a function that makes `func`'s generator and returns it with its first item, or its end."""
+
+    def begin(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        generator = func(*args, **kwargs)
+        try:
+            return generator, next(generator)
+        except StopIteration as stop:
+            return None, stop.value
+
+    return begin
+
+
+def async_first_item(func: Callable[..., Any]) -> Callable[..., Awaitable[tuple[Any, Any]]]:
+    """Return a coroutine function that does the same for an async generator."""
+
+    async def begin(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        generator = func(*args, **kwargs)
+        try:
+            return generator, await anext(generator)
+        except StopAsyncIteration:
+            return None, None
+
+    return begin
+
+
 def wrap_generator(
     func: Callable[..., Any],
     guard: Callable[[], AbstractContextManager[Any]],
-    begin: Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, Any]],
+    begin: Callable[[Args, Kwargs], tuple[Any, Any]] | None = None,
 ) -> Callable[..., Any]:
     """Return a generator function that runs `func`'s generator inside `guard()`.
 
     Args:
         func: The generator function.
         guard: Makes the context that lasts until the generator is exhausted, closed or has raised.
-        begin: Returns the generator and its first item; raises StopIteration where there is none.
+        begin: Returns what `first_item` returns, for instance after several attempts.
     """
+    first = first_item(func)
 
     @wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with guard():
+            generator, item = begin(args, kwargs) if begin else first(*args, **kwargs)
+            if generator is None:
+                return item
             try:
-                generator, item = begin(args, kwargs)
                 while True:
                     try:
                         sent = yield item
@@ -87,15 +120,18 @@ def wrap_generator(
 def wrap_async_generator(
     func: Callable[..., Any],
     guard: Callable[[], AbstractContextManager[Any]],
-    begin: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[tuple[Any, Any]]],
+    begin: Callable[[Args, Kwargs], Awaitable[tuple[Any, Any]]] | None = None,
 ) -> Callable[..., Any]:
     """Return an async generator function that runs `func`'s generator inside `guard()`; see `wrap_generator`."""
+    first = async_first_item(func)
 
     @wraps(func)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         with guard():
+            generator, item = await (begin(args, kwargs) if begin else first(*args, **kwargs))
+            if generator is None:
+                return
             try:
-                generator, item = await begin(args, kwargs)
                 while True:
                     try:
                         sent = yield item

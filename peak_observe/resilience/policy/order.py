@@ -1,4 +1,4 @@
-"""In which order the parts of a policy make sense, and why another one does not.
+"""Order of the strategies of a policy: the recommended one, and the reasons against others.
 
 The thinking is that of resilience4j, Polly and failsafe-go, which all leave the order to the user and the reasons to
 their documents.
@@ -20,7 +20,7 @@ INSIST = ", or insist with order='as_given'"
 
 
 class Place(NamedTuple):
-    """One part of a policy, as far as its place matters: its kind, and of a timeout its seconds."""
+    """Kind of a strategy in a policy, and of a timeout its seconds."""
 
     kind: str
     seconds: float = 0.0
@@ -42,7 +42,7 @@ WRONG = {
 
 
 def problems(places: Sequence[Place]) -> Iterator[str]:
-    """Return what is wrong with an order, from the outside in, a sentence each."""
+    """Yield the problems of an order, from the outside in, a sentence each."""
     for (at, outer), (_, inner) in combinations(enumerate(places), 2):
         reason = WRONG.get((outer.kind, inner.kind))
         timed_inside = inner.kind == BREAKER and any(place.kind == TIMEOUT for place in _inside(places, inner, at))
@@ -67,7 +67,7 @@ def check(places: Sequence[Place]) -> None:
 
 
 def recommended(places: Sequence[Place]) -> list[Place]:
-    """Return the places in an order that makes sense, if there is one; of several timeouts the shortest goes inside."""
+    """Return the recommended order; of several timeouts the shortest goes inside."""
     timeouts = sorted((place for place in places if place.kind == TIMEOUT), key=lambda place: -place.seconds)
     rest = sorted((place for place in places if place.kind != TIMEOUT), key=lambda place: RECOMMENDED.index(place.kind))
     return [*timeouts[:-1], *rest, *timeouts[-1:]]

@@ -1,8 +1,10 @@
-"""Several protections as one: an ordered policy that is a decorator itself."""
+"""Policy: several strategies around one function, in a checked order."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -10,21 +12,18 @@ from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
-from peak_observe.resilience.policy.fast_path import fuse
 from peak_observe.resilience.policy.order import Place, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from os import PathLike
+    from collections.abc import Callable
 
     from peak_observe.clock import Clock
-
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Layer:
-    """One part of a policy, and what came of it: shared by all functions where it limits a service.
+    """One strategy of a policy, shared by all functions where it limits a service.
 
     Args:
         kind: What it is.
@@ -43,8 +42,8 @@ class Layer:
         self._lock = threading.Lock()
 
     def of(self, function: str) -> Any:
-        """Return the protection of the function of this name."""
-        if not isinstance(self._part, strategy.Part):
+        """Return what protects the function of this name."""
+        if not isinstance(self._part, strategy.Strategy):
             return self._part
         with self._lock:
             made = self._shared or self._part.build(self._part.name or self._name or function)
@@ -54,7 +53,7 @@ class Layer:
 
 
 class Policy:
-    """Protects functions by several parts, from the outside in; a decorator for every kind of function.
+    """Policy of several strategies, from the outside in; a decorator for every kind of function.
 
     What all functions of a policy share is what a service has once: the circuit, the places of a bulkhead, the rate. A
     retry or a timeout belongs to each function. A policy may be part of another one, which shares the same with it.
@@ -135,17 +134,13 @@ class Policy:
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         original, name, layers = func, wrapping.name_of(func), list(self._layers)
         while layers:
-            inner = layers.pop()
-            if inner.kind == strategy.RETRY and layers and layers[-1].kind == strategy.BREAKER:
-                func = fuse(layers.pop().of(name), inner.of(name), func)
-            else:
-                func = inner.of(name)(func)
+            func = layers.pop().of(name)(func)
         vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
         return func
 
     @property
     def layers(self) -> list[Layer]:
-        """What it consists of, the outermost first."""
+        """Its strategies, the outermost first."""
         return list(self._layers)
 
     def __reduce__(self) -> NoReturn:
@@ -159,7 +154,7 @@ class Policy:
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
         return part.layers
-    if isinstance(part, strategy.Part | Bulkhead | RateLimiter):
+    if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]
     if isinstance(part, CircuitBreaker):
         return [Layer(strategy.BREAKER, part)]

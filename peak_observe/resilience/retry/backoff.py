@@ -1,28 +1,25 @@
-"""Which delay comes next: the contract's or the user's own, spread by chance, and never less than was asked for."""
+"""Backoff: exponential, constant or custom delays with jitter, at least as long as a service asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from peak_observe.resilience.common import validation
-from peak_observe.resilience.common.callbacks import Guarded
+from peak_observe.resilience.common.callbacks import SafeCallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from peak_observe.clock import Clock
 
-    Delays = Iterable[float] | Callable[[int, Exception | None], float]
-    RetryAfter = bool | Callable[[Exception], float | None]
-
-
+Delays = Iterable[float] | Callable[[int, Exception | None], float]
+RetryAfter = bool | Callable[[Exception], float | None]
 Jitter = Literal["full", "equal", "decorrelated"] | float
 LONGEST_SEQUENCE = 1000
 
 
-class Schedule:
-    """Says how long to wait after each failed attempt.
+class BackoffSchedule:
+    """Delays after failed attempts.
 
     Args:
         base: Seconds of the first delay.
@@ -51,18 +48,18 @@ class Schedule:
         validation.check_seconds("base_delay", base)
         validation.check_seconds("max_delay", cap)
         self._base, self.cap, self._exponential = float(base), float(cap), exponential
-        self._function = Guarded("delays", own) if callable(own) else None
+        self._function = SafeCallback("delays", own) if callable(own) else None
         self._sequence = () if own is None or callable(own) else _sequence(own, limit)
         self._decorrelated = jitter == "decorrelated"
         if self._decorrelated and (own is not None or not exponential):
             raise ValueError("jitter 'decorrelated' makes delays that grow by chance: leave out delays and exponential")
         self._share = 0.0 if jitter is None or self._decorrelated else _share(jitter)
         self._listens = retry_after is True
-        self._listener = Guarded("retry_after", retry_after) if callable(retry_after) else None
+        self._listener = SafeCallback("retry_after", retry_after) if callable(retry_after) else None
         if self._listener is None:
             validation.check_flag("retry_after", retry_after)
 
-    def after(self, attempt: int, error: Exception | None, *, previous: float, clock: Clock) -> float | None:
+    def delay_after(self, attempt: int, error: Exception | None, *, previous: float, clock: Clock) -> float | None:
         """Return the seconds to wait after a failed attempt; None if more is asked for than `cap` allows.
 
         Args:
@@ -90,24 +87,24 @@ class Schedule:
         if self._sequence:
             return self._sequence[min(attempt, len(self._sequence)) - 1]
         if self._function:
-            delay = self._function.ask(attempt, error)
+            delay = self._function.call(attempt, error)
             if validation.is_duration(delay):
                 return float(delay)
             if delay is not None:
-                self._function.complain(f"{delay!r} is no finite number of seconds, at least 0")
+                self._function.log_once(f"{delay!r} is no finite number of seconds, at least 0")
         return exponential_delay(attempt, base=self._base, cap=self.cap, exponential=self._exponential)
 
     def _asked(self, error: Exception | None, clock: Clock) -> float | None:
         if error is None:
             return None
         if self._listener:
-            asked = self._listener.ask(error)
+            asked = self._listener.call(error)
             return float(asked) if validation.is_duration(asked) else None
         if not self._listens:
             return None
         from peak_observe.resilience.common import retry_after
 
-        return retry_after.asked(error, clock.now())
+        return retry_after.requested_delay(error, clock.now())
 
 
 def _sequence(own: Any, limit: int) -> tuple[float, ...]:
@@ -152,7 +149,7 @@ def exponential_delay(attempt: int, *, base: float, cap: float, exponential: boo
 
 
 def jittered(delay: float, *, share: float, chance: float) -> float:
-    """Return a delay of which a share is left to chance, so that it never grows.
+    """Return a delay shortened by jitter.
 
     With a share of 1 this is the full jitter, with 0.5 the equal jitter of AWS's "Exponential Backoff And Jitter".
 

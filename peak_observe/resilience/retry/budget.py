@@ -1,4 +1,4 @@
-"""A budget that retries share: at most a share of the calls, so that an outage is not amplified.
+"""Retry budget: retries are at most a share of the calls, so that an outage is not amplified.
 
 After "Handling Overload" in Google's Site Reliability Engineering and Finagle's RetryBudget: a bucket of tokens, into
 which each call puts a fraction of one and out of which each retry takes a whole one.
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Bucket:
-    """The tokens themselves: pure, handed the time and the number of calls; it begins full and never holds more.
+class RetryTokens:
+    """Pure token bucket driven by the time and the number of calls; it begins full and never holds more.
 
     Args:
         ratio: Tokens that a call puts in.
@@ -37,7 +37,7 @@ class Bucket:
         self.tokens = size
 
     def level(self, now: float, calls: int) -> float:
-        """Return the tokens there are after so many calls in all; nothing changes by looking.
+        """Return the tokens after so many calls in all, without changing them.
 
         A clock that was set back adds nothing and takes nothing away.
         """
@@ -45,7 +45,7 @@ class Bucket:
         return min(self._size, self.tokens + earned)
 
     def take(self, now: float, calls: int) -> bool:
-        """Take one token if there is a whole one."""
+        """Take one token and return whether there was one."""
         self.tokens = self.level(now, calls)
         self._then, self._seen = now, calls
         if self.tokens < 1:
@@ -54,10 +54,10 @@ class Bucket:
         return True
 
 
-class _Account:
-    """A bucket that many threads use; the names know it and not the budget, which they must not keep alive."""
+class _LockedTokens:
+    """Thread-safe tokens of one budget; the registry of names holds these, so that it keeps no budget alive."""
 
-    def __init__(self, bucket: Bucket, clock: Clock) -> None:
+    def __init__(self, bucket: RetryTokens, clock: Clock) -> None:
         self.calls = Ticker()
         self._bucket = bucket
         self._clock = clock
@@ -70,23 +70,23 @@ class _Account:
             return self._bucket.level(self._clock.monotonic(), self.calls.value())
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
+        """Take one token and return whether there was one."""
         with self._lock:
             return self._bucket.take(self._clock.monotonic(), self.calls.value())
 
     def read(self) -> BudgetReading:
-        """Return what the metrics tell."""
+        """Return the metrics reading."""
         reading = BudgetReading()
         reading.tokens = self.level()
         return reading
 
     def after_fork(self) -> None:
-        """Go on in a forked child with a lock that nobody holds."""
+        """Renew the lock in a forked child."""
         self._lock = threading.Lock()
 
 
 class RetryBudget:
-    """What the retries of several operations may cost together: a share of their calls and a few a second.
+    """Budget for the retries of several operations together: a share of their calls and a few a second.
 
     In any stretch of time there are at most `burst` + `ratio` x calls + `min_per_second` x seconds retries; one that
     the budget refuses ends its operation as `out_of_budget`. Safe for any number of threads and tasks. Budgets of one
@@ -116,15 +116,15 @@ class RetryBudget:
         _check("min_per_second", min_per_second, 0)
         _check("burst", burst, 1)
         self.name = name
-        bucket = Bucket(ratio=float(ratio), rate=float(min_per_second), size=float(burst), now=clock.monotonic())
-        self._account = _Account(bucket, clock)
+        bucket = RetryTokens(ratio=float(ratio), rate=float(min_per_second), size=float(burst), now=clock.monotonic())
+        self._account = _LockedTokens(bucket, clock)
         self.count: Callable[[], object] = self._account.calls.tick
         series = BUDGETS.series(name)
         series.join(self, self._account.read)
 
     @property
     def tokens(self) -> float:
-        """How many retries it would allow at this moment, with fractions of the next one."""
+        """Retries that it would allow at this moment, with fractions of the next one."""
         return self._account.level()
 
     def take(self) -> bool:
@@ -138,8 +138,8 @@ class RetryBudget:
 _making = threading.Lock()
 
 
-def find(budget: RetryBudget | str | None) -> RetryBudget | None:
-    """Return the budget itself, or the oldest living one of a name, made with the defaults if there is none.
+def find_budget(budget: RetryBudget | str | None) -> RetryBudget | None:
+    """Return a budget, or the oldest living one of a name, created with the defaults if there is none.
 
     Raises:
         ValueError: It is neither.

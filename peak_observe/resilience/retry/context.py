@@ -1,61 +1,136 @@
-"""Retries for a block of code instead of a function."""
+"""Retries of a block of code instead of a function."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience.retry.controller import RetryCore
-from peak_observe.resilience.retry.execution import Run
-from peak_observe.resilience.retry.settings import Options, build_settings
-from peak_observe.telemetry.tracing.spans import API, TracingMode, switch
+from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.predicates import Expected
+from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
+from peak_observe.resilience.retry.budget import RetryBudget
+from peak_observe.resilience.retry.controller import RetryController
+from peak_observe.resilience.retry.settings import BLOCK_FOREIGN_NAMES, Nested, OnRetry, build_settings
+from peak_observe.resilience.retry.wrappers import RetryWrappers
+from peak_observe.telemetry.tracing.spans import TracingMode
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from asyncio import Timeout
+    from types import TracebackType
 
-    from peak_observe.resilience.common.predicates import Expected
+    from peak_observe.resilience.retry.execution import Execution
+    from peak_observe.resilience.retry.settings import Settings
 
 
-class Loop:
+class Attempt:
+    """One attempt of a loop over `retrying()`: `with attempt:`, or `async with attempt:`.
+
+    An error that will be retried ends in the block.
+    """
+
+    __slots__ = ("_execution", "_settings", "_timer")
+
+    def __init__(self, execution: Execution, settings: Settings) -> None:
+        self._execution = execution
+        self._settings = settings
+        self._timer: Timeout | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the attempt, from 1."""
+        return self._execution.number
+
+    @property
+    def delay(self) -> float:
+        """Seconds waited before this attempt."""
+        return self._execution.delay
+
+    def __enter__(self) -> Self:
+        if self._settings.attempt_timeout is not None:
+            raise TypeError("attempt_timeout needs `async with attempt:`, as nothing can interrupt a plain block")
+        self._execution.begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        return self._execution.end(error)
+
+    async def __aenter__(self) -> Self:
+        seconds = self._execution.begin()
+        if seconds is not None:
+            import asyncio
+
+            self._timer = asyncio.timeout(seconds)
+            await self._timer.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if self._timer is not None:
+            try:
+                await self._timer.__aexit__(kind, error, traceback)
+            except TimeoutError as late:
+                if self._execution.end(late, timed_out=True):
+                    return True
+                raise
+        return self._execution.end(error)
+
+
+class Attempts:
     """The attempts of one operation, for `for` and `async for`."""
 
-    __slots__ = ("_begun", "_owner", "_run")
+    __slots__ = ("_begun", "_execution", "_owner", "_wrappers")
 
-    def __init__(self, owner: retrying, run: Run) -> None:
+    def __init__(self, owner: retrying, execution: Execution, wrappers: RetryWrappers) -> None:
         self._owner = owner  # whose counts would be those of the dead otherwise
-        self._run = run
+        self._execution = execution
+        self._wrappers = wrappers
         self._begun = 0
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Run:
-        if self._goes_on():
-            self._run.wait()
-        if self._run.over:
-            raise StopIteration
-        self._begun += 1
-        return self._run
+    def __next__(self) -> Attempt:
+        if self._has_failed():
+            with self._execution.pause():
+                self._execution.notify()
+                self._wrappers.sleep(self._execution.delay)
+            self._execution.check_time()
+        return self._next(StopIteration)
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Run:
-        if self._goes_on():
-            await self._run.async_wait()
-        if self._run.over:
-            raise StopAsyncIteration
-        self._begun += 1
-        return self._run
+    async def __anext__(self) -> Attempt:
+        if self._has_failed():
+            with self._execution.pause():
+                self._execution.notify()
+                await self._wrappers.async_sleep(self._execution.delay)
+            self._execution.check_time()
+        return self._next(StopAsyncIteration)
 
-    def _goes_on(self) -> bool:
-        if self._run.number != self._begun:
+    def _has_failed(self) -> bool:
+        if self._execution.number != self._begun:
             raise RuntimeError("a loop over retrying() needs `with attempt:` around what is to be tried")
-        return self._begun > 0
+        return self._begun > 0 and not self._execution.over
+
+    def _next(self, end: type[Exception]) -> Attempt:
+        if self._execution.over:
+            raise end
+        self._begun += 1
+        return Attempt(self._execution, self._owner._controller.settings)  # noqa: SLF001 - the loop belongs to it
 
 
 class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextlib.suppress`
-    """Try a block again when it fails: `for attempt in retrying(…):` and in it `with attempt:`, or `async for`.
+    """Retry a block when it fails: `for attempt in retrying(…):` and in it `with attempt:`, or `async for`.
 
     Each loop is an operation of its own, so one object can serve any number of loops, threads and tasks; make it once
     and not in each call. The block may be left by `return`, `break` or `continue`, which is a success. With
@@ -70,13 +145,22 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
         name: The label value of the metrics.
         tracing: `auto`, `always` or `off`, as for `retry_with_backoff`.
         clock: Where time and sleep come from; for tests.
-        more: The other options of `retry_with_backoff`, without `retry_result`.
+        delays: The delays in seconds, of which the last repeats, or a function of attempt and exception.
+        jitter: The share of a delay that is left to chance: `full`, `equal`, `decorrelated`, or a number from 0 to 1.
+        retry_after: Whether an exception's `retry_after` or `Retry-After` is waited for, or a function of the exception
+            that returns the seconds; one that asks for more than `max_delay` is not retried.
+        timeout: Seconds from the first attempt within which the last one begins; below it is the deadline.
+        attempt_timeout: Seconds after which an attempt is cancelled, with `async for`, and counts as failed.
+        budget: A `RetryBudget`, or its name, that limits the retries of several operations together.
+        on_retry: A function that is called with each `RetryScheduled`.
+        nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
         TypeError: There is no such option.
     """
 
+    @check_keywords(BLOCK_FOREIGN_NAMES)
     def __init__(
         self,
         max_attempts: int = 3,
@@ -88,24 +172,43 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
         name: str = "retrying",
         tracing: TracingMode = "auto",
         clock: Clock = SYSTEM_CLOCK,
-        **more: Unpack[Options],
+        delays: Delays | None = None,
+        jitter: Jitter | None = None,
+        retry_after: RetryAfter = True,
+        timeout: float | None = None,
+        attempt_timeout: float | None = None,
+        budget: RetryBudget | str | None = None,
+        on_retry: OnRetry | None = None,
+        nested: Nested = "warn",
     ) -> None:
-        settings = build_settings(max_attempts, base_delay, max_delay, exponential, expected_exception, more)
-        if settings.retry_result:
-            raise ValueError("retry_result needs a function: in a loop, raise an exception where a result is no good")
-        self._watched, self._recording = switch(tracing)
-        self._core = RetryCore(name, settings, clock)
-        self._core.series.join(self, self._core.read)
+        settings = build_settings(
+            max_attempts=max_attempts,
+            base_delay=base_delay,
+            max_delay=max_delay,
+            exponential=exponential,
+            expected_exception=expected_exception,
+            delays=delays,
+            jitter=jitter,
+            retry_after=retry_after,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            budget=budget,
+            on_retry=on_retry,
+            nested=nested,
+            retry_result=None,
+        )
+        self._controller = RetryController(name, settings, clock)
+        # A span that is current would stay so in the caller's context if the loop were left between two attempts.
+        self._wrappers = RetryWrappers(self._controller, tracing, current=False)
+        self._controller.series.join(self, self._controller.read)
 
-    def __iter__(self) -> Loop:
-        if self._core.settings.attempt_timeout is not None:
+    def __iter__(self) -> Attempts:
+        if self._controller.settings.attempt_timeout is not None:
             raise ValueError("attempt_timeout needs `async for`, as nothing can interrupt a plain block")
         return self._loop()
 
-    def __aiter__(self) -> Loop:
+    def __aiter__(self) -> Attempts:
         return self._loop()
 
-    def _loop(self) -> Loop:
-        traced = API in self._watched and self._recording()
-        # A span that is current would stay so in the caller's context if the loop were left between two attempts.
-        return Loop(self, Run(self._core, self._core.clock.monotonic(), traced=traced, current=False))
+    def _loop(self) -> Attempts:
+        return Attempts(self, self._wrappers.begin(), self._wrappers)

@@ -1,4 +1,4 @@
-"""What all operations of one retry have in common: its settings, its decisions and its counts."""
+"""Retry controller: settings, decisions and counters of all executions of one retry."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ UNACCEPTED = "_result"
 """What a result that was not accepted counts as among the classes of exceptions."""
 
 
-class RetryCore:
-    """The settings of a retry and the counts of all its operations.
+class RetryController:
+    """Settings and counters of a retry, thread-safe.
 
     Args:
         name: The label value.
-        settings: How it decides.
+        settings: The rules.
         clock: Where time and sleep come from.
     """
 
@@ -34,25 +34,35 @@ class RetryCore:
         self.settings = settings
         self.clock = clock
         self.lock = threading.Lock()
-        self.first_tries: Ticker = Ticker() if settings.budget is None else _Paying(settings.budget.count)
+        self.first_tries: Ticker = Ticker() if settings.budget is None else _BudgetedTicker(settings.budget.count)
         self.counts = RetryCounts()
         self.series = RETRIES.series(name)
         forks.renew(self)
         # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
         self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
 
+    @property
+    def label(self) -> str:
+        """The label value of its metrics."""
+        return self.series.name
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether its attempts multiply those of a retry inside."""
+        return self.settings.max_attempts > 1 and not self.settings.inner_only
+
     def after_fork(self) -> None:
-        """Go on in a forked child with a lock that nobody holds."""
+        """Renew the lock in a forked child."""
         self.lock = threading.Lock()
 
     def retryable(self, error: BaseException) -> bool:
-        """Return whether another attempt could end differently; cancellation, Ctrl-C and exit are orders."""
+        """Return whether an error is retried; cancellation, Ctrl-C and exit never are."""
         if not isinstance(error, Exception) or (isinstance(error, CircuitOpenError) and not self._open_circuits_too):
             return False
         return self.settings.expected.matches(error)
 
     def left(self, until: float | None) -> float | None:
-        """Return the seconds until a moment or until the caller's deadline, whichever is earlier; None if endless."""
+        """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
         ambient = deadlines.remaining()
         if until is None:
             return ambient
@@ -103,8 +113,8 @@ class RetryCore:
         return reading
 
 
-class _Paying(Ticker):
-    """Counts first tries, each of which is a call that pays into the budget."""
+class _BudgetedTicker(Ticker):
+    """Counter of first tries, each of which adds to the retry budget."""
 
     __slots__ = ("_own",)
 

@@ -1,4 +1,4 @@
-"""The attempts of an operation, each a `with` block, and the waits between them."""
+"""Decide after each attempt of an operation whether to retry, and emit the matching events."""
 
 from __future__ import annotations
 
@@ -20,22 +20,29 @@ from peak_observe.resilience.retry.controller import (
 from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
-    from asyncio import Timeout
     from contextvars import Token
     from types import TracebackType
 
     from peak_observe.events import RetryScheduled
-    from peak_observe.resilience.retry.controller import RetryCore
+    from peak_observe.resilience.retry.controller import RetryController
 
 
-haste = 0
+delays_off = 0
 """How many blocks of `testing.no_delays` are entered: above 0 nobody waits."""
 
 _WORDS = {EXHAUSTED: "", OUT_OF_TIME: ", as its time was up", OUT_OF_BUDGET: ", as the budget for retries was spent"}
 
 
-class Operation:
-    """One operation on its way, and what came of its last attempt.
+class Execution:
+    """Execution of one retried operation, attempt by attempt.
+
+    Each attempt is `begin()` and `end()`; where `end()` says so, `pause()` is the block for the sleep before the next.
+
+    Args:
+        controller: The retry.
+        started: When, by its clock.
+        traced: Whether the operation and its attempts are spans.
+        current: Whether the span of the operation becomes the current one; a generator's may not, as it is left.
 
     Attributes:
         number: The attempt it is at, from 1; 0 before the first.
@@ -43,30 +50,104 @@ class Operation:
         over: Whether there will be no other attempt.
     """
 
-    __slots__ = ("_core", "_cut", "_knows", "_scheduled", "_span", "_started", "_until", "delay", "number", "over")
+    __slots__ = (
+        "_attempt_span",
+        "_controller",
+        "_scheduled",
+        "_span",
+        "_started",
+        "_timed_out",
+        "_tokens",
+        "_until",
+        "delay",
+        "number",
+        "over",
+    )
 
-    def __init__(self, core: RetryCore, started: float, *, traced: bool = False, current: bool = True) -> None:
-        timeout = core.settings.timeout
-        self._core = core
+    def __init__(
+        self, controller: RetryController, started: float, *, traced: bool = False, current: bool = True
+    ) -> None:
+        timeout = controller.settings.timeout
+        self._controller = controller
         self._started = started
         self._until = None if timeout is None else started + timeout
+        self._tokens: tuple[Token[Any], Token[Any] | None]
         self.number = 0
         self.delay = 0.0
-        self.over = self._knows = self._cut = False
+        self.over = self._timed_out = False
         self._scheduled: RetryScheduled | None = None
         self._span: CallSpan | None = None
+        self._attempt_span: CallSpan | None = None
         if traced:
-            self._span = CallSpan(f"call {core.name}", {"peak_observe.operation": core.name}, current=current)
+            self._span = CallSpan(
+                f"call {controller.name}", {"peak_observe.operation": controller.name}, current=current
+            )
             self._span.begin()
 
+    def begin(self) -> float | None:
+        """Begin an attempt; return the seconds after which it has to be cancelled, if there are any."""
+        controller, until, seconds = self._controller, self._until, self._controller.settings.attempt_timeout
+        if seconds is not None:
+            left = controller.left(until)
+            seconds = seconds if left is None else max(0.0, min(seconds, left))
+            until = controller.clock.monotonic() + seconds
+        self.number += 1
+        if self._span:
+            facts = {"peak_observe.attempt": self.number, "peak_observe.delay": self.delay}
+            self._attempt_span = CallSpan(f"attempt {controller.name}", facts, parent=self._span)
+            self._attempt_span.begin()
+        if self.number > 1:
+            controller.count_retry()
+        limit = None if until is None else deadlines.impose(until, controller.clock)
+        self._tokens = nesting.enter(controller), limit
+        return seconds
+
+    def end(self, error: BaseException | None = None, *, accepted: bool = True, timed_out: bool = False) -> bool:
+        """Record how an attempt ended and return whether there is another one.
+
+        Args:
+            error: What it raised.
+            accepted: Whether its result was accepted.
+            timed_out: Whether the error says that it was cancelled by the timeout of attempts.
+        """
+        self._leave(error)
+        if error is None and accepted:
+            self._succeeded()
+            return False
+        self._timed_out = timed_out
+        return self._failed(error)
+
+    def defer(self) -> None:
+        """End an attempt that returned a coroutine, which becomes an execution of its own when it is awaited."""
+        self._leave(None)
+        self._end_span("deferred")
+
+    def accepts(self, result: object) -> bool:
+        """Return whether a result is accepted; called within its attempt."""
+        unacceptable = self._controller.settings.retry_result
+        return unacceptable is None or not unacceptable.is_true(result)
+
+    def _leave(self, error: BaseException | None) -> None:
+        inside, limit = self._tokens
+        nesting.leave(inside)
+        if limit:
+            deadlines.lift(limit)
+        if self._attempt_span:
+            self._attempt_span.end({}, error)
+
+    def failed_first(self, error: BaseException) -> bool:
+        """Record that a first attempt failed that was made without `begin()`; return whether there is another one."""
+        self.number = 1
+        return self._failed(error)
+
     def _failed(self, error: BaseException | None) -> bool:
-        """Take in a failed attempt, or without an error a result that was not accepted; return whether to go on."""
-        core = self._core
+        """Record a failed attempt, or without an error a result that was not accepted; return whether to retry."""
+        controller = self._controller
         self._pay()
         if error is None:
-            core.count_error(UNACCEPTED)
+            controller.count_error(UNACCEPTED)
         elif isinstance(error, Exception):
-            core.count_error(type(error).__name__)
+            controller.count_error(type(error).__name__)
         outcome = self._reason_to_stop(error)
         if outcome is None:
             return True
@@ -75,16 +156,16 @@ class Operation:
 
     def _reason_to_stop(self, error: BaseException | None) -> int | None:
         """Return the outcome, or schedule another attempt and return None."""
-        core, settings = self._core, self._core.settings
-        if error is not None and not (self._cut or core.retryable(error)):
+        controller, settings = self._controller, self._controller.settings
+        if error is not None and not (self._timed_out or controller.retryable(error)):
             return NOT_RETRYABLE
         if error is not None and settings.max_attempts > 1 and self._is_left_to_the_inner(error):
             return NOT_RETRYABLE
         if self.number >= settings.max_attempts:
             return EXHAUSTED
         failure = error if isinstance(error, Exception) else None
-        delay = settings.schedule.after(self.number, failure, previous=self.delay, clock=core.clock)
-        left = core.left(self._until)
+        delay = settings.schedule.delay_after(self.number, failure, previous=self.delay, clock=controller.clock)
+        left = controller.left(self._until)
         # The delay is not cut: the attempt after it would begin when nobody waits for it any more.
         if delay is None or (left is not None and delay >= left):
             return OUT_OF_TIME
@@ -94,66 +175,67 @@ class Operation:
         return None
 
     def _is_left_to_the_inner(self, error: BaseException) -> bool:
-        """Return whether a retry inside has given up on this, and one of the two wants no more."""
+        """Return whether an inner retry has given up on this error, and one of the two says `inner_only`."""
         mark = nesting.mark_of(error, self._started)
         if mark is None:
             return False
-        if mark.final or self._core.settings.inner_only:
+        if mark.final or self._controller.settings.inner_only:
             return True
-        if not mark.known:
-            nesting.tell(mark.operation, self._core)
+        nesting.report(mark.operation, self._controller)
         return False
 
     def _schedule(self, delay: float, error: BaseException | None) -> None:
-        core = self._core
-        outer = nesting.enclosing() if self.number == 1 else None
-        only_one_retries = core.settings.inner_only or (outer and outer.settings.inner_only)
-        if outer and outer.settings.max_attempts > 1 and not only_one_retries:
-            self._knows = True
-            nesting.tell(core.series.name, outer)
+        controller = self._controller
         self.delay = delay
         from peak_observe.events.retries import RetryScheduled  # late: a start makes no records
 
-        self._scheduled = RetryScheduled(core.name, self.number, core.settings.max_attempts, delay, error)
+        self._scheduled = RetryScheduled(controller.name, self.number, controller.settings.max_attempts, delay, error)
         emit(self._scheduled)
 
     def _succeeded(self) -> None:
         if self.number > 1:
             self._end(AFTER_RETRY)
+            outer = nesting.enclosing()
+            if outer and outer.multiplies and not self._controller.settings.inner_only:
+                nesting.report(self._controller.label, outer)
             from peak_observe.events.retries import Recovered
 
-            emit(Recovered(self._core.name, self.number, self._elapsed()))
+            emit(Recovered(self._controller.name, self.number, self._elapsed()))
         elif self._span:
             self._pay()
             self._end(FIRST_TRY)
         else:
             self.over = True
-            self._core.first_tries.tick()
+            self._controller.first_tries.tick()
 
     def _pay(self) -> None:
-        """Pay into the budget for the call, with its first attempt; one that succeeds pays by being counted."""
-        budget = self._core.settings.budget
+        """Add the call to the retry budget at its first attempt; a first try that succeeds does so by being counted."""
+        budget = self._controller.settings.budget
         if budget and self.number == 1:
             budget.count()
 
     def _give_up(self, outcome: int, error: BaseException | None) -> None:
-        core = self._core
+        controller = self._controller
         elapsed = self._elapsed()
-        if isinstance(error, Exception) and core.settings.max_attempts > 1 and (outcome in _WORDS or self.number > 1):
-            at, final = core.clock.monotonic(), core.settings.inner_only
-            nesting.leave_mark(error, nesting.Mark(core.series.name, at, self._knows, final))
+        if (
+            isinstance(error, Exception)
+            and controller.settings.max_attempts > 1
+            and (outcome in _WORDS or self.number > 1)
+        ):
+            at, final = controller.clock.monotonic(), controller.settings.inner_only
+            nesting.leave_mark(error, nesting.Mark(controller.label, at, final))
             attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
             why = _WORDS.get(outcome, ", as this error is not retried")
-            nesting.annotate(error, f"{core.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")
+            nesting.annotate(error, f"{controller.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")
         self._end(outcome, error)
         from peak_observe.events.retries import GaveUp
 
-        emit(GaveUp(core.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
+        emit(GaveUp(controller.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
 
     def _end(self, outcome: int, error: BaseException | None = None) -> None:
-        core = self._core
+        controller = self._controller
         self.over = True
-        core.count_end(outcome, self._span.exemplar(1.0, core.clock) if self._span else None)
+        controller.count_end(outcome, self._span.exemplar(1.0, controller.clock) if self._span else None)
         self._end_span(catalog.RETRY_OUTCOMES[outcome], error)
 
     def _end_span(self, outcome: str, error: BaseException | None = None) -> None:
@@ -161,135 +243,30 @@ class Operation:
             self._span.end({"peak_observe.outcome": outcome, "peak_observe.attempts": self.number}, error)
 
     def _elapsed(self) -> float:
-        return max(0.0, self._core.clock.monotonic() - self._started)
+        return max(0.0, self._controller.clock.monotonic() - self._started)
 
+    def pause(self) -> Pause:
+        """Return the context manager for the sleep before the next attempt."""
+        return Pause(self, self._controller)
 
-class Run(Operation):
-    """One operation on its way through its attempts.
-
-    It is used as `with run:` (`async with` where attempts have a timeout) around each attempt, and swallows an error
-    that will be retried; `run.wait()` or `run.async_wait()` is then the way to the next attempt.
-
-    Attributes:
-        deferred: Whether the attempt turned out to be a coroutine that somebody else awaits.
-    """
-
-    __slots__ = ("_attempt_span", "_timer", "_tokens", "_unaccepted", "deferred")
-
-    def __init__(self, core: RetryCore, started: float, *, traced: bool = False, current: bool = True) -> None:
-        super().__init__(core, started, traced=traced, current=current)
-        self.deferred = self._unaccepted = False
-        self._timer: Timeout | None = None
-        self._tokens: tuple[Token[Any], Token[Any] | None]
-        self._attempt_span: CallSpan | None = None
-
-    def failed_first(self, error: BaseException | None) -> bool:
-        """Take in that the simple first attempt failed; return whether to go on."""
-        self.number = 1
-        return self._failed(error)
-
-    def takes(self, result: object) -> bool:
-        """Return whether a result is accepted, within the attempt that gave it."""
-        judge = self._core.settings.retry_result
-        self._unaccepted = judge is not None and judge.says(result)
-        return not self._unaccepted
-
-    def __enter__(self) -> Self:
-        if self._core.settings.attempt_timeout is not None:
-            raise TypeError("attempt_timeout needs `async with attempt:`, as nothing can interrupt a plain block")
-        self._begin(self._until)
-        return self
-
-    def _begin(self, until: float | None) -> None:
-        core = self._core
-        self.number += 1
-        if self._span:
-            facts = {"peak_observe.attempt": self.number, "peak_observe.delay": self.delay}
-            self._attempt_span = CallSpan(f"attempt {core.name}", facts, parent=self._span)
-            self._attempt_span.begin()
-        if self.number > 1:
-            core.count_retry()
-        limit = None if until is None else deadlines.impose(until, core.clock)
-        self._tokens = nesting.enter(core), limit
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        inside, limit = self._tokens
-        nesting.leave(inside)
-        if limit:
-            deadlines.lift(limit)
-        if self._attempt_span:
-            self._attempt_span.end({}, error)
-        if error is not None:
-            return self._failed(error)
-        if self._unaccepted:
-            self._failed(None)
-        elif self.deferred:
-            self._end_span("deferred")
-        else:
-            self._succeeded()
-        return False
-
-    async def __aenter__(self) -> Self:
-        core, until, seconds = self._core, self._until, self._core.settings.attempt_timeout
-        if seconds is not None:
-            import asyncio
-
-            left = core.left(until)
-            allowed = seconds if left is None else max(0.0, min(seconds, left))
-            until = core.clock.monotonic() + allowed
-            self._timer = asyncio.timeout(allowed)
-            await self._timer.__aenter__()
-        self._begin(until)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if self._timer is not None:
-            try:
-                await self._timer.__aexit__(kind, error, traceback)
-            except TimeoutError as late:
-                self._cut = True
-                if self.__exit__(type(late), late, late.__traceback__):
-                    return True
-                raise
-        self._cut = False
-        return self.__exit__(kind, error, traceback)
-
-    def wait(self) -> None:
-        """Sleep until the next attempt, if there is one; raise the last error if it has become too late for it."""
-        if not self.over:
-            with _Waiting(self, self._core) as waiting:
-                waiting.prepare(self._scheduled)
-                if not haste:
-                    self._core.clock.sleep(self.delay)
-            self._check_time()
-
-    async def async_wait(self) -> None:
-        """Sleep until the next attempt, letting other tasks run; otherwise as `wait`."""
-        if not self.over:
-            with _Waiting(self, self._core) as waiting:
-                waiting.prepare(self._scheduled)
-                await self._core.clock.async_sleep(0.0 if haste else self.delay)
-            self._check_time()
+    def notify(self) -> None:
+        """Call the user's hook with the retry to come."""
+        hook = self._controller.settings.on_retry
+        if hook:
+            hook.call(self._scheduled)
 
     def abandon(self, error: BaseException) -> None:
-        """Take in that the wait was interrupted."""
+        """End the execution, as the sleep was interrupted."""
         self._scheduled = None
         self._end(NOT_RETRYABLE, error)
 
-    def _check_time(self) -> None:
-        # A machine that slept, or a busy one, wakes up later than it was asked to.
+    def check_time(self) -> None:
+        """Raise the last error if it has become too late for the next attempt.
+
+        A machine that slept, or a busy one, wakes up later than it was asked to.
+        """
         scheduled, self._scheduled = self._scheduled, None
-        left = self._core.left(self._until)
+        left = self._controller.left(self._until)
         if scheduled is None or left is None or left > 0:
             return
         self._give_up(OUT_OF_TIME, scheduled.error)
@@ -300,24 +277,18 @@ class Run(Operation):
                 del scheduled  # or the error, by its traceback, would hold itself
 
 
-class _Waiting:
-    """The time between two attempts: counted, and an interruption ends the operation."""
+class Pause:
+    """Context manager around the sleep between two attempts: counts its seconds; an interruption ends the execution."""
 
-    __slots__ = ("_core", "_run", "_start")
+    __slots__ = ("_controller", "_execution", "_start")
 
-    def __init__(self, run: Run, core: RetryCore) -> None:
-        self._run = run
-        self._core = core
+    def __init__(self, execution: Execution, controller: RetryController) -> None:
+        self._execution = execution
+        self._controller = controller
 
     def __enter__(self) -> Self:
-        self._start = self._core.clock.monotonic()
+        self._start = self._controller.clock.monotonic()
         return self
-
-    def prepare(self, scheduled: object) -> None:
-        """Tell the user's hook what will happen."""
-        hook = self._core.settings.on_retry
-        if hook:
-            hook.ask(scheduled)
 
     def __exit__(
         self,
@@ -325,6 +296,6 @@ class _Waiting:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._core.count_wait(self._core.clock.monotonic() - self._start)
+        self._controller.count_wait(self._controller.clock.monotonic() - self._start)
         if error is not None:
-            self._run.abandon(error)
+            self._execution.abandon(error)

@@ -1,14 +1,15 @@
-"""Functions that must not be called twice say so once, and a retry around them is refused."""
+"""Mark functions as non-idempotent and refuse to retry them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.resilience.common import validation, wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -18,7 +19,7 @@ _MOST_LAYERS = 100  # what stands in for objects in tests can go on for ever
 
 
 def idempotent(repeatable: bool) -> Callable[[F], F]:
-    """Say of a function whether calling it twice does no more than calling it once.
+    """Mark a function as idempotent or not: whether calling it twice does no more than calling it once.
 
     A retry refuses a function marked with `False` when it is put around it, whatever lies between: other decorators,
     a circuit breaker, a partial, a bound method. The mark changes nothing else. A function that is called by another
@@ -47,8 +48,13 @@ def refuse(func: Callable[..., Any]) -> None:
 
 
 def note_retried(wrapper: Any, name: str) -> None:
-    """Remember that a function is retried."""
+    """Mark a function as retried."""
     setattr(wrapper, _RETRIED, name)
+
+
+def is_retried(func: Callable[..., Any]) -> bool:
+    """Return whether a function is retried already, whatever decorators lie between."""
+    return _found(func, _RETRIED) is not None
 
 
 def _marked(func: Any, repeatable: bool) -> Any:

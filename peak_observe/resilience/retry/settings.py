@@ -1,57 +1,72 @@
-"""What a retry can be told, as one frozen record; what makes no sense is one ValueError that names the argument."""
+"""Settings of a retry as one frozen record; a value that makes no sense is a ValueError that names it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from peak_observe.resilience.common import validation, wrapping
-from peak_observe.resilience.common.callbacks import Guarded
-from peak_observe.resilience.common.predicates import Matcher
-from peak_observe.resilience.retry import budget, idempotency, nesting
-from peak_observe.resilience.retry.backoff import Schedule
+from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.resilience.common.predicates import ExceptionMatcher
+from peak_observe.resilience.retry import idempotency
+from peak_observe.resilience.retry.backoff import BackoffSchedule
+from peak_observe.resilience.retry.budget import find_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from peak_observe.events import RetryScheduled
     from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
     from peak_observe.resilience.retry.budget import RetryBudget
+else:
+    RetryScheduled = tuple  # which it is; the record itself is loaded with the first retry
 
+OnRetry: TypeAlias = Callable[[RetryScheduled], object]
+Nested: TypeAlias = Literal["warn", "inner_only"]
 
-class Options(TypedDict, total=False):
-    """The keyword arguments of a retry beyond those of the simple form; see `retry_with_backoff`."""
+WARN, INNER_ONLY = "warn", "inner_only"
+NESTING_MODES = (WARN, INNER_ONLY)
 
-    delays: Delays | None
-    jitter: Jitter | None
-    retry_after: RetryAfter
-    timeout: float | None
-    attempt_timeout: float | None
-    retry_result: Callable[[Any], bool] | None
-    budget: RetryBudget | str | None
-    on_retry: Callable[[RetryScheduled], object] | None
-    nested: Literal["warn", "inner_only"]
+FOREIGN_NAMES = {
+    "tries max_tries attempts stop stop_after_attempt total": "max_attempts",
+    "wait delay initial_delay wait_initial min_delay interval backoff backoff_factor multiplier base": "base_delay",
+    "max_wait wait_max max_backoff backoff_max maximum": "max_delay",
+    "exponential_backoff": "exponential",
+    "exceptions expected_exceptions exception on retry retry_on retry_on_exception": "expected_exception",
+    "wait_jitter": "jitter",
+    "max_time deadline stop_after_delay total_timeout": "timeout",
+    "timeout_per_attempt per_attempt_timeout": "attempt_timeout",
+    "retry_on_result retry_if_result": "retry_result",
+    "retry_budget": "budget",
+    "before_sleep on_backoff on_failure callback": "on_retry",
+    "max_retries retries": "max_attempts (it counts the first call too)",
+    "exclude ignore giveup": "expected_exception with a function: lambda error: not isinstance(error, KeyError)",
+}
+"""Names of arguments in tenacity, stamina, backoff, retrying, urllib3 and resilience4j, each with ours."""
+
+BLOCK_FOREIGN_NAMES = FOREIGN_NAMES | {
+    "retry_result retry_on_result retry_if_result": "an exception in the block, as a block has no result",
+}
 
 
 class Settings(NamedTuple):
-    """How a retry decides."""
+    """The rules of a retry; see `retry_with_backoff` for what each means."""
 
     max_attempts: int
-    expected: Matcher
-    schedule: Schedule
+    expected: ExceptionMatcher
+    schedule: BackoffSchedule
     timeout: float | None
     attempt_timeout: float | None
-    retry_result: Guarded | None
+    retry_result: SafeCallback | None
     budget: RetryBudget | None
-    on_retry: Guarded | None
+    on_retry: SafeCallback | None
     inner_only: bool
 
     @property
     def simple(self) -> bool:
-        """Whether a first attempt needs nothing around it."""
+        """Whether a first attempt needs no timeout and no look at its result."""
         return self.timeout is None and self.attempt_timeout is None and self.retry_result is None
 
     def check_use(self, func: Callable[..., Any], kind: str) -> None:
-        """Raise an error if a function of this kind must not be repeated, or an option is of no use for it."""
+        """Raise an error if a function must not be retried, or an option is of no use for its kind."""
         if self.max_attempts > 1:
             idempotency.refuse(func)
         if self.attempt_timeout is not None and kind in {wrapping.FUNCTION, wrapping.GENERATOR}:
@@ -63,55 +78,59 @@ class Settings(NamedTuple):
             raise ValueError(f"retry_result needs a function with a result, not the {kind} {wrapping.name_of(func)}")
 
 
-def build_settings(  # noqa: PLR0917 - the five of the contract in its order
+def build_settings(
+    *,
     max_attempts: Any,
     base_delay: Any,
     max_delay: Any,
     exponential: bool,
     expected_exception: Any,
-    options: Options,
+    delays: Delays | None,
+    jitter: Jitter | None,
+    retry_after: RetryAfter,
+    timeout: float | None,
+    attempt_timeout: float | None,
+    retry_result: Callable[[Any], bool] | None,
+    budget: RetryBudget | str | None,
+    on_retry: OnRetry | None,
+    nested: str,
 ) -> Settings:
-    """Return the settings that arguments come to.
+    """Return the settings from checked arguments.
 
     Raises:
         ValueError: An argument makes no sense.
-        TypeError: There is no such option.
     """
-    unknown = sorted(options.keys() - Options.__annotations__.keys())
-    if unknown:
-        raise TypeError(f"a retry has no option {unknown[0]!r}; there are {', '.join(Options.__annotations__)}")
     validation.check_count("max_attempts", max_attempts)
-    schedule = Schedule(
+    schedule = BackoffSchedule(
         base=base_delay,
         cap=max_delay,
         exponential=exponential,
-        own=options.get("delays"),
-        jitter=options.get("jitter"),
-        retry_after=options.get("retry_after", True),
+        own=delays,
+        jitter=jitter,
+        retry_after=retry_after,
         limit=max_attempts - 1,
     )
-    for name in ("timeout", "attempt_timeout"):
-        if options.get(name) is not None:
-            validation.check_period(name, options.get(name))
-    nested = options.get("nested", nesting.WARN)
-    if nested not in nesting.MODES:
+    for name, seconds in (("timeout", timeout), ("attempt_timeout", attempt_timeout)):
+        if seconds is not None:
+            validation.check_period(name, seconds)
+    if nested not in NESTING_MODES:
         raise ValueError(f"nested must be 'warn' or 'inner_only', not {nested!r}")
     return Settings(
         max_attempts=max_attempts,
-        expected=Matcher("expected_exception", expected_exception),
+        expected=ExceptionMatcher("expected_exception", expected_exception),
         schedule=schedule,
-        timeout=options.get("timeout"),
-        attempt_timeout=options.get("attempt_timeout"),
-        retry_result=_function("retry_result", options.get("retry_result"), "the result"),
-        budget=budget.find(options.get("budget")),
-        on_retry=_function("on_retry", options.get("on_retry"), "the event"),
-        inner_only=nested == nesting.INNER_ONLY,
+        timeout=timeout,
+        attempt_timeout=attempt_timeout,
+        retry_result=_function("retry_result", retry_result, "the result"),
+        budget=find_budget(budget),
+        on_retry=_function("on_retry", on_retry, "the event"),
+        inner_only=nested == INNER_ONLY,
     )
 
 
-def _function(name: str, value: Any, of: str) -> Guarded | None:
+def _function(name: str, value: Any, of: str) -> SafeCallback | None:
     if value is None:
         return None
     if not callable(value) or wrapping.kind(value) != wrapping.FUNCTION:
         raise ValueError(f"{name} must be a plain function of {of}, not {value!r}")
-    return Guarded(name, value)
+    return SafeCallback(name, value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Exemplar, Sample
 
 from peak_observe import catalog
@@ -15,8 +15,6 @@ from peak_observe.telemetry.metrics import primitive_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from prometheus_client.registry import CollectorRegistry
 
     from peak_observe import measures
     from peak_observe.telemetry.metrics.family import Family, Readings
@@ -80,7 +78,14 @@ _collectors: weakref.WeakKeyDictionary[CollectorRegistry, PeakCollector] = weakr
 
 
 def register(registry: CollectorRegistry | None = None) -> PeakCollector:
-    """Add the collector to `registry` (the default one if not given) and return it; twice is once."""
+    """Add the metrics of this process to a registry that the program serves already.
+
+    Args:
+        registry: The registry; prometheus_client's default one if not given.
+
+    Returns:
+        The collector, for `registry.unregister()`. The same registry gets only one.
+    """
     registry = REGISTRY if registry is None else registry
     known = _collectors.get(registry)
     collector = known or PeakCollector()

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from peak_observe.telemetry.snapshot import samples
-from peak_observe.telemetry.snapshot.process_identity import Identity  # noqa: TC001 - msgspec reads the annotations
+from peak_observe.telemetry.snapshot.process_identity import Identity
 from peak_observe.telemetry.snapshot.samples import EMPTY, Table
 
 if TYPE_CHECKING:

@@ -1,8 +1,10 @@
 """The breaker's contract: what it counts, lets through and refuses."""
 
 import asyncio
+import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +17,7 @@ from peak_observe import (
     breakers,
     circuit_breaker,
     get_breaker,
+    retry_with_backoff,
 )
 from peak_observe.measures import BREAKERS
 from peak_observe.testing import ManualClock, RecordingObserver
@@ -280,7 +283,7 @@ def test_a_cancelled_task_is_ignored() -> None:
 
 
 def test_an_answer_from_before_a_reset_changes_nothing() -> None:
-    """The decorator's fast path carries the era too."""
+    """The decorator's fast path carries the period too."""
     breaker = CircuitBreaker(1, name="breaker.late")
     inside, go_on = threading.Event(), threading.Event()
 
@@ -461,17 +464,113 @@ def test_the_decorator_works_bare() -> None:
     assert get_breaker("test_the_decorator_works_bare.<locals>.bare").state is CircuitState.CLOSED
 
 
-def test_each_decorated_function_has_its_own_circuit() -> None:
+def test_each_decorated_function_has_its_own_circuit_where_no_name_is_given() -> None:
     """One decorator, used twice, makes two breakers."""
-    protect = circuit_breaker(1, name="breaker.each")
+    protect = circuit_breaker(1)
 
     @protect
     def good() -> str:
         return "answer"
 
+    broken = protect(fail)
     with pytest.raises(ConnectionError):
-        protect(fail)(ConnectionError())
+        broken(ConnectionError())
     assert good() == "answer"
+    assert good.breaker is not broken.breaker
+
+
+def test_functions_under_one_named_decorator_share_its_circuit() -> None:
+    """As with a bulkhead or a rate limit; another decorator of the same name has a circuit of its own."""
+    protect = circuit_breaker(1, name="breaker.shared")
+    good, broken = protect(lambda: "answer"), protect(fail)
+    with pytest.raises(ConnectionError):
+        broken(ConnectionError())
+    with pytest.raises(CircuitOpenError):
+        good()
+    assert good.breaker is broken.breaker is get_breaker("breaker.shared")
+    assert circuit_breaker(1, name="breaker.shared")(lambda: "answer")() == "answer"
+
+
+def test_threads_that_decorate_at_once_share_one_circuit() -> None:
+    """However many begin at the same moment."""
+    protect, barrier = circuit_breaker(name="breaker.at_once"), threading.Barrier(8)
+
+    def decorate(_: int) -> object:
+        barrier.wait()
+        return protect(lambda: None).breaker
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(decorate, range(8)))) == 1
+
+
+class Account:
+    """Has protected methods of each kind."""
+
+    @circuit_breaker(3, name="breaker.method")
+    def method(self) -> str:
+        """Be called on an instance."""
+        return "method"
+
+    @circuit_breaker(3, name="breaker.static")
+    @staticmethod
+    def static() -> str:
+        """Be called on nothing."""
+        return "static"
+
+    @circuit_breaker(3, name="breaker.class")
+    @classmethod
+    def of_class(cls) -> str:
+        """Be called on the class."""
+        return "class"
+
+    @circuit_breaker(3, name="breaker.items")
+    def items(self) -> Iterator[int]:
+        """Yield an item."""
+        yield 1
+
+
+def test_a_decorated_function_carries_its_breaker() -> None:
+    """Methods of each kind, generators, and under other decorators too."""
+    account = Account()
+    assert (account.method(), account.static(), account.of_class(), list(account.items())) == (
+        "method",
+        "static",
+        "class",
+        [1],
+    )
+    for found, name in (
+        (account.method, "method"),
+        (Account.static, "static"),
+        (Account.of_class, "class"),
+        (account.items, "items"),
+        (functools.wraps(Account.method)(lambda: None), "method"),
+        (retry_with_backoff()(Account.method), "method"),
+    ):
+        assert found.breaker is get_breaker(f"breaker.{name}")
+        assert found.breaker.stats.success_count == 1
+    account.method.breaker.force_open()
+    with pytest.raises(CircuitOpenError):
+        account.method()
+    account.method.breaker.reset()
+    assert account.method() == "method"
+
+
+def test_the_settings_of_the_simple_form_are_attributes() -> None:
+    """By the names of the arguments, also after a change."""
+    breaker = CircuitBreaker(3, [10, 20], (ConnectionError,), name="breaker.attributes")
+    assert breaker.failure_threshold == 3
+    assert breaker.recovery_timeout == [10, 20]
+    assert breaker.expected_exception == (ConnectionError,)
+    breaker.configure(failure_threshold=7)
+    assert breaker.failure_threshold == 7
+
+
+def test_arguments_beside_the_function_are_an_error_that_shows_the_mend() -> None:
+    """The seed's way is to protect first, and to call what was protected."""
+    breaker = CircuitBreaker(name="breaker.arguments")
+    for call in (breaker.call, breaker):
+        with pytest.raises(TypeError, match=r"1 argument too many: .* write breaker.call\(func\)\(arguments\)"):
+            call(len, "four")
 
 
 def test_call_works_as_people_write_it() -> None:

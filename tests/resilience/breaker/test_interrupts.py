@@ -134,7 +134,7 @@ CALLS = {
 STATES = {
     "failing": lambda breaker, clock: breaker.configure(failure_threshold=2),
     "window": lambda breaker, clock: breaker.configure(window=4, slow_call_seconds=5.0),
-    "full": lambda breaker, clock: breaker._core.counts.pending.extend([0.0] * (BATCH - 1)),
+    "full": lambda breaker, clock: breaker._controller.counts.pending.extend([0.0] * (BATCH - 1)),
     "open": lambda breaker, clock: breaker.trip("test"),
     "half_open": lambda breaker, clock: (breaker.trip("test"), clock.advance(60)),
 }
@@ -157,7 +157,7 @@ def interrupt_everywhere(state: str, kind: str) -> None:
         breaker = CircuitBreaker(1, name=name, clock=clock, ignore=CircuitOpenError)
         STATES[state](breaker, clock)
         came = interrupted(number, lambda: CALLS[kind](breaker))  # noqa: B023 - called at once
-        assert not breaker._core.lock._is_owned(), f"bytecode {number}"
+        assert not breaker._controller.lock._is_owned(), f"bytecode {number}"
         if breaker.snapshot().probes:
             gc.collect()
         assert breaker.snapshot().probes == 0, f"bytecode {number}"
@@ -196,7 +196,7 @@ def test_real_signals_tear_nothing() -> None:
                     pass
                 except KeyboardInterrupt:
                     caught.append(number)
-                    assert not breaker._core.lock._is_owned()
+                    assert not breaker._controller.lock._is_owned()
     finally:
         done.set()
         other.join()
@@ -205,7 +205,7 @@ def test_real_signals_tear_nothing() -> None:
     gc.collect()
     assert breaker.snapshot().probes == 0
     told = breaker.snapshot()[8:10]
-    breaker._core.circuit.window.recount()
+    breaker._controller.circuit.window.recount()
     assert breaker.snapshot()[8:10] == told
     breaker.reset()
     assert breaker.call(len)("four") == 4

@@ -58,7 +58,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.at_once = self.breaker.call(lambda: None)
         self.rules, self.timeouts = dict(chosen), timeouts
         self.places, self.needed = half_open_calls, success_threshold
-        self.state, self.since, self.pause, self.era = "closed", 0.0, math.inf, 0
+        self.state, self.since, self.pause, self.period = "closed", 0.0, math.inf, 0
         self.failures, self.successes, self.reopened, self.changes = 0, 0, 0, 0
         self.log: list[tuple[float, bool, bool]] = []
         self.probes: dict[object, float] = {}
@@ -88,7 +88,7 @@ class BreakerMachine(RuleBasedStateMachine):
         """Change the model's state."""
         self.state, self.since, self.pause = state, since, pause
         self.probes, self.successes = {}, 0
-        self.era += 1
+        self.period += 1
         self.changes += 1
 
     def open(self) -> None:
@@ -115,10 +115,10 @@ class BreakerMachine(RuleBasedStateMachine):
     def start_call(self) -> None:
         """A call asks to be let through."""
         self.let_time_pass()
-        guard = self.breaker._guard()
+        guard = self.breaker._guarded_call()
         if self.allowed():
             guard.__enter__()
-            self.running.append((guard, self.era, self.now))
+            self.running.append((guard, self.period, self.now))
             if self.state == "half_open":
                 self.probes[guard] = self.now + 20.0
             return
@@ -132,13 +132,13 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=st.sampled_from(["success", "failure", "ignored"]))
     def end_call(self, data: st.DataObject, outcome: str) -> None:
         """One of the calls under way ends, whichever."""
-        guard, era, start = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        guard, period, start = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
         error = {"success": None, "failure": ValueError(), "ignored": KeyError()}[outcome]
         self.let_time_pass()
         guard.__exit__(type(error) if error else None, error, None)
         self.counts[outcome] += 1
         self.probes.pop(guard, None)
-        if era == self.era and outcome != "ignored":
+        if period == self.period and outcome != "ignored":
             self.answer(failed=outcome == "failure", seconds=self.now - start)
 
     @rule(times=st.integers(1, 8))

@@ -69,7 +69,7 @@ def test_a_child_has_locks_of_its_own() -> None:
     breaker = CircuitBreaker(1, name="process.locks")
     protected = breaker.call(lambda: 1 / 0)
     series = BREAKERS.get("process.locks")
-    let_go = holding(breaker._core.lock, series._lock, BREAKERS._lock)
+    let_go = holding(breaker._controller.lock, series._lock, BREAKERS._lock)
 
     def work() -> tuple[object, ...]:
         with pytest.raises(ZeroDivisionError):

@@ -76,28 +76,28 @@ class Probed:
     @property
     def rounds(self) -> int:
         """How often it has become half-open."""
-        return self.breaker._core.circuit.era.entered[2]
+        return self.breaker._controller.circuit.period.entered[2]
 
     def begin(self) -> tuple[object, object] | None:
-        """Ask for a permit, and note that a probe of its era is in flight; None if refused."""
-        guard = self.breaker._guard()
+        """Ask for a permit, and note that a probe of its period is in flight; None if refused."""
+        guard = self.breaker._guarded_call()
         try:
             guard.__enter__()
         except CircuitOpenError:
             with self.lock:
                 self.counted["rejected"] += 1
             return None
-        era = guard._permit.era
+        period = guard._permit.period
         with self.lock:
-            self.in_flight[era] += 1
-            self.most = max(self.most, self.in_flight[era])
-        return guard, era
+            self.in_flight[period] += 1
+            self.most = max(self.most, self.in_flight[period])
+        return guard, period
 
-    def end(self, guard: object, era: object, outcome: str) -> None:
+    def end(self, guard: object, period: object, outcome: str) -> None:
         """Let a probe end, after noting that it is no longer in flight."""
         error = {"success": None, "failure": ConnectionError(), "ignored": KeyError()}[outcome]
         with self.lock:
-            self.in_flight[era] -= 1
+            self.in_flight[period] -= 1
             self.counted[outcome] += 1
         guard.__exit__(type(error) if error else None, error, None)
 
@@ -180,7 +180,7 @@ def test_cancelled_tasks_give_their_permits_back() -> None:
 def test_late_answers_of_earlier_eras_change_nothing() -> None:
     """Whatever 64 threads have to say about the time before the circuit opened, probed and closed."""
     breaker = CircuitBreaker(3, 0.0, ConnectionError, "races.late")
-    late = [breaker._guard() for _ in range(THREADS * 100)]
+    late = [breaker._guarded_call() for _ in range(THREADS * 100)]
     for guard in late:
         guard.__enter__()
     breaker.trip("test")

@@ -7,7 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from peak_observe.resilience.breaker.settings import Settings
-from peak_observe.resilience.breaker.sliding_window import BUCKETS, FAILED, SLOW, CountWindow, TimeWindow, made, remade
+from peak_observe.resilience.breaker.sliding_window import (
+    BUCKETS,
+    FAILED,
+    SLOW,
+    CountWindow,
+    TimeWindow,
+    build_window,
+    resize_window,
+)
 
 CODES = st.sampled_from([0, FAILED, SLOW, FAILED | SLOW])
 
@@ -70,7 +78,7 @@ def test_a_window_that_changes_its_size_keeps_the_newest(before: int, after: int
     window = CountWindow(before)
     for code in codes:
         window.add(0.0, code)
-    other = remade(window, Settings(window=after), 0.0)
+    other = resize_window(window, Settings(window=after), 0.0)
     assert other.totals(0.0) == totals(codes[-before:][-after:])
 
 
@@ -79,8 +87,8 @@ def test_a_time_window_that_changes_its_length_keeps_what_is_young_enough() -> N
     window = TimeWindow(100.0)
     for now, code in ((0.0, FAILED), (50.0, FAILED | SLOW), (95.0, 0), (95.0, SLOW)):
         window.add(now, code)
-    assert remade(window, Settings(window_seconds=20.0), 99.0).totals(99.0) == (2, 0, 1)
-    longer = remade(window, Settings(window_seconds=1000.0), 99.0)
+    assert resize_window(window, Settings(window_seconds=20.0), 99.0).totals(99.0) == (2, 0, 1)
+    longer = resize_window(window, Settings(window_seconds=1000.0), 99.0)
     assert longer.totals(99.0) == (4, 2, 2)
     assert longer.totals(1500.0).calls == 0
 
@@ -90,11 +98,11 @@ def test_a_window_may_become_one_of_the_other_kind() -> None:
     counted = CountWindow(5)
     for code in (0, FAILED, SLOW):
         counted.add(7.0, code)
-    timed = remade(counted, Settings(window_seconds=60.0), 7.0)
+    timed = resize_window(counted, Settings(window_seconds=60.0), 7.0)
     assert timed.totals(7.0) == (3, 1, 1)
-    assert remade(timed, Settings(window=2), 8.0).totals(8.0).calls == 2
-    assert remade(timed, Settings(), 8.0) is None
-    assert made(Settings()) is None
+    assert resize_window(timed, Settings(window=2), 8.0).totals(8.0).calls == 2
+    assert resize_window(timed, Settings(), 8.0) is None
+    assert build_window(Settings()) is None
 
 
 def test_shares_of_nothing_are_nothing() -> None:

@@ -37,20 +37,20 @@ def half_open(**settings: object) -> Circuit:
 
 
 def fail(circuit: Circuit, now: float, seconds: float = 0.0) -> Change | None:
-    """Let a call of the present era fail."""
-    return circuit.fail(circuit.era, now, seconds, PAUSE)
+    """Let a call of the present period fail."""
+    return circuit.record_failure(circuit.period, now, seconds, PAUSE)
 
 
 def succeed(circuit: Circuit, now: float, seconds: float = 0.0) -> Change | None:
-    """Let a call of the present era succeed."""
-    return circuit.succeed(circuit.era, now, seconds, PAUSE)
+    """Let a call of the present period succeed."""
+    return circuit.record_success(circuit.period, now, seconds, PAUSE)
 
 
 def test_it_begins_closed_and_lets_everything_through() -> None:
     """Any number of permits is out at once."""
     circuit = closed(3)
     permits = [circuit.admit(0.0) for _ in range(3)]
-    assert {permit.era for permit in permits} == {circuit.era}
+    assert {permit.period for permit in permits} == {circuit.period}
 
 
 def test_the_failure_that_reaches_the_threshold_opens() -> None:
@@ -98,7 +98,7 @@ def test_half_open_lets_as_many_through_as_are_allowed() -> None:
     probes = [circuit.admit(10.0) for _ in range(4)]
     assert [probe is not None for probe in probes] == [True, True, True, False]
     succeed(circuit, 11.0)
-    circuit.give_back(probes[0])
+    circuit.release(probes[0])
     again = circuit.admit(11.0)
     assert again is not None
     assert circuit.admit(11.0) is None
@@ -142,8 +142,8 @@ def test_a_probe_that_says_nothing_makes_room_for_the_next() -> None:
     """A cancelled probe does not stick."""
     circuit = half_open()
     probe = circuit.admit(10.0)
-    circuit.give_back(probe)
-    circuit.give_back(probe)
+    circuit.release(probe)
+    circuit.release(probe)
     again = circuit.admit(10.0)
     assert (circuit.state, again is not None) == (HALF_OPEN, True)
     assert circuit.admit(10.0) is None
@@ -164,10 +164,10 @@ def test_what_a_hung_probe_says_in_the_end_counts_in_its_era_and_no_other() -> N
     circuit = half_open(probe_timeout=30.0)
     hung = circuit.admit(12.0)
     fail(circuit, 50.0)
-    assert circuit.succeed(hung.era, 51.0, 39.0, PAUSE) is None
+    assert circuit.record_success(hung.period, 51.0, 39.0, PAUSE) is None
     circuit.advance(60.0)
     slow = circuit.admit(60.0)
-    assert circuit.succeed(slow.era, 95.0, 35.0, PAUSE).new == CLOSED
+    assert circuit.record_success(slow.period, 95.0, 35.0, PAUSE).new == CLOSED
 
 
 def test_a_permit_that_nobody_holds_any_more_is_free() -> None:
@@ -181,16 +181,16 @@ def test_a_permit_that_nobody_holds_any_more_is_free() -> None:
 
 
 def test_late_answers_change_nothing() -> None:
-    """A call from an earlier era can neither close, open nor free a probe."""
+    """A call from an earlier period can neither close, open nor free a probe."""
     circuit = closed()
     late = circuit.admit(0.0)
     fail(circuit, 0.0)
-    assert circuit.succeed(late.era, 1.0, 1.0, PAUSE) is None
-    assert circuit.fail(late.era, 1.0, 1.0, PAUSE) is None
+    assert circuit.record_success(late.period, 1.0, 1.0, PAUSE) is None
+    assert circuit.record_failure(late.period, 1.0, 1.0, PAUSE) is None
     circuit.advance(10.0)
     probe = circuit.admit(10.0)
-    circuit.give_back(late)
-    assert circuit.succeed(late.era, 11.0, 11.0, PAUSE) is None
+    circuit.release(late)
+    assert circuit.record_success(late.period, 11.0, 11.0, PAUSE) is None
     assert (probe is not None, circuit.admit(11.0)) == (True, None)
 
 
@@ -198,9 +198,9 @@ def test_reset_closes_and_makes_answers_under_way_late() -> None:
     """From open it is a change, from closed only forgetting."""
     circuit = opened()
     assert circuit.reset(3.0) == Change(OPEN, CLOSED, 3.0, "reset")
-    era = circuit.era
+    period = circuit.period
     assert circuit.reset(4.0) is None
-    circuit.fail(era, 5.0, 1.0, PAUSE)
+    circuit.record_failure(period, 5.0, 1.0, PAUSE)
     assert circuit.state == CLOSED
 
 
@@ -209,7 +209,7 @@ def test_looking_ahead_changes_nothing() -> None:
     circuit = opened()
     view = circuit.at(12.0)
     assert (view.state, circuit.state) == (HALF_OPEN, OPEN)
-    assert (view.era.entered[HALF_OPEN], circuit.era.entered[HALF_OPEN]) == (1, 0)
+    assert (view.period.entered[HALF_OPEN], circuit.period.entered[HALF_OPEN]) == (1, 0)
 
 
 def test_every_second_is_booked_to_the_state_it_was_spent_in() -> None:
@@ -217,14 +217,14 @@ def test_every_second_is_booked_to_the_state_it_was_spent_in() -> None:
     circuit = opened(at=5.0)
     circuit.advance(20.0)
     succeed(circuit, 21.0)
-    assert circuit.at(31.0).era.seconds_at(31.0) == [15.0, 10.0, 6.0, 0.0, 0.0]
-    assert circuit.era.entered == [1, 1, 1, 0, 0]
+    assert circuit.at(31.0).period.seconds_at(31.0) == [15.0, 10.0, 6.0, 0.0, 0.0]
+    assert circuit.period.entered == [1, 1, 1, 0, 0]
 
 
 def test_a_clock_that_goes_back_books_nothing_negative_and_makes_no_wait_longer() -> None:
     """No custom clock can make a counter fall or keep a circuit open."""
     circuit = opened(at=5.0)
-    assert min(circuit.at(1.0).era.seconds_at(1.0)) == 0.0
+    assert min(circuit.at(1.0).period.seconds_at(1.0)) == 0.0
     circuit.advance(1.0)
     assert circuit.retry_after(1.0) == 10.0
     assert circuit.advance(11.0) is not None
@@ -233,7 +233,7 @@ def test_a_clock_that_goes_back_books_nothing_negative_and_makes_no_wait_longer(
 def test_a_timeout_of_nothing_probes_at_once() -> None:
     """Each refusal is then only the second of two calls at the same time."""
     circuit = closed()
-    circuit.fail(circuit.era, 1.0, 0.0, 0.0)
+    circuit.record_failure(circuit.period, 1.0, 0.0, 0.0)
     assert circuit.advance(1.0) is not None
     assert circuit.admit(1.0) is not None
 
@@ -303,7 +303,7 @@ def test_forced_open_for_a_time_probes_after_it() -> None:
     assert circuit.retry_after(30.0) == 20.0
     assert circuit.advance(49.9) is None
     assert circuit.advance(50.0).new == HALF_OPEN
-    assert circuit.era.entered[FORCED_OPEN] == 1
+    assert circuit.period.entered[FORCED_OPEN] == 1
 
 
 def test_disabled_lets_all_through_and_still_measures() -> None:
@@ -312,7 +312,7 @@ def test_disabled_lets_all_through_and_still_measures() -> None:
     circuit.override(DISABLED, 0.0, 30.0, "maintenance")
     for _ in range(5):
         permit = circuit.admit(1.0)
-        assert circuit.fail(permit.era, 1.0, 0.0, PAUSE) is None
+        assert circuit.record_failure(permit.period, 1.0, 0.0, PAUSE) is None
     assert circuit.advance(30.0).new == CLOSED
     assert fail(circuit, 31.0).reason == "6 consecutive failures"
 
@@ -333,21 +333,21 @@ def test_other_settings_keep_state_era_and_window() -> None:
         succeed(circuit, 1.0)
     for _ in range(3):
         fail(circuit, 1.0)
-    circuit.adopt(circuit.settings._replace(window=4, minimum_calls=4), 2.0)
+    circuit.reconfigure(circuit.settings._replace(window=4, minimum_calls=4), 2.0)
     assert circuit.counted(2.0) == (4, 3, 0)
-    assert circuit.fail(under_way.era, 3.0, 3.0, PAUSE).reason == "4 of 4 calls failed"
+    assert circuit.record_failure(under_way.period, 3.0, 3.0, PAUSE).reason == "4 of 4 calls failed"
 
 
 def test_a_success_is_quick_where_it_changes_nothing() -> None:
     """Which is what the way without a lock goes by."""
     circuit = closed(3)
-    assert circuit.era.quick == math.inf
+    assert circuit.period.quick_limit == math.inf
     fail(circuit, 0.0)
-    assert circuit.era.quick < 0
+    assert circuit.period.quick_limit < 0
     succeed(circuit, 0.0)
-    assert circuit.era.quick == math.inf
-    assert closed(window=5, slow_call_seconds=2.0).era.quick == 2.0
-    assert closed(window_seconds=5.0).era.quick < 0
-    before = circuit.era
+    assert circuit.period.quick_limit == math.inf
+    assert closed(window=5, slow_call_seconds=2.0).period.quick_limit == 2.0
+    assert closed(window_seconds=5.0).period.quick_limit < 0
+    before = circuit.period
     circuit.reset(1.0)
-    assert before.quick < 0, "a late answer has to ask"
+    assert before.quick_limit < 0, "a late answer has to ask"

@@ -7,7 +7,7 @@ import ccxt
 import pytest
 
 from peak_observe import CircuitOpenError
-from peak_observe.resilience.common.retry_after import asked
+from peak_observe.resilience.common.retry_after import requested_delay
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -51,7 +51,7 @@ VALUES = [
 @pytest.mark.parametrize(("value", "seconds"), VALUES, ids=[repr(value) for value, _ in VALUES])
 def test_a_value_is_seconds_or_a_moment(value: object, seconds: float | None) -> None:
     """A moment of the past is no wait; what makes no sense is no hint."""
-    assert asked(telling(retry_after=value), NOW) == seconds
+    assert requested_delay(telling(retry_after=value), NOW) == seconds
 
 
 @pytest.mark.parametrize("spelling", ["Retry-After", "retry-after"])
@@ -60,26 +60,26 @@ def test_the_header_is_found_where_libraries_keep_it(spelling: str, where: str) 
     """On the response as requests and httpx do, or on the exception as urllib and aiohttp do."""
     headers = SimpleNamespace(headers={spelling: "12"})
     error = telling(response=headers) if where == "response" else telling(headers=headers.headers)
-    assert asked(error, NOW) == 12.0
+    assert requested_delay(error, NOW) == 12.0
 
 
 def test_the_longest_of_several_wishes_counts() -> None:
     """To come too early is what must not happen."""
-    assert asked(telling(retry_after=3, headers={"Retry-After": "8"}), NOW) == 8.0
+    assert requested_delay(telling(retry_after=3, headers={"Retry-After": "8"}), NOW) == 8.0
 
 
 def test_our_own_refusals_are_understood() -> None:
     """An open circuit says when it lets a probe through."""
-    assert asked(CircuitOpenError("kraken", 4.5), NOW) == 4.5
+    assert requested_delay(CircuitOpenError("kraken", 4.5), NOW) == 4.5
 
 
 def test_ccxt_tells_of_bans_in_words() -> None:
     """With the moment in milliseconds; only its own exceptions are read."""
     until = int((NOW + timedelta(seconds=20)).timestamp() * 1000)
     text = f'binance {{"code":-1003,"msg":"Way too many requests; IP banned until {until}."}}'
-    assert asked(ccxt.DDoSProtection(text), NOW) == 20.0
-    assert asked(ConnectionError(text), NOW) is None
-    assert asked(ccxt.RateLimitExceeded("binance too many requests"), NOW) is None
+    assert requested_delay(ccxt.DDoSProtection(text), NOW) == 20.0
+    assert requested_delay(ConnectionError(text), NOW) is None
+    assert requested_delay(ccxt.RateLimitExceeded("binance too many requests"), NOW) is None
 
 
 def test_an_attribute_that_raises_is_no_hint() -> None:
@@ -90,4 +90,4 @@ def test_an_attribute_that_raises_is_no_hint() -> None:
         def response(self) -> object:
             raise RuntimeError
 
-    assert asked(OddError(), NOW) is None
+    assert requested_delay(OddError(), NOW) is None

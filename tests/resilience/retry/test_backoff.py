@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from peak_observe import RetryScheduled, retry_with_backoff
 from peak_observe.measures import RETRIES
-from peak_observe.resilience.retry.backoff import Schedule
+from peak_observe.resilience.retry.backoff import BackoffSchedule
 from peak_observe.testing import ManualClock, RecordingObserver
 
 NAMES = (f"delays.{number}" for number in itertools.count())
@@ -252,7 +252,7 @@ def test_every_delay_is_within_its_bounds(  # noqa: PLR0917 - hypothesis hands t
 
 
 def _schedule(**settings: object) -> Callable[..., float | None]:
-    return Schedule(own=None, retry_after=True, limit=10, **settings).after
+    return BackoffSchedule(own=None, retry_after=True, limit=10, **settings).delay_after
 
 
 def _wish(asked: object) -> float | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from peak_observe import GaveUp, RetryBudget, retry_with_backoff
 from peak_observe.measures import BUDGETS, RETRIES
-from peak_observe.resilience.retry.budget import Bucket
+from peak_observe.resilience.retry.budget import RetryTokens
 from peak_observe.testing import ManualClock, RecordingObserver, no_delays
 
 NAMES = (f"budget.{number}" for number in itertools.count())
@@ -202,7 +202,7 @@ def test_it_grants_what_a_simple_model_grants(
     steps: list[tuple[float, int, bool]], ratio: float, rate: float, size: float
 ) -> None:
     """Over long runs in which the clock jumps forth and back: never negative, never above its size, never too much."""
-    bucket = Bucket(ratio=ratio, rate=rate, size=size, now=0.0)
+    bucket = RetryTokens(ratio=ratio, rate=rate, size=size, now=0.0)
     now, calls, model, forward, granted = 0.0, 0, size, 0.0, 0
     for step, more, takes in steps:
         now, calls = now + step, calls + more

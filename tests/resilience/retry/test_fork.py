@@ -15,9 +15,11 @@ from peak_observe.testing import ManualClock
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_retries_although_a_thread_held_the_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child has locks of its own, and counts what it does."""
-    cores, create = [], Retry.__init__
+    controllers, create = [], Retry.__init__
     monkeypatch.setattr(
-        Retry, "__init__", lambda self, core, tracing: (cores.append(core), create(self, core, tracing))[1]
+        Retry,
+        "__init__",
+        lambda self, controller, tracing: (controllers.append(controller), create(self, controller, tracing))[1],
     )
     clock = ManualClock()
     budget = RetryBudget(name="forked", clock=clock)
@@ -29,7 +31,7 @@ def test_a_forked_child_retries_although_a_thread_held_the_locks(monkeypatch: py
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with cores[0].lock, budget._account._lock:
+        with controllers[0].lock, budget._account._lock:
             held.set()
             done.wait(30)
 

@@ -115,15 +115,17 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_held(
     func: Callable, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through failures, delay, budget, events, note and the last attempt: each moment once."""
-    clock, cores, create = Quick(), [], Retry.__init__
+    clock, controllers, create = Quick(), [], Retry.__init__
     monkeypatch.setattr(
-        Retry, "__init__", lambda self, core, tracing: (cores.append(core), create(self, core, tracing))[1]
+        Retry,
+        "__init__",
+        lambda self, controller, tracing: (controllers.append(controller), create(self, controller, tracing))[1],
     )
     monkeypatch.setattr(observers.EVERYBODY, "_known", ())
     budget = RetryBudget(burst=10**6, name="interrupts", clock=clock)
     name = f"interrupts.{func.__name__}.{options}"
     protected = retry_with_backoff(2, budget=budget, clock=clock, name=name, jitter="full", **OPTIONS[options])(func)
-    locks = [cores[0].lock, cores[0].series._lock, budget._account._lock]
+    locks = [controllers[0].lock, controllers[0].series._lock, budget._account._lock]
     use = protected if func is fail else lambda: run(protected())
     assert not interrupted_at(0, use)  # Python 3.12 traces instructions only after somebody has asked for it once
     at = interrupted = 0

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 
 import pytest
 
@@ -67,9 +68,39 @@ def test_a_retry_inside_the_first_attempt_of_another_is_known() -> None:
 
 
 def test_a_retry_inside_that_recovers_is_known_too() -> None:
-    """It is a trap for the next outage."""
-    outer, _, call = pair(Service(1))
-    assert call() == "answer"
+    """It is a trap for the next outage; the outer retry sees the mark on the function, whatever lies between."""
+    outer, inner = next(NAMES), next(NAMES)
+    inside = circuit_breaker(name=next(NAMES))(retry_with_backoff(3, name=inner)(Service(1)))
+    with RecordingObserver() as seen:
+        assert retry_with_backoff(2, name=outer)(partial(inside))() == "answer"
+    assert nested_in(outer) == 1
+    assert seen.of(RetriesNested) == [RetriesNested(inner, outer)]
+
+
+@pytest.mark.parametrize(("own_failures", "known"), [(0, 0), (1, 1)])
+def test_one_that_recovers_behind_a_function_is_known_from_the_second_attempt_on(own_failures: int, known: int) -> None:
+    """A first attempt sets nothing, as it has to cost nothing; a failure inside it would be known by its exception."""
+    own, outer = Service(own_failures), next(NAMES)
+    inside = retry_with_backoff(3, name=next(NAMES))(Service(1))
+
+    def body() -> str:
+        own()
+        return inside()
+
+    assert retry_with_backoff(2, name=outer)(body)() == "answer"
+    assert nested_in(outer) == known
+
+
+def test_a_coroutine_that_recovers_inside_another_is_known_by_the_function() -> None:
+    """Async as well."""
+    service, outer = Service(1), next(NAMES)
+
+    @retry_with_backoff(2, name=outer)
+    @retry_with_backoff(3, name=next(NAMES))
+    async def inside() -> str:
+        return service()
+
+    assert asyncio.run(inside()) == "answer"
     assert nested_in(outer) == 1
 
 

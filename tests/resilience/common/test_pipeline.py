@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from functools import partial, wraps
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peak_observe import CircuitOpenError, GaveUp, Policy, circuit_breaker, retry_with_backoff
+from peak_observe import CircuitBreaker, CircuitOpenError, GaveUp, Policy, bulkhead, circuit_breaker, retry_with_backoff
 from peak_observe.measures import BREAKERS, RETRIES
 from peak_observe.testing import ManualClock, RecordingObserver
 
@@ -49,7 +50,7 @@ def history(kind: str, attempts: list[str], pauses: list[float], *, fused: bool)
     circuit = circuit_breaker(2, 50, (ConnectionError,), name, clock=clock)
     retry = retry_with_backoff(2, 1, expected_exception=ConnectionError, name=name, clock=clock)
     func = script(kind, attempts, clock)
-    protected = Policy(circuit, retry)(func) if fused else circuit(retry(func))
+    protected = circuit(retry(func) if fused else partial(retry(func)))
     results = []
     with RecordingObserver() as seen:
         for pause in pauses:
@@ -73,26 +74,127 @@ def test_it_cannot_be_told_from_the_two(kind: str, attempts: list[str], pauses: 
     assert history(kind, attempts, pauses, fused=True) == history(kind, attempts, pauses, fused=False)
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_all_went_well_is_one_call(asynchronous: bool) -> None:
+def by_decorators(func: Callable) -> Callable:
+    """Protect a function as most programs do."""
+    return circuit_breaker(name="fused.depth")(retry_with_backoff(name="fused.depth")(func))
+
+
+def by_policy(func: Callable) -> Callable:
+    """Protect a function by a policy."""
+    return Policy(circuit_breaker(), retry_with_backoff(), name="fused.depth")(func)
+
+
+def by_call(func: Callable) -> Callable:
+    """Protect a function by a breaker that exists."""
+    return CircuitBreaker(name="fused.depth").call(retry_with_backoff(name="fused.depth")(func))
+
+
+def depth() -> int:
+    """Return how deep the stack is."""
+    import inspect
+
+    return len(inspect.stack(0))
+
+
+async def async_depth() -> int:
+    """Return the same within a coroutine."""
+    return depth()
+
+
+async def awaited(func: Callable) -> int:
+    """Return how deep the stack is within a coroutine function."""
+    return await func()
+
+
+@pytest.mark.parametrize("protect", [by_decorators, by_policy, by_call])
+def test_all_went_well_is_one_call(protect: Callable) -> None:
     """No wrapper stands inside the wrapper."""
-    depths = []
+    assert protect(depth)() == depth() + 1
+    assert asyncio.run(awaited(protect(async_depth))) == asyncio.run(awaited(async_depth)) + 1
 
-    def depth() -> None:
-        import inspect
 
-        depths.append(len(inspect.stack(0)))
+class Account:
+    """Has methods of each kind, protected by both."""
 
-    async def async_depth() -> None:
-        depth()
+    @circuit_breaker(name="fused.method")
+    @retry_with_backoff(name="fused.method")
+    def method(self) -> tuple[object, int]:
+        """Be called on an instance."""
+        return self, depth()
 
-    async def main(func: Callable[[], object]) -> None:
-        await func()
+    @circuit_breaker(name="fused.class")
+    @retry_with_backoff(name="fused.class")
+    @classmethod
+    def of_class(cls) -> tuple[object, int]:
+        """Be called on a class."""
+        return cls, depth()
 
-    policy = Policy(circuit_breaker(), retry_with_backoff(), name="fused.depth")
-    for func in (async_depth, policy(async_depth)) if asynchronous else (depth, policy(depth)):
-        asyncio.run(main(func)) if asynchronous else func()
-    assert depths[1] - depths[0] == 1
+    @circuit_breaker(name="fused.static")
+    @retry_with_backoff(name="fused.static")
+    @staticmethod
+    def static() -> tuple[object, int]:
+        """Be called on neither."""
+        return None, depth()
+
+
+def test_methods_are_one_call_too() -> None:
+    """Of instances and classes, and static ones."""
+    account, here = Account(), depth()
+    assert account.method() == (account, here + 2)
+    assert account.of_class() == (Account, here + 2)
+    assert account.static() == (None, here + 2)
+
+
+def test_what_stands_between_the_two_is_not_left_out() -> None:
+    """Whatever it copies from the retry's wrapper."""
+    calls = []
+
+    def counted(func: Callable) -> Callable:
+        @wraps(func)
+        def wrapper() -> int:
+            calls.append("counted")
+            return func()
+
+        return wrapper
+
+    between = counted(retry_with_backoff(name="fused.between")(depth))
+    circuit_breaker(name="fused.between")(between)()
+    assert calls == ["counted"]
+    policy = Policy(bulkhead(1), retry_with_backoff(), name="fused.between")
+    limited = circuit_breaker(name="fused.between")(policy(depth))
+    assert limited() > depth() + 2
+
+
+def test_each_of_two_breakers_around_one_retry_has_its_own_way() -> None:
+    """The retry's wrapper stays as it is."""
+    kept = retry_with_backoff(name="fused.twice")(depth)
+    one, two = circuit_breaker(name="fused.one")(kept), circuit_breaker(name="fused.two")(kept)
+    assert one() == two() == kept()
+    assert [BREAKERS.get(f"fused.{name}").read().calls[0] for name in ("one", "two")] == [1, 1]
+    assert RETRIES.get("fused.twice").read().calls[0] == 3
+
+
+def test_a_stop_iteration_comes_through() -> None:
+    """Generators, which would turn it into a RuntimeError, drive all that does not go well."""
+    items = iter([])
+    protected = by_decorators(lambda: next(items))
+    with pytest.raises(StopIteration) as caught:
+        retry_with_backoff(1, timeout=60)(protected)()
+    assert caught.value.__context__ is None
+
+
+def test_a_retried_error_shows_the_way_to_the_user_alone() -> None:
+    """No frame of the machinery stands between the attempt and the function, and no earlier error is its context."""
+    numbers = itertools.count()
+
+    def fail() -> None:
+        raise ConnectionError(next(numbers))
+
+    protected = circuit_breaker(name="fused.frames")(retry_with_backoff(2, 0, name="fused.frames")(fail))
+    with pytest.raises(ConnectionError, match="1") as caught:
+        protected()
+    assert [entry.name for entry in caught.traceback][1:] == ["wrapper", "run", "fail"]
+    assert caught.value.__context__ is None
 
 
 def test_ctrl_c_between_a_failure_and_its_retry_ends_the_call() -> None:

@@ -1,0 +1,58 @@
+"""Hints for unknown keyword arguments: spelling errors, and names of other libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CLOSE = 0.75
+
+
+def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:
+    """Decorate a function or constructor to raise a TypeError with a hint for an unknown keyword.
+
+    Signature and type hints stay those of the function. It adds a call, so it is not for hot paths.
+
+    Args:
+        foreign: Names in other libraries, separated by spaces, each with what to use here.
+        surplus: What to do instead of giving more positional arguments than there are.
+    """
+
+    def decorate(func: Any) -> Any:
+        code: CodeType = func.__code__
+        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        name, first = func.__qualname__.removesuffix(".__init__"), int(known[:1] == ("self",))
+
+        @wraps(func)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            unknown = next((key for key in kwargs if key not in known), None)
+            if unknown is not None:
+                hint = _hint(unknown, known, foreign)
+                raise TypeError(f"{name}() got an unexpected keyword argument {unknown!r}{hint}")
+            if len(args) > first and isinstance(args[first], Mapping):
+                raise TypeError(f"{name}() takes keywords, not a mapping: write {name}(**settings)")
+            if surplus and len(args) > code.co_argcount:
+                count = len(args) - code.co_argcount
+                raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")
+            return func(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def _hint(unknown: str, known: tuple[str, ...], foreign: Mapping[str, str]) -> str:
+    import difflib
+
+    names = {name: name for name in known if name != "self"}
+    names |= {theirs: ours for others, ours in foreign.items() for theirs in others.split()}
+    near = [unknown.lower()] if unknown.lower() in names else difflib.get_close_matches(unknown, names, 1, CLOSE)
+    if near:
+        return f"; did you mean {names[near[0]]}?"
+    return f"; there are {', '.join(name for name in known if name != 'self')}"
