@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from peak_observe._version import __version__
@@ -14,6 +15,7 @@ from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BackupUnreadableError,
     BulkheadFullError,
     CallTimeoutError,
     CircuitOpenError,
@@ -26,6 +28,7 @@ from peak_observe.errors import (
     RateLimitedError,
     RefusedError,
     RepositoryLockedError,
+    RestoreCutOff,
     RestoreRefusedError,
 )
 from peak_observe.events import Transition
@@ -46,8 +49,6 @@ from peak_observe.telemetry.snapshot import writer
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     from peak_observe.backup_recovery import (
         BackupMetadata,
         BackupSchedule,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         RestoreReport,
         RetentionPolicy,
         StateSnapshot,
+        StoredFile,
         VerifyReport,
     )
     from peak_observe.events import (
@@ -114,6 +116,7 @@ __all__ = [
     "BackupSchedule",
     "BackupStatus",
     "BackupType",
+    "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
     "BulkheadFullError",
@@ -148,6 +151,7 @@ __all__ = [
     "RefusedError",
     "RepositoryLockedError",
     "ResilientExchangeClient",
+    "RestoreCutOff",
     "RestoreFinished",
     "RestorePlan",
     "RestoreRefusedError",
@@ -157,6 +161,7 @@ __all__ = [
     "RetryBudget",
     "RetryScheduled",
     "StateSnapshot",
+    "StoredFile",
     "SystemClock",
     "Transition",
     "Verdict",
@@ -220,6 +225,7 @@ _LATE = {
     "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
     "Verdict": "exchange_client",
+    "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",

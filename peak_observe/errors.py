@@ -4,8 +4,9 @@ PeakObserveError                  exit code 1
 ├── BackupError                   exit code 1; a backup could not be made, changed or removed
 │   ├── BackupNotFoundError (LookupError)   exit code 3; there is no such backup; `backup_id`
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
+│   ├── BackupUnreadableError     exit code 7; they cannot be read, as for want of a right; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
-│   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`
+│   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`, `reasons`
 ├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
@@ -19,6 +20,8 @@ PeakObserveError                  exit code 1
 │   ├── DeadlineExceededError (TimeoutError)   its wait would pass the deadline; `name`, `needed`
 │   └── RateLimitedError          it came too soon; `name`, `retry_after`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
+
+`RestoreCutOff` is no `Exception` but a `KeyboardInterrupt`: Ctrl-C ended a restore while it was being taken back.
 
 Errors carry data, so that code can act on it without reading the message. `CircuitOpenError`, `HeldBackError` and
 `OutcomeUnknown` of an exchange client are also ccxt's `ExchangeNotAvailable`, `RateLimitExceeded` and `ExchangeError`.
@@ -86,6 +89,20 @@ class BackupCorruptError(_ProblemsError):
         return f"backup {self.backup_id} is corrupt: {self._listed()}"
 
 
+class BackupUnreadableError(_ProblemsError):
+    """Stored files of a backup cannot be read, as for want of a right, which says nothing of their content.
+
+    Args:
+        backup_id: The backup.
+        problems: What cannot be read and why, a line a file.
+    """
+
+    exit_code = 7
+
+    def __str__(self) -> str:
+        return f"backup {self.backup_id} cannot be read: {self._listed()}; run this as a user who may read it"
+
+
 class RepositoryLockedError(BackupError):
     """Another process or thread holds the lock of the repository.
 
@@ -111,12 +128,40 @@ class RestoreRefusedError(_ProblemsError):
     Args:
         backup_id: The backup.
         problems: What stands against it, and the mend.
+        reasons: Of which kinds that is: `unnamed`, `partial`, `failed`, `open`, `blocked` or `unmatched`.
     """
 
     exit_code = 6
 
+    def __init__(self, backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(backup_id, problems)
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        return type(self), (self.backup_id, self.problems, self.reasons)
+
     def __str__(self) -> str:
         return f"backup {self.backup_id} is not restored: {self._listed()}"
+
+
+class RestoreCutOff(KeyboardInterrupt):
+    """Ctrl-C ended a restore while it was being brought to its end; files are between old and new.
+
+    Args:
+        repository: The repository, whose next use brings them to one of both.
+        journal: The file that says what is left to do.
+    """
+
+    def __init__(self, repository: str, journal: str) -> None:
+        super().__init__(repository, journal)
+        self.repository = repository
+        self.journal = journal
+
+    def __str__(self) -> str:
+        return (
+            f"interrupted in the middle: files are between old and new (see {self.journal}); the next use of "
+            f"{self.repository} brings all of them to one of both, as does `peak-observe backup recover`"
+        )
 
 
 class CircuitOpenError(PeakObserveError):

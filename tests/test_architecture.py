@@ -49,7 +49,7 @@ RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "health": 2, "
 
 LONGEST = 400
 """Lines of a module without a reason."""
-LONGER: dict[str, str] = {}
+LONGER = {"peak_observe.errors": "the whole tree of errors, drawn in its docstring"}
 """Modules past that, each with its reason."""
 
 # Module names that tell a mood or a moment where the field has a word.
@@ -60,7 +60,7 @@ FORBIDDEN = {
 }
 # Nouns that end in -ing; any other name with this ending tells what somebody does, not what is there.
 NOUNS = {"encoding", "formatting", "locking", "monitoring", "provisioning", "reading", "scrubbing", "testing"}
-NOUNS |= {"copying", "pruning", "tracing", "wrapping", "nesting"}
+NOUNS |= {"staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
 
 
 def dotted(path: Path) -> str:
@@ -261,6 +261,8 @@ SIGNATURES = {
     ),
     "BackupStatus": ["SUCCESS", "FAILED", "IN_PROGRESS", "PARTIAL"],
     "BackupType": ["FULL", "CONFIG", "STATE", "DATA", "INCREMENTAL"],
+    "BackupUnreadableError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
+    "RestoreCutOff": ("(repository: str, journal: str) -> None"),
     "BackupVerified": ("(repository, backup_id, ok, at, seconds, files=0, message='')"),
     "ConfigBackup": ("(config_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
@@ -270,10 +272,11 @@ SIGNATURES = {
     ),
     "RepositoryLockedError": ("(path: str, holder: str) -> None"),
     "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
-    "RestorePlan": ("(backup_id, new, replaced, same, extra)"),
-    "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
-    "RestoreReport": ("(plan, state=None, unapplied=())"),
+    "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=())"),
+    "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None"),
+    "RestoreReport": ("(plan, state=None, unapplied=(), left=(), moved=())"),
     "RetentionPolicy": ("(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=())"),
+    "StoredFile": ("(path, stored, type, size_bytes, mode, modified_ns, blake3, target)"),
     "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
     "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),
     "AsyncResilientExchangeClient": (
@@ -311,8 +314,8 @@ SIGNATURES = {
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
     "OutcomeUnknown": (
-        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '') "
-        "-> None"
+        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '', "
+        "order: str = '') -> None"
     ),
     "PeakObserveError": None,
     "Policy": (
@@ -340,7 +343,10 @@ SIGNATURES = {
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
-    "WriteUnanswered": "(name, endpoint, client_order_ids, at, reason, error=None)",
+    "WriteUnanswered": (
+        "(name, endpoint, client_order_ids, at, reason, error=None, method='', order='', symbol=None, side=None, "
+        "amount=None, price=None, repeatable=False)"
+    ),
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "bulkhead": (
@@ -361,7 +367,10 @@ SIGNATURES = {
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
-    "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
+    "instrument": (
+        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
+        "-> 'E'"
+    ),
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "priority": "(name: 'str') -> 'None'",

@@ -1,5 +1,6 @@
 """Backups that exist when they are needed."""
 
+from peak_observe.backup_recovery.backup_reader import StoredFile
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.manager import RecoveryManager
@@ -28,5 +29,6 @@ __all__ = [
     "RestoreReport",
     "RetentionPolicy",
     "StateSnapshot",
+    "StoredFile",
     "VerifyReport",
 ]

@@ -1,4 +1,4 @@
-"""The configuration and the data: what is named for them, also to back up by themselves without a repository."""
+"""Configuration and data parts of a backup: their named paths, and plain copies of them without a repository."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
-from peak_observe.backup_recovery.create.writer import Filling
+from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.repository.stored_files import Stored
 from peak_observe.backup_recovery.restore import legacy
-from peak_observe.backup_recovery.restore.plan import Places, actions
-from peak_observe.backup_recovery.restore.transaction import PREFIX, Transaction
+from peak_observe.backup_recovery.restore.crash_recovery import folders_beside
+from peak_observe.backup_recovery.restore.ownership import Ownership
+from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
+from peak_observe.backup_recovery.restore.plan import SAME, Refusal, actions
+from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Transaction
 from peak_observe.errors import RestoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from peak_observe.backup_recovery.repository.manifest import Root
+    from peak_observe.backup_recovery.repository.metadata import Part
     from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+
+PERMISSIONS = 0o777
 
 _log = logging.getLogger("peak_observe.backup")
 
@@ -39,34 +46,33 @@ class _Part:
         self.paths = Paths(kind, list(named or ()))
         self._exclude = Exclude(exclude)
 
-    def _copy(self, folder: Path) -> Filling:
+    def _copy(self, folder: Path) -> Part:
         """Copy everything into `folder`, each file by one rename."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         with _alone(folder):
             return self._copy_alone(folder)
 
-    def _copy_alone(self, folder: Path) -> Filling:
+    def _copy_alone(self, folder: Path) -> Part:
         own = folder.stat()
         work = folder / f"{DRILL}{secrets.token_hex(4)}"
-        work.mkdir()
+        work.mkdir(FOLDER_MODE)
+        entries: list[Entry] = []
         try:
-            filling = Filling(
+            writer = StagingWriter(
                 work,
-                root=folder,
-                known={},
-                incremental=False,
+                add=entries.extend,
                 exclude=self._exclude,
                 skip=[(own.st_dev, own.st_ino)],
                 tell=None,
             )
-            filling.take(self.paths)
-            for entry in filling.entries:
+            writer.take(self.paths.kind, self.paths.roots())
+            for entry in entries:
                 _move(entry, work, folder)
         finally:
             shutil.rmtree(work)
-        for problem in filling.problems:
+        for problem in writer.problems:
             _log.warning("not backed up: %s", problem)
-        return filling
+        return writer.parts[self.paths.kind]
 
     def restore(self, backup_dir: Path, dry_run: bool = False) -> int:
         """Bring everything named back from a folder, all files or none, and return how many files that are.
@@ -86,19 +92,31 @@ class _Part:
 
     def _restore_alone(self, backup_dir: Path, *, dry_run: bool) -> int:
         named = self.paths.roots()
-        for left in list(Transaction.left_behind(backup_dir)):
-            if not left.within(os.path.realpath(decode_name(root.source)) for root in named):
-                raise RestoreRefusedError(backup_dir.name, (f"{left.path} was left for other files: name them too",))
-            left.recover()
+        options = RestoreOptions(kinds=(self.paths.kind,), named=named)
+        left = [*Transaction.left_behind(backup_dir)]
+        for folder in dict.fromkeys(folders_beside(options)):
+            with suppress(PermissionError):  # nothing of ours can be in it
+                left += Transaction.left_behind(folder, BESIDE)
+        for transaction in left:
+            if not transaction.within(os.path.realpath(decode_name(root.source)) for root in named):
+                problem = f"{transaction.path} was left for other files: name them too"
+                raise RestoreRefusedError(backup_dir.name, (problem,))
+            transaction.recover()
         roots, entries = legacy.part(backup_dir, self.paths.kind, named)
         sources = {root.source for root in named}
         manifest = Manifest(VERSION, backup_dir.name, 0, [root for root in roots if root.source in sources], entries)
-        problems: list[str] = []
-        found = actions(entries, Places(manifest, named, None), problems)
+        owners = Ownership(manifest)
+        problems: list[Refusal] = []
+        places = Places(manifest, options)
+        wanted, _ = places.wanted()
+        found = actions(wanted, owners, problems)
         if problems:
-            raise RestoreRefusedError(backup_dir.name, tuple(problems))
-        if found and not dry_run:
-            transaction = Transaction.of(found, backup_dir, secrets.token_hex(4), backup_dir.name)
+            reasons = tuple(dict.fromkeys(problem.reason for problem in problems))
+            raise RestoreRefusedError(backup_dir.name, tuple(item.problem for item in problems), reasons)
+        if not dry_run and any(action.change != SAME for action in found):
+            transaction = Transaction.of(
+                found, (backup_dir, *places.folders()), secrets.token_hex(4), backup_dir.name, owners=owners
+            )
             transaction.run(found, Stored(backup_dir, manifest, flat=True))
         return sum(action.entry.type == FILE for action in found)
 
@@ -141,7 +159,7 @@ class ConfigBackup(_Part):
         Raises:
             OSError: The folder cannot be written.
         """
-        return self._copy(backup_dir).parts[CONFIG].files
+        return self._copy(backup_dir).files
 
 
 class DataBackup(_Part):
@@ -170,7 +188,7 @@ class DataBackup(_Part):
         Raises:
             OSError: The folder cannot be written.
         """
-        part = self._copy(backup_dir).parts[DATA]
+        part = self._copy(backup_dir)
         return part.files, part.size_bytes
 
 
@@ -187,6 +205,10 @@ class Named(NamedTuple):
         state = [STATE] if self.snapshot._state_providers else []  # noqa: SLF001 - its name is a contract
         return [kind for kind, paths in named if paths] + state
 
+    def paths(self) -> dict[str, Paths]:
+        """Return the named paths by part, in the order of a backup."""
+        return {CONFIG: self.config.paths, DATA: self.data.paths}
+
     def roots(self) -> list[Root]:
         """Return all paths that are named."""
         return [*self.config.paths.roots(), *self.data.paths.roots()]
@@ -196,8 +218,13 @@ def _move(entry: Entry, work: Path, folder: Path) -> None:
     stored = decode_name(entry.stored)
     target = f"{folder}/{stored.partition('/')[2]}"
     if entry.type == FOLDER:
-        os.makedirs(target, exist_ok=True)
+        if not os.path.isdir(target):
+            os.mkdir(target, FOLDER_MODE)
+        mode = (entry.mode & PERMISSIONS) | FOLDER_MODE
+        if stat.S_IMODE(os.stat(target).st_mode) != mode:
+            os.chmod(target, mode)
         return
     if entry.type == FILE:
-        os.chmod(f"{work}/{stored}", entry.mode)  # nothing else keeps the mode here
+        # Nothing else keeps the mode here. Whoever may run a copy must not get the rights of who made it.
+        os.chmod(f"{work}/{stored}", entry.mode & PERMISSIONS)
     os.replace(f"{work}/{stored}", target)

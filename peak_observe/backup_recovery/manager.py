@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
-from peak_observe.backup_recovery.create.run import Making, Order, checked_text, summary
+from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
-from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
+from peak_observe.backup_recovery.repository.metadata import (
+    CONFIG,
+    DATA,
+    KINDS,
+    STATE,
+    BackupMetadata,
+    Problem,
+)
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
-from peak_observe.backup_recovery.restore import diff, verification
-from peak_observe.backup_recovery.restore.crash_recovery import counted, is_cut_off, writing
-from peak_observe.backup_recovery.restore.diff import Difference
+from peak_observe.backup_recovery.restore import verification
+from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
+from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
@@ -31,9 +38,10 @@ from peak_observe.telemetry.tracing.spans import Operation
 Tell = Callable[[Progress], object]
 
 _log = logging.getLogger("peak_observe.backup")
+MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
-class RecoveryManager:
+class RecoveryManager(BackupReader):
     """Makes backups, proves them, and brings them back.
 
     Args:
@@ -41,6 +49,8 @@ class RecoveryManager:
         name: The label `repository` of its metrics; the folder's name by default.
         max_age: Seconds that the newest backup may be old: the promise that the alert compares with.
         exclude: Patterns of what is left out; see `Exclude`.
+        append_only: Patterns, as for `exclude`, of files that only ever grow, such as logs and journals: the part that
+            was there when reading began is a good backup of them.
         clock: What time it is; for tests.
 
     Raises:
@@ -55,6 +65,7 @@ class RecoveryManager:
         name: str | None = None,
         max_age: float | None = None,
         exclude: Iterable[str] = (),
+        append_only: Iterable[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not _is_period(max_age):
@@ -64,21 +75,20 @@ class RecoveryManager:
         self.config_backup = ConfigBackup()
         self.data_backup = DataBackup()
         self._exclude = Exclude(exclude)
+        self._append_only = Exclude(append_only, option="append_only")
         self._max_age = max_age
         self._clock = clock
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
         reading.observe(self._repository, self._named.kinds, max_age)
-        if is_cut_off(self._repository):
-            with suppress(RepositoryLockedError), writing(self._repository, "recover"):
-                pass
+        settle(self._repository)
 
     def create_backup(
         self,
         include_config: bool = True,
         include_state: bool = True,
-        include_data: bool = False,
+        include_data: bool | None = None,
         description: str = "",
         tags: list[str] | None = None,
         *,
@@ -90,7 +100,8 @@ class RecoveryManager:
         Args:
             include_config: Whether it holds the configuration.
             include_state: Whether it holds the state of the program.
-            include_data: Whether it holds the data.
+            include_data: Whether it holds the data; None for whatever data is named. A part that is named and left out
+                is told in `left_out` of the backup, and it is not of the type `full`.
             description: What it is for, in words.
             tags: For finding it again.
             incremental: Whether it holds only what changed since the last full one, which it needs from then on;
@@ -98,78 +109,60 @@ class RecoveryManager:
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
-            ValueError: Nothing is included, or description or tags cannot be written.
+            ValueError: Nothing is named for what is included, or description or tags cannot be written.
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
-        if not (include_config or include_state or include_data):
-            raise ValueError("include_config, include_state or include_data must be True")
-        sources = ((include_config, self.config_backup), (include_data, self.data_backup))
-        order = Order(
-            tuple(source.paths for included, source in sources if included),
+        wanted = {CONFIG: bool(include_config), STATE: bool(include_state), DATA: include_data is not False}
+        kinds = self._kinds(wanted)
+        roots = {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds}
+        request = BackupRequest(
+            roots,
             self.state_snapshot if include_state else None,
             self._exclude,
+            self._append_only,
             checked_text("description", description),
             [checked_text("tags", tag) for tag in tags or []],
             incremental,
             self._max_age,
             self._named.kinds(),
+            self._left_out(wanted, asked=[DATA] if include_data else []),
             progress,
         )
-        with self._operation("backup.create") as span, writing(self._repository, "make a backup"):
-            made = Making(self._repository, order).run()
+        with self._operation("backup.create") as span:
+            # Providers are asked before the lock is taken: one that hangs must not keep others out.
+            began = time.perf_counter()
+            state = (self.state_snapshot.take(), time.perf_counter() - began) if request.snapshot else None
+            with writing(self._repository, "make a backup"):
+                made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
         return made.backup_id
 
-    def list_backups(
-        self,
-        tags: Collection[str] | None = None,
-        backup_type: BackupType | None = None,
-    ) -> list[BackupMetadata]:
-        """Return the backups, the newest first.
+    def _kinds(self, wanted: dict[str, bool]) -> list[str]:
+        """Return the parts that are wanted and named."""
+        if not any(wanted.values()):
+            raise ValueError("include_config, include_state or include_data must be True")
+        kinds = [kind for kind in self._named.kinds() if wanted[kind]]
+        if not kinds:
+            parts = " or ".join(kind for kind in KINDS if wanted[kind])
+            raise ValueError(f"there is nothing to back up: nothing is named for {parts}. {MEND}")
+        return kinds
 
-        Args:
-            tags: Only those with at least one of these tags.
-            backup_type: Only those of this type.
-        """
-        wanted = {tags} if isinstance(tags, str) else set(tags or ())
-        return [
-            backup
-            for backup in self._repository.backups()[::-1]
-            if (not wanted or wanted & set(backup.tags)) and backup_type in (None, backup.backup_type)
+    def _left_out(self, wanted: dict[str, bool], *, asked: list[str]) -> list[Problem]:
+        """Return in words which parts are named and not wanted, or asked for and not named."""
+        named = self._named.kinds()
+        found = [
+            Problem(kind, f"is named, and was left out by include_{kind}=False") for kind in named if not wanted[kind]
         ]
-
-    def get_backup(self, backup_id: str) -> BackupMetadata:
-        """Return one backup.
-
-        Raises:
-            BackupNotFoundError: There is none of that name.
-            BackupCorruptError: Its metadata cannot be read.
-        """
-        return self._repository.get(backup_id)
-
-    def last_success(self) -> datetime | None:
-        """Return when the newest backup that succeeded was begun, or None if there is none."""
-        return next((backup.created for backup in self.list_backups() if backup.good), None)
-
-    def unreadable_backups(self) -> dict[str, str]:
-        """Return the backups whose metadata cannot be read, and why."""
-        return self._repository.unreadable()
-
-    def diff(self, backup_id: str, other: str | None = None) -> Difference:
-        """Return which files changed from one backup to another, or to now.
-
-        Args:
-            backup_id: The earlier backup.
-            other: The later one; None for the files as they are now.
-
-        Raises:
-            BackupNotFoundError: There is no such backup.
-            BackupCorruptError: What it says of itself is not what was written.
-        """
-        roots = self._named.roots()
-        return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
+        found += [
+            Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
+            for kind in asked
+            if kind not in named
+        ]
+        for problem in found:
+            _log.info("not in the backup: %s", problem)
+        return found
 
     def restore_backup(
         self,
@@ -204,6 +197,8 @@ class RecoveryManager:
             return False
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
+        for part in report.left:
+            _log.warning("%s also holds the %s, which is not restored: restore_%s=True does so", backup_id, part, part)
         return not report.unapplied
 
     def restore(
@@ -215,7 +210,10 @@ class RecoveryManager:
         data: bool = False,
         dry_run: bool = False,
         restore_to: str | Path | None = None,
+        moved: Mapping[str, str] | None = None,
+        paths: Iterable[str] = (),
         allow_partial: bool = False,
+        numeric_owner: bool = False,
         progress: Tell | None = None,
     ) -> RestoreReport:
         """Restore a backup: every byte is verified first, and then all files change or none.
@@ -230,40 +228,69 @@ class RecoveryManager:
             data: Whether to restore the data.
             dry_run: Whether to verify and tell what would change, and change nothing.
             restore_to: A folder that gets everything instead, laid out as in the backup.
+            moved: Old paths and the new ones of what lay there, where the layout of this host is another one; what is
+                in it need not be named.
+            paths: Only these files and folders: the path where one lived, the end of it, or a pattern as `*.csv`.
             allow_partial: Whether a backup that misses something may be restored.
+            numeric_owner: Whether owners go by their numbers; by default the names of users and groups count.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
             BackupNotFoundError: There is no such backup.
             BackupCorruptError: What is stored is not what was stored; nothing was changed.
+            BackupUnreadableError: What is stored cannot be read; nothing was changed.
             RestoreRefusedError: It would do harm; nothing was changed.
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: Writing failed; nothing was changed.
+            RestoreCutOff: Ctrl-C came again and again while it was taken back; the next use of the repository does it.
         """
-        prepared = partial(
-            prepare,
-            self._repository,
-            backup_id,
-            kinds=[kind for kind, wanted in ((CONFIG, config), (STATE, state), (DATA, data)) if wanted],
+        wanted = [kind for kind, asked in ((CONFIG, config), (STATE, state), (DATA, data)) if asked]
+        options = RestoreOptions(
+            kinds=wanted,
             named=self._named.roots(),
             inside=None if restore_to is None else Path(restore_to),
+            moved=dict(moved or {}),
+            paths=(paths,) if isinstance(paths, str) else tuple(paths),
             allow_partial=allow_partial,
+            numeric_owner=numeric_owner,
         )
         noting = verification.noting_corruption(self._repository)
         with self._operation("backup.restore", backup_id=str(backup_id)) as span, noting:
             if dry_run:
-                work = prepared()
+                work = prepare(self._repository, backup_id, options, progress)
                 work.verify(progress)
-                return RestoreReport(work.plan, work.state() if state else None)
-            with writing(self._repository, "restore a backup"), counted(self._repository, backup_id) as count:
-                work = prepared()
+                return RestoreReport(work.plan, work.state() if state else None, left=work.left, moved=work.moved)
+            beside = folders_beside(options)
+            with (
+                restoring(self._repository, "restore a backup", beside),
+                counted(self._repository, backup_id) as count,
+            ):
+                work = prepare(self._repository, backup_id, options, progress)
                 found = work.state() if state else None
                 work.carry_out(progress)
                 unapplied = self.state_snapshot.apply(found) if found and restore_to is None else []
                 count.files = len(work.plan.new) + len(work.plan.replaced)
                 count.message = summary(unapplied)
                 span.note(files=count.files)
-        return RestoreReport(work.plan, found, tuple(map(str, unapplied)))
+        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved)
+
+    def recover(self, *, restore_to: str | Path | None = None) -> None:
+        """Bring a restore that was cut off to its end: all files are those of the backup then, or as before.
+
+        Every use of the repository does so; this is for the one whose journal had no room there, and lies beside the
+        named paths or in the folder that it was to go to.
+
+        Args:
+            restore_to: That folder.
+
+        Raises:
+            RepositoryLockedError: Another process or thread works in the repository.
+            BackupError: That is not possible; files may be between old and new.
+        """
+        inside = None if restore_to is None else Path(restore_to)
+        beside = folders_beside(RestoreOptions(kinds=(), named=self._named.roots(), inside=inside))
+        with restoring(self._repository, "recover", beside):
+            pass
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.
@@ -280,21 +307,24 @@ class RecoveryManager:
             span.note(files=report.files, size_bytes=report.size_bytes, corrupt_files=len(report.problems))
         return report
 
-    def drill(self, *, progress: Tell | None = None) -> VerifyReport:
+    def drill(self, *, folder: str | Path | None = None, progress: Tell | None = None) -> VerifyReport:
         """Restore the newest good backup into a temporary folder, check what came out, and remove it again.
 
         Args:
+            folder: Where the temporary folder is made; by default in the repository, or the system's folder for
+                temporary files where the repository is read-only or has no room.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
             BackupNotFoundError: There is no backup that succeeded.
-            BackupError: It could not be restored.
+            BackupError: It could not be restored, or there is no room for it.
         """
         newest = next((backup for backup in self.list_backups() if backup.good), None)
         if newest is None:
             raise BackupNotFoundError("newest", f"none in {self.backup_root} has succeeded")
-        with self._operation("backup.drill", backup_id=newest.backup_id), writing(self._repository, "drill"):
-            return verification.drill(self._repository, newest, progress)
+        place = None if folder is None else Path(folder)
+        with self._operation("backup.drill", backup_id=newest.backup_id), restoring(self._repository, "drill"):
+            return verification.drill(self._repository, newest, progress, place)
 
     def delete_backup(self, backup_id: str) -> bool:
         """Remove a backup, and return whether that was possible; the log says why not."""

@@ -1,4 +1,4 @@
-"""Backups at their time, made by a thread of the program that they belong to."""
+"""Backup schedule: a thread of the program makes a backup whenever the newest good one is due."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Manager(Protocol):
         """Make a backup."""
         ...
 
-    def last_success(self) -> datetime | None:
-        """Return when the newest good backup was made, aware."""
+    @property
+    def last_success(self) -> Callable[..., datetime | None]:
+        """Return when the newest good backup was made, aware; called with the arguments that begin with `include_`."""
         ...
 
 
@@ -79,6 +80,7 @@ class BackupSchedule:
         self._jitter = jitter
         self._clock = clock
         self._create = create
+        self._include = {name: value for name, value in create.items() if name.startswith("include_")}
         self._condition = threading.Condition()
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
@@ -173,7 +175,7 @@ class BackupSchedule:
 
     def _last(self) -> datetime | None:
         try:
-            found = self._manager.last_success()
+            found = self._manager.last_success(**self._include)
             return found and found.astimezone(UTC)
         except Exception:  # noqa: BLE001 - the run that is due then says why
             return None
@@ -182,7 +184,7 @@ class BackupSchedule:
         began, before = self._clock.now(), self._last()
         try:
             self._manager.create_backup(**self._create)
-            if self._manager.last_success() in (None, before):
+            if self._manager.last_success(**self._include) in (None, before):
                 self._failed("the run made no good backup")
             else:
                 self._succeeded(began)

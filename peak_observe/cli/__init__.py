@@ -8,6 +8,7 @@ import typer
 
 from peak_observe._version import __version__
 from peak_observe.cli import backup, demo, exporter, grafana, health
+from peak_observe.cli.options import ConfigRenamed
 
 app = typer.Typer(
     name="peak-observe",
@@ -17,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(health.health)
+app.command(cls=ConfigRenamed)(health.health)
 app.command()(exporter.exporter)
 app.command()(demo.demo)
 app.add_typer(backup.app, name="backup")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from peak_observe.cli.options import ConfigFile
+
 
 class Level(Enum):
     """Log levels of the exporter."""
@@ -28,14 +30,7 @@ class Format(Enum):
 
 def exporter(
     *,
-    config_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--config.file",
-            metavar="FILE",
-            help="What to watch, in TOML; peak-observe.toml in the working directory if there is one.",
-        ),
-    ] = None,
+    config_file: ConfigFile = None,
     listen: Annotated[
         list[str],
         typer.Option("--web.listen-address", metavar="HOST:PORT", help="Where to listen; may be repeated."),

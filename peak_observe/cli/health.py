@@ -15,6 +15,7 @@ import typer
 from rich.console import Console, Group
 from rich.text import Text
 
+from peak_observe.cli.options import AsJson, ConfigFile, found_file
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import UsageError
 from peak_observe.resilience import HealthCheck, health_check
@@ -38,13 +39,10 @@ def health(
         str | None,
         typer.Option(metavar="MODULE[:NAME]", help="Module that registers checks, or a HealthCheck in one."),
     ] = None,
-    config_file: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="TOML file with tables [checks.NAME]."),
-    ] = None,
+    config_file: ConfigFile = None,
     report_file: Annotated[Path, typer.Option("--report", metavar="FILE", help="Where the report goes.")] = REPORT,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report instead of the dashboard.")] = False,
+    as_json: AsJson = False,
     as_health_json: Annotated[
         bool,
         typer.Option("--health-json", help="Print it in the form application/health+json."),
@@ -162,7 +160,9 @@ def _watch(selection: Selection, output: Output, interval: float) -> int:
 
 def _registry(app: str | None, config_file: Path | None) -> HealthCheck:
     if app is None and config_file is None:
-        raise UsageError("nothing to check: give --app MODULE, --config FILE or both")
+        config_file = found_file("checks")
+    if app is None and config_file is None:
+        raise UsageError("nothing to check: give --app MODULE, --config.file FILE or both")
     sys.path.insert(0, "")  # modules of the working directory, as with `python -m`
     registry = health_check
     if app is not None:

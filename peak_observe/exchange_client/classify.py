@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.exchange_client import dialects
-from peak_observe.exchange_client.dialects import words
+from peak_observe.exchange_client.dialects import phrases
 from peak_observe.exchange_client.dialects.dialect import CLOCK as _TIMESTAMP
 from peak_observe.exchange_client.dialects.dialect import NONCE as _NONCE
 from peak_observe.exchange_client.dialects.dialect import UNSURE as _UNCERTAIN
@@ -192,7 +192,7 @@ class _Seen:
         """Return the rule that fits, and the reason in a few words."""
         found = self._by_words() or self._by_class() or self._by_status()
         rule, reason = found or self._by_general_class()
-        if rule.outcome == REJECTED and (words.DUPLICATE_ID.search(self.body) or "DuplicateOrderId" in self._names):
+        if rule.outcome == REJECTED and (phrases.DUPLICATE_ID.search(self.body) or "DuplicateOrderId" in self._names):
             rule = rule._replace(duplicate=True)
         return rule, reason
 
@@ -224,9 +224,9 @@ class _Seen:
     def _refined(self, outcome: str) -> Rule:
         if outcome == CLOCK:
             return _NONCE if "nonce" in self.body.lower() else _TIMESTAMP
-        found = words.CLOCK.search(self.body) if outcome in (AUTH, REJECTED) else None
+        found = phrases.CLOCK.search(self.body) if outcome in (AUTH, REJECTED) else None
         if found is None and outcome == AUTH:
-            found = words.TIMESTAMP.search(self.body)
+            found = phrases.TIMESTAMP.search(self.body)
         if found and "InvalidOrder" not in self._names:
             return _NONCE if "nonce" in found[0].lower() else _TIMESTAMP
         return Rule(outcome)
@@ -245,7 +245,7 @@ class _Seen:
     def _unspecific(self, outcome: str) -> Rule:
         """Return what the words of an error mean that neither we nor ccxt know."""
         rule = self._refined(outcome)
-        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and words.UNSURE.search(self.body):
+        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and phrases.UNSURE.search(self.body):
             return _UNCERTAIN
         return rule
 

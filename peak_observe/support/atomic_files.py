@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
+def replace_text(path: Path, text: str, *, durable: bool = False, private: bool = False) -> None:
     """Write `text` to `path` by one rename, making the folders above it; several threads and processes may do so.
 
     Args:
         path: The file.
         text: What it shall hold.
         durable: Whether to return only when a power cut cannot take it away any more.
+        private: Whether only its owner may read it.
 
     Raises:
         OSError: The folder or the file cannot be written.
@@ -26,19 +27,24 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     missing = [folder for folder in path.parents if not folder.exists()] if durable else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, text.encode(), durable=durable)
+    _replace(path, text.encode(), durable=durable, private=private)
     if durable:
         for entry in (path, *missing):
             sync_folder(entry.parent)
 
 
-def replace_durably(path: Path, content: bytes) -> None:
+def replace_durably(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write `content` to `path` by one rename, in a folder that exists; when this returns it outlives a power cut.
+
+    Args:
+        path: The file.
+        content: What it shall hold.
+        private: Whether only its owner may read it.
 
     Raises:
         OSError: The file cannot be written.
     """
-    _replace(path, content, durable=True)
+    _replace(path, content, durable=True, private=private)
     sync_folder(path.parent)
 
 
@@ -58,10 +64,12 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _replace(path: Path, content: bytes, *, durable: bool) -> None:
+def _replace(path: Path, content: bytes, *, durable: bool, private: bool) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # a crash may have left one, which others can read
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(content)
             if durable:
                 file.flush()

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,30 @@ def manager(tmp_path: Path, program: Program) -> RecoveryManager:
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe the times of files that changed a moment ago, as tests do not wait."""
     monkeypatch.setattr("peak_observe.backup_recovery.files.sqlite.DOUBT_NS", -(10**12))
+
+
+def as_user(uid: int, act: Callable[[], object]) -> None:
+    """Do something as another user, in a child of this process, which has to be root's."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            act()
+        except BaseException:
+            os.write(write, traceback.format_exc().encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        problem = file.read()
+    os.waitpid(pid, 0)
+    assert not problem, problem
+
+
+def readable(folder: Path) -> None:
+    """Let everybody get as far as a folder of pytest's."""
+    for parent in (folder, *list(folder.parents)[:3]):
+        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)

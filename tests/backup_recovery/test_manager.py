@@ -65,7 +65,7 @@ def test_names_of_backups_have_the_form_people_know(manager: RecoveryManager) ->
 
 def test_lists_are_newest_first_and_filtered(manager: RecoveryManager) -> None:
     """By any of some tags, by type."""
-    one = manager.create_backup(tags=["daily"])
+    one = manager.create_backup(include_data=False, tags=["daily"])
     two = manager.create_backup(*ALL, tags=["weekly", "production"])
     assert [backup.backup_id for backup in manager.list_backups()] == [two, one]
     assert [backup.backup_id for backup in manager.list_backups(tags=["daily", "monthly"])] == [one]
@@ -87,6 +87,7 @@ def test_a_clock_that_ran_ahead_does_not_hide_newer_backups(tmp_path: Path) -> N
     """Backups are ordered by their number."""
     clock = ManualClock()
     manager = RecoveryManager(tmp_path, clock=clock)
+    manager.state_snapshot.register_provider("bot", dict)
     clock.jump(10 * 365 * 86_400)
     manager.create_backup()
     clock.jump(-10 * 365 * 86_400)
@@ -98,6 +99,7 @@ def test_a_clock_that_ran_ahead_does_not_hide_newer_backups(tmp_path: Path) -> N
 def test_two_backups_at_one_instant_have_two_names(tmp_path: Path) -> None:
     """A clock may stand still."""
     manager = RecoveryManager(tmp_path, clock=ManualClock())
+    manager.state_snapshot.register_provider("bot", dict)
     assert len({manager.create_backup() for _ in range(3)}) == 3
 
 
@@ -214,13 +216,11 @@ def test_the_second_writer_is_told_who_the_first_is(manager: RecoveryManager) ->
     """Another thread of this process."""
     inside, leave = threading.Event(), threading.Event()
 
-    def provider() -> int:
+    def hold(_: object) -> None:
         inside.set()
         leave.wait(30)
-        return 1
 
-    manager.state_snapshot.register_provider("slow", provider)
-    thread = threading.Thread(target=manager.create_backup)
+    thread = threading.Thread(target=manager.create_backup, kwargs={"progress": hold})
     thread.start()
     assert inside.wait(30)
     with pytest.raises(RepositoryLockedError, match=f"process {os.getpid()} on .*, which began to make a backup"):
@@ -236,8 +236,8 @@ def test_another_process_is_told_too_and_death_frees_the_lock(manager: RecoveryM
     code = (
         "import time; from peak_observe.backup_recovery import RecoveryManager;"
         f"m = RecoveryManager({str(manager.backup_root)!r});"
-        "m.state_snapshot.register_provider('slow', lambda: print('in', flush=True) or time.sleep(60));"
-        "m.create_backup()"
+        f"m.config_backup.add_config({str(tmp_path / 'program' / 'config')!r});"
+        "m.create_backup(progress=lambda _: print('in', flush=True) or time.sleep(60))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"in\n"

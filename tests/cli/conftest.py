@@ -86,7 +86,7 @@ class Desk:
 
     def made(self, *args: str) -> str:
         """Return the name of a new backup."""
-        done = self.run("create", "--file", "peak-backup.toml", "--json", *args)
+        done = self.run("create", "--config.file", "peak-backup.toml", "--json", *args)
         assert done.code == 0, done
         return done.json["backup_id"]
 

@@ -12,7 +12,7 @@ import pytest
 from peak_observe.backup_recovery import RecoveryManager
 
 NAME = r"backup_\d{16}_\d{8}_\d{6}_\d{6}"
-CREATE = ("create", "--file", "peak-backup.toml")
+CREATE = ("create", "--config.file", "peak-backup.toml")
 
 
 def damaged(desk, name: str, path: str = "data/data/trades.csv") -> Path:
@@ -219,7 +219,7 @@ def test_a_failed_backup_is_not_verified(desk, monkeypatch) -> None:
         raise OSError(28, "No space left on device", "/mnt/x")
 
     with monkeypatch.context() as patch:
-        patch.setattr("peak_observe.backup_recovery.create.writer.Filling.take", full)
+        patch.setattr("peak_observe.backup_recovery.create.writer.StagingWriter.take", full)
         done = desk.run(*CREATE)
     expected = "no backup was made: No space left on device (/mnt/x); older backups are as they were"
     assert (done.code, done.line) == (1, expected)
@@ -246,7 +246,7 @@ def test_prune_shows_and_then_does(desk) -> None:
     """With the reasons of what stays; the file says how many."""
     first, second, third = desk.made(), desk.made(), desk.made()
     for options, verb in ((["--dry-run"], "would remove"), ([], "removed")):
-        done = desk.run("prune", "--file", "peak-backup.toml", *options)
+        done = desk.run("prune", "--config.file", "peak-backup.toml", *options)
         assert (done.code, done.err) == (0, "")
         keep, *kept, gone, removed = done.out.splitlines()
         assert (keep, gone) == ("keep 2", f"{verb} 1")
@@ -258,7 +258,7 @@ def test_prune_shows_and_then_does(desk) -> None:
 def test_rules_of_the_command_line_replace_those_of_the_file(desk) -> None:
     """All of them: one that a tag keeps stays, the rest of the file is not asked."""
     tagged, _, newest = desk.made("--tag", "release"), desk.made(), desk.made()
-    found = desk.run("prune", "--file", "peak-backup.toml", "--keep-tag", "release", "--json").json
+    found = desk.run("prune", "--config.file", "peak-backup.toml", "--keep-tag", "release", "--json").json
     assert found["dry_run"] is False
     assert [(kept["backup_id"], kept["reasons"]) for kept in found["keep"]] == [
         (newest, ["last good"]),
@@ -296,7 +296,7 @@ def test_diff_of_two_backups_and_of_now(desk) -> None:
         f"changed  1  {desk.folder}/config/bot.toml",
         "same  1",
     ]
-    done = desk.run("diff", "latest", "--file", "peak-backup.toml")
+    done = desk.run("diff", "latest", "--config.file", "peak-backup.toml")
     assert done.out.splitlines() == [
         f"from {after} to now",
         f"added    1  {desk.folder}/data/\\x1b[31mnew",
@@ -380,7 +380,7 @@ def test_a_repository_that_is_none_is_not_made(desk) -> None:
         (["prune"], "nothing says what to keep: give --last N or another rule, or a table [backup.keep]"),
         (["prune", "--last", "0"], "the policy is empty: set one of last, hourly, "),
         (["prune", "--within", "0h"], "--within: it has to be more than 0 seconds, "),
-        (["list", "--file", "none.toml"], "none.toml: No such file or directory"),
+        (["list", "--config.file", "none.toml"], "none.toml: No such file or directory"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(desk, args: list[str], line: str) -> None:

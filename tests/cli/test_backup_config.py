@@ -121,7 +121,7 @@ def test_what_makes_no_sense_is_one_line(tmp_path: Path, text: str, end: str) ->
 def test_the_command_says_it_too(desk) -> None:
     """With exit code 2, before anything is made."""
     desk.write("peak-backup.toml", "[backup]\nrepositry = 'x'\n")
-    done = desk.run("create", "--file", "peak-backup.toml")
+    done = desk.run("create", "--config.file", "peak-backup.toml")
     assert done.code == 2
     assert done.line == "peak-backup.toml: backup.repositry: there is no such key; did you mean 'repository'?"
     assert not (desk.folder / "backups").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from peak_observe.backup_recovery import StateSnapshot
 
-RESTORE = ("restore", "latest", "--file", "peak-backup.toml")
+RESTORE = ("restore", "latest", "--config.file", "peak-backup.toml")
 
 
 @pytest.fixture

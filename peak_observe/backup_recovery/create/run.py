@@ -1,30 +1,32 @@
-"""One backup from its beginning to its end, however that comes."""
+"""Run of one backup: fill a staging folder, check it, publish it by one rename, and record the outcome."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from blake3 import blake3
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.create.writer import Filling, Known, known_files
-from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account
+from peak_observe.backup_recovery.create.earlier import EarlierFiles
+from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
+from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
+from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
     DATA,
+    KINDS,
     STATE,
     BackupMetadata,
     BackupStatus,
     BackupType,
 )
-from peak_observe.backup_recovery.repository.repository import MANIFEST, STAGING, Repository
+from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository
 from peak_observe.backup_recovery.state.snapshot import encode
-from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.errors import BackupError
 from peak_observe.events import BackupFinished
 from peak_observe.observers import emit
 from peak_observe.support.redact import describe
@@ -32,63 +34,79 @@ from peak_observe.support.redact import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from peak_observe.backup_recovery.create.sources import Exclude, Paths
+    from peak_observe.backup_recovery.create.sources import Exclude
     from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+    from peak_observe.backup_recovery.repository.manifest import Root
+    from peak_observe.backup_recovery.repository.metadata import Problem
+    from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 
 SHOWN = 3  # problems that are named in a message
 
 
-class Order(NamedTuple):
-    """What shall be backed up, and how.
+class BackupRequest(NamedTuple):
+    """Request for one backup: its content and its options.
 
     Args:
-        paths: What is named, by part; only parts that are wanted.
+        roots: The named paths by part, of the parts that are wanted.
         snapshot: The state of the program, if that is wanted.
-        exclude: What is left out.
-        description: What its maker says of it.
+        exclude: Patterns of what is left out.
+        append_only: Patterns of files of which the part that was there when reading began is a good copy.
+        description: What it is for, in words.
         tags: For finding it again.
         incremental: Whether only what changed since the last full one is stored.
         promised: The age the newest backup may reach, in seconds; None without a promise.
         named: The parts that something is named for, wanted now or not.
+        left_out: Parts that are named and not wanted, or wanted and not named, in words.
         tell: Called with a `Progress`.
     """
 
-    paths: tuple[Paths, ...]
+    roots: dict[str, list[Root]]
     snapshot: StateSnapshot | None
     exclude: Exclude
+    append_only: Exclude
     description: str
     tags: list[str]
     incremental: bool
     promised: float | None
     named: list[str]
+    left_out: list[Problem]
     tell: Callable[[Progress], object] | None
 
     @property
     def kinds(self) -> list[str]:
-        """The parts that are wanted."""
-        return [paths.kind for paths in self.paths] + ([STATE] if self.snapshot else [])
+        """The parts that it will hold."""
+        return [kind for kind in KINDS if kind in self.roots or (kind == STATE and self.snapshot)]
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """The named paths by part, as a manifest has them."""
+        return {kind: [root.source for root in roots] for kind, roots in self.roots.items()}
 
     @property
     def backup_type(self) -> BackupType:
-        """What the backup will hold: its most telling part, or all."""
+        """The type of the backup: `full` if configuration and data are in it, else its most telling part."""
         kinds = self.kinds
-        if CONFIG in kinds and DATA in kinds:
+        if {CONFIG, DATA} <= set(kinds):
             return BackupType.FULL
         return BackupType(next(kind for kind in (CONFIG, DATA, STATE) if kind in kinds))
 
 
-class Making:
-    """One run.
+class BackupRun:
+    """Run of one backup, from its beginning to its end.
 
     Args:
         repository: Where the backup goes; the writer's lock is held.
-        order: What shall be backed up.
+        request: What to back up.
+        state: What the providers returned, and the problems of those that failed, with the seconds that took; None
+            without state.
     """
 
-    def __init__(self, repository: Repository, order: Order) -> None:
+    def __init__(
+        self, repository: Repository, request: BackupRequest, state: tuple[Captured, float] | None = None
+    ) -> None:
         self._repository = repository
-        self._order = order
+        self._request = request
+        self._state = state
         self._began = time.perf_counter()
         backup_id, sequence = repository.new_id()
         self._started = started = repository.clock.now()
@@ -98,12 +116,14 @@ class Making:
         self._new_bytes = 0
         self.backup = BackupMetadata(
             backup_id,
-            order.backup_type,
+            request.backup_type,
             started.isoformat(),
             BackupStatus.IN_PROGRESS,
-            description=order.description,
-            tags=order.tags,
+            description=request.description,
+            tags=request.tags,
             sequence=sequence,
+            sources=request.sources,
+            left_out=request.left_out,
         )
 
     def run(self) -> BackupMetadata:
@@ -114,7 +134,7 @@ class Making:
         """
         try:
             self._begin()
-            self._staging.mkdir()
+            self._staging.mkdir(FOLDER_MODE)
             self._publish(self._fill())
         except Exception as error:
             self._fail(error)
@@ -131,79 +151,111 @@ class Making:
 
     def _begin(self) -> None:
         empty, now = self._repository.empty(), self._started.timestamp()
-        self._repository.ledger.update(lambda known: _begun(known, self._order, now, empty=empty))
+        self._repository.ledger.update(lambda known: self._begun(known, now, empty=empty))
 
-    def _fill(self) -> Filling:
-        order, repository = self._order, self._repository
-        base = self._base() if order.incremental else None
+    def _begun(self, known: Account, now: float, *, empty: bool) -> Account:
+        request = self._request
+        promise = Promise(self._repository.name, request.promised, request.named, request.sources)
+        return replace(
+            known.configured(now, promise),
+            last_attempt=now,
+            running_since=now,
+            stored_bytes=0 if empty else known.stored_bytes,
+        )
+
+    def _fill(self) -> StagingWriter:
+        request, repository = self._request, self._repository
+        base = self._base() if request.incremental else None
         if base:
             self.backup = replace(self.backup, backup_type=BackupType.INCREMENTAL, base=base.backup_id)
         own = repository.root.stat()
-        filling = Filling(
-            self._staging,
-            root=repository.root,
-            known=self._known(base),
-            incremental=base is not None,
-            exclude=order.exclude,
-            skip=[(own.st_dev, own.st_ino)],
-            doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
-            tell=order.tell,
-        )
-        for paths in order.paths:
-            if paths.named:
-                filling.take(paths)
-        if order.snapshot:
-            self._take_state(filling, order.snapshot)
-        filling.forget()
-        return filling
+        manifest = ManifestWriter(self._staging / MANIFEST, self._head())
+        try:
+            writer = StagingWriter(
+                self._staging,
+                add=manifest.add,
+                earlier=self._earlier(base),
+                incremental=base is not None,
+                exclude=request.exclude,
+                append_only=request.append_only,
+                skip=[(own.st_dev, own.st_ino)],
+                doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
+                tell=request.tell,
+            )
+            for kind, roots in request.roots.items():
+                writer.take(kind, roots)
+            if self._state:
+                captured, seconds = self._state
+                text, providers = encode(captured.state), bool(captured.state["providers"])
+                writer.write_state(text, captured.problems, seconds=seconds, providers=providers)
+            manifest.finish()
+        finally:
+            with suppress(OSError):
+                manifest.close()
+        return writer
 
-    def _take_state(self, filling: Filling, snapshot: StateSnapshot) -> None:
-        began = time.perf_counter()
-        found, problems = snapshot.take()
-        seconds = time.perf_counter() - began
-        filling.write_state(encode(found), problems, seconds=seconds, providers=bool(found["providers"]))
+    def _head(self) -> Manifest:
+        roots = [root for roots in self._request.roots.values() for root in roots]
+        return Manifest(VERSION, self.backup.backup_id, self._started_ns, roots, [])
 
     def _base(self) -> BackupMetadata | None:
         """Return the last full backup of what is wanted; without one this becomes a full one itself."""
         for backup in self._usable():
-            wanted = {paths.kind for paths in self._order.paths if paths.named}
-            if backup.good and backup.backup_type is not BackupType.INCREMENTAL and wanted <= set(backup.parts):
+            if backup.good and backup.backup_type is not BackupType.INCREMENTAL and self._is_held_by(backup):
                 return backup
         return None
 
+    def _is_held_by(self, backup: BackupMetadata) -> bool:
+        wanted = self._request.sources
+        return all(set(wanted[kind]) <= set(backup.sources_of(kind)) for kind in wanted)
+
     def _usable(self) -> list[BackupMetadata]:
+        """Return the backups whose files can be relied on, the newest first."""
         corrupt = self._repository.ledger.read().corrupt
         found = [item for item in self._repository.backups() if item.manifest and item.backup_id not in corrupt]
         return found[::-1]
 
-    def _known(self, base: BackupMetadata | None) -> Known:
-        """Return the files of the newest backup that holds each part, or of the base."""
-        known: Known = {}
-        for paths in self._order.paths:
-            holders = [base] if base else [backup for backup in self._usable() if paths.kind in backup.parts][:1]
-            for backup in holders:
-                with suppress(BackupCorruptError):  # nothing of it is trusted: everything is read anew
-                    known |= known_files(self._repository.manifest(backup), paths.kind)
-        return known
+    def _earlier(self, base: BackupMetadata | None) -> dict[tuple[str, str], list[EarlierFiles]]:
+        """Return for each named path the newest backup that holds it, and the newest good one: or the base alone."""
+        usable = [base] if base else self._usable()
+        opened: dict[str, EarlierFiles | None] = {}
+        found: dict[tuple[str, str], list[EarlierFiles]] = {}
+        for kind, sources in self._request.sources.items():
+            for source in sources:
+                holders = [backup for backup in usable if source in backup.sources_of(kind)]
+                good = [backup for backup in holders if backup.good]
+                wanted = {backup.backup_id: backup for backup in (*holders[:1], *good[:1])}
+                files = [self._files_of(backup, opened) for backup in wanted.values()]
+                found[kind, source] = [item for item in files if item is not None]
+        return found
 
-    def _publish(self, filling: Filling) -> None:
-        manifest = Manifest(VERSION, self.backup.backup_id, self._started_ns, filling.roots, filling.entries)
-        text = manifest.to_json()
-        (self._staging / MANIFEST).write_bytes(text)
-        files = [entry for entry in filling.entries if entry.type == "file"]
-        status = BackupStatus.PARTIAL if filling.problems else BackupStatus.SUCCESS
+    def _files_of(self, backup: BackupMetadata, opened: dict[str, EarlierFiles | None]) -> EarlierFiles | None:
+        if backup.backup_id not in opened:
+            opened[backup.backup_id] = None  # where nothing of it can be trusted, everything is read anew
+            with suppress(OSError, ValueError):
+                opened[backup.backup_id] = EarlierFiles(self._repository.root, backup)
+        return opened[backup.backup_id]
+
+    def _publish(self, writer: StagingWriter) -> None:
+        path = self._staging / MANIFEST
+        try:
+            # What a restore would refuse must not appear as a success: this is the code that a restore uses.
+            digest = ManifestFile(path).check(self.backup.backup_id, self.backup.base)
+        except ValueError as error:
+            raise BackupError(f"no backup was made: its manifest could not be read back: {error}") from error
+        status = BackupStatus.PARTIAL if writer.problems else BackupStatus.SUCCESS
         self.backup = replace(
             self.backup,
             status=status,
-            files_count=len(files),
-            size_bytes=sum(entry.size for entry in files),
-            parts=filling.parts,
-            problems=filling.problems,
-            error_message=summary(filling.problems),
-            manifest=blake3(text).hexdigest(),
+            files_count=writer.files,
+            size_bytes=writer.size_bytes,
+            parts=writer.parts,
+            problems=writer.problems,
+            error_message=summary(writer.problems),
+            manifest=digest,
             duration=round(time.perf_counter() - self._began, 3),
         )
-        self._new_bytes = filling.new_bytes + len(text) + len(self.backup.to_json())
+        self._new_bytes = writer.new_bytes + path.stat().st_size + len(self.backup.to_json())
         self._repository.publish(self._staging, self.backup)
 
     def _fail(self, error: Exception) -> None:
@@ -212,8 +264,9 @@ class Making:
         with suppress(OSError):
             if self._visible.exists():
                 self._visible.rename(self._staging)  # it is not known to outlive a power cut
-            shutil.rmtree(self._staging, ignore_errors=True)
-            self._staging.mkdir()
+            if not self._staging.exists():
+                self._staging.mkdir(FOLDER_MODE)
+            empty(self._staging)
             self.backup = self._failed(error)
             self._repository.publish(self._staging, self.backup)
             self._new_bytes = len(self.backup.to_json())
@@ -231,16 +284,23 @@ class Making:
         return BackupError(f"no backup was made: {reason} ({where}); older backups are as they were")
 
     def _end(self, outcome: str, message: str) -> None:
-        if outcome in (FAILED, INTERRUPTED):
-            shutil.rmtree(self._staging, ignore_errors=True)
+        backup, repository = self.backup, self._repository
+        left = os.path.lexists(self._staging)
+        if left:
+            with suppress(OSError):
+                empty(self._staging)  # the folder itself goes when the run is counted
         stored = self._measured()
-        with suppress(OSError):  # on a full disk; the next run counts it
-            self._repository.ledger.update(lambda known: self._ended(known, outcome, stored))
+        now = repository.clock.now()
+        try:
+            repository.ledger.update(lambda known: self._ended(known, outcome, stored))
+            if left:
+                with suppress(OSError):
+                    os.rmdir(self._staging)
+        except OSError:
+            repository.keep_uncounted(outcome, backup.sequence, now.timestamp(), self._staging)
         seconds = time.perf_counter() - self._began
-        backup = self.backup
         held = (0, 0) if outcome in (FAILED, INTERRUPTED) else (backup.files_count, backup.size_bytes)
-        now = self._repository.clock.now()
-        emit(BackupFinished(self._repository.name, backup.backup_id, outcome, now, seconds, *held, message))
+        emit(BackupFinished(repository.name, backup.backup_id, outcome, now, seconds, *held, message))
 
     def _measured(self) -> int | None:
         """Return what all backups take on the disk, if nobody knows it and it can be found out."""
@@ -280,13 +340,3 @@ def checked_text(name: str, value: Any) -> str:
     except UnicodeEncodeError:
         pass
     raise ValueError(f"{name} must be text that UTF-8 can hold, not {value!r}")
-
-
-def _begun(known: Account, order: Order, now: float, *, empty: bool) -> Account:
-    return replace(
-        known.configured(now, order.promised),
-        kinds=order.named,
-        last_attempt=now,
-        running_since=now,
-        stored_bytes=0 if empty else known.stored_bytes,
-    )

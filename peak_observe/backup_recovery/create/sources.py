@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.file_status import Status
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+REPOSITORY_MARK = ".peak-observe"
+CACHE_TAG = "CACHEDIR.TAG"
+CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
 
 class Found(NamedTuple):
@@ -35,7 +40,7 @@ class Found(NamedTuple):
 
 
 class Exclude:
-    """Patterns of what is left out.
+    """Patterns of files and folders, as for what is left out.
 
     A pattern without a slash is matched against names at any depth, one with a slash against the path below the named
     one; a slash at the end makes it match folders only. `*`, `?` and `[…]` are those of the shell, and `*` crosses
@@ -43,15 +48,16 @@ class Exclude:
 
     Args:
         patterns: The patterns.
+        option: What they are given as, for the message.
 
     Raises:
         ValueError: They are not strings.
     """
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
+    def __init__(self, patterns: Iterable[str] = (), *, option: str = "exclude") -> None:
         self.patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         if not all(isinstance(pattern, str) and pattern.strip("/") for pattern in self.patterns):
-            raise ValueError(f"exclude must be patterns like '*.log' or 'cache/', not {patterns!r}")
+            raise ValueError(f"{option} must be patterns like '*.log' or 'cache/', not {patterns!r}")
         names = [pattern for pattern in self.patterns if "/" not in pattern.rstrip("/")]
         paths = [pattern.lstrip("/") for pattern in self.patterns if "/" in pattern.rstrip("/")]
         self._names = _either(name for name in names if not name.endswith("/")), _either(map(_folder, names))
@@ -86,11 +92,19 @@ class Paths:
     def __init__(self, kind: str, named: list[Path]) -> None:
         self.kind = kind
         self.named = named
+        self._written: dict[Path, str] = {}
 
-    def add(self, path: Path | str) -> None:
-        """Name a path; twice is once."""
+    def add(self, path: Path | str, *, written: str | None = None) -> None:
+        """Name a path; twice is once.
+
+        Args:
+            path: The path.
+            written: How somebody wrote it, where that is not the path itself, as in a file in whose folder it begins.
+        """
         if Path(path) not in self.named:
             self.named.append(Path(path))
+        if written is not None:
+            self._written[Path(path)] = written
 
     def roots(self) -> list[Root]:
         """Return the paths as roots of a backup; those of one name get different places."""
@@ -100,7 +114,9 @@ class Paths:
             if any(root.source == encode_name(source) for root in roots.values()):
                 continue
             stored = self._free(source, roots)
-            roots[stored] = Root(self.kind, encode_name(str(path)), encode_name(source), stored)
+            roots[stored] = Root(
+                self.kind, encode_name(self._written.get(path) or str(path)), encode_name(source), stored
+            )
         return list(roots.values())
 
     def _free(self, source: str, taken: Collection[str]) -> str:
@@ -119,8 +135,9 @@ def find(
     exclude: Exclude,
     skip: Collection[tuple[int, int]],
     problem: Callable[[str, str], None],
-) -> list[Found]:
-    """Return what is at a named path, a folder before what is in it; symbolic links below it are not followed.
+    left_out: Callable[[str, str], None] | None = None,
+) -> Iterator[Found]:
+    """Yield what is at a named path, a folder before what is in it; symbolic links below it are not followed.
 
     Args:
         path: The named path. If it is a symbolic link itself, what it points to is meant.
@@ -128,39 +145,85 @@ def find(
         exclude: What is left out.
         skip: Device and inode of folders that are left out without a word, as the repository itself.
         problem: Told path and reason of what cannot be taken.
+        left_out: Told path and reason of caches and of repositories below the named path, whose content is left out;
+            without it, they are taken.
     """
+    named = _named(path, stored, problem)
+    if named is None or named.type is FILE:
+        yield from () if named is None else (named,)
+        return
+    folders = [named]
+    while folders:
+        folder = folders.pop()
+        if (folder.status.st_dev, folder.status.st_ino) in skip:
+            continue
+        entries: list[os.DirEntry[str]] | None = _listed(folder.path, problem)
+        if left_out is not None and folder is not named:
+            entries = _without_cache(folder.path, entries or [], left_out)
+        if entries is None:
+            continue
+        yield folder
+        for item in _taken(entries, folder, folder.path[len(named.path) + 1 :], exclude, problem):
+            if item.type is FOLDER:
+                folders.append(item)
+            else:
+                yield item
+
+
+def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:
     try:
         real = os.path.realpath(path, strict=True)
         status = os.lstat(real)
     except OSError as error:
         problem(path, _reason(path, error))
-        return []
+        return None
     if stat.S_ISREG(status.st_mode):
-        return [Found(real, stored, FILE, status)]
-    if not stat.S_ISDIR(status.st_mode):
-        problem(path, _special(status))
-        return []
-    found: list[Found] = []
-    folders = [Found(real, stored, FOLDER, status)]
-    while folders:
-        folder = folders.pop()
-        if (folder.status.st_dev, folder.status.st_ino) in skip:
+        return Found(real, stored, FILE, status)
+    if stat.S_ISDIR(status.st_mode):
+        return Found(real, stored, FOLDER, status)
+    problem(path, _special(status))
+    return None
+
+
+def _taken(
+    entries: Iterable[os.DirEntry[str]],
+    folder: Found,
+    below: str,
+    exclude: Exclude,
+    problem: Callable[[str, str], None],
+) -> Iterator[Found]:
+    """Yield what of a listing is not excluded and can be taken."""
+    for entry in entries:
+        if exclude.patterns and exclude(
+            f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
+        ):
             continue
-        found.append(folder)
-        below = folder.path[len(real) + 1 :]
-        for entry in _listed(folder.path, problem):
-            if exclude.patterns and exclude(
-                f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
-            ):
-                continue
-            item = _found(entry, folder, problem)
-            if item is not None:
-                (folders if item.type is FOLDER else found).append(item)
-    return found
+        item = _found(entry, folder, problem)
+        if item is not None:
+            yield item
 
 
-def _joined(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+def _without_cache(
+    folder: str, entries: list[os.DirEntry[str]], left_out: Callable[[str, str], None]
+) -> list[os.DirEntry[str]] | None:
+    """Return what to take of a folder: of a cache its tag only, of a repository not even the folder."""
+    for entry in entries:
+        if entry.name == REPOSITORY_MARK and entry.is_dir(follow_symlinks=False):
+            left_out(folder, "a repository of backups")
+            return None
+        if entry.name == CACHE_TAG and _is_cache_tag(entry.path):
+            left_out(folder, f"a cache, as its {CACHE_TAG} says")
+            return [entry]
+    return entries
+
+
+def _is_cache_tag(path: str) -> bool:
+    try:
+        descriptor, _ = opened(path)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(len(CACHE_SIGNATURE)) == CACHE_SIGNATURE
+    except OSError:
+        return False
 
 
 def _listed(folder: str, problem: Callable[[str, str], None]) -> list[os.DirEntry[str]]:

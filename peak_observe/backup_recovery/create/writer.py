@@ -1,71 +1,77 @@
-"""Filling the folder of a new backup: what did not change is linked, the rest read, hashed and written in one pass."""
+"""Writer of a backup's staging folder: unchanged files are linked, the rest is read, hashed and written in one pass."""
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sqlite3
 import stat
 import threading
 import time
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.create.sources import Exclude, Found, Paths, find
+from peak_observe.backup_recovery.create.sources import Exclude, Found, find
 from peak_observe.backup_recovery.files import copying, sqlite
-from peak_observe.backup_recovery.files.copying import WRITABLE, WriteError
+from peak_observe.backup_recovery.files.copying import CREATE, WriteError, stored_mode
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
 from peak_observe.backup_recovery.repository.manifest import (
     FILE,
     FOLDER,
-    LINK,
     STATE_FILE,
     Entry,
-    Manifest,
     Root,
     decode_name,
     encode_name,
+    times,
 )
+from peak_observe.backup_recovery.repository.manifest import LINK as SYMLINK
 from peak_observe.backup_recovery.repository.metadata import STATE, Part, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from peak_observe.backup_recovery.files.file_status import Status
+    from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
 READS = 3  # how often a file that changes while it is read is read
 COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+BATCH = 4096  # files that are in memory at once
+LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
+UNSTORABLE = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EFBIG)
+"""Errors of a file system that cannot hold this one file, whatever else it can hold."""
+
+_log = logging.getLogger("peak_observe.backup")
 
 
-Known = dict[str, tuple[Entry, str]]
-"""The files of earlier backups by the path of their source, each with the backup that holds it."""
+class _Job(NamedTuple):
+    """A file to read.
+
+    Args:
+        found: The file.
+        grows: Whether what it held at the beginning is a good copy, also while it is appended to.
+        database: The entry of an earlier backup, in which it was a database, and that backup's name.
+    """
+
+    found: Found
+    grows: bool
+    database: tuple[Entry, str] | None
 
 
-def known_files(manifest: Manifest, kind: str) -> Known:
-    """Return the files of one part of a backup whose times prove that a file is still the same."""
-    found: Known = {}
-    surely = range(1, manifest.started_ns - sqlite.DOUBT_NS)
-    for root in manifest.roots:
-        if root.kind == kind:
-            source, place = decode_name(root.source), root.stored
-            below, length = f"{place}/", len(place)
-            for entry in manifest.entries:
-                stored = entry.stored
-                if entry.ctime_ns in surely and (stored.startswith(below) or stored == place):
-                    found[source + decode_name(stored[length:])] = entry, entry.base or manifest.backup_id
-    return found
-
-
-class Filling:
-    """The folder of a backup on its way.
+class StagingWriter:
+    """Writer of the staging folder of one backup.
 
     Args:
         folder: The folder.
-        root: The repository's folder.
-        known: The files of the last backups.
+        add: Called with the entries of what is in it, in the order of the manifest.
+        earlier: Earlier backups by part and source of a named path, the newest first.
         incremental: Whether a file that did not change stays where it is instead of being linked.
         exclude: What is left out.
+        append_only: Files of which the part that was there when reading began is a good copy.
         skip: Device and inode of folders that are left out without a word.
         doubted: Whether a backup here is corrupt: others may hold the same file, so what is linked is read first.
         tell: Called with a `Progress`.
@@ -75,55 +81,50 @@ class Filling:
         self,
         folder: Path,
         *,
-        root: Path,
-        known: Known,
-        incremental: bool,
+        add: Callable[[list[Entry]], None],
+        earlier: Mapping[tuple[str, str], Sequence[EarlierFiles]] | None = None,
+        incremental: bool = False,
         exclude: Exclude,
+        append_only: Exclude | None = None,
         skip: Iterable[tuple[int, int]],
         doubted: bool = False,
         tell: Callable[[Progress], object] | None,
     ) -> None:
         self.folder = folder
-        self.roots: list[Root] = []
-        self.entries: list[Entry] = []
         self.parts: dict[str, Part] = {}
         self.problems: list[Problem] = []
-        self.new_bytes = 0
+        self.files = self.size_bytes = self.new_bytes = 0
+        self._add = add
         self._place = f"{folder}/"
-        self._root = f"{root}/"
-        self._known = known
+        self._earlier = earlier or {}
         self._incremental = incremental
         self._exclude = exclude
+        self._append_only = append_only or Exclude()
         self._skip = frozenset(skip)
         self._doubted = doubted
         self._tell = tell
         self._meter = Meter(None, "", 0, 0)
         self._lock = threading.Lock()
+        self._beyond = ""
+        self._folders: list[tuple[str, int, int]] = []
+        self._names: dict[tuple[int, int], Entry] = {}
 
-    def take(self, paths: Paths) -> None:
+    def take(self, kind: str, roots: Collection[Root]) -> None:
         """Take all that is named for one part.
 
         Raises:
             OSError: The repository cannot be written; a source that cannot be read is a problem, no error.
         """
-        began = time.perf_counter()
-        (self.folder / paths.kind).mkdir()
-        roots = paths.roots()
-        found = [item for root in roots for item in self._find(root)]
-        files = [item for item in found if item.type == FILE]
-        self._meter = Meter(self._tell, paths.kind, len(files), sum(item.status.st_size for item in files))
-        # To link is one short call, at which threads only get in each other's way; to read is worth them.
-        entries = {item.stored: self._unchanged(item) if item.type == FILE else self._make(item) for item in found}
-        changed = [item for item in files if entries[item.stored] is None]
-        entries |= zip(
-            (item.stored for item in changed), each(self._file, changed, lambda item: item.status.st_size), strict=True
-        )
-        self._finish_folders(item for item in reversed(found) if item.type == FOLDER)
-        self.roots += roots
-        held = [entry for entry in entries.values() if entry is not None]
-        self.entries += held
-        sizes = [entry.size for entry in held if entry.type == FILE]
-        self.parts[paths.kind] = Part(len(sizes), sum(sizes), time.perf_counter() - began)
+        began, files, size = time.perf_counter(), self.files, self.size_bytes
+        (self.folder / kind).mkdir(FOLDER_MODE)
+        self._meter = Meter(self._tell, kind, *(self._count(roots) if self._tell else (0, 0)))
+        items = ((root, found) for root in roots for found in self._find(root, self._problem, self._left_out))
+        while batch := list(islice(items, BATCH)):
+            self._take_batch(batch)
+        self._finish_folders()
+        self._names.clear()
+        seconds = time.perf_counter() - began
+        self.parts[kind] = Part(self.files - files, self.size_bytes - size, seconds)
 
     def write_state(self, text: bytes, problems: Iterable[Problem], *, seconds: float, providers: bool) -> None:
         """Write the state of the program.
@@ -132,131 +133,247 @@ class Filling:
             OSError: The repository cannot be written.
         """
         target = self.folder / STATE_FILE
-        target.write_bytes(text)
-        target.chmod(0o600 & ~WRITABLE)
+        descriptor = os.open(target, CREATE, stored_mode(FILE_MODE))
+        try:
+            copying.write_all(descriptor, memoryview(text))
+        finally:
+            os.close(descriptor)
         found = copying.hashed(str(target))
         self.new_bytes += found.size
-        self.entries.append(Entry(STATE_FILE, FILE, found.size, found.blake3, mode=0o600, taken=COPIED))
+        self._keep(
+            [
+                Entry(
+                    STATE_FILE,
+                    FILE,
+                    found.size,
+                    found.blake3,
+                    mode=FILE_MODE,
+                    mtime_ns=found.before.st_mtime_ns,
+                    taken=COPIED,
+                    uid=found.before.st_uid,
+                    gid=found.before.st_gid,
+                )
+            ]
+        )
         self.problems += problems
         if providers:
             self.parts[STATE] = Part(1, found.size, seconds)
 
-    def forget(self) -> None:
-        """Let go of the earlier backups' files, once all is taken."""
-        self._known = {}
+    def _count(self, roots: Iterable[Root]) -> tuple[int, int]:
+        """Return how many files and bytes there are; somebody wants to see how far it is."""
+        files = size = 0
+        for root in roots:
+            for found in self._find(root, _ignore, _ignore):
+                if found.type == FILE:
+                    files += 1
+                    size += found.status.st_size
+        return files, size
+
+    def _find(
+        self,
+        root: Root,
+        problem: Callable[[str, str], None],
+        left_out: Callable[[str, str], None],
+    ) -> Iterator[Found]:
+        return find(
+            decode_name(root.source),
+            decode_name(root.stored),
+            exclude=self._exclude,
+            skip=self._skip,
+            problem=problem,
+            left_out=left_out,
+        )
 
     def _problem(self, path: str, reason: str) -> None:
         with self._lock:
             self.problems.append(Problem(encode_name(path), reason))
 
-    def _find(self, root: Root) -> list[Found]:
-        source, stored = decode_name(root.source), decode_name(root.stored)
-        return find(source, stored, exclude=self._exclude, skip=self._skip, problem=self._problem)
+    def _left_out(self, path: str, reason: str) -> None:
+        _log.info("left out of the backup: %s: %s", encode_name(path), reason)
+
+    def _keep(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.type == FILE:
+                self.files += 1
+                self.size_bytes += entry.size
+        self._add(entries)
+
+    def _take_batch(self, batch: list[tuple[Root, Found]]) -> None:
+        entries: list[Entry | None] = [None] * len(batch)
+        jobs: dict[int, _Job] = {}
+        again: dict[int, _Job] = {}
+        reading: set[tuple[int, int]] = set()
+        for number, (root, found) in enumerate(batch):
+            if self._is_beyond(found):
+                continue
+            if found.type != FILE:
+                entries[number] = self._make(found)
+                continue
+            # To link is one short call, at which threads only get in each other's way; to read is worth them.
+            entry, job = self._known(root, found)
+            if entry is None and _identity(found) in reading:
+                again[number] = job
+            elif entry is None:
+                jobs[number] = job
+                reading |= {_identity(found)} if found.status.st_nlink > 1 else set()
+            entries[number] = entry
+        done = each(self._file, list(jobs.values()), lambda job: job.found.status.st_size)
+        for number, entry in zip(jobs, done, strict=True):
+            entries[number] = self._remembered(jobs[number].found, entry)
+        for number, job in again.items():
+            entries[number] = self._another_name(job.found) or self._file(job)
+        self._keep([entry for entry in entries if entry is not None])
+
+    def _is_beyond(self, found: Found) -> bool:
+        """Return whether a path is too long for the repository; what is below one is left out with it."""
+        if self._beyond and found.stored.startswith(self._beyond):
+            return True
+        if len(self._place) + len(found.stored) * 4 < LONGEST or len(os.fsencode(self._place + found.stored)) < LONGEST:
+            return False
+        if found.type == FOLDER:
+            self._beyond = f"{found.stored}/"
+        self._problem(found.path, "its path would be too long in the repository, and so would all below it")
+        return True
+
+    def _known(self, root: Root, found: Found) -> tuple[Entry | None, _Job]:
+        """Return the entry of a file that need not be read, and how to read it otherwise."""
+        below = found.stored[len(decode_name(root.stored)) :]
+        entry = self._another_name(found)
+        database = None
+        for earlier in self._earlier.get((root.kind, root.source), ()):
+            known = earlier.find(root, below)
+            if known is None:
+                continue
+            if entry is None and earlier.is_untouched(known, found.status, found.path):
+                entry = self._remembered(found, self._unchanged(known, earlier, found))
+            if known.source_size is not None and database is None:
+                database = known, earlier.backup_id
+        path = below[1:] or found.path.rpartition("/")[2]
+        return entry, _Job(found, self._append_only(path, folder=False), database)
+
+    def _unchanged(self, entry: Entry, earlier: EarlierFiles, found: Found) -> Entry | None:
+        if self._doubted and not earlier.is_sound(entry):
+            return None
+        stored = encode_name(found.stored)
+        stays = self._incremental and entry.stored == stored
+        if not stays and not _link(earlier.copy(entry), self._place + found.stored):
+            return None
+        self._meter.file(found.status.st_size)
+        # With the time of its last change the mode, the owner and the rest are those of then.
+        base = entry.base or earlier.backup_id if stays else ""
+        return replace(entry, stored=stored, taken=LINKED, base=base, hardlink="")
+
+    def _another_name(self, found: Found) -> Entry | None:
+        """Return the entry of one more name of a file that is in the backup already."""
+        first = self._names.get(_identity(found))
+        if first is None or first.base:
+            return None
+        if not _link(self._place + decode_name(first.stored), self._place + found.stored):
+            return None
+        self._meter.file(found.status.st_size)
+        return replace(first, stored=encode_name(found.stored), hardlink=first.stored)
+
+    def _remembered(self, found: Found, entry: Entry | None) -> Entry | None:
+        """Return an entry, with its first name where it has one that is not this."""
+        if entry is None or found.status.st_nlink == 1:
+            return entry
+        first = self._names.setdefault(_identity(found), entry)
+        return entry if first is entry else replace(entry, hardlink=first.stored)
 
     def _make(self, found: Found) -> Entry | None:
         target = self._place + found.stored
-        if found.type == FOLDER:
-            os.mkdir(target)
-            return _entry(found, type=FOLDER)
         try:
+            if found.type == FOLDER:
+                os.mkdir(target, FOLDER_MODE)
+                self._folders.append((target, found.status.st_atime_ns, found.status.st_mtime_ns))
+                return _entry(found, type=FOLDER)
             points_to = os.readlink(found.path)
         except OSError as error:
+            if found.type == FOLDER and error.errno not in UNSTORABLE:
+                raise
+            self._beyond = f"{found.stored}/" if found.type == FOLDER else self._beyond
             self._unread(found, error)
             return None
         os.symlink(points_to, target)
-        return _entry(found, type=LINK, target=encode_name(points_to))
+        return _entry(found, type=SYMLINK, target=encode_name(points_to))
 
-    def _finish_folders(self, folders: Iterable[Found]) -> None:
-        for folder in folders:
-            target = self.folder / folder.stored
-            # The owner keeps the right to write, so that an old backup can be removed.
-            target.chmod(stat.S_IMODE(folder.status.st_mode) | stat.S_IRWXU)
-            os.utime(target, ns=(folder.status.st_atime_ns, folder.status.st_mtime_ns))
+    def _finish_folders(self) -> None:
+        for target, accessed, modified in reversed(self._folders):
+            os.utime(target, ns=(accessed, modified))
+        self._folders.clear()
 
-    def _file(self, found: Found) -> Entry | None:
+    def _file(self, job: _Job) -> Entry | None:
         try:
-            entry = self._read(found)
-        except WriteError:
-            raise
+            entry = self._read(job)
+        except WriteError as error:
+            if error.errno not in UNSTORABLE:
+                raise
+            self._unread(job.found, error)
+            entry = None
         except (OSError, sqlite3.Error) as error:
-            self._unread(found, error)
+            self._unread(job.found, error)
             entry = None
         self._meter.file()
         return entry
 
     def _unread(self, found: Found, error: Exception) -> None:
-        Path(self.folder, found.stored).unlink(missing_ok=True)
+        if found.type == FILE and getattr(error, "errno", None) != errno.ENAMETOOLONG:
+            Path(self.folder, found.stored).unlink(missing_ok=True)
         if isinstance(error, sqlite3.Error):
             self._problem(found.path, f"SQLite: {error}")
         elif isinstance(error, FileNotFoundError):
             self._problem(found.path, "was removed while the backup was made")
+        elif isinstance(error, OSError) and error.errno in UNSTORABLE:
+            self._problem(found.path, f"cannot be stored in the repository: {error.strerror}")
         else:
             self._problem(found.path, f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
-    def _unchanged(self, found: Found) -> Entry | None:
-        entry, holder = self._known.get(found.path, (None, ""))
-        if entry is None or not _looks_the_same(found.status, entry):
-            return None
-        if entry.source_size is not None and not sqlite.quiet(found.path):
-            return None
-        if self._doubted and not self._is_sound(entry, holder):
-            return None
-        if not self._incremental and not self._linked(entry, holder, found):
-            return None
-        self._meter.file(found.status.st_size)
-        # With the time of its last change the mode, the owner and the rest are those of then.
-        facts = encode_name(found.stored), LINKED, holder if self._incremental else ""
-        if facts == (entry.stored, entry.taken, entry.base):
-            return entry
-        return replace(entry, stored=facts[0], taken=facts[1], base=facts[2])
-
-    def _is_sound(self, entry: Entry, holder: str) -> bool:
-        try:
-            return copying.hashed(f"{self._root}{holder}/{decode_name(entry.stored)}").blake3 == entry.blake3
-        except OSError:
-            return False
-
-    def _linked(self, entry: Entry, holder: str, found: Found) -> bool:
-        path = f"{self._root}{holder}/{decode_name(entry.stored)}"
-        try:
-            os.link(path, self._place + found.stored, follow_symlinks=False)
-        except OSError:
-            return False  # too many links, another file system, none that has links, or the copy is gone
-        return True
-
-    def _read(self, found: Found) -> Entry:
-        target = self._place + found.stored
-        if sqlite.is_database(found.path, found.status):
-            return self._database(found, target)
+    def _read(self, job: _Job) -> Entry:
+        found, target = job.found, self._place + job.found.stored
+        if job.database or sqlite.is_database(found.path, found.status):
+            return self._database(job, target)
+        copy = copying.copied_prefix if job.grows else copying.copied
         for attempt in range(1, READS + 1):
-            copied = copying.copied(found.path, target, self._meter.bytes)
-            if copied.stable or attempt == READS:
+            copied = copy(found.path, target, self._meter.bytes)
+            if copied.head == sqlite.HEADER or (not copied.stable and attempt < READS):
+                with copying.writing(target):
+                    os.unlink(target)
+            if copied.head == sqlite.HEADER:  # of a size that no whole one has
+                return self._database(job, target)
+            if copied.stable:
                 break
-            with copying.writing(target):
-                os.unlink(target)
         if not copied.stable:
-            self._problem(found.path, f"changed while it was read, {READS} times")
+            hint = "; it grew: if nothing but that ever happens to it, name it in append_only" if copied.grew else ""
+            self._problem(found.path, f"changed while it was read, {READS} times{hint}")
+        return self._copied(found, copied, COPIED if copied.stable else TORN)
+
+    def _copied(self, found: Found, copied: copying.Copied, taken: str) -> Entry:
         self._added(copied.size)
         return _entry(
             found._replace(status=copied.before),
             type=FILE,
             size=copied.size,
             blake3=copied.blake3,
-            taken=COPIED if copied.stable else TORN,
-            ctime_ns=copied.before.st_ctime_ns if copied.stable else 0,
+            taken=taken,
+            ctime_ns=copied.before.st_ctime_ns if taken == COPIED else 0,
             sparse=copied.sparse,
         )
 
-    def _database(self, found: Found, target: str) -> Entry:
+    def _database(self, job: _Job, target: str) -> Entry:
+        found = job.found
         quiet = sqlite.quiet(found.path)
         try:
+            if job.database and job.database[0].size and not found.status.st_size:
+                raise sqlite3.DatabaseError("it is empty")
             sqlite.take(found.path, target)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise WriteError(None, "no space left for the copy of a database", target) from error
+                raise WriteError(errno.ENOSPC, "no space left for the copy of a database", target) from error
+            if job.database and sqlite.is_damage(error):
+                raise sqlite3.DatabaseError(f"{error}; it was a good database in {job.database[1]}") from error
             raise
         with copying.writing(target):
-            os.chmod(target, stat.S_IMODE(found.status.st_mode) & ~WRITABLE)
+            os.chmod(target, stored_mode(found.status.st_mode))
             os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
             copy = copying.hashed(target)
         self._meter.bytes(found.status.st_size)
@@ -277,22 +394,28 @@ class Filling:
             self.new_bytes += count
 
 
-def _looks_the_same(status: os.stat_result | Status, entry: Entry) -> bool:
-    size = entry.size if entry.source_size is None else entry.source_size
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == (
-        size,
-        entry.mtime_ns,
-        entry.ctime_ns,
-        entry.inode,
-    )
+def _link(path: str, target: str) -> bool:
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except OSError:
+        return False  # too many links, another file system, none that has links, or the copy is gone
+    return True
+
+
+def _identity(found: Found) -> tuple[int, int]:
+    return found.status.st_dev, found.status.st_ino
+
+
+def _ignore(_: str, __: str) -> None:
+    """Say nothing: who counts only is not who takes."""
 
 
 def _entry(found: Found, **facts: Any) -> Entry:
     status = found.status
+    facts |= times(status.st_mtime_ns)
     return Entry(
         encode_name(found.stored),
         mode=stat.S_IMODE(status.st_mode),
-        mtime_ns=status.st_mtime_ns,
         uid=status.st_uid,
         gid=status.st_gid,
         inode=status.st_ino if found.type == FILE else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -18,6 +19,10 @@ WRITABLE = 0o222
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+HEAD = 16  # bytes of the beginning of a file that are kept, enough to know a database by
+PSEUDO = 1 << 30  # bytes that are read at most of what the kernel makes up
+
+_ZEROS = memoryview(bytes(CHUNK))
 _local = threading.local()
 
 
@@ -36,13 +41,17 @@ class Copied(NamedTuple):
         size: Bytes read.
         blake3: Their hash, in hexadecimal.
         before: The file's status when reading began.
-        stable: Whether the file was the same when reading ended.
+        stable: Whether the file was the same when reading ended; of one that may grow, whether it did nothing else.
+        head: The first 16 bytes.
+        grew: Whether the file was longer when reading ended.
     """
 
     size: int
     blake3: str
     before: os.stat_result
     stable: bool
+    head: bytes = b""
+    grew: bool = False
 
     @property
     def sparse(self) -> bool:
@@ -68,10 +77,19 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
         os.close(source)
 
 
+def stored_mode(mode: int) -> int:
+    """Return the mode of a stored copy: nobody but its owner reads it, and it gives nobody the rights of another."""
+    return stat.S_IRUSR | (mode & stat.S_IXUSR)
+
+
 def copied(
-    path: str, target: str, tell: Callable[[int], object] | None = None, *, sparse: bool | None = None
+    path: str,
+    target: str,
+    tell: Callable[[int], object] | None = None,
+    *,
+    sparse: bool | None = None,
 ) -> Copied:
-    """Copy a file to a new one, with its mode, less the right to write, and its time.
+    """Copy a file to a new one, with `stored_mode` and its time.
 
     Args:
         path: The file to read; a symbolic link is not followed.
@@ -83,15 +101,41 @@ def copied(
         WriteError: The copy cannot be written.
         OSError: The source cannot be read or is not a regular file.
     """
+    return _copied(path, target, tell, sparse=sparse, grows=False)
+
+
+def copied_prefix(path: str, target: str, tell: Callable[[int], object] | None = None) -> Copied:
+    """Copy what a file held at the beginning, if it only grows meanwhile; like `copied` otherwise.
+
+    Args:
+        path: The file to read; a symbolic link is not followed.
+        target: The new file.
+        tell: Called with the bytes done since the last call.
+
+    Raises:
+        WriteError: The copy cannot be written.
+        OSError: The source cannot be read or is not a regular file.
+    """
+    return _copied(path, target, tell, sparse=None, grows=True)
+
+
+def _copied(
+    path: str,
+    target: str,
+    tell: Callable[[int], object] | None,
+    *,
+    sparse: bool | None,
+    grows: bool,
+) -> Copied:
     source, before = opened(path)
     try:
         with writing(target):
             sink = os.open(target, CREATE, 0o600)
         try:
             holes = is_sparse(before) if sparse is None else sparse
-            found = _pump(source, before, sink, sparse=holes, tell=tell)
+            found = _pump(source, before, sink, sparse=holes, tell=tell, grows=grows)
             with writing(target):
-                os.fchmod(sink, stat.S_IMODE(found.before.st_mode) & ~WRITABLE)
+                os.fchmod(sink, stored_mode(found.before.st_mode))
                 os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))
         finally:
             with writing(target):  # some file systems tell only now that there was no room
@@ -133,23 +177,97 @@ def _pump(
     *,
     sparse: bool,
     tell: Callable[[int], object] | None,
+    grows: bool = False,
 ) -> Copied:
-    digest, size = blake3(), 0
-    buffer = _buffer()
+    work = _Pass(sink, sparse=sparse, tell=tell)
     # A file that grows as fast as it is read has no end; what it held at the beginning has.
-    while size < before.st_size and (count := os.readv(source, [buffer])):
-        chunk = buffer[:count]
-        digest.update(chunk)
-        size += count
-        if sink is not None:
-            _write(sink, chunk, hole=sparse and _zeros(chunk))
-        if tell is not None:
-            tell(count)
+    for length, hole in _stretches(source, before):
+        if hole:
+            work.skip(length)
+        else:
+            work.read(source, length)
     if sink is not None and sparse:
         with writing():
-            os.ftruncate(sink, size)
+            os.ftruncate(sink, work.size)
     after = os.fstat(source)
-    return Copied(size, digest.hexdigest(), before, same(before, after) and size == after.st_size)
+    whole = _is_whole(work.size, before)
+    grew = whole and before.st_ino == after.st_ino and before.st_size < after.st_size
+    stable = whole and (same(before, after) or (grows and grew))
+    return Copied(work.size, work.digest.hexdigest(), before, stable, work.head, grew)
+
+
+class _Pass:
+    """One file on its way through hash and copy."""
+
+    def __init__(self, sink: int | None, *, sparse: bool, tell: Callable[[int], object] | None) -> None:
+        self.digest = blake3()
+        self.size = 0
+        self.head = b""
+        self._sink = sink
+        self._sparse = sparse
+        self._tell = tell
+
+    def read(self, source: int, length: int) -> None:
+        """Take the next bytes of the source, less where it ends earlier."""
+        buffer = _buffer()
+        while length > 0 and (count := os.readv(source, [buffer[: min(CHUNK, length)]])):
+            length -= count
+            chunk = buffer[:count]
+            if self._sink is not None:
+                _write(self._sink, chunk, hole=self._sparse and _zeros(chunk))
+            self._count(chunk)
+
+    def skip(self, length: int) -> None:
+        """Take a hole of the source, which is hashed as the zeros that it reads as."""
+        if self._sink is not None:
+            with writing():
+                os.lseek(self._sink, length, os.SEEK_CUR)
+        while length > 0:
+            self._count(_ZEROS[: min(CHUNK, length)])
+            length -= CHUNK
+
+    def _count(self, chunk: memoryview) -> None:
+        if not self.size:
+            self.head = bytes(chunk[:HEAD])
+        self.digest.update(chunk)
+        self.size += len(chunk)
+        if self._tell is not None:
+            self._tell(len(chunk))
+
+
+def _stretches(source: int, status: os.stat_result) -> Iterator[tuple[int, bool]]:
+    """Yield the length of each stretch of a file, and whether it is a hole."""
+    size = status.st_size
+    if size == 0:
+        yield PSEUDO, False  # what the kernel makes up, as in /proc, has content and says 0 bytes
+        return
+    if not is_sparse(status):
+        yield size, False
+        return
+    at = 0
+    while at < size:
+        data, end = _next_data(source, at, size)
+        if data > at:
+            yield data - at, True
+        if end > data:
+            os.lseek(source, data, os.SEEK_SET)
+            yield end - data, False
+        at = end
+
+
+def _next_data(source: int, at: int, size: int) -> tuple[int, int]:
+    """Return where the next data of a file with holes begins and ends."""
+    try:
+        data = min(os.lseek(source, at, os.SEEK_DATA), size)
+        return data, min(os.lseek(source, data, os.SEEK_HOLE), size) if data < size else size
+    except OSError as error:
+        # Behind the last data there is but a hole; a file system that does not know its holes reads all of it.
+        return (size, size) if error.errno == errno.ENXIO else (at, size)
+
+
+def _is_whole(size: int, status: os.stat_result) -> bool:
+    """Return whether all was read; what the kernel makes up takes no room, and its size is no promise."""
+    return size == status.st_size or status.st_blocks == 0
 
 
 def _buffer() -> memoryview:
@@ -164,14 +282,21 @@ def _zeros(chunk: memoryview) -> bool:
 
 
 def _write(sink: int, chunk: memoryview, *, hole: bool) -> None:
-    try:
+    with writing():
         if hole:
             os.lseek(sink, len(chunk), os.SEEK_CUR)
-            return
-        while chunk:
-            chunk = chunk[os.write(sink, chunk) :]
-    except OSError as error:
-        raise WriteError(error.errno, error.strerror) from error
+        else:
+            write_all(sink, chunk)
+
+
+def write_all(sink: int, text: memoryview) -> None:
+    """Write all of a text, however little is written at a time.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    while text:
+        text = text[os.write(sink, text) :]
 
 
 @contextmanager

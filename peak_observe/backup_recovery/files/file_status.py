@@ -21,6 +21,7 @@ class Status(NamedTuple):
     st_dev: int
     st_uid: int
     st_gid: int
+    st_nlink: int
 
     @classmethod
     def of(cls, found: os.stat_result) -> Status:

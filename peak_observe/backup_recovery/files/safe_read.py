@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -9,6 +10,9 @@ from peak_observe.backup_recovery.files.copying import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# The file is not what it was; any other error, as for want of a right or of a connection, says nothing of it.
+_DAMAGE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EIO, errno.EBADMSG)
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -42,3 +46,8 @@ def decoded(text: bytes, decoder: Decoder[T_co]) -> T_co:
         return decoder.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def is_no_access(error: Exception) -> bool:
+    """Return whether an error tells that a file cannot be read and nothing of its content."""
+    return isinstance(error, OSError) and error.errno not in _DAMAGE

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
+import struct
+import tempfile
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from peak_observe.backup_recovery.files.copying import READ
+from peak_observe.backup_recovery.files.copying import CREATE, READ, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,26 +34,49 @@ SIDES = ("-wal", "-shm", "-journal")
 PAGES = 4096
 DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
 RESTARTS = 3
+LONGEST = 480  # bytes of a path that SQLite opens with all that it puts behind it; beyond 512 it refuses
 PATIENCE = 30.0  # seconds for a database that somebody else has locked
 _LOCK_BYTES = (512, 0x4000_0000)  # length and start of the range in which SQLite sets its locks
 
 
 def is_database(path: str, status: os.stat_result | Status) -> bool:
-    """Return whether a regular file is a SQLite database, by its header.
+    """Return whether a regular file is a SQLite database, by its header and a size that one can have.
 
     Raises:
         OSError: It cannot be read.
     """
     if status.st_size < SMALLEST_PAGE or status.st_size % SMALLEST_PAGE:
         return False
+    return _beginning(path, status, len(HEADER)) == HEADER
+
+
+def _beginning(path: str, status: os.stat_result | Status, count: int) -> bytes:
+    """Return the first bytes of a file, by a descriptor that this process has already, if it has one."""
     for descriptor in _open_here(status):
         with suppress(OSError):  # one that is open for writing only
-            return os.pread(descriptor, len(HEADER), 0) == HEADER
+            return os.pread(descriptor, count, 0)
     descriptor = os.open(path, READ)
     try:
-        return os.read(descriptor, len(HEADER)) == HEADER
+        return os.read(descriptor, count)
     finally:
         os.close(descriptor)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error tells of the database itself, and not of a lock, the disk or a permission."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return type(error) is sqlite3.DatabaseError  # of `check`
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_open_here(status: os.stat_result | Status) -> bool:
+    """Return whether this process has a file open, so that to close it once more would cost it its locks."""
+    return any(True for _ in _open_here(status))
+
+
+def _fits(path: str) -> bool:
+    return len(os.fsencode(os.path.abspath(path))) <= LONGEST
 
 
 def quiet(path: str) -> bool:
@@ -69,22 +95,78 @@ def take(path: str, target: str) -> None:
         OSError: It cannot be read or written.
         sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
     """
+    with writing(target):
+        os.close(os.open(target, CREATE, 0o600))  # SQLite itself would let others read it
+    if not _fits(path) or not _fits(target):
+        _take_by_short_names(path, target)
+        return
     before = _facts(path)
+    _take(path, target, before)
+    if not before.sides and _facts(path) == before:
+        _check_length(path)
+
+
+def _take(path: str, target: str, before: _Facts) -> None:
     if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
         if _taken_at_rest(path, target, before):
             return
-        Path(target).unlink(missing_ok=True)
+        os.truncate(target, 0)
     try:
         _copy(path, target, "mode=ro")
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
         # A crash left a journal that has to be rolled back, which SQLite does only where it may write.
-        Path(target).unlink(missing_ok=True)
+        os.truncate(target, 0)
         _copy(path, target, "mode=rw")
     check(target)
+
+
+def _check_length(path: str) -> None:
+    """Find a database whose end is missing: SQLite reads zeros there, with which the copy may pass `quick_check`.
+
+    Source: https://www.sqlite.org/fileformat2.html, "In-header database size".
+
+    Raises:
+        sqlite3.DatabaseError: It is shorter than its header says.
+    """
+    status = os.stat(path)
+    header = _beginning(path, status, 100)
+    pages, (size,) = int.from_bytes(header[28:32], "big"), struct.unpack(">H", header[16:18].rjust(2, b"\0"))
+    length = pages * (65_536 if size == 1 else size)
+    # Only where both counters agree the version that wrote last has kept the number of pages.
+    if header[24:28] == header[92:96] and status.st_size < length:
+        raise sqlite3.DatabaseError(f"it has {status.st_size} bytes, and its header tells of {length}")
+
+
+def _take_by_short_names(path: str, target: str) -> None:
+    """Take a database whose path SQLite cannot open, so that nobody else has it open by that path either."""
+    with tempfile.TemporaryDirectory(prefix="peak-observe-") as folder:
+        short, copy = f"{folder}/database", f"{folder}/copy"
+        if _fits(path):
+            take(path, copy)
+        else:
+            _copy_at_rest(path, short)
+            take(short, copy)
+        with writing(target):
+            shutil.copyfile(copy, target)
+
+
+def _copy_at_rest(path: str, short: str) -> None:
+    """Copy a database with its logs.
+
+    Raises:
+        LockedError: Somebody writes to it.
+    """
+    for _ in range(RESTARTS):
+        before = _facts(path)
+        for side in ("", *before.sides):
+            shutil.copyfile(path + side, short + side)
+        if _facts(path) == before:
+            return
+    raise LockedError(f"it is written to, and its path is longer than the {LONGEST} bytes that SQLite can open")
 
 
 def _taken_at_rest(path: str, target: str, before: _Facts) -> bool:
@@ -103,6 +185,10 @@ def check(path: str) -> None:
     Raises:
         sqlite3.Error: `quick_check` found something, or it is no database.
     """
+    if not _fits(path):
+        with tempfile.TemporaryDirectory(prefix="peak-observe-") as folder:
+            check(shutil.copyfile(path, f"{folder}/database"))
+        return
     with closing(_connect(path, "immutable=1")) as database:
         found = [str(row[0]) for row in database.execute("PRAGMA quick_check(1)")]
     if found != ["ok"]:
@@ -143,7 +229,7 @@ def _copy(path: str, target: str, how: str) -> None:
         try:
             _backup(source, target, PAGES)
         except _Restarted:
-            Path(target).unlink()
+            os.truncate(target, 0)
             _backup(source, target, -1)
 
 

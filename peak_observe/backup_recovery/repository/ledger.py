@@ -1,4 +1,4 @@
-"""What a repository remembers beyond its backups: how runs ended, what was promised, what was proven.
+"""Run ledger of a repository: outcomes of runs and restores, promises, verification results.
 
 It is kept on the disk, so that a metric does not forget with the process, and a crash leaves the old text or the new.
 """
@@ -6,6 +6,7 @@ It is kept on the disk, so that a metric does not forget with the process, and a
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from peak_observe import catalog
 from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.backup_recovery.repository.manifest import decode_name
+from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.support.atomic_files import replace_durably
 
 if TYPE_CHECKING:
@@ -26,13 +29,62 @@ def _none_yet() -> dict[str, int]:
     return dict.fromkeys(catalog.BACKUP_OUTCOMES, 0)
 
 
+RENEWALS = 2  # so many times the promised age a promise stands that nobody renews and whose paths are gone
+AN_HOUR, A_DAY = 3_600.0, 86_400.0
+
+
+class Promise(msgspec.Struct, frozen=True):
+    """Promise of one caller: several may use one repository, each for paths of its own.
+
+    Args:
+        name: The label of the caller's metrics.
+        max_age: Seconds that its newest backup may be old; None without a promise.
+        kinds: The parts that it has named something for.
+        sources: The paths that it has named, by part; empty until it makes a backup.
+        at: When it was last given, as a Unix time in seconds.
+    """
+
+    name: str
+    max_age: float | None = None
+    kinds: list[str] = []
+    sources: dict[str, list[str]] = {}
+    at: float = 0.0
+
+    def is_of(self, other: Promise) -> bool:
+        """Return whether another promise is that of the same caller: it has the same label, and a path in common."""
+        if self.name != other.name:
+            return False
+        return not self.sources or not other.sources or bool(self._paths() & other._paths())
+
+    def renewed(self, other: Promise, now: float) -> Promise:
+        """Return this promise with what a newer one of the same caller says."""
+        found = Promise(
+            self.name,
+            self.max_age if other.max_age is None else other.max_age,
+            other.kinds or self.kinds,
+            other.sources or self.sources,
+            self.at,
+        )
+        # That a promise still stands is worth a write once in a while only.
+        return self if found == self and now - self.at < AN_HOUR else msgspec.structs.replace(found, at=now)
+
+    def is_stale(self, now: float) -> bool:
+        """Return whether it was not renewed for long, and nothing of what it named is there any more."""
+        patience = RENEWALS * (self.max_age or A_DAY)
+        return now - self.at > patience and not any(os.path.lexists(decode_name(path)) for _, path in self._paths())
+
+    def _paths(self) -> set[tuple[str, str]]:
+        return {(kind, path) for kind, paths in self.sources.items() for path in paths}
+
+
 class Account(msgspec.Struct, frozen=True):
     """The account of one repository; times are Unix times in seconds, 0 for never.
 
     Args:
         configured_at: When it was first used.
-        max_age: Seconds that its newest backup may be old, as its owner promised; None without a promise.
-        kinds: The parts that its owner has named something for.
+        max_age: The strictest of all promises, in seconds; None without one.
+        kinds: The parts that anybody has named something for.
+        promises: The promises, one a caller.
         runs: How often a backup ended how.
         restores: How often a restore ended how.
         last_attempt: When the last backup was begun.
@@ -41,11 +93,13 @@ class Account(msgspec.Struct, frozen=True):
         corrupt: Backups with files that are not what they were, and how many.
         stored_bytes: What all backups take on the disk, a file that several share counted once; None if not known.
         sequence: The number of the newest backup.
+        cleared: Staging folders that a crash left, counted already and maybe not removed yet.
     """
 
     configured_at: float = 0.0
     max_age: float | None = None
     kinds: list[str] = []
+    promises: list[Promise] = []
     runs: dict[str, int] = msgspec.field(default_factory=_none_yet)
     restores: dict[str, int] = msgspec.field(default_factory=_none_yet)
     last_attempt: float = 0.0
@@ -54,11 +108,30 @@ class Account(msgspec.Struct, frozen=True):
     corrupt: dict[str, int] = {}
     stored_bytes: int | None = None
     sequence: int = 0
+    cleared: list[str] = []
 
-    def configured(self, now: float, max_age: float | None) -> Account:
-        """Return the account with what its owner promises now; without a promise the earlier one stands."""
-        promised = self.max_age if max_age is None else max_age
-        return msgspec.structs.replace(self, configured_at=self.configured_at or now, max_age=promised)
+    def configured(self, now: float, promise: Promise) -> Account:
+        """Return the account with what one caller promises now; what it does not say stands as before."""
+        before = [known for known in self.promises if known.is_of(promise)]
+        others = [known for known in self.promises if known not in before and not known.is_stale(now)]
+        if not promise.sources and len(before) > 1:
+            renewed = before  # which of them it is shows when it makes a backup
+        else:
+            known = before[0] if before else Promise(promise.name, None if self.promises else self.max_age)
+            renewed = [known.renewed(promise, now)]
+        found = [*others, *renewed]
+        return msgspec.structs.replace(
+            self,
+            configured_at=self.configured_at or now,
+            promises=found,
+            max_age=min((item.max_age for item in found if item.max_age is not None), default=None),
+            kinds=[kind for kind in KINDS if any(kind in item.kinds for item in found)] or self.kinds,
+        )
+
+    def promised(self, name: str) -> list[Promise]:
+        """Return the promises of a label, or all together as one where it gave none."""
+        own = [promise for promise in self.promises if promise.name == name]
+        return own or [Promise(name, self.max_age, self.kinds)]
 
     def counted(self, outcome: str, *, restores: bool = False) -> Account:
         """Return the account with one more run, or restore, that ended so."""
@@ -135,5 +208,5 @@ class Ledger:
             before = self.load()
             after = change(before)
             if after != before or not self._path.exists():
-                replace_durably(self._path, msgspec.json.encode(after))
+                replace_durably(self._path, msgspec.json.encode(after), private=True)
         return after

@@ -50,7 +50,7 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
 
     Raises:
         RepositoryLockedError: Another process or thread holds it.
-        OSError: The file cannot be opened or written.
+        OSError: The file cannot be opened.
     """
     # A descriptor of its own makes flock() tell threads of one process apart as well.
     descriptor = _opened(path)
@@ -59,6 +59,27 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
             raise RepositoryLockedError(str(repository), _holder(descriptor))
         since = SYSTEM_CLOCK.now().isoformat(timespec="seconds")
         _write(descriptor, msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since, doing)))
+        yield
+    finally:
+        _let_go(descriptor)
+
+
+@contextmanager
+def locked_for_reading(path: Path, repository: Path) -> Iterator[None]:
+    """Keep writers out of a repository that this process cannot write; without a lock file there is none to keep out.
+
+    Raises:
+        RepositoryLockedError: Somebody writes there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            if not _taken(descriptor, fcntl.LOCK_SH):
+                raise RepositoryLockedError(str(repository), _holder(descriptor))
         yield
     finally:
         _let_go(descriptor)
@@ -85,16 +106,16 @@ def briefly_locked(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
-    descriptor = os.open(path, _OPEN, 0o644)
+    descriptor = os.open(path, _OPEN, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return descriptor
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -109,8 +130,12 @@ def _let_go(descriptor: int) -> None:
 
 
 def _write(descriptor: int, text: bytes) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text, 0)
+    # Room that the file has already is not given back first: on a full disk somebody else may take it.
+    size = 0
+    with suppress(OSError):  # the lock holds without a name in it
+        size = os.pwrite(descriptor, text, 0)
+    with suppress(OSError):
+        os.ftruncate(descriptor, size)
 
 
 def _holder(descriptor: int) -> str:

@@ -15,15 +15,18 @@ from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.metadata import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
 VERSION = 1
 STATE_FILE = "state.json"
 FILE, LINK, FOLDER = "file", "link", "folder"
 LARGEST = 2**63 - 1
+SECOND = 1_000_000_000  # nanoseconds
 LARGEST_OWNER = 2**32 - 2  # the next one means "leave it as it is" to the system
 
 PERMISSIONS = 0o7777
+ENTRIES = b'"entries": ['
+"""Begins the line of the first entry."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _HASH = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -69,6 +72,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         inode: The source's inode number.
         source_size: Bytes of the source's own file where they differ, as for a database.
         sparse: Whether the source had holes.
+        mtime_s: Time of the last change in whole seconds, where nanoseconds do not fit into 64 bits: before 1677 and
+            after 2262.
+        hardlink: Where the first name of the same file lies in the backup's folder; empty if this is the first.
     """
 
     stored: str
@@ -86,6 +92,13 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     inode: int = 0
     source_size: int | None = None
     sparse: bool = False
+    mtime_s: int | None = None
+    hardlink: str = ""
+
+    @property
+    def modified_ns(self) -> int:
+        """The time of the last change, in nanoseconds since 1970, whenever that was."""
+        return self.mtime_ns if self.mtime_s is None else self.mtime_s * SECOND
 
     @property
     def kind(self) -> str:
@@ -102,6 +115,8 @@ class Manifest(msgspec.Struct, frozen=True):
         started_ns: When reading began, in nanoseconds since 1970.
         roots: The paths that were named.
         entries: Files, links and folders, a folder before what is in it.
+        users: Names of the owners by number, as known where the backup was made; a number without one is missing.
+        groups: The same for groups.
     """
 
     version: int
@@ -109,26 +124,32 @@ class Manifest(msgspec.Struct, frozen=True):
     started_ns: int
     roots: list[Root]
     entries: list[Entry]
+    users: dict[int, str] = {}
+    groups: dict[int, str] = {}
+
+    def uname(self, entry: Entry) -> str:
+        """Return the name of an entry's owner where the backup was made; empty if it had none."""
+        return self.users.get(entry.uid, "")
+
+    def gname(self, entry: Entry) -> str:
+        """Return the name of an entry's group where the backup was made; empty if it had none."""
+        return self.groups.get(entry.gid, "")
+
+    def head_json(self) -> bytes:
+        """Return the text of `manifest.json` up to its entries, each of which is a line."""
+        head = b"{"
+        for name in ("version", "backup_id", "started_ns"):
+            head += f'"{name}": '.encode() + to_json(getattr(self, name)) + b",\n"
+        return head + b'"roots": [' + b",\n".join(map(to_json, self.roots)) + b"],\n" + ENTRIES
+
+    def tail_json(self) -> bytes:
+        """Return the text of `manifest.json` behind its entries."""
+        owners = (b'"users": ' + to_json(self.users), b'"groups": ' + to_json(self.groups))
+        return b"],\n" + b",\n".join(owners) + b"}\n" if self.users or self.groups else b"]}\n"
 
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
-        text = bytearray(b"{")  # grows line by line, as 100,000 of them at once take twice the room
-        for name in ("version", "backup_id", "started_ns"):
-            text += f'"{name}": '.encode() + _json(getattr(self, name)) + b",\n"
-        for name, items in self._lists():
-            text += f'"{name}": ['.encode()
-            for item in items:
-                text += _json(item)
-                text += b",\n"
-            if items:
-                del text[-2:]
-            text += b"],\n"
-        text[-2:] = b"}\n"
-        return bytes(text)
-
-    def _lists(self) -> Iterator[tuple[str, Sequence[Root | Entry]]]:
-        yield "roots", self.roots
-        yield "entries", self.entries
+        return self.head_json() + b",\n".join(map(to_json, self.entries)) + self.tail_json()
 
     @classmethod
     def from_json(cls, text: bytes, backup_id: str, base: str = "") -> Manifest:
@@ -143,20 +164,21 @@ class Manifest(msgspec.Struct, frozen=True):
             ValueError: It is no manifest of that backup, or names something outside; the message says what.
         """
         manifest: Manifest = decoded(text, _DECODER)
-        if manifest.version != VERSION:
-            raise ValueError(f"form {manifest.version} is unknown to this version, which knows {VERSION}")
-        if manifest.backup_id != backup_id:
-            raise ValueError(f"it belongs to {manifest.backup_id!r}")
-        _check_roots(manifest.roots)
-        _check_entries(manifest.entries, manifest.roots)
-        strange = next((entry.base for entry in manifest.entries if entry.base not in ("", base)), None)
-        if strange is not None:
-            raise ValueError(f"it names files in {strange!r}, which is not what it is based on")
+        check = Check(manifest, backup_id, base)
+        for entry in manifest.entries:
+            check.entry(entry)
         return manifest
 
 
 _DECODER = msgspec.json.Decoder(Manifest)
-_json = msgspec.json.Encoder().encode
+to_json = msgspec.json.Encoder().encode
+
+
+def times(mtime_ns: int) -> dict[str, int]:
+    """Return the fields of an entry for a time in nanoseconds since 1970, whatever a file system can hold."""
+    if -LARGEST <= mtime_ns <= LARGEST:
+        return {"mtime_ns": mtime_ns}
+    return {"mtime_ns": LARGEST if mtime_ns > 0 else -LARGEST, "mtime_s": mtime_ns // SECOND}
 
 
 def encode_name(path: str) -> str:
@@ -203,21 +225,49 @@ def _is_canonical(text: str) -> bool:
     return "%" not in text or encode_name(decode_name(text)) == text
 
 
-def _check_entries(entries: Sequence[Entry], roots: Iterable[Root]) -> None:
-    parents = {STATE_FILE, *(root.stored for root in roots)}
-    folders: set[str] = set()
-    for entry in entries:
+class Check:
+    """The check of a manifest, entry by entry: it names nothing twice and nothing outside.
+
+    Args:
+        head: The manifest; its entries are not looked at.
+        backup_id: The backup that it must be of.
+        base: The only other backup that may hold what it names.
+
+    Raises:
+        ValueError: It is no manifest of that backup; the message says why.
+    """
+
+    def __init__(self, head: Manifest, backup_id: str, base: str) -> None:
+        if head.version != VERSION:
+            raise ValueError(f"form {head.version} is unknown to this version, which knows {VERSION}")
+        if head.backup_id != backup_id:
+            raise ValueError(f"it belongs to {head.backup_id!r}")
+        _check_roots(head.roots)
+        self._bases = ("", base)
+        self._parents = {STATE_FILE, *(root.stored for root in head.roots)}
+        self._folders: set[str] = set()
+        self._seen: set[str] = set()
+
+    def entry(self, entry: Entry) -> None:
+        """Check the next entry.
+
+        Raises:
+            ValueError: It is none that a backup can have; the message says which and why.
+        """
         stored = entry.stored
         if not _PLACE(stored) or not _is_canonical(stored):
             raise ValueError(f"{stored!r} leads out of the backup")
-        if stored not in parents and stored.rpartition("/")[0] not in folders:
+        if stored not in self._parents and stored.rpartition("/")[0] not in self._folders:
             raise ValueError(f"{stored!r} is below nothing that was named")
-        if entry.type == FOLDER:
-            folders.add(stored)
         if not _is_sound(entry):
             raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")
-    if len({entry.stored for entry in entries}) < len(entries):
-        raise ValueError("something stands there twice")
+        if entry.base not in self._bases:
+            raise ValueError(f"it names files in {entry.base!r}, which is not what it is based on")
+        if stored in self._seen or (entry.hardlink and entry.hardlink not in self._seen):
+            raise ValueError(f"something stands there twice, or {stored!r} is a link to nothing")
+        self._seen.add(stored)
+        if entry.type == FOLDER:
+            self._folders.add(stored)
 
 
 def _is_sound(entry: Entry) -> bool:
@@ -229,6 +279,7 @@ def _is_sound(entry: Entry) -> bool:
         sound
         and 0 <= entry.mode <= PERMISSIONS
         and -LARGEST <= entry.mtime_ns <= LARGEST
+        and (entry.mtime_s is None or -LARGEST <= entry.mtime_s <= LARGEST)
         and 0 <= entry.uid <= LARGEST_OWNER
         and 0 <= entry.gid <= LARGEST_OWNER
     )

@@ -83,6 +83,8 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         duration: Seconds it took.
         base: The backup that holds what did not change, for an incremental one.
         manifest: BLAKE3 hash of its `manifest.json`; empty if it has none.
+        sources: The paths that were named for each part, absolute and as in the manifest; unset in older backups.
+        left_out: Parts that something is named for and that were not wanted, in words; unset in older backups.
         checksum: BLAKE3 hash of this text, with this field empty; nothing checks a text of the original code base.
     """
 
@@ -101,6 +103,8 @@ class BackupMetadata(msgspec.Struct, frozen=True):
     duration: float = 0.0
     base: str = ""
     manifest: str = ""
+    sources: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET  # unset, it is not in the text, nor its checksum
+    left_out: list[Problem] | msgspec.UnsetType = msgspec.UNSET
     checksum: str = ""
 
     @property
@@ -118,6 +122,10 @@ class BackupMetadata(msgspec.Struct, frozen=True):
     def order(self) -> tuple[int, datetime, str]:
         """What backups are sorted by, the oldest first."""
         return self.sequence, self.created, self.backup_id
+
+    def sources_of(self, kind: str) -> list[str]:
+        """Return the paths that were named for a part; none where that is not known."""
+        return [] if self.sources is msgspec.UNSET else self.sources.get(kind, [])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, enums as their values."""

@@ -1,4 +1,4 @@
-"""Removing backups, with what must never be removed."""
+"""Prune and delete backups, except those that must stay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
     try:
         corrupt = set(repository.ledger.load().corrupt)
     except OSError as error:
-        raise BackupError(f"cannot tell what is corrupt: {error.strerror} ({error.filename})") from error
+        where = error.filename or repository.own
+        raise BackupError(f"cannot tell what is corrupt: {error.strerror or error} ({where})") from error
     backups = [
         replace(backup, status=BackupStatus.PARTIAL)
         if backup.good and {backup.backup_id, backup.base} & corrupt
@@ -40,8 +41,7 @@ def prune(repository: Repository, policy: RetentionPolicy) -> Selection:
         BackupError: A backup cannot be removed.
     """
     selection = select(repository, policy)
-    for backup in selection.remove:
-        _remove(repository, backup.backup_id)
+    _remove(repository, [backup.backup_id for backup in selection.remove])
     return selection
 
 
@@ -57,11 +57,12 @@ def delete(repository: Repository, backup_id: str) -> None:
     needing = [backup.backup_id for backup in repository.backups() if backup.base == backup_id]
     if needing:
         raise BackupError(f"{backup_id} is not removed: {needing[-1]} holds only what changed since")
-    _remove(repository, backup_id)
+    _remove(repository, [backup_id])
 
 
-def _remove(repository: Repository, backup_id: str) -> None:
+def _remove(repository: Repository, backup_ids: list[str]) -> None:
     try:
-        repository.remove(backup_id)
+        repository.remove(backup_ids)
     except OSError as error:
-        raise BackupError(f"{backup_id} cannot be removed: {error.strerror} ({error.filename})") from error
+        where = error.filename or repository.root
+        raise BackupError(f"not everything could be removed: {error.strerror or error} ({where})") from error

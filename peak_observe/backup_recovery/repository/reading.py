@@ -1,4 +1,4 @@
-"""What Prometheus is told of a repository: read from the disk at each scrape, so that it outlives the process."""
+"""Metrics reading of a repository, made from its files at each scrape, so that it outlives the process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
+from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.ledger import Account
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.repository import Repository
 
 
-class Observed:
-    """A repository that is told of for the life of the process.
+class ObservedRepository:
+    """Repository whose metrics are read for the life of the process.
 
     Args:
         repository: The repository.
@@ -34,20 +36,12 @@ class Observed:
     def read(self) -> BackupReading:
         """Return how things stand; a folder that cannot be read has no backups to show."""
         try:
-            return reading(
-                self.repository.backups(),
-                self.repository.ledger.read(),
-                kinds=self.named(),
-                max_age=self.max_age,
-                stored_bytes=self.repository.stored_bytes(),
-                unreadable=len(self.repository.unreadable()),
-                now=self.repository.clock.now().timestamp(),
-            )
+            return reading_of(self.repository, kinds=self.named(), max_age=self.max_age)
         except (OSError, BackupError):
             return BackupReading()
 
 
-_observed: dict[tuple[str, Path], Observed] = {}
+_observed: dict[tuple[str, Path], ObservedRepository] = {}
 _lock = threading.Lock()
 
 
@@ -67,16 +61,43 @@ def observe(
     with _lock:
         known = _observed.get(key)
         if known is None:
-            known = _observed[key] = Observed(repository)
+            known = _observed[key] = ObservedRepository(repository)
             BACKUPS.series(repository.name).join(known, known.read)
         known.named = named
         known.max_age = max_age
+
+
+def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float | None) -> BackupReading:
+    """Return the reading of a repository, after one look at each of its metadata files.
+
+    Args:
+        repository: The repository.
+        kinds: The parts that something is named for.
+        max_age: Seconds that the newest backup may be old; None for what was promised under the repository's label.
+
+    Raises:
+        OSError: It cannot be read.
+        BackupError: It cannot be listed.
+    """
+    backups, unreadable = repository.look()
+    account = repository.account()
+    return reading(
+        backups,
+        account,
+        promises=account.promised(repository.name),
+        kinds=kinds,
+        max_age=max_age,
+        stored_bytes=repository.measured(onerror=None) if account.stored_bytes is None else account.stored_bytes,
+        unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
+        now=repository.clock.now().timestamp(),
+    )
 
 
 def reading(
     backups: Collection[BackupMetadata],
     account: Account,
     *,
+    promises: Collection[Promise] = (),
     kinds: Collection[str],
     max_age: float | None,
     stored_bytes: int,
@@ -87,31 +108,50 @@ def reading(
 
     Args:
         backups: All backups, the oldest first.
-        account: What the repository remembers.
+        account: The ledger.
+        promises: Those of the label that is read; the ledger's own is taken without them.
         kinds: The parts that something is named for.
         max_age: Seconds that the newest backup may be old; None if the account knows better.
         stored_bytes: What they take on the disk.
-        unreadable: How many backups cannot be read.
+        unreadable: How many backups have metadata that is not what was written.
         now: Unix time in seconds.
     """
     found = BackupReading()
-    good = {kind: backup for backup in backups if backup.good for kind in backup.parts}
+    promises = promises or [Promise("", account.max_age, account.kinds)]
+    good = [backup for backup in backups if backup.good]
+    never = KindReading(0.0, now - (account.configured_at or now), 0, 0, 0.0)
     for kind in KINDS:
-        if kind in good:
-            found.kinds[kind] = _kind(good[kind], kind, now)
-        elif kind in kinds or kind in account.kinds:
-            found.kinds[kind] = KindReading(0.0, now - (account.configured_at or now), 0, 0, 0.0)
+        expected = any(kind in promise.kinds for promise in promises)
+        # Of several callers under one label the one that is worse off shows.
+        newest = [_newest(good, kind, promise) for promise in promises if kind in promise.kinds or not expected]
+        held = [backup for backup in newest if backup is not None]
+        if held and len(held) == len(newest):
+            found.kinds[kind] = _kind(min(held, key=lambda backup: backup.order), kind, now)
+        elif expected or kind in kinds:
+            found.kinds[kind] = never
     found.configured = account.configured_at
     found.last_attempt = account.last_attempt
     found.running_since = account.running_since
     found.last_verified = account.last_verified
-    found.max_age = account.max_age if max_age is None else max_age
+    ages = [promise.max_age for promise in promises if promise.max_age is not None]
+    found.max_age = min(ages, default=None) if max_age is None else max_age
     found.stored_bytes = stored_bytes
     found.corrupt_files = sum(account.corrupt.values()) + unreadable
     statuses = [backup.status.value for backup in backups]
     found.count = [statuses.count(status) for status in catalog.BACKUP_STATUSES]
     found.runs = [account.runs.get(outcome, 0) for outcome in catalog.BACKUP_OUTCOMES]
     found.restores = [account.restores.get(outcome, 0) for outcome in catalog.BACKUP_OUTCOMES]
+    return found
+
+
+def _newest(good: Iterable[BackupMetadata], kind: str, promise: Promise) -> BackupMetadata | None:
+    """Return the newest good backup of what a caller has named for a part."""
+    found = None
+    wanted = set(promise.sources.get(kind, ()))
+    for backup in good:
+        known = backup.sources_of(kind)
+        if kind in backup.parts and (not known or not wanted or wanted & set(known)):
+            found = backup
     return found
 
 

@@ -1,38 +1,70 @@
-"""The folder that holds the backups: what is in it, who may write, and how something gets in and out of it at once."""
+"""Repository of backups on the disk: list, lock, publish, remove, and recover from runs that a crash cut off."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import logging
 import os
 import shutil
 import stat
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
 
-from peak_observe.backup_recovery.files.safe_read import content
-from peak_observe.backup_recovery.repository.ledger import INTERRUPTED, Account, Ledger
+from peak_observe.backup_recovery.files.copying import CREATE
+from peak_observe.backup_recovery.files.safe_read import content, is_no_access
+from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger, Promise
+from peak_observe.backup_recovery.repository.leftovers import (
+    DRILL,
+    FAILURE,
+    PREFIXES,
+    STAGING,
+    TRASH,
+    Uncounted,
+    empty,
+    failure_name,
+    failure_of,
+)
 from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 from peak_observe.support.atomic_files import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from peak_observe.clock import Clock
 
+__all__ = ["DRILL", "MANIFEST", "METADATA", "OWN", "STAGING", "TRASH", "Repository", "sync_filesystem", "walk"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 METADATA, MANIFEST = "metadata.json", "manifest.json"
 OWN = ".peak-observe"
-STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+OTHERS = 0o077
+MOUNT_POINT = "lost+found"
+
+_log = logging.getLogger("peak_observe.backup")
+_uncounted: dict[Path, list[Uncounted]] = {}
+_lock = threading.Lock()
+"""Held for `_uncounted` and while it is brought into the ledger, so that no run is told twice or not at all."""
 
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+class NoAccess(str):
+    """Reason why the metadata of a backup cannot be read, which says nothing of its content."""
+
+    __slots__ = ()
 
 
 class Repository:
@@ -59,14 +91,14 @@ class Repository:
             BackupError: It cannot be made.
         """
         self._make(self.root)
-        now = self.clock.now().timestamp()
+        promise, now = Promise(self.name, max_age), self.clock.now().timestamp()
         with suppress(OSError):
-            self.own.mkdir(exist_ok=True)
-            self.ledger.update(lambda known: known.configured(now, max_age))
+            self.own.mkdir(FOLDER_MODE, exist_ok=True)
+            self.ledger.update(lambda known: known.configured(now, promise))
 
     def _make(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise BackupError(f"cannot make the repository {self.root}: {error.strerror}") from error
         if os.path.islink(self.own):
@@ -89,8 +121,18 @@ class Repository:
         Raises:
             BackupError: The folder cannot be listed.
         """
-        found = [item for item in self._look().values() if isinstance(item, BackupMetadata)]
-        return sorted(found, key=lambda backup: backup.order)
+        return self.look()[0]
+
+    def look(self) -> tuple[list[BackupMetadata], dict[str, str]]:
+        """Return all backups, the oldest first, and of those whose metadata cannot be read why; each is looked at once.
+
+        Raises:
+            BackupError: The folder cannot be listed.
+        """
+        found = self._look()
+        backups = [item for item in found.values() if isinstance(item, BackupMetadata)]
+        unreadable = {name: item for name, item in found.items() if isinstance(item, str)}
+        return sorted(backups, key=lambda backup: backup.order), unreadable
 
     def empty(self) -> bool:
         """Return whether nothing is there that could be a backup.
@@ -102,7 +144,7 @@ class Repository:
 
     def unreadable(self) -> dict[str, str]:
         """Return the backups whose metadata cannot be read, and why."""
-        return {name: item for name, item in self._look().items() if isinstance(item, str)}
+        return self.look()[1]
 
     def _look(self) -> dict[str, BackupMetadata | str]:
         # A backup never changes after the rename that made it visible, so its metadata is read once.
@@ -130,7 +172,7 @@ class Repository:
         except FileNotFoundError:
             return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
-            return str(error)
+            return NoAccess(error) if is_no_access(error) else str(error)
 
     def load(self, folder: Path) -> BackupMetadata:
         """Return the metadata of a backup.
@@ -146,14 +188,15 @@ class Repository:
         found = BackupMetadata.from_json(content(folder / METADATA))
         if found.backup_id != folder.name:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
-        return found
+        return _with_sources(found, folder / MANIFEST)
 
     def get(self, backup_id: str) -> BackupMetadata:
         """Return one backup.
 
         Raises:
             BackupNotFoundError: There is none of that name.
-            BackupCorruptError: Its metadata cannot be read.
+            BackupCorruptError: Its metadata is not what was written.
+            BackupUnreadableError: Its metadata cannot be read.
         """
         folder = self.folder(backup_id)
         try:
@@ -163,13 +206,14 @@ class Repository:
             hint = f"the newest is {newest[0]}" if newest else f"{self.root} has none"
             raise BackupNotFoundError(backup_id, hint) from None
         except (OSError, ValueError) as error:
-            raise BackupCorruptError(backup_id, (f"{METADATA}: {error}",)) from None
+            raise _unusable(backup_id, METADATA, error) from None
 
     def manifest(self, backup: BackupMetadata) -> Manifest:
         """Return what a backup says is in it; nothing is in the manifest of a failed one.
 
         Raises:
             BackupCorruptError: The manifest is missing, not what was written, or names something outside.
+            BackupUnreadableError: It cannot be read.
         """
         try:
             text = content(self.root / backup.backup_id / MANIFEST)
@@ -177,8 +221,7 @@ class Repository:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
             return Manifest.from_json(text, backup.backup_id, backup.base)
         except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or error
-            raise BackupCorruptError(backup.backup_id, (f"{MANIFEST}: {problem}",)) from None
+            raise _unusable(backup.backup_id, MANIFEST, error) from None
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -191,24 +234,105 @@ class Repository:
         """
         self._make(self.own)
         with locked(self.own / "lock", self.root, doing):
+            self._tighten()
             self._clear()
             yield
 
+    def _tighten(self) -> None:
+        """Take the right to read from others, in a repository of a version that gave it."""
+        tightened = 0
+        for folder in [folder for folder in self._folders() if folder.stat().st_mode & OTHERS]:
+            with suppress(PermissionError):  # of another owner
+                folder.chmod(FOLDER_MODE)
+                # Of a backup without a manifest only the copies themselves tell the modes that they had.
+                known = folder == self.own or os.path.lexists(folder / MANIFEST)
+                tightened += 1 + (_tighten_below(folder) if known else 0)
+        if tightened:
+            _log.info("%s: took the right to read %d files and folders from others", self.root, tightened)
+
+    def _folders(self) -> list[Path]:
+        """Return the folders that belong to the repository; its own only if nothing of somebody else is in it."""
+        names = os.listdir(self.root)
+        ours = [name for name in names if name == OWN or name.startswith(PREFIXES) or self._is_backup(name)]
+        folders = [self.root / name for name in ours if not os.path.islink(self.root / name)]
+        alone = set(names) - set(ours) <= {MOUNT_POINT} and not self.root.stat().st_mode & stat.S_ISVTX
+        return [self.root, *folders] if alone else folders
+
+    def _is_backup(self, name: str) -> bool:
+        return os.path.lexists(self.root / name / METADATA) or os.path.lexists(self.root / name / MANIFEST)
+
     def _clear(self) -> None:
         self.ledger.clear()
-        left = [name for name in os.listdir(self.root) if name.startswith((STAGING, TRASH, DRILL))]
-        for name in left:
-            if name.startswith(TRASH):  # how much of it was accounted for when the crash came is not known
-                self.ledger.update(lambda known: _forgotten(known, name.removeprefix(TRASH), None))  # noqa: B023 - called at once
-            self.discard(self.root / name)
-        known = self.ledger.load()
-        # A backup may have become visible in the instant before the crash, and is counted as what it is.
-        unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
-        crashed = sum(name.startswith(STAGING) for name in left) or bool(known.running_since and not unseen)
-        if crashed or unseen or known.running_since:
-            outcomes = [backup.status.value for backup in unseen] + [INTERRUPTED] * crashed
-            newest = max((backup.sequence for backup in unseen), default=known.sequence)
-            self.ledger.update(lambda account: _ended(account, outcomes, newest))
+        left = [self.root / name for name in os.listdir(self.root) if name.startswith(PREFIXES)]
+        for path in left:
+            empty(path)  # before anything is written: the disk may be full
+        try:
+            self._account_for(left)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            _log.warning("%s: no room to account for what a crash left; the next run does so", self.root)
+            return
+        for path in left:
+            if os.path.lexists(path):
+                path.rmdir()
+
+    def _account_for(self, left: Collection[Path]) -> None:
+        """Bring into the ledger what was left by runs that could not do so themselves."""
+        with _lock:
+            known = self.ledger.load()
+            # A backup may have become visible in the instant before the crash, and is counted as what it is.
+            unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
+            failed = [run for run in self._uncounted() if run.sequence > known.sequence]
+            begun = bool(known.running_since and not unseen and not failed)
+            staging = [path.name for path in left if path.name.startswith(STAGING)]
+            crashed = len(set(staging) - set(known.cleared)) or (begun and not staging)
+            if crashed or unseen or failed or known.running_since or any(path.name.startswith(TRASH) for path in left):
+                outcomes = [run.status.value for run in unseen] + [run.outcome for run in failed]
+                outcomes += [INTERRUPTED] * crashed
+                sequences = [run.sequence for run in unseen] + [run.sequence for run in failed]
+                newest = max(sequences, default=known.sequence)
+                # How much of the trash was accounted for when the crash came is not known.
+                freed = dict.fromkeys(path.name.removeprefix(TRASH) for path in left if path.name.startswith(TRASH))
+                self.ledger.update(lambda account: _settled(account, outcomes, newest, freed, staging))
+            _uncounted.pop(self.root.absolute(), None)
+
+    def keep_uncounted(self, outcome: str, sequence: int, at: float, staging: Path) -> None:
+        """Remember a run that the ledger has no room for: by the name of its staging folder, or in memory.
+
+        Args:
+            outcome: How it ended.
+            sequence: Its number.
+            at: Unix time in seconds.
+            staging: Its staging folder, which may not be there.
+        """
+        if outcome not in (FAILED, INTERRUPTED):
+            return  # the backup itself is there to be counted
+        try:
+            if outcome == FAILED:
+                staging.rename(failure_name(sequence, staging))
+        except OSError:
+            with _lock:
+                _uncounted.setdefault(self.root.absolute(), []).append(Uncounted(sequence, outcome, at))
+
+    def account(self) -> Account:
+        """Return the ledger with the runs that could not be counted in it yet."""
+        with _lock:
+            found = self._uncounted()  # before the ledger: what goes into it meanwhile is then not counted twice
+            account = self.ledger.read()
+            for run in sorted(found):
+                if run.sequence > account.sequence:
+                    counted = account.counted(run.outcome)
+                    account = msgspec.structs.replace(
+                        counted, running_since=0.0, last_attempt=max(counted.last_attempt, run.at)
+                    )
+            return account
+
+    def _uncounted(self) -> list[Uncounted]:
+        left: list[Uncounted] = []
+        with suppress(OSError), os.scandir(self.root) as listing:
+            left = [failure_of(entry, FAILED) for entry in listing if entry.name.startswith(FAILURE)]
+        return left + _uncounted.get(self.root.absolute(), [])
 
     def new_id(self) -> tuple[str, int]:
         """Return name and number of a new backup; with the writer's lock held."""
@@ -227,26 +351,42 @@ class Repository:
         Raises:
             OSError: The disk is full or reports an error.
         """
-        (staging / METADATA).write_bytes(backup.to_json())
+        with os.fdopen(os.open(staging / METADATA, CREATE, FILE_MODE), "wb") as file:
+            file.write(backup.to_json())
         sync_filesystem(staging)
         staging.rename(self.root / backup.backup_id)
         sync_folder(self.root)
 
-    def remove(self, backup_id: str) -> None:
-        """Remove a backup, with the writer's lock held: it is out of sight at once, whatever happens then.
+    def remove(self, backup_ids: Iterable[str]) -> None:
+        """Remove backups, with the writer's lock held: each is out of sight at once, whatever happens then.
+
+        On a full disk nothing can be written before something is removed, so the ledger comes last.
 
         Raises:
-            OSError: It cannot be removed.
+            OSError: One cannot be removed.
         """
-        trash = self.root / f"{TRASH}{backup_id}"
-        self.folder(backup_id).rename(trash)
-        sync_folder(self.root)
+        freed: dict[str, int | None] = {}
         try:
-            freed = sum(_freed(found) for found in walk(trash, onerror=_raise))
-        except OSError:
-            freed = None
-        self.ledger.update(lambda known: _forgotten(known, backup_id, freed))
-        self.discard(trash)
+            for backup_id in backup_ids:
+                trash = self.root / f"{TRASH}{backup_id}"
+                self.folder(backup_id).rename(trash)
+                sync_folder(self.root)
+                size = _size_alone(trash)
+                empty(trash)
+                freed[backup_id] = size
+        finally:
+            self._forget(freed)
+
+    def _forget(self, freed: dict[str, int | None]) -> None:
+        try:
+            self.ledger.update(lambda known: _forgotten(known, freed))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            _log.warning("%s: no room to account for what was removed; the next run does so", self.root)
+            return
+        for backup_id in freed:
+            (self.root / f"{TRASH}{backup_id}").rmdir()
 
     def discard(self, path: Path) -> None:
         """Remove a folder with all that is in it, or whatever else stands there."""
@@ -271,6 +411,11 @@ class Repository:
         """
         files = (found for name in self._names() for found in walk(self.root / name, onerror=onerror))
         return sum({found.st_ino: found.st_size for found in files if stat.S_ISREG(found.st_mode)}.values())
+
+
+def _unusable(backup_id: str, name: str, error: Exception) -> BackupError:
+    problem = f"{name}: {getattr(error, 'strerror', None) or error}"
+    return (BackupUnreadableError if is_no_access(error) else BackupCorruptError)(backup_id, (problem,))
 
 
 def _stamp(path: str) -> int:
@@ -309,8 +454,52 @@ def sync_filesystem(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _size_alone(folder: Path) -> int | None:
+    """Return the bytes that go with a folder: those of files without another name; None if that cannot be seen."""
+    try:
+        return sum(_freed(found) for found in walk(folder, onerror=_raise))
+    except OSError:
+        return None
+
+
 def _freed(status: os.stat_result) -> int:
     return status.st_size if status.st_nlink == 1 and stat.S_ISREG(status.st_mode) else 0
+
+
+def _tighten_below(folder: Path) -> int:
+    """Take the right to read what is in a folder from others, and return of how many files and folders."""
+    count = 0
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = f"{where}/{name}"
+            status = os.lstat(path)
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & (OTHERS | stat.S_ISUID | stat.S_ISGID):
+                os.chmod(path, stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
+                count += 1
+    return count
+
+
+def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:
+    """Return the metadata of an older backup with the paths that were named for it, which only its manifest tells."""
+    if backup.sources is not msgspec.UNSET or not backup.manifest:
+        return backup
+    sources: dict[str, list[str]] = {}
+    with suppress(OSError, ValueError):  # reading the manifest itself tells what is wrong with it
+        for root in ManifestFile(manifest).head().roots:
+            sources.setdefault(root.kind, []).append(root.source)
+    return msgspec.structs.replace(backup, sources=sources)
+
+
+def _settled(
+    account: Account,
+    outcomes: Iterable[str],
+    sequence: int,
+    freed: Mapping[str, int | None],
+    cleared: list[str],
+) -> Account:
+    """Return the account with all that a crash left; what is `cleared` is not counted again if it is still there."""
+    ended = _forgotten(_ended(account, outcomes, sequence), freed)
+    return msgspec.structs.replace(ended, cleared=cleared)
 
 
 def _ended(account: Account, outcomes: Iterable[str], sequence: int) -> Account:
@@ -320,7 +509,9 @@ def _ended(account: Account, outcomes: Iterable[str], sequence: int) -> Account:
     return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
 
 
-def _forgotten(account: Account, backup_id: str, freed: int | None) -> Account:
-    corrupt = {name: count for name, count in account.corrupt.items() if name != backup_id}
-    stored = None if freed is None or account.stored_bytes is None else max(0, account.stored_bytes - freed)
+def _forgotten(account: Account, freed: Mapping[str, int | None]) -> Account:
+    corrupt = {name: count for name, count in account.corrupt.items() if name not in freed}
+    stored = account.stored_bytes
+    for size in freed.values():
+        stored = None if size is None or stored is None else max(0, stored - size)
     return msgspec.structs.replace(account, corrupt=corrupt, stored_bytes=stored)

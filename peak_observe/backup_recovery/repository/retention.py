@@ -1,7 +1,9 @@
-"""Which backups to keep: pure arithmetic over what the repository lists.
+"""Retention policy: select the backups to keep and to remove, by pure arithmetic over what the repository lists.
 
 The rules are those of restic's `forget` (`internal/restic/snapshot_policy.go` there, and the chapter on removing
-snapshots of its manual), but for one: restic also keeps the oldest snapshot while a count is not used up.
+snapshots of its manual), but for two: restic also keeps the oldest snapshot while a count is not used up, and it groups
+whole sets of paths, so that a set that nobody names any more keeps its snapshots for ever. Here each named path has a
+series of its own, and a backup stays while a series keeps it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ from peak_observe.backup_recovery.repository.metadata import BackupMetadata, Bac
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LAST_GOOD = "last good"
 KEPT_FAILURES = 10
 """How many FAILED backups stay while there is no good one, to tell what is wrong."""
+
+GROUPS = PART, ROOT = "part", "root"
 
 _Judged: TypeAlias = list[tuple[BackupMetadata, list[str]]]
 """Backups with the reasons to keep each, the newest first."""
@@ -60,6 +65,9 @@ class Selection(msgspec.Struct, frozen=True):
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Keep the newest good backup of each of the most recent hours, days, weeks … that have one.
 
+    The rules apply to each part and named path by itself, as backups of the configuration must not push out those of
+    the data. The last good backup of each part and path always stays.
+
     Args:
         last: How many of the newest are kept.
         hourly: Of how many hours the newest is kept; hours and all the others are those of UTC.
@@ -69,6 +77,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         yearly: The same for years.
         within: Keep all that are younger than this, counted back from the newest.
         keep_tags: Keep every backup that has one of these tags, also one that is not good.
+        group_by: By what backups form a series of their own, to which the rules apply: `part` (config, data, state) and
+            `root` (the named path); none puts all backups into one series.
 
     Raises:
         ValueError: An argument makes no sense, or nothing at all is asked for.
@@ -82,6 +92,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     yearly: int = 0
     within: timedelta | None = None
     keep_tags: Sequence[str] = ()
+    group_by: Sequence[str] = GROUPS
 
     def __post_init__(self) -> None:
         for name in _BUCKETS:
@@ -89,32 +100,51 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if self.within is not None and not (isinstance(self.within, timedelta) and self.within > timedelta()):
             raise ValueError(f"within must be a timedelta of more than 0, not {self.within!r}")
         msgspec.structs.force_setattr(self, "keep_tags", _tags(self.keep_tags))
-        if not any(getattr(self, name) for name in self.__struct_fields__):
-            raise ValueError(f"the policy is empty: set one of {', '.join(self.__struct_fields__)}")
+        msgspec.structs.force_setattr(self, "group_by", _groups(self.group_by))
+        rules = [name for name in self.__struct_fields__ if name != "group_by"]
+        if not any(getattr(self, name) for name in rules):
+            raise ValueError(f"the policy is empty: set one of {', '.join(rules)}")
 
     def select(self, backups: Iterable[BackupMetadata], *, now: datetime | None = None) -> Selection:
         """Return which backups stay and which can go.
 
-        Only good ones are counted, and the newest good one always stays. One that is not good goes when it is older
-        than every good one that stays for its age; while there is no good one, only FAILED ones go, and the newest 10
-        of them stay. What a tag keeps stays besides, and so does whatever one that stays has as its base.
+        Only good ones are counted, and the newest good one of each part and path always stays. One that is not good
+        goes when it is older than every good one of its series that stays for its age; while there is no good one, only
+        FAILED ones go, and the newest 10 of them stay. What a tag keeps stays besides, and so does whatever one that
+        stays has as its base.
 
         Args:
             backups: All of a repository, in any order; the newest is that of the highest sequence, as clocks jump.
             now: The present, aware; if given, `within` counts from the newest one that is not from the future.
         """
         judged = [(backup, list[str]()) for backup in sorted(backups, key=lambda backup: backup.order, reverse=True)]
-        self._keep_for_their_age([(backup, why) for backup, why in judged if backup.good], now)
-        _keep_what_is_not_good(judged)
+        _keep_last_good(judged)
+        series = [self._series(backup) for backup, _ in judged]
+        for key in dict.fromkeys(key for keys in series for key in keys) or [()]:
+            members = [pair for pair, keys in zip(judged, series, strict=True) if not keys or key in keys]
+            self._keep_of_one_series(members, now)
         for backup, why in judged:
             why += [f"tag '{tag}'" for tag in self.keep_tags if tag in backup.tags]
         _keep_bases(judged)
         kept = (Kept(backup, tuple(why)) for backup, why in judged if why)
         return Selection(tuple(kept), tuple(backup for backup, why in reversed(judged) if not why))
 
+    def _series(self, backup: BackupMetadata) -> dict[tuple[str, ...], None]:
+        """Return the series that a backup is in; none where it does not tell what it holds, which counts as all."""
+        held = _held(backup)
+        by_part, by_root = PART in self.group_by, ROOT in self.group_by
+        return dict.fromkeys((part,) * by_part + (root,) * by_root for part, root in held)
+
+    def _keep_of_one_series(self, judged: _Judged, now: datetime | None) -> None:
+        mine = [(backup, list[str]()) for backup, _ in judged]
+        self._keep_for_their_age([(backup, why) for backup, why in mine if backup.good], now)
+        _keep_what_is_not_good(mine)
+        for (_, why), (_, more) in zip(judged, mine, strict=True):
+            why += [reason for reason in more if reason not in why and reason != LAST_GOOD]
+
     def _keep_for_their_age(self, good: _Judged, now: datetime | None) -> None:
         for _, why in good[:1]:
-            why.append("last good")
+            why.append(LAST_GOOD)
         for name, bucket in _BUCKETS.items():
             for why in _newest_of_each(good, bucket, getattr(self, name)):
                 why.append(name)
@@ -134,6 +164,26 @@ def keep_count(count: int) -> RetentionPolicy:
     """
     _check_count("keep_count", count)
     return RetentionPolicy(last=max(count, 1))
+
+
+def _held(backup: BackupMetadata) -> list[tuple[str, str]]:
+    """Return the parts of a backup, each with the paths that were named for it."""
+    kinds = dict.fromkeys((*backup.parts, *(backup.sources or ())))
+    return [(kind, path) for kind in kinds for path in backup.sources_of(kind) or [""]]
+
+
+def _keep_last_good(judged: _Judged) -> None:
+    """Keep the newest good backup of all, and of each part and path."""
+    good = [(backup, why) for backup, why in judged if backup.good]
+    seen: set[tuple[str, str]] = set()
+    for number, (backup, why) in enumerate(good):
+        held = _held(backup)
+        missed = [item for item in held if item not in seen]
+        seen.update(held)
+        if number == 0:
+            why.append(LAST_GOOD)
+        elif missed:
+            why.append(f"{LAST_GOOD} of {', '.join(' '.join(filter(None, item)) for item in missed)}")
 
 
 def _newest_of_each(good: _Judged, bucket: Callable[[datetime], object], count: int) -> Iterator[list[str]]:
@@ -181,6 +231,17 @@ def _status(backup: BackupMetadata) -> str:
 def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{name} must be a whole number of at least 0, not {value!r}")
+
+
+def _groups(value: object) -> tuple[str, ...]:
+    """Return what to group by; a string may hold several, with commas between them."""
+    found = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [None]
+    found = [item.strip() if isinstance(item, str) else item for item in found]
+    if found in ([""], ["none"]):
+        return ()
+    if not all(item in GROUPS for item in found):
+        raise ValueError(f"group_by must be 'part', 'root', both or none, not {value!r}")
+    return tuple(name for name in GROUPS if name in found)
 
 
 def _tags(value: object) -> tuple[str, ...]:

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import WriteError
+from peak_observe.backup_recovery.files.safe_read import is_no_access
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA
+from peak_observe.errors import BackupCorruptError, BackupUnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
+
+
+class NoAccessError(OSError):
+    """A stored file cannot be read, which says nothing of its content."""
 
 
 class Stored:
@@ -32,7 +38,7 @@ class Stored:
         self._root = root
         self._manifest = manifest
         self._flat = flat
-        self._real: set[Path] = set()
+        self._real: set[str] = {str(root)}
 
     def path(self, entry: Entry) -> str:
         """Return where an entry lies.
@@ -42,22 +48,54 @@ class Stored:
         """
         stored = decode_name(entry.stored)
         if self._flat:
-            found = self._root / stored.partition("/")[2]
+            found = f"{self._root}/{stored.partition('/')[2]}"
         else:
-            found = self._root / (entry.base or self._manifest.backup_id) / stored
-        for parent in found.parents:
-            if parent == self._root or parent in self._real:
-                break
-            if not stat.S_ISDIR(os.lstat(parent).st_mode):
+            found = f"{self._root}/{entry.base or self._manifest.backup_id}/{stored}"
+        self._check_folder(found.rpartition("/")[0])
+        return found
+
+    def _check_folder(self, folder: str) -> None:
+        if folder not in self._real:
+            self._check_folder(folder.rpartition("/")[0])
+            if not stat.S_ISDIR(os.lstat(folder).st_mode):
                 raise OSError(None, "the folder it was in is none any more")
-            self._real.add(parent)
-        return str(found)
+            self._real.add(folder)
+
+    def read(self, entry: Entry) -> bytes:
+        """Return what is stored of a small file, and a byte more if there is more.
+
+        Raises:
+            NoAccessError: It cannot be read.
+            ValueError: It is not there.
+        """
+        try:
+            descriptor, _ = copying.opened(self.path(entry))
+            try:
+                return os.read(descriptor, entry.size + 1)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            _refuse_no_access(error, entry)
+            raise ValueError(f"{entry.stored}: {_reason(error)}") from None
+
+    def content(self, entry: Entry) -> Iterator[bytes]:
+        """Yield what is stored of a file, after all of it was checked.
+
+        Raises:
+            BackupCorruptError: It is not what was stored.
+            BackupUnreadableError: It cannot be read.
+        """
+        problems = self.check_all([entry], None)
+        if problems:
+            raise BackupCorruptError(self._manifest.backup_id, tuple(problems))
+        return _chunks(self.path(entry))
 
     def copy(self, entry: Entry, target: str, tell: Callable[[int], object] | None = None) -> None:
         """Write the file of an entry to a new place.
 
         Raises:
             WriteError: That cannot be done.
+            NoAccessError: The stored file cannot be read.
             ValueError: What is stored is not what was stored; the new file has to be removed.
         """
         try:
@@ -65,12 +103,17 @@ class Stored:
         except WriteError:
             raise
         except OSError as error:
+            _refuse_no_access(error, entry)
             raise ValueError(f"{entry.stored}: {_reason(error)}") from None
         if (found.size, found.blake3) != (entry.size, entry.blake3):
             raise ValueError(f"{entry.stored}: {_difference(entry, found)}")
 
     def check(self, entry: Entry, tell: Callable[[int], object] | None = None) -> str:
-        """Read the file of an entry, and return what is wrong with it; empty if nothing is."""
+        """Read the file of an entry, and return what is wrong with it; empty if nothing is.
+
+        Raises:
+            NoAccessError: It cannot be read.
+        """
         try:
             path = self.path(entry)
             if entry.type == FILE:
@@ -79,20 +122,33 @@ class Stored:
                 return f"{entry.stored}: {_difference(entry, found)}" if difference else ""
             return "" if _is_there(entry, path) else f"{entry.stored}: is not the {entry.type} it was"
         except OSError as error:
+            _refuse_no_access(error, entry)
             return f"{entry.stored}: {_reason(error)}"
 
-    def check_all(self, entries: Collection[Entry], tell: Callable[[Progress], object] | None = None) -> list[str]:
-        """Read the files of entries, and return what is wrong, a line a file."""
+    def check_all(self, entries: Collection[Entry], tell: Callable[[Progress], object] | None) -> list[str]:
+        """Read the files of entries, and return what is wrong, a line a file.
+
+        Raises:
+            BackupUnreadableError: Some cannot be read, and nothing is wrong with the others.
+        """
         files = [entry for entry in entries if entry.type == FILE]
         meter = Meter(tell, "verify", len(files), sum(entry.size for entry in files))
+        unread: list[str] = []
 
         def check(entry: Entry) -> str:
-            found = self.check(entry, meter.bytes)
+            try:
+                found = self.check(entry, meter.bytes)
+            except NoAccessError as error:
+                unread.append(f"{entry.stored}: {_reason(error)}")
+                found = ""
             if entry.type == FILE:
                 meter.file()
             return found
 
-        return [problem for problem in each(check, list(entries), attrgetter("size")) if problem]
+        problems = [problem for problem in each(check, list(entries), attrgetter("size")) if problem]
+        if unread and not problems:
+            raise BackupUnreadableError(self._manifest.backup_id, tuple(unread))
+        return problems + unread
 
     def strangers(self) -> Iterable[str]:
         """Yield what lies in the backup's folder and is not in its manifest."""
@@ -108,6 +164,13 @@ class Stored:
                     yield f"{path}: is not in the manifest"
 
 
+def _chunks(path: str) -> Iterator[bytes]:
+    descriptor, _ = copying.opened(path)
+    with os.fdopen(descriptor, "rb") as file:
+        while chunk := file.read(copying.CHUNK):
+            yield chunk
+
+
 def _is_there(entry: Entry, path: str) -> bool:
     if entry.type == LINK:
         return os.path.islink(path) and os.readlink(path) == decode_name(entry.target)
@@ -118,6 +181,11 @@ def _difference(entry: Entry, found: copying.Copied) -> str:
     if found.size != entry.size:
         return f"has {found.size} bytes instead of {entry.size}"
     return "its content has changed"
+
+
+def _refuse_no_access(error: OSError, entry: Entry) -> None:
+    if is_no_access(error):
+        raise NoAccessError(error.errno, error.strerror, entry.stored) from error
 
 
 def _reason(error: OSError) -> str:

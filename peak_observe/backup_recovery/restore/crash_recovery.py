@@ -1,44 +1,109 @@
-"""Working in a repository: alone, after what a crash cut off has been brought to its end, and on the record."""
+"""Work in a repository: alone, after a restore that a crash cut off has been brought to its end, and on the record."""
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, PARTIAL, SUCCESS
-from peak_observe.backup_recovery.restore.transaction import Transaction
-from peak_observe.errors import BackupError, BackupNotFoundError
+from peak_observe.backup_recovery.repository.locking import locked_for_reading
+from peak_observe.backup_recovery.repository.manifest import decode_name
+from peak_observe.backup_recovery.restore.transaction import BESIDE, Transaction
+from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import emit
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from peak_observe.backup_recovery.repository.repository import Repository
+    from peak_observe.backup_recovery.restore.places import RestoreOptions
+
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
+
+_log = logging.getLogger("peak_observe.backup")
 
 
 @contextmanager
-def writing(repository: Repository, doing: str) -> Iterator[None]:
+def writing(repository: Repository, doing: str, beside: Iterable[Path] = ()) -> Iterator[None]:
     """Be the only one that writes; a restore that a crash cut off is undone, or carried on, first.
+
+    Args:
+        repository: The repository.
+        doing: What for, for the message of the second one.
+        beside: Folders in which the journal of a restore may lie; see `folders_beside`.
 
     Raises:
         RepositoryLockedError: Somebody else is.
         BackupError: The folder cannot be made or written, or the restore cannot be brought to its end.
     """
+    with _told(repository, doing), repository.writing(doing):
+        _bring_to_an_end(repository, chain(Transaction.left_behind(repository.own), _left_beside(beside)))
+        yield
+
+
+@contextmanager
+def restoring(repository: Repository, doing: str, beside: Iterable[Path] = ()) -> Iterator[None]:
+    """Do as `writing` does, and in a repository that is read-only or full keep writers out, which needs no room.
+
+    Raises:
+        RepositoryLockedError: Somebody else works there.
+        BackupError: A restore that a crash cut off cannot be brought to its end.
+    """
+    with _told(repository, doing), ExitStack() as stack:
+        left = _left_beside(beside)
+        try:
+            stack.enter_context(repository.writing(doing))
+            left = chain(left, Transaction.left_behind(repository.own))
+        except (OSError, BackupError) as error:
+            if not is_unwritable(error):
+                raise
+            stack.enter_context(locked_for_reading(repository.own / "lock", repository.root))
+        _bring_to_an_end(repository, left)
+        yield
+
+
+@contextmanager
+def _told(repository: Repository, doing: str) -> Iterator[None]:
     try:
-        with repository.writing(doing):
-            _bring_to_an_end(repository)
-            yield
+        yield
     except OSError as error:
         where = error.filename or repository.root
         raise BackupError(f"cannot {doing}: {error.strerror or error} ({where})") from error
 
 
-def _bring_to_an_end(repository: Repository) -> None:
+def is_unwritable(error: BaseException) -> bool:
+    """Return whether an error tells that a repository cannot be written now, and may be read all the same."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _UNWRITABLE
+
+
+def folders_beside(options: RestoreOptions) -> list[Path]:
+    """Return the folders in which a restore leaves its journal where the repository has no room for it."""
+    if options.inside is not None:
+        places = [os.path.realpath(options.inside)]
+    else:
+        sources = [decode_name(root.source) for root in options.named]
+        places = [os.path.realpath(path) for path in (*sources, *options.moved.values())]
+    return [folder for place in dict.fromkeys(places) for folder in (Path(place), *Path(place).parents)]
+
+
+def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:
+    for folder in dict.fromkeys(folders):
+        with suppress(PermissionError):  # nothing of ours can be in it
+            yield from Transaction.left_behind(folder, BESIDE)
+
+
+def _bring_to_an_end(repository: Repository, left: Iterable[Transaction]) -> None:
     try:
-        for transaction in list(Transaction.left_behind(repository.own)):
+        for transaction in list(left):
             if transaction.done:
                 transaction.recover()  # only the old files were still there
                 continue
@@ -49,16 +114,35 @@ def _bring_to_an_end(repository: Repository) -> None:
         raise BackupError(f"a restore that a crash cut off cannot be brought to its end: {error}") from error
 
 
-def is_cut_off(repository: Repository) -> bool:
-    """Return whether a crash has left a restore behind."""
+def settle(repository: Repository) -> None:
+    """Bring a restore that a crash has left behind to its end, unless somebody else is about to.
+
+    Raises:
+        BackupError: That is not possible; files may be between old and new.
+    """
+    if not _is_cut_off(repository):
+        return
+    with suppress(RepositoryLockedError):
+        try:
+            with writing(repository, "recover"):
+                pass
+        except BackupError as error:
+            if not is_unwritable(error):
+                raise
+            _log.warning("%s holds the journal of a restore that was cut off, and cannot be written", repository.root)
+
+
+def _is_cut_off(repository: Repository) -> bool:
     try:
-        return any(Transaction.left_behind(repository.own))
+        return any(True for _ in Transaction.left_behind(repository.own))
+    except PermissionError:
+        return False  # whoever may not look is not the one to recover
     except (OSError, ValueError):
         return True
 
 
 class Counted:
-    """What a restore has to tell at its end.
+    """The end of a restore, for the ledger and the event.
 
     Args:
         outcome: How it ended.

@@ -100,7 +100,7 @@ def _live(roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, i
     found = {}
     for root in roots:
         source = decode_name(root.source)
-        for item in find(source, "", exclude=exclude, skip=skip, problem=_ignore):
+        for item in find(source, "", exclude=exclude, skip=skip, problem=_ignore, left_out=_ignore):
             if item.type != FOLDER:
                 found[source + item.stored] = item
     return found
@@ -136,7 +136,7 @@ def _is_now(entry: Entry, found: Found) -> bool:
 
 def _is_untouched(entry: Entry, status: os.stat_result | Status) -> bool:
     size = entry.size if entry.source_size is None else entry.source_size
-    known = (size, entry.mtime_ns, entry.ctime_ns, entry.inode)
+    known = (size, entry.modified_ns, entry.ctime_ns, entry.inode)
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == known
 
 

@@ -1,16 +1,28 @@
-"""Single steps of a restore, each of which can be made again after a crash."""
+"""Idempotent file operations used by the restore transaction: each can be made again after a crash."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
+from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Owner, give
 from peak_observe.backup_recovery.restore.plan import look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARTIAL = "~"
+"""Ends the name of a copy on its way."""
+_OVERWRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def keep(target: str, old: str) -> None:
-    """Give what is at `target` a second name; where links cannot be made, move it there."""
+    """Give the file at `target` a second name; where links cannot be made, move it there."""
     if there(old):
         return
     try:
@@ -21,16 +33,101 @@ def keep(target: str, old: str) -> None:
         move(target, old)
 
 
+def keep_copy(target: str, old: str) -> None:
+    """Copy the file at `target` to `old`, which holds all of it or is not there."""
+    if there(old):
+        return
+    unlink(old + PARTIAL)
+    _copy(target, old + PARTIAL, CREATE)
+    os.rename(old + PARTIAL, old)
+
+
+def overwrite(source: str, target: str) -> None:
+    """Write content, mode, owner and time of a file over those of another one, whose inode stays."""
+    _copy(source, target, _OVERWRITE)
+
+
+def _copy(source: str, target: str, flags: int) -> None:
+    with _opened(source, READ) as reader, _opened(target, flags) as writer:
+        os.ftruncate(writer, 0)
+        while chunk := memoryview(os.read(reader, CHUNK)):
+            while chunk:
+                chunk = chunk[os.write(writer, chunk) :]
+        status = os.fstat(reader)
+        given = give(writer, Owner(status.st_uid, status.st_gid, exact=True))
+        with suppress(PermissionError):  # whoever may write a file need not own it
+            os.fchmod(writer, stat.S_IMODE(status.st_mode) & (~0 if given else ~PRIVILEGED))
+            os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(writer)
+
+
+@contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def set_access(folder: str, uid: int, gid: int, mode: int) -> None:
+    """Set owner and permissions of a folder; a symbolic link in its place is not followed.
+
+    Raises:
+        OSError: It is none any more, or the disk reports an error.
+    """
+    try:
+        descriptor = os.open(folder, _FOLDER)
+    except PermissionError:  # its owner may not read it; only root has to fear that others change it meanwhile
+        os.chmod(folder, mode)
+        return
+    try:
+        given = give(descriptor, Owner(uid, gid, exact=True))
+        os.fchmod(descriptor, mode if given else mode & ~PRIVILEGED)
+    finally:
+        os.close(descriptor)
+
+
 def move(path: str, to: str) -> None:
-    """Rename what is there, if anything is."""
+    """Rename a file if there is one."""
     with suppress(FileNotFoundError):
         os.rename(path, to)
 
 
 def unlink(path: str) -> None:
-    """Remove what is there, if anything is."""
+    """Remove a file if there is one."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder that nobody else uses, also what its modes protect."""
+    if not there(folder):
+        return
+    for where, _, _ in os.walk(folder):
+        with suppress(OSError):
+            os.chmod(where, stat.S_IRWXU)
+    shutil.rmtree(folder)
+
+
+def take_back_tree(folder: str, changed_ns: int) -> None:
+    """Remove from a folder all that has not changed since a time; what changed later is somebody else's and stays.
+
+    Args:
+        folder: The folder.
+        changed_ns: Time of the last change of a status, in nanoseconds since 1970.
+    """
+    for where, folders, files in os.walk(folder, topdown=False):
+        for name in (*files, *folders):
+            path = f"{where}/{name}"
+            status = os.lstat(path)
+            if stat.S_ISDIR(status.st_mode):
+                with suppress(OSError):  # it holds something of somebody else's
+                    os.rmdir(path)
+            elif status.st_ctime_ns <= changed_ns:
+                os.unlink(path)
+    with suppress(OSError):
+        os.rmdir(folder)
 
 
 def there(path: str) -> bool:

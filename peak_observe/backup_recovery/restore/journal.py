@@ -1,4 +1,4 @@
-"""What a restore writes down before it touches anything, so that a crash can be brought to its end."""
+"""Journal of a restore, written before anything is touched, so that a crash can be brought to its end."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     Args:
         target: The path.
         inode: Inode number of what takes its place, once that is on the disk; 0 before.
-        mtime_ns: Time of its last change; a number may be given again, to a file of somebody else.
+        mtime_ns: Time of its last change; a number may be given again, to a file of somebody else. Of a tree the time
+            of the last change of its status: nothing that changed later is the restore's.
         goes: Whether nothing takes its place.
+        tree: Whether it is a folder that was not there, with all that is in it.
+        at: The folder of the files on their way, for a file that is overwritten in place; empty for all others, whose
+            new files stand beside them.
     """
 
     target: str
     inode: int = 0
     mtime_ns: int = 0
     goes: bool = False
+    tree: bool = False
+    at: str = ""
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True):
-    """One folder that is made.
+    """One folder that is made, in the journals of earlier versions.
 
     Args:
         target: The path.
@@ -42,14 +48,37 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
     mtime_ns: int = 0
 
 
+class Access(msgspec.Struct, frozen=True, array_like=True):
+    """One folder that is there and gets another owner or other permissions.
+
+    Args:
+        target: The path.
+        uid: The owner it gets.
+        gid: The group it gets.
+        mode: The permissions it gets.
+        uid_before: The owner it had.
+        gid_before: The group it had.
+        mode_before: The permissions it had.
+    """
+
+    target: str
+    uid: int
+    gid: int
+    mode: int
+    uid_before: int
+    gid_before: int
+    mode_before: int
+
+
 class Journal(msgspec.Struct, frozen=True):
-    """What a restore is about to do.
+    """All that a restore is about to do.
 
     Args:
         name: A name of its own, which is part of the names of the new files.
         backup_id: The backup.
-        folders: Folders that it makes, outer ones first.
+        folders: Folders that it makes, outer ones first; only earlier versions made them one by one.
         steps: The paths that change.
+        access: Folders that get another owner or other permissions.
         checksum: BLAKE3 hash of this text, with this field empty: a changed byte must not lead to another file.
     """
 
@@ -57,29 +86,41 @@ class Journal(msgspec.Struct, frozen=True):
     backup_id: str
     folders: list[Made]
     steps: list[Step]
+    access: list[Access] = []
     checksum: str = ""
 
     def to_json(self) -> bytes:
         """Return the text of the journal, with its checksum."""
-        plain = replace(self, checksum="")
-        return msgspec.json.encode(replace(plain, checksum=blake3(msgspec.json.encode(plain)).hexdigest()))
+        plain = msgspec.json.encode(replace(self, checksum=""))
+        return plain.removesuffix(b'"}') + blake3(plain).hexdigest().encode() + b'"}'
 
     @classmethod
     def from_json(cls, text: bytes) -> Journal:
-        """Return what a journal tells.
+        """Return what a journal tells, also one of an earlier version.
 
         Raises:
             ValueError: It is none, not what was written, or names what no restore can change.
         """
         found: Journal = decoded(text, _DECODER)
-        if found.to_json() != text:
+        end = f'{found.checksum}"}}'.encode()
+        if not text.endswith(end) or blake3(text.removesuffix(end) + b'"}').hexdigest() != found.checksum:
             raise ValueError("it is not what was written")
         check_id(found.name)
-        targets = [folder.target for folder in found.folders] + [step.target for step in found.steps]
-        for path in map(decode_name, targets):
+        for path in map(decode_name, found._paths()):
             if "\0" in path or not path.startswith("/") or os.path.normpath(path) != path:
                 raise ValueError(f"{path!r} is no path that a restore could change")
         return found
+
+    def _paths(self) -> list[str]:
+        return [
+            *self.targets(),
+            *(folder.target for folder in self.folders),
+            *(step.at for step in self.steps if step.at),
+        ]
+
+    def targets(self) -> list[str]:
+        """Return the paths that change."""
+        return [step.target for step in self.steps] + [access.target for access in self.access]
 
 
 _DECODER = msgspec.json.Decoder(Journal)

@@ -1,4 +1,4 @@
-"""Folders of copies without a manifest: backups of the code base this replaces, and those of a part by itself."""
+"""Manifest of a folder of copies that has none: a backup of the original code base, or of one part by itself."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from peak_observe.backup_recovery.repository.manifest import (
     encode_name,
 )
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA
+from peak_observe.backup_recovery.restore.ownership import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,9 +76,10 @@ def _entry(found: Found) -> Entry:
     status, place = found.status, encode_name(found.stored)
     mode, times = stat.S_IMODE(status.st_mode), status.st_mtime_ns
     if found.type == FOLDER:
-        return Entry(place, FOLDER, mode=mode, mtime_ns=times)
+        return Entry(place, FOLDER, mode=mode, mtime_ns=times, uid=UNKNOWN, gid=UNKNOWN)
     if found.type == LINK:
-        return Entry(place, LINK, target=encode_name(os.readlink(found.path)))
+        target = encode_name(os.readlink(found.path))
+        return Entry(place, LINK, target=target, mtime_ns=times, uid=UNKNOWN, gid=UNKNOWN)
     copy = copying.hashed(found.path)
     size = copy.size if sqlite.is_database(found.path, status) else None
     return Entry(
@@ -87,8 +89,8 @@ def _entry(found: Found) -> Entry:
         copy.blake3,
         mode,
         times,
-        uid=status.st_uid,
-        gid=status.st_gid,
+        uid=UNKNOWN,  # the copies belong to whoever made them
+        gid=UNKNOWN,
         source_size=size,
         sparse=copy.sparse,
     )

@@ -1,28 +1,28 @@
-"""What a restore would do, found out without touching anything."""
+"""Plan of a restore: what it would change, found out without touching anything."""
 
 from __future__ import annotations
 
 import os
 import stat
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files import copying, sqlite
-from peak_observe.backup_recovery.files.workers import each
-from peak_observe.backup_recovery.repository.manifest import (
-    FILE,
-    FOLDER,
-    LINK,
-    STATE_FILE,
-    Entry,
-    Manifest,
-    Root,
-    decode_name,
-)
+from peak_observe.backup_recovery.files.workers import Meter, each
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, decode_name
+from peak_observe.backup_recovery.restore.mounts import mount_points
+from peak_observe.backup_recovery.restore.ownership import Ownership, is_root
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from peak_observe.backup_recovery.files.workers import Progress
+    from peak_observe.backup_recovery.restore.ownership import Owner
 
 NEW, REPLACED, SAME = "new", "replaced", "same"
+BLOCKED, OPEN = "blocked", "open"
+_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9")
+"""Begin SQLite's write-ahead logs and rollback journals."""
 
 
 class RestorePlan(NamedTuple):
@@ -34,6 +34,7 @@ class RestorePlan(NamedTuple):
         replaced: Files that are there, and differ.
         same: Files that are there as they are in the backup.
         extra: Files in restored folders that are not in the backup; they stay.
+        folders: Folders that are there with another owner or other permissions.
     """
 
     backup_id: str
@@ -41,10 +42,11 @@ class RestorePlan(NamedTuple):
     replaced: tuple[str, ...]
     same: tuple[str, ...]
     extra: tuple[str, ...]
+    folders: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{len(getattr(self, name))} {name}" for name in ("new", "replaced", "same", "extra"))
-        return f"{self.backup_id}: {counts}"
+        names = ("new", "replaced", "same", "extra", *(["folders"] if self.folders else []))
+        return f"{self.backup_id}: {', '.join(f'{len(getattr(self, name))} {name}' for name in names)}"
 
 
 class Action(NamedTuple):
@@ -53,76 +55,69 @@ class Action(NamedTuple):
     Args:
         entry: The entry.
         target: The path.
-        change: `new`, `replaced` or `same`.
+        change: `new`, `replaced` or `same`; a folder that is `replaced` gets another owner or other permissions.
         sides: Files beside a database that belong to its old content and have to go with it.
+        in_place: Whether the file cannot be renamed over and is written into.
     """
 
     entry: Entry
     target: str
     change: str
     sides: tuple[str, ...] = ()
+    in_place: bool = False
 
 
-class Places:
-    """Where the entries of a backup belong.
+class Refusal(NamedTuple):
+    """What stands against restoring one path.
 
     Args:
-        manifest: The backup.
-        named: The roots that are named now, whose paths may be written.
-        inside: A folder that gets everything instead, laid out as in the backup.
+        reason: Of which kind it is; see `RestoreRefusedError`.
+        problem: What it is, and the mend.
     """
 
-    def __init__(self, manifest: Manifest, named: Iterable[Root], inside: str | None) -> None:
-        self.unnamed: list[Root] = []
-        self._targets: dict[str, str] = {}
-        known = list(named)
-        for root in manifest.roots:
-            if inside is not None:
-                self._targets[root.stored] = f"{inside}/{decode_name(root.stored)}"
-                continue
-            # A path is found again by its name as well, so that a project's folder may have moved.
-            match = [item for item in known if item.kind == root.kind and root.source == item.source] or [
-                item for item in known if item.kind == root.kind and root.named == item.named
-            ]
-            if match:
-                self._targets[root.stored] = os.path.realpath(decode_name(match[0].source))
-            else:
-                self.unnamed.append(root)
-        if inside is not None:
-            self._targets[STATE_FILE] = f"{inside}/{STATE_FILE}"
-
-    def of(self, entry: Entry) -> str | None:
-        """Return the path of an entry; None if nothing that is named now holds it."""
-        if entry.stored == STATE_FILE:
-            return self._targets.get(STATE_FILE)
-        place = "/".join(entry.stored.split("/", 2)[:2])
-        target = self._targets.get(place)
-        return None if target is None else target + decode_name(entry.stored[len(place) :])
-
-    def roots(self, kinds: Collection[str]) -> Iterator[str]:
-        """Yield the paths of all roots of these kinds."""
-        for stored, target in self._targets.items():
-            if stored.partition("/")[0] in kinds:
-                yield target
+    reason: str
+    problem: str
 
 
-def actions(entries: Iterable[Entry], places: Places, problems: list[str]) -> list[Action]:
+def actions(
+    wanted: dict[str, Entry],
+    owners: Ownership,
+    problems: list[Refusal],
+    *,
+    parents: Collection[str] = (),
+    tell: Callable[[Progress], object] | None = None,
+) -> list[Action]:
     """Return what to do with each entry, in their order.
 
     Args:
-        entries: The entries; the first of several that belong to one path wins.
-        places: Where they belong.
-        problems: What stands against restoring is added, a line a path.
+        wanted: The entries by the path they belong to.
+        owners: Who gets what.
+        problems: What stands against restoring is added.
+        parents: Paths of folders that are wanted for what is in them only; those that are there stay as they are.
+        tell: Called with a `Progress`, while files are compared.
     """
-    wanted: dict[str, Entry] = {}
-    for entry in entries:
-        target = places.of(entry)
-        if target is not None:
-            wanted.setdefault(target, entry)
     problems += _led_astray(wanted)
-    found = each(lambda item: _action(item[1], item[0]), list(wanted.items()), lambda item: item[1].size)
-    problems += [action for action in found if isinstance(action, str)]
-    return [action for action in found if isinstance(action, Action)]
+    work = _Comparison(owners, frozenset(wanted))
+    known: dict[str, Action | Refusal] = {}
+    for target, entry in wanted.items():
+        # Below a folder that is not there nothing is: with many thousand files to look at each would take long.
+        if isinstance(above := known.get(target.rpartition("/")[0]), Action) and above.change == NEW:
+            known[target] = Action(entry, target, NEW)
+        elif entry.type == FOLDER:
+            known[target] = work.folder(entry, target, only_parent=target in parents)
+    left = [(target, entry) for target, entry in wanted.items() if target not in known]
+    meter = Meter(tell, "compare", len(left), sum(entry.size for _, entry in left))
+
+    def compare(item: tuple[str, Entry]) -> Action | Refusal:
+        found = work.file(item[1], item[0], meter.bytes)
+        meter.file()
+        return found
+
+    found = each(compare, left, lambda item: item[1].size)
+    known |= zip((target for target, _ in left), found, strict=True)
+    problems += [action for action in found if isinstance(action, Refusal)]
+    ordered = [known[target] for target in wanted]
+    return _joined([action for action in ordered if isinstance(action, Action)])
 
 
 def extra(roots: Iterable[str], targets: Collection[str], sides: Collection[str]) -> list[str]:
@@ -136,50 +131,9 @@ def extra(roots: Iterable[str], targets: Collection[str], sides: Collection[str]
     return sorted(found)
 
 
-def _led_astray(wanted: dict[str, Entry]) -> Iterator[str]:
-    """Yield the paths on whose way something else than a folder stands; what is there is not followed."""
-    checked: set[str] = set()
-    for target, entry in wanted.items():
-        if entry.type != FOLDER or target in checked:
-            continue
-        checked.add(target)
-        status = look(target)
-        if status is not None and not stat.S_ISDIR(status.st_mode):
-            yield f"{target} is {_kind(status)} now and a folder in the backup: move it away"
-
-
-def _action(entry: Entry, target: str) -> Action | str:
-    status = look(target)
-    if status is None:
-        return Action(entry, target, NEW, _sides(entry, target))
-    if entry.type == FOLDER:
-        return Action(entry, target, SAME if stat.S_ISDIR(status.st_mode) else NEW)
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        return f"{target} is {_kind(status)} now and a {entry.type} in the backup: move it away"
-    if _is_same(entry, target, status):
-        return Action(entry, target, SAME)
-    if stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
-        reason = sqlite.busy(target)
-        if reason:
-            return f"{target}: {reason}"
-    return Action(entry, target, REPLACED, _sides(entry, target))
-
-
-def _is_same(entry: Entry, target: str, status: os.stat_result) -> bool:
-    if entry.type == LINK:
-        return stat.S_ISLNK(status.st_mode) and os.readlink(target) == decode_name(entry.target)
-    if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != entry.mode or status.st_size != entry.size:
-        return False
-    if sqlite.is_database(target, status) and (sqlite.busy(target) or not sqlite.quiet(target)):
-        return False  # what its log holds is not in its file, and to open it here could cost it its locks
-    return copying.hashed(target).blake3 == entry.blake3
-
-
-def _sides(entry: Entry, target: str) -> tuple[str, ...]:
-    if entry.type != FILE:
-        return ()
-    beside = tuple(target + side for side in sqlite.SIDES)
-    return tuple(path for path in beside if entry.source_size is not None and look(path))
+def changes(actions: Iterable[Action]) -> Iterator[Action]:
+    """Yield the actions that change a file or a symbolic link."""
+    return (action for action in actions if action.change != SAME and action.entry.type != FOLDER)
 
 
 def look(path: str) -> os.stat_result | None:
@@ -192,6 +146,102 @@ def look(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:
+    """Yield the paths on whose way something else than a folder stands; what is there is not followed."""
+    for target, entry in wanted.items():
+        if entry.type == FOLDER:
+            status = look(target)
+            if status is not None and not stat.S_ISDIR(status.st_mode):
+                yield Refusal(BLOCKED, f"{target} is {_kind(status)} now and a folder in the backup: move it away")
+
+
+class _Comparison:
+    """Compares what is there with what is in the backup."""
+
+    def __init__(self, owners: Ownership, wanted: Collection[str]) -> None:
+        self._owners = owners
+        self._wanted = wanted
+        self._mounts = mount_points()
+        self._writable = cache(lambda folder: os.access(folder or "/", os.W_OK | os.X_OK))
+
+    def folder(self, entry: Entry, target: str, *, only_parent: bool) -> Action:
+        status = look(target)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            return Action(entry, target, NEW)
+        owner = self._owners.of(entry)
+        same = only_parent or not (is_root() or status.st_uid == os.geteuid()) or _is_like(entry, owner, status)
+        return Action(entry, target, SAME if same else REPLACED)
+
+    def file(self, entry: Entry, target: str, tell: Callable[[int], object]) -> Action | Refusal:
+        status = look(target)
+        if status is None:
+            return Action(entry, target, NEW, self._sides(entry, target, status))
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+            return Refusal(BLOCKED, f"{target} is {_kind(status)} now and a {entry.type} in the backup: move it away")
+        if self._is_same(entry, target, status, tell):
+            return Action(entry, target, SAME)
+        if stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
+            reason = sqlite.busy(target)
+            if reason:
+                return Refusal(OPEN, f"{target}: {reason}")
+        in_place = target in self._mounts or not self._writable(target.rpartition("/")[0])
+        if in_place and not (entry.type == FILE and stat.S_ISREG(status.st_mode)):
+            return Refusal(BLOCKED, f"{target} cannot be replaced where it is, and only a file can be written into")
+        return Action(entry, target, REPLACED, self._sides(entry, target, status), in_place)
+
+    def _is_same(self, entry: Entry, target: str, status: os.stat_result, tell: Callable[[int], object]) -> bool:
+        owner = self._owners.of(entry)
+        if entry.type == LINK:
+            right = stat.S_ISLNK(status.st_mode) and owner.matches(status)
+            return right and os.readlink(target) == decode_name(entry.target)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size or not _is_like(entry, owner, status):
+            return False
+        if sqlite.is_database(target, status) and (sqlite.busy(target) or not sqlite.quiet(target)):
+            return False  # what its log holds is not in its file, and to open it here could cost it its locks
+        return copying.hashed(target, tell).blake3 == entry.blake3
+
+    def _sides(self, entry: Entry, target: str, status: os.stat_result | None) -> tuple[str, ...]:
+        """Return what SQLite keeps beside a database that is restored or replaced, as far as it is there."""
+        if entry.type != FILE:
+            return ()
+        beside = [f"{target}{side}" for side in sqlite.SIDES]
+        found = [path for path in beside if path not in self._wanted and look(path)]
+        if not found or entry.source_size is not None:
+            return tuple(found)
+        if status is not None and stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
+            return tuple(found)
+        return tuple(found) if any(map(_is_log, found)) else ()
+
+
+def _is_like(entry: Entry, owner: Owner, status: os.stat_result) -> bool:
+    return owner.matches(status) and stat.S_IMODE(status.st_mode) == owner.mode(entry.mode, status)
+
+
+def _is_log(path: str) -> bool:
+    try:
+        descriptor = os.open(path, copying.READ)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, 4) in _MAGIC
+    finally:
+        os.close(descriptor)
+
+
+def _joined(found: list[Action]) -> list[Action]:
+    """Replace the names of one file that are not the same file any more, so that they become links to it again."""
+    first = {action.entry.stored: action for action in found if not action.entry.hardlink}
+    for number, action in enumerate(found):
+        one = first.get(action.entry.hardlink)
+        if one is not None and action.change == SAME and not _is_one(one, action):
+            found[number] = action._replace(change=REPLACED)
+    return found
+
+
+def _is_one(one: Action, other: Action) -> bool:
+    return one.change == SAME and os.lstat(one.target).st_ino == os.lstat(other.target).st_ino
 
 
 def _kind(status: os.stat_result) -> str:

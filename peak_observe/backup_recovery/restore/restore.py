@@ -1,4 +1,4 @@
-"""Restoring a backup: look at all of it first, then change everything or nothing."""
+"""Restore of one backup: look at all of it first, then change everything or nothing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery.files.safe_read import content
-from peak_observe.backup_recovery.repository.manifest import STATE_FILE, Manifest, Root, decode_name
+from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
-from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.repository.stored_files import NoAccessError, Stored
 from peak_observe.backup_recovery.restore import legacy
-from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Places, RestorePlan, actions, extra
-from peak_observe.backup_recovery.restore.transaction import Transaction, changes
+from peak_observe.backup_recovery.restore.ownership import Ownership
+from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
+from peak_observe.backup_recovery.restore.plan import (
+    BLOCKED,
+    NEW,
+    REPLACED,
+    SAME,
+    Refusal,
+    RestorePlan,
+    actions,
+    changes,
+    extra,
+)
+from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.state import snapshot
-from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, RestoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
 
 
 BETWEEN = "files are between old and new until the next use of the repository brings them to one of both"
+PARTIAL, FAILED = "partial", "failed"
 
 _log = logging.getLogger("peak_observe.backup")
 
@@ -38,11 +51,15 @@ class RestoreReport(NamedTuple):
         plan: What changed, or would change.
         state: The state of the program as it was, by provider; None where it was not asked for.
         unapplied: State providers that could not take their state back, and why.
+        left: Parts that the backup holds and that were not asked for.
+        moved: Named paths that go to another place than they came from: the old one and the new one.
     """
 
     plan: RestorePlan
     state: dict[str, Any] | None = None
     unapplied: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
 
 class Restore:
@@ -52,9 +69,8 @@ class Restore:
         repository: Where the backup is.
         backup: The backup.
         manifest: What is in it.
-        kinds: The parts to restore.
-        named: The paths that may be written.
-        inside: A folder that gets everything instead.
+        options: What to restore, and where to.
+        tell: Called with a `Progress`, while files are compared.
 
     Raises:
         RestoreRefusedError: It would do harm.
@@ -65,46 +81,49 @@ class Restore:
         repository: Repository,
         backup: BackupMetadata,
         manifest: Manifest,
-        *,
-        kinds: Collection[str],
-        named: Iterable[Root],
-        inside: Path | None,
+        options: RestoreOptions,
+        tell: Callable[[Progress], object] | None = None,
     ) -> None:
         self._repository = repository
         self._backup_id = backup.backup_id
         self._stored = Stored(repository.root, manifest)
-        self.entries = [entry for entry in manifest.entries if entry.kind in kinds]
-        folder = None if inside is None else os.path.realpath(inside)
-        places = Places(manifest, named, folder)
-        problems = [
-            f"{decode_name(root.source)} is not named: add it, or restore into a folder of its own"
-            for root in places.unnamed
-            if root.kind in kinds
-        ]
-        problems += _links_out(folder, kinds)
+        self._owners = Ownership(manifest, numeric=options.numeric_owner)
+        self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
+        places = Places(manifest, options)
+        self.moved = tuple(places.moved())
+        self._inside = places.inside
+        self._beside = places.folders()
+        self.entries = places.entries()
+        problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
         try:
-            self.actions = [] if problems else actions(self.entries, places, problems)
+            wanted, parents = places.wanted() if not problems else ({}, set())
+            self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
+            self.plan = self._plan(places)
         except OSError as error:
-            problems.append(f"{error.filename}: {error.strerror}")
+            problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}"))
         if problems:
-            raise RestoreRefusedError(self._backup_id, tuple(problems))
-        self.plan = self._plan(places, kinds)
+            reasons = dict.fromkeys(problem.reason for problem in problems)
+            raise RestoreRefusedError(self._backup_id, tuple(item.problem for item in problems), tuple(reasons))
 
-    def _plan(self, places: Places, kinds: Collection[str]) -> RestorePlan:
+    def _plan(self, places: Places) -> RestorePlan:
         by_change: dict[str, list[str]] = {NEW: [], REPLACED: [], SAME: []}
+        folders = []
         for action in self.actions:
-            if action.entry.type != "folder":
+            if action.entry.type != FOLDER:
                 by_change[action.change].append(action.target)
+            elif action.change == REPLACED:
+                folders.append(action.target)
         sides = {side for action in self.actions for side in action.sides}
-        others = extra(places.roots(kinds), {action.target for action in self.actions}, sides)
+        others = extra(places.roots(), {action.target for action in self.actions}, sides)
         new, replaced, same = (tuple(by_change[change]) for change in (NEW, REPLACED, SAME))
-        return RestorePlan(self._backup_id, new, replaced, same, tuple(others))
+        return RestorePlan(self._backup_id, new, replaced, same, tuple(others), tuple(folders))
 
     def verify(self, tell: Callable[[Progress], object] | None = None, *, all_entries: bool = True) -> None:
         """Read what is stored of all entries, or of those that will not be copied.
 
         Raises:
             BackupCorruptError: Something is not what was stored.
+            BackupUnreadableError: Something cannot be read.
         """
         copied = set() if all_entries else {action.entry.stored for action in changes(self.actions)}
         problems = self._stored.check_all([entry for entry in self.entries if entry.stored not in copied], tell)
@@ -116,16 +135,26 @@ class Restore:
 
         Raises:
             BackupCorruptError: Something is not what was stored.
+            BackupUnreadableError: Something cannot be read.
             BackupError: Something could not be written.
         """
         self.verify(tell, all_entries=False)
-        if not self.actions:
+        if all(action.change == SAME for action in self.actions):
             return
-        transaction = Transaction.of(self.actions, self._repository.own, secrets.token_hex(4), self._backup_id)
+        transaction = Transaction.of(
+            self.actions,
+            (self._repository.own, *self._beside),
+            secrets.token_hex(4),
+            self._backup_id,
+            owners=self._owners,
+            private=self._inside,
+        )
         try:
             transaction.run(self.actions, self._stored, tell)
         except ValueError as error:
             raise BackupCorruptError(self._backup_id, (str(error),)) from None
+        except NoAccessError as error:
+            raise BackupUnreadableError(self._backup_id, (f"{error.filename}: {error.strerror}",)) from None
         except OSError as error:
             what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
@@ -149,11 +178,8 @@ class Restore:
 def prepare(
     repository: Repository,
     backup_id: str,
-    *,
-    kinds: Collection[str],
-    named: Collection[Root],
-    inside: Path | None,
-    allow_partial: bool,
+    options: RestoreOptions,
+    tell: Callable[[Progress], object] | None = None,
 ) -> Restore:
     """Return the restore of a backup, after finding out what it would do; see `Restore` for the arguments.
 
@@ -163,20 +189,20 @@ def prepare(
         RestoreRefusedError: It would do harm.
     """
     backup = repository.get(backup_id)
-    problem = _refusal(backup, allow_partial=allow_partial)
-    if problem:
-        raise RestoreRefusedError(backup_id, (problem,))
-    manifest = manifest_of(repository, backup, named)
-    return Restore(repository, backup, manifest, kinds=kinds, named=named, inside=inside)
+    refusal = _refusal(backup, allow_partial=options.allow_partial)
+    if refusal is not None:
+        raise RestoreRefusedError(backup_id, (refusal.problem,), (refusal.reason,))
+    manifest = manifest_of(repository, backup, options.named)
+    return Restore(repository, backup, manifest, options, tell)
 
 
-def _refusal(backup: BackupMetadata, *, allow_partial: bool) -> str:
+def _refusal(backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:
     if backup.status is BackupStatus.PARTIAL and not allow_partial:
         missing = backup.error_message or "something named is not in it"
-        return f"it is partial ({missing}); allow_partial=True restores what there is"
+        return Refusal(PARTIAL, f"it is partial ({missing}); allow_partial=True restores what there is")
     if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
-        return f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}"
-    return ""
+        return Refusal(FAILED, f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}")
+    return None
 
 
 def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[Root]) -> Manifest:
@@ -195,10 +221,10 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
         raise BackupCorruptError(backup.backup_id, (str(error.strerror),)) from None
 
 
-def _links_out(folder: str | None, kinds: Collection[str]) -> list[str]:
+def _links_out(folder: str | None, kinds: Collection[str]) -> list[Refusal]:
     if folder is None:
         return []
     found = []
     with suppress(OSError):
         found = [name for name in (*kinds, STATE_FILE) if os.path.islink(f"{folder}/{name}")]
-    return [f"{folder}/{name} is a symbolic link: remove it" for name in found]
+    return [Refusal(BLOCKED, f"{folder}/{name} is a symbolic link: remove it") for name in found]

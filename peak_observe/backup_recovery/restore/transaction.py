@@ -1,9 +1,10 @@
-"""Replacing many files so that after any crash all are old or all are new.
+"""Restore transaction: many files are replaced so that after any crash all are old or all are new.
 
-New files are written beside the old ones under names of their own. A journal in the repository names them before they
-are made, and is told when all are on the disk: a crash before that is undone, a crash after it is carried on. Each file
-changes by one rename, and the old ones are kept until all have changed. A database that somebody has opened meanwhile
-is not replaced under him.
+New files are written beside the old ones under names of their own; folders that were not there are made as a whole. A
+journal names them before they are made, and is told when all are on the disk: a crash before that is undone, a crash
+after it is carried on. Each file or new folder changes by one rename, and the old files are kept until all have
+changed. A file that cannot be renamed over, such as a mount point, is written in place, from a copy that outlives a
+crash. A database that somebody has opened meanwhile is not replaced under him.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,23 +19,39 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import content
-from peak_observe.backup_recovery.files.workers import Meter, Progress, each
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest, decode_name, encode_name
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
-from peak_observe.backup_recovery.restore.file_steps import is_folder, keep, move, there, unlink
-from peak_observe.backup_recovery.restore.journal import Journal, Made, Step
-from peak_observe.backup_recovery.restore.plan import SAME, look
+from peak_observe.backup_recovery.restore.file_steps import (
+    PARTIAL,
+    keep,
+    keep_copy,
+    move,
+    overwrite,
+    remove_tree,
+    set_access,
+    take_back_tree,
+    there,
+    unlink,
+)
+from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
+from peak_observe.backup_recovery.restore.journal import Journal, Step
+from peak_observe.backup_recovery.restore.layout import Layout, access_of, parent, step_of
+from peak_observe.backup_recovery.restore.ownership import Ownership
+from peak_observe.backup_recovery.restore.plan import changes, look
+from peak_observe.backup_recovery.restore.staging import Staging
 from peak_observe.support.atomic_files import replace_durably, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from peak_observe.backup_recovery.repository.manifest import Entry
+    from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import Stored
     from peak_observe.backup_recovery.restore.plan import Action
 
 STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
-PREFIX = "restore-"
+PREFIX, BESIDE = "restore-", ".peak-restore-"
+"""Begin the names of journals: in a folder of ours, and in one of somebody else's."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
 
 
 class Transaction:
@@ -48,44 +64,81 @@ class Transaction:
         journal: What it says.
         phase: `staging` (undone after a crash), `swapping` (carried on), `finishing` (only the old files go) or
             `undoing` (undone).
+        prefix: The beginning of the journal's name.
     """
 
-    def __init__(self, folder: Path, journal: Journal, phase: str = STAGING) -> None:
+    def __init__(self, folder: Path, journal: Journal, phase: str = STAGING, prefix: str = PREFIX) -> None:
         self._folder = folder
         self._journal = journal
         self._phase = phase
+        self._prefix = prefix
+        self._layout = Layout((), None)
+        self._owners = Ownership(Manifest(VERSION, "", 0, [], []))
+        self._beside: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, actions: Iterable[Action], folder: Path, name: str, backup_id: str) -> Transaction:
-        """Return the transaction that carries out `actions`, with its journal in `folder`."""
-        changed = list(changes(actions))
+    def of(
+        cls,
+        actions: Sequence[Action],
+        folders: Sequence[Path],
+        name: str,
+        backup_id: str,
+        *,
+        owners: Ownership,
+        private: str | None = None,
+    ) -> Transaction:
+        """Return the transaction that carries out `actions`.
+
+        Args:
+            actions: What to do.
+            folders: Where the journal is kept: in the first one, or in the next ones where that has no room for it or
+                cannot be written.
+            name: A name of its own.
+            backup_id: The backup.
+            owners: Who gets what.
+            private: A folder below which folders that the backup does not know are for their owner only.
+        """
+        layout = Layout(actions, private)
+        changed = [action for action in changes(actions) if not layout.top(parent(action.target))]
         # A log must not meet a database it does not belong to, so the old ones go first.
         steps = [Step(encode_name(side), goes=True) for action in changed for side in action.sides]
-        steps += [Step(encode_name(action.target)) for action in changed]
-        known = {action.target: action.entry for action in actions if action.entry.type == FOLDER}
-        made = [_made(path, known.get(path)) for path in _missing_folders(actions)]
-        return cls(folder, Journal(name, backup_id, made, steps))
+        steps += [step_of(action, folders) for action in changed]
+        steps += [Step(encode_name(top), tree=True) for top in layout.tops()]
+        found = cls(folders[0], Journal(name, backup_id, [], steps, list(access_of(actions, owners))))
+        found._layout, found._owners, found._beside = layout, owners, tuple(folders[1:])
+        return found
 
     @classmethod
-    def left_behind(cls, folder: Path) -> Iterator[Transaction]:
-        """Yield the transactions whose journals a crash has left in `folder`.
+    def left_behind(cls, folder: Path, prefix: str = PREFIX) -> Iterator[Transaction]:
+        """Yield the transactions whose journals a crash has left in a folder.
+
+        Args:
+            folder: The folder; nothing is in one that is not there.
+            prefix: The beginning of their names. Beside the files of somebody else only those count that are surely
+                this user's own.
 
         Raises:
             ValueError: A journal cannot be read.
             OSError: The same.
         """
-        for name in sorted(os.listdir(folder)):
-            if name.startswith(PREFIX) and name.endswith(".json"):
-                yield cls._read(folder, folder / name)
+        try:
+            names = sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            if name.startswith(prefix) and name.endswith(".json"):
+                path = folder / name
+                if prefix == PREFIX or _is_own(path):
+                    yield cls._read(path, prefix)
 
     @classmethod
-    def _read(cls, folder: Path, path: Path) -> Transaction:
+    def _read(cls, path: Path, prefix: str) -> Transaction:
         mend = "look at the files that it names, then remove it"
         try:
             journal = Journal.from_json(content(path))
         except ValueError as error:
             raise ValueError(f"{path} is no journal of a restore: {error}; {mend}") from None
-        found = cls(folder, journal, path.name.removesuffix(".json").rpartition(".")[2])
+        found = cls(path.parent, journal, path.name.removesuffix(".json").rpartition(".")[2], prefix)
         if found._phase not in PHASES or path != found.path:
             raise ValueError(f"{path} is a journal of another name; {mend}")
         return found
@@ -93,7 +146,7 @@ class Transaction:
     @property
     def path(self) -> Path:
         """The journal's file."""
-        return self._folder / f"{PREFIX}{self._journal.name}.{self._phase}.json"
+        return self._folder / f"{self._prefix}{self._journal.name}.{self._phase}.json"
 
     @property
     def backup_id(self) -> str:
@@ -111,14 +164,14 @@ class Transaction:
         return self._phase == FINISHING
 
     def within(self, roots: Iterable[str]) -> bool:
-        """Return whether nothing outside these paths is replaced or removed."""
+        """Return whether only what is below these paths is replaced or removed."""
         known = list(roots)
-        targets = [decode_name(step.target) for step in self._journal.steps]
+        targets = [decode_name(target) for target in self._journal.targets()]
         return all(any(target == root or target.startswith(f"{root}/") for root in known) for target in targets)
 
     def run(
         self,
-        actions: Collection[Action],
+        actions: Sequence[Action],
         stored: Stored,
         tell: Callable[[Progress], object] | None = None,
     ) -> None:
@@ -127,25 +180,36 @@ class Transaction:
         Raises:
             ValueError: Something stored is not what was stored; nothing has changed.
             OSError: Something could not be written; nothing has changed, or it is `unsettled`.
+            RestoreCutOff: Ctrl-C came again and again; it is `unsettled`.
         """
-        try:
-            self._write()
-            self._stage(list(changes(actions)), stored, tell)
-            self._refuse_busy(range(len(self._journal.steps)))
-            self._enter(SWAPPING)
-            self._swap()
-        except BaseException:
-            self._undo()
-            raise
-        with suppress(OSError):  # all files are new; what is left goes with the next use
-            self._finish()
+        with Interrupts() as interrupts:
+            try:
+                self._write()
+                self._stage(actions, stored, tell)
+                self._refuse_busy(range(len(self._journal.steps)))
+                self._enter(SWAPPING)
+                self._swap()
+                interrupts.settle("the restore is done, and the old files are being removed")
+            except BaseException:
+                interrupts.settle("the restore is being taken back")
+                with CutOff(self):
+                    self._undo()
+                raise
+            with suppress(OSError):  # all files are new; what is left goes with the next use
+                self._finish()
 
     def recover(self) -> bool:
         """Bring what a crash left behind to its end, and return whether that is the new state.
 
         Raises:
             OSError: Something could not be written; it can be tried again.
+            RestoreCutOff: Ctrl-C came again and again; the same.
         """
+        with Interrupts() as interrupts, CutOff(self):
+            interrupts.settle("a restore that was cut off is being brought to its end")
+            return self._recover()
+
+    def _recover(self) -> bool:
         numbers = range(len(self._journal.steps))
         if self._phase == SWAPPING:
             self._refuse_busy(number for number in numbers if there(self._new(number)))
@@ -166,7 +230,19 @@ class Transaction:
                     raise OSError(errno.EBUSY, reason, target)
 
     def _write(self) -> None:
-        replace_durably(self.path, self._journal.to_json())
+        text, before = self._journal.to_json(), self.path
+        while True:
+            try:
+                replace_durably(self.path, text, private=True)
+                break
+            except OSError as error:
+                if error.errno not in NO_ROOM or not self._beside:
+                    raise
+                (self._folder, *more), self._prefix = self._beside, BESIDE
+                self._beside = tuple(more)
+        if before != self.path:
+            with suppress(OSError):
+                unlink(str(before))
 
     def _enter(self, phase: str) -> None:
         # Ctrl-C may come before the answer is seen: it is said first, and taken back on an error.
@@ -178,41 +254,32 @@ class Transaction:
             raise
         sync_folder(self._folder)
 
-    def _stage(self, changed: list[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
-        self._make_folders()
-        meter = Meter(tell, "restore", len(changed), sum(action.entry.size for action in changed))
-        first = len(self._journal.steps) - len(changed)
-        numbers = range(len(changed))
-        make = partial(_make, stored, meter)
-        each(lambda number: make(changed[number], self._new(first + number)), numbers, lambda n: changed[n].entry.size)
+    def _stage(self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
+        steps = self._journal.steps
+        news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
+        Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell).run()
         for place in self._filesystems():
             sync_filesystem(Path(place))
-        steps = self._journal.steps
-        for number in range(first, len(steps)):
-            made = os.lstat(self._new(number))
-            steps[number] = replace(steps[number], inode=made.st_ino, mtime_ns=made.st_mtime_ns)
+        for number, step in enumerate(steps):
+            if not step.goes:
+                made = os.lstat(self._new(number))
+                changed = made.st_ctime_ns if step.tree else made.st_mtime_ns
+                steps[number] = replace(step, inode=made.st_ino, mtime_ns=changed)
         self._write()
 
-    def _make_folders(self) -> None:
-        folders = self._journal.folders
-        for number, folder in enumerate(folders):
-            try:
-                os.mkdir(decode_name(folder.target), 0o777 if folder.mode < 0 else 0o700)
-            except OSError:
-                del folders[number:]  # what stands there is not ours to take back
-                raise
-
     def _new(self, number: int) -> str:
-        return self._beside(number, "new")
+        return self._name(number, "new")
 
     def _old(self, number: int) -> str:
-        return self._beside(number, "old")
+        return self._name(number, "old")
 
-    def _beside(self, number: int, what: str) -> str:
-        return f"{_folder_of(self._journal.steps[number])}/.peak-{self._journal.name}-{number}.{what}"
+    def _name(self, number: int, what: str) -> str:
+        step = self._journal.steps[number]
+        folder = decode_name(step.at) or _folder_of(step)
+        return f"{folder}/.peak-{self._journal.name}-{number}.{what}"
 
     def _filesystems(self) -> list[str]:
-        folders = {_folder_of(step) or "/" for step in self._journal.steps}
+        folders = {decode_name(step.at) or _folder_of(step) or "/" for step in self._journal.steps}
         return list({os.stat(folder).st_dev: folder for folder in sorted(folders)}.values())
 
     def _swap(self) -> None:
@@ -222,13 +289,24 @@ class Transaction:
                 if not there(old):
                     move(target, old)
             elif there(new):
-                keep(target, old)
+                if step.at:
+                    keep_copy(target, old)
+                    overwrite(new, target)
+                    continue
+                if step.tree:
+                    if there(target):
+                        raise FileExistsError(errno.EEXIST, "somebody made it meanwhile: move it away", target)
+                else:
+                    keep(target, old)
                 os.rename(new, target)
+        for access in self._journal.access:
+            # Whoever is not root needs the right to write once more, to remove the old files.
+            set_access(decode_name(access.target), access.uid, access.gid, access.mode | 0o300)
         self._dress_folders()
         self._sync()
 
     def _dress_folders(self) -> None:
-        """Give new folders the mode and time they had."""
+        """Give the folders that a journal of an earlier version made the mode and time they had."""
         for folder in reversed(self._journal.folders):
             if folder.mode >= 0:
                 with suppress(FileNotFoundError):
@@ -240,15 +318,26 @@ class Transaction:
         if self._phase != FINISHING:
             with suppress(OSError):
                 self._enter(FINISHING)
-        for number in range(len(self._journal.steps)):
+        for number, step in enumerate(self._journal.steps):
             unlink(self._old(number))
+            if step.at:
+                unlink(self._new(number))
+        for access in self._journal.access:
+            with suppress(OSError):  # it was set but for the right to write
+                set_access(decode_name(access.target), access.uid, access.gid, access.mode)
         self._forget()
 
     def _undo(self) -> None:
         if self._phase == SWAPPING:
             self._enter(UNDOING)
+        for access in self._journal.access if self._phase == UNDOING else ():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                set_access(decode_name(access.target), access.uid_before, access.gid_before, access.mode_before | 0o300)
         for number, step in reversed(list(enumerate(self._journal.steps))):
             self._undo_step(number, step)
+        for access in self._journal.access if self._phase == UNDOING else ():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                set_access(decode_name(access.target), access.uid_before, access.gid_before, access.mode_before)
         for folder in reversed(self._journal.folders):
             with suppress(OSError):  # it was not made yet, or somebody has put something into it
                 os.rmdir(decode_name(folder.target))
@@ -257,7 +346,14 @@ class Transaction:
 
     def _undo_step(self, number: int, step: Step) -> None:
         target, new, old = decode_name(step.target), self._new(number), self._old(number)
-        if there(new):
+        if step.tree:
+            self._undo_tree(step, target, new)
+        elif step.at:
+            if there(old):
+                overwrite(old, target)
+            for path in (new, old, old + PARTIAL):
+                unlink(path)
+        elif there(new):
             # It has not taken its place. The old one may have been moved away already, where links cannot be made.
             if not there(target):
                 move(old, target)
@@ -269,6 +365,13 @@ class Transaction:
         elif self._phase == UNDOING and _is_of(step, look(target)):
             unlink(target)  # nothing was there before
 
+    def _undo_tree(self, step: Step, target: str, new: str) -> None:
+        status = look(target)
+        if there(new):
+            remove_tree(new)
+        elif self._phase == UNDOING and status is not None and status.st_ino == step.inode:
+            take_back_tree(target, step.mtime_ns)
+
     def _sync(self) -> None:
         for folder in {_folder_of(step) or "/" for step in self._journal.steps}:
             with suppress(FileNotFoundError):
@@ -279,51 +382,15 @@ class Transaction:
         sync_folder(self._folder)
 
 
-def changes(actions: Iterable[Action]) -> Iterator[Action]:
-    """Yield the actions that change a file or a symbolic link."""
-    return (action for action in actions if action.change != SAME and action.entry.type != FOLDER)
-
-
 def _folder_of(step: Step) -> str:
-    return decode_name(step.target).rpartition("/")[0]
-
-
-def _made(path: str, entry: Entry | None) -> Made:
-    return Made(encode_name(path), entry.mode, entry.mtime_ns) if entry else Made(encode_name(path))
-
-
-def _make(stored: Stored, meter: Meter, action: Action, new: str) -> None:
-    entry = action.entry
-    if entry.type != FILE:
-        problem = stored.check(entry)
-        if problem:
-            raise ValueError(problem)
-        os.symlink(decode_name(entry.target), new)
-        meter.file()
-        return
-    stored.copy(entry, new, meter.bytes)
-    with suppress(PermissionError):  # only root gives files away; others keep what they may write
-        os.chown(new, entry.uid, entry.gid)
-    os.chmod(new, entry.mode)
-    os.utime(new, ns=(entry.mtime_ns, entry.mtime_ns))
-    meter.file()
-
-
-def _missing_folders(actions: Iterable[Action]) -> list[str]:
-    missing: dict[str, None] = {}
-    for action in actions:
-        folder = action.target if action.entry.type == FOLDER else _parent(action.target)
-        chain = []
-        while folder and folder not in missing and not is_folder(folder):
-            chain.append(folder)
-            folder = _parent(folder)
-        missing |= dict.fromkeys(reversed(chain))
-    return list(missing)
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
+    return parent(decode_name(step.target))
 
 
 def _is_of(step: Step, status: os.stat_result | None) -> bool:
     return status is not None and (status.st_ino, status.st_mtime_ns) == (step.inode, step.mtime_ns)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
+    status = path.lstat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022

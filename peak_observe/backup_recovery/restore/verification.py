@@ -1,11 +1,14 @@
-"""Proof that a backup restores: reading every byte of it, and restoring it where it does no harm."""
+"""Verification of a backup: reading every byte of it, and restoring it into a folder where it does no harm."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
+import tempfile
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -16,6 +19,8 @@ from peak_observe.backup_recovery.repository.manifest import FILE
 from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
 from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.restore.file_steps import remove_tree
+from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import Restore, manifest_of
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
 from peak_observe.events import BackupVerified
@@ -31,6 +36,14 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.restore.plan import Action
 
     Tell = Callable[[Progress], object]
+
+SPARE = 1.02  # of the room that a drill needs, for folders and the like
+BLOCK = 4096  # bytes that a file takes at least
+STALE = 86_400  # seconds after which the folder of a drill is one that a crash has left
+
+
+class NoRoomError(BackupError):
+    """No folder has room for a drill."""
 
 
 class VerifyReport(NamedTuple):
@@ -85,26 +98,61 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
     return report
 
 
-def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None) -> VerifyReport:
+def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None, folder: Path | None) -> VerifyReport:
     """Restore a backup into a temporary folder, check its databases, remove it, and verify the backup itself.
+
+    Args:
+        repository: Where the backup is.
+        backup: The backup.
+        tell: Called with a `Progress`.
+        folder: Where the temporary folder is made; by default in the repository, or the system's folder for temporary
+            files where the repository is read-only or has no room.
 
     Raises:
         BackupCorruptError: Something is not what was stored.
         BackupError: It could not be restored.
     """
-    folder = repository.root / f"{DRILL}{backup.backup_id}-{secrets.token_hex(4)}"
+    place = _made(repository, backup, folder)
     try:
         with noting_corruption(repository):
             manifest = manifest_of(repository, backup, ())
-            work = Restore(repository, backup, manifest, kinds=KINDS, named=(), inside=folder)
+            work = Restore(repository, backup, manifest, RestoreOptions(kinds=KINDS, inside=place), tell)
             work.carry_out(tell)
             problems = _check_databases(work.actions)
             if problems:
                 raise BackupCorruptError(backup.backup_id, tuple(problems))
     finally:
         with suppress(OSError):  # the next one that works in the repository removes it
-            repository.discard(folder)
+            remove_tree(str(place))
     return verify(repository, backup.backup_id, tell)
+
+
+def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -> Path:
+    """Make the folder of a drill where there is room for it, for its owner only."""
+    needed = int(backup.size_bytes * SPARE) + backup.files_count * BLOCK
+    places = [repository.root, Path(tempfile.gettempdir())] if folder is None else [folder]
+    tried = []
+    for place in dict.fromkeys(places):
+        try:
+            _sweep(place)
+            status = os.statvfs(place)
+            free = status.f_bavail * status.f_frsize
+            if free >= needed:
+                found = place / f"{DRILL}{backup.backup_id}-{secrets.token_hex(4)}"
+                found.mkdir(0o700)
+                return found
+            tried.append(f"{place} has {free:,} bytes free")
+        except OSError as error:
+            tried.append(f"{place}: {error.strerror}")
+    raise NoRoomError(f"there is no room for a drill, which needs {needed:,} bytes: {'; '.join(tried)}")
+
+
+def _sweep(place: Path) -> None:
+    """Remove folders of drills that a crash has left where no repository clears them."""
+    for left in place.glob(f"{DRILL}backup_*"):
+        status = left.lstat()
+        if status.st_uid == os.geteuid() and time.time() - status.st_mtime > STALE and not left.is_symlink():
+            remove_tree(str(left))
 
 
 def _check_databases(actions: Iterable[Action]) -> list[str]:

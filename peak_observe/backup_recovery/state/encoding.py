@@ -1,4 +1,4 @@
-"""Values as JSON, and back as they were.
+"""Encoding of state values as JSON, and back as they were.
 
 What JSON has a form for is written in that form. The rest is an object of two fields, for instance
 `{"$type": "decimal", "value": "1.10"}`:
@@ -15,6 +15,10 @@ What JSON has a form for is written in that form. The rest is an object of two f
 | dataclass, `msgspec.Struct` | - | - | `dict` of its fields |
 | `Enum` | - | - | its value |
 | `datetime`, `date`, `time` | `datetime`, `date`, `time` | ISO 8601 | the same; of a time zone the offset is kept |
+| `datetime`, `time` with `fold=1` | `datetime.fold`, `time.fold` | ISO 8601 | the same |
+| pandas `Timestamp`, `Timedelta` | `pandas.timestamp`, `pandas.timedelta` | list | the same |
+| pandas `NaT`, `NA` | `pandas.nat`, `pandas.na` | - | the same; None where pandas is not installed |
+| numpy `datetime64`, `timedelta64` | `numpy.datetime64`, `numpy.timedelta64` | list | the same |
 | `timedelta` | `timedelta` | ISO 8601 duration | the same |
 | `Decimal`, `UUID` | `decimal`, `uuid` | its text | the same |
 | `Path`, also a pure one | `path` | its text | `Path` |
@@ -29,6 +33,7 @@ nested deeper than 64 levels, or has more than a million items.
 from __future__ import annotations
 
 import base64
+import inspect
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -42,6 +47,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+
+from peak_observe.backup_recovery.state import scientific
 
 TYPE, VALUE = "$type", "value"
 MAX_DEPTH = 64
@@ -114,9 +121,12 @@ class _Walk:
             return value
         if isinstance(value, str | int | float):
             return _number_or_text(value)
+        found = scientific.encoded(value)  # before datetime, of which a Timestamp is one too, and so is NaT
+        if found is not None:
+            return _tagged(*found)
         for kind, name, write in _LEAVES:
             if isinstance(value, kind):
-                return _tagged(name, write(value))
+                return _tagged(name + _folded(value), write(value))
         return self._inside(value)
 
     def _inside(self, value: Any) -> Any:
@@ -148,11 +158,19 @@ class _Walk:
     def _foreign(self, value: Any) -> Any:
         if is_dataclass(value) and not isinstance(value, type):
             return self._mapping({field.name: getattr(value, field.name) for field in fields(value)})
+        times = scientific.unpacked(value)
+        if times is not None:
+            return self.plain(times)
+        kind = type(value)
+        if inspect.iscoroutine(value):
+            value.close()  # nobody will ever await it, which Python would warn of
+            raise self._refused("is a coroutine inside of a value: await it first")
         for name in ("tolist", "item"):
             method = getattr(value, name, None)
-            if callable(method):
-                return self.plain(method())
-        kind = type(value)
+            if callable(method) and not isinstance(value, type):
+                found = method()
+                if type(found) is not kind or found is value:
+                    return self.plain(found)
         raise self._refused(f"is a {kind.__module__}.{kind.__qualname__}, which JSON has no form for")
 
     def _items(self, values: Iterable[Any]) -> list[Any]:
@@ -184,6 +202,11 @@ def _number_or_text(value: str | float) -> Any:
     return real if math.isfinite(real) else _tagged("float", repr(real))
 
 
+def _folded(value: object) -> str:
+    """Return what marks the second of two equal times, when clocks are set back."""
+    return ".fold" if getattr(value, "fold", 0) else ""
+
+
 def _tagged(name: str, value: Any) -> dict[str, Any]:
     return {TYPE: name, VALUE: value}
 
@@ -209,8 +232,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "set": partial(_set, set),
     "frozenset": partial(_set, frozenset),
     "datetime": datetime.fromisoformat,
+    "datetime.fold": lambda text: datetime.fromisoformat(text).replace(fold=1),
     "date": date.fromisoformat,
     "time": time.fromisoformat,
+    "time.fold": lambda text: time.fromisoformat(text).replace(fold=1),
     "timedelta": partial(msgspec.convert, type=timedelta),
     "decimal": Decimal,
     "uuid": UUID,
@@ -218,4 +243,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "bytes": partial(base64.b64decode, validate=True),
     "float": float,
     "int": partial(int, base=16),
+    **scientific.READERS,
 }

@@ -1,4 +1,4 @@
-"""The state of a running program: what its providers return, as text and back.
+"""State snapshot of a running program: the values of its providers, as text and back.
 
 Values of many types come back as they were; `encoding.py` holds the table.
 """
@@ -9,10 +9,11 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from peak_observe.backup_recovery.repository.metadata import Problem
 from peak_observe.backup_recovery.state.encoding import plain, revive
+from peak_observe.backup_recovery.state.providers import TIME_LIMIT, call
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.redact import describe
@@ -21,8 +22,20 @@ FORMAT = 1
 """Stands in every text we write; one without it is of the original code base and is taken as it is."""
 
 
+class Captured(NamedTuple):
+    """Captured state.
+
+    Args:
+        state: `timestamp` and, under `providers`, each provider's value.
+        problems: The providers that failed.
+    """
+
+    state: dict[str, Any]
+    problems: list[Problem]
+
+
 class StateSnapshot:
-    """Captures what registered functions return, and hands it back to those that can restore it.
+    """Registry of state providers: captures their values, and hands them back to those that can restore them.
 
     Args:
         clock: Where the timestamp comes from.
@@ -32,6 +45,7 @@ class StateSnapshot:
         self._clock = clock
         self._lock = threading.Lock()
         self._state_providers: dict[str, Callable[[], Any]] = {}
+        self._timeouts: dict[str, float] = {}
         self._restores: dict[str, Callable[[Any], Any]] = {}
 
     def register_provider(
@@ -40,13 +54,15 @@ class StateSnapshot:
         provider_func: Callable[[], Any],
         *,
         restore: Callable[[Any], Any] | None = None,
+        timeout: float = TIME_LIMIT,
     ) -> None:
         """Have `provider_func` called at each capture; an earlier provider of that name is replaced.
 
         Args:
             name: What its value is kept under.
-            provider_func: Returns the value.
+            provider_func: Returns the value; may be a coroutine function, which is awaited in an event loop of its own.
             restore: Takes the value when a backup is restored.
+            timeout: Seconds that `provider_func` may take; one that takes longer fails, and is left to itself.
 
         Raises:
             ValueError: An argument makes no sense.
@@ -56,8 +72,11 @@ class StateSnapshot:
         for argument, given in (("provider_func", provider_func), ("restore", restore)):
             if not callable(given) and (given, argument) != (None, "restore"):
                 raise ValueError(f"{argument} must be a function, not {given!r}")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < threading.TIMEOUT_MAX:
+            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
         with self._lock:
             self._state_providers[name] = provider_func
+            self._timeouts[name] = timeout
             self._restores.pop(name, None)
             if restore is not None:
                 self._restores[name] = restore
@@ -69,20 +88,25 @@ class StateSnapshot:
         """
         return self.take()[0]
 
-    def take(self) -> tuple[dict[str, Any], list[Problem]]:
+    def take(self) -> Captured:
         """Return what `capture` does, and the providers that failed."""
         with self._lock:
-            providers = dict(self._state_providers)
-        found, problems = {}, []
+            providers = [(name, given, self._timeouts.get(name)) for name, given in self._state_providers.items()]
+        found: dict[str, Any] = {}
+        problems = []
         timestamp = self._clock.now().isoformat()
-        for name, provider in providers.items():
+        for name, provider, timeout in providers:
             try:
                 # There and back, so that what is written is known to be readable and does not change any more.
-                found[name] = revive(plain(provider()))
+                found[name] = revive(plain(call(provider, timeout or TIME_LIMIT)))
             except Exception as error:  # noqa: BLE001 - one provider's fault is not the others'
                 problems.append(_problem(name, describe(error)))
                 found[name] = {"error": problems[-1].reason}
-        return {"timestamp": timestamp, "providers": found}, problems
+        return Captured({"timestamp": timestamp, "providers": found}, problems)
+
+    def takes_back(self) -> bool:
+        """Return whether any provider can take its state back."""
+        return bool(self._restores)
 
     def apply(self, state: dict[str, Any]) -> list[Problem]:
         """Hand each value to the `restore` function of its provider and return what went wrong.
@@ -101,7 +125,7 @@ class StateSnapshot:
         Raises:
             OSError: It cannot be written.
         """
-        replace_text(Path(path), encode(self.capture()).decode(), durable=True)
+        replace_text(Path(path), encode(self.capture()).decode(), durable=True, private=True)
 
     def load(self, path: Path | str) -> dict[str, Any]:
         """Return the state that `save` wrote to `path`.

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from peak_observe.cli.backup import create, list_show_diff, prune, restore, verify
+from peak_observe.cli.backup import contents, create, list_show_diff, prune, restore, verify
 from peak_observe.cli.backup.session import guarded
+from peak_observe.cli.options import FileRenamed
 
 app = typer.Typer(help="Make backups, prove them, and bring them back.", no_args_is_help=True)
 for command in (
     create.create,
     list_show_diff.list_,
     list_show_diff.show,
+    contents.ls,
+    contents.find,
+    contents.cat,
     verify.verify,
     restore.restore,
+    restore.recover,
     verify.drill,
     prune.prune,
     list_show_diff.diff,
 ):
-    app.command(command.__name__.rstrip("_"))(guarded(command))
+    app.command(command.__name__.rstrip("_"), cls=FileRenamed)(guarded(command))

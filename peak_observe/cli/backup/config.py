@@ -1,16 +1,19 @@
-"""What a TOML file says of backups: the table `[backup]`, and `[backup.keep]` for what is kept."""
+"""TOML table `[backup]`, with `[backup.keep]` for retention."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEYS = {
     "repository": Path,
@@ -20,6 +23,7 @@ KEYS = {
     "config": toml.TEXTS,
     "data": toml.TEXTS,
     "exclude": toml.TEXTS,
+    "append_only": toml.TEXTS,
     "keep": toml.TABLE,
 }
 KEEP = {
@@ -47,7 +51,10 @@ class Settings(NamedTuple):
         config: Paths of the configuration.
         data: Paths of the data.
         exclude: Patterns of what is left out.
+        append_only: Patterns of files that only ever grow.
         policy: What is kept.
+        written: The paths of the configuration and the data as the file writes them, by which a project that has moved
+            is known again.
     """
 
     repository: Path | None = None
@@ -57,7 +64,9 @@ class Settings(NamedTuple):
     config: tuple[Path, ...] = ()
     data: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
+    append_only: tuple[str, ...] = ()
     policy: RetentionPolicy | None = None
+    written: Mapping[Path, str] = {}
 
 
 def read(path: Path) -> Settings:
@@ -76,8 +85,10 @@ def read(path: Path) -> Settings:
         _checked(path, "backup.max_age", seconds, table["max_age"]) if "max_age" in table else None,
         tuple(toml.resolved(path, item) for item in _texts(table.get("config", []))),
         tuple(toml.resolved(path, item) for item in _texts(table.get("data", []))),
-        _checked(path, "backup.exclude", Exclude, tuple(_texts(table.get("exclude", [])))).patterns,
+        _patterns(path, table, "exclude"),
+        _patterns(path, table, "append_only"),
         _policy(path, table["keep"]) if "keep" in table else None,
+        {toml.resolved(path, item): item for key in ("config", "data") for item in _texts(table.get(key, []))},
     )
 
 
@@ -108,6 +119,11 @@ def _policy(path: Path, keep: dict[str, Any]) -> RetentionPolicy:
     toml.check(path, "backup.keep", keep, KEEP)
     found: RetentionPolicy = _checked(path, "backup.keep", policy, keep)
     return found
+
+
+def _patterns(path: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
+    found: Exclude = _checked(path, f"backup.{key}", Exclude, tuple(_texts(table.get(key, []))))
+    return found.patterns
 
 
 def _checked(path: Path, key: str, make: Any, value: Any) -> Any:

@@ -8,39 +8,30 @@ from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import config as config_file
 from peak_observe.cli.backup import render
-from peak_observe.cli.backup.options import (
-    App,
-    AsJson,
-    Config,
-    Data,
-    Excluded,
-    File,
-    Quiet,
-    Repository,
-    opened,
-    settings,
-)
+from peak_observe.cli.backup.manager import note, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
+from peak_observe.cli.options import AsJson, Config, ConfigFile, Data, Excluded, Manager, Only, Quiet, Repository
 from peak_observe.errors import UsageError
-from peak_observe.support.redact import printable
 
 
 def create(
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
     config: Config = None,
     data: Data = None,
     exclude: Excluded = None,
+    append_only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Files that only ever grow, as 'fills.csv'; may be repeated."),
+    ] = None,
     max_age: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="How old the newest backup may get, as '24h' or seconds; for the alert."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Label of the metrics.", show_default="the folder's name")] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="config, data or state; may be repeated.")
-    ] = None,
+    only: Only = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="For finding it again; may be repeated.")] = None,
     incremental: Annotated[
@@ -58,15 +49,16 @@ def create(
         config=config,
         data=data,
         exclude=exclude,
+        append_only=append_only,
         max_age=promise,
         name=name,
     )
     if not (found.config or found.data or found.app):
-        raise UsageError("nothing to back up: give --config PATH, --data PATH, --file FILE or --app MODULE")
+        raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
     manager = opened(found, new=True)
     wanted = parts(manager, only)
     try:
-        with progress(quiet=quiet) as tell:
+        with progress("backup", quiet=quiet) as tell:
             made = manager.create_backup(
                 CONFIG in wanted,
                 STATE in wanted,
@@ -111,13 +103,9 @@ def parts(manager: RecoveryManager, only: list[str] | None) -> list[str]:
     Raises:
         UsageError: Nothing is named, or nothing for a part that is wanted.
     """
-    named = {
-        CONFIG: manager.config_backup.config_paths,
-        DATA: manager.data_backup.data_paths,
-        STATE: manager.state_snapshot._state_providers,  # noqa: SLF001 - its name is a contract
-    }
-    wanted = chosen(only, tuple(part for part in KINDS if named[part]))
-    empty = [part for part in wanted if not named[part]]
+    named = manager.named_parts()
+    wanted = chosen(only, tuple(named))
+    empty = [part for part in wanted if part not in named]
     if empty or not wanted:
         raise UsageError(f"nothing is named for {' and '.join(empty or KINDS)}: there is nothing to back up")
     return wanted
@@ -130,6 +118,6 @@ def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
         what = f"{render.files(made.files_count, made.size_bytes)} in {made.duration:.1f} s"
         render.printed(f"{made.backup_id}  {made.status.value}  {what}")
     for problem in made.problems:
-        typer.echo(f"peak-observe: not in the backup: {printable(str(problem))}", err=True)
+        note(f"not in the backup: {problem}")
     if not made.good:
         raise typer.Exit(INCOMPLETE)

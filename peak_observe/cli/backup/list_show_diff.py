@@ -6,29 +6,30 @@ import typer
 
 from peak_observe.backup_recovery import BackupType
 from peak_observe.cli.backup import render
-from peak_observe.cli.backup.options import (
+from peak_observe.cli.backup.manager import identified, note, opened, settings
+from peak_observe.cli.backup.session import progress
+from peak_observe.cli.options import (
     LATEST,
-    App,
     AsJson,
     Config,
+    ConfigFile,
     Data,
     Excluded,
-    File,
+    Manager,
     Repository,
+    Tag,
     Which,
-    identified,
-    opened,
-    settings,
 )
+from peak_observe.errors import BackupError
 from peak_observe.support.redact import printable
 
 
 def list_(
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only those with this tag; may be repeated.")] = None,
+    app: Manager = None,
+    tag: Tag = None,
     type_: Annotated[BackupType | None, typer.Option("--type", help="Only those of this type.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,19 +48,27 @@ def list_(
 def show(
     backup: Which = LATEST,
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one backup: what it holds and misses, and where it lies."""
+    """Show one backup: what it holds and misses, where that lived, and where it lies."""
     manager = opened(settings(file, repository=repository, app=app))
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id
     if as_json:
         render.as_json({**found.to_dict(), "folder": str(folder)})
-    else:
-        render.printed(render.described(found, folder))
+        return
+    problem, held = "", []
+    with progress("read", quiet=False):
+        try:
+            held = manager.list_files(found.backup_id) if found.manifest or found.files_count else []
+        except BackupError as error:
+            problem = str(error)
+    render.printed(render.described(found, folder, held))
+    if problem:
+        note(problem)
 
 
 def diff(
@@ -69,9 +78,9 @@ def diff(
         typer.Argument(metavar="[BACKUP]", help="The later one; without it the files as they are now."),
     ] = None,
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
     config: Config = None,
     data: Data = None,
     exclude: Excluded = None,
@@ -81,7 +90,8 @@ def diff(
     found = settings(file, repository=repository, app=app, config=config, data=data, exclude=exclude)
     manager = opened(found)
     other = None if after is None else identified(manager, after)
-    difference = manager.diff(identified(manager, before), other)
+    with progress("compare", quiet=as_json):
+        difference = manager.diff(identified(manager, before), other)
     if as_json:
         render.as_json(difference._asdict())
         return

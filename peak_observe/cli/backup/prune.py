@@ -8,7 +8,9 @@ from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.repository.retention import Selection
 from peak_observe.cli.backup import config, render
 from peak_observe.cli.backup.create import seconds
-from peak_observe.cli.backup.options import App, AsJson, File, Quiet, Repository, opened, settings
+from peak_observe.cli.backup.manager import opened, settings
+from peak_observe.cli.backup.session import progress
+from peak_observe.cli.options import AsJson, ConfigFile, DryRun, Manager, Quiet, Repository
 from peak_observe.errors import UsageError
 from peak_observe.support.redact import printable
 
@@ -17,9 +19,9 @@ Count = Annotated[int | None, typer.Option(min=0, metavar="N", help="Keep the ne
 
 def prune(
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
     last: Annotated[int | None, typer.Option(min=0, metavar="N", help="Keep the newest N.")] = None,
     hourly: Count = None,
     daily: Count = None,
@@ -34,7 +36,7 @@ def prune(
         list[str] | None,
         typer.Option(metavar="TAG", help="Keep all with this tag; may be repeated."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be kept and removed.")] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +52,8 @@ def prune(
     policy = _policy(given) if given else found.policy
     if policy is None:
         raise UsageError("nothing says what to keep: give --last N or another rule, or a table [backup.keep]")
-    selection = opened(found).prune(policy, dry_run=dry_run)
+    with progress("remove", quiet=quiet):
+        selection = opened(found).prune(policy, dry_run=dry_run)
     if as_json:
         render.as_json({"dry_run": dry_run, **_facts(selection)})
     elif not quiet:

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from peak_observe.backup_recovery import BackupMetadata, BackupStatus
+from peak_observe.backup_recovery import BackupMetadata, BackupStatus, StoredFile
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.resilience.health import formatting
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 STYLES = {
     BackupStatus.SUCCESS: "green",
@@ -92,8 +92,8 @@ def status(backup: BackupMetadata) -> Text:
     return Text(backup.status.value, STYLES[backup.status])
 
 
-def described(backup: BackupMetadata, folder: object) -> Table:
-    """Return all there is to say of one backup."""
+def described(backup: BackupMetadata, folder: object, held: Sequence[StoredFile]) -> Table:
+    """Return all there is to say of one backup and what it holds."""
     parts = (
         f"{kind}: {files(part.files, part.size_bytes)}, {part.seconds:.1f} s" for kind, part in backup.parts.items()
     )
@@ -105,6 +105,9 @@ def described(backup: BackupMetadata, folder: object) -> Table:
         "took": f"{backup.duration:.1f} s",
         "size": files(backup.files_count, backup.size_bytes),
         "parts": "\n".join(parts),
+        "roots": "\n".join(f"{item.stored} ← {printable(item.path)}" for item in held if item.stored.count("/") == 1),
+        "files": _some([printable(item.path) for item in held if item.type != "folder"], backup.backup_id),
+        "left out": "\n".join(printable(str(problem)) for problem in backup.left_out or ()),
         "tags": printable(", ".join(backup.tags)),
         "description": printable(backup.description),
         "error": "" if backup.problems else printable(backup.error_message),
@@ -112,6 +115,11 @@ def described(backup: BackupMetadata, folder: object) -> Table:
         "folder": printable(str(folder)),
     }
     return pairs(facts)
+
+
+def _some(paths: Sequence[str], backup_id: str) -> str:
+    more = [f"… and {len(paths) - SHOWN} more: peak-observe backup ls {backup_id}"] if len(paths) > SHOWN else []
+    return "\n".join((*paths[:SHOWN], *more))
 
 
 def pairs(facts: dict[str, str | Text]) -> Table:

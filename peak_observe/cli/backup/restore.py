@@ -1,4 +1,4 @@
-"""`peak-observe backup restore`."""
+"""`peak-observe backup restore` and `recover`."""
 
 import json
 import sys
@@ -9,45 +9,67 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from peak_observe.backup_recovery import BackupMetadata, RestorePlan, RestoreReport
-from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery import BackupMetadata, RecoveryManager, RestorePlan, RestoreReport
+from peak_observe.backup_recovery.repository.manifest import STATE_FILE
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.create import chosen
-from peak_observe.cli.backup.options import (
-    App,
+from peak_observe.cli.backup.manager import identified, latest_to_restore, note, notes, opened, settings
+from peak_observe.cli.backup.session import INCOMPLETE, progress
+from peak_observe.cli.options import (
+    LATEST,
     AsJson,
     Config,
+    ConfigFile,
     Data,
-    File,
+    DryRun,
+    Manager,
     Quiet,
     Repository,
+    To,
     Which,
-    identified,
-    opened,
-    settings,
 )
-from peak_observe.cli.backup.session import INCOMPLETE, progress
-from peak_observe.errors import UsageError
+from peak_observe.errors import RestoreRefusedError, UsageError
 from peak_observe.support.atomic_files import replace_text
-from peak_observe.support.redact import printable
+
+HELP = {
+    "unnamed": "--config PATH, --data PATH or --map OLD=NEW says where to, --to DIR puts all into a folder of its own, "
+    "--only PART leaves the others out",
+    "partial": "--allow-partial restores what there is",
+    "failed": "`latest` is the newest one that succeeded",
+    "open": "or --to DIR restores into a folder of its own meanwhile",
+    "blocked": "or --to DIR restores into a folder of its own",
+    "unmatched": "`peak-observe backup ls` lists what it holds",
+}
+NOBODY_TAKES_IT = "--state-file FILE writes it, --app MODULE hands it back to its providers, --json prints it"
 
 
 def restore(
     backup: Which,
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
     config: Config = None,
     data: Data = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART", help="config, data or state; may be repeated.", show_default=CONFIG),
+        typer.Option(
+            "--only",
+            metavar="PART",
+            help="config, data or state; may be repeated.",
+            show_default="all that the backup holds",
+        ),
     ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Restore into this folder, laid out as in the backup."),
+    path: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Only this file or folder, or what a pattern as '*.csv' means."),
+    ] = None,
+    to: To = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OLD=NEW", help="What lay at OLD goes to NEW; may be repeated."),
     ] = None,
     state_file: Annotated[
         Path | None,
@@ -57,7 +79,11 @@ def restore(
         bool,
         typer.Option("--allow-partial", help="Restore also a backup that misses something."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify, show what would change, and end.")] = False,
+    numeric_owner: Annotated[
+        bool,
+        typer.Option("--numeric-owner", help="Give files to the numbers of users, not to their names."),
+    ] = False,
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before files are overwritten.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -66,40 +92,107 @@ def restore(
 
     Every byte is verified before the first file changes.
 
-    Only paths named now (by the file, --app, --config or --data) are written, unless --to says where. Files that are
-    not in the backup stay.
+    Only paths named now (by the file, --app, --config, --data or --map) are written, unless --to says where. Files
+    that are not in the backup stay.
     """
-    parts = {*chosen(only, (CONFIG,)), *([STATE] if state_file else [])}
+    moved = _moved(map_ or ())
     manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
-    name = identified(manager, backup)
-    _note_missing(manager.get_backup(name), parts)
+    asked = [*chosen(only, ()), *([STATE] if state_file else [])]
+    with progress("look", quiet=quiet):
+        name = latest_to_restore(manager, asked) if backup == LATEST else identified(manager, backup)
+        found = manager.get_backup(name)
+    parts = set(_parts(found, only, path or [], state=bool(state_file)))
+    takes_state = bool(to or state_file or as_json or manager.state_snapshot.takes_back())
     restored = partial(
-        manager.restore,
+        _restored,
+        manager,
         name,
         config=CONFIG in parts,
-        state=STATE in parts,
+        state=STATE in parts and takes_state,
         data=DATA in parts,
         restore_to=to,
+        moved=moved,
+        paths=path or (),
         allow_partial=allow_partial,
+        numeric_owner=numeric_owner,
     )
     if dry_run or not yes:
-        with progress(quiet=quiet) as tell:
+        with progress("restore", quiet=quiet) as tell:
             report = restored(dry_run=True, progress=tell)
         if not dry_run:
             _ask(report.plan)
     if not dry_run:
-        with progress(quiet=quiet) as tell:
+        with progress("restore", quiet=quiet) as tell:
             report = restored(progress=tell)
+        if report.state and state_file:
+            replace_text(state_file, encode(report.state).decode(), durable=True, private=True)
     _tell(report, dry_run=dry_run, as_json=as_json, quiet=quiet)
-    if report.state is not None and state_file and not dry_run:
-        replace_text(state_file, encode(report.state).decode(), durable=True)
-    if report.unapplied:
+    complete = _tell_left(report, found, [] if path else asked, quiet=quiet)
+    if report.unapplied or not complete:
         raise typer.Exit(INCOMPLETE)
 
 
-def _note_missing(backup: BackupMetadata, parts: set[str]) -> None:
-    for part in sorted(parts - set(backup.parts)) if backup.parts else ():  # an old one does not say what it holds
-        typer.echo(f"peak-observe: {backup.backup_id} holds no {part}", err=True)
+def recover(
+    *,
+    file: ConfigFile = None,
+    repository: Repository = None,
+    app: Manager = None,
+    config: Config = None,
+    data: Data = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="The folder that the restore was to go to.")
+    ] = None,
+) -> None:
+    """Bring a restore that was cut off to its end: all files are those of the backup then, or as before."""
+    manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
+    manager.recover(restore_to=to)
+    render.printed("no restore is under way; each file is whole")
+
+
+def _parts(backup: BackupMetadata, only: list[str] | None, paths: list[str], *, state: bool) -> list[str]:
+    if only:
+        return [*only, *([STATE] if state else [])]
+    if paths:
+        return [*([CONFIG, DATA] if set(paths) != {STATE_FILE} else []), *([STATE] if STATE_FILE in paths else [])]
+    return [*(backup.parts or KINDS), *([STATE] if state else [])]
+
+
+def _moved(given: list[str] | tuple[()]) -> dict[str, str]:
+    """Return old paths and new ones.
+
+    Raises:
+        UsageError: Something is no such pair.
+    """
+    found = {}
+    for text in given:
+        old, equals, new = text.partition("=")
+        if not (old and equals and new):
+            raise UsageError(f"--map takes OLD=NEW, as /srv/bot=/home/me/bot, not {text!r}")
+        found[str(Path(old).expanduser())] = str(Path(new).expanduser())
+    return found
+
+
+def _restored(manager: RecoveryManager, name: str, **options: Any) -> RestoreReport:
+    """Restore, and let a refusal end with the option that helps.
+
+    Raises:
+        RestoreRefusedError: It would do harm.
+    """
+    try:
+        return manager.restore(name, **options)
+    except RestoreRefusedError as error:
+        raise _RefusedError(error) from None
+
+
+class _RefusedError(RestoreRefusedError):
+    """A refusal in the words of the command line."""
+
+    def __init__(self, error: RestoreRefusedError) -> None:
+        problems = tuple(problem.replace("allow_partial=True restores what there is", "") for problem in error.problems)
+        super().__init__(error.backup_id, tuple(problem.rstrip("; ") for problem in problems), error.reasons)
+
+    def __str__(self) -> str:
+        return "; ".join((super().__str__(), *(HELP[reason] for reason in self.reasons)))
 
 
 def _ask(plan: RestorePlan) -> None:
@@ -113,26 +206,47 @@ def _ask(plan: RestorePlan) -> None:
     count = len(plan.replaced)
     what = "1 file" if count == 1 else f"{count} files"
     if not sys.stdin.isatty():
-        raise UsageError(f"this would overwrite {what}: --yes does it, --dry-run shows what would change")
+        raise UsageError(
+            f"this would overwrite {what}: --yes does it, --dry-run shows what would change, "
+            "--to DIR restores into a folder of its own"
+        )
     render.printed(f"restore of {plan.backup_id}", _plan(plan), err=True)
     if not typer.confirm(f"Overwrite {what}?", err=True):
-        typer.echo("peak-observe: nothing was restored", err=True)
+        note("nothing was restored")
         raise typer.Exit(INCOMPLETE)
 
 
 def _tell(report: RestoreReport, *, dry_run: bool, as_json: bool, quiet: bool) -> None:
     if as_json:
-        render.as_json({"dry_run": dry_run, **report.plan._asdict(), **_state(report)})
+        facts = {**report.plan._asdict(), "moved": dict(report.moved), "left": list(report.left)}
+        render.as_json({"dry_run": dry_run, **facts, **_state(report)})
     elif not quiet:
         did = "would change" if dry_run else "is restored"
         render.printed(f"{report.plan.backup_id} {did}", _plan(report.plan))
-    for problem in report.unapplied:
-        typer.echo(f"peak-observe: not restored: {printable(problem)}", err=True)
+        notes(f"{old} {'would go' if dry_run else 'went'} to {new}" for old, new in report.moved)
+    notes(f"not restored: {problem}" for problem in report.unapplied)
+
+
+def _tell_left(report: RestoreReport, backup: BackupMetadata, asked: list[str], *, quiet: bool) -> bool:
+    """Say what was not restored, and return whether something was, and all that was asked for."""
+    missing = [part for part in asked if backup.parts and part not in backup.parts]
+    notes(f"{backup.backup_id} holds no {part}" for part in missing)
+    for part in report.left:
+        held = backup.parts.get(part)
+        size = f" ({render.files(held.files, held.size_bytes)})" if held and part != STATE else ""
+        mend = NOBODY_TAKES_IT if part == STATE and STATE not in asked and not asked else f"--only {part} does so"
+        if not quiet or part in asked:
+            note(f"not restored: the {part}{size}; {mend}")
+    plan = report.plan
+    something = bool(plan.new or plan.replaced or plan.same or plan.folders or report.state)
+    if not something:
+        note("nothing was restored")
+    return something and not missing and not set(asked) & set(report.left)
 
 
 def _plan(plan: RestorePlan) -> Text:
     found = {name: getattr(plan, name) for name in ("new", "replaced", "same", "extra")}
-    return render.groups(found, counted=("same",))
+    return render.groups(found | ({"folders": plan.folders} if plan.folders else {}), counted=("same",))
 
 
 def _state(report: RestoreReport) -> dict[str, Any]:

@@ -1,29 +1,30 @@
-"""What all commands of `peak-observe backup` have in common: how they end, and how far they have come."""
+"""Frame of every command of `peak-observe backup`: how it ends, and which warnings are shown."""
 
 from __future__ import annotations
 
-import errno
 import functools
 import logging
 import signal
 import sys
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from peak_observe.errors import BackupError, PeakObserveError
+from peak_observe.cli.backup.progress import progress
+from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
+from peak_observe.events import RestoreFinished
+from peak_observe.observers import observe
+from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from peak_observe.backup_recovery import Progress as Done
+    from peak_observe.events import Event
+
+__all__ = ["INCOMPLETE", "INTERRUPTED", "guarded", "progress"]
 
 INCOMPLETE, INTERRUPTED = 1, 130
-PICTURES = 0.1  # seconds between two pictures of the progress bar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,15 +35,19 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def guard(*args: P.args, **kwargs: P.kwargs) -> T:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # for names of any bytes
+        with suppress(AttributeError):  # of a stream that is none of Python's own
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # for names of any bytes
         try:
             with _warnings_shown(), _terminate_is_interrupt():
                 return command(*args, **kwargs)
+        except RestoreCutOff as cut:
+            typer.echo(f"peak-observe: {printable(str(cut))}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
         except (KeyboardInterrupt, typer.Abort):  # the latter at a question
             typer.echo("peak-observe: interrupted; no backup and no file is left half done", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            if isinstance(error, PeakObserveError) or error.errno == errno.EPIPE:
+            if isinstance(error, PeakObserveError):
                 raise
             where = f" ({error.filename})" if error.filename else ""
             raise BackupError(f"{error.strerror or error}{where}") from None
@@ -54,10 +59,18 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 def _warnings_shown() -> Iterator[None]:
     log, notes = logging.getLogger("peak_observe"), _Notes(logging.WARNING)
     log.addHandler(notes)
+    stop = observe(_tell_of_recovery)
     try:
         yield
     finally:
+        stop()
         log.removeHandler(notes)
+
+
+def _tell_of_recovery(event: Event) -> None:
+    """Say that a restore which was cut off has been brought to its end, which no command does on purpose."""
+    if isinstance(event, RestoreFinished) and event.message.startswith("a crash cut it off"):
+        typer.echo(f"peak-observe: restore of {event.backup_id}: {event.message}", err=True)
 
 
 @contextmanager
@@ -77,36 +90,3 @@ class _Notes(logging.Handler):
         """Show one."""
         if not hasattr(record, "peak_event"):
             typer.echo(f"peak-observe: {record.getMessage()}", err=True)
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[Done], object] | None]:
-    """Show a bar while something is under way; yield what is to be told of it, None where nobody watches."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal or console.is_dumb_terminal:
-        yield None
-        return
-    files = TextColumn("{task.fields[files]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), files, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
-        yield _Bars(shown)
-
-
-class _Bars:
-    """One bar for each thing that is done."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-        self._tasks: dict[str, TaskID] = {}
-        self._drawn = 0.0
-
-    def __call__(self, done: Done) -> None:
-        """Take in how far it has come."""
-        now, ended = time.monotonic(), done.files == done.total_files
-        if done.doing in self._tasks and not ended and now - self._drawn < PICTURES:
-            return
-        self._drawn = now
-        total, files = done.total_bytes, f"{done.files} of {done.total_files} files"
-        if done.doing not in self._tasks:
-            self._tasks[done.doing] = self._shown.add_task(done.doing, total=total, files=files)
-        self._shown.update(self._tasks[done.doing], completed=done.size_bytes, total=total, files=files)

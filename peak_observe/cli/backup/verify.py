@@ -1,35 +1,26 @@
-"""`peak-observe backup verify` and `drill`: proof that a backup restores."""
+"""`peak-observe backup verify` and `drill`."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from peak_observe.backup_recovery import BackupStatus, RecoveryManager, VerifyReport
+from peak_observe.backup_recovery.restore.verification import NoRoomError
 from peak_observe.cli.backup import render
-from peak_observe.cli.backup.options import (
-    LATEST,
-    App,
-    AsJson,
-    File,
-    Quiet,
-    Repository,
-    Which,
-    identified,
-    opened,
-    settings,
-)
+from peak_observe.cli.backup.manager import identified, note, opened, settings
 from peak_observe.cli.backup.session import progress
+from peak_observe.cli.options import LATEST, AsJson, ConfigFile, Manager, Quiet, Repository, Which
 from peak_observe.errors import BackupCorruptError, BackupError
-from peak_observe.support.redact import printable
 
 
 def verify(
     backup: Which = LATEST,
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
     all_: Annotated[bool, typer.Option("--all", help="Verify every backup that did not fail.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -40,16 +31,20 @@ def verify(
     """
     manager = opened(settings(file, repository=repository, app=app))
     names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
-    with progress(quiet=quiet) as tell:
+    with progress("verify", quiet=quiet) as tell:
         reports = [manager.verify_backup(name, progress=tell) for name in names]
     _tell(reports, as_json=as_json, quiet=quiet, several=all_)
 
 
 def drill(
     *,
-    file: File = None,
+    file: ConfigFile = None,
     repository: Repository = None,
-    app: App = None,
+    app: Manager = None,
+    temp_dir: Annotated[
+        Path | None,
+        typer.Option("--temp-dir", metavar="DIR", help="Where it is restored to, if not in the repository."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,8 +53,11 @@ def drill(
     It is restored into a temporary folder, checked, and removed; nothing live is touched.
     """
     manager = opened(settings(file, repository=repository, app=app))
-    with progress(quiet=quiet) as tell:
-        report = manager.drill(progress=tell)
+    with progress("drill", quiet=quiet) as tell:
+        try:
+            report = manager.drill(folder=temp_dir, progress=tell)
+        except NoRoomError as error:
+            raise BackupError(f"{error}; --temp-dir DIR names another place") from None
     _tell([report], as_json=as_json, quiet=quiet, several=False)
 
 
@@ -85,6 +83,6 @@ def _tell(reports: Iterable[VerifyReport], *, as_json: bool, quiet: bool, severa
             render.printed(f"{report.backup_id}  {'ok' if report.ok else 'CORRUPT'}  {what}")
     for report in bad:
         for problem in report.problems:
-            typer.echo(f"peak-observe: {report.backup_id}: {printable(problem)}", err=True)
+            note(f"{report.backup_id}: {problem}")
     if bad:
         raise typer.Exit(BackupCorruptError.exit_code)

@@ -63,15 +63,7 @@ class PeakRepositorySource:
         """
         repository = self._repository
         os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
-        found = reading.reading(
-            repository.backups(),
-            repository.ledger.read(),
-            kinds=(),
-            max_age=self._max_age,
-            stored_bytes=repository.stored_bytes(),
-            unreadable=len(repository.unreadable()),
-            now=repository.clock.now().timestamp(),
-        )
+        found = reading.reading_of(repository, kinds=(), max_age=self._max_age)
         return own_metrics.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
 
 

@@ -7,6 +7,7 @@ import time
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.measures import forks
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.health.result import TIMEOUT, Finding, of_answer, of_error
 from peak_observe.telemetry.tracing import spans
@@ -21,7 +22,20 @@ if TYPE_CHECKING:
 
 # The execution that this thread or task is part of.
 _current: ContextVar[Execution | None] = ContextVar("peak_observe_health_execution", default=None)
-_graph_lock = threading.Lock()
+
+
+class _Graph:
+    """Lock of the graph of executions that wait for each other."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_graph = _Graph()
 
 
 class Execution:
@@ -70,7 +84,7 @@ class Execution:
 
     def wait_for(self, other: Execution) -> bool:
         """Note that this execution waits for another one; return False, and note nothing, if that waits for this."""
-        with _graph_lock:
+        with _graph.lock:
             if other.leads_to(self):
                 return False
             self.waits_for.add(other)

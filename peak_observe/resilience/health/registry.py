@@ -306,10 +306,8 @@ class HealthCheck:
         return await asyncio.wrap_future(future)
 
     def after_fork(self) -> None:
-        """Make the lock anew in a forked child, and run the checks in its background too if the parent did."""
+        """Make the lock anew in a forked child: a thread of the parent may have held it."""
         self._lock = threading.Lock()
-        if self._scheduler is not None:
-            self._scheduler = self._scheduler.again()
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
         scheduler = self._scheduler

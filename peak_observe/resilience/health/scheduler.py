@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from peak_observe.resilience.health.runner import CheckRunner
 
@@ -38,10 +40,15 @@ class Scheduler:
         self._interval = interval
         self._jitter = jitter
         self._loop = loop
-        self._runner = CheckRunner(checks, loop)
+        self._stopped = False
+        self.begin()
+        _schedulers.add(self)
+
+    def begin(self) -> None:
+        """Start the thread, with every check due at once."""
+        self._runner = CheckRunner(self._checks, self._loop)
         self._queue: list[tuple[float, int, Check]] = []
         self._changed = True
-        self._stopped = False
         self._thread = threading.Thread(target=self._keep_running, name="peak-observe-health", daemon=True)
         self._thread.start()
 
@@ -55,9 +62,10 @@ class Scheduler:
         """The loop it was given, while that can run anything."""
         return self._loop if self._loop is not None and self._loop.is_running() else None
 
-    def again(self) -> Scheduler:
-        """Return one with the same settings, in a forked child, into which the thread did not follow."""
-        return Scheduler(self._checks, self._interval, self._jitter, self._loop)
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop()` was called."""
+        return self._stopped
 
     def interval_of(self, check: Check) -> float:
         """Return the seconds between two runs of a check, before jitter."""
@@ -102,3 +110,18 @@ class Scheduler:
     def _next(self, check: Check) -> float:
         factor = 1 + self._jitter * random.uniform(-1, 1)  # noqa: S311 - to spread load, not to keep a secret
         return self.interval_of(check) * factor
+
+
+_schedulers: WeakSet[Scheduler] = WeakSet()
+
+
+def _after_fork() -> None:
+    # The threads did not follow into the child. They start when all locks are made anew, which `forks` does: it is
+    # imported, and so registered, before this module.
+    for scheduler in tuple(_schedulers):
+        if not scheduler.stopped:
+            scheduler.begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

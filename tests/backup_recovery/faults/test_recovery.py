@@ -93,18 +93,19 @@ def test_a_folder_that_somebody_made_meanwhile_is_not_taken_back(world: World, m
     """The restore that wanted to make it fails, and leaves it."""
     (world.live / "data" / "empty").rmdir()
     (world.live / "config" / "app.toml").unlink()
-    made, mkdir = [], os.mkdir
+    made, rename = [], os.rename
 
-    def meanwhile(path: str, mode: int = 0o777, **more: object) -> None:
-        if str(path).endswith("/empty") and not made:
-            made.append(path)
-            mkdir(path)
-        mkdir(path, mode, **more)
+    def meanwhile(path: str, to: str, **more: object) -> None:
+        if str(to).endswith("/app.toml") and not made:
+            made.append(to)
+            (world.live / "data" / "empty").mkdir()
+        rename(path, to, **more)
 
-    monkeypatch.setattr(os, "mkdir", meanwhile)
+    monkeypatch.setattr(os, "rename", meanwhile)
     manager = world.manager()
-    with pytest.raises(BackupError, match="nothing was restored"):
+    with pytest.raises(BackupError, match="nothing was restored, as writing failed: somebody made it meanwhile"):
         manager.restore(manager.list_backups()[0].backup_id, data=True)
     assert made
     assert (world.live / "data" / "empty").is_dir()
+    assert not (world.live / "config" / "app.toml").exists()
     assert world.leftovers() == []

@@ -24,12 +24,13 @@ HOLDER = """
 import sys
 from peak_observe.backup_recovery import RecoveryManager
 manager = RecoveryManager(sys.argv[1], name="faults")
-def state():
-    print("holding", flush=True)
-    sys.stdin.readline()
-    return 1
-manager.state_snapshot.register_provider("state", state)
-print(manager.create_backup(), flush=True)
+manager.config_backup.add_config(sys.argv[2])
+told = []
+def hold(_):
+    if not told:
+        told.append(print("holding", flush=True))
+        sys.stdin.readline()
+print(manager.create_backup(progress=hold), flush=True)
 """
 # Backs up again and again at the same time as others, and tells how often it did and how often somebody else was first.
 RIVAL = """
@@ -77,7 +78,7 @@ def world(new_world: Callable[[], World]) -> World:
 
 def test_the_second_process_is_told_who_is_the_first(world: World) -> None:
     """The error names pid and host, and the first one ends as if nothing had been."""
-    with process(HOLDER, world.repo) as holder:
+    with process(HOLDER, world.repo, world.live / "config" / "app.toml") as holder:
         manager = world.manager()
         for act in (manager.create_backup, manager.drill, lambda: manager.restore("backup_1")):
             with pytest.raises((RepositoryLockedError, BackupError)) as caught:
@@ -93,7 +94,7 @@ def test_the_second_process_is_told_who_is_the_first(world: World) -> None:
 def test_a_stopped_holder_stops_nobody_for_long(world: World) -> None:
     """SIGSTOP keeps the lock: others are told at once, and can list and verify; after SIGCONT it goes on."""
     world.backup()
-    with process(HOLDER, world.repo) as holder:
+    with process(HOLDER, world.repo, world.live / "config" / "app.toml") as holder:
         holder.send_signal(signal.SIGSTOP)
         manager = world.manager()
         with pytest.raises(RepositoryLockedError, match=str(holder.pid)):
@@ -106,7 +107,7 @@ def test_a_stopped_holder_stops_nobody_for_long(world: World) -> None:
 
 def test_a_killed_holder_leaves_no_lock(world: World) -> None:
     """The system lets go of it: the next one clears, counts and works."""
-    with process(HOLDER, world.repo) as holder:
+    with process(HOLDER, world.repo, world.live / "config" / "app.toml") as holder:
         holder.kill()
         holder.wait(PATIENCE)
     assert world.manager().create_backup()
@@ -119,20 +120,20 @@ def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(world: World) 
     mine, its = os.pipe()
     children = []
 
-    def fork() -> int:
+    def fork(_: object) -> None:
+        if children:
+            return
         pid = os.fork()
         if pid == 0:
             os.close(its)
             os.read(mine, 1)
             os._exit(0)
         children.append(pid)
-        return pid
 
     manager = world.manager()
-    manager.state_snapshot.register_provider("worker", fork)
     try:
-        manager.create_backup()
-        manager.state_snapshot.register_provider("worker", lambda: 0)
+        manager.create_backup(include_data=False, progress=fork)
+        assert children
         assert manager.create_backup()
     finally:
         os.close(its)
@@ -170,7 +171,7 @@ def test_restore_and_backup_do_not_meet(world: World) -> None:
     """A restore is refused while a backup runs, and the live files stay."""
     backup_id = world.backup()
     (world.live / "config" / "app.toml").write_text("changed")
-    with process(HOLDER, world.repo):
+    with process(HOLDER, world.repo, world.live / "config" / "app.toml"):
         assert not world.manager().restore_backup(backup_id)
         assert (world.live / "config" / "app.toml").read_text() == "changed"
 

@@ -135,7 +135,10 @@ def test_metadata_that_cannot_be_read_shows_as_corrupt(watched: RecoveryManager)
 def test_it_outlives_the_manager_and_the_process(watched: RecoveryManager, tmp_path: Path) -> None:
     """A job of another process, that ended, shows; and nothing is counted twice."""
     name = watched._repository.name
-    code = f"from peak_observe import RecoveryManager; RecoveryManager({str(tmp_path / 'backups')!r}).create_backup()"
+    code = (
+        f"from peak_observe import RecoveryManager; manager = RecoveryManager({str(tmp_path / 'backups')!r});"
+        "manager.state_snapshot.register_provider('bot', dict); manager.create_backup()"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     again = RecoveryManager(tmp_path / "backups", name=name, max_age=60)
     del watched
@@ -143,6 +146,7 @@ def test_it_outlives_the_manager_and_the_process(watched: RecoveryManager, tmp_p
     found = series(name)
     assert found["runs_total success"] == found["stored success"] == 1
     assert found["max_age_seconds"] == 60
+    again.state_snapshot.register_provider("bot", dict)
     again.create_backup()
     assert series(name)["runs_total success"] == 2
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType, Part
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection, keep_count
 
 SUCCESS, PARTIAL, FAILED, IN_PROGRESS = (
@@ -172,6 +172,65 @@ def test_without_a_good_one_only_many_failures_go() -> None:
     assert reasons(selection)["b21"] == ("in progress, and there is no good one",)
 
 
+CONFIG, DATA = {"config": ["/c"]}, {"data": ["/d"]}
+
+
+def of(number: int, sources: dict[str, list[str]], status: BackupStatus = SUCCESS) -> BackupMetadata:
+    """Return a backup of some paths."""
+    parts = {} if status is FAILED else {kind: Part() for kind in sources}
+    return backup(number, START + timedelta(hours=number), status, sources=sources, parts=parts)
+
+
+def test_backups_of_the_configuration_do_not_push_out_the_data() -> None:
+    """Each part has a series of its own, and a backup stays while one of them keeps it."""
+    backups = [of(0, CONFIG | DATA), *(of(number, CONFIG) for number in range(1, 6))]
+    selection = RetentionPolicy(last=3).select(backups)
+    assert reasons(selection) == {
+        "b5": ("last good", "last"),
+        "b4": ("last",),
+        "b3": ("last",),
+        "b0": ("last good of data /d", "last"),
+    }
+    assert kept(keep_count(0).select(backups)) == ["b5", "b0"]
+
+
+def test_two_programs_in_one_repository_do_not_push_each_other_out() -> None:
+    """Each named path has a series of its own."""
+    backups = [of(number, {"data": [f"/{'ab'[number > 2]}"]}) for number in range(6)]
+    assert kept(RetentionPolicy(last=2).select(backups)) == ["b5", "b4", "b2", "b1"]
+    assert kept(RetentionPolicy(daily=1).select(backups)) == ["b5", "b2"]
+
+
+def test_a_path_that_was_added_begins_no_new_series_of_the_others() -> None:
+    """The older backups go as they would have gone without it."""
+    backups = [*(of(number, DATA) for number in range(3)), *(of(number, {"data": ["/d", "/e"]}) for number in (3, 4))]
+    assert kept(RetentionPolicy(last=2).select(backups)) == ["b4", "b3"]
+
+
+def test_how_backups_are_grouped_can_be_chosen() -> None:
+    """And the last good one of each part and path stays, whatever is chosen."""
+    backups = [of(0, CONFIG), of(1, CONFIG | DATA), of(2, {"data": ["/e"]}), of(3, {"data": ["/e"]}), of(4, CONFIG)]
+    for group_by, expected in [
+        (("part", "root"), ["b4", "b3", "b1"]),
+        ("part, root", ["b4", "b3", "b1"]),
+        (["root"], ["b4", "b3", "b1"]),
+        ("part", ["b4", "b3", "b1"]),
+        ("none", ["b4", "b3", "b1"]),
+        ((), ["b4", "b3", "b1"]),
+    ]:
+        assert kept(RetentionPolicy(last=1, group_by=group_by).select(backups)) == expected
+    assert kept(RetentionPolicy(last=2).select(backups)) == ["b4", "b3", "b2", "b1"]
+    assert kept(RetentionPolicy(last=2, group_by="none").select(backups)) == ["b4", "b3", "b1"]
+    assert kept(RetentionPolicy(last=3, group_by="none").select(backups)) == ["b4", "b3", "b2", "b1"]
+
+
+def test_what_is_not_good_is_judged_in_its_own_series() -> None:
+    """An old backup that only another part keeps does not keep the failures since."""
+    backups = [of(0, DATA), of(1, CONFIG, FAILED), of(2, CONFIG), of(3, CONFIG, PARTIAL), of(4, CONFIG)]
+    assert kept(RetentionPolicy(last=1).select(backups)) == ["b4", "b0"]
+    assert kept(RetentionPolicy(last=2).select(backups)) == ["b4", "b3", "b2", "b0"]
+
+
 def test_nothing_is_kept_of_nothing() -> None:
     """An empty repository."""
     assert RetentionPolicy(last=1, within=timedelta(1)).select([]) == Selection((), ())
@@ -191,6 +250,9 @@ NONSENSE = [
     ({"monthly": None}, "monthly must"),
     ({"within": timedelta(0)}, "within must be a timedelta of more than 0"),
     ({"within": 3600}, "within must"),
+    ({"last": 1, "group_by": "host"}, "group_by must be 'part', 'root', both or none, not 'host'"),
+    ({"last": 1, "group_by": 5}, "group_by must"),
+    ({"group_by": ["part"]}, "the policy is empty"),
     ({"keep_tags": 5}, "keep_tags must"),
     ({"keep_tags": [""]}, "keep_tags must"),
     ({"keep_tags": ["a", 1]}, "keep_tags must"),
@@ -225,6 +287,10 @@ POLICIES = st.fixed_dictionaries(
 PAST = st.integers(0, 800 * 24 * 4).map(lambda quarters: START - timedelta(minutes=15 * quarters))
 
 
+SOURCES = [{"config": ["/c"]}, {"data": ["/d"]}, {"config": ["/c"], "data": ["/d"]}, {"data": ["/d", "/e"]}]
+HELD = st.sampled_from([{}, *({"sources": one, "parts": {kind: Part() for kind in one}} for one in SOURCES)])
+
+
 @st.composite
 def repositories(draw):
     """Return backups whose clock jumps and whose bases are any of them, or none that exists."""
@@ -236,6 +302,7 @@ def repositories(draw):
             draw(st.sampled_from([SUCCESS, SUCCESS, SUCCESS, PARTIAL, FAILED, IN_PROGRESS])),
             tags=draw(st.lists(st.sampled_from(TAGS), max_size=1)),
             base=draw(st.sampled_from(["", "", "", *(f"b{base}" for base in range(count + 1))])),
+            **draw(HELD),
         )
         for number in draw(st.permutations(range(count)))
     ]
@@ -253,6 +320,9 @@ def test_what_must_hold_holds(backups: list[BackupMetadata], policy: dict) -> No
     assert goes == sorted(goes, key=lambda item: item.order)
     assert all(item.reasons for item in selection.keep)
     good = [item for item in backups if item.good]
+    for source in ("/c", "/d", "/e"):
+        holders = [item for item in good if any(source in item.sources_of(kind) for kind in ("config", "data"))]
+        assert not holders or max(holders, key=lambda item: item.order) in stays
     assert not good or max(good, key=lambda item: item.order) in stays
     assert not {item.base for item in stays} & {item.backup_id for item in goes}
     assert not [item for item in goes if set(item.tags) & set(made.keep_tags)]

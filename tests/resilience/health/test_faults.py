@@ -210,6 +210,44 @@ print(status, second)
     assert done.stdout.split() == ["0", "0"]
 
 
+def test_a_forked_child_waits_for_no_lock_of_the_parents_threads() -> None:
+    """Its checks start when all locks are made anew, in whichever order that happens."""
+    code = """
+import os, threading, time, warnings
+from contextlib import ExitStack
+warnings.simplefilter("ignore")
+from peak_observe import HealthCheck
+health, done = HealthCheck(), set()
+for number in range(50):
+    health.register(f"x{number}", lambda number=number: done.add(number) or True, interval=0.02)
+health.start(interval=60)
+while len(done) < 50:
+    time.sleep(0.01)
+held, go_on = threading.Event(), threading.Event()
+def hold():
+    with ExitStack() as stack:
+        for check in health._checks.values():
+            stack.enter_context(check._counts.lock)
+        held.set()
+        go_on.wait(30)
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(30)
+child = os.fork()
+if child == 0:
+    done.clear()
+    deadline = time.monotonic() + 20
+    while len(done) < 50 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os._exit(0 if len(done) == 50 else 1)
+go_on.set()
+print(os.waitpid(child, 0)[1])
+health.stop()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0\n"
+
+
 def test_a_fork_in_the_midst_of_a_registration_leaves_no_lock_held() -> None:
     """A thread of the parent that is in the registry is not there in the child."""
     health = HealthCheck()

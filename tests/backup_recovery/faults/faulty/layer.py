@@ -144,10 +144,10 @@ class Layer:
         return self.call("create" if flags & os.O_CREAT else "open", real, (path,), changes=changes)
 
     def _file(self, path: Any, mode: str = "r", *args: Any, **more: Any) -> Any:
-        if isinstance(path, int) or mode not in ("rb", "wb"):
+        if mode not in ("rb", "wb"):
             return REAL_OPEN(path, mode, *args, **more)
         flags = os.O_RDONLY if mode == "rb" else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        raw = _Raw(os.open(path, flags | os.O_CLOEXEC, 0o666), mode)
+        raw = _Raw(path if isinstance(path, int) else os.open(path, flags | os.O_CLOEXEC, 0o666), mode)
         return io.BufferedReader(raw) if mode == "rb" else io.BufferedWriter(raw)
 
     def _note(self, name: str, args: tuple[Any, ...]) -> None:

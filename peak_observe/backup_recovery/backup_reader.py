@@ -1,0 +1,184 @@
+"""Reader of a repository: the backups in it, their files, and what changed between them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.backup_recovery.repository.manifest import FILE, decode_name
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
+from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.restore import contents, diff
+from peak_observe.backup_recovery.restore.restore import manifest_of
+from peak_observe.errors import BackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from peak_observe.backup_recovery.components import Named
+    from peak_observe.backup_recovery.create.sources import Exclude
+    from peak_observe.backup_recovery.repository.repository import Repository
+    from peak_observe.backup_recovery.restore.diff import Difference
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StoredFile(NamedTuple):
+    """One file, symbolic link or folder of a backup.
+
+    Args:
+        path: The path where it lived.
+        stored: Its path in the backup's folder.
+        type: `file`, `link` or `folder`.
+        size_bytes: Bytes of a file.
+        mode: Permissions, as they were.
+        modified_ns: Time of the last change, in nanoseconds since 1970.
+        blake3: Hash of a file's content, in hexadecimal.
+        target: Where a symbolic link points.
+    """
+
+    path: str
+    stored: str
+    type: str
+    size_bytes: int
+    mode: int
+    modified_ns: int
+    blake3: str
+    target: str
+
+    @property
+    def modified(self) -> datetime | None:
+        """The time of the last change, in UTC; None beyond the year 9999."""
+        try:
+            return EPOCH + timedelta(microseconds=self.modified_ns // 1000)
+        except OverflowError:
+            return None
+
+
+class BackupReader:
+    """The part of a `RecoveryManager` that only reads."""
+
+    _repository: Repository
+    _named: Named
+    _exclude: Exclude
+
+    def list_backups(
+        self,
+        tags: Collection[str] | None = None,
+        backup_type: BackupType | None = None,
+    ) -> list[BackupMetadata]:
+        """Return the backups, the newest first.
+
+        Args:
+            tags: Only those with at least one of these tags.
+            backup_type: Only those of this type.
+        """
+        wanted = {tags} if isinstance(tags, str) else set(tags or ())
+        return [
+            backup
+            for backup in self._repository.backups()[::-1]
+            if (not wanted or wanted & set(backup.tags)) and backup_type in (None, backup.backup_type)
+        ]
+
+    def get_backup(self, backup_id: str) -> BackupMetadata:
+        """Return one backup.
+
+        Raises:
+            BackupNotFoundError: There is none of that name.
+            BackupCorruptError: Its metadata cannot be read.
+        """
+        return self._repository.get(backup_id)
+
+    def last_success(
+        self,
+        *,
+        include_config: bool = True,
+        include_state: bool = True,
+        include_data: bool | None = None,
+    ) -> datetime | None:
+        """Return when the newest backup that succeeded was begun, or None if there is none.
+
+        It holds each part that is named, less those that are not asked for; where nothing is named, any counts.
+
+        Args:
+            include_config: Whether the configuration is asked for.
+            include_state: Whether the state of the program is.
+            include_data: Whether the data is; None for whatever data is named.
+        """
+        wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
+        kinds = {kind for kind in self._named.kinds() if wanted[kind]}
+        return next((item.created for item in self.list_backups() if item.good and kinds <= set(item.parts)), None)
+
+    def unreadable_backups(self) -> dict[str, str]:
+        """Return the backups whose metadata cannot be read, and why."""
+        return self._repository.unreadable()
+
+    def diff(self, backup_id: str, other: str | None = None) -> Difference:
+        """Return which files changed from one backup to another, or to now.
+
+        Args:
+            backup_id: The earlier backup.
+            other: The later one; None for the files as they are now.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupCorruptError: What it says of itself is not what was written.
+        """
+        roots = self._named.roots()
+        return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
+
+    def corrupt_backups(self) -> set[str]:
+        """Return the backups in which the last look at all bytes found something wrong."""
+        return set(self._repository.ledger.read().corrupt)
+
+    def named_parts(self) -> list[str]:
+        """Return the parts that something is named for."""
+        return self._named.kinds()
+
+    def named_sources(self) -> set[str]:
+        """Return the absolute paths that are named, as metadata has them."""
+        return {root.source for root in self._named.roots()}
+
+    def list_files(self, backup_id: str, patterns: Collection[str] = ()) -> list[StoredFile]:
+        """Return what is in a backup, a folder before what is in it.
+
+        Args:
+            backup_id: The backup.
+            patterns: Only what one of them means: the path where something lived, the end of it, or a pattern as
+                `*.csv`; with a folder all that is in it.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupCorruptError: What it says of itself is not what was written.
+        """
+        manifest = manifest_of(self._repository, self._repository.get(backup_id), self._named.roots())
+        found = list(contents.items(manifest))
+        wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        return [_stored_file(item) for item in (contents.matching(found, wanted) if wanted else found)]
+
+    def read_file(self, backup_id: str, path: str) -> Iterator[bytes]:
+        """Yield the content of one file of a backup, after all of it was verified.
+
+        Args:
+            backup_id: The backup.
+            path: The path where it lived, the end of it, or its path in the backup's folder.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupCorruptError: The file is not what was stored.
+            BackupUnreadableError: It cannot be read.
+            BackupError: No file is meant, or several are.
+        """
+        manifest = manifest_of(self._repository, self._repository.get(backup_id), self._named.roots())
+        found = contents.matching(list(contents.items(manifest)), (path,))
+        files = [item for item in found if item.entry.type == FILE]
+        if len(files) != 1:
+            what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
+            raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
+        return Stored(self._repository.root, manifest).content(files[0].entry)
+
+
+def _stored_file(item: contents.Item) -> StoredFile:
+    entry = item.entry
+    facts = (entry.size, entry.mode, entry.modified_ns, entry.blake3, decode_name(entry.target))
+    return StoredFile(item.path, item.stored, entry.type, *facts)

@@ -1,0 +1,112 @@
+"""Files of earlier backups, looked up in the order of the walk, so that only one of their entries is in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peak_observe.backup_recovery.files import copying, sqlite
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
+from peak_observe.backup_recovery.repository.repository import MANIFEST
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from peak_observe.backup_recovery.files.file_status import Status
+    from peak_observe.backup_recovery.repository.manifest import Root
+    from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+
+
+class EarlierFiles:
+    """The files of one earlier backup.
+
+    Args:
+        repository: The repository's folder.
+        backup: The backup.
+
+    Raises:
+        OSError: Its manifest cannot be read.
+        ValueError: Its manifest is not what was written.
+    """
+
+    def __init__(self, repository: Path, backup: BackupMetadata) -> None:
+        self.backup_id = backup.backup_id
+        self._repository = repository
+        self._file = ManifestFile(repository / backup.backup_id / MANIFEST)
+        head = self._file.head()
+        self._bases = ("", backup.base)
+        self._surely = range(1, head.started_ns - sqlite.DOUBT_NS)
+        self._roots = {(root.kind, root.source): root.stored for root in head.roots}
+        self._starts: dict[str, int] = {}
+        for start, place in self._file.places(backup.manifest):
+            if place.type != FOLDER:
+                # A named file stands for itself, all others one after another in their folder.
+                folder = place.stored.rpartition("/")[0]
+                self._starts.setdefault(folder if "/" in folder else place.stored, start)
+        self._folder = ""
+        self._entries: Iterator[Entry] = iter(())
+        self._ahead: Entry | None = None
+
+    def find(self, root: Root, below: str) -> Entry | None:
+        """Return the entry of a file, which may only be asked for in the order of the walk.
+
+        Args:
+            root: The named path that it is at or below.
+            below: Its path below that; empty for the named path itself.
+        """
+        place = self._roots.get((root.kind, root.source))
+        if place is None:
+            return None
+        try:
+            found = self._named(place) if not below else self._below(f"{place}{encode_name(below)}")
+        except (OSError, ValueError):  # it is removed, or somebody changes it: everything else is read anew
+            self._roots.clear()
+            return None
+        return found if found is not None and found.type == FILE and found.base in self._bases else None
+
+    def is_untouched(self, entry: Entry, status: os.stat_result | Status, path: str) -> bool:
+        """Return whether a file's status proves that it is what an entry tells."""
+        size = entry.size if entry.source_size is None else entry.source_size
+        facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        if facts != (size, entry.modified_ns, entry.ctime_ns, entry.inode) or entry.ctime_ns not in self._surely:
+            return False
+        return entry.source_size is None or sqlite.quiet(path)
+
+    def copy(self, entry: Entry) -> str:
+        """Return the path of the stored copy."""
+        return f"{self._repository}/{entry.base or self.backup_id}/{decode_name(entry.stored)}"
+
+    def is_sound(self, entry: Entry) -> bool:
+        """Return whether the stored copy is what was stored."""
+        try:
+            return copying.hashed(self.copy(entry)).blake3 == entry.blake3
+        except OSError:
+            return False
+
+    def _named(self, stored: str) -> Entry | None:
+        start = self._starts.get(stored)
+        return None if start is None else next(self._file.entries(start), None)
+
+    def _below(self, stored: str) -> Entry | None:
+        folder, _, name = stored.rpartition("/")
+        if folder != self._folder:
+            start = self._starts.get(folder)
+            self._folder = folder
+            self._entries = iter(()) if start is None else self._file.entries(start)
+            self._advance()
+        wanted = decode_name(name)
+        while self._ahead is not None and _name(self._ahead) < wanted:
+            self._advance()
+        return self._ahead if self._ahead is not None and self._ahead.stored == stored else None
+
+    def _advance(self) -> None:
+        self._ahead = next(self._entries, None)
+        if self._ahead is not None and self._ahead.stored.rpartition("/")[0] != self._folder:
+            self._ahead = None
+            self._entries = iter(())
+
+
+def _name(entry: Entry) -> str:
+    return decode_name(entry.stored.rpartition("/")[2])

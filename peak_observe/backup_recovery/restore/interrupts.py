@@ -1,0 +1,90 @@
+"""Ctrl-C in a restore: the first one ends it, the second one does not disturb the undo, the third one ends that too."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, Protocol, Self
+
+from peak_observe.errors import RestoreCutOff
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType, TracebackType
+
+_log = logging.getLogger("peak_observe.backup")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Context in which a signal raises once, and while what was begun is being settled only after a warning.
+
+    Only the main thread hears signals; in another one, and for signals that nobody handles, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._settling = ""
+        self._heard = 0
+        self._before: dict[int, object] = {}
+
+    def settle(self, doing: str) -> None:
+        """From now on something is brought to an end that must not be cut off; it is named in the warning."""
+        self._settling = doing
+        self._heard = max(self._heard, 1)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if callable(signal.getsignal(number)):
+                    self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type] # it was the handler before
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        # Counted here and not where the exception arrives: between the two another signal could come.
+        self._heard += 1
+        if self._heard == 2:  # noqa: PLR2004 - the second one
+            _log.warning(
+                "%s; Ctrl-C once more stops that in the middle", self._settling or "the restore is being taken back"
+            )
+            return
+        handler = self._before[number]
+        handler(number, frame)  # type: ignore[operator] # only those that can be called are replaced
+
+
+class Unfinished(Protocol):
+    """A restore that may be neither as before nor as afterwards."""
+
+    @property
+    def path(self) -> Path:
+        """The file that says what is left to do."""
+        ...
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether anything is left to do."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether all files are new."""
+        ...
+
+
+class CutOff:
+    """Context that tells of an interrupt which ended the end of a restore."""
+
+    def __init__(self, transaction: Unfinished) -> None:
+        self._transaction = transaction
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyboardInterrupt) and self._transaction.unsettled and not self._transaction.done:
+            path = self._transaction.path
+            raise RestoreCutOff(str(path.parent), str(path)) from error

@@ -1,0 +1,100 @@
+"""Layout of a restore on the disk: missing folders, steps of files, and folders that change owner or permissions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peak_observe.backup_recovery.repository.manifest import FOLDER, encode_name
+from peak_observe.backup_recovery.restore.file_steps import is_folder
+from peak_observe.backup_recovery.restore.journal import Access, Step
+from peak_observe.backup_recovery.restore.ownership import PRIVILEGED
+from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from peak_observe.backup_recovery.restore.ownership import Ownership
+
+PRIVATE = 0o700
+
+
+class Layout:
+    """The folders that are missing: each topmost one is made as a whole and appears by one rename.
+
+    Args:
+        actions: What the restore does.
+        private: A folder below which folders that the backup does not know are for their owner only.
+    """
+
+    def __init__(self, actions: Sequence[Action], private: str | None) -> None:
+        self._tops: dict[str, str] = {}
+        self._private = private
+        known: dict[str, Action] = {}
+        self._holds: dict[str, Action] = {}
+        for action in actions:
+            if action.entry.type != FOLDER and action.change != SAME:
+                above = action.target.rpartition("/")[0]
+                if self.top(above):
+                    self._holds.setdefault(above, action)
+            elif action.change == NEW:
+                self.top(action.target)
+                known[action.target] = action
+        self.folders = {folder: known.get(folder) for folder, top in self._tops.items() if top}
+        for folder, action in known.items():
+            self._holds.setdefault(folder.rpartition("/")[0], action)
+
+    def top(self, folder: str) -> str:
+        """Return the topmost missing folder that a folder is or lies below; empty if it is there."""
+        found = self._tops.get(folder)
+        if found is not None:
+            return found
+        missing, above = [], folder
+        while above and above not in self._tops and not is_folder(above):
+            missing.append(above)
+            above = above.rpartition("/")[0]
+        top = self._tops.setdefault(above, "")
+        for path in reversed(missing):
+            top = self._tops[path] = top or path
+        return top
+
+    def tops(self) -> list[str]:
+        """Return the topmost missing folders."""
+        return sorted({top for top in self._tops.values() if top})
+
+    def access(self, folder: str) -> tuple[int | None, Action | None]:
+        """Return the mode of a missing folder, None for the usual one, and whose owner it gets.
+
+        What holds a single file that was named needs the owner of that file, who could write beside it before.
+        """
+        action = self.folders[folder]
+        if action is not None:
+            return action.entry.mode, action
+        private = self._private is not None and f"{folder}/".startswith(f"{self._private}/")
+        return PRIVATE if private else None, self._holds.get(folder)
+
+
+def step_of(action: Action, folders: Sequence[Path]) -> Step:
+    """Return the step of a file; what is written in place is prepared beside it, or else where a journal can be."""
+    target = encode_name(action.target)
+    if not action.in_place:
+        return Step(target)
+    places = [Path(parent(action.target) or "/"), *folders]
+    usable = [str(place.absolute()) for place in places if os.access(place, os.W_OK | os.X_OK)]
+    return Step(target, at=encode_name(usable[0] if usable else str(places[0])))
+
+
+def access_of(actions: Iterable[Action], owners: Ownership) -> Iterator[Access]:
+    """Yield the folders that are there and get another owner or other permissions."""
+    for action in actions:
+        if action.entry.type == FOLDER and action.change == REPLACED:
+            now, owner = os.lstat(action.target), owners.of(action.entry)
+            uid, gid = (now.st_uid if owner.uid < 0 else owner.uid), (now.st_gid if owner.gid < 0 else owner.gid)
+            mode = action.entry.mode if owner.exact else action.entry.mode & ~PRIVILEGED
+            yield Access(encode_name(action.target), uid, gid, mode, now.st_uid, now.st_gid, now.st_mode & 0o7777)
+
+
+def parent(path: str) -> str:
+    """Return the folder of a path; empty for what is in the root folder."""
+    return path.rpartition("/")[0]

@@ -1,0 +1,103 @@
+"""Owners of restored files: names win over numbers, and setuid bits come back with the right owner only."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from peak_observe.backup_recovery.repository.manifest import Entry, Manifest
+
+UNKNOWN = -1  # also the system's word for "leave it as it is"
+PRIVILEGED = 0o6000  # run as the owner, run as the group
+# A user without the right, a number that a container does not map, a file system without owners.
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class Owner(NamedTuple):
+    """The owner that something gets.
+
+    Args:
+        uid: User.
+        gid: Group.
+        exact: Whether these are surely the user and the group of the backup.
+    """
+
+    uid: int
+    gid: int
+    exact: bool
+
+    def matches(self, status: os.stat_result) -> bool:
+        """Return whether something belongs to this owner, which counts for root only, who can change it."""
+        return not is_root() or (self.uid in (UNKNOWN, status.st_uid) and self.gid in (UNKNOWN, status.st_gid))
+
+    def mode(self, mode: int, status: os.stat_result) -> int:
+        """Return the permissions that something with this status should have."""
+        right = self.exact and (self.uid, self.gid) == (status.st_uid, status.st_gid)
+        return mode if right else mode & ~PRIVILEGED
+
+
+class Ownership:
+    """Finds the owner of each entry on this host.
+
+    Args:
+        manifest: The backup, which knows the names of its owners.
+        numeric: Whether numbers count and names do not.
+    """
+
+    def __init__(self, manifest: Manifest, *, numeric: bool = False) -> None:
+        self._users = {} if numeric else manifest.users
+        self._groups = {} if numeric else manifest.groups
+        self._known: dict[tuple[int, int], Owner] = {}
+
+    def of(self, entry: Entry) -> Owner:
+        """Return the owner of an entry; a name that this host does not know leaves the number."""
+        key = entry.uid, entry.gid
+        found = self._known.get(key)
+        if found is None:
+            user, group = self._users.get(entry.uid, ""), self._groups.get(entry.gid, "")
+            uid, gid = _uid(user, entry.uid), _gid(group, entry.gid)
+            exact = UNKNOWN not in key and None not in (uid, gid)
+            found = Owner(entry.uid if uid is None else uid, entry.gid if gid is None else gid, exact)
+            self._known[key] = found
+        return found
+
+
+def is_root() -> bool:
+    """Return whether this process may give files away."""
+    return os.geteuid() == 0
+
+
+def give(file: int | str, owner: Owner) -> bool:
+    """Give a file away, and return whether it has its right owner now; a symbolic link is not followed.
+
+    Raises:
+        OSError: The disk reports an error; that this user may not do it is none.
+    """
+    try:
+        if isinstance(file, int):
+            os.fchown(file, owner.uid, owner.gid)
+        else:
+            os.chown(file, owner.uid, owner.gid, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        return False
+    return owner.exact
+
+
+def _uid(name: str, number: int) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid if name else number
+    except KeyError:
+        return None
+
+
+def _gid(name: str, number: int) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid if name else number
+    except KeyError:
+        return None

@@ -1,0 +1,152 @@
+"""Staging of restored files: each is copied and checked, and has owner, mode and time before it takes its place."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, writing
+from peak_observe.backup_recovery.files.workers import Meter, each
+from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
+from peak_observe.backup_recovery.restore.layout import PRIVATE
+from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, UNKNOWN, Owner, give
+from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from peak_observe.backup_recovery.files.workers import Progress
+    from peak_observe.backup_recovery.repository.stored_files import Stored
+    from peak_observe.backup_recovery.restore.layout import Layout
+    from peak_observe.backup_recovery.restore.ownership import Ownership
+
+
+class Staging:
+    """The new files of a restore on their way.
+
+    Args:
+        actions: What the restore does.
+        layout: The folders that are missing.
+        news: Where the new file of each path that changes by itself is made; below a missing folder, the new folder.
+        stored: Where the content comes from.
+        owners: Who gets what.
+        tell: Called with a `Progress`.
+    """
+
+    def __init__(
+        self,
+        actions: Sequence[Action],
+        layout: Layout,
+        news: Mapping[str, str],
+        *,
+        stored: Stored,
+        owners: Ownership,
+        tell: Callable[[Progress], object] | None,
+    ) -> None:
+        self._actions = actions
+        self._layout = layout
+        self._news = news
+        self._stored = stored
+        self._owners = owners
+        self._changed = list(changes(actions))
+        size = sum(action.entry.size for action in self._changed)
+        self._meter = Meter(tell, "restore", len(self._changed), size)
+
+    def run(self) -> None:
+        """Make all new files and folders.
+
+        Raises:
+            ValueError: Something stored is not what was stored.
+            OSError: Something cannot be written.
+        """
+        for folder in sorted(self._layout.folders):
+            mode, _ = self._layout.access(folder)
+            os.mkdir(self._place(folder), 0o777 if mode is None else PRIVATE)
+        names = {action.entry.stored: action for action in self._actions if not action.entry.hardlink}
+        firsts = [action for action in self._changed if action.entry.hardlink not in names or action.in_place]
+        each(self._make, firsts, lambda action: action.entry.size)
+        for action in self._changed:
+            if action.entry.hardlink in names and not action.in_place:
+                self._link(names[action.entry.hardlink], action)
+        for folder in sorted(self._layout.folders, reverse=True):
+            self._dress(folder)
+
+    def _place(self, target: str) -> str:
+        """Return where something is made that belongs to a path."""
+        top = (
+            self._layout.top(target) if target in self._layout.folders else self._layout.top(target.rpartition("/")[0])
+        )
+        return self._news[top] + target[len(top) :] if top else self._news[target]
+
+    def _make(self, action: Action) -> None:
+        entry, new = action.entry, self._place(action.target)
+        owner = self._owner(action)
+        if entry.type == FILE:
+            self._file(entry, new, owner)
+        else:
+            problem = self._stored.check(entry)
+            if problem:
+                raise ValueError(problem)
+            os.symlink(decode_name(entry.target), new)
+            give(new, owner)
+            os.utime(new, ns=(entry.modified_ns, entry.modified_ns), follow_symlinks=False)
+        self._meter.file()
+
+    def _owner(self, action: Action) -> Owner:
+        owner = self._owners.of(action.entry)
+        if owner.uid != UNKNOWN or action.change == NEW:
+            return owner
+        status = os.lstat(action.target)
+        return Owner(status.st_uid, status.st_gid, exact=False)
+
+    def _file(self, entry: Entry, new: str, owner: Owner) -> None:
+        if entry.size <= CHUNK and not entry.sparse:
+            sink = self._small(entry, new)
+        else:
+            self._stored.copy(entry, new, self._meter.bytes)
+            os.chmod(new, 0o600)
+            sink = os.open(new, READ)
+        try:
+            given = give(sink, owner)
+            os.fchmod(sink, entry.mode if given else entry.mode & ~PRIVILEGED)
+            os.utime(sink, ns=(entry.modified_ns, entry.modified_ns))
+        finally:
+            os.close(sink)
+
+    def _small(self, entry: Entry, new: str) -> int:
+        """Write a small file in as few calls as it can be done, and return its descriptor."""
+        content = self._stored.read(entry)
+        if (len(content), blake3(content).hexdigest()) != (entry.size, entry.blake3):
+            raise ValueError(self._stored.check(entry) or f"{entry.stored}: changed while it was read")
+        with writing(new):
+            sink = os.open(new, CREATE, 0o600)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(sink, left) :]
+        except BaseException:
+            os.close(sink)
+            raise
+        self._meter.bytes(entry.size)
+        return sink
+
+    def _link(self, first: Action, action: Action) -> None:
+        source = first.target if first.change == SAME else self._place(first.target)
+        try:
+            os.link(source, self._place(action.target), follow_symlinks=False)
+        except OSError:  # another file system, or one without links
+            self._make(action)
+        else:
+            self._meter.bytes(action.entry.size)
+            self._meter.file()
+
+    def _dress(self, folder: str) -> None:
+        mode, action = self._layout.access(folder)
+        path = self._place(folder)
+        given = action is not None and give(path, self._owners.of(action.entry))
+        if mode is not None:
+            os.chmod(path, mode if given else mode & ~PRIVILEGED)
+        if self._layout.folders[folder] is not None and action is not None:
+            os.utime(path, ns=(action.entry.modified_ns, action.entry.modified_ns))

@@ -1,0 +1,133 @@
+"""Times of pandas and numpy as JSON, and back as they were; neither is imported unless a value of it is there.
+
+Where the library is not installed when a value comes back, it comes as a plain value that is exactly as much:
+`datetime` or `timedelta`, or its text where these are too coarse, and None for NaT and NA.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAT = "NaT"
+
+
+def encoded(value: object) -> tuple[str, Any] | None:
+    """Return `$type` and `value` of a time of pandas or numpy, or None if it is something else."""
+    kind = type(value)
+    library = kind.__module__.partition(".")[0]
+    write = _WRITERS.get((library, kind.__name__)) if library in ("numpy", "pandas") else None
+    return None if write is None else write(value)
+
+
+def unpacked(value: Any) -> Any:
+    """Return what is in an array of numpy whose `tolist` makes numbers of times; None if it is something else."""
+    dtype: Any = getattr(value, "dtype", None)
+    if type(value).__module__ != "numpy" or getattr(dtype, "kind", "") not in ("m", "M", "V"):
+        return None
+    if value.ndim:
+        return list(value)
+    # Of the fields of a record each keeps its type.
+    return tuple(value[()]) if dtype.names else value[()] if dtype.kind != "V" else None
+
+
+def _timestamp(value: Any) -> tuple[str, Any]:
+    return "pandas.timestamp", [value.isoformat(), value.unit, value.fold]
+
+
+def _timedelta(value: Any) -> tuple[str, Any]:
+    return "pandas.timedelta", [value.asm8.astype("int64").item(), value.unit]
+
+
+def _datetime64(value: Any) -> tuple[str, Any]:
+    return "numpy.datetime64", [str(value), *_unit(value)]
+
+
+def _timedelta64(value: Any) -> tuple[str, Any]:
+    text = str(value)
+    return "numpy.timedelta64", [text if text == NAT else value.astype("int64").item(), *_unit(value)]
+
+
+def _unit(value: Any) -> tuple[str, int]:
+    unit, count = import_module("numpy").datetime_data(value.dtype)
+    return unit, count
+
+
+_WRITERS: dict[tuple[str, str], Callable[[Any], tuple[str, Any]]] = {
+    ("pandas", "Timestamp"): _timestamp,
+    ("pandas", "Timedelta"): _timedelta,
+    ("pandas", "NaTType"): lambda _: ("pandas.nat", None),
+    ("pandas", "NAType"): lambda _: ("pandas.na", None),
+    ("numpy", "datetime64"): _datetime64,
+    ("numpy", "timedelta64"): _timedelta64,
+}
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+def _as_timestamp(value: Any) -> Any:
+    text, unit, fold = value
+    pandas = _library("pandas")
+    if pandas is None:
+        return _as_datetime(text, fold)
+    return pandas.Timestamp(text).as_unit(unit).replace(fold=fold)
+
+
+def _as_pandas_timedelta(value: Any) -> Any:
+    count, unit = value
+    pandas = _library("pandas")
+    return _as_timedelta(count, unit) if pandas is None else pandas.Timedelta(count, unit).as_unit(unit)
+
+
+def _as_datetime64(value: Any) -> Any:
+    text, unit, count = value
+    numpy = _library("numpy")
+    if numpy is None:
+        return None if text == NAT else _as_datetime(text, 0)
+    return numpy.datetime64(text, (unit, count))
+
+
+def _as_timedelta64(value: Any) -> Any:
+    count, unit, step = value
+    numpy = _library("numpy")
+    if numpy is None:
+        return None if count == NAT else _as_timedelta(count * step, unit)
+    return numpy.timedelta64(count, (unit, step))
+
+
+def _as_datetime(text: str, fold: int) -> datetime | str:
+    try:
+        found = datetime.fromisoformat(text).replace(fold=fold)
+    except ValueError:
+        return text  # a unit or a year that it does not know
+    return text if len(text.partition(".")[2].partition("+")[0].partition("-")[0]) > 6 else found  # noqa: PLR2004 - digits
+
+
+_MICROSECONDS = {"us": 1, "ms": 10**3, "s": 10**6, "m": 6 * 10**7, "h": 36 * 10**8, "D": 864 * 10**8}
+
+
+def _as_timedelta(count: int, unit: str) -> timedelta | str:
+    step = _MICROSECONDS.get(unit)
+    try:
+        return f"{count} {unit}" if step is None else timedelta(microseconds=count * step)
+    except OverflowError:
+        return f"{count} {unit}"
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "pandas.timestamp": _as_timestamp,
+    "pandas.timedelta": _as_pandas_timedelta,
+    "pandas.nat": lambda _: getattr(_library("pandas"), "NaT", None),
+    "pandas.na": lambda _: getattr(_library("pandas"), "NA", None),
+    "numpy.datetime64": _as_datetime64,
+    "numpy.timedelta64": _as_timedelta64,
+}

@@ -1,0 +1,164 @@
+"""The manager that the options of `peak-observe backup` lead to, and the backup that is meant."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.cli.backup import config
+from peak_observe.cli.backup.config import Settings
+from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, found_file
+from peak_observe.errors import BackupNotFoundError, LoadError, UsageError
+from peak_observe.resilience.health.references import load
+from peak_observe.support.redact import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from peak_observe.backup_recovery import BackupMetadata
+
+USUAL = ("recovery", "recovery_manager", "manager", "backups")
+"""Names under which a manager is looked for in a module that names none."""
+
+
+def settings(file: Path | None, **given: Any) -> Settings:
+    """Return what a file says, with what the options add to its lists and replace of the rest.
+
+    Raises:
+        ConfigError: The file makes no sense.
+    """
+    found = _read(file, app=given.get("app"))
+    changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    for key, value in changed.items():
+        changed[key] = (*getattr(found, key), *value) if isinstance(value, list) else value
+    return found._replace(**changed)
+
+
+def _read(file: Path | None, *, app: str | None) -> Settings:
+    if file is None and app is None:  # a manager of one's own knows its paths
+        file = found_file("backup")
+    return Settings() if file is None else config.read(file)
+
+
+def opened(found: Settings, *, new: bool = False) -> RecoveryManager:
+    """Return the manager that is meant.
+
+    Args:
+        found: What is said of it.
+        new: Whether the repository may have to be made.
+
+    Raises:
+        UsageError: There is no such folder, or an option makes no sense.
+        LoadError: The module cannot be imported or has no manager.
+        BackupError: The folder cannot be made.
+    """
+    manager = _manager(found, new=new) if found.app is None else _of_app(found.app, found)
+    for part, paths in ((manager.config_backup, found.config), (manager.data_backup, found.data)):
+        for path in paths:
+            part.paths.add(path, written=found.written.get(path))
+    return manager
+
+
+def _manager(found: Settings, *, new: bool) -> RecoveryManager:
+    folder = found.repository or DEFAULT_REPOSITORY
+    if not new and not folder.is_dir():
+        raise UsageError(f"there is no repository {folder}: --repository, --config.file or --app names another")
+    try:
+        return RecoveryManager(
+            folder, name=found.name, max_age=found.max_age, exclude=found.exclude, append_only=found.append_only
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _of_app(target: str, found: Settings) -> RecoveryManager:
+    own = [key for key in ("repository", "name", "max_age", "exclude", "append_only") if getattr(found, key)]
+    if own:
+        raise UsageError(f"the RecoveryManager of {target} has its own {own[0]}: leave that out")
+    sys.path.insert(0, "")  # modules of the working directory, as with `python -m`
+    named = load(target)
+    if ":" not in target:
+        candidates = (getattr(named, name, None) for name in USUAL)
+        named = next((item for item in candidates if isinstance(item, RecoveryManager)), named)
+    if not isinstance(named, RecoveryManager):
+        where = f"{target}:NAME" if ":" not in target else "MODULE:NAME"
+        raise LoadError(target, f"it is no RecoveryManager and has none named {', '.join(USUAL)}; give {where}")
+    return named
+
+
+def identified(manager: RecoveryManager, which: str) -> str:
+    """Return the name of the backup that is meant; one that nothing begins with is left to the manager.
+
+    Raises:
+        BackupNotFoundError: The newest one that succeeded is meant, and none has.
+        UsageError: Several begin so.
+    """
+    backups = manager.list_backups()
+    if which == LATEST:
+        good = [backup.backup_id for backup in backups if backup.good]
+        if not good:
+            raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded")
+        return good[0]
+    names = [*(backup.backup_id for backup in backups), *manager.unreadable_backups()]
+    if which in names:
+        return which
+    found = [name for name in names if which and (name.startswith(which) or name[len("backup_") :].startswith(which))]
+    if len(found) > 1:
+        raise UsageError(f"{which!r} is the beginning of {len(found)} backups, of {found[0]} too: write more of it")
+    return found[0] if found else which
+
+
+def latest_to_restore(manager: RecoveryManager, only: Collection[str]) -> str:
+    """Return the newest good backup that holds the wanted parts, and say which newer ones do not.
+
+    Args:
+        manager: The manager.
+        only: The parts that were asked for; without any those that something is named for, as far as any backup has
+            them.
+
+    Raises:
+        BackupNotFoundError: There is none.
+    """
+    good = [backup for backup in manager.list_backups() if _is_trusted(manager, backup)]
+    if not good:
+        raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
+    mine = [backup for backup in good if _holds_named(manager, backup)] or good
+    held = {part for backup in mine for part in backup.parts}
+    wanted = set(only) or {part for part in manager.named_parts() if part in held}
+    found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
+    if not found and only:
+        parts = " and ".join(part for part in KINDS if part in wanted)
+        raise BackupNotFoundError(LATEST, f"no good one in {manager.backup_root} holds {parts}")
+    chosen = (found or mine)[0]
+    for newer in mine[: mine.index(chosen)]:
+        note(f"{newer.backup_id} is newer and holds the {' and the '.join(newer.parts)} only")
+    for part in sorted(wanted - set(chosen.parts)) if chosen.parts else ():
+        other = next(backup.backup_id for backup in mine if part in backup.parts)
+        note(f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back")
+    return chosen.backup_id
+
+
+def _is_trusted(manager: RecoveryManager, backup: BackupMetadata) -> bool:
+    return backup.good and not {backup.backup_id, backup.base} & manager.corrupt_backups()
+
+
+def _holds_named(manager: RecoveryManager, backup: BackupMetadata) -> bool:
+    """Return whether a backup holds something of what is named, and not of another program that shares the folder."""
+    sources = {source for kind in KINDS for source in backup.sources_of(kind)}
+    return not sources or bool(sources & manager.named_sources())
+
+
+def note(text: str) -> None:
+    """Say something that is no result, on standard error."""
+    typer.echo(f"peak-observe: {printable(text)}", err=True)
+
+
+def notes(texts: Iterable[str]) -> None:
+    """Say several things."""
+    for text in texts:
+        note(text)

@@ -1,0 +1,101 @@
+"""Typer options that commands share, spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import typer
+from typer.core import TyperCommand
+
+from peak_observe.support import toml
+
+DEFAULT_FILE = Path("peak-observe.toml")
+DEFAULT_REPOSITORY = Path("backups")
+LATEST = "latest"
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config.file",
+        metavar="FILE",
+        help="TOML file; peak-observe.toml in the working directory if there is one.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Repository = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder with the backups.", show_default=str(DEFAULT_REPOSITORY)),
+]
+Manager = Annotated[
+    str | None,
+    typer.Option(
+        "--app", metavar="MODULE[:NAME]", help="Module with a RecoveryManager, which knows its repository and state."
+    ),
+]
+Config = Annotated[
+    list[Path] | None,
+    typer.Option("--config", metavar="PATH", help="File or folder of the configuration; may be repeated."),
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="PATH", help="File or folder of the data; may be repeated."),
+]
+Excluded = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="What is left out, as '*.log' or 'cache/'; may be repeated."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="PART", help="config, data or state; may be repeated."),
+]
+Tag = Annotated[list[str] | None, typer.Option(metavar="TAG", help="Only those with this tag; may be repeated.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="DIR", help="Restore into this folder, laid out as in the backup."),
+]
+Which = Annotated[
+    str,
+    typer.Argument(metavar="BACKUP", help="Its name, the beginning of it, or 'latest': the newest that succeeded."),
+]
+
+
+def found_file(table: str) -> Path | None:
+    """Return `peak-observe.toml` of the working directory if it has a table of that name.
+
+    Raises:
+        ConfigError: It cannot be read or is no TOML.
+    """
+    # A file that nobody named may be for other commands alone.
+    return DEFAULT_FILE if DEFAULT_FILE.is_file() and table in toml.read(DEFAULT_FILE) else None
+
+
+class RenamedOptions(TyperCommand):
+    """A command whose old spellings of options keep working, with a hint to the new ones."""
+
+    renamed: ClassVar[dict[str, str]] = {}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, old spellings replaced; behind `--` there are no options."""
+        end = args.index("--") if "--" in args else len(args)
+        for number, arg in enumerate(args[:end]):
+            option, equals, value = arg.partition("=")
+            if option in self.renamed:
+                typer.echo(f"peak-observe: {option} is called {self.renamed[option]} now", err=True)
+                args[number] = f"{self.renamed[option]}{equals}{value}"
+        return super().parse_args(ctx, args)
+
+
+class FileRenamed(RenamedOptions):
+    """A command whose configuration file was given as `--file`."""
+
+    renamed: ClassVar = {"--file": "--config.file"}
+
+
+class ConfigRenamed(RenamedOptions):
+    """A command whose configuration file was given as `--config`."""
+
+    renamed: ClassVar = {"--config": "--config.file"}

@@ -1,0 +1,72 @@
+"""Standard streams of a command: closed ones are opened, and output that nobody reads any more is dropped."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STANDARD = 3  # input, output and errors
+_UNREAD = (errno.EPIPE, errno.EBADF)
+
+
+def open_streams() -> None:
+    """Open `/dev/null` for standard streams that are closed (`>&-`), whose numbers the next file would get."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < STANDARD:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+
+
+@contextmanager
+def unread_output_dropped() -> Iterator[None]:
+    """Let a command end as it would have, also where nobody reads its output any more (`| head -1`)."""
+    before = sys.stdout
+    sys.stdout = _Output(before)
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        sys.stdout = before
+
+
+class _Output:
+    """A text stream that drops what can be given to nobody."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            self._stream.write(text)
+        except OSError as error:
+            self._drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what has been written."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        if error.errno not in _UNREAD:
+            raise error
+        # What is in the buffer would fail again when the process ends.
+        with suppress(OSError, ValueError, AttributeError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self._stream.fileno())
+            os.close(nothing)

@@ -1,0 +1,284 @@
+"""Restores from a repository that is full, read-only or of somebody else, and into files that cannot be replaced."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError, RecoveryManager
+from peak_observe.backup_recovery.restore.transaction import Transaction
+from peak_observe.backup_recovery.restore.verification import NoRoomError
+
+from ..conftest import Program, as_user, picture, readable
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+MEGABYTE = 1 << 20
+BOT = 1
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Return a function that mounts something, which is unmounted in the end."""
+    places: list[Path] = []
+
+    def mount(*options: str, on: Path) -> Path:
+        if "remount" not in options[-1]:
+            places.append(on)
+        subprocess.run(["mount", *options, str(on)], check=True)
+        return on
+
+    yield mount
+    for place in reversed(places):
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def disk(mounted: Callable[..., Path], tmp_path: Path) -> Path:
+    """Return a small disk."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    return mounted("-t", "tmpfs", "-o", "size=2m", "none", on=folder)
+
+
+def named(root: Path, program: Program) -> RecoveryManager:
+    """Return a manager for whom all of the program is named."""
+    made = RecoveryManager(root)
+    made.config_backup.add_config(program.config)
+    made.data_backup.add_data_path(program.data)
+    made.state_snapshot.register_provider("bot", lambda: {"orders": 2})
+    return made
+
+
+def fill(disk: Path) -> None:
+    """Leave no room on a disk."""
+    with (disk / "ballast").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    assert os.statvfs(disk).f_bavail == 0
+
+
+@as_root
+def test_a_full_repository_can_be_restored_elsewhere(disk: Path, program: Program, tmp_path: Path) -> None:
+    """Lock and journal need no room in it."""
+    backup_id = named(disk / "backups", program).create_backup(include_data=True)
+    fill(disk)
+    for _ in range(2):
+        manager = named(disk / "backups", program)
+        manager.restore(backup_id, data=True, state=True, restore_to=tmp_path / "out")
+        assert picture(tmp_path / "out" / "data" / "data") == picture(program.data)
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+
+
+@as_root
+def test_a_full_repository_can_be_restored_in_place(disk: Path, program: Program) -> None:
+    """The journal lies beside the files then, and nothing is left of it."""
+    manager = named(disk / "backups", program)
+    before = program.picture()
+    backup_id = manager.create_backup(include_data=True)
+    (program.trades / "1.csv").write_text("wrong")
+    fill(disk)
+    assert named(disk / "backups", program).restore_backup(backup_id, restore_data=True)
+    assert program.picture() == before
+
+
+@as_root
+def test_a_restore_whose_journal_lies_beside_the_files_is_brought_to_its_end(
+    disk: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `recover`, or the next restore."""
+    manager = named(disk / "backups", program)
+    before = program.picture()
+    backup_id = manager.create_backup(include_data=True)
+    (program.trades / "1.csv").write_text("wrong")
+    fill(disk)
+
+    class Crash(BaseException):
+        pass
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr("peak_observe.backup_recovery.restore.transaction.keep", crash)
+        patch.setattr(Transaction, "_undo", crash)
+        manager.restore(backup_id, data=True)
+    assert program.picture() != before
+    named(disk / "backups", program).recover()
+    assert program.picture() == before
+
+
+@as_root
+def test_a_drill_of_a_full_repository_goes_elsewhere(disk: Path, program: Program, tmp_path: Path) -> None:
+    """Into the system's folder for temporary files, or one that is named."""
+    (program.data / "big").write_bytes(os.urandom(MEGABYTE // 2))
+    manager = named(disk / "backups", program)
+    manager.create_backup(include_data=True)
+    fill(disk)
+    assert manager.drill().ok
+    assert manager.drill(folder=tmp_path).ok
+    with pytest.raises(NoRoomError, match=rf"{disk}/backups has \d+ bytes free"):
+        manager.drill(folder=disk / "backups")
+    assert not list(tmp_path.glob(".drill-*"))
+
+
+def test_a_drill_shows_nothing_to_others(manager: RecoveryManager, program: Program) -> None:
+    """A file that all may read lies in a folder that few may enter, at the source and here."""
+    seen = set()
+
+    def look(_: object) -> None:
+        for folder in manager.backup_root.glob(".drill-*"):
+            found = [folder, *folder.rglob("*")]
+            seen.update(stat.S_IMODE(path.stat().st_mode) & 0o077 for path in found if path.is_dir())
+
+    program.data.chmod(0o700)
+    manager.create_backup(include_data=True)
+    assert manager.drill(progress=look).ok
+    assert not list(manager.backup_root.glob(".drill-*"))
+    tops = {mode for mode in seen if mode == 0}
+    assert tops
+
+
+@as_root
+def test_a_read_only_repository_needs_no_write(
+    manager: RecoveryManager, mounted: Callable[..., Path], program: Program, tmp_path: Path
+) -> None:
+    """List, verify, drill and restore work with a disk that is mounted read-only."""
+    backup_id = manager.create_backup(include_data=True)
+    before = program.picture()
+    mounted("--bind", str(manager.backup_root), on=manager.backup_root)
+    mounted("-o", "remount,ro,bind", on=manager.backup_root)
+    reader = named(manager.backup_root, program)
+    assert [backup.backup_id for backup in reader.list_backups()] == [backup_id]
+    assert reader.verify_backup(backup_id).ok
+    assert reader.drill().ok
+    reader.restore(backup_id, data=True, restore_to=tmp_path / "out")
+    assert picture(tmp_path / "out" / "data" / "data") == picture(program.data)
+    shutil.rmtree(program.folder)
+    assert reader.restore_backup(backup_id, restore_data=True)
+    assert program.picture() == before
+    with pytest.raises(BackupError, match="Read-only file system"):
+        reader.create_backup()
+
+
+@as_root
+@pytest.mark.parametrize("place", ["metadata.json", "manifest.json", "data/data/trades/1.csv"])
+def test_what_may_not_be_read_is_not_corrupt(
+    manager: RecoveryManager, program: Program, tmp_path: Path, place: str
+) -> None:
+    """It says nothing of its content: no alert, and the error says what to do."""
+    backup_id = manager.create_backup(include_data=True)
+    manager.restore(backup_id, data=True, restore_to=tmp_path / "first")  # loads all that the child needs
+    readable(tmp_path)
+    subprocess.run(["chmod", "-R", "a+rX", str(manager.backup_root)], check=True)
+    (manager.backup_root / backup_id / place).chmod(0o600)
+    (tmp_path / "bots").mkdir()
+    os.chown(tmp_path / "bots", BOT, BOT)
+
+    def act() -> None:
+        reader = RecoveryManager(manager.backup_root)
+        for attempt in (
+            lambda: reader.verify_backup(backup_id),
+            lambda: reader.restore(backup_id, data=True, restore_to=tmp_path / "bots" / "out"),
+            lambda: reader.restore(backup_id, data=True, restore_to=tmp_path / "bots" / "out", dry_run=True),
+        ):
+            with pytest.raises(BackupUnreadableError, match=f"{place}: Permission denied; run this as a user"):
+                attempt()
+
+    as_user(BOT, act)
+    assert manager.corrupt_backups() == set()
+    assert manager.verify_backup(backup_id).ok
+
+
+def test_what_is_missing_is_corrupt(manager: RecoveryManager) -> None:
+    """A file that is gone was not just out of reach."""
+    backup_id = manager.create_backup(include_data=True)
+    (manager.backup_root / backup_id / "data" / "data" / "trades" / "1.csv").unlink()
+    with pytest.raises(BackupCorruptError, match="is missing"):
+        manager.restore(backup_id, data=True, restore_to=manager.backup_root.parent / "out")
+    assert manager.corrupt_backups() == {backup_id}
+
+
+@as_root
+def test_a_single_mounted_file_is_written_in_place(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As Docker hands a configuration to a container: nothing can be renamed over it."""
+    program.config.chmod(0o640)
+    os.chown(program.config, BOT, BOT)
+    text = program.config.read_text()
+    backup_id = manager.create_backup(include_data=True)
+    outside = tmp_path / "outside.toml"
+    outside.write_text("wrong, and much longer than what is in the backup\n" * 100)
+    mounted("--bind", str(outside), on=program.config)
+    inode = program.config.stat().st_ino
+    manager.restore(backup_id)
+    status = program.config.stat()
+    assert (outside.read_text(), status.st_ino) == (text, inode)
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (BOT, BOT, 0o640)
+    assert list(program.config.parent.iterdir()) == [program.config]
+    assert manager.restore(backup_id, dry_run=True).plan.same == (str(program.config),)
+
+
+@as_root
+def test_an_error_takes_a_mounted_file_back(
+    manager: RecoveryManager,
+    program: Program,
+    mounted: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All or nothing holds for it as well, and so does a crash."""
+    backup_id = manager.create_backup(include_data=True)
+    outside = tmp_path / "outside.toml"
+    outside.write_text("as before\n")
+    outside.chmod(0o604)
+    mounted("--bind", str(outside), on=program.config)
+    (program.trades / "1.csv").write_text("wrong")
+    before = program.picture()
+
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("peak_observe.backup_recovery.restore.transaction.keep", failing)
+        assert not manager.restore_backup(backup_id, restore_data=True)
+    assert program.picture() == before
+
+    class Crash(BaseException):
+        pass
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr("peak_observe.backup_recovery.restore.transaction.keep", crash)
+        patch.setattr(Transaction, "_undo", crash)
+        manager.restore(backup_id, data=True)
+    named(manager.backup_root, program)
+    assert outside.read_text() == "pair = 'BTC/USD'\n"
+    assert manager.restore(backup_id, data=True, dry_run=True).plan.replaced == ()
+    assert list(program.config.parent.iterdir()) == [program.config]
+
+
+@as_root
+def test_a_file_in_a_folder_that_may_not_be_written_is_written_in_place(
+    manager: RecoveryManager, program: Program, tmp_path: Path
+) -> None:
+    """A bot that owns its configuration and not /etc can restore it."""
+    backup_id = manager.create_backup()
+    manager.restore(backup_id, restore_to=tmp_path / "first")  # loads all that the child needs
+    readable(tmp_path)
+    subprocess.run(["chown", "-R", str(BOT), str(manager.backup_root)], check=True)
+    program.config.write_text("wrong")
+    os.chown(program.config, BOT, 0)
+
+    as_user(BOT, lambda: named(manager.backup_root, program).restore(backup_id))
+    assert program.config.read_text() == "pair = 'BTC/USD'\n"
+    assert list(program.config.parent.iterdir()) == [program.config]

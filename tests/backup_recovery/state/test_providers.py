@@ -1,0 +1,131 @@
+"""State providers are called with a time limit, in whatever way they are written."""
+
+import asyncio
+import contextvars
+import sqlite3
+import threading
+import time
+import warnings
+from functools import partial
+
+import pytest
+
+from peak_observe.backup_recovery import RecoveryManager, StateSnapshot
+from peak_observe.errors import BackupError
+
+
+def taken(provider: object, **options: object) -> tuple[object, list[str]]:
+    """Return what one provider gives, and what went wrong."""
+    snapshot = StateSnapshot()
+    snapshot.register_provider("bot", provider, **options)
+    found, problems = snapshot.take()
+    return found["providers"]["bot"], [str(problem) for problem in problems]
+
+
+async def positions() -> dict[str, int]:
+    """Return them after a moment."""
+    await asyncio.sleep(0.001)
+    return {"BTC": 1}
+
+
+def test_a_coroutine_function_is_awaited() -> None:
+    """In an event loop of its own, and nothing warns that it never was."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert taken(positions) == ({"BTC": 1}, [])
+        assert taken(partial(positions)) == ({"BTC": 1}, [])
+
+
+def test_it_is_awaited_also_where_a_loop_runs_already() -> None:
+    """A bot may make its backup from its event loop."""
+
+    async def main() -> object:
+        return taken(positions)
+
+    assert asyncio.run(main()) == ({"BTC": 1}, [])
+
+
+def test_a_coroutine_inside_of_a_value_is_refused_by_name() -> None:
+    """And nothing warns of it later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, problems = taken(lambda: {"open": [positions()]})
+    assert problems == [
+        "state provider 'bot': ValueError: value['open'][0] is a coroutine inside of a value: await it first"
+    ]
+    assert list(value) == ["error"]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_provider_that_hangs_is_given_up(how: str) -> None:
+    """After its time limit; the others are asked all the same."""
+    leave = threading.Event()
+
+    async def hang() -> None:
+        await asyncio.sleep(30)
+
+    snapshot = StateSnapshot()
+    snapshot.register_provider("slow", leave.wait if how == "sync" else hang, timeout=0.05)
+    snapshot.register_provider("bot", lambda: 1)
+    began = time.monotonic()
+    found, problems = snapshot.take()
+    leave.set()
+    assert time.monotonic() - began < 10
+    assert found["providers"]["bot"] == 1
+    assert [str(problem) for problem in problems] == ["state provider 'slow': TimeoutError: it took longer than 0.05 s"]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, True, "1", float("inf"), None])
+def test_a_time_limit_that_is_none_is_refused(timeout: object) -> None:
+    """By name."""
+    with pytest.raises(ValueError, match="timeout must be a number of seconds above 0"):
+        StateSnapshot().register_provider("bot", dict, timeout=timeout)
+
+
+def test_a_provider_sees_the_context_of_its_caller() -> None:
+    """Such as the current span, or a decimal context."""
+    account = contextvars.ContextVar("account", default="none")
+    account.set("main")
+    assert taken(account.get) == ("main", [])
+
+
+def test_a_connection_of_sqlite_answers_the_thread_that_made_it() -> None:
+    """Though providers are called in a thread of their own."""
+    database = sqlite3.connect(":memory:")
+    assert taken(lambda: database.execute("SELECT 7").fetchone()[0]) == (7, [])
+    database.close()
+
+
+def test_providers_do_not_hold_the_lock(manager: RecoveryManager) -> None:
+    """While one takes its time, somebody else can make a backup and prune."""
+    inside, leave = threading.Event(), threading.Event()
+    other = RecoveryManager(manager.backup_root)
+    other.state_snapshot.register_provider("bot", dict)
+
+    def slow() -> int:
+        inside.set()
+        leave.wait(30)
+        return 1
+
+    manager.state_snapshot.register_provider("slow", slow)
+    made: list[str] = []
+    thread = threading.Thread(target=lambda: made.append(manager.create_backup()))
+    thread.start()
+    assert inside.wait(30)
+    first = other.create_backup()
+    assert other.delete_backup(first)
+    leave.set()
+    thread.join()
+    assert manager.get_backup(made[0]).good
+
+
+def test_a_backup_with_a_hanging_provider_is_partial(manager: RecoveryManager) -> None:
+    """It names the provider, and everything else is in it."""
+    leave = threading.Event()
+    manager.state_snapshot.register_provider("slow", leave.wait, timeout=0.05)
+    backup = manager.get_backup(manager.create_backup())
+    leave.set()
+    assert backup.error_message == "state provider 'slow': TimeoutError: it took longer than 0.05 s"
+    assert set(backup.parts) == {"config", "data", "state"}
+    with pytest.raises(BackupError, match="partial"):
+        manager.restore(backup.backup_id)
