@@ -170,6 +170,13 @@ def _body_in(text: str, by_status: re.Match[str] | None) -> str:
     return text[start.start() if start else by_status.end() :]
 
 
+_UNSPECIFIC = (
+    (phrases.MAINTENANCE, Rule(MAINTENANCE)),
+    (phrases.LIMIT, Rule(RATE_LIMITED)),
+    (phrases.UNSURE, _UNCERTAIN),
+)
+
+
 class _Seen:
     """Everything that is known of a failed request, and its meaning."""
 
@@ -218,7 +225,9 @@ class _Seen:
         for name, outcome in _SPECIFIC.items():
             # By the status alone ccxt chooses AuthenticationError, too, but for the same statuses as we do.
             if name in names:
-                return self._refined(outcome), names[0]
+                # Nothing but a limit has these statuses, whatever else an exchange makes of it.
+                limited = outcome == REJECTED and _STATUSES.get(self.status) == RATE_LIMITED
+                return Rule(RATE_LIMITED) if limited else self._refined(outcome), names[0]
         return None
 
     def _refined(self, outcome: str) -> Rule:
@@ -245,9 +254,9 @@ class _Seen:
     def _unspecific(self, outcome: str) -> Rule:
         """Return what the words of an error mean that neither we nor ccxt know."""
         rule = self._refined(outcome)
-        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and phrases.UNSURE.search(self.body):
-            return _UNCERTAIN
-        return rule
+        if rule.outcome != REJECTED or self.body.lstrip().startswith("<"):
+            return rule
+        return next((meant for pattern, meant in _UNSPECIFIC if pattern.search(self.body)), rule)
 
     def _by_general_class(self) -> tuple[Rule, str]:
         names, error = self._names, self._error

@@ -231,6 +231,30 @@ def test_an_unknown_code_that_tells_of_trouble_leaves_the_fate_of_an_order_open(
         assert verdict(exchange, body, status=status).outcome == "transient"
 
 
+@pytest.mark.parametrize(
+    ("words", "read", "write"),
+    [
+        ("Too many requests", "rate_limited", "rate_limited"), ("rate limit exceeded", "rate_limited", "rate_limited"),
+        ("Request too frequent", "rate_limited", "rate_limited"), ("Too many open orders", "rejected", "rejected"),
+        ("System is currently upgrading", "maintenance", "ambiguous"),
+        ("under maintenance", "maintenance", "ambiguous"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_unknown_code_that_tells_of_a_limit_or_of_maintenance(
+    words: str, read: str, write: str, status: int
+) -> None:
+    """It passes by waiting; maintenance in mere words is no proof that an order was refused."""
+    body = f'{{"code":12345,"message":"{words}"}}'
+    assert verdict("bitfinex", body, status=status).outcome == read
+    assert verdict("bitfinex", body, status=status, write=True).outcome == write
+
+
+def test_a_status_that_means_a_limit_is_one_whatever_class_comes_with_it() -> None:
+    """Some exchanges answer 429 with a code that ccxt has for a bad request."""
+    assert verdict("bitget", '{"code":"30007","msg":"x"}', ccxt.BadRequest, 429).outcome == "rate_limited"
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 200])
 @pytest.mark.parametrize(
     "kind", [ccxt.RequestTimeout, ccxt.OperationFailed, ccxt.NetworkError, ccxt.ExchangeNotAvailable]
