@@ -122,7 +122,7 @@ def test_readmes_toml_is_understood(place: Workplace) -> None:
     """The trader of the example does not run here; the rest is healthy."""
     text = re.search(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
     place.write("health.toml", text.replace(":17326/", ":1/"))
-    done = place.run("--config", "health.toml")
+    done = place.run("--config.file", "health.toml")
     assert done.returncode == 1
     assert [line[:12] for line in done.stdout.splitlines()[5:8]] == ["✅ DISK: heal", "✅ JOURNAL: h", "❌ TRADER: un"]
     assert "no answer: ConnectionRefusedError" in done.stdout
@@ -132,8 +132,8 @@ def test_module_and_file_together(place: Workplace) -> None:
     """Both count, and a function named in the file is found in the working directory."""
     place.write("bot.py", GOOD + "def alive():\n    return True, 'trading'\n")
     place.write("health.toml", '[checks.alive]\nkind = "python"\nfunction = "bot:alive"\n')
-    assert "ALIVE: healthy - trading" in place.run("--config", "health.toml").stdout
-    done = place.run("--app", "bot", "--config", "health.toml")
+    assert "ALIVE: healthy - trading" in place.run("--config.file", "health.toml").stdout
+    done = place.run("--app", "bot", "--config.file", "health.toml")
     assert list(json.loads(place.report.read_text())["checks"]) == ["database", "prices", "alive"]
     assert done.returncode == 0
 
@@ -203,7 +203,7 @@ def test_ascii(place: Workplace) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "nothing to check: give --app MODULE, --config FILE or both"),
+        ((), "nothing to check: give --app MODULE, --config.file FILE or both"),
         (("--app", "empty"), "no checks are registered by empty"),
         (("--app", "no_such"), "cannot load 'no_such': no module 'no_such' is installed or in the working directory"),
         (("--app", "bot.py"), "cannot load 'bot.py': "),
@@ -217,9 +217,9 @@ def test_ascii(place: Workplace) -> None:
             ("--app", "bot", "--tag", "core", "--only", "prices"),
             "no check has both a name of --only and a tag of --tag",
         ),
-        (("--config", "none.toml"), "none.toml: No such file or directory"),
-        (("--config", "typo.toml"), "typo.toml: checks.x.timout: there is no such key; did you mean 'timeout'?"),
-        (("--app", "bot", "--config", "empty.py"), "empty.py: there is no table [checks.NAME]"),
+        (("--config.file", "none.toml"), "none.toml: No such file or directory"),
+        (("--config.file", "typo.toml"), "typo.toml: checks.x.timout: there is no such key; did you mean 'timeout'?"),
+        (("--app", "bot", "--config.file", "empty.py"), "empty.py: there is no table [checks.NAME]"),
         (("--app", "bot", "--json", "--health-json"), "--json and --health-json exclude each other"),
         (
             ("--app", "bot", "--watch", "--interval", "inf"),

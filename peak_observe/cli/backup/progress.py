@@ -19,7 +19,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-
 from rich.text import Text
 
 from peak_observe.resilience.health import formatting
