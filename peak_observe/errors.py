@@ -245,7 +245,7 @@ class HeldBackError(PeakObserveError):
 
     def __str__(self) -> str:
         said = f" ({self.reason})" if self.reason else ""
-        return f"'{self.name}' asked to be left alone for another {self.retry_after:.1f} s{said}"
+        return f"'{self.name}' is rate limited or banned for another {self.retry_after:.1f} s{said}"
 
 
 class ListenError(PeakObserveError, OSError):
