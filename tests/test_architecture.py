@@ -252,7 +252,7 @@ SIGNATURES = {
     "BackupMetadata": (
         "(backup_id, backup_type, created_at, status, size_bytes=0, files_count=0, description='', tags=<factory>, "
         "error_message='', parts=<factory>, problems=<factory>, sequence=0, duration=0.0, base='', manifest='', "
-        "checksum='')"
+        "sources=UNSET, left_out=UNSET, checksum='')"
     ),
     "BackupNotFoundError": ("(backup_id: str, hint: str = '') -> None"),
     "BackupSchedule": (
@@ -268,14 +268,17 @@ SIGNATURES = {
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "RecoveryManager": (
         "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "
-        "exclude: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
+        "exclude: 'Iterable[str]' = (), append_only: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RepositoryLockedError": ("(path: str, holder: str) -> None"),
     "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
     "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=())"),
     "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None"),
     "RestoreReport": ("(plan, state=None, unapplied=(), left=(), moved=())"),
-    "RetentionPolicy": ("(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=())"),
+    "RetentionPolicy": (
+        "(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=(), "
+        "group_by=('part', 'root'))"
+    ),
     "StoredFile": ("(path, stored, type, size_bytes, mode, modified_ns, blake3, target)"),
     "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
     "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),

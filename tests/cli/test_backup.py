@@ -495,3 +495,22 @@ def test_a_reader_that_leaves_early_is_no_error_to_tell(desk) -> None:
         os.close(writer)
         _, err = process.communicate(timeout=60)
     assert b"Traceback" not in err
+
+
+def test_prune_groups_by_part_and_path_unless_told_otherwise(desk) -> None:
+    """Backups of the configuration do not push out the data, and a wrong grouping is named."""
+    full = desk.made()
+    configs = [desk.made("--only", "config") for _ in range(3)]
+    for group_by, kept in (
+        ((), [*configs[:0:-1], full]),
+        (("--group-by", "part"), [*configs[:0:-1], full]),
+        (("--group-by", "none"), [*configs[:0:-1], full]),
+    ):
+        found = desk.run("prune", "--last", "2", *group_by, "--dry-run", "--json").json
+        assert [item["backup_id"] for item in found["keep"]] == kept
+    reasons = {item["backup_id"]: item["reasons"] for item in found["keep"]}
+    assert reasons[full][0].startswith("last good of data ")
+    done = desk.run("prune", "--last", "2", "--group-by", "host", "--dry-run")
+    assert (done.code, done.line) == (2, "group_by must be 'part', 'root', both or none, not 'host'")
+    done = desk.run("prune", "--config.file", "peak-backup.toml", "--group-by", "host", "--dry-run")
+    assert (done.code, done.line) == (2, "group_by must be 'part', 'root', both or none, not 'host'")
