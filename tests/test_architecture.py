@@ -314,8 +314,8 @@ SIGNATURES = {
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
     "OutcomeUnknown": (
-        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '') "
-        "-> None"
+        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '', "
+        "order: str = '') -> None"
     ),
     "PeakObserveError": None,
     "Policy": (
@@ -343,7 +343,10 @@ SIGNATURES = {
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
-    "WriteUnanswered": "(name, endpoint, client_order_ids, at, reason, error=None)",
+    "WriteUnanswered": (
+        "(name, endpoint, client_order_ids, at, reason, error=None, method='', order='', symbol=None, side=None, "
+        "amount=None, price=None, repeatable=False)"
+    ),
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "bulkhead": (
@@ -364,7 +367,10 @@ SIGNATURES = {
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
-    "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
+    "instrument": (
+        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
+        "-> 'E'"
+    ),
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "priority": "(name: 'str') -> 'None'",

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.sources import Exclude, Paths
-from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
+from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.repository.stored_files import Stored
 from peak_observe.backup_recovery.restore import legacy

@@ -87,7 +87,7 @@ def _end(path: str) -> str:
     return path.rpartition("/")[2].lower()
 
 
-_NEW_ORDER = re.compile(r"(?:create|edit)_(?:\w+_)?order(?:_ws)?")
+_NEW_ORDER = re.compile(r"(?:create|edit)_(?:\w+_)?order(?:_with_\w+|_ws)?")
 _NEW_ORDERS = re.compile(r"(?:create|edit)_orders(?:_ws)?")
 _NO_IDS = frozenset(("null", "none", "undefined", "true", "false", "ok", "success", "nan", "0"))
 _ID = re.compile(r"[A-Za-z0-9][\w:.\-/+=]*")

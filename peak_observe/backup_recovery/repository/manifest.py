@@ -32,6 +32,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _HASH = re.compile(r"[0-9a-f]{64}").fullmatch
 # Below a part, and no name is empty, `.` or `..`.
 _PLACE = re.compile(r"state\.json|(?:config|data)(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+").fullmatch
+_NO_NAMES = ("", ".", "..")
 _ODD = re.compile("[%\udc80-\udcff]")
 _ESCAPE = re.compile("%([0-9A-F]{2})")
 
@@ -255,9 +256,11 @@ class Check:
             ValueError: It is none that a backup can have; the message says which and why.
         """
         stored = entry.stored
-        if not _PLACE(stored) or not _is_canonical(stored):
+        parent, _, name = stored.rpartition("/")
+        below = parent in self._folders  # which is a place itself, so that only the name can lead out of it
+        if not ((below and name not in _NO_NAMES and "\0" not in name) or _PLACE(stored)) or not _is_canonical(stored):
             raise ValueError(f"{stored!r} leads out of the backup")
-        if stored not in self._parents and stored.rpartition("/")[0] not in self._folders:
+        if not below and stored not in self._parents:
             raise ValueError(f"{stored!r} is below nothing that was named")
         if not _is_sound(entry):
             raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")

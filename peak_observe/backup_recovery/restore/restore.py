@@ -93,7 +93,7 @@ class Restore:
         self.moved = tuple(places.moved())
         self._inside = places.inside
         self._beside = places.folders()
-        self.entries = places.entries()
+        self.entries = places.entries
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
         try:
             wanted, parents = places.wanted() if not problems else ({}, set())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, writing
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
 from peak_observe.backup_recovery.files.workers import Meter, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
@@ -120,8 +120,7 @@ class Staging:
         content = self._stored.read(entry)
         if (len(content), blake3(content).hexdigest()) != (entry.size, entry.blake3):
             raise ValueError(self._stored.check(entry) or f"{entry.stored}: changed while it was read")
-        with writing(new):
-            sink = os.open(new, CREATE, 0o600)
+        sink = os.open(new, CREATE, 0o600)
         try:
             left = memoryview(content)
             while left:
