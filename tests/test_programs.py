@@ -13,7 +13,18 @@ from tests import programs
 
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
-EVERYWHERE = {"cat", "chmod", "cp", "make", "sh", "true"}  # programs that are there wherever `make test` can be typed
+EVERYWHERE = {
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "make",
+    "mount",
+    "rm",
+    "sh",
+    "true",
+    "umount",
+}  # where `make test` can be typed
 NOT_TESTS = {TESTS / "benchmarks", TESTS / "live", TESTS / "programs.py"}  # `make test` starts none of theirs
 APT = """\
 #!/bin/sh
