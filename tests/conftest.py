@@ -25,6 +25,14 @@ settings.load_profile("patient")
 PATIENCE = 30.0
 
 
+@pytest.fixture(autouse=True)
+def every_line() -> None:
+    """Forget which log lines were written: each test sees its first."""
+    log = sys.modules.get("peak_observe.telemetry.log")
+    if log is not None:
+        log.throttle._lines.clear()
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:

@@ -302,11 +302,11 @@ SIGNATURES = {
     "HealthChanged": "(name, healthy, status, at, message, critical=True)",
     "HealthCheck": "(*, clock: 'Clock' = CLOCK) -> 'None'",
     "HealthCheckResult": (
-        "(name, healthy, message, timestamp, details=None, status='healthy', duration=0.0, critical=True, tags=())"
+        "(name, healthy, message, timestamp=None, details=None, status=None, duration=0.0, critical=True, tags=())"
     ),
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
-    "LimitReached": "(kind, name, refused, limit)",
+    "LimitReached": "(kind, name, refused, limit, mode='enforce')",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
@@ -319,6 +319,8 @@ SIGNATURES = {
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
+    "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
     "RateLimited": "(name, endpoint, until, reason, error=None)",
     "RateLimitedError": "(name: str, retry_after: float) -> None",
     "Recovered": "(operation, attempts, elapsed)",
@@ -342,7 +344,8 @@ SIGNATURES = {
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "bulkhead": (
-        "(limit: 'int', wait: 'float' = 0.0, *, name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Bulkhead'"
+        "(limit: 'int', wait: 'float' = 0.0, *, mode: 'Mode' = 'enforce', name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'Bulkhead'"
     ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
@@ -361,9 +364,11 @@ SIGNATURES = {
     "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "priority": "(name: 'str') -> 'None'",
     "rate_limit": (
-        "(rate: 'float', burst: 'int' = 1, *, per: 'float' = 1.0, wait: 'float' = 0.0, name: 'str | None' = None, "
-        "clock: 'Clock' = CLOCK) -> 'RateLimiter'"
+        "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
+        "weight: 'Weight' = 1, reserve: 'Mapping[str, float] | None' = None, heed: 'Heed' = False, "
+        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
     "retry_with_backoff": (

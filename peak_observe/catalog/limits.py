@@ -7,7 +7,7 @@ from peak_observe.catalog.metric import Metric
 BULKHEAD_CALLS_TOTAL = Metric(
     "peak_bulkhead_calls_total",
     "counter",
-    "Calls by how they came in; refused, out_of_time and interrupted ones were never made.",
+    "Calls by how they came in; refused, out_of_time and interrupted ones were not made, would_ ones were (observe).",
     ("bulkhead", "outcome"),
 )
 BULKHEAD_IN_FLIGHT = Metric(
@@ -37,7 +37,7 @@ BULKHEAD_WAIT_SECONDS_TOTAL = Metric(
 RATE_LIMIT_CALLS_TOTAL = Metric(
     "peak_rate_limit_calls_total",
     "counter",
-    "Calls by how they passed; refused, out_of_time and interrupted ones were never made.",
+    "Calls by how they passed; refused, out_of_time and interrupted ones were not made, would_ ones were (observe).",
     ("limiter", "outcome"),
 )
 RATE_LIMIT_WAITING = Metric(
@@ -49,13 +49,13 @@ RATE_LIMIT_WAITING = Metric(
 RATE_LIMIT_CALLS_PER_SECOND = Metric(
     "peak_rate_limit_calls_per_second",
     "gauge",
-    "Calls that may pass in a second, as configured, summed over the rate limits that share the name.",
+    "Weight that may pass in a second, as configured, summed over the rate limits that share the name.",
     ("limiter",),
 )
 RATE_LIMIT_BURST = Metric(
     "peak_rate_limit_burst",
     "gauge",
-    "Calls that may pass at once after a pause, as configured, summed over the rate limits that share the name.",
+    "Weight that may pass at once after a pause, as configured, summed over the rate limits that share the name.",
     ("limiter",),
 )
 RATE_LIMIT_WAIT_SECONDS_TOTAL = Metric(
@@ -63,6 +63,30 @@ RATE_LIMIT_WAIT_SECONDS_TOTAL = Metric(
     "counter",
     "Time that calls spent waiting for their turn.",
     ("limiter",),
+)
+RATE_LIMIT_WEIGHT_TOTAL = Metric(
+    "peak_rate_limit_weight_total",
+    "counter",
+    "Weight of the calls that passed; as many as the calls where none has a weight of its own.",
+    ("limiter",),
+)
+RATE_LIMIT_PAUSE_SECONDS = Metric(
+    "peak_rate_limit_pause_seconds",
+    "gauge",
+    "Time for which no call passes yet, as the rate limit was paused; 0 when it is not.",
+    ("limiter",),
+)
+RATE_LIMIT_PRIORITY_CALLS_TOTAL = Metric(
+    "peak_rate_limit_priority_calls_total",
+    "counter",
+    "Calls that passed, by priority class, of rate limits that reserve a share for one.",
+    ("limiter", "priority"),
+)
+RATE_LIMIT_PRIORITY_WAIT_SECONDS_TOTAL = Metric(
+    "peak_rate_limit_priority_wait_seconds_total",
+    "counter",
+    "Time that calls spent waiting for their turn, by priority class, of rate limits that reserve a share for one.",
+    ("limiter", "priority"),
 )
 TIMEOUT_CALLS_TOTAL = Metric(
     "peak_timeout_calls_total",

@@ -73,7 +73,7 @@ def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
     policy = Policy(
         circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed),
         retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, budget=_budget()),
-        rate_limit(50, burst=5, wait=1.0),
+        rate_limit(50, burst=5, wait=1.0, reserve={"trade": 0.2}),
         name=TICKER,
     )
 

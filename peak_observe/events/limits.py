@@ -6,19 +6,21 @@ from typing import NamedTuple
 
 
 class LimitReached(NamedTuple):
-    """A bulkhead or rate limit rejects calls; emitted at the first, then at most every 10 seconds.
+    """Calls that a bulkhead or a rate limit refused; told at the first, and then at most every 30 seconds.
 
     Args:
         kind: `bulkhead` or `rate_limit`.
         name: Its name.
         refused: How many calls it refused since it was told last.
         limit: Calls that may be under way, or calls a second.
+        mode: `enforce`, or `observe` where the calls passed and would have been refused.
     """
 
     kind: str
     name: str
     refused: int
     limit: float
+    mode: str = "enforce"
 
 
 class CallTimedOut(NamedTuple):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from peak_observe.errors import HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client import endpoints
-from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, CLOCK, COUNTED, RETRYABLE, SUCCESS, Verdict
+from peak_observe.exchange_client.answer_check import check_of
+from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, CLOCK, COUNTED, SUCCESS, Verdict
 from peak_observe.exchange_client.request import Call, current_call, verdict_of
 from peak_observe.resilience import CircuitBreaker, idempotent, retry_with_backoff
 
@@ -90,7 +91,7 @@ class Protection:
     def _worth_another(self, error: Exception) -> bool:
         if isinstance(error, HeldBackError) or self.hold.remaining > self.hold.max_wait:
             return False
-        return verdict_of(error, self.watch.exchange).outcome in RETRYABLE
+        return verdict_of(error, self.watch.exchange).retryable
 
 
 def _counts(error: Exception) -> bool:
@@ -107,6 +108,7 @@ class Step:
         self._breaker = breaker
         self.name = name
         self.write = write
+        self.check = check_of(name)
 
     def calling(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Return a plain function that makes the call."""
@@ -151,13 +153,14 @@ class Step:
     def wants_sync(self, error: Exception) -> bool:
         """Return whether our clock should be set by the exchange's, and the read made once more."""
         adjusts = self._protection.exchange.options.get("adjustForTimeDifference")
-        return bool(adjusts) and not self.write and verdict_of(error).outcome == CLOCK
+        verdict = verdict_of(error)
+        return bool(adjusts) and not self.write and verdict.outcome == CLOCK and verdict.resync
 
     def failed(self, error: BaseException, call: Call) -> OutcomeUnknown | None:
         """Draw the consequences of a failed call; return what to raise in its place, if anything."""
         watch = self._protection.watch
         watch.scrubber.error(error)
-        verdict = verdict_of(error, watch.exchange)
+        verdict = verdict_of(error, watch.exchange, call)
         if verdict.until is not None:
             self._protection.hold.set(verdict.until, verdict.reason)
         if verdict.outcome == AUTH and isinstance(error, Exception):
@@ -189,23 +192,29 @@ class _Attempt:
         return self
 
     def checked(self, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return a result whose order has an id, and its client order id even where the exchange does not repeat it.
+        """Return a result that is an answer, and an order's client order id even where the exchange does not repeat it.
 
         Raises:
-            ccxt.BadResponse: It has none, though it was not a rehearsal.
+            ccxt.BadResponse: It is none, though it was not a rehearsal.
         """
-        if self._step.name not in ("create_order", "edit_order") or not isinstance(result, dict):
+        check = self._step.check
+        if check is None:
             return result
-        if result.get("id") is None:
+        problem = check(result)
+        if problem:
             params = kwargs.get("params") or next((arg for arg in reversed(args) if isinstance(arg, dict)), {})
-            if not (params.get("test") or params.get("validate")):
+            if not (self._step.write and (params.get("test") or params.get("validate"))):
                 from ccxt.base.errors import BadResponse
 
-                raise BadResponse(f"{self._step.name}: the answer names no order")
-        request = self._call.last_write
-        if result.get("clientOrderId") is None and request is not None:
-            result["clientOrderId"] = next(iter(request.order_ids), None)
+                raise BadResponse(f"{self._step.name}: {problem}")
+        if self._step.write and isinstance(result, dict) and result.get("clientOrderId") is None:
+            self._repeat_id(result)
         return result
+
+    def _repeat_id(self, result: dict[str, Any]) -> None:
+        request = self._call.last_write
+        if request is not None:
+            result["clientOrderId"] = next(iter(request.order_ids), None)
 
     def __exit__(
         self,

@@ -1,18 +1,24 @@
-"""What the end of a request means: one answer for the sync and the async ccxt, and for every version of an exchange.
+"""Classify the end of a request, alike for the sync and the async ccxt and for every version of an exchange.
 
-Nothing here does anything: it is handed what came back and says what that means. ccxt is not imported; its exceptions
-are known by the names of their classes. In this order, the first that knows decides: the exchange's own words, a
-class that ccxt would not choose by the status alone, the HTTP status, the class.
+Pure functions of what came back. ccxt is not imported; its exceptions are known by the names of their classes. In this
+order, the first that knows decides: the exchange's own words, the page of a gateway, a class that ccxt would not choose
+by the status alone, the HTTP status, the class.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.exchange_client import dialects
-from peak_observe.resilience.common.retry_after import banned_until
+from peak_observe.exchange_client.dialects import phrases
+from peak_observe.exchange_client.dialects.dialect import CLOCK as _TIMESTAMP
+from peak_observe.exchange_client.dialects.dialect import NONCE as _NONCE
+from peak_observe.exchange_client.dialects.dialect import UNSURE as _UNCERTAIN
+from peak_observe.exchange_client.dialects.dialect import Dialect, Rule
+from peak_observe.exchange_client.dialects.pages import page
+from peak_observe.exchange_client.reset_time import reset_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,18 +33,11 @@ RETRYABLE = frozenset((TRANSIENT, RATE_LIMITED, MAINTENANCE, BAD_RESPONSE))
 COUNTED = frozenset((TRANSIENT, MAINTENANCE, BAD_RESPONSE, AMBIGUOUS))
 """What counts towards a breaker's threshold: the exchange did not do its part."""
 
-_UNSURE = frozenset((TRANSIENT, BAD_RESPONSE, CANCELLED))
-"""What leaves open whether a write was carried out."""
-
-LIMIT_WAIT = 5.0
-BAN_WAIT = 120.0
-"""Seconds to hold back after a limit and after a ban (HTTP 418) that name no time."""
-
-_LONGEST_WAIT = 7 * 86_400.0
+_UNSURE = frozenset((TRANSIENT, MAINTENANCE, BAD_RESPONSE, CANCELLED))
+"""What leaves open whether a write was carried out, unless a rule says that it was refused."""
 
 # Classes that ccxt raises by what an exchange says, never by the HTTP status alone.
 _SPECIFIC = {
-    "OnMaintenance": MAINTENANCE,
     "ChecksumError": TRANSIENT,
     "InvalidNonce": CLOCK,
     "RestrictedLocation": REJECTED,
@@ -56,7 +55,11 @@ _SPECIFIC = {
     "AuthenticationError": AUTH,
     "RateLimitExceeded": RATE_LIMITED,
     "DDoSProtection": RATE_LIMITED,
+    "RequestTimeout": TRANSIENT,
 }
+_UNKNOWN_FATE = ("OperationFailed", "NetworkError")
+"""Classes that ccxt raises, and not one derived from them, where an exchange says that it failed inside."""
+
 _GENERAL = {"OperationFailed": TRANSIENT, "ExchangeError": REJECTED, "BaseError": REJECTED}
 _STATUSES = {418: RATE_LIMITED, 429: RATE_LIMITED, 401: AUTH, 407: AUTH, 511: AUTH, 408: TRANSIENT, 425: TRANSIENT}
 _ERROR, _SERVER_ERROR, _NO_CONTENT = 400, 500, (204, 205)
@@ -84,17 +87,26 @@ class Answer(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the end of a request means.
+    """Meaning of the end of a request.
 
     Args:
         outcome: One of `catalog.EXCHANGE_OUTCOMES`.
         reason: Why, in a few words, without anything that was sent.
         until: The Unix time before which the exchange does not want to be asked again, if it said so.
+        duplicate: Whether the client order id was refused as an order with it was taken in before: that one stands.
+        resync: Whether setting the clock by the exchange's may help; False for a nonce that was used already.
     """
 
     outcome: str
     reason: str = ""
     until: float | None = None
+    duplicate: bool = False
+    resync: bool = False
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call, made again once `until` has passed, does no harm and may succeed."""
+        return self.outcome in RETRYABLE or (self.outcome == CLOCK and not self.resync)
 
 
 _SUCCESS = Verdict(SUCCESS)
@@ -106,74 +118,145 @@ def classify(
     exchange: str = "",
     write: bool = False,
     answer: Answer | None = None,
+    answered: bool = False,
     now: float | None = None,
 ) -> Verdict:
     """Return what the end of a request means.
 
     Args:
-        error: What was raised, by ccxt as a rule; None if nothing was.
-        exchange: ccxt's id of the exchange, such as `kraken`, whose own words are known then.
+        error: The exception, by ccxt as a rule; None if nothing was raised.
+        exchange: ccxt's id of the exchange, such as `kraken`; looked for in the exception's text if not given.
         write: Whether the request was to change something, so that not knowing its fate matters.
-        answer: What the exchange sent back, if anything.
+        answer: The exchange's answer, if there was any.
+        answered: Whether ccxt had an answer when it failed, for an exception from outside of the request.
         now: The present Unix time; the machine's if not given.
     """
     if error is None and (answer is None or answer.status < _ERROR):
         return _SUCCESS
-    spoken = dialects.rule(exchange, answer.body if answer else _text(error))
-    rule, reason = spoken or _by_status_and_class(error, answer)
+    text = _text(error)
+    dialect = dialects.of(exchange or dialects.exchange_in(text))
+    seen = _Seen(error, text, answer, dialect, unread=answered or answer is not None)
+    rule, reason = seen.meaning()
     outcome = rule.outcome
     if write and outcome in _UNSURE and not rule.refused and not _never_sent(error):
         outcome = AMBIGUOUS
-    now = time.time() if now is None else now
-    return Verdict(outcome, reason, _until(rule, answer, _text(error), now))
+    elif write and dialect.partial and dialect.partial.search(seen.body):
+        outcome, reason = AMBIGUOUS, f"a part was refused: {reason}"
+    until = reset_time(
+        rule,
+        dialect=dialect,
+        status=seen.status,
+        headers=seen.headers,
+        body=seen.body,
+        now=time.time() if now is None else now,
+    )
+    return Verdict(outcome, reason, until, rule.duplicate, rule.resync)
 
 
-def misshapen(parsed: object, *, answer: Answer, exchange: str = "", path: str = "", method: str = "GET") -> str:
-    """Return what is wrong with the shape of an answer that ccxt took for good; nothing if it is sound.
-
-    Args:
-        parsed: What ccxt made of the body: a dictionary or a list if it was JSON.
-        answer: The answer itself.
-        exchange: ccxt's id of the exchange.
-        path: The endpoint's path in ccxt's table.
-        method: The HTTP method.
-    """
-    if isinstance(parsed, list) or (isinstance(parsed, dict) and parsed):
-        return ""
-    if isinstance(parsed, dict):
-        return "" if _may_be_empty(exchange, path, method) else "an empty object"
-    body = answer.body.strip()
-    if not body:
-        return "" if answer.status in _NO_CONTENT else "an empty body"
-    return {"<": "a page of HTML", "{": "cut off JSON", "[": "cut off JSON"}.get(body[0], "")
+_BY_STATUS = re.compile(r"\s*\S+ (?:(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ )?([1-5]\d\d)\b")
+"""Text of an exception whose class ccxt chose by the HTTP status alone."""
 
 
-def _may_be_empty(exchange: str, path: str, method: str) -> bool:
-    ends = path.rpartition("/")[2].lower() in ("ping", "userdatastream", "listenkey", "test")
-    return ends or (method != "GET" and exchange in ("blockchaincom", "hibachi"))
+class _Seen:
+    """Everything that is known of a failed request, and its meaning."""
 
+    def __init__(
+        self, error: BaseException | None, text: str, answer: Answer | None, dialect: Dialect, *, unread: bool
+    ) -> None:
+        by_status = _BY_STATUS.match(text)
+        self._error = error
+        self._names = [] if error is None else [kind.__name__ for kind in type(error).__mro__]
+        self._dialect = dialect
+        self._unread = unread
+        self._answered = answer is not None
+        self.status = answer.status if answer else int(by_status[1]) if by_status else 0
+        self.headers = answer.headers if answer else {}
+        self.body = answer.body if answer else text
+        # ccxt repeats the body in what it raises for a reason that it found there.
+        self._read = not by_status and bool(answer and answer.body and answer.body.strip() in text)
 
-def _by_status_and_class(error: BaseException | None, answer: Answer | None) -> tuple[dialects.Rule, str]:
-    names = [] if error is None else [kind.__name__ for kind in type(error).__mro__]
-    for name, outcome in _SPECIFIC.items():
-        # By the status alone ccxt chooses AuthenticationError, too, but for the same statuses as we do.
-        if name in names:
-            return dialects.Rule(outcome), names[0]
-    if answer is not None and answer.status >= _ERROR:
-        return dialects.Rule(_of_status(answer)), f"HTTP {answer.status}"
-    for name, outcome in _GENERAL.items():
-        if name in names:
-            network = outcome == REJECTED and error is not None and _has(error, _NETWORK)
-            return dialects.Rule(TRANSIENT if network else outcome), names[0]
-    if error is not None and not isinstance(error, Exception):
-        return dialects.Rule(CANCELLED), names[0]
-    return dialects.Rule(TRANSIENT if _NETWORK.intersection(names) else BUG), names[0]
+    def meaning(self) -> tuple[Rule, str]:
+        """Return the rule that fits, and the reason in a few words."""
+        found = self._by_words() or self._by_class() or self._by_status()
+        rule, reason = found or self._by_general_class()
+        if rule.outcome == REJECTED and (phrases.DUPLICATE_ID.search(self.body) or "DuplicateOrderId" in self._names):
+            rule = rule._replace(duplicate=True)
+        return rule, reason
 
+    def _by_words(self) -> tuple[Rule, str] | None:
+        failed = self.status >= _ERROR
+        # The words of a page are the gateway's own, not the exchange's.
+        found = page(self.status, self.headers, self.body) if failed and self.body.lstrip()[:1] == "<" else None
+        found = found or self._dialect.spoken(self.body)
+        if found is None and failed:
+            found = page(self.status, self.headers, self.body)
+            if found is None and self.status in self._dialect.statuses and not self._dialect.errors(self.body):
+                found = self._dialect.statuses[self.status], f"HTTP {self.status}"
+        return found
 
-def _of_status(answer: Answer) -> str:
-    if answer.status >= _SERVER_ERROR and "maintenance" in answer.body.lower():
-        return _STATUSES.get(answer.status, MAINTENANCE)
-    return _STATUSES.get(answer.status, TRANSIENT if answer.status >= _SERVER_ERROR else REJECTED)
+    def _by_class(self) -> tuple[Rule, str] | None:
+        names = self._names
+        if names and names[0] in _UNKNOWN_FATE:
+            return _UNCERTAIN, names[0]
+        if "OnMaintenance" in names:
+            return Rule(MAINTENANCE, refused=True), names[0]
+        if "ExchangeNotAvailable" in names and self._read:
+            return _UNCERTAIN, names[0]
+        for name, outcome in _SPECIFIC.items():
+            # By the status alone ccxt chooses AuthenticationError, too, but for the same statuses as we do.
+            if name in names:
+                return self._refined(outcome), names[0]
+        return None
+
+    def _refined(self, outcome: str) -> Rule:
+        if outcome == CLOCK:
+            return _NONCE if "nonce" in self.body.lower() else _TIMESTAMP
+        found = phrases.CLOCK.search(self.body) if outcome in (AUTH, REJECTED) else None
+        if found is None and outcome == AUTH:
+            found = phrases.TIMESTAMP.search(self.body)
+        if found and "InvalidOrder" not in self._names:
+            return _NONCE if "nonce" in found[0].lower() else _TIMESTAMP
+        return Rule(outcome)
+
+    def _by_status(self) -> tuple[Rule, str] | None:
+        if self.status < _ERROR or not self._answered:
+            return None
+        return self._unspecific(self._of_status()), f"HTTP {self.status}"
+
+    def _of_status(self) -> str:
+        server = self.status >= _SERVER_ERROR
+        if server and "maintenance" in self.body.lower():
+            return _STATUSES.get(self.status, MAINTENANCE)
+        return _STATUSES.get(self.status, TRANSIENT if server else REJECTED)
+
+    def _unspecific(self, outcome: str) -> Rule:
+        """Return what the words of an error mean that neither we nor ccxt know."""
+        rule = self._refined(outcome)
+        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and phrases.UNSURE.search(self.body):
+            return _UNCERTAIN
+        return rule
+
+    def _by_general_class(self) -> tuple[Rule, str]:
+        names, error = self._names, self._error
+        for name, outcome in _GENERAL.items():
+            if name in names:
+                network = outcome == REJECTED and error is not None and _has(error, _NETWORK)
+                if not network and self._says_nothing():
+                    return Rule(BAD_RESPONSE), "an answer without a known error"
+                return _UNCERTAIN if network else self._unspecific(outcome), names[0]
+        if error is not None and not isinstance(error, Exception):
+            return Rule(CANCELLED), names[0]
+        if _NETWORK.intersection(names):
+            return _UNCERTAIN, names[0]
+        return Rule(BAD_RESPONSE if self._unread else BUG), names[0]
+
+    def _says_nothing(self) -> bool:
+        """Return whether ccxt took a successful answer for an error though there is no error in it."""
+        if not self._answered or self.status >= _ERROR:
+            return False
+        if self._dialect.patterns:
+            return not self._dialect.errors(self.body)
+        return self.body.strip() in ("", "{}", "[]", "null")
 
 
 def _never_sent(error: BaseException | None) -> bool:
@@ -201,24 +284,6 @@ def related(error: BaseException, *, contexts: bool = False) -> Iterator[BaseExc
             members = found.exceptions if isinstance(found, BaseExceptionGroup) else ()
             ahead += [*members, *found.args, *vars(found).values(), found.__cause__]
             ahead += [found.__context__] if contexts else []
-
-
-def _until(rule: dialects.Rule, answer: Answer | None, text: str, now: float) -> float | None:
-    named = _retry_after(answer, now) or banned_until(answer.body if answer else text)
-    if named is None and rule.outcome == RATE_LIMITED:
-        ban = answer is not None and answer.status == 418  # noqa: PLR2004 - what Binance answers after many a 429
-        named = now + (rule.wait or (BAN_WAIT if ban else LIMIT_WAIT))
-    return None if named is None else min(max(named, now), now + _LONGEST_WAIT)
-
-
-def _retry_after(answer: Answer | None, now: float) -> float | None:
-    value = answer.headers.get("retry-after", "").strip() if answer else ""
-    if value.isdigit():
-        return now + min(int(value), _LONGEST_WAIT)
-    try:
-        return parsedate_to_datetime(value).timestamp() if value else None
-    except ValueError:
-        return None
 
 
 def _text(error: BaseException | None) -> str:

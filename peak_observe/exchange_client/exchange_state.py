@@ -61,7 +61,7 @@ class Watch:
         self.strict = strict
         self.key_refused = False
         self.signing = threading.Lock()
-        self.is_kraken = exchange == "kraken"
+        self.dialect = dialects.of(exchange)
         self.tally = ExchangeTally(clock)
         EXCHANGES.series(name).join(self, self.tally.read)
         self._endpoints: dict[tuple[str, ...], Endpoint] = {}

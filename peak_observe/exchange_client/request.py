@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered
-from peak_observe.exchange_client import dialects
-from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify, misshapen
+from peak_observe.exchange_client.answer_check import misshapen
+from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify
 from peak_observe.exchange_client.order_ids import ids_on_the_wire
 from peak_observe.exchange_client.scrubbing import sent_secrets
 from peak_observe.observers import emit
@@ -37,25 +37,38 @@ class Call:
     Attributes:
         last_write: The last request that may have changed something.
         last_outcome: How that ended.
+        answered: Whether an answer has come, which ccxt may fail to read.
     """
 
-    __slots__ = ("last_outcome", "last_write", "method", "write")
+    __slots__ = ("answered", "last_outcome", "last_write", "method", "write")
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
         self.write = write
         self.last_write: Request | None = None
         self.last_outcome = ""
+        self.answered = False
 
 
 current_call: ContextVar[Call | None] = ContextVar("peak_observe_call", default=None)
 current_request: ContextVar[Request | None] = ContextVar("peak_observe_request", default=None)
 
 
-def verdict_of(error: BaseException, exchange: str = "") -> Verdict:
-    """Return what an exception means: as it was found when the request ended, or by the exception alone."""
+def verdict_of(error: BaseException, exchange: str = "", call: Call | None = None) -> Verdict:
+    """Return what an exception means: as it was found when the request ended, or by the exception alone.
+
+    With the call in which it was raised it is kept in the exception.
+    """
+    verdict = found_verdict(error) or classify(error, exchange=exchange, answered=bool(call and call.answered))
+    if call is not None:
+        vars(error)[_VERDICT] = verdict
+    return verdict
+
+
+def found_verdict(error: BaseException) -> Verdict | None:
+    """Return what was found of an exception when its request ended, None if it came from no request."""
     found = getattr(error, _VERDICT, None)
-    return found if isinstance(found, Verdict) else classify(error, exchange=exchange)
+    return found if isinstance(found, Verdict) else None
 
 
 class Request:
@@ -114,11 +127,11 @@ class Request:
         if self.write:
             self.sent_at = watch.clock.now()
         self.start = watch.clock.monotonic()
-        if watch.is_kraken and not self._endpoint.public:
-            cost = dialects.kraken_cost(self._endpoint.section, self._endpoint.path)
+        counter = watch.dialect.counter
+        if counter is not None and not self._endpoint.public:
+            cost = counter.cost(self._endpoint.section, self._endpoint.path)
             if cost:
-                limit = dialects.KRAKEN_COUNTER_LIMIT
-                watch.tally.use(cost / limit, dialects.KRAKEN_COUNTER_DECAY / limit)
+                watch.tally.use(cost / counter.limit, counter.decay / counter.limit)
 
     def _check(self, result: Any) -> None:
         answer, exchange = self._plain_answer(), self._watch.exchange
@@ -129,7 +142,15 @@ class Request:
             problem = f"HTTP {answer.status}"
         else:
             method = self.label.partition(" ")[0]
-            problem = misshapen(result, answer=answer, exchange=exchange, path=self._endpoint.path, method=method)
+            problem = misshapen(
+                result,
+                answer=answer,
+                exchange=exchange,
+                path=self._endpoint.path,
+                method=method,
+                write=self.write,
+                public=self._endpoint.public,
+            )
             self._found = Verdict(AMBIGUOUS if self.write else "bad_response", problem) if problem else None
         if problem and self._watch.strict:
             from ccxt.base.errors import BadResponse, ExchangeNotAvailable
@@ -145,17 +166,26 @@ class Request:
             ccxt.ExchangeNotAvailable: The same, with a status that async ccxt does not know.
         """
         watch, answer = self._watch, self.answer
-        if answer is not None and not (answer[0] < _BAD_STATUS and result and isinstance(result, _JSON)):
+        if answer is not None and (answer[0] >= _BAD_STATUS or self._looks_odd(result)):
             self._check(result)
         self.ended = ended = watch.clock.monotonic()
         if answer is not None and (watch.tells_limits or ended >= watch.learn_due):
             watch.learn(self, answer[1])
         if watch.key_refused and self._found is None and not self._endpoint.public:
             watch.key_refused = False
+        call = current_call.get()
+        if call is not None:
+            call.answered = True
         if self._found is None and self._span is None and not self.write:
             self._endpoint.tally.succeeded(ended - self.start)
         else:
             self._settle(self._found, None)
+
+    def _looks_odd(self, result: Any) -> bool:
+        if not result or not isinstance(result, _JSON):
+            return True
+        container = self._watch.dialect.container
+        return bool(container) and isinstance(result, dict) and not result.get(container)
 
     def failed(self, error: BaseException) -> None:
         """Find out what an exception means, take the secrets out of it, count it, and tell what is rare."""

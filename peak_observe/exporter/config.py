@@ -29,7 +29,7 @@ DIRECTORY = "PEAK_OBSERVE_DIR"
 LONGEST = 604_800.0  # seconds; the system's locks have a longest timeout, and nobody looks at a backup less than weekly
 COMMON = {"interval": toml.NUMBER, "timeout": toml.NUMBER}
 BACKUP = {**COMMON, "max_age": toml.NUMBER}
-PROGRAM = {**BACKUP, "program": str, "arguments": toml.TEXTS, "environment": dict}
+PROGRAM = {**BACKUP, "program": str, "arguments": toml.TEXTS, "environment": toml.TEXTS_BY_NAME}
 
 
 class Config(NamedTuple):

@@ -1,12 +1,15 @@
-"""Readings of bulkheads, rate limits and timeouts; readings of one name add up."""
+"""Readings of the bulkheads, rate limits and timeouts of one name at one moment; readings add up."""
 
 from __future__ import annotations
 
+Classes = dict[str, tuple[int, float]]
+"""By priority class the calls that passed, and the seconds that calls waited."""
+
 
 class _LimitReading:
-    """What both kinds of limits tell; `calls` follows `catalog.LIMIT_OUTCOMES`.
+    """Fields that bulkheads and rate limits share; `calls` follows `catalog.LIMIT_OUTCOMES`.
 
-    What only the living have is None when none of the name lives any more.
+    Gauges are None when no limit of the name lives any more.
     """
 
     __slots__ = ("calls", "wait_seconds")
@@ -17,7 +20,7 @@ class _LimitReading:
     _settings: tuple[str, ...] = ()
 
     def add(self, other: _LimitReading) -> None:
-        """Take in another reading of the same name; what several may at the same time adds up."""
+        """Add another reading of the same name; gauges and settings add up too."""
         self.calls = [a + b for a, b in zip(self.calls, other.calls, strict=True)]
         self.wait_seconds += other.wait_seconds
         for name in self._of_living:
@@ -33,13 +36,13 @@ class _LimitReading:
         )
 
     def retire(self) -> None:
-        """Forget what only the living have."""
+        """Drop the gauges."""
         for name in self._of_living:
             setattr(self, name, None)
 
 
 class BulkheadReading(_LimitReading):
-    """What a bulkhead, or all bulkheads of a name, have to tell at one moment."""
+    """Counts and gauges of a bulkhead, or of all bulkheads of a name, at one moment."""
 
     __slots__ = ("in_flight", "limit", "waiting")
 
@@ -51,19 +54,40 @@ class BulkheadReading(_LimitReading):
 
 
 class RateLimitReading(_LimitReading):
-    """What a rate limit, or all rate limits of a name, have to tell at one moment."""
+    """Counts and gauges of a rate limit, or of all rate limits of a name, at one moment.
 
-    __slots__ = ("burst", "rate", "waiting")
+    `classes` is empty where no share is reserved for a priority class; `pause` is the seconds until calls pass again.
+    """
+
+    __slots__ = ("burst", "classes", "pause", "rate", "waiting", "weight")
 
     waiting: int | None
     rate: float | None
-    burst: int | None
+    burst: float | None
+    pause: float | None
+    weight: float
+    classes: Classes
     _of_living = ("waiting", "rate", "burst")
     _settings = ("rate", "burst")
 
+    def add(self, other: _LimitReading) -> None:
+        """Add another reading of the same name; of pauses the longest counts."""
+        super().add(other)
+        if isinstance(other, RateLimitReading):
+            self.weight += other.weight
+            self.pause = max((p for p in (self.pause, other.pause) if p is not None), default=None)
+            for name, (calls, seconds) in other.classes.items():
+                mine = self.classes.get(name, (0, 0.0))
+                self.classes = {**self.classes, name: (mine[0] + calls, mine[1] + seconds)}
+
+    def retire(self) -> None:
+        """Drop the gauges."""
+        super().retire()
+        self.pause = None
+
 
 class TimeoutReading:
-    """What a timeout, or all timeouts of a name, have to tell; `calls` follows `catalog.TIMEOUT_OUTCOMES`."""
+    """Counts of a timeout, or of all timeouts of a name; `calls` follows `catalog.TIMEOUT_OUTCOMES`."""
 
     __slots__ = ("calls", "seconds")
 
@@ -71,7 +95,7 @@ class TimeoutReading:
     seconds: float
 
     def add(self, other: TimeoutReading) -> None:
-        """Take in another reading of the same name; settings are those of the later one."""
+        """Add another reading of the same name; settings are those of the later one."""
         self.calls = [a + b for a, b in zip(self.calls, other.calls, strict=True)]
         self.seconds = other.seconds
 
@@ -80,4 +104,4 @@ class TimeoutReading:
         return self.calls != other.calls, False, self.seconds != other.seconds
 
     def retire(self) -> None:
-        """Keep everything: a timeout has no state of its own."""
+        """Keep everything: a timeout has no gauges."""

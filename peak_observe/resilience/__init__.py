@@ -15,7 +15,7 @@ from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
     from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
-    from peak_observe.resilience.limits import bulkhead, rate_limit
+    from peak_observe.resilience.limits import bulkhead, priority, rate_limit
     from peak_observe.resilience.limits.timeouts import timeout
     from peak_observe.resilience.policy.policy import Policy
     from peak_observe.resilience.retry.budget import RetryBudget
@@ -36,6 +36,7 @@ __all__ = [
     "get_breaker",
     "health_check",
     "idempotent",
+    "priority",
     "rate_limit",
     "retry_with_backoff",
     "retrying",
@@ -50,6 +51,7 @@ _LATE = {
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
     "health_check": "health",
+    "priority": "limits",
     "rate_limit": "limits",
     "retrying": "retry.context",
     "timeout": "limits.timeouts",

@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_LENGTH = 300
 MAX_DEPTH = 8
+MAX_BITS = 4096
 
 # A query string may carry a signature, a user part a password; the host and path are what helps at night.
 _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
@@ -47,10 +48,10 @@ def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
 
     What JSON has no form for becomes its text, and what is nested deeper than `depth` becomes an ellipsis.
     """
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+    if hasattr(value, "item") and not isinstance(value, float | dict):
+        value = _scalar(value)
+    if value is None or isinstance(value, int | float):
+        return _number(value)
     if not isinstance(value, dict | list | tuple | set | frozenset):
         return redact(_text(value))
     if depth == 0:
@@ -58,6 +59,22 @@ def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, dict):
         return {redact(_text(key)): _hidden(key, item, depth) for key, item in value.items()}
     return [redact_data(item, depth - 1) for item in value]
+
+
+def _number(value: Any) -> Any:
+    # Python refuses to write whole numbers of more than 4,300 digits, and JSON has none that are not finite.
+    if isinstance(value, int):
+        return value if value.bit_length() <= MAX_BITS else f"a whole number of {value.bit_length()} bits"
+    return value if value is None or math.isfinite(value) else str(value)
+
+
+def _scalar(value: Any) -> Any:
+    """Return a number of numpy, or of a library like it, as Python's own; other objects as they are."""
+    try:
+        found = value.item()
+    except Exception:  # noqa: BLE001 - an array of several values, or something else that is called so
+        return value
+    return found if isinstance(found, bool | int | float | str) else value
 
 
 def _hidden(key: object, value: Any, depth: int) -> Any:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from peak_observe.errors import ConfigError
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-NUMBER = (int, float)
-TEXTS = (str, list)
-DURATION = (int, float, str)
-TABLE = (dict,)
-WORDS = {
+NUMBER: Any = float
+TEXTS: Any = str | list[str]
+TEXTS_BY_NAME: Any = dict[str, str]
+DURATION: Any = float | str
+TABLE: Any = dict[str, Any]
+WORDS: dict[Any, str] = {
     str: "a string",
     int: "a whole number",
     bool: "true or false",
-    dict: "a table",
-    TABLE: "a table",
     Path: "a path",
     NUMBER: "a number",
     TEXTS: "a string or a list of strings",
+    TEXTS_BY_NAME: "a table",
     DURATION: "a number of seconds or a time like '24h'",
+    TABLE: "a table",
 }
 """The types a value may have, as a person calls them."""
 
@@ -84,7 +89,7 @@ def tables(path: Path, found: Mapping[str, Any], name: str) -> dict[str, dict[st
 
 
 def check(
-    path: Path,
+    path: Path | str,
     where: str,
     table: Mapping[str, Any],
     allowed: Mapping[str, Any],
@@ -93,21 +98,26 @@ def check(
     """Check the keys of a table and the types of its values.
 
     Args:
-        path: The file.
+        path: The file; empty for a mapping.
         where: The table's name, with dots; empty for the file itself.
         table: The table.
-        allowed: The keys it may have, each with a type of `WORDS`.
+        allowed: The keys it may have, each with a type: one of `WORDS`, or `Any`.
         needed: The keys it cannot do without.
 
     Raises:
         ConfigError: A key is unknown, has a value of another type, or is missing.
     """
+    if not isinstance(table, Mapping):
+        raise ConfigError(str(path), where, f"it has to be a table, not {shown(table)}")
     for key, value in table.items():
-        name = f"{where}.{key}" if where else key
+        name = f"{where}.{key}" if where else str(key)
         if key not in allowed:
             raise ConfigError(str(path), name, f"there is no such key{near(key, allowed) or _all(allowed)}")
-        if not _fits(value, allowed[key]):
-            raise ConfigError(str(path), name, f"it has to be {WORDS[allowed[key]]}, not {value!r}")
+        try:
+            msgspec.convert(value, str if allowed[key] is Path else allowed[key])
+        except msgspec.ValidationError:
+            problem = f"it has to be {WORDS[allowed[key]]}, not {shown(value)}"
+            raise ConfigError(str(path), name, problem) from None
     missing = [key for key in needed if key not in table]
     if missing:
         raise ConfigError(str(path), where, f"the key {missing[0]!r} is missing")
@@ -122,15 +132,6 @@ def near(word: object, known: Iterable[str]) -> str:
     """Return the end of a message, with the known word that was probably meant; empty if none is like it."""
     found = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    if isinstance(value, list | dict) and kind is not TABLE:
-        items = value.values() if isinstance(value, dict) else value
-        return kind in (TEXTS, dict) and isinstance(value, kind) and all(isinstance(item, str) for item in items)
-    return isinstance(value, str if kind is Path else kind)
 
 
 def _near_table(name: str, known: Iterable[str]) -> str:

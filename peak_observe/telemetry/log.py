@@ -23,20 +23,29 @@ from peak_observe.events import (
     WriteUnanswered,
 )
 from peak_observe.support.redact import describe
+from peak_observe.telemetry.log_throttle import LogThrottle
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+
+throttle = LogThrottle()
 
 
 _WHY = {"exhausted": "", "out_of_time": " (out of time)", "out_of_budget": " (out of budget)"}
 
 
 def on_event(event: Event) -> None:
-    """Write the line of one event."""
+    """Write the line of one event, unless lines like it are written often enough."""
+    repeated = throttle.admit(event)
+    if repeated is None:
+        return
     import logging
 
     room, level, message, values = _line(event)
     extra = {f"peak_{key}": _plain(getattr(event, key)) for key in event._fields}
+    if repeated.times:
+        message, values = f"{message} (and %d times before, in %.0f s)", (*values, *repeated)
+        extra["peak_repeated"] = repeated.times
     logging.getLogger(f"peak_observe.{room}").log(
         level,
         message,
@@ -123,14 +132,14 @@ def _failure(error: BaseException | None) -> str:
 
 
 def _limit(event: LimitReached | CallTimedOut) -> tuple[int, str, tuple[object, ...]]:
-    match event:
-        case LimitReached(kind="bulkhead"):
-            return WARNING, "bulkhead '%s' is full (%d under way): %d refused", (event.name, event.limit, event.refused)
-        case LimitReached():
-            message = "rate limit '%s' is used up (%.3g a second): %d refused"
-            return WARNING, message, (event.name, event.limit, event.refused)
-        case CallTimedOut():
-            return WARNING, "'%s' took longer than %.3g s and was cancelled", (event.operation, event.seconds)
+    if isinstance(event, CallTimedOut):
+        return WARNING, "'%s' took longer than %.3g s and was cancelled", (event.operation, event.seconds)
+    end = "refused" if event.mode == "enforce" else "would have been refused (mode observe)"
+    if event.kind == "bulkhead":
+        message = f"bulkhead '%s' is full (%d under way): %d {end}"
+    else:
+        message = f"rate limit '%s' is used up (%.3g a second): %d {end}"
+    return WARNING, message, (event.name, event.limit, event.refused)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

@@ -8,7 +8,8 @@ import pytest
 
 from peak_observe import catalog
 from peak_observe.exchange_client import classify as module
-from peak_observe.exchange_client.classify import Answer, Verdict, classify, misshapen
+from peak_observe.exchange_client import reset_time
+from peak_observe.exchange_client.classify import Answer, Verdict, classify
 
 NOW = 1_800_000_000.0
 
@@ -226,9 +227,9 @@ def test_a_transfer_that_broke_off_is_the_networks_fault() -> None:
         (answer(429, retry_after="7"), NOW + 7),
         (answer(429, retry_after="Fri, 15 Jan 2027 08:00:30 GMT"), NOW + 30),
         (answer(429, "IP banned until 1800000060000. Stop."), NOW + 60),
-        (answer(429), NOW + module.LIMIT_WAIT),
-        (answer(418), NOW + module.BAN_WAIT),
-        (answer(429, retry_after="soon"), NOW + module.LIMIT_WAIT),
+        (answer(429), NOW + reset_time.LIMIT_WAIT),
+        (answer(418), NOW + reset_time.BAN_WAIT),
+        (answer(429, retry_after="soon"), NOW + reset_time.LIMIT_WAIT),
         (answer(429, retry_after="99999999"), NOW + 7 * 86_400),
         (answer(429, "banned until 1700000000000"), NOW),
     ],
@@ -253,36 +254,6 @@ def test_a_hint_counts_with_any_error() -> None:
 def test_the_machines_clock_is_used_if_none_is_given() -> None:
     """For use by hand."""
     assert classify(ccxt.RateLimitExceeded("x")).until > NOW - 10 * 365 * 86_400
-
-
-# Shape ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("parsed", "body", "expected"),
-    [
-        ({"a": 1}, '{"a":1}', ""),
-        ([], "[]", ""),
-        ({}, "{}", "an empty object"),
-        ("", "", "an empty body"),
-        (None, "  ", "an empty body"),
-        ("<html>", " <html>", "a page of HTML"),
-        ('{"a', '{"a', "cut off JSON"),
-        ("[1", "[1", "cut off JSON"),
-        ("OK", "OK", ""),
-    ],
-)
-def test_the_shape_of_an_answer(parsed: object, body: str, expected: str) -> None:
-    """What is wrong with it, or nothing; plain words may be what an endpoint answers."""
-    assert misshapen(parsed, answer=answer(200, body)) == expected
-
-
-def test_some_answers_may_be_empty() -> None:
-    """No content has no body, a ping nothing to say, and two exchanges confirm a cancel by `{}`."""
-    assert misshapen("", answer=answer(204)) == ""
-    assert misshapen({}, answer=answer(), exchange="binance", path="ping") == ""
-    assert misshapen({}, answer=answer(), exchange="blockchaincom", path="orders", method="DELETE") == ""
-    assert misshapen({}, answer=answer(), exchange="blockchaincom", path="orders") == "an empty object"
 
 
 def test_an_error_that_cannot_say_itself_is_still_classified() -> None:

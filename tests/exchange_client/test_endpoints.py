@@ -3,6 +3,7 @@
 import pytest
 
 from peak_observe.exchange_client import dialects, endpoints
+from peak_observe.exchange_client.dialects import kraken
 
 
 @pytest.mark.parametrize(
@@ -218,6 +219,6 @@ def test_what_is_used_of_the_limit(exchange: str, section: str, headers: dict, e
 
 def test_krakens_counter() -> None:
     """Private requests count, history twice, orders have a counter of their own, public ones are free."""
-    cost = dialects.kraken_cost
+    cost = kraken.DIALECT.counter.cost
     assert (cost("private", "BalanceEx"), cost("private", "Ledgers"), cost("private", "AddOrder")) == (1.0, 2.0, 0.0)
     assert cost("public", "Ticker") == 0.0

@@ -142,7 +142,9 @@ def test_fault(case, rig, counted, everything) -> None:
             everything.raised(raised)
         state = client.breakers[{"ticker": "public", "balance": "private"}.get(call, "trade")].state.value
         everything.texts.append(repr(client))
-    again = 2 if expected in RETRYABLE and call in ("ticker", "balance") and fault not in LONG else 1
+    # Kraken refuses a nonce, which the next request has anew; Binance a timestamp, which only a set clock mends.
+    passing = expected in RETRYABLE or (dialect, fault) == ("kraken", "clock")
+    again = 2 if passing and call in ("ticker", "balance") and fault not in LONG else 1
     endpoint = ENDPOINTS[dialect][CALLS.index(call)]
     after = counted("table")
     new = {key: count - before.get(key, 0) for key, count in after.items() if count != before.get(key, 0)}

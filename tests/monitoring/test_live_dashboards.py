@@ -49,7 +49,7 @@ policy = peak_observe.Policy(
     peak_observe.bulkhead(2),
     peak_observe.circuit_breaker(window=10),
     peak_observe.retry_with_backoff(budget="trade"),
-    peak_observe.rate_limit(10),
+    peak_observe.rate_limit(10, reserve={"cancel": 0.2}),
     peak_observe.timeout(5),
     name="trade",
 )
@@ -86,6 +86,7 @@ QUIET = {
         "Operations that needed a retry",
         "Top errors",
         "Calls that took too long",
+        "Waits by priority",
     },
     "peak-exchanges": {
         "Requests per second",

@@ -15,7 +15,7 @@ ALLOWED = {
     "ratio": toml.NUMBER,
     "words": toml.TEXTS,
     "age": toml.DURATION,
-    "headers": dict,
+    "headers": toml.TEXTS_BY_NAME,
     "below": toml.TABLE,
 }
 

@@ -8,7 +8,6 @@ from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, rate, select, share, total, worst
 from peak_observe.monitoring.style import AMBER, COUNT, Json
 
-PASSED = 'outcome=~"at_once|after_wait"'
 NO_BULKHEADS, NO_LIMITS, NO_TIMEOUTS = "no bulkheads", "no rate limits", "no timeouts"
 
 
@@ -57,7 +56,7 @@ def _bulkheads() -> list[Json]:
 def _rate_limits() -> list[Json]:
     calls, wait = catalog.RATE_LIMIT_CALLS_TOTAL, catalog.RATE_LIMIT_WAIT_SECONDS_TOTAL
     used = share(
-        total(rate(calls, PASSED), "limiter"),
+        total(rate(catalog.RATE_LIMIT_WEIGHT_TOTAL), "limiter"),
         total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), "limiter"),
     )
     return [
@@ -73,7 +72,7 @@ def _rate_limits() -> list[Json]:
         ),
         panels.timeseries(
             "Rate used",
-            "Calls that passed, as share of those that may. Near 100 % calls wait or are refused: spread them out.",
+            "Weight that passed, as share of what may. Near 100 % calls wait or are refused: spread them out.",
             [query(used, "{{limiter}}")],
             "percentunit",
             empty=NO_LIMITS,
@@ -89,7 +88,40 @@ def _rate_limits() -> list[Json]:
             "short",
             empty=NO_LIMITS,
         ),
+        *_priorities(),
         _table(),
+    ]
+
+
+def _priorities() -> list[Json]:
+    calls = catalog.RATE_LIMIT_PRIORITY_CALLS_TOTAL
+    wait = catalog.RATE_LIMIT_PRIORITY_WAIT_SECONDS_TOTAL
+    keys = ("limiter", "priority")
+    return [
+        panels.timeseries(
+            "Rate limit pauses",
+            "Seconds for which a rate limit lets no call pass yet, as the service asked for it, or the program did. "
+            "Pauses that follow each other: the limit is set higher than what the service bears.",
+            [query(worst(select(catalog.RATE_LIMIT_PAUSE_SECONDS), "limiter"), "{{limiter}}")],
+            "s",
+            empty=NO_LIMITS,
+        ),
+        panels.timeseries(
+            "Calls by priority",
+            "Calls a second that passed, by priority class, of rate limits that reserve a share for one. If a reserved "
+            "class passes nothing, is its work inside `with priority(…)`?",
+            [query(total(rate(calls), *keys), "{{limiter}}: {{priority}}")],
+            "reqps",
+            empty="no rate limits with reserved shares",
+        ),
+        panels.timeseries(
+            "Waits by priority",
+            "Seconds that a call waited for its turn on average, by priority class. If a reserved class waits, reserve "
+            "more for it.",
+            [query(share(total(rate(wait), *keys), total(rate(calls), *keys)), "{{limiter}}: {{priority}}")],
+            "s",
+            empty="no rate limits with reserved shares",
+        ),
     ]
 
 
@@ -102,7 +134,7 @@ def _table() -> Json:
         "the program make up for them?",
         keys,
         [
-            ("Calls a second", total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), *keys), {"unit": "short"}),
+            ("Weight a second", total(select(catalog.RATE_LIMIT_CALLS_PER_SECOND), *keys), {"unit": "short"}),
             ("At once", total(select(catalog.RATE_LIMIT_BURST), *keys), COUNT),
             ("Refused", refused, style.bad(AMBER)),
         ],

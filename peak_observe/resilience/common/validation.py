@@ -7,6 +7,10 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+from peak_observe.support.shown import shown
+
+LARGEST_COUNT = 10**15
+"""Whole numbers beyond it mean nothing here, and lose digits, or fail, as floats in /metrics."""
 _TOO_LARGE = 1e300  # whole numbers beyond it cannot become floats
 
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
@@ -18,9 +22,11 @@ def is_function(value: Any) -> bool:
 
 
 def check_count(name: str, value: object) -> None:
-    """Raise ValueError unless `value` is a whole number of at least 1."""
+    """Raise ValueError unless `value` is a whole number from 1 to a million billions."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        raise ValueError(f"{name} must be a whole number of at least 1, not {shown(value)}")
+    if value > LARGEST_COUNT:
+        raise ValueError(f"{name} must be a whole number of at most {LARGEST_COUNT}, not {shown(value)}")
 
 
 def is_duration(value: Any) -> bool:
@@ -31,7 +37,7 @@ def is_duration(value: Any) -> bool:
 def check_seconds(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a finite number of seconds, at least 0."""
     if not is_duration(value):
-        raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {value!r}")
+        raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {shown(value)}")
 
 
 def check_period(name: str, value: Any) -> None:
@@ -44,19 +50,19 @@ def check_period(name: str, value: Any) -> None:
 def check_flag(name: str, value: object) -> None:
     """Raise ValueError unless `value` is True or False."""
     if value is not True and value is not False:
-        raise ValueError(f"{name} must be True or False, not {value!r}")
+        raise ValueError(f"{name} must be True or False, not {shown(value)}")
 
 
 def check_bytes(name: str, value: object) -> None:
     """Raise ValueError unless `value` is a whole number of bytes, at least 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number of bytes, at least 0, not {value!r}")
+        raise ValueError(f"{name} must be a whole number of bytes, at least 0, not {shown(value)}")
 
 
 def check_share(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number from 0 to 1, not {value!r}")
+        raise ValueError(f"{name} must be a number from 0 to 1, not {shown(value)}")
 
 
 def names(name: str, value: Any) -> tuple[str, ...]:
@@ -70,7 +76,7 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     except TypeError:
         found = (None,)
     if not all(isinstance(item, str) for item in found):
-        raise ValueError(f"{name} must be a string or several of them, not {value!r}")
+        raise ValueError(f"{name} must be a string or several of them, not {shown(value)}")
     return found
 
 
@@ -78,7 +84,7 @@ def check_exceptions(name: str, value: object) -> None:
     """Raise ValueError unless `value` is an exception type or a tuple of them that is not empty."""
     types = value if isinstance(value, tuple) else (value,)
     if not types or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
-        raise ValueError(f"{name} must be an exception type or a tuple of them, not {value!r}")
+        raise ValueError(f"{name} must be an exception type or a tuple of them, not {shown(value)}")
 
 
 def check_buckets(value: Any) -> tuple[float, ...]:
@@ -92,5 +98,5 @@ def check_buckets(value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         bounds = ()
     if not bounds or not all(map(math.isfinite, bounds)) or any(a >= b for a, b in pairwise(bounds)):
-        raise ValueError(f"buckets must be rising finite numbers of seconds, not {value!r}")
+        raise ValueError(f"buckets must be rising finite numbers of seconds, not {shown(value)}")
     return bounds

@@ -1,4 +1,4 @@
-"""Checks that a TOML file describes: `[checks.NAME]` with a `kind`, what that takes, and how to run it."""
+"""Health checks from a TOML file: `[checks.NAME]` with a `kind`, its arguments, and how to run it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe.errors import ConfigError, LoadError
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import checks
-from peak_observe.resilience.health.check import Settings, checked
 from peak_observe.resilience.health.references import load
+from peak_observe.resilience.health.registered_check import CheckSettings, normalized
 from peak_observe.support import toml
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ SETTINGS: dict[str, Any] = {
     "success_threshold": int,
     "depends_on": toml.TEXTS,
 }
-"""What every check may say about how it is run; see `HealthCheck.register`."""
+"""Keys that every check may have; see `HealthCheck.register`."""
 
 
 class Kind(NamedTuple):
-    """A kind of check: the function that makes one, the keys it takes, and those it cannot do without."""
+    """Kind of check: the function that makes one, its keys, and those it cannot do without."""
 
     make: Callable[..., Callable[[], Any]]
     keys: dict[str, Any]
@@ -50,7 +50,7 @@ KINDS = {
     "file_age": Kind(checks.file_age, {"path": Path, "max_age": toml.NUMBER}, ("path", "max_age")),
     "http": Kind(
         checks.http,
-        {"url": str, "status": int, "body": str, "headers": dict, "timeout": toml.NUMBER},
+        {"url": str, "status": int, "body": str, "headers": toml.TEXTS_BY_NAME, "timeout": toml.NUMBER},
         ("url",),
     ),
     "memory": Kind(checks.memory, {"min_available_ratio": toml.NUMBER}),
@@ -62,7 +62,7 @@ GRACE = 1.0  # seconds by which a check outlasts the timeout of what it does, so
 
 
 class Described(NamedTuple):
-    """A check as a file describes it, not registered yet."""
+    """Check described by a file, not registered yet."""
 
     name: str
     func: Callable[[], Any]
@@ -116,10 +116,10 @@ def _described(path: Path, name: str, table: dict[str, Any]) -> Described:
     own = {key: _resolved(path, table[key], kind.keys[key]) for key in kind.keys if key in table}
     settings = {key: value for key, value in table.items() if key in SETTINGS}
     if "timeout" in kind.keys:
-        settings["timeout"] = own.get("timeout", Settings().timeout) + GRACE
+        settings["timeout"] = own.get("timeout", CheckSettings().timeout) + GRACE
     try:
         check_name(name)
-        checked(Settings(**settings))
+        normalized(CheckSettings(**settings))
         func: Any = kind.make(**own)
     except (ValueError, TypeError, LoadError) as error:
         raise ConfigError(str(path), where, str(error)) from None

@@ -1,4 +1,4 @@
-"""What a check counts about itself, for its metrics."""
+"""Counts and gauges of a check, for its metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from peak_observe.measures import Exemplar
 
 
-class Tally:
-    """What a check has counted; it does not know the check, so that its series outlives it."""
+class CheckCounts:
+    """Counts and gauges of one check; it does not know the check, so that its series outlives it."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Threads for what a coroutine hands to `asyncio.to_thread` or the resolver of names."""
+"""Executor with daemon threads for `asyncio.to_thread` and name resolution inside a check."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""One run of a check's function, where it holds up nobody."""
+"""Execution of a check's function, in a daemon thread or on the caller's event loop."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.measures import forks
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.health.result import TIMEOUT, Finding, of_answer, of_error
 from peak_observe.telemetry.tracing import spans
@@ -20,8 +20,26 @@ if TYPE_CHECKING:
     from peak_observe.resilience.health.result import HealthCheckResult
 
 
+# The execution that this thread or task is part of.
+_current: ContextVar[Execution | None] = ContextVar("peak_observe_health_execution", default=None)
+
+
+class _Graph:
+    """Lock of the graph of executions that wait for each other."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_graph = _Graph()
+
+
 class Execution:
-    """A call under way, in a daemon thread of its own or on the caller's event loop.
+    """Call of a check's function under way, in a daemon thread of its own or on the caller's event loop.
 
     It knows the function and not the check, so one that hangs keeps no check alive. Its time is always the machine's:
     no clock of a test can move a thread.
@@ -36,6 +54,7 @@ class Execution:
         duration: Seconds it took, once it has ended.
         result: What the check made of it; set by the check, once.
         loop: The event loop it is on, None if it has a thread.
+        waits_for: The executions that it waits for itself, as its function runs checks.
     """
 
     def __init__(self, name: str, func: Callable[[], Any], timeout: float) -> None:
@@ -47,6 +66,7 @@ class Execution:
         self.result: HealthCheckResult | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.span = spans.Operation(f"health.check {name}", {"peak_observe.check": name})
+        self.waits_for: set[Execution] = set()
         self._func = func
         self._thread: threading.Thread | None = None
         self._queues: list[SimpleQueue[str]] = []
@@ -61,6 +81,26 @@ class Execution:
     def over(self) -> bool:
         """Whether nothing will come any more: it has ended, or its thread did not follow into a forked process."""
         return self.finding is not None or (self._thread is not None and not self._thread.is_alive())
+
+    def wait_for(self, other: Execution) -> bool:
+        """Note that this execution waits for another one; return False, and note nothing, if that waits for this."""
+        with _graph.lock:
+            if other.leads_to(self):
+                return False
+            self.waits_for.add(other)
+            return True
+
+    def leads_to(self, other: Execution) -> bool:
+        """Return whether this is the other execution, or waits for it, directly or through others."""
+        seen, ahead = set(), [self]
+        while ahead:
+            found = ahead.pop()
+            if found is other:
+                return True
+            if found not in seen:
+                seen.add(found)
+                ahead.extend(found.waits_for)
+        return False
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Begin: coroutine functions on `loop` if it runs, everything else in a thread.
@@ -90,6 +130,7 @@ class Execution:
         self._task = task  # a loop holds its tasks weakly
 
     def _in_thread(self) -> None:
+        _current.set(self)
         try:
             with self.span:
                 answer = self._func()
@@ -114,6 +155,7 @@ class Execution:
     async def _on_loop(self) -> None:
         import asyncio
 
+        _current.set(self)
         try:
             with self.span:
                 finding = await self._awaited(self._func())
@@ -146,13 +188,7 @@ class Execution:
             queue.put(self.name)
 
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs on this thread, without importing asyncio for it."""
-    if "asyncio" not in sys.modules:
-        return None
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+def current_execution() -> Execution | None:
+    """Return the execution that this thread or task is part of, while it has not ended."""
+    found = _current.get()
+    return None if found is None or found.over else found

@@ -1,4 +1,4 @@
-"""Bytes and seconds as a person reads them."""
+"""Text of sizes and durations for people."""
 
 from __future__ import annotations
 

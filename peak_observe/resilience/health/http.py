@@ -1,4 +1,4 @@
-"""The HTTP answers of a registry, as a function that any server can call."""
+"""HTTP answers of a registry, as a function that any server can call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Answer(NamedTuple):
-    """One HTTP answer."""
+    """HTTP answer: status, body and content type."""
 
     status: int
     body: bytes

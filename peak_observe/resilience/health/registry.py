@@ -1,17 +1,22 @@
-"""The registry of health checks: one place that says whether the system may trade."""
+"""Registry of health checks: one place that says whether the system may trade."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.measures import forks
+from peak_observe.measures.series import check_name
 from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.event_loop import BlockingWarning, running_loop
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.health import report
-from peak_observe.resilience.health.check import Check, Settings, checked
-from peak_observe.resilience.health.execution import running_loop
+from peak_observe.resilience.health.execution import current_execution
+from peak_observe.resilience.health.registered_check import Check, CheckSettings, normalized
 from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
 
@@ -19,10 +24,12 @@ if TYPE_CHECKING:
     import asyncio
 
     from peak_observe.resilience.health.execution import Execution
-    from peak_observe.resilience.health.runner import Coordinator
     from peak_observe.resilience.health.scheduler import Scheduler
 
-C = TypeVar("C", bound="Callable[[], Any]")
+C = TypeVar("C", bound=Callable[[], Any])
+R = TypeVar("R")
+FOREIGN = {"period": "interval", "cache_ttl": "ttl", "max_time": "timeout", "requires": "depends_on", "labels": "tags"}
+"""Names of other libraries for the settings of a check."""
 
 
 class HealthCheck:
@@ -41,7 +48,13 @@ class HealthCheck:
         self._strays: dict[str, list[Execution]] = {}
         self._lock = threading.Lock()
         self._scheduler: Scheduler | None = None
+        self._needed: Counter[str] = Counter()
+        self._blocking = BlockingWarning(
+            "health", "health checks hold up the event loop that runs here: await the async_… method of the same name"
+        )
+        forks.renew(self)
 
+    @check_keywords(FOREIGN)
     def register(
         self,
         name: str,
@@ -59,13 +72,13 @@ class HealthCheck:
         """Add a check, or put it in the place of the one that has the name.
 
         Args:
-            name: What it is called, also the label of its metrics.
+            name: Name of the check, also the label of its metrics.
             check_func: A function or coroutine function without arguments that returns `bool`, `(bool, str)` or
                 `(bool, str, dict)`. A check that raises, or returns something else, is unhealthy.
             timeout: Seconds after which it is reported as `timeout`; it is not started again before it has ended.
             interval: Seconds between its runs in the background; that of `start()` if not given.
-            ttl: Seconds for which `is_system_healthy()`, `get_status()` and the HTTP answers use its last result again.
-                Without it they run it anew, unless it runs in the background.
+            ttl: Seconds for which `is_system_healthy()`, `get_status()`, their async twins and the HTTP answers use its
+                last result again. Without it they run it anew, unless it runs in the background.
             critical: Whether its failure makes the system unhealthy, and not only degraded.
             tags: Words by which runs can select it.
             failure_threshold: Consecutive failures until it counts as unhealthy; its first run counts at once.
@@ -76,31 +89,56 @@ class HealthCheck:
             TypeError: The check cannot be called.
             ValueError: An argument makes no sense, or checks would depend on each other in a circle.
         """
+        check_name(name)
         if not callable(check_func):
             raise TypeError(f"check {name!r} must be a function without arguments, not {check_func!r}")
-        wanted = Settings(
+        wanted = CheckSettings(
             timeout,
             interval,
             ttl,
             critical,
-            tags,  # type: ignore[arg-type] # - `checked` makes it a tuple
+            tags,  # type: ignore[arg-type] # - `normalized` makes it a tuple
             failure_threshold,
             success_threshold,
             depends_on,  # type: ignore[arg-type] # the same
         )
-        settings = checked(wanted)
+        settings = normalized(wanted)
         with self._lock:
             self._refuse_circle(name, settings.depends_on)
             strays = self._strays.setdefault(name, [])
             check = Check(name, check_func, settings, strays, self._clock)
-            replaced = self._checks.get(name)
-            if replaced is not None:
-                replaced.retire()
+            self._retire(self._checks.get(name))
+            self._needed.update(settings.depends_on)
             self._checks[name] = check
         self._wake()
 
-    def check(self, name: str, **settings: Any) -> Callable[[C], C]:
-        """Return a decorator that registers a function under `name`; takes the settings of `register`.
+    @check_keywords(FOREIGN)
+    def check(
+        self,
+        name: str,
+        *,
+        timeout: float = 5.0,
+        interval: float | None = None,
+        ttl: float | None = None,
+        critical: bool = True,
+        tags: Iterable[str] = (),
+        failure_threshold: int = 1,
+        success_threshold: int = 1,
+        depends_on: Iterable[str] = (),
+    ) -> Callable[[C], C]:
+        """Return a decorator that registers a function, or coroutine function, under `name`; see `register`.
+
+        Args:
+            name: Name of the check, also the label of its metrics.
+            timeout: Seconds after which it is reported as `timeout`; it is not started again before it has ended.
+            interval: Seconds between its runs in the background; that of `start()` if not given.
+            ttl: Seconds for which `is_system_healthy()`, `get_status()`, their async twins and the HTTP answers use its
+                last result again. Without it they run it anew, unless it runs in the background.
+            critical: Whether its failure makes the system unhealthy, and not only degraded.
+            tags: Words by which runs can select it.
+            failure_threshold: Consecutive failures until it counts as unhealthy; its first run counts at once.
+            success_threshold: Consecutive successes until it counts as healthy again.
+            depends_on: Names of checks that have to be healthy; otherwise it is not run and reported as `skipped`.
 
         Raises:
             TypeError: It was used without a name, which would leave the function unregistered.
@@ -109,7 +147,18 @@ class HealthCheck:
             raise TypeError(f"@health_check.check takes the check's name: @health_check.check('…'), not {name!r}")
 
         def registered(check_func: C) -> C:
-            self.register(name, check_func, **settings)
+            self.register(
+                name,
+                check_func,
+                timeout=timeout,
+                interval=interval,
+                ttl=ttl,
+                critical=critical,
+                tags=tags,
+                failure_threshold=failure_threshold,
+                success_threshold=success_threshold,
+                depends_on=depends_on,
+            )
             return check_func
 
         return registered
@@ -118,8 +167,7 @@ class HealthCheck:
         """Remove a check and return whether there was one; its counters stay, its gauges go."""
         with self._lock:
             check = self._checks.pop(name, None)
-            if check is not None:
-                check.retire()
+            self._retire(check)
             if not self._strays.get(name):
                 self._strays.pop(name, None)
         self._wake()
@@ -153,22 +201,8 @@ class HealthCheck:
         tags: Iterable[str] | None = None,
     ) -> dict[str, HealthCheckResult]:
         """Do what `run_all` does without blocking the event loop, on which coroutine functions are run."""
-        import asyncio
-        from concurrent.futures import Future
-
-        checks, loop = selected(dict(self._checks), only, tags), asyncio.get_running_loop()
-        future: Future[dict[str, HealthCheckResult]] = Future()
-        future.set_running_or_notify_cancel()
-
-        def run() -> None:
-            try:
-                future.set_result(self._run(checks, loop))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-                future.set_exception(error)
-
-        # Not asyncio.to_thread(): a loop waits at its end for such threads, and so for a check that hangs.
-        threading.Thread(target=copy_context().run, args=(run,), name="peak-observe-health", daemon=True).start()
-        return await asyncio.wrap_future(future)
+        checks = selected(dict(self._checks), only, tags)
+        return await self._in_thread(lambda loop: self._run(checks, loop))
 
     def is_system_healthy(self) -> bool:
         """Return whether no critical check fails; uses results that are not older than their `ttl`."""
@@ -178,16 +212,29 @@ class HealthCheck:
         """Return verdict, time, all results and their summary; uses results that are not older than their `ttl`."""
         return report.status(self.results(), self._clock.now())
 
+    async def async_is_system_healthy(self) -> bool:
+        """Do what `is_system_healthy` does without blocking the event loop."""
+        return report.verdict((await self.async_results()).values()) != report.UNHEALTHY
+
+    async def async_get_status(self) -> dict[str, Any]:
+        """Do what `get_status` does without blocking the event loop."""
+        return report.status(await self.async_results(), self._clock.now())
+
+    async def async_results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:
+        """Do what `results` does without blocking the event loop, on which coroutine functions are run."""
+        results = self._known(max_age)
+        if all(found is not None for found in results.values()):
+            return self._updated(results, {})
+        return await self._in_thread(lambda loop: self._updated(results, self._run(self._old(results), loop)))
+
     def results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:
         """Return results not older than each check's `ttl`, or else `max_age` seconds, and run what is older.
 
         While checks run in the background, a result stays good for twice the check's interval.
         """
-        checks = list(self._checks.values())
-        results = {check.name: check.fresh(self._max_age(check, max_age)) for check in checks}
-        old = [check for check in checks if results[check.name] is None]
-        fresh = self._run(old, self._loop()) if old else {}
-        return {name: found for name in results if (found := fresh.get(name) or results[name]) is not None}
+        results = self._known(max_age)
+        old = self._old(results)
+        return self._updated(results, self._run(old, self._loop()) if old else {})
 
     def start(self, interval: float = 30.0, *, jitter: float = 0.1) -> None:
         """Run the checks in the background, each at its interval, from a daemon thread; twice is once.
@@ -216,16 +263,51 @@ class HealthCheck:
         if scheduler is not None:
             scheduler.stop()
 
+    def _known(self, max_age: float | None) -> dict[str, HealthCheckResult | None]:
+        """Return by name the results that are young enough, and None for the others."""
+        return {check.name: check.fresh(self._max_age(check, max_age)) for check in list(self._checks.values())}
+
+    def _old(self, results: Mapping[str, HealthCheckResult | None]) -> list[Check]:
+        known = dict(self._checks)
+        return [known[name] for name, found in results.items() if found is None and name in known]
+
+    @staticmethod
+    def _updated(
+        results: Mapping[str, HealthCheckResult | None], fresh: Mapping[str, HealthCheckResult]
+    ) -> dict[str, HealthCheckResult]:
+        return {name: found for name in results if (found := fresh.get(name) or results[name]) is not None}
+
     def _run(self, checks: list[Check], loop: asyncio.AbstractEventLoop | None) -> dict[str, HealthCheckResult]:
-        coordinator = self._coordinator(loop)
-        coordinator.add(checks)
-        found = coordinator.finish()
-        return {check.name: found[check.name] for check in checks}
+        from peak_observe.resilience.health.runner import CheckRunner
 
-    def _coordinator(self, loop: asyncio.AbstractEventLoop | None) -> Coordinator:
-        from peak_observe.resilience.health.runner import Coordinator
+        self._blocking.check()
+        runner = CheckRunner(self._checks, loop, current_execution())
+        runner.add(checks)
+        found = runner.finish()
+        return {check.name: found[check.name] for check in checks if check.name in found}
 
-        return Coordinator(self._checks, loop)
+    async def _in_thread(self, run: Callable[[asyncio.AbstractEventLoop], R]) -> R:
+        """Return what `run` gives in a daemon thread, which is handed the loop of the caller."""
+        import asyncio
+        from concurrent.futures import Future
+
+        loop = asyncio.get_running_loop()
+        future: Future[R] = Future()
+        future.set_running_or_notify_cancel()
+
+        def call() -> None:
+            try:
+                future.set_result(run(loop))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+                future.set_exception(error)
+
+        # Not asyncio.to_thread(): a loop waits at its end for such threads, and so for a check that hangs.
+        threading.Thread(target=copy_context().run, args=(call,), name="peak-observe-health", daemon=True).start()
+        return await asyncio.wrap_future(future)
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child: a thread of the parent may have held it."""
+        self._lock = threading.Lock()
 
     def _loop(self) -> asyncio.AbstractEventLoop | None:
         scheduler = self._scheduler
@@ -239,8 +321,14 @@ class HealthCheck:
             return max_age
         return max(max_age or 0.0, 2 * scheduler.interval_of(check))
 
+    def _retire(self, check: Check | None) -> None:
+        if check is not None:
+            check.retire()
+            self._needed.subtract(check.settings.depends_on)
+
     def _refuse_circle(self, name: str, depends_on: tuple[str, ...]) -> None:
-        if name in with_dependencies(depends_on, self._checks):
+        # Nothing leads back to a check that nobody needs: without that look, a long chain takes its time squared.
+        if (self._needed[name] or name in depends_on) and name in with_dependencies(depends_on, self._checks):
             raise ValueError(f"check {name!r} would depend on itself: {' and '.join(depends_on)} leads back to it")
 
     def _wake(self) -> None:

@@ -1,4 +1,4 @@
-"""What results come to: the verdict, the status, the JSON report, and the `application/health+json` form."""
+"""Reports of results: verdict, status, the JSON report, and the `application/health+json` form."""
 
 from __future__ import annotations
 

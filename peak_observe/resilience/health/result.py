@@ -1,32 +1,19 @@
-"""What a check found, and how its answer is read."""
+"""Results of health checks, and how the answer of a check is read."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.support.redact import describe, redact, redact_data
+from peak_observe.support.shown import shown
 
 HEALTHY, UNHEALTHY, ERROR, TIMEOUT, SKIPPED = "healthy", "unhealthy", "error", "timeout", "skipped"
 FORMS = "bool, (bool, str) or (bool, str, dict)"
 
 
-class HealthCheckResult(NamedTuple):
-    """What one check found.
-
-    Args:
-        name: The check's name.
-        healthy: Whether the check counts as passed, by its thresholds.
-        message: One line for a person, without secrets.
-        timestamp: When the check ended, in UTC.
-        details: What else the check told, without secrets.
-        status: What this run found by itself: `healthy`, `unhealthy`, `error` (it raised, or answered in no known
-            form), `timeout` or `skipped`.
-        duration: Seconds it took.
-        critical: Whether its failure makes the system unhealthy rather than degraded.
-        tags: The check's tags.
-    """
-
+class _Fields(NamedTuple):
     name: str
     healthy: bool
     message: str
@@ -36,6 +23,42 @@ class HealthCheckResult(NamedTuple):
     duration: float = 0.0
     critical: bool = True
     tags: tuple[str, ...] = ()
+
+
+class HealthCheckResult(_Fields):
+    """Result of one check.
+
+    Args:
+        name: The check's name.
+        healthy: Whether the check counts as passed, by its thresholds.
+        message: One line for a person, without secrets.
+        timestamp: When the check ended, in UTC; now if not given.
+        details: What else the check told, without secrets.
+        status: Outcome of this run by itself: `healthy`, `unhealthy`, `error` (it raised, or answered in no known
+            form), `timeout` or `skipped`; by default as `healthy` says.
+        duration: Seconds it took.
+        critical: Whether its failure makes the system unhealthy rather than degraded.
+        tags: The check's tags.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # noqa: PLR0917 - a tuple, whose fields have an order
+        cls,
+        name: str,
+        healthy: bool,
+        message: str,
+        timestamp: datetime | None = None,
+        details: dict[str, Any] | None = None,
+        status: str | None = None,
+        duration: float = 0.0,
+        critical: bool = True,
+        tags: tuple[str, ...] = (),
+    ) -> Self:
+        """Make a result; see the class."""
+        at = SYSTEM_CLOCK.now() if timestamp is None else timestamp
+        found = (HEALTHY if healthy else UNHEALTHY) if status is None else status
+        return super().__new__(cls, name, healthy, message, at, details, found, duration, critical, tags)
 
     def to_dict(self) -> dict[str, Any]:
         """Return name, healthy, message, timestamp and, where there are any, details; JSON can hold it."""
@@ -49,7 +72,7 @@ class HealthCheckResult(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The answer of one run, before thresholds."""
+    """Answer of one run, before thresholds."""
 
     status: str
     message: str
@@ -58,14 +81,28 @@ class Finding(NamedTuple):
 
 def of_answer(answer: object) -> Finding:
     """Read what a check returned: `bool`, `(bool, str)` or `(bool, str, dict)`."""
-    match answer:
-        case bool(passed):
-            return Finding(HEALTHY if passed else UNHEALTHY, HEALTHY if passed else UNHEALTHY)
-        case (bool(passed), str(message)):
-            return Finding(HEALTHY if passed else UNHEALTHY, _line(message))
-        case (bool(passed), str(message), dict(details)):
-            return Finding(HEALTHY if passed else UNHEALTHY, _line(message), redact_data(details))
-    return Finding(ERROR, _line(f"the check returned {redact(repr(answer))} instead of {FORMS}"))
+    parts: list[Any] = [*answer] if isinstance(answer, list | tuple) else [answer]
+    passed = _truth(parts[0]) if parts else None
+    if passed is not None:
+        status = HEALTHY if passed else UNHEALTHY
+        match parts[1:]:
+            case [] if not isinstance(answer, list | tuple):
+                return Finding(status, status)
+            case [str(message)]:
+                return Finding(status, _line(message))
+            case [str(message), dict(details)]:
+                return Finding(status, _line(message), redact_data(details))
+    return Finding(ERROR, _line(f"the check returned {redact(shown(answer))} instead of {FORMS}"))
+
+
+def _truth(value: Any) -> bool | None:
+    """Return a truth value, also one of numpy, which is no bool; None for anything else."""
+    if not isinstance(value, bool) and hasattr(value, "item"):
+        try:
+            value = value.item()
+        except Exception:  # noqa: BLE001 - of an array of several values, or of something else that is called so
+            return None
+    return value if isinstance(value, bool) else None
 
 
 def of_error(error: BaseException) -> Finding:

@@ -1,8 +1,9 @@
-"""Running many checks side by side: each under its own timeout, each after those it depends on."""
+"""Runner of many checks side by side: each under its own timeout, each after those it depends on."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -10,27 +11,39 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Mapping
 
-    from peak_observe.resilience.health.check import Check
     from peak_observe.resilience.health.execution import Execution
+    from peak_observe.resilience.health.registered_check import Check
     from peak_observe.resilience.health.result import HealthCheckResult
 
 SIDE_BY_SIDE = 256
 HOUR = 3600.0  # no step waits longer: the system's locks have a longest timeout
 
 
-class Coordinator:
+class CheckRunner:
     """Starts checks, waits for their ends and deadlines, and never for a check that hangs; for one thread.
+
+    Used inside a check, it leaves out that check, and all that wait for it: they could only wait for each other.
 
     Args:
         known: All checks by name, among which those that are depended on are found.
         loop: Where coroutine functions run; without one, each in a thread with a loop of its own.
+        asker: The execution of the check inside which it is used, if it is.
     """
 
-    def __init__(self, known: Mapping[str, Check], loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, Check],
+        loop: asyncio.AbstractEventLoop | None = None,
+        asker: Execution | None = None,
+    ) -> None:
         self.results: dict[str, HealthCheckResult] = {}
         self._known = known
         self._loop = loop
+        self._asker = asker
         self._waiting: dict[str, Check] = {}
+        self._ready: deque[str] = deque()
+        self._unmet: dict[str, set[str]] = {}
+        self._dependents: dict[str, list[str]] = {}
         self._running: dict[str, tuple[Check, Execution]] = {}
         self._ends: SimpleQueue[str] = SimpleQueue()
 
@@ -40,8 +53,20 @@ class Coordinator:
         return bool(self._waiting or self._running)
 
     def add(self, checks: Iterable[Check]) -> None:
-        """Let checks run as soon as those they depend on have ended; those under way are left alone."""
-        self._waiting |= {check.name: check for check in checks if not self._runs(check)}
+        """Run checks as soon as those they depend on have ended; those under way are left alone."""
+        added = {check.name: check for check in checks if not self._runs(check)}
+        self._waiting |= added
+        for name, check in added.items():
+            # The check that had its name before may run as well.
+            needed = {need for need in check.settings.depends_on if need in self._waiting or need in self._running}
+            unmet = needed | ({name} & self._running.keys())
+            if unmet:
+                self._unmet[name] = unmet
+                for need in unmet:
+                    self._dependents.setdefault(need, []).append(name)
+            else:
+                self._unmet.pop(name, None)
+                self._ready.append(name)
         self._start()
 
     def step(self, until: float = float("inf")) -> None:
@@ -73,34 +98,39 @@ class Coordinator:
         # The queue may name a check that was given up at its deadline already.
         if name in self._running:
             check, run = self._running.pop(name)
+            if self._asker is not None:
+                self._asker.waits_for.discard(run)
             self.results[name] = check.conclude(run)
+            self._release(name)
+
+    def _release(self, name: str) -> None:
+        """Let those run that wait for nothing else than this check."""
+        for dependent in self._dependents.pop(name, ()):
+            unmet = self._unmet.get(dependent)
+            if unmet is not None:
+                unmet.discard(name)
+                if not unmet:
+                    del self._unmet[dependent]
+                    self._ready.append(dependent)
 
     def _start(self) -> None:
-        progress = True
-        while progress:
-            ready = [check for check in self._waiting.values() if not self._pending(check)]
-            progress = False
-            for check in ready:
-                if len(self._running) >= SIDE_BY_SIDE:
-                    return
-                progress |= self._begin(check)
+        while self._ready and len(self._running) < SIDE_BY_SIDE:
+            check = self._waiting.get(self._ready[0])
+            # A check that was added twice stands there twice.
+            if check is not None and check.name not in self._unmet and not self._begin(check):
+                return
+            self._ready.popleft()
 
     def _runs(self, check: Check) -> bool:
         running = self._running.get(check.name)
         return running is not None and running[0] is check
-
-    def _pending(self, check: Check) -> bool:
-        # The check that had its name before may run as well.
-        return check.name in self._running or any(
-            name in self._waiting or name in self._running for name in check.settings.depends_on
-        )
 
     def _begin(self, check: Check) -> bool:
         """Start a check or give its result at once; False if it has to wait for a thread."""
         failed = self._failed_dependency(check)
         if failed is not None:
             self.results[check.name] = check.skip(failed)
-        else:
+        elif not self._waits_for_asker(check):
             try:
                 run = check.begin(self._loop)
             except RuntimeError as error:
@@ -110,11 +140,17 @@ class Coordinator:
             else:
                 if run is None:
                     self.results[check.name] = check.give_up()
-                else:
+                elif self._asker is None or self._asker.wait_for(run):
                     self._running[check.name] = (check, run)
                     run.listen(self._ends)
         del self._waiting[check.name]
+        if check.name not in self._running:
+            self._release(check.name)
         return True
+
+    def _waits_for_asker(self, check: Check) -> bool:
+        run = check.under_way
+        return self._asker is not None and run is not None and run.leads_to(self._asker)
 
     def _failed_dependency(self, check: Check) -> str | None:
         for name in check.settings.depends_on:

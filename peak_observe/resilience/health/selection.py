@@ -1,4 +1,4 @@
-"""Which checks a run takes: those that are named or carry a tag, and those they depend on."""
+"""Selection of the checks of a run by name or tag, with those they depend on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from peak_observe.resilience.common import validation
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from peak_observe.resilience.health.check import Check
+    from peak_observe.resilience.health.registered_check import Check
 
 
 def selected(checks: Mapping[str, Check], only: Iterable[str] | None, tags: Iterable[str] | None) -> list[Check]:

@@ -1,4 +1,4 @@
-"""The health dashboard: what a person sees of the results on a terminal."""
+"""Health dashboard: the results on a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERDICT_COLOURS = {report.HEALTHY: "bold green", report.DEGRADED: "bold yellow",
 
 
 class Line(NamedTuple):
-    """One line with the style it has on a terminal."""
+    """Line of text with its style on a terminal."""
 
     text: str
     style: str = ""

@@ -1,62 +1,87 @@
-"""The bulkhead as people use it: decorator and context manager."""
+"""Bulkhead as decorator and context manager: it bounds how many calls are under way at a time."""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
+from collections.abc import Callable
 from functools import wraps
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation, wrapping
-from peak_observe.resilience.limits.semaphore import Compartment, Permit
+from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.limits import snapshots
+from peak_observe.resilience.limits.late_controller import LateController
+from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
+from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPermit, Permit
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-F = TypeVar("F", bound="Callable[..., Any]")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Bulkhead:
-    """Lets at most so many calls be under way; see `bulkhead` for the arguments.
+class Bulkhead(SyncAsyncContext):
+    """Bounds how many calls are under way; see `bulkhead` for the arguments.
 
-    All functions that it decorates, and all `with` blocks, share its places.
+    All functions that it decorates, and all `with` blocks, share its places. A call inside a call of the same bulkhead
+    belongs to it: it takes no place of its own and is not counted.
     """
 
     kind = strategy.BULKHEAD
 
-    def __init__(self, limit: int, wait: float, name: str | None, clock: Clock) -> None:
-        self._limit = limit
-        self._wait = wait
-        self._clock = clock
-        self._name = name
-        self._inside: deque[Permit] = deque()
-        self._lock = threading.Lock()
-        self._made: Compartment | None = None
+    def __init__(self, limit: int, wait: float, name: str | None, clock: Clock, mode: Mode = ENFORCE) -> None:
+        self._settings: dict[str, Any] = {"limit": limit, "wait": wait, "mode": mode}
+        self._late = LateController(name, lambda name: FairSemaphore(name=name, clock=clock, **self._settings))
+        self._blocks: dict[Permit, None] = {}  # of `with` blocks: weak references would not keep them
         if name is not None:
             self.core(name)
 
     @property
     def name(self) -> str | None:
         """The name by which it is known; None until it is used, if it was given none."""
-        return self._name
+        return self._late.name
 
     @property
     def in_flight(self) -> int:
-        """How many calls are under way."""
-        return 0 if self._made is None else len(self._made.holders)
+        """Number of calls under way."""
+        return 0 if self._late.made is None else len(self._late.made.holders)
 
-    def core(self, name: str = strategy.BULKHEAD) -> Compartment:
-        """Return its places; the first time under this name, if it was given none."""
-        if self._made is None:
-            with self._lock:
-                if self._made is None:
-                    made = Compartment(name=self._name or name, limit=self._limit, wait=self._wait, clock=self._clock)
-                    made.series.join(self, made.read)
-                    self._name, self._made = made.name, made
-        return self._made
+    @property
+    def stats(self) -> snapshots.LimitStats:
+        """Calls by outcome so far, as a frozen record."""
+        return self.snapshot().stats
+
+    def snapshot(self) -> snapshots.BulkheadSnapshot:
+        """Return settings, counts and state of this moment, as a frozen record."""
+        return snapshots.bulkhead_snapshot(self.core())
+
+    def configure(
+        self,
+        *,
+        limit: int | None = None,
+        wait: float | None = None,
+        mode: Mode | None = None,
+    ) -> None:
+        """Change settings while calls go on; what is not given stays as it is.
+
+        A larger limit lets waiting calls in at once. A smaller one ends no call: new ones enter when there is room.
+
+        Args:
+            limit: How many calls may be under way, at least 1.
+            wait: Seconds that a call waits at most.
+            mode: `enforce`, or `observe` to count only and let all pass.
+
+        Raises:
+            ValueError: An argument makes no sense; nothing is changed then.
+        """
+        changes = {"limit": limit, "wait": wait, "mode": mode}
+        settings = {**self._settings, **{key: value for key, value in changes.items() if value is not None}}
+        _check(**settings)
+        self._settings.update(settings)
+        self.core().adopt(**settings)
+
+    def core(self, name: str = strategy.BULKHEAD) -> FairSemaphore:
+        """Return its semaphore; the first time under this name, if it was given none."""
+        return self._late.get(name)
 
     def call(self, func: F) -> F:
         """Return `func` with a place in the bulkhead while it runs; every kind of function stays what it is."""
@@ -70,61 +95,64 @@ class Bulkhead:
         wrapper._peak_bulkhead = self  # type: ignore[attr-defined] # noqa: SLF001 - what is decorated keeps it alive
         return wrapper
 
-    def _wrapper(self, func: Callable[..., Any], compartment: Compartment) -> Callable[..., Any]:
+    def _wrapper(self, func: Callable[..., Any], semaphore: FairSemaphore) -> Callable[..., Any]:
         kind = wrapping.kind(func)
         if kind == wrapping.GENERATOR:
-            return wrapping.wrap_generator_steps(func, lambda: Permit(compartment))
+            return wrapping.wrap_generator_steps(func, lambda: GeneratorPermit(semaphore), _step)
         if kind == wrapping.ASYNC_GENERATOR:
-            return wrapping.wrap_async_generator_steps(func, lambda: Permit(compartment))
-        return _coroutine(func, compartment) if kind == wrapping.COROUTINE else _function(func, compartment)
+            return wrapping.wrap_async_generator_steps(func, lambda: GeneratorPermit(semaphore), _async_step)
+        return _coroutine(func, semaphore) if kind == wrapping.COROUTINE else _function(func, semaphore)
 
-    def __enter__(self) -> Self:
-        permit = Permit(self.core())
-        permit.__enter__()
-        self._inside.append(permit)
-        return self
+    def _enter(self) -> None:
+        if not self._nest():
+            permit = Permit(self.core())
+            permit.__enter__()
+            self._blocks[permit] = None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._leave()
+    async def _async_enter(self) -> None:
+        if not self._nest():
+            permit = Permit(self.core())
+            await permit.__aenter__()
+            self._blocks[permit] = None
 
-    async def __aenter__(self) -> Self:
-        permit = Permit(self.core())
-        await permit.__aenter__()
-        self._inside.append(permit)
-        return self
+    def _exit(self, error: BaseException | None) -> None:  # noqa: ARG002 - however the block ends
+        permit = self._current() or self._any_block()
+        if permit is None:
+            return
+        if permit.blocks:
+            permit.blocks -= 1
+        else:
+            self._blocks.pop(permit, None)
+            permit.release()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._leave()
+    def _nest(self) -> bool:
+        """Return whether a block that begins belongs to the call or block around it, and count it there."""
+        permit = self._current()
+        if permit is None:
+            return False
+        permit.blocks += 1
+        return True
 
-    def _leave(self) -> None:
+    def _current(self) -> Permit | None:
+        held = self.core().held()
+        return None if held is None else held()
+
+    def _any_block(self) -> Permit | None:
+        # A block that ends in another thread or task than it began in: places are alike, so any of them will do.
         holders = self.core().holders
-        while self._inside:
-            permit = self._inside.popleft()  # any of them, as places are alike, but none that only a parent has
-            if permit.ref in holders:
-                permit.leave()
-                return
+        return next((permit for permit in list(self._blocks) if permit.ref in holders), None)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
 
     def __repr__(self) -> str:
-        return f"<Bulkhead {self._name!r} {self.in_flight} of {self._limit}>"
+        return f"<Bulkhead {self.name!r} {self.in_flight} of {self._settings['limit']}>"
 
 
-def _function(func: Callable[..., Any], compartment: Compartment) -> Callable[..., Any]:
+def _function(func: Callable[..., Any], semaphore: FairSemaphore) -> Callable[..., Any]:
     @wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with Permit(compartment) as permit:
+        with Permit(semaphore) as permit:
             result = func(*args, **kwargs)
             if type(result) is CoroutineType:
                 permit.keep()
@@ -137,43 +165,73 @@ def _function(func: Callable[..., Any], compartment: Compartment) -> Callable[..
 async def _finish(coroutine: Any, permit: Permit) -> Any:
     # A plain function that returns a coroutine, a lambda mostly: it is under way until that has ended.
     try:
+        permit.enter()
         return await coroutine
     finally:
-        permit.leave()
+        permit.release()
 
 
-def _coroutine(func: Callable[..., Any], compartment: Compartment) -> Callable[..., Any]:
+def _coroutine(func: Callable[..., Any], semaphore: FairSemaphore) -> Callable[..., Any]:
     @wraps(func)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        async with Permit(compartment):
+        async with Permit(semaphore):
             return await func(*args, **kwargs)
 
     return wrapper
 
 
+def _step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
+    if not permit.holds:
+        permit.__enter__()  # it began inside a call, which may have ended since
+    permit.enter()
+    try:
+        return resume(value)
+    finally:
+        permit.leave()
+
+
+async def _async_step(permit: Permit, resume: Callable[[Any], Any], value: Any) -> Any:
+    if not permit.holds:
+        await permit.__aenter__()
+    permit.enter()
+    try:
+        return await resume(value)
+    finally:
+        permit.leave()
+
+
+def _check(limit: int, wait: float, mode: str) -> None:
+    validation.check_count("limit", limit)
+    validation.check_seconds("wait", wait)
+    check_mode(mode)
+
+
+@check_keywords({"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"})
 def bulkhead(
     limit: int,
     wait: float = 0.0,
     *,
+    mode: Mode = ENFORCE,
     name: str | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Bulkhead:
     """Let at most `limit` calls be under way at a time; a decorator, also `with` and `async with`.
 
-    Those that wait come in in the order in which they came, threads and tasks of any number of event loops alike. All
-    that it decorates shares its places.
+    Waiting calls enter in the order in which they came, threads and tasks of any number of event loops alike. All
+    that it decorates shares its places. A call inside a call of the same bulkhead, in the same thread or task or in a
+    task that it starts, belongs to it as long as it is under way: it passes, and is counted once.
 
     Args:
         limit: How many calls may be under way, at least 1.
         wait: Seconds that a call waits at most; the deadline of the caller may end it earlier.
+        mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
         name: The label value of the metrics; by default the qualified name of the first function that it decorates.
-        clock: Where the time that waits are counted in comes from; for tests.
+        clock: Source of the time in which waits are counted; for tests.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
     """
     if validation.is_function(limit):
         raise ValueError("bulkhead needs a limit: write @bulkhead(8)")
-    validation.check_count("limit", limit)
-    validation.check_seconds("wait", wait)
-    return Bulkhead(limit, float(wait), name, clock)
+    _check(limit, wait, mode)
+    return Bulkhead(limit, float(wait), name, clock, mode)

@@ -1,160 +1,150 @@
-"""The rate limit as people use it: decorator and context manager around a token bucket."""
+"""Rate limit as decorator and context manager: it bounds how much passes in a time."""
 
 from __future__ import annotations
 
-import math
-import threading
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from types import CoroutineType
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import DeadlineExceededError, RateLimitedError, RefusedError
-from peak_observe.measures import LIMITERS, RateLimitReading
-from peak_observe.measures.forks import renew
-from peak_observe.resilience.common import strategy, validation, wrapping
-from peak_observe.resilience.common.locking import exclusively
-from peak_observe.resilience.limits import rejections
-from peak_observe.resilience.limits.rejections import AFTER_WAIT, AT_ONCE, INTERRUPTED, REFUSED, Refusals
-from peak_observe.resilience.limits.token_bucket import Bucket, Slot
+from peak_observe.errors import PeakObserveError
+from peak_observe.resilience.common import retry_after, strategy, validation, wrapping
+from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.limits import snapshots
+from peak_observe.resilience.limits.late_controller import LateController
+from peak_observe.resilience.limits.rate_controller import RateLimitController
+from peak_observe.resilience.limits.rate_settings import RateSettings, build_rate_settings, check_weight
+from peak_observe.resilience.limits.rejections import ENFORCE, Mode
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
-
-    from peak_observe.events import LimitReached
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-class Turnstile:
-    """A bucket that many threads and tasks may use at once, with its counts; no lock is held by those that wait.
-
-    Args:
-        name: The rate limit's name.
-        rate: Calls a second.
-        burst: Calls at once after a pause.
-        wait: Seconds that a call waits at most.
-        clock: Where time and sleep come from.
-    """
-
-    def __init__(self, *, name: str, rate: float, burst: int, wait: float, clock: Clock) -> None:
-        self.name = name
-        self.rate = rate
-        self.burst = burst
-        self.wait = wait
-        self.clock = clock
-        self.series = LIMITERS.series(name)
-        self.calls = [0] * len(catalog.LIMIT_OUTCOMES)
-        self.wait_seconds = 0.0
-        self._bucket = Bucket(1 / rate, burst, clock.monotonic())
-        self._refusals = Refusals("rate_limit", name, rate, clock)
-        self._lock = threading.RLock()  # the collector may end a coroutine, which gives back, while we are inside
-        renew(self)
-
-    def enter(self) -> None:
-        """Pass when it is this call's turn, blocking the thread until then.
-
-        Raises:
-            RateLimitedError: Its turn is more than `wait` seconds away.
-            DeadlineExceededError: Its turn is beyond the deadline.
-        """
-        slot = self._reserve()
-        if slot.wait:
-            with self._waiting(slot):
-                self.clock.sleep(slot.wait)
-
-    async def async_enter(self) -> None:
-        """Pass when it is this call's turn, letting other tasks run until then; raises what `enter` raises."""
-        slot = self._reserve()
-        if slot.wait:
-            with self._waiting(slot):
-                await self.clock.async_sleep(slot.wait)
-
-    def _reserve(self) -> Slot:
-        patience, otherwise = rejections.patience(self.wait)
-        slot, news = exclusively(self._lock, self._reserved, patience, otherwise)
-        if isinstance(slot, Slot):
-            return slot
-        rejections.tell(news)
-        raise slot
-
-    def _reserved(self, patience: float, otherwise: int) -> tuple[Slot | RefusedError, LimitReached | None]:
-        slot = self._bucket.reserve(self.clock.monotonic(), patience)
-        if isinstance(slot, Slot):
-            if not slot.wait:
-                self.calls[AT_ONCE] += 1
-            return slot, None
-        outcome = otherwise if slot <= self.wait else REFUSED
-        self.calls[outcome] += 1
-        refusal = RateLimitedError if outcome == REFUSED else DeadlineExceededError
-        return refusal(self.name, slot), self._refusals.count()
-
-    @contextmanager
-    def _waiting(self, slot: Slot) -> Iterator[None]:
-        outcome, start = INTERRUPTED, self.clock.monotonic()
-        try:
-            with rejections.waiting("limiter", self.name):
-                yield
-            outcome = AFTER_WAIT
-        finally:
-            exclusively(self._lock, self._waited, slot, outcome, start)
-
-    def _waited(self, slot: Slot, outcome: int, start: float) -> None:
-        now = self.clock.monotonic()
-        self.calls[outcome] += 1
-        self.wait_seconds += max(0.0, now - start)
-        if outcome == INTERRUPTED:
-            self._bucket.give_back(slot, now)
-
-    def read(self) -> RateLimitReading:
-        """Return the counts of one moment."""
-        return exclusively(self._lock, self._read)
-
-    def _read(self) -> RateLimitReading:
-        reading = RateLimitReading()
-        reading.calls = self.calls.copy()
-        reading.wait_seconds = self.wait_seconds
-        reading.waiting = self._bucket.waiting(self.clock.monotonic())
-        reading.rate, reading.burst = self.rate, self.burst
-        return reading
-
-    def after_fork(self) -> None:
-        """Make the lock anew: a thread of the parent may have held it."""
-        self._lock = threading.RLock()
+F = TypeVar("F", bound=Callable[..., Any])
+Limit: TypeAlias = float | Sequence[tuple[float, float]]
+Weight: TypeAlias = float | Callable[..., float]
+Heed: TypeAlias = bool | Callable[[Any], float | None]
 
 
-class RateLimiter:
-    """Lets calls pass at a rate; see `rate_limit` for the arguments.
+class RateLimiter(SyncAsyncContext):
+    """Bounds how many calls pass in a time; see `rate_limit` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share the rate.
     """
 
     kind = strategy.RATE_LIMIT
 
-    def __init__(self, rate: float, burst: int, wait: float, name: str | None, clock: Clock) -> None:
-        self._settings: dict[str, Any] = {"rate": rate, "burst": burst, "wait": wait, "clock": clock}
-        self._name = name
-        self._lock = threading.Lock()
-        self._made: Turnstile | None = None
+    def __init__(self, settings: dict[str, Any], weight: Weight, heed: Heed, name: str | None, clock: Clock) -> None:
+        self._settings = settings
+        self._weight = _Weight(weight)
+        self._heed = _heeding(heed)
+        self._clock = clock
+        self._late = LateController(
+            name, lambda name: RateLimitController(name=name, settings=self._build(), clock=clock)
+        )
+        self._check(self._build())
         if name is not None:
             self.core(name)
 
     @property
     def name(self) -> str | None:
         """The name by which it is known; None until it is used, if it was given none."""
-        return self._name
+        return self._late.name
 
-    def core(self, name: str = strategy.RATE_LIMIT) -> Turnstile:
-        """Return what lets calls pass; the first time under this name, if it was given none."""
-        if self._made is None:
-            with self._lock:
-                if self._made is None:
-                    made = Turnstile(name=self._name or name, **self._settings)
-                    made.series.join(self, made.read)
-                    self._name, self._made = made.name, made
-        return self._made
+    @property
+    def stats(self) -> snapshots.LimitStats:
+        """Calls by outcome so far, as a frozen record."""
+        return self.snapshot().stats
+
+    def snapshot(self) -> snapshots.RateLimitSnapshot:
+        """Return settings, counts and state of this moment, as a frozen record."""
+        return snapshots.rate_limit_snapshot(self.core())
+
+    def configure(
+        self,
+        *,
+        limit: Limit | None = None,
+        per: float | None = None,
+        burst: int | None = None,
+        wait: float | None = None,
+        reserve: Mapping[str, float] | None = None,
+        mode: Mode | None = None,
+    ) -> None:
+        """Change settings while calls go on; what is not given stays as it is.
+
+        What was used up stays used up. Calls that wait already keep their turns.
+
+        Args:
+            limit: How much may pass in `per` seconds, or windows as before.
+            per: Seconds that the limit is counted in.
+            burst: How much may pass at once after a pause.
+            wait: Seconds that a call waits at most.
+            reserve: Shares for priority classes; an empty mapping takes them away.
+            mode: `enforce`, or `observe` to count only and let all pass.
+
+        Raises:
+            ValueError: An argument makes no sense; nothing is changed then.
+        """
+        given = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
+        changed = {**self._settings, **{key: value for key, value in given.items() if value is not None}}
+        settings = build_rate_settings(**changed)
+        if settings.spaced != self._build().spaced:
+            raise ValueError("limit cannot change between a number and windows: make another rate limit")
+        self._check(settings)
+        self._settings.update(changed)
+        self.core().adopt(settings)
+
+    def acquire(self, *, weight: float | None = None) -> None:
+        """Pass when it is this call's turn, blocking the thread until then.
+
+        Args:
+            weight: How much of the limit the call takes; by default what `rate_limit` was given.
+
+        Raises:
+            RateLimitedError: Its turn is more than `wait` seconds away.
+            DeadlineExceededError: Its turn is beyond the caller's deadline.
+            ValueError: The weight makes no sense, or is more than a window ever allows.
+        """
+        self.core().acquire(self._chosen(weight))
+
+    async def async_acquire(self, *, weight: float | None = None) -> None:
+        """Pass when it is this call's turn, letting other tasks run until then; see `acquire`."""
+        await self.core().async_acquire(self._chosen(weight))
+
+    def pause(self, seconds: float) -> None:
+        """Let no call pass for some seconds, for instance as long as the service asked; a longer pause stays.
+
+        Waiting calls keep their order and come as much later, or are refused where that is too late for them.
+
+        Args:
+            seconds: How long.
+
+        Raises:
+            ValueError: `seconds` is not a finite number, at least 0.
+        """
+        validation.check_seconds("seconds", seconds)
+        self.core().pause(float(seconds))
+
+    def resume(self) -> None:
+        """End a pause now; calls that sleep through it already wake at its end."""
+        self.core().resume()
+
+    def weighted(self, weight: Weight) -> RateLimiter:
+        """Return the same limit for calls of another weight, as decorator, context manager or part of a policy.
+
+        Args:
+            weight: How much of the limit a call takes, or a function of the call's arguments.
+
+        Raises:
+            ValueError: The weight makes no sense.
+        """
+        view = object.__new__(type(self))
+        vars(view).update(vars(self), _weight=_Weight(weight))
+        view._check(view._build())
+        return view
+
+    def core(self, name: str = strategy.RATE_LIMIT) -> RateLimitController:
+        """Return its controller; the first time under this name, if it was given none."""
+        return self._late.get(name)
 
     def call(self, func: F) -> F:
         """Return `func`, called at the rate at most; every kind of function stays what it is."""
@@ -167,89 +157,228 @@ class RateLimiter:
         self.core(wrapping.name_of(func))
         kind = wrapping.kind(func)
         if kind == wrapping.GENERATOR:
-            return wrapping.wrap_generator_steps(func, lambda: self)
+            return self._wrap_generator(func)
         if kind == wrapping.ASYNC_GENERATOR:
-            return wrapping.wrap_async_generator_steps(func, lambda: self)
+            return self._wrap_async_generator(func)
         return self._wrap_coroutine(func) if kind == wrapping.COROUTINE else self._wrap_function(func)
 
     def _wrap_function(self, func: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            self.core().enter()
-            return func(*args, **kwargs)
+            self.core().acquire(self._weight.of(args, kwargs))
+            try:
+                result = func(*args, **kwargs)
+            except Exception as error:
+                self._pause_as_asked(error)
+                raise
+            if self._heed is not None:
+                if type(result) is CoroutineType:
+                    return self._finish(result)
+                self._pause_as_asked(result)
+            return result
 
         return wrapper
 
     def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            await self.core().async_enter()
-            return await func(*args, **kwargs)
+            await self.core().async_acquire(self._weight.of(args, kwargs))
+            return await self._finish(func(*args, **kwargs))
 
         return wrapper
 
-    def __enter__(self) -> Self:
-        self.core().enter()
-        return self
+    def _wrap_generator(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(func)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            self.core().acquire(self._weight.of(args, kwargs))
+            with _Heeding(self):
+                return (yield from func(*args, **kwargs))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+        return wrapper
 
-    async def __aenter__(self) -> Self:
-        await self.core().async_enter()
-        return self
+    def _wrap_async_generator(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(func)
+        def begin(*args: Any, **kwargs: Any) -> Any:
+            return _LimitedGenerator(self.core(), func(*args, **kwargs), self._weight.of(args, kwargs))
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+        return wrapping.wrap_async_generator_steps(begin, lambda: _Heeding(self))
+
+    async def _finish(self, coroutine: Any) -> Any:
+        try:
+            result = await coroutine
+        except Exception as error:
+            self._pause_as_asked(error)
+            raise
+        self._pause_as_asked(result)
+        return result
+
+    def _enter(self) -> None:
+        self.acquire()
+
+    async def _async_enter(self) -> None:
+        await self.async_acquire()
+
+    def _exit(self, error: BaseException | None) -> None:
+        if isinstance(error, Exception):
+            self._pause_as_asked(error)
+
+    def _build(self) -> RateSettings:
+        return build_rate_settings(**self._settings)
+
+    def _check(self, settings: RateSettings) -> None:
+        for limiter in settings.limiters().values():
+            if self._weight.fixed is not None and self._weight.fixed <= limiter.heaviest:
+                return
+        if self._weight.fixed is not None:
+            raise ValueError(f"weight must be at most what {settings} allows, not {self._weight.fixed:g}")
+
+    def _chosen(self, weight: float | None) -> float:
+        if weight is not None:
+            check_weight(weight)
+            return weight
+        if self._weight.fixed is None:
+            raise ValueError("weight is a function of a call's arguments, and here are none: give acquire(weight=…)")
+        return self._weight.fixed
+
+    def _pause_as_asked(self, answer: object) -> None:
+        """Pause for as long as an exception, or what a call returned, asks for, if the limit heeds that."""
+        # Our own refusals say when they would let a call pass; that is no wish of the service.
+        if self._heed is None or isinstance(answer, PeakObserveError):
+            return
+        seconds = self._heed(answer, self._clock)
+        if seconds is not None and validation.is_duration(seconds) and seconds > 0:
+            self.core().pause(float(seconds))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
 
     def __repr__(self) -> str:
-        return f"<RateLimiter {self._name!r} {self._settings['rate']:g} a second>"
+        return f"<RateLimiter {self.name!r} {self._build()}>"
 
 
+class _Weight:
+    """Weight of calls: a number, or a function of their arguments; a call of unknown weight counts as 1."""
+
+    def __init__(self, weight: Weight) -> None:
+        self.fixed: float | None = None
+        if not callable(weight):
+            check_weight(weight)
+            self.fixed = weight
+        elif wrapping.kind(weight) != wrapping.FUNCTION:
+            raise ValueError(f"weight must be a number or a plain function of the arguments, not {weight!r}")
+        function: Any = weight
+        self._function = function
+        self._callback = SafeCallback("weight", function, logger="limits")
+
+    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+        """Return the weight of a call with these arguments."""
+        if self.fixed is not None:
+            return self.fixed
+        try:
+            weight: float = self._function(*args, **kwargs)
+            check_weight(weight)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for the call, not for this
+            self._callback.log_once(error)
+            return 1
+        return weight
+
+
+class _Heeding(SyncAsyncContext):
+    """Pauses the limit for as long as the exception asks with which the block ends."""
+
+    __slots__ = ("_limiter",)
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+
+    def _exit(self, error: BaseException | None) -> None:
+        self._limiter._exit(error)  # noqa: SLF001 - a part of it
+
+
+class _LimitedGenerator:
+    """An async generator that takes its turn at its first step."""
+
+    __slots__ = ("_controller", "_generator", "_weight", "aclose", "athrow")
+
+    def __init__(self, controller: RateLimitController, generator: Any, weight: float) -> None:
+        self._controller: RateLimitController | None = controller
+        self._generator = generator
+        self._weight = weight
+        self.athrow, self.aclose = generator.athrow, generator.aclose
+
+    async def asend(self, value: Any) -> Any:
+        """Resume the generator, the first time when it is its turn."""
+        controller, self._controller = self._controller, None
+        if controller is not None:
+            await controller.async_acquire(self._weight)
+        return await self._generator.asend(value)
+
+
+def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
+    """Return a function that finds the seconds that an answer asks for, or None if nobody wants to know.
+
+    Raises:
+        ValueError: `heed` is neither a truth value nor a plain function.
+    """
+    if heed is False:
+        return None
+    if heed is True:
+        return lambda answer, clock: (
+            retry_after.requested_delay(answer, clock.now()) if isinstance(answer, BaseException) else None
+        )
+    if not callable(heed) or wrapping.kind(heed) != wrapping.FUNCTION:
+        raise ValueError(f"heed must be True, False or a plain function of the answer, not {heed!r}")
+    callback = SafeCallback("heed", heed, logger="limits")
+    return lambda answer, _: callback.call(answer)
+
+
+@check_keywords(
+    {
+        "rate calls max_calls limit_for_period": "limit",
+        "period time_period limit_refresh_period": "per",
+        "max_burst capacity": "burst",
+        "timeout max_wait timeout_duration": "wait",
+        "cost permits": "weight",
+    },
+    surplus="burst and all that follows is given by name, as in rate_limit(15, 60, burst=5)",
+)
 def rate_limit(
-    rate: float,
-    burst: int = 1,
-    *,
+    limit: Limit,
     per: float = 1.0,
+    *,
+    burst: int | None = None,
     wait: float = 0.0,
+    weight: Weight = 1,
+    reserve: Mapping[str, float] | None = None,
+    heed: Heed = False,
+    mode: Mode = ENFORCE,
     name: str | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> RateLimiter:
-    """Let `rate` calls pass in `per` seconds, evenly spaced; a decorator, also `with` and `async with`.
+    """Let `limit` calls pass in `per` seconds; a decorator, also `with` and `async with`.
 
-    A call whose turn has not come yet waits for it, up to `wait` seconds, or is refused at once. Turns are given in the
-    order in which calls came, to threads and tasks alike. All that it decorates shares the rate. A generator takes
-    one turn, at its first item.
+    `rate_limit(15, 60)` lets 15 calls a minute pass, evenly spaced. `rate_limit([(20, 1), (6000, 60)])` lets 20 pass in
+    any second and 6,000 in any minute, at once where both have room. A call whose turn has not come waits for it, up to
+    `wait` seconds, or is refused at once. Turns are given in the order in which calls came, to threads and tasks alike.
+    All that it decorates shares the rate. A generator takes one turn, at its first item.
 
     Args:
-        rate: How many calls may pass in `per` seconds, more than 0.
-        burst: How many may pass at once after a pause, at least 1; they come on top of the rate.
-        per: Seconds that the rate is counted in.
+        limit: How many calls may pass in `per` seconds, more than 0; or pairs of calls and seconds, which all hold.
+        per: Seconds that the limit is counted in.
+        burst: How many may pass at once after a pause, on top of the rate; 1 if not given, and not for windows.
         wait: Seconds that a call waits at most; not beyond the deadline of the caller.
+        weight: How many calls one call counts as, or a function of the call's arguments.
+        reserve: Shares of the limit, by priority class, that only calls inside `with priority(class)` may take.
+        heed: Whether an exception that names a time (`retry_after`, a Retry-After header, a ban) pauses the limit for
+            as long; or a function of what a call returned or raised that returns seconds or None.
+        mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
         name: The label value of the metrics; by default the qualified name of the first function that it decorates.
-        clock: Where time and sleep come from; for tests.
+        clock: Source of time and sleep; for tests.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
     """
-    if validation.is_function(rate):
-        raise ValueError("rate_limit needs a rate: write @rate_limit(10)")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
-        raise ValueError(f"rate must be a finite number of calls above 0, not {rate!r}")
-    validation.check_count("burst", burst)
-    validation.check_period("per", per)
-    validation.check_seconds("wait", wait)
-    return RateLimiter(rate / per, burst, float(wait), name, clock)
+    if validation.is_function(limit):
+        raise ValueError("rate_limit needs a limit: write @rate_limit(10)")
+    settings = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
+    return RateLimiter(settings, weight, heed, name, clock)

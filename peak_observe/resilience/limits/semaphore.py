@@ -1,247 +1,302 @@
-"""A number of places, and the line of those that wait for one: threads and tasks alike, first come, first served.
+"""Fair semaphore for threads and tasks: a number of permits, and a queue of callers, first come, first served.
 
-A place is held by a `Permit`, an object as short-lived as its call. The set of holders knows it by a weak reference
-whose callback takes it out, so a permit that Ctrl-C tore from its call before it could be returned returns by itself.
+A `Permit` is an object as short-lived as its call. The set of holders knows it by a weak reference whose callback
+takes it out, so a permit that Ctrl-C tore from its call before it was released is released by itself.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Self
+from collections import OrderedDict
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.errors import BulkheadFullError, DeadlineExceededError
 from peak_observe.measures import BULKHEADS, BulkheadReading
 from peak_observe.measures.forks import renew
+from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.limits import rejections
-from peak_observe.resilience.limits.rejections import AFTER_WAIT, AT_ONCE, INTERRUPTED, OUT_OF_TIME, REFUSED, Refusals
+from peak_observe.resilience.limits.rejections import (
+    AT_ONCE,
+    OBSERVE,
+    REFUSED,
+    REJECTED,
+    WOULD_REFUSE,
+    WOULD_WAIT,
+    RejectionEvents,
+    Wait,
+)
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
-    from types import TracebackType
 
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
     from peak_observe.events import LimitReached
+    from peak_observe.resilience.limits.rejections import Mode
+
+    PermitRef = weakref.ref["Permit"]
+
+# The permits under which this thread or task runs, of all bulkheads, the innermost last. Tasks that are started inside
+# inherit them; whether one still counts, its semaphore knows.
+_held: ContextVar[tuple[PermitRef, ...]] = ContextVar("peak_observe_permits", default=())
 
 
-class Waiter(NamedTuple):
-    """One call in the line: whose permit it wants, and where it waits."""
-
-    permit: weakref.ref[Permit]
-    gate: ThreadGate | TaskGate
-
-
-class Compartment:
-    """Lets at most `limit` calls in at a time.
-
-    It knows no bulkhead and no wrapper, so its counts outlive the bulkhead that it belongs to.
+class FairSemaphore:
+    """Admits at most `limit` calls at a time; it knows no bulkhead, so its counts outlive the one that it belongs to.
 
     Args:
         name: The bulkhead's name.
         limit: How many calls may be under way.
         wait: Seconds that a call waits at most.
+        mode: `observe` admits every call and counts those that would have waited or been refused.
         clock: Where the time comes from.
     """
 
-    def __init__(self, *, name: str, limit: int, wait: float, clock: Clock) -> None:
+    def __init__(self, *, name: str, limit: int, wait: float, mode: Mode, clock: Clock) -> None:
         self.name = name
         self.limit = limit
         self.wait = wait
+        self.mode = mode
         self.clock = clock
         self.series = BULKHEADS.series(name)
-        self.holders: set[weakref.ref[Permit]] = set()
-        self.line: deque[Waiter] = deque()
+        self.holders: set[PermitRef] = set()
+        self.queue: OrderedDict[PermitRef, ThreadEvent | TaskEvent] = OrderedDict()  # a dict finds its first slowly
         self.calls = [0] * len(catalog.LIMIT_OUTCOMES)
         self.wait_seconds = 0.0
-        self._refusals = Refusals("bulkhead", name, limit, clock)
-        self._lock = threading.RLock()  # the collector may close a generator, which leaves, while we are inside
+        mend = "use `async with`, or decorate a coroutine function"
+        self._blocking = BlockingWarning("limits", f"bulkhead {name!r} waits on a running event loop: {mend}")
+        self._rejections = RejectionEvents("bulkhead", name, clock)
+        self._lock = threading.RLock()  # the collector may close a generator, which releases, while we are inside
         renew(self)
 
-    def enter(self, permit: Permit) -> None:
-        """Give the permit a place, and block this thread until there is one.
+    def held(self) -> PermitRef | None:
+        """Return the permit under which the caller runs already, if there is one that is not released yet."""
+        for ref in reversed(_held.get()):
+            if ref in self.holders:
+                return ref
+        return None
+
+    def acquire(self, permit: Permit) -> None:
+        """Take a place for the permit, blocking this thread until there is one.
 
         Raises:
             BulkheadFullError: There was none within `wait` seconds.
             DeadlineExceededError: There was none before the deadline.
         """
-        if not exclusively(self._lock, self._take, permit):
+        if not self._take(permit):
             seconds, otherwise = self._patience()
-            gate = ThreadGate()
-            with self._in_line(Waiter(permit.ref, gate), otherwise):
-                gate.wait(seconds)
+            self._blocking.check()
+            event = ThreadEvent()
+            with self._wait(permit.ref):
+                exclusively(self._lock, self._queue_locked, permit.ref, event)
+                event.wait(seconds)
+                self._judge(permit.ref, otherwise)
 
-    async def async_enter(self, permit: Permit) -> None:
-        """Give the permit a place, and let other tasks run until there is one; raises what `enter` raises."""
-        if not exclusively(self._lock, self._take, permit):
+    async def async_acquire(self, permit: Permit) -> None:
+        """Take a place for the permit, letting other tasks run until there is one; raises what `acquire` raises."""
+        if not self._take(permit):
             seconds, otherwise = self._patience()
-            gate = TaskGate()
-            with self._in_line(Waiter(permit.ref, gate), otherwise):
-                await gate.wait(seconds)
+            event = TaskEvent()
+            with self._wait(permit.ref):
+                exclusively(self._lock, self._queue_locked, permit.ref, event)
+                await event.wait(seconds)
+                self._judge(permit.ref, otherwise)
 
-    def leave(self, permit: Permit) -> None:
-        """Take the place back, if it holds one, and give it to the next in line."""
+    def release(self, permit: Permit) -> None:
+        """Give the permit's place, if it holds one, to the next in the queue."""
         try:
-            exclusively(self._lock, self._leave, permit)
+            exclusively(self._lock, self._release_locked, permit)
         except BaseException:  # Ctrl-C in between: once more, as repeating it does no harm
-            exclusively(self._lock, self._leave, permit)
+            exclusively(self._lock, self._release_locked, permit)
             raise
 
-    def _leave(self, permit: Permit) -> None:
-        self.holders.discard(permit.ref)
-        if self.line:
-            self._serve()
-
-    def _take(self, permit: Permit) -> bool:
-        if self.line:
-            self._serve()
-        if self.line or len(self.holders) >= self.limit:
-            return False
-        self.holders.add(permit.ref)
-        self.calls[AT_ONCE] += 1
-        return True
-
-    def _patience(self) -> tuple[float, int]:
-        """Return how long to wait, and what it is called if that is too short; refuse at once where it is no time."""
-        seconds, otherwise = rejections.patience(self.wait)
-        if seconds <= 0:
-            self._count(otherwise)
-            raise self._refusal(otherwise)
-        return seconds, otherwise
-
-    @contextmanager
-    def _in_line(self, waiter: Waiter, otherwise: int) -> Iterator[None]:
-        outcome, start = INTERRUPTED, self.clock.monotonic()
-        try:
-            with rejections.waiting("bulkhead", self.name):
-                exclusively(self._lock, self._queue, waiter)
-                yield
-                outcome = AFTER_WAIT if waiter.permit in self.holders else otherwise
-                if outcome != AFTER_WAIT:
-                    raise self._refusal(outcome)
-        finally:
-            exclusively(self._lock, self._unqueue, waiter)
-            self._count(outcome, max(0.0, self.clock.monotonic() - start))
-
-    def _queue(self, waiter: Waiter) -> None:
-        self.line.append(waiter)
-        self._serve()
-
-    def _unqueue(self, waiter: Waiter) -> None:
-        if waiter in self.line:
-            self.line.remove(waiter)
-
-    def _serve(self) -> None:
-        """Give the free places to those that wait, in their order; repeating it after Ctrl-C does no harm."""
-        while self.line:
-            waiter = self.line[0]
-            if waiter.permit() is not None and waiter.permit not in self.holders:
-                if len(self.holders) >= self.limit:
-                    return
-                self.holders.add(waiter.permit)
-            if not waiter.gate.open():
-                self.holders.discard(waiter.permit)
-            if self.line and self.line[0] is waiter:
-                self.line.popleft()
-
-    def _count(self, outcome: int, waited: float = 0.0) -> None:
-        rejections.tell(exclusively(self._lock, self._counted, outcome, waited))
-
-    def _counted(self, outcome: int, waited: float) -> LimitReached | None:
-        self.calls[outcome] += 1
-        self.wait_seconds += waited
-        return self._refusals.count() if outcome in {REFUSED, OUT_OF_TIME} else None
-
-    def _refusal(self, outcome: int) -> RefusedError:
-        return BulkheadFullError(self.name, self.limit) if outcome == REFUSED else DeadlineExceededError(self.name)
+    def adopt(self, limit: int, wait: float, mode: Mode) -> None:
+        """Change the settings; callers in the queue enter at once where there is room now."""
+        exclusively(self._lock, self._adopt_locked, limit, wait, mode)
 
     def read(self) -> BulkheadReading:
-        """Return the counts of one moment."""
-        return exclusively(self._lock, self._read)
-
-    def _read(self) -> BulkheadReading:
-        reading = BulkheadReading()
-        if self.line:
-            self._serve()
-        reading.calls = self.calls.copy()
-        reading.wait_seconds = self.wait_seconds
-        reading.in_flight = len(self.holders)
-        reading.waiting = len(self.line)
-        reading.limit = self.limit
-        return reading
+        """Return counts and gauges of this moment."""
+        return exclusively(self._lock, self._read_locked)
 
     def after_fork(self) -> None:
-        """Forget what only the parent has: its other threads, with the places that they hold and wait for."""
+        """Drop the permits and the queue of the parent's other threads, which do not exist in the child."""
         self._lock = threading.RLock()
-        self.line.clear()
+        self.queue.clear()
         me = threading.get_ident()
         for ref in list(self.holders):
             permit = ref()
             if permit is None or permit.thread != me:
                 self.holders.discard(ref)
 
+    def _take(self, permit: Permit) -> bool:
+        taken, event = exclusively(self._lock, self._take_locked, permit)
+        rejections.tell(event)
+        return taken
 
-class Permit:
-    """One call's place in a compartment, as a context manager for functions and for coroutines."""
+    def _take_locked(self, permit: Permit) -> tuple[bool, LimitReached | None]:
+        if self.queue:
+            self._serve_locked()
+        outcome = AT_ONCE
+        if self.queue or len(self.holders) >= self.limit:
+            if self.mode != OBSERVE:
+                return False, None
+            outcome = WOULD_WAIT if self.wait else WOULD_REFUSE
+        self.holders.add(permit.ref)
+        return True, self._count_locked(outcome)
 
-    __slots__ = ("__weakref__", "_compartment", "_kept", "ref", "thread")
+    def _release_locked(self, permit: Permit) -> None:
+        self.holders.discard(permit.ref)
+        if self.queue:
+            self._serve_locked()
 
-    def __init__(self, compartment: Compartment) -> None:
-        self._compartment = compartment
+    def _patience(self) -> tuple[float, int]:
+        """Return how long to wait, and the outcome if that is too short; reject at once where it is no time."""
+        seconds, otherwise = rejections.patience(self.wait)
+        if seconds <= 0:
+            rejections.tell(exclusively(self._lock, self._count_locked, otherwise))
+            raise self._rejection(otherwise)
+        return seconds, otherwise
+
+    def _wait(self, ref: PermitRef) -> Wait:
+        return Wait("bulkhead", self.name, self.clock, partial(self._unqueue, ref))
+
+    def _unqueue(self, ref: PermitRef, outcome: int, waited: float) -> LimitReached | None:
+        return exclusively(self._lock, self._unqueue_locked, ref, outcome, waited)
+
+    def _judge(self, ref: PermitRef, otherwise: int) -> None:
+        if ref not in self.holders:
+            raise self._rejection(otherwise)
+
+    def _queue_locked(self, ref: PermitRef, event: ThreadEvent | TaskEvent) -> None:
+        self.queue[ref] = event
+        self._serve_locked()
+
+    def _unqueue_locked(self, ref: PermitRef, outcome: int, waited: float) -> LimitReached | None:
+        self.queue.pop(ref, None)
+        self.wait_seconds += waited
+        return self._count_locked(outcome)
+
+    def _serve_locked(self) -> None:
+        """Give free places to the queue in its order; repeating it after Ctrl-C does no harm."""
+        while self.queue:
+            ref, event = next(iter(self.queue.items()))
+            if ref() is not None and ref not in self.holders:
+                if len(self.holders) >= self.limit and self.mode != OBSERVE:
+                    return
+                self.holders.add(ref)
+            if not event.set():
+                self.holders.discard(ref)
+            self.queue.pop(ref, None)
+
+    def _count_locked(self, outcome: int) -> LimitReached | None:
+        self.calls[outcome] += 1
+        return self._rejections.count(self.limit, self.mode) if outcome in REJECTED else None
+
+    def _rejection(self, outcome: int) -> RefusedError:
+        return BulkheadFullError(self.name, self.limit) if outcome == REFUSED else DeadlineExceededError(self.name)
+
+    def _adopt_locked(self, limit: int, wait: float, mode: Mode) -> None:
+        self.limit, self.wait, self.mode = limit, wait, mode
+        self._serve_locked()
+
+    def _read_locked(self) -> BulkheadReading:
+        reading = BulkheadReading()
+        if self.queue:
+            self._serve_locked()
+        reading.calls = self.calls.copy()
+        reading.wait_seconds = self.wait_seconds
+        reading.in_flight = len(self.holders)
+        reading.waiting = len(self.queue)
+        reading.limit = self.limit
+        return reading
+
+
+class Permit(SyncAsyncContext):
+    """Place of a call in a bulkhead, for `with` and `async with`; a call inside a call that has one needs none."""
+
+    __slots__ = ("__weakref__", "_kept", "_semaphore", "blocks", "ref", "thread")
+
+    def __init__(self, semaphore: FairSemaphore) -> None:
+        self._semaphore = semaphore
         self._kept = False
+        self.blocks = 0  # `with` blocks inside the call or block that it belongs to
         self.thread = threading.get_ident()
         # Out of a set, which asks for its hash: one that was not asked while the permit lived has none to give later.
-        (self.ref,) = {weakref.ref(self, compartment.holders.discard)}
+        (self.ref,) = {weakref.ref(self, semaphore.holders.discard)}
 
     def keep(self) -> None:
-        """Keep the place when the block ends: the call was only made ready, and somebody leaves for it later."""
+        """Keep the place when the block ends without an error: somebody releases it later."""
         self._kept = True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the place back."""
-        self._compartment.leave(self)
+        self.leave()
+        self._semaphore.release(self)
 
-    def __enter__(self) -> Self:
+    def enter(self) -> None:
+        """Have all that this thread or task calls from here on belong to this permit."""
+        # Those that were released are dropped, or a task that starts its successor for ever would collect them.
+        _held.set((*(ref for ref in _held.get() if (held := ref()) is not None and held.holds), self.ref))
+
+    def leave(self) -> None:
+        """Have what this thread or task calls from here on not belong to this permit."""
+        held = _held.get()
+        if self.ref in held:
+            _held.set(tuple(ref for ref in held if ref is not self.ref))
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has a place."""
+        return self.ref in self._semaphore.holders
+
+    def _enter(self) -> None:
+        if self._semaphore.held() is None:
+            try:
+                self._semaphore.acquire(self)
+            except BaseException:
+                self._semaphore.release(self)
+                raise
+            self.enter()
+
+    async def _async_enter(self) -> None:
+        if self._semaphore.held() is None:
+            try:
+                await self._semaphore.async_acquire(self)
+            except BaseException:
+                self._semaphore.release(self)
+                raise
+            self.enter()
+
+    def _exit(self, error: BaseException | None) -> None:
         try:
-            self._compartment.enter(self)
-        except BaseException:
-            self._compartment.leave(self)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None or not self._kept:
-            self._compartment.leave(self)
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._compartment.async_enter(self)
-        except BaseException:
-            self._compartment.leave(self)
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._compartment.leave(self)
+            self.leave()
+        finally:
+            if error is not None or not self._kept:
+                self._semaphore.release(self)
 
 
-class ThreadGate:
-    """Where one thread waits."""
+class GeneratorPermit(Permit):
+    """A generator's place: held from its first item to its end, while only its own steps run under it."""
+
+    __slots__ = ()
+
+    def _enter(self) -> None:
+        super()._enter()
+        self.leave()
+
+    async def _async_enter(self) -> None:
+        await super()._async_enter()
+        self.leave()
+
+
+class ThreadEvent:
+    """One-shot event for which one thread waits."""
 
     __slots__ = ("_lock",)
 
@@ -249,19 +304,19 @@ class ThreadGate:
         self._lock = threading.Lock()
         self._lock.acquire()
 
-    def open(self) -> bool:
-        """Let the thread go on; return True, as it is there. A second time does no harm; one thread at a time."""
+    def set(self) -> bool:
+        """Wake the thread; return True, as it is there. A second time does no harm; one thread at a time."""
         if self._lock.locked():
             self._lock.release()
         return True
 
     def wait(self, seconds: float) -> None:
-        """Return when the gate is opened, or `seconds` have passed."""
+        """Return when the event is set, or `seconds` have passed."""
         self._lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
 
 
-class TaskGate:
-    """Where the current task waits; it may be opened from any thread."""
+class TaskEvent:
+    """One-shot event for which the current task waits; any thread may set it."""
 
     __slots__ = ("_future", "_loop")
 
@@ -271,20 +326,27 @@ class TaskGate:
         self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
 
-    def open(self) -> bool:
-        """Let the task go on; return whether its loop still runs. A second time does no harm."""
+    def set(self) -> bool:
+        """Wake the task; return whether its loop still runs. A second time does no harm."""
+        import asyncio
+
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the public one raises where none runs
+            self._wake()  # without the system call that wakes a loop in another thread
+            return True
         try:
-            self._loop.call_soon_threadsafe(self._opened)
+            self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop is closed, and nothing waits there any more
             return False
         return True
 
-    def _opened(self) -> None:
+    def _wake(self) -> None:
         if not self._future.done():
             self._future.set_result(None)
 
     async def wait(self, seconds: float) -> None:
-        """Return when the gate is opened, or `seconds` have passed."""
-        import asyncio
-
-        await asyncio.wait((self._future,), timeout=seconds)
+        """Return when the event is set, or `seconds` have passed."""
+        timer = self._loop.call_later(seconds, self._wake)
+        try:
+            await self._future
+        finally:
+            timer.cancel()

@@ -1,11 +1,11 @@
-"""An end to calls that take too long: coroutines are cancelled, a plain function cannot be."""
+"""Timeout of coroutines: one that takes too long is cancelled; plain functions cannot be interrupted."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe import catalog
 from peak_observe.errors import CallTimeoutError, DeadlineExceededError
@@ -14,20 +14,21 @@ from peak_observe.measures import TIMEOUTS, TimeoutReading
 from peak_observe.measures.forks import renew
 from peak_observe.observers import emit
 from peak_observe.resilience.common import strategy, validation, wrapping
+from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.deadlines import deadline, remaining
+from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from types import TracebackType
 
-F = TypeVar("F", bound="Callable[..., Any]")
+F = TypeVar("F", bound=Callable[..., Any])
 
 IN_TIME, TIMED_OUT, OUT_OF_TIME = range(len(catalog.TIMEOUT_OUTCOMES))
 
 
-class Cutoff:
-    """The settings of a timeout and the counts of all its calls."""
+class TimeoutController:
+    """Settings of a timeout and counts of all its calls."""
 
     def __init__(self, name: str, seconds: float) -> None:
         self.name = name
@@ -56,13 +57,13 @@ class Cutoff:
         self._lock = threading.RLock()
 
 
-class Timed:
-    """One call, or one generator, that is counted when it has ended; each of its steps has its time."""
+class TimedCall(SyncAsyncContext):
+    """Call or generator under a timeout, which limits each of its steps; counted when it has ended."""
 
-    __slots__ = ("_cutoff", "_outcome")
+    __slots__ = ("_controller", "_outcome")
 
-    def __init__(self, cutoff: Cutoff) -> None:
-        self._cutoff = cutoff
+    def __init__(self, controller: TimeoutController) -> None:
+        self._controller = controller
         self._outcome = IN_TIME
 
     async def step(self, resume: Callable[[Any], Awaitable[Any]], value: Any = None) -> Any:
@@ -89,36 +90,28 @@ class Timed:
             if error is own:
                 raise
             self._outcome = TIMED_OUT
-            emit(CallTimedOut(self._cutoff.name, seconds))
-            raise CallTimeoutError(self._cutoff.name, seconds) from None
+            emit(CallTimedOut(self._controller.name, seconds))
+            raise CallTimeoutError(self._controller.name, seconds) from None
 
     def _seconds(self) -> float:
-        left, seconds = remaining(), self._cutoff.seconds
+        left, seconds = remaining(), self._controller.seconds
         if left is None or left > seconds:
             return seconds
         if left > 0:
             return left
         self._outcome = OUT_OF_TIME
-        raise DeadlineExceededError(self._cutoff.name)
+        raise DeadlineExceededError(self._controller.name)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cutoff.count(self._outcome)
+    def _exit(self, error: BaseException | None) -> None:  # noqa: ARG002 - counted however it ends
+        self._controller.count(self._outcome)
 
 
-class Timeout:
-    """Owns the counts of one decorated function; see `timeout`."""
+class TimeoutStrategy:
+    """Timeout of one decorated function, with its counts; see `timeout`."""
 
     def __init__(self, name: str, seconds: float) -> None:
-        self._cutoff = Cutoff(name, seconds)
-        self._cutoff.series.join(self, self._cutoff.read)
+        self._controller = TimeoutController(name, seconds)
+        self._controller.series.join(self, self._controller.read)
 
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return a coroutine function, or an async generator function, with its time limited.
@@ -130,15 +123,15 @@ class Timeout:
         if kind == wrapping.COROUTINE:
             return self._wrap_coroutine(func)
         if kind == wrapping.ASYNC_GENERATOR:
-            return wrapping.wrap_async_generator_steps(func, self._timed, Timed.step)
+            return wrapping.wrap_async_generator_steps(func, self._timed, TimedCall.step)
         raise TypeError(
             f"timeout cannot interrupt {wrapping.name_of(func)}, which is no coroutine function: give what it calls a "
             "timeout of its own (socket, HTTP client), write it as `async def`, or set a deadline of "
-            f"{self._cutoff.seconds:g} s, at which retries and waits end"
+            f"{self._controller.seconds:g} s, at which retries and waits end"
         )
 
-    def _timed(self) -> Timed:
-        return Timed(self._cutoff)
+    def _timed(self) -> TimedCall:
+        return TimedCall(self._controller)
 
     def _wrap_coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(func)
@@ -149,6 +142,7 @@ class Timeout:
         return wrapper
 
 
+@check_keywords({"timeout limit delay max_seconds": "seconds"})
 def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
     """Cancel a coroutine that takes longer than `seconds`; of an async generator, any step to its next item.
 
@@ -168,4 +162,4 @@ def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
         raise ValueError("timeout needs seconds: write @timeout(5)")
     validation.check_period("seconds", seconds)
     limit = float(seconds)
-    return strategy.Strategy(strategy.TIMEOUT, lambda name: Timeout(name, limit), name, seconds=limit)
+    return strategy.Strategy(strategy.TIMEOUT, lambda name: TimeoutStrategy(name, limit), name, seconds=limit)

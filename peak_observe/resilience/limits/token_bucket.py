@@ -1,77 +1,89 @@
-"""A token bucket as pure arithmetic: handed the time, it answers with a slot; it locks, waits and calls nothing.
+"""Token bucket as pure arithmetic over explicit times: it reserves turns, and locks, waits and calls nothing.
 
-It is the generic cell rate algorithm in its form of virtual scheduling (ITU-T I.371, annex A), which keeps one moment
-instead of a number of tokens: when the bucket will be full again. A slot is reserved before it is waited for, so
-those that wait are let through in their order without any line of them.
+The algorithm is the generic cell rate algorithm in its form of virtual scheduling (ITU-T I.371, annex A): its only
+state is the time at which the bucket will be full again. A turn is reserved before it is waited for, so callers pass
+in the order in which they came without a queue.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 NOTHING = 1e-9
-"""Seconds that are no wait: what adding up floats leaves of none."""
+"""Seconds that count as no wait: rounding errors of added floats."""
 
 
-class Slot(NamedTuple):
-    """A reserved turn: when the bucket would have been full without and with it, and the seconds until its time."""
-
-    before: float
-    after: float
-    wait: float
-
-
-class Bucket:
-    """Gives out slots `interval` seconds apart, and up to `burst` at once after a pause.
+class Turn:
+    """A reserved turn.
 
     Args:
-        interval: Seconds between two slots.
-        burst: How many may be taken at once.
-        now: The present second of a clock, which may step back: then no time has passed.
+        at: The time of the turn.
+        before: What undoes the reservation: the state of the limiter before it.
+        after: The state of the limiter after it.
+
+    Attributes:
+        passed: Whether the call has passed.
+        given_back: Whether the call gave up before its turn came.
     """
 
-    __slots__ = ("_cancelled", "_full_at", "_interval", "_seen", "_time", "_tolerance")
+    __slots__ = ("after", "at", "before", "given_back", "passed")
 
-    def __init__(self, interval: float, burst: int, now: float) -> None:
+    def __init__(self, at: float, before: float, after: float) -> None:
+        self.at = at
+        self.before = before
+        self.after = after
+        self.passed = False
+        self.given_back = False
+
+
+class TokenBucket:
+    """Reserves turns `interval` seconds apart, and up to `burst` at once after a pause.
+
+    A call of weight 5 takes five tokens. One that is heavier than the bucket passes when the bucket is full, and the
+    calls after it wait until its debt is paid, so the rate holds for calls of any weight.
+
+    Args:
+        interval: Seconds in which one token drips in.
+        burst: How many tokens the bucket holds.
+    """
+
+    heaviest = math.inf
+    """The largest weight that can ever pass."""
+
+    def __init__(self, interval: float, burst: float) -> None:
         self._interval = interval
-        self._tolerance = interval * (burst - 1)
-        self._seen = now
-        self._time: float = 0
+        self._burst = burst
         self._full_at: float = 0
-        self._cancelled: dict[float, float] = {}
+        self._given_back: dict[float, float] = {}
+        self._prune_at = 16
 
-    def reserve(self, now: float, patience: float) -> Slot | float:
-        """Return the next slot, or, if it is further away than `patience` seconds, how many it would take."""
-        time = self._advance(now)
-        start = max(self._full_at, time)
-        wait = start - self._tolerance - time
-        if wait <= NOTHING:
-            wait = 0
-        elif wait > patience:
-            return wait
-        slot = Slot(self._full_at, start + self._interval, wait)
-        self._full_at = slot.after
-        return slot
+    def peek(self, time: float, weight: float = 1) -> float:
+        """Return the seconds until a call of this weight would pass; 0 if it would pass at once."""
+        tolerance = self._interval * (self._burst - min(weight, self._burst))
+        wait = max(self._full_at, time) - tolerance - time
+        return wait if wait > NOTHING else 0
 
-    def give_back(self, slot: Slot, now: float) -> None:
-        """Take in that nobody uses the slot; it is free again once nobody has reserved a later one."""
-        time = self._advance(now)
-        self._cancelled[slot.after] = slot.before
-        while self._full_at in self._cancelled:
-            self._full_at = self._cancelled.pop(self._full_at)
-        if self._cancelled:
-            self._cancelled = {after: before for after, before in self._cancelled.items() if after > time}
+    def reserve(self, time: float, weight: float = 1) -> Turn:
+        """Reserve the next turn for a call of this weight."""
+        at = time + self.peek(time, weight)
+        turn = Turn(at, self._full_at, max(self._full_at, time) + self._interval * weight)
+        self._full_at = turn.after
+        return turn
 
-    def waiting(self, now: float) -> int:
-        """Return how many reserved slots are still to come."""
-        time = self._advance(now)
-        last = self._full_at - self._interval - self._tolerance  # the moment of the last slot
-        ahead = math.ceil((last - time - NOTHING) / self._interval) if last - time > NOTHING else 0
-        return max(0, ahead - len(self._cancelled))
+    def give_back(self, turn: Turn, time: float) -> None:
+        """Take a turn back that nobody uses; it is free again when no later one is reserved."""
+        if turn.after != turn.before:
+            self._given_back[turn.after] = turn.before
+        while self._full_at in self._given_back:
+            self._full_at = self._given_back.pop(self._full_at)
+        if len(self._given_back) >= self._prune_at:  # in doubling steps, or 4,000 cancelled waiters cost seconds
+            self._given_back = {after: before for after, before in self._given_back.items() if after > time}
+            self._prune_at = 2 * len(self._given_back) + 16
 
-    def _advance(self, now: float) -> float:
-        if now > self._seen:
-            self._time += now - self._seen
-        self._seen = now
-        return self._time
+    def grow_older(self, seconds: float) -> None:
+        """Keep everything as it is: time stands still in a pause, and the bucket does not fill."""
+
+    def inherit(self, other: TokenBucket, time: float) -> None:
+        """Begin with as many tokens missing as in another bucket."""
+        missing = max(0.0, other._full_at - time) / other._interval
+        self._full_at = time + missing * self._interval

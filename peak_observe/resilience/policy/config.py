@@ -1,4 +1,4 @@
-"""Policies as an operator writes them, in a mapping or a TOML file; every mistake is one error that names the key."""
+"""Policies from a mapping or a TOML file; every mistake is one error that names the key."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peak_observe.errors import ConfigError
+from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.decorator import circuit_breaker
 from peak_observe.resilience.common import strategy
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.limits.timeouts import timeout
 from peak_observe.resilience.policy.order import INSIST, RECOMMENDED
+from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.support import toml
 
@@ -31,28 +33,11 @@ FUNCTIONS: dict[str, Any] = {
     strategy.RATE_LIMIT: rate_limit,
     strategy.TIMEOUT: timeout,
 }
-SETTINGS = ("name", "deadline", "order")
-
-
-class Place:
-    """Where in a configuration something stands, for its error.
-
-    Args:
-        path: The file; empty for a mapping.
-        keys: The keys that lead there.
-    """
-
-    def __init__(self, path: str, *keys: str) -> None:
-        self.path = path
-        self.keys = keys
-
-    def at(self, key: str) -> Place:
-        """Return the place of a key below."""
-        return Place(self.path, *self.keys, key)
-
-    def error(self, problem: str) -> ConfigError:
-        """Return the error of what stands here."""
-        return ConfigError(self.path, ".".join(self.keys), problem)
+OBJECTS: dict[str, Any] = {"CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
+"""Arguments that are objects, which a table of their arguments describes."""
+SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any}
+PLAIN: dict[str, Any] = {"int": int, "float": toml.NUMBER, "bool": bool, "str": str}
+"""Types that are checked here; of all other arguments the function itself says what is wrong."""
 
 
 def load_policy(cls: Callable[..., P], path: str | PathLike[str], name: str) -> P:
@@ -64,29 +49,57 @@ def load_policy(cls: Callable[..., P], path: str | PathLike[str], name: str) -> 
     file = Path(path)
     tables = toml.table(file, "policies", of_tables=True)
     if name not in tables:
-        raise ConfigError(
-            str(file), "policies", f"there is no policy {name!r}{toml.near(name, tables) or _all(tables)}"
-        )
-    return build_policy(cls, tables[name], name, Place(str(file), "policies", name))
+        there = toml.near(name, tables) or f"; there are {', '.join(tables)}"
+        raise ConfigError(str(file), "policies", f"there is no policy {name!r}{there}")
+    return build_policy(cls, tables[name], name, str(file), f"policies.{name}")
 
 
-def build_policy(cls: Callable[..., P], config: Mapping[str, Any], name: str | None, place: Place | None = None) -> P:
+def build_policy(
+    cls: Callable[..., P], config: Mapping[str, Any], name: str | None, path: str = "", where: str | None = None
+) -> P:
     """Return the policy that a mapping describes.
+
+    Args:
+        cls: The class of the policy.
+        config: The mapping.
+        name: The policy's name, if the mapping has none.
+        path: The file it stands in, for errors.
+        where: The name of its table, for errors.
 
     Raises:
         ConfigError: Something in it makes no sense.
     """
-    place = place or Place("", *([name] if name else []))
-    _check_table(config, place, (*FUNCTIONS, *SETTINGS))
+    where = where or name or ""
+    toml.check(path, where, config, {**dict.fromkeys(FUNCTIONS, Any), **SETTINGS})
+    place = Place(path, where)
     kinds = _order(config, place)
     settings = {"name": config.get("name", name), "deadline": config.get("deadline")}
-    if not isinstance(settings["name"], str | None):
-        raise place.at("name").error(f"it has to be a string, not {settings['name']!r}")
     found = [_part(FUNCTIONS[kind], config[kind], place.at(kind)) for kind in kinds]
     try:
         return cls(*found, **settings)
     except ValueError as error:
         raise _blamed(error, settings, place, otherwise="order" if "order" in config else "") from None
+
+
+class Place:
+    """Location in a configuration, for the error of what stands there.
+
+    Args:
+        path: The file; empty for a mapping.
+        where: The keys that lead there, with dots.
+    """
+
+    def __init__(self, path: str, where: str) -> None:
+        self.path = path
+        self.where = where
+
+    def at(self, key: str) -> Place:
+        """Return the place of a key below."""
+        return Place(self.path, f"{self.where}.{key}" if self.where else key)
+
+    def error(self, problem: str) -> ConfigError:
+        """Return the error of what stands here."""
+        return ConfigError(self.path, self.where, problem)
 
 
 def _order(config: Mapping[str, Any], place: Place) -> list[str]:
@@ -102,29 +115,16 @@ def _part(function: Any, table: Any, place: Place) -> Any:
     known, needed = parameters(function)
     if isinstance(table, int | float) and not isinstance(table, bool):
         table = {next(iter(known)): table}  # a number alone is the first argument
-    _check_table(table, place, known)
-    missing = [key for key in needed if key not in table]
-    if missing:
-        raise place.error(f"the key {missing[0]!r} is missing")
+    types = {key: PLAIN.get(annotation.removesuffix(" | None"), Any) for key, annotation in known.items()}
+    toml.check(place.path, place.where, table, types, needed)
     return _built(function, {key: _value(value, known[key], place.at(key)) for key, value in table.items()}, place)
 
 
 def parameters(function: Any) -> tuple[dict[str, str], list[str]]:
     """Return the arguments of a function as text of their types, and those it needs."""
-    found: dict[str, str] = {}
-    needed: list[str] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        found[name] = str(parameter.annotation)
-        needed += [name] if parameter.default is parameter.empty else []
-    return {name: annotation for name, annotation in found.items() if annotation != "Clock"}, needed
-
-
-def _check_table(table: Any, place: Place, known: Any) -> None:
-    if not hasattr(table, "items"):
-        raise place.error(f"it has to be a table, not {table!r}")
-    for key in table:
-        if key not in known:
-            raise place.at(str(key)).error(f"there is no such key{toml.near(key, known) or _all(known)}")
+    known = [parameter for parameter in inspect.signature(function).parameters.values() if parameter.name != "clock"]
+    needed = [parameter.name for parameter in known if parameter.default is parameter.empty]
+    return {parameter.name: str(parameter.annotation) for parameter in known}, needed
 
 
 def _built(function: Callable[..., Any], arguments: dict[str, Any], place: Place) -> Any:
@@ -145,7 +145,7 @@ def _blamed(error: Exception, names: Any, place: Place, otherwise: str = "") -> 
 def _value(value: Any, annotation: str, place: Place) -> Any:
     """Return a value as the argument takes it: where no text is wanted, one with dots names an object."""
     if isinstance(value, dict):
-        return _object(value, annotation, place)
+        return value if "Mapping" in annotation else _object(value, annotation, place)
     if re.search(r"\bstr\b", annotation):
         return value
     if isinstance(value, list):
@@ -157,12 +157,9 @@ def _value(value: Any, annotation: str, place: Place) -> Any:
 
 def _object(table: dict[str, Any], annotation: str, place: Place) -> Any:
     """Return an argument that is an object of ours, made of a table."""
-    from peak_observe import resilience
-
     for word in re.findall(r"\w+", annotation):
-        found = getattr(resilience, word) if word in resilience.__all__ else None
-        if isinstance(found, type):
-            return _built(found, table, place)
+        if word in OBJECTS:
+            return _built(OBJECTS[word], table, place)
     raise place.error("it cannot be a table")
 
 
@@ -173,7 +170,3 @@ def _named(target: str, place: Place) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         hint = f"; did you mean 'builtins.{target}'?" if hasattr(builtins, target) else ""
         raise place.error(f"{target!r} cannot be found as module.name: {error}{hint}") from None
-
-
-def _all(known: Any) -> str:
-    return f"; there are {', '.join(known)}"

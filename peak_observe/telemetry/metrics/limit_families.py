@@ -10,14 +10,23 @@ from peak_observe.measures import BULKHEADS, LIMITERS, TIMEOUTS
 from peak_observe.telemetry.metrics.family import CHANGES, SETTINGS, Family, living
 
 if TYPE_CHECKING:
+    from peak_observe.measures import RateLimitReading
     from peak_observe.telemetry.metrics.family import Readings
 
 WAITS = CHANGES
 
 
 def _of_living(metric: catalog.Metric, name: str, follows: int | None) -> Family:
-    """Return the family of a single value that goes with the last one of its name."""
+    """Return the family of a gauge that disappears with the last limit of its name."""
     return Family(metric, lambda r: living(getattr(r, name)), follows=follows)
+
+
+def _classes(reading: RateLimitReading) -> list[str]:
+    return sorted(reading.classes)
+
+
+def _by_class(reading: RateLimitReading, index: int) -> list[float]:
+    return [reading.classes[name][index] for name in sorted(reading.classes)]
 
 
 BULKHEAD_FAMILIES = (
@@ -33,6 +42,10 @@ RATE_LIMIT_FAMILIES = (
     _of_living(catalog.RATE_LIMIT_CALLS_PER_SECOND, "rate", SETTINGS),
     _of_living(catalog.RATE_LIMIT_BURST, "burst", SETTINGS),
     Family(catalog.RATE_LIMIT_WAIT_SECONDS_TOTAL, lambda r: (r.wait_seconds,), follows=WAITS),
+    Family(catalog.RATE_LIMIT_WEIGHT_TOTAL, lambda r: (r.weight,)),
+    _of_living(catalog.RATE_LIMIT_PAUSE_SECONDS, "pause", None),
+    Family(catalog.RATE_LIMIT_PRIORITY_CALLS_TOTAL, lambda r: _by_class(r, 0), _classes),
+    Family(catalog.RATE_LIMIT_PRIORITY_WAIT_SECONDS_TOTAL, lambda r: _by_class(r, 1), _classes, follows=WAITS),
 )
 TIMEOUT_FAMILIES = (
     Family(catalog.TIMEOUT_CALLS_TOTAL, attrgetter("calls"), lambda _: catalog.TIMEOUT_OUTCOMES),

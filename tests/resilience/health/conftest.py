@@ -8,7 +8,7 @@ import pytest
 
 from peak_observe import HealthCheck
 from peak_observe.measures import Names
-from peak_observe.resilience.health import check
+from peak_observe.resilience.health import registered_check
 from peak_observe.testing import ManualClock
 
 
@@ -55,4 +55,4 @@ def wait_until() -> Callable[[Callable[[], object]], None]:
 @pytest.fixture
 def own_series(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of names of its own, as there is room for a thousand names in a process, and all tests share one."""
-    monkeypatch.setattr(check, "CHECKS", Names("check"))
+    monkeypatch.setattr(registered_check, "CHECKS", Names("check"))

@@ -90,6 +90,10 @@ def test_the_signature_is_pinned() -> None:
     ]
     names = [name for name in dir(HealthCheck) if not name.startswith("_")]
     assert names == [
+        "after_fork",
+        "async_get_status",
+        "async_is_system_healthy",
+        "async_results",
         "async_run_all",
         "check",
         "get_status",

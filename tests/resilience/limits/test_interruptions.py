@@ -150,7 +150,7 @@ def test_leaving_while_somebody_waits() -> None:
 
         def work() -> None:
             entered.set()
-            while not core.line:
+            while not core.queue:
                 let_go.wait(0.0005)
 
         waiter = threading.Thread(target=lambda: entered.wait(30) and wait())

@@ -35,7 +35,7 @@ recovery_timeout = 30
 buckets = [0.1, 1]
 
 [policies.NAME.rate_limit]
-rate = 15
+limit = 15
 per = 60
 burst = 2
 
@@ -126,8 +126,8 @@ def test_exceptions_are_found_by_their_names(name: str) -> None:
         ({"retry": {"max_attempts": 0}}, "kraken.retry.max_attempts", "it must be a whole number of at least 1, not 0"),
         ({"retry": "often"}, "kraken.retry", "it has to be a table, not 'often'"),
         ({"retry": True}, "kraken.retry", "it has to be a table, not True"),
-        ({"rate_limit": {"burst": 2}}, "kraken.rate_limit", "the key 'rate' is missing"),
-        ({"timeout": {"seconds": "5"}}, "kraken.timeout.seconds", "it must be a finite number of seconds"),
+        ({"rate_limit": {"burst": 2}}, "kraken.rate_limit", "the key 'limit' is missing"),
+        ({"timeout": {"seconds": "5"}}, "kraken.timeout.seconds", "it has to be a number, not '5'"),
         ({"deadline": 0, "retry": {}}, "kraken.deadline", "it must be more than 0 seconds"),
         ({"name": 3, "retry": {}}, "kraken.name", "it has to be a string, not 3"),
         ({}, "kraken", "a policy needs a part"),
@@ -225,7 +225,7 @@ def test_arguments_of_a_function_flow_through() -> None:
 
 def test_a_table_inside_is_an_object_of_ours() -> None:
     """Made with the same errors."""
-    place = config.Place("", "x", "breaker")
+    place = config.Place("", "x.breaker")
     found = config._value({"failure_threshold": 2, "name": "policyfile.object"}, "CircuitBreaker | str", place)
     assert found.name == "policyfile.object"
     with pytest.raises(ConfigError, match=r"x\.breaker\.failure_threshold: it must be a whole number"):

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import pickle
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -84,8 +85,8 @@ def test_functions_share_the_circuit_the_places_and_the_rate(name: str) -> None:
 
     @policy
     def first() -> None:
-        with pytest.raises(BulkheadFullError):
-            second()
+        with ThreadPoolExecutor(1) as thread, pytest.raises(BulkheadFullError):
+            thread.submit(second).result()  # a call of its own, as it is in another thread
         fail()
 
     @policy

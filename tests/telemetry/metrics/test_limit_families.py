@@ -4,7 +4,9 @@ import asyncio
 import logging
 import shutil
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from opentelemetry import trace
@@ -26,6 +28,7 @@ from peak_observe import (
 )
 from peak_observe.catalog import LIMIT_OUTCOMES, TIMEOUT_OUTCOMES
 from peak_observe.measures import BULKHEADS, BulkheadReading, RateLimitReading, TimeoutReading
+from peak_observe.resilience.limits import Bulkhead
 from peak_observe.telemetry.metrics import limit_families, primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
@@ -35,6 +38,15 @@ from peak_observe.testing import ManualClock
 async def hang() -> None:
     """Never end."""
     await asyncio.Event().wait()
+
+
+@contextmanager
+def held(limited: Bulkhead) -> Iterator[None]:
+    """Take a place that the block does not belong to."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(limited.__enter__).result()
+        yield
+        thread.submit(limited.__exit__, None, None, None).result()
 
 
 def places(count: int, limit: int | None) -> BulkheadReading:
@@ -49,7 +61,8 @@ def turns(count: int, rate: float | None) -> RateLimitReading:
     """Return the reading of a rate limit, or of one that is gone."""
     reading = RateLimitReading()
     reading.calls, reading.wait_seconds = [count] * len(LIMIT_OUTCOMES), count / 3
-    reading.rate, reading.burst, reading.waiting = rate, rate and 3, rate and 1
+    reading.rate, reading.burst, reading.waiting, reading.pause = rate, rate and 3, rate and 1, rate and 0.5
+    reading.weight, reading.classes = count * 2.0, {"default": (count, count / 3), "trade": (count, 0.0)}
     return reading
 
 
@@ -97,9 +110,10 @@ def test_readings_of_one_name_add_up_and_know_what_changed() -> None:
     both, gone = turns(1, 2.0), turns(4, None)
     both.add(turns(2, 3.0))
     gone.add(both)
-    assert (gone.calls, gone.rate, gone.burst, gone.waiting) == ([7] * 5, 5.0, 6, 2)
+    assert (gone.calls, gone.rate, gone.burst, gone.waiting) == ([7] * 7, 5.0, 6, 2)
+    assert (gone.weight, gone.pause, gone.classes["trade"]) == (14.0, 0.5, (7, 0.0))
     gone.retire()
-    assert (gone.rate, gone.burst, gone.waiting) == (None, None, None)
+    assert (gone.rate, gone.burst, gone.waiting, gone.pause) == (None, None, None, None)
     late = times(1, 2.0)
     late.add(times(2, 3.0))
     late.retire()
@@ -109,7 +123,7 @@ def test_readings_of_one_name_add_up_and_know_what_changed() -> None:
 def test_refusals_and_timeouts_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
     """With what is allowed, and how many were refused."""
     limited = bulkhead(1, name="limits.log")
-    with limited, pytest.raises(BulkheadFullError), limited:
+    with held(limited), pytest.raises(BulkheadFullError), limited:
         pytest.fail("there is no place")
     turnstile = rate_limit(0.5, name="limits.log")
     with turnstile, pytest.raises(RateLimitedError), turnstile:
@@ -145,7 +159,7 @@ def test_waits_are_spans_where_one_is_recorded(otel) -> None:
 def test_a_wait_in_vain_is_a_span_that_failed(otel, until) -> None:
     """With the kind of refusal."""
     limited = bulkhead(1, wait=0.01, name="limits.places")
-    with ThreadPoolExecutor(1) as pool, limited, trace.get_tracer("test").start_as_current_span("request"):
+    with ThreadPoolExecutor(1) as pool, held(limited), trace.get_tracer("test").start_as_current_span("request"):
         assert pool.submit(lambda: BULKHEADS.get("limits.places").read().in_flight).result(30) == 1
         with pytest.raises(BulkheadFullError), limited:
             pytest.fail("there is no place")
@@ -157,7 +171,7 @@ def test_a_wait_in_vain_is_a_span_that_failed(otel, until) -> None:
 def test_they_are_log_based_events(otel) -> None:
     """With their facts as attributes."""
     limited = bulkhead(1, name="limits.events")
-    with limited, pytest.raises(BulkheadFullError), limited:
+    with held(limited), pytest.raises(BulkheadFullError), limited:
         pytest.fail("there is no place")
     with pytest.raises(CallTimeoutError):
         asyncio.run(timeout(0.01, name="limits.events")(hang)())
@@ -169,6 +183,7 @@ def test_they_are_log_based_events(otel) -> None:
                 "peak_observe.name": "limits.events",
                 "peak_observe.refused": 1,
                 "peak_observe.limit": 1,
+                "peak_observe.mode": "enforce",
             },
         ),
         ("peak_observe.timeout.timed_out", {"peak_observe.operation": "limits.events", "peak_observe.seconds": 0.01}),

@@ -1,4 +1,4 @@
-"""A check of an exchange, by its ccxt client."""
+"""Check of an exchange through its ccxt client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUESTIONS = {"fetchStatus": "fetch_status", "fetchTime": "fetch_time"}
 
 
 class _Client(Protocol):
-    """What the check asks of a ccxt client, be it a plain or an async one."""
+    """Members of a plain or async ccxt client that the check uses."""
 
     id: str
     has: Mapping[str, Any]

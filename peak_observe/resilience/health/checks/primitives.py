@@ -1,4 +1,4 @@
-"""Checks of our own primitives: circuits and backups, and a heartbeat for a loop."""
+"""Checks of circuits and backups, and a heartbeat for a loop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def breaker_closed(breaker: CircuitBreaker | str) -> CheckFunction:
 
 
 class _Backups(Protocol):
-    """What the check asks of a `RecoveryManager`."""
+    """Members of a `RecoveryManager` that the check uses."""
 
     def list_backups(self) -> Iterable[Any]: ...
 
@@ -77,7 +77,7 @@ def _made(backup: Any) -> float:
 
 
 class Heartbeat:
-    """A check that a loop is alive: the loop calls `beat()`, and the check fails when that was too long ago.
+    """Check that a loop is alive: the loop calls `beat()`, and the check fails when that was too long ago.
 
     Args:
         max_age: Seconds that may pass between two beats.
@@ -94,7 +94,7 @@ class Heartbeat:
         self._last: float | None = None
 
     def beat(self) -> None:
-        """Say that the loop is alive; costs next to nothing."""
+        """Record that the loop is alive; costs next to nothing."""
         self._last = self._clock.monotonic()
 
     def __call__(self) -> Outcome:

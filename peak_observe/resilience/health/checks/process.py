@@ -1,4 +1,4 @@
-"""A command whose exit code is the answer."""
+"""Check of a command by its exit code."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 @atexit.register
 def _kill_all() -> None:
-    """Leave nothing behind that only the timer of this process would have ended."""
+    """Kill all commands under way when this process ends, as their timers end with it."""
     _starting.acquire(timeout=LAST_START)  # and never given back: whatever wants to start now is too late
     for process in list(_running):
         _kill(process)

@@ -1,4 +1,4 @@
-"""A registered check: its settings, its thresholds, and the one run that may be under way."""
+"""Registered check: its settings, its thresholds, and the one run that may be under way."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from peak_observe.events import HealthChanged
 from peak_observe.measures import CHECKS
 from peak_observe.observers import emit
 from peak_observe.resilience.common import validation
-from peak_observe.resilience.health.counts import Tally
-from peak_observe.resilience.health.execution import Execution, running_loop
+from peak_observe.resilience.common.event_loop import running_loop
+from peak_observe.resilience.health.counts import CheckCounts
+from peak_observe.resilience.health.execution import Execution
 from peak_observe.resilience.health.result import (
     HEALTHY,
     SKIPPED,
@@ -30,8 +31,8 @@ MAX_STRAYS = 3
 OUTCOMES = {status: index for index, status in enumerate(catalog.HEALTH_OUTCOMES)}
 
 
-class Settings(NamedTuple):
-    """How a check is run and what its result means; see `HealthCheck.register`."""
+class CheckSettings(NamedTuple):
+    """Settings of a check; see `HealthCheck.register`."""
 
     timeout: float = 5.0
     interval: float | None = None
@@ -43,7 +44,7 @@ class Settings(NamedTuple):
     depends_on: tuple[str, ...] = ()
 
 
-def checked(settings: Settings) -> Settings:
+def normalized(settings: CheckSettings) -> CheckSettings:
     """Return settings in their normal form.
 
     Raises:
@@ -62,7 +63,7 @@ def checked(settings: Settings) -> Settings:
 
 
 class Check:
-    """One check of a registry.
+    """Check of a registry.
 
     At most one run of it is under way; whoever wants a result meanwhile waits for that one.
 
@@ -78,7 +79,7 @@ class Check:
         self,
         name: str,
         func: Callable[[], Any],
-        settings: Settings,
+        settings: CheckSettings,
         strays: list[Execution],
         clock: Clock,
     ) -> None:
@@ -93,8 +94,8 @@ class Check:
         self._healthy: bool | None = None
         self._streak = 0
         series = CHECKS.series(name, catalog.BUCKETS)
-        self._tally = Tally(series.bounds)
-        series.join(self, self._tally.read)
+        self._counts = CheckCounts(series.bounds)
+        series.join(self, self._counts.read)
 
     def __call__(self) -> Any:
         """Call the function itself, without timeout, thresholds and counts."""
@@ -103,9 +104,15 @@ class Check:
     def fresh(self, max_age: float | None) -> HealthCheckResult | None:
         """Return the last result if it is younger than the check's `ttl`, or else than `max_age` seconds."""
         max_age = max_age if self.settings.ttl is None else self.settings.ttl
-        with self._tally.lock:
+        with self._counts.lock:
             young = max_age is not None and self._clock.monotonic() - self._last_at < max_age
             return self.last if young else None
+
+    @property
+    def under_way(self) -> Execution | None:
+        """The run that has not ended."""
+        running = self._execution
+        return None if running is None or running.over else running
 
     def begin(self, loop: asyncio.AbstractEventLoop | None) -> Execution | None:
         """Return the run under way, a new one if there is none; None if an earlier one hangs past its timeout.
@@ -113,7 +120,7 @@ class Check:
         Raises:
             RuntimeError: The system gives no more threads.
         """
-        with self._tally.lock:
+        with self._counts.lock:
             running = self._execution
             if running is not None and not running.over:
                 if running.loop is None or running.loop is not running_loop():
@@ -124,7 +131,7 @@ class Check:
             execution = Execution(self.name, self._func, self.settings.timeout)
             execution.start(loop)
             self._execution = execution
-            if self._tally.retired:
+            if self._counts.retired:
                 self._strays.append(execution)  # it was replaced or removed before its turn came
             return execution
 
@@ -136,7 +143,7 @@ class Check:
 
     def conclude(self, execution: Execution) -> HealthCheckResult:
         """Return the result of a run that has ended or whose time is up; the same one to everybody who waited."""
-        with self._tally.lock:
+        with self._counts.lock:
             if execution.result is not None:
                 return execution.result
             ended = execution.finding is not None
@@ -145,7 +152,7 @@ class Check:
             if found is None or found.status == TIMEOUT or seconds >= execution.timeout:
                 found = Finding(TIMEOUT, f"no answer within {execution.timeout:g} s")
             exemplar = execution.span.exemplar(seconds, self._clock) if ended else None
-            self._tally.add(OUTCOMES[found.status], seconds, exemplar)
+            self._counts.add(OUTCOMES[found.status], seconds, exemplar)
             result, news = self._judge(found, seconds)
             execution.result = result
         _tell(news)
@@ -153,15 +160,15 @@ class Check:
 
     def give_up(self, reason: str | None = None) -> HealthCheckResult:
         """Return a timeout without a run: an earlier one still hangs, or `reason` is why none could begin."""
-        with self._tally.lock:
-            self._tally.add(OUTCOMES[TIMEOUT], None, None)
+        with self._counts.lock:
+            self._counts.add(OUTCOMES[TIMEOUT], None, None)
             result, news = self._judge(Finding(TIMEOUT, reason or self._hanging()), 0.0)
         _tell(news)
         return result
 
     def skip(self, reason: str) -> HealthCheckResult:
         """Return a result without a run, as one of the checks it depends on is not healthy."""
-        with self._tally.lock:
+        with self._counts.lock:
             before = self._shown()
             result = self._result(Finding(SKIPPED, reason), 0.0, healthy=False)
             news = self._news(before, result)
@@ -169,11 +176,11 @@ class Check:
         return result
 
     def retire(self) -> None:
-        """Take leave: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
-        with self._tally.lock:
+        """Retire the check: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
+        with self._counts.lock:
             if self._execution is not None and not self._execution.over:
                 self._strays.append(self._execution)
-            self._tally.retire()
+            self._counts.retire()
 
     def _hanging(self) -> str:
         running = self._execution
@@ -202,7 +209,7 @@ class Check:
 
     def _result(self, found: Finding, seconds: float, *, healthy: bool) -> HealthCheckResult:
         now = self._clock.now()
-        self._tally.show(healthy=healthy, ran=None if found.status == SKIPPED else now.timestamp())
+        self._counts.show(healthy=healthy, ran=None if found.status == SKIPPED else now.timestamp())
         self._last_at = self._clock.monotonic()
         self.last = HealthCheckResult(
             self.name,
@@ -218,7 +225,7 @@ class Check:
         return self.last
 
     def _news(self, before: bool | None, result: HealthCheckResult) -> HealthChanged | None:
-        if self._tally.retired or result.healthy == before or (before is None and result.healthy):
+        if self._counts.retired or result.healthy == before or (before is None and result.healthy):
             return None
         return HealthChanged(
             result.name, result.healthy, result.status, result.timestamp, result.message, result.critical
