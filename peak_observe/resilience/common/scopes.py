@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,19 +17,17 @@ _CO_GENERATOR, _CO_ASYNC_GENERATOR = 0x20, 0x200
 
 
 class Scope(Generic[T]):
-    """One entered block: its value, the scope around it, and whether it has not ended.
+    """One entered block, held by the block alone: if Ctrl-C comes before it is left, it ends with its frame.
 
     Args:
         value: What it was entered with.
-        outer: The scope around it.
         generator: The frame of the generator that it belongs to; it holds while that runs, not for its consumer.
     """
 
-    __slots__ = ("generator", "live", "outer", "value")
+    __slots__ = ("__weakref__", "generator", "live", "value")
 
-    def __init__(self, value: T, outer: Scope[T] | None, generator: FrameType | None = None) -> None:
+    def __init__(self, value: T, generator: FrameType | None = None) -> None:
         self.value = value
-        self.outer = outer
         self.generator = generator
         self.live = True
 
@@ -50,34 +49,33 @@ class Scopes(Generic[T]):
     """
 
     def __init__(self, name: str) -> None:
-        self._innermost: ContextVar[Scope[T] | None] = ContextVar(name, default=None)
+        self._entered: ContextVar[tuple[ref[Scope[T]], ...]] = ContextVar(name, default=())
 
     def enter(self, value: T, generator: FrameType | None = None) -> Scope[T]:
         """Enter a scope and return it for `leave`."""
-        outer = self._innermost.get()
-        while outer is not None and not outer.live:
-            outer = outer.outer
-        scope = Scope(value, outer, generator)
-        self._innermost.set(scope)
+        scope, entered = Scope(value, generator), self._entered.get()
+        if entered:
+            entered = tuple(one for one in entered if (found := one()) is not None and found.live)
+        self._entered.set((*entered, ref(scope)))
         return scope
 
     def leave(self, scope: Scope[T]) -> None:
         """End a scope, wherever it was entered; a second time does nothing."""
         scope.live, scope.generator = False, None
-        if self._innermost.get() is scope:
-            self._innermost.set(scope.outer)
+        entered = self._entered.get()
+        if entered and entered[-1]() is scope:
+            self._entered.set(entered[:-1])
 
     def values(self) -> Iterator[T]:
         """Yield the values of the scopes that hold here, the innermost first."""
-        scope = self._innermost.get()
-        while scope is not None:
-            if scope.holds:
+        for one in reversed(self._entered.get()):
+            scope = one()
+            if scope is not None and scope.holds:
                 yield scope.value
-            scope = scope.outer
 
     def innermost(self) -> T | None:
         """Return the value of the innermost scope that holds here."""
-        return None if self._innermost.get() is None else next(self.values(), None)
+        return next(self.values(), None) if self._entered.get() else None
 
 
 def generator_of(frame: FrameType | None) -> FrameType | None:
