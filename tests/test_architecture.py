@@ -366,7 +366,7 @@ SIGNATURES = {
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
     ),
-    "deadline": "(seconds: 'float', *, clock: 'Clock' = CLOCK) -> 'AbstractContextManager[None]'",
+    "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
