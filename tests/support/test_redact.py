@@ -38,7 +38,11 @@ def test_what_helps_at_night_stays() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['kraken {"error":["EAPI:Invalid nonce: bad nonce"]}', "Invalid signature: wrong", "the token: revoked by its owner"],
+    [
+        'kraken {"error":["EAPI:Invalid nonce: bad nonce"]}',
+        "Invalid signature: wrong",
+        "the token: revoked by its owner",
+    ],
 )
 def test_reasons_stay(text: str) -> None:
     """Values are hidden, not the words of a sentence that name them."""
