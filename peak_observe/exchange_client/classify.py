@@ -18,6 +18,7 @@ from peak_observe.exchange_client.dialects.dialect import NONCE as _NONCE
 from peak_observe.exchange_client.dialects.dialect import UNSURE as _UNCERTAIN
 from peak_observe.exchange_client.dialects.dialect import Dialect, Rule
 from peak_observe.exchange_client.dialects.pages import page
+from peak_observe.exchange_client.empty_answers import says_nothing
 from peak_observe.exchange_client.reset_time import reset_time
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class _Seen:
         self._names = [] if error is None else [kind.__name__ for kind in type(error).__mro__]
         self._dialect = dialect
         self._unread = unread
+        self._whole = answer is not None
         self._answered = answer is not None or _BODY.match(text) is not None or by_status is not None
         self.status = answer.status if answer else int(by_status[1]) if by_status else 0
         self.headers = answer.headers if answer else {}
@@ -276,9 +278,10 @@ class _Seen:
         """Return whether ccxt took a successful answer for an error though there is no error in it."""
         if not self._answered or self.status >= _ERROR:
             return False
-        if self._dialect.patterns:
-            return not self._dialect.errors(self.body)
-        return self.body.strip() in ("", "{}", "[]", "null")
+        if self._dialect.patterns and not self._dialect.errors(self.body):
+            return True
+        # Without the answer there is the exception's text, which names the exchange before it repeats the body.
+        return says_nothing(self.body if self._whole else self.body.strip().partition(" ")[2])
 
 
 def _never_sent(error: BaseException | None) -> bool:

@@ -11,6 +11,7 @@ from peak_observe import catalog
 from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered
 from peak_observe.exchange_client.answer_check import misshapen
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify
+from peak_observe.exchange_client.empty_answers import says_nothing
 from peak_observe.exchange_client.order_ids import ids_on_the_wire
 from peak_observe.exchange_client.order_summary import CallArguments, OrderSummary, current_arguments
 from peak_observe.exchange_client.scrubbing import sent_secrets
@@ -300,8 +301,8 @@ class Request:
 
     def repeated_by(self, error: BaseException) -> bool:
         """Return whether an exception says what the answer says, so that ccxt found a refusal in it."""
-        body, text = (self.answer[2] or "" if self.answer else ""), str(error)
-        return bool(body.strip() and text.strip()) and (body.strip() in text or text.strip() in body)
+        body, text = (self.answer[2] or "").strip() if self.answer else "", str(error).strip()
+        return bool(text) and not says_nothing(body) and (body in text or text in body)
 
     @property
     def label(self) -> str:

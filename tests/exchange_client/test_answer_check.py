@@ -110,7 +110,25 @@ def test_a_ticker(result: object, expected: str) -> None:
     assert unanswered("fetch_ticker", result) == expected
 
 
-@pytest.mark.parametrize("method", ["fetch_balance", "fetch_open_orders", "fetch_ohlcv", "cancel_order", "withdraw"])
+@pytest.mark.parametrize(
+    ("method", "result", "expected"),
+    [
+        ("withdraw", {"id": "7", "info": "7"}, ""),
+        ("withdraw", {"id": None, "info": {"success": True}}, ""),
+        ("transfer", {"id": None, "info": [{"code": 0}]}, ""),
+        ("transfer", {"id": None, "status": "ok"}, ""),
+        ("withdraw", {"id": None, "info": "ok"}, "the answer confirms nothing"),
+        ("withdraw", {"id": "ok", "info": True}, "the answer confirms nothing"),
+        ("transfer", {"id": None, "info": {}}, "the answer confirms nothing"),
+        ("withdraw", None, "the answer confirms nothing"),
+    ],
+)
+def test_a_withdrawal_or_transfer(method: str, result: object, expected: str) -> None:
+    """It is confirmed by an id, or by an object or list of some kind, not by a word."""
+    assert unanswered(method, result) == expected
+
+
+@pytest.mark.parametrize("method", ["fetch_balance", "fetch_open_orders", "fetch_ohlcv", "cancel_order"])
 @pytest.mark.parametrize("result", [{}, [], {"id": None}])
 def test_results_that_may_be_empty(method: str, result: object) -> None:
     """No balance, no orders, no candles, a confirmation without an id."""
