@@ -35,6 +35,15 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     at: str = ""
     linked: tuple[int, ...] = ()
 
+    @property
+    def folder(self) -> str:
+        """The folder that the path is in; empty for the root folder."""
+        return decode_name(self.target).rpartition("/")[0]
+
+    def is_of(self, status: os.stat_result | None) -> bool:
+        """Return whether a file is the new one of this step."""
+        return status is not None and (status.st_ino, status.st_mtime_ns) == (self.inode, self.mtime_ns)
+
 
 class Made(msgspec.Struct, frozen=True, array_like=True):
     """One folder that is made, in the journals of earlier versions.

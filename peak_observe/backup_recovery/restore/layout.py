@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from peak_observe.backup_recovery.repository.manifest import FOLDER, encode_name
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.journal import Access, Step
@@ -93,6 +95,16 @@ def access_of(actions: Iterable[Action], owners: Ownership) -> Iterator[Access]:
             uid, gid = (now.st_uid if owner.uid < 0 else owner.uid), (now.st_gid if owner.gid < 0 else owner.gid)
             mode = action.entry.mode if owner.exact else action.entry.mode & ~PRIVILEGED
             yield Access(encode_name(action.target), uid, gid, mode, now.st_uid, now.st_gid, now.st_mode & 0o7777)
+
+
+def made(step: Step, new: str, linked: Iterable[int]) -> Step:
+    """Return a step with what tells its new file or folder from one of somebody else's."""
+    now = os.lstat(new)
+    if not step.tree:
+        return replace(step, inode=now.st_ino, mtime_ns=now.st_mtime_ns)
+    # To set a time to what it is changes the status last, after that of all that is in the folder.
+    os.utime(new, ns=(now.st_atime_ns, now.st_mtime_ns))
+    return replace(step, inode=now.st_ino, mtime_ns=os.lstat(new).st_ctime_ns, linked=tuple(sorted(linked)))
 
 
 def parent(path: str) -> str:

@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest, decode_name, encode_name
@@ -35,7 +33,7 @@ from peak_observe.backup_recovery.restore.file_steps import (
 )
 from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
 from peak_observe.backup_recovery.restore.journal import Journal, Step
-from peak_observe.backup_recovery.restore.layout import Layout, access_of, parent, step_of
+from peak_observe.backup_recovery.restore.layout import Layout, access_of, made, parent, step_of
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.plan import changes, look
 from peak_observe.backup_recovery.restore.staging import Staging
@@ -264,7 +262,7 @@ class Transaction:
             sync_filesystem(Path(place))
         for number, step in enumerate(steps):
             if not step.goes:
-                steps[number] = _made(step, self._new(number), staging.linked)
+                steps[number] = made(step, self._new(number), staging.linked)
         self._write()
 
     def _new(self, number: int) -> str:
@@ -275,11 +273,11 @@ class Transaction:
 
     def _name(self, number: int, what: str) -> str:
         step = self._journal.steps[number]
-        folder = decode_name(step.at) or _folder_of(step)
+        folder = decode_name(step.at) or step.folder
         return f"{folder}/.peak-{self._journal.name}-{number}.{what}"
 
     def _filesystems(self) -> list[str]:
-        folders = {decode_name(step.at) or _folder_of(step) or "/" for step in self._journal.steps}
+        folders = {decode_name(step.at) or step.folder or "/" for step in self._journal.steps}
         return list({os.stat(folder).st_dev: folder for folder in sorted(folders)}.values())
 
     def _swap(self) -> None:
@@ -362,7 +360,7 @@ class Transaction:
         elif there(old):
             os.rename(old, target)
             unlink(old)  # a rename onto another link of the same file does nothing
-        elif self._phase == UNDOING and _is_of(step, look(target)):
+        elif self._phase == UNDOING and step.is_of(look(target)):
             unlink(target)  # nothing was there before
 
     def _undo_tree(self, step: Step, target: str, new: str) -> None:
@@ -373,31 +371,13 @@ class Transaction:
             take_back_tree(target, step.mtime_ns, step.linked)
 
     def _sync(self) -> None:
-        for folder in {_folder_of(step) or "/" for step in self._journal.steps}:
+        for folder in {step.folder or "/" for step in self._journal.steps}:
             with suppress(FileNotFoundError):
                 sync_folder(Path(folder))
 
     def _forget(self) -> None:
         unlink(str(self.path))
         sync_folder(self._folder)
-
-
-def _made(step: Step, new: str, linked: Iterable[int]) -> Step:
-    """Return a step with what tells its new file or folder from one of somebody else's."""
-    made = os.lstat(new)
-    if not step.tree:
-        return replace(step, inode=made.st_ino, mtime_ns=made.st_mtime_ns)
-    # To set a time to what it is changes the status last, after that of all that is in the folder.
-    os.utime(new, ns=(made.st_atime_ns, made.st_mtime_ns))
-    return replace(step, inode=made.st_ino, mtime_ns=os.lstat(new).st_ctime_ns, linked=tuple(sorted(linked)))
-
-
-def _folder_of(step: Step) -> str:
-    return parent(decode_name(step.target))
-
-
-def _is_of(step: Step, status: os.stat_result | None) -> bool:
-    return status is not None and (status.st_ino, status.st_mtime_ns) == (step.inode, step.mtime_ns)
 
 
 def _is_own(path: Path) -> bool:

@@ -60,20 +60,24 @@ def test_one_takes_everything_back(
 
 @pytest.mark.parametrize("second", [13, 14, 20, 24])
 def test_the_second_does_not_disturb_that(
-    manager: RecoveryManager,
-    program: Program,
-    many: str,
-    interrupting: Callable[..., None],
-    caplog: pytest.LogCaptureFixture,
-    second: int,
+    manager: RecoveryManager, program: Program, many: str, interrupting: Callable[..., None], second: int
 ) -> None:
-    """It is answered with what is under way, and what a third one would do."""
+    """Wherever it comes."""
     before = program.picture()
     interrupting(12, second)
     with pytest.raises(KeyboardInterrupt) as caught:
         manager.restore(many, data=True)
     assert not isinstance(caught.value, RestoreCutOff)
     assert program.picture() == before
+
+
+def test_the_second_is_answered(
+    manager: RecoveryManager, many: str, interrupting: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what is under way, and what a third one would do."""
+    interrupting(12, 15)
+    with pytest.raises(KeyboardInterrupt):
+        manager.restore(many, data=True)
     assert "the restore is being taken back; Ctrl-C once more stops that in the middle" in caplog.text
 
 
