@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -72,7 +73,11 @@ def _play(phase: Phase, exchange: FakeExchange, view: View, stop: threading.Even
     end = time.monotonic() + phase.seconds
     if deadline is not None:
         end = min(end, deadline)
-    while (left := end - time.monotonic()) > 0 and not stop.wait(min(left, 0.2)):
+    while (
+        (left := end - time.monotonic()) > 0
+        and not getattr(sys.stdout, "unread", False)
+        and not stop.wait(min(left, 0.2))
+    ):
         view.refresh()
 
 
