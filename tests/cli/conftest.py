@@ -65,6 +65,10 @@ class Desk:
         patch.setattr("peak_observe.backup_recovery.repository.reading._observed", {})
         patch.setenv("COLUMNS", "100")
 
+    def enter(self, name: str) -> None:
+        """Go into a folder."""
+        self._patch.chdir(self.folder / name)
+
     def write(self, name: str, text: str) -> Path:
         """Put a file there."""
         path = self.folder / name

@@ -57,6 +57,8 @@ class Meter:
         self._tell = tell
         self._now = Progress(doing, 0, total_files, 0, total_bytes)
         self._lock = threading.Lock()
+        if tell is not None and total_files:
+            tell(self._now)  # the first file may take long
 
     def file(self, count: int = 0) -> None:
         """Take in that a file is done, and so many bytes with it."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Staging:
-    """The new files of a restore on their way.
+    """The new files of a restore on their way; `linked` has the inode numbers of those with several names.
 
     Args:
         actions: What the restore does.
@@ -50,6 +50,7 @@ class Staging:
         self._news = news
         self._stored = stored
         self._owners = owners
+        self.linked: set[int] = set()
         self._changed = list(changes(actions))
         size = sum(action.entry.size for action in self._changed)
         self._meter = Meter(tell, "restore", len(self._changed), size)
@@ -132,12 +133,13 @@ class Staging:
         return sink
 
     def _link(self, first: Action, action: Action) -> None:
-        source = first.target if first.change == SAME else self._place(first.target)
+        source, place = first.target if first.change == SAME else self._place(first.target), self._place(action.target)
         try:
-            os.link(source, self._place(action.target), follow_symlinks=False)
+            os.link(source, place, follow_symlinks=False)
         except OSError:  # another file system, or one without links
             self._make(action)
         else:
+            self.linked.add(os.lstat(place).st_ino)
             self._meter.bytes(action.entry.size)
             self._meter.file()
 
