@@ -14,7 +14,7 @@ PeakObserveError                  exit code 1
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 ├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
-├── OutcomeUnknown                an order may or may not stand; `name`, `method`, `endpoint`, `client_order_ids`, `at`
+├── OutcomeUnknown                an order may or may not stand; `client_order_ids`, `order`, `at`, `method`, `endpoint`
 ├── RefusedError                  a limit of ours let a call not pass, which says nothing of the service it was for
 │   ├── BulkheadFullError         too many calls are under way; `name`, `limit`
 │   ├── DeadlineExceededError (TimeoutError)   its wait would pass the deadline; `name`, `needed`
@@ -23,7 +23,8 @@ PeakObserveError                  exit code 1
 
 `RestoreCutOff` is no `Exception` but a `KeyboardInterrupt`: Ctrl-C ended a restore while it was being taken back.
 
-Errors carry data, so that code can act on it without reading the message.
+Errors carry data, so that code can act on it without reading the message. `CircuitOpenError`, `HeldBackError` and
+`OutcomeUnknown` of an exchange client are also ccxt's `ExchangeNotAvailable`, `RateLimitExceeded` and `ExchangeError`.
 """
 
 from datetime import datetime
@@ -168,8 +169,8 @@ class CircuitOpenError(PeakObserveError):
 
     Args:
         name: The breaker's name.
-        retry_after: Seconds until the circuit lets a probe through; 0.0 while a probe is under way, and where it stays
-            open until somebody resets it.
+        retry_after: Seconds until the circuit lets a probe through; while one is under way, until that probably ends;
+            0.0 where it stays open until somebody resets it.
         reason: Why, where it is not for failures.
     """
 
@@ -183,7 +184,7 @@ class CircuitOpenError(PeakObserveError):
 
     def __str__(self) -> str:
         wait = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else ""
-        when = ", ".join(filter(None, (self.reason, wait))) or "a probe is under way"
+        when = ", ".join(filter(None, (self.reason, wait))) or "until it is reset"
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
 
 
@@ -244,7 +245,7 @@ class HeldBackError(PeakObserveError):
 
     def __str__(self) -> str:
         said = f" ({self.reason})" if self.reason else ""
-        return f"'{self.name}' asked to be left alone for another {self.retry_after:.1f} s{said}"
+        return f"'{self.name}' is rate limited or banned for another {self.retry_after:.1f} s{said}"
 
 
 class ListenError(PeakObserveError, OSError):
@@ -303,6 +304,7 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
         client_order_ids: By which the orders can be asked for, where there are any.
         at: When it was sent, in UTC.
         reason: How it ended, in short.
+        order: Summary of its arguments, such as `limit buy 0.1 BTC/USD at 50000`.
     """
 
     def __init__(  # noqa: PLR0917 - pickle hands them over by position
@@ -313,14 +315,37 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
         client_order_ids: tuple[str, ...],
         at: "datetime",
         reason: str = "",
+        order: str = "",
     ) -> None:
-        super().__init__(name, method, endpoint, client_order_ids, at, reason)
+        super().__init__(name, method, endpoint, client_order_ids, at, reason, order)
         self.name = name
         self.method = method
         self.endpoint = endpoint
         self.client_order_ids = client_order_ids
         self.at = at
         self.reason = reason
+        self.order = order
+
+    @classmethod
+    def behind(cls, error: BaseException | None) -> "OutcomeUnknown | None":
+        """Return the unknown outcome that an error is or came from, None if there is none.
+
+        An order that is cut off by `asyncio.wait_for`, `asyncio.timeout`, `task.cancel()` or Ctrl-C ends in their
+        `TimeoutError`, `CancelledError` or `KeyboardInterrupt`: this finds what was left open.
+
+        Args:
+            error: What was raised, also a group.
+        """
+        ahead, seen = [error], set()
+        while ahead:
+            found = ahead.pop(0)
+            if isinstance(found, cls):
+                return found
+            if found is not None and id(found) not in seen:
+                seen.add(id(found))
+                members = found.exceptions if isinstance(found, BaseExceptionGroup) else ()
+                ahead += [*members, found.__cause__, found.__context__]
+        return None
 
     @property
     def client_order_id(self) -> str | None:
@@ -329,8 +354,9 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
 
     def __str__(self) -> str:
         ids = f", client order id {', '.join(self.client_order_ids)}" if self.client_order_ids else ""
+        of = f" of {self.order}" if self.order else ""
         return (
-            f"'{self.name}' {self.method} ({self.endpoint}) may or may not have been carried out: {self.reason}; "
+            f"'{self.name}' {self.method} ({self.endpoint}){of} may or may not have been carried out: {self.reason}; "
             f"sent {self.at:%Y-%m-%d %H:%M:%S.%f} UTC{ids}; ask before sending it again"
         )
 

@@ -317,8 +317,8 @@ SIGNATURES = {
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
     "OutcomeUnknown": (
-        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '') "
-        "-> None"
+        "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '', "
+        "order: str = '') -> None"
     ),
     "PeakObserveError": None,
     "Policy": (
@@ -346,7 +346,10 @@ SIGNATURES = {
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
-    "WriteUnanswered": "(name, endpoint, client_order_ids, at, reason, error=None)",
+    "WriteUnanswered": (
+        "(name, endpoint, client_order_ids, at, reason, error=None, method='', order='', symbol=None, side=None, "
+        "amount=None, price=None, repeatable=False)"
+    ),
     "__version__": None,
     "breakers": "() -> 'list[CircuitBreaker]'",
     "bulkhead": (
@@ -363,11 +366,14 @@ SIGNATURES = {
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
     ),
-    "deadline": "(seconds: 'float', *, clock: 'Clock' = CLOCK) -> 'AbstractContextManager[None]'",
+    "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
-    "instrument": "(exchange: 'E', name: 'str | None' = None) -> 'E'",
+    "instrument": (
+        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
+        "-> 'E'"
+    ),
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "priority": "(name: 'str') -> 'None'",

@@ -50,6 +50,13 @@ class WriteUnanswered(NamedTuple):
         at: When it was sent, in UTC.
         reason: How it ended, in short.
         error: What was raised, if anything.
+        method: The method of ccxt that was called, such as `create_order`; empty if none with known arguments was.
+        order: Summary of its arguments, such as `limit buy 0.1 BTC/USD at 50000`; of a batch, of each order.
+        symbol: The market, if it was about one.
+        side: `buy` or `sell`, if it was an order.
+        amount: The amount, if it was given.
+        price: The price, if it was given.
+        repeatable: Whether the program may send it again, as nobody prevents that outside of a client.
     """
 
     name: str
@@ -58,3 +65,10 @@ class WriteUnanswered(NamedTuple):
     at: datetime
     reason: str
     error: BaseException | None = None
+    method: str = ""
+    order: str = ""
+    symbol: str | None = None
+    side: str | None = None
+    amount: float | str | None = None
+    price: float | str | None = None
+    repeatable: bool = False

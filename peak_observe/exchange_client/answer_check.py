@@ -87,12 +87,13 @@ def _end(path: str) -> str:
     return path.rpartition("/")[2].lower()
 
 
-_NEW_ORDER = re.compile(r"(?:create|edit)_(?:\w+_)?order(?:_ws)?")
+_NEW_ORDER = re.compile(r"(?:create|edit)_(?:\w+_)?order(?:_with_\w+|_ws)?")
 _NEW_ORDERS = re.compile(r"(?:create|edit)_orders(?:_ws)?")
 _NO_IDS = frozenset(("null", "none", "undefined", "true", "false", "ok", "success", "nan", "0"))
 _ID = re.compile(r"[A-Za-z0-9][\w:.\-/+=]*")
 _PRICES = ("last", "close", "bid", "ask", "open", "high", "low", "markPrice", "indexPrice", "vwap")
 _NO_ORDER = "the answer names no order"
+_MOVES = ("withdraw", "withdraw_ws", "transfer")
 
 
 def check_of(method: str) -> Callable[[object], str] | None:
@@ -109,6 +110,8 @@ def check_of(method: str) -> Callable[[object], str] | None:
         return _check_order
     if _NEW_ORDERS.fullmatch(method):
         return _check_orders
+    if method in _MOVES:
+        return _check_move
     return _check_ticker if method == "fetch_ticker" else None
 
 
@@ -124,6 +127,17 @@ def _check_order(result: object) -> str:
 
 def _check_orders(result: object) -> str:
     return "" if isinstance(result, list) and result and all(map(_is_settled, result)) else _NO_ORDER
+
+
+def _check_move(result: object) -> str:
+    # Many exchanges confirm a withdrawal or transfer without an id, none by a single word.
+    if isinstance(result, dict) and (is_order_id(result.get("id")) or _is_confirmation(result.get("info", result))):
+        return ""
+    return "the answer confirms nothing"
+
+
+def _is_confirmation(answer: object) -> bool:
+    return isinstance(answer, dict | list) and bool(answer)
 
 
 def _check_ticker(result: object) -> str:

@@ -1,4 +1,4 @@
-"""Leave an exchange alone for as long as it asked: one deadline for all calls of a client."""
+"""Backpressure: delay or reject calls until the exchange's rate limit or ban has passed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from peak_observe.errors import HeldBackError
+from peak_observe.exchange_client.ccxt_errors import also_ccxt
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
@@ -16,8 +17,8 @@ SPREAD_LEAST, SPREAD_MOST = 0.05, 5.0
 """By which share, and within which seconds, each waiting call comes later than it might."""
 
 
-class Hold:
-    """Until when no call of a client may be made.
+class Backpressure:
+    """One deadline before which no call may be made, for all calls of a client.
 
     Args:
         name: The client's name.
@@ -34,7 +35,7 @@ class Hold:
         self._reason = ""
 
     def set(self, until: float, reason: str) -> None:
-        """Hold back all calls until a Unix time; an earlier one than is known changes nothing."""
+        """Delay all calls until a Unix time; an earlier one than is known changes nothing."""
         moment = self._clock.monotonic() + until - self._clock.now().timestamp()
         with self._lock:
             if moment > self._until:
@@ -49,7 +50,7 @@ class Hold:
         """Sleep until a call may be made.
 
         Raises:
-            HeldBackError: That would be too long.
+            HeldBackError: That would be too long; also ccxt's `RateLimitExceeded`.
         """
         while delay := self._delay():
             self._clock.sleep(delay)
@@ -58,7 +59,7 @@ class Hold:
         """Sleep until a call may be made, letting other tasks run.
 
         Raises:
-            HeldBackError: That would be too long.
+            HeldBackError: That would be too long; also ccxt's `RateLimitExceeded`.
         """
         while delay := self._delay():
             await self._clock.async_sleep(delay)
@@ -68,6 +69,6 @@ class Hold:
         if not remaining:
             return 0.0
         if remaining > self.max_wait:
-            raise HeldBackError(self.name, remaining, self._reason)
+            raise also_ccxt(HeldBackError(self.name, remaining, self._reason))
         spread = min(max(SPREAD_LEAST, SPREAD * remaining), SPREAD_MOST)
         return remaining + spread * random.random()  # noqa: S311 - so that not all come at once, no secret

@@ -1,4 +1,4 @@
-"""What the sync and the async client have in common: making, finding methods, giving back."""
+"""Base of the sync and the async client: construction, lookup of methods, and release of the ccxt object."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
-from peak_observe.exchange_client import ccxt_overrides, endpoints
+from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_writes
 from peak_observe.exchange_client import health_check as exchange_check
-from peak_observe.exchange_client.backpressure import Hold
+from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
-from peak_observe.exchange_client.instrumentation import attach, detach, is_async, uninstrument
+from peak_observe.exchange_client.endpoint_series import entry_of
+from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
+from peak_observe.exchange_client.order_id_overrides import OrderIds
+from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 
 
 class ExchangeClient:
-    """What both clients have in common; see `ResilientExchangeClient`."""
+    """Base of both clients; see `ResilientExchangeClient`."""
 
     _asynchronous: ClassVar[bool]
+    loop: Any = None  # no event loop: that of the async client is set when it is made
 
     def __init__(
         self,
@@ -37,21 +41,29 @@ class ExchangeClient:
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay, max_wait)
+        settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
+        order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
-        ccxt_overrides.guard(exchange, client_order_id, clock)
+        ccxt_overrides.prepare(exchange, clock)
+        backpressure = Backpressure(name or exchange.id, max_wait, clock)
         asynchronous = self._asynchronous
-        watch = attach(
+        state = attach(
             exchange,
             name,
             clock=clock,
-            overrides=lambda original: ccxt_overrides.overrides(original, asynchronous=asynchronous),
+            options=Options(client=True),
+            order_ids=order_ids,
+            backpressure=backpressure,
+            overrides=lambda original: {
+                **ccxt_overrides.overrides(original, asynchronous=asynchronous),
+                **(websocket_writes.overrides(original) if asynchronous else {}),
+            },
         )
         try:
-            self._protect(Protection(exchange, watch, Hold(watch.name, max_wait, clock), settings, clock), health)
+            self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:
             detach(exchange)
             ccxt_overrides.release(exchange)
@@ -59,18 +71,18 @@ class ExchangeClient:
 
     def _protect(self, protection: Protection, health: HealthCheck | None) -> None:
         self._protection = protection
-        self._hold = protection.hold
+        self._backpressure = protection.backpressure
         self._calls: dict[str, Callable[..., Any]] = {}
-        for method in ("fetch_ticker", "fetch_balance"):
-            self._protected(method)  # so that the series of both kinds of reads are there at 0 from the beginning
+        for method in ("fetch_ticker", "fetch_balance", "create_order"):
+            self._protected(method)  # so that the series of all groups are there at 0 from the beginning
         self._health = health
-        name = protection.watch.name
+        name = protection.state.name
         self._check_name = exchange_check.register(self, health, name, self._check()) if health is not None else None
 
     @property
     def name(self) -> str:
         """The label value `exchange` of its metrics, and what its circuits' names begin with."""
-        return self._protection.watch.name
+        return self._protection.state.name
 
     @property
     def exchange(self) -> Any:
@@ -85,7 +97,12 @@ class ExchangeClient:
     @property
     def held_back(self) -> float:
         """Seconds until the exchange may be asked again, 0.0 as a rule."""
-        return self._hold.remaining
+        return self._backpressure.remaining
+
+    @property
+    def order_ids_supported(self) -> bool:
+        """Whether orders carry a client order id, by which one of unknown outcome can be found."""
+        return self._protection.state.order_ids.supported
 
     def _check(self) -> Callable[[], Any]:
         raise NotImplementedError
@@ -103,23 +120,23 @@ class ExchangeClient:
 
     def _spelled(self, name: str) -> str:
         # Of an implicit method's two spellings neither follows from the other: fapiPrivateGetOpenOrders.
-        return name if _entry(type(self.exchange), name) is not None else endpoints.snake(name)
+        return name if entry_of(type(self.exchange), name) is not None else endpoints.snake(name)
 
     def _kind(self, method: str) -> tuple[bool, str | None]:
         attribute = getattr(type(self.exchange), method, None)
         if not callable(attribute) or not self._asks(method):
             return False, None
-        entry = _entry(type(self.exchange), method)
+        entry = entry_of(type(self.exchange), method)
         if entry is not None:
             label = endpoints.label(entry.path, entry.api, entry.method)
-            write = endpoints.is_write(label, exchange=self._protection.watch.exchange)
+            write = endpoints.is_write(label, exchange=self._protection.state.exchange)
             public = "ublic" in endpoints.section(entry.api)
             return write, endpoints.TRADE if write else endpoints.PUBLIC if public else endpoints.PRIVATE
         write = endpoints.writes(method)
         return write, endpoints.TRADE if write else endpoints.group(method)
 
     def _asks(self, method: str) -> bool:
-        if _entry(type(self.exchange), method) is not None:
+        if entry_of(type(self.exchange), method) is not None:
             return True
         if not endpoints.unified(method):
             return False
@@ -139,7 +156,7 @@ class ExchangeClient:
     def _unregister(self) -> None:
         name, self._check_name = self._check_name, None
         if self._health is not None and name is not None:
-            exchange_check.unregister(self._health, name)
+            exchange_check.unregister(self, self._health, name)
 
     def _give_back(self) -> None:
         if not self._owns:
@@ -177,18 +194,6 @@ def _given(exchange: Any, config: Mapping[str, Any] | None, kind: type[ExchangeC
         other = "ResilientExchangeClient" if kind._asynchronous else "AsyncResilientExchangeClient"  # noqa: SLF001 - see above
         raise TypeError(f"{kind.__name__} does not take a {type(exchange).__module__} object: use {other}")
     return exchange
-
-
-def _entry(kind: type, name: str) -> Any:
-    """Return the entry of ccxt's table behind a method such as `public_get_ticker`, None for any other."""
-    for base in kind.__mro__:
-        found = vars(base).get(name)
-        if all(hasattr(found, part) for part in ("path", "api", "method")):
-            return found
-        # In front of an entry ccxt itself puts the entry's function, when it makes aliases in camel case.
-        if found is not None and getattr(found, "__name__", "") != "unbound_method":
-            return None
-    return None
 
 
 def _is_coroutine(method: Any) -> bool:

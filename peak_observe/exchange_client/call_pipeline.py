@@ -1,27 +1,43 @@
-"""How a client calls one method: circuit outside, retries of reads inside, and one idea of what each failure means."""
+"""Call pipeline of a client: circuit outside, retries of reads inside, and one meaning of each failure."""
 
 from __future__ import annotations
 
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from peak_observe.errors import HeldBackError, OutcomeUnknown
+from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client import endpoints
 from peak_observe.exchange_client.answer_check import check_of
-from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, CLOCK, COUNTED, SUCCESS, Verdict
-from peak_observe.exchange_client.request import Call, current_call, verdict_of
+from peak_observe.exchange_client.ccxt_errors import also_ccxt
+from peak_observe.exchange_client.classify import (
+    AMBIGUOUS,
+    AUTH,
+    CLOCK,
+    COUNTED,
+    RATE_LIMITED,
+    REJECTED,
+    SUCCESS,
+    Verdict,
+)
+from peak_observe.exchange_client.request import UNSENT, Call, current_call, found_verdict, verdict_of
 from peak_observe.resilience import CircuitBreaker, idempotent, retry_with_backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from peak_observe.clock import Clock
-    from peak_observe.exchange_client.backpressure import Hold
-    from peak_observe.exchange_client.exchange_state import Watch
+    from peak_observe.exchange_client.backpressure import Backpressure
+    from peak_observe.exchange_client.exchange_state import ExchangeState
+    from peak_observe.exchange_client.request import SentWrite
 
 AUTH_PAUSE = 300.0
 """Seconds for which a circuit stays open after the key was refused: asking on gets an account locked out."""
+
+_REFUSALS = frozenset((REJECTED, AUTH, RATE_LIMITED, CLOCK))
+"""Outcomes by which an exchange says that it did not carry out a write."""
+
+_NOTHING_SENT = "_peak_observe_nothing_sent"
 
 
 class Settings(NamedTuple):
@@ -32,19 +48,28 @@ class Settings(NamedTuple):
     max_attempts: int
     base_delay: float
     max_delay: float
-    max_wait: float
 
 
 class Protection:
-    """The circuits of one client and what its calls have in common; it knows the exchange object, not the client."""
+    """The circuits of one client and what its calls have in common; it knows the exchange object, not the client.
 
-    def __init__(self, exchange: Any, watch: Watch, hold: Hold, settings: Settings, clock: Clock) -> None:
+    Args:
+        exchange: The ccxt object.
+        state: Its state.
+        backpressure: Delays calls while a rate limit or ban of the exchange lasts.
+        settings: Those of circuits and retries.
+        clock: Where time and sleep come from.
+    """
+
+    def __init__(
+        self, exchange: Any, state: ExchangeState, backpressure: Backpressure, settings: Settings, clock: Clock
+    ) -> None:
         self.exchange = exchange
-        self.watch = watch
-        self.hold = hold
+        self.state = state
+        self.backpressure = backpressure
         self._settings = settings
         self._clock = clock
-        self.breakers = {group: self._breaker(f"{watch.name}.{group}") for group in endpoints.GROUPS}
+        self.breakers = {group: self._breaker(f"{state.name}.{group}") for group in endpoints.GROUPS}
 
     def _breaker(self, name: str) -> CircuitBreaker:
         chosen = self._settings
@@ -66,32 +91,38 @@ class Protection:
             asynchronous: Whether it is a coroutine function.
         """
         method = getattr(self.exchange, name)
-        step = Step(self, name, self.breakers[group], write=write)
+        # Trouble of a websocket says nothing about HTTP, and must not shut that way off.
+        websocket = endpoints.over_websocket(name)
+        step = Step(self, name, None if websocket else self.breakers[group], write=write)
         call = step.awaiting(method) if asynchronous else step.calling(method)
-        call = wraps(method)(call)
+        call = self._retried(f"{self.state.name}.{group}", wraps(method)(call), write=write)
         if write and not endpoints.cancels(name):
-            call = idempotent(False)(call)  # noqa: FBT003 - as it reads
-        elif not write:
-            call = self._retried(f"{self.watch.name}.{group}", call)
-        # A cancel must get through when all else fails; it still waits while the exchange wants to be left alone.
-        return call if endpoints.cancels(name) else self.breakers[group].call(call)
+            call = _not_to_be_repeated(call, method, asynchronous=asynchronous)
+        # A cancel must get through when all else fails; it still waits while a rate limit or ban lasts.
+        if endpoints.cancels(name) or websocket:
+            return call
+        return _refusing_as_ccxt(self.breakers[group].call(call), asynchronous=asynchronous)
 
-    def _retried(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _retried(self, name: str, call: Callable[..., Any], *, write: bool) -> Callable[..., Any]:
         chosen = self._settings
         return retry_with_backoff(
             chosen.max_attempts,
             chosen.base_delay,
             chosen.max_delay,
-            expected_exception=self._worth_another,
-            retry_after=False,  # the hold waits for what the exchange asked, with all calls of the client
+            expected_exception=self._nothing_sent if write else self._worth_another,
+            retry_after=False,  # the backpressure waits for what the exchange asked, with all calls of the client
             name=name,
             clock=self._clock,
         )(call)
 
     def _worth_another(self, error: Exception) -> bool:
-        if isinstance(error, HeldBackError) or self.hold.remaining > self.hold.max_wait:
+        if isinstance(error, HeldBackError) or self.backpressure.remaining > self.backpressure.max_wait:
             return False
-        return verdict_of(error, self.watch.exchange).retryable
+        return verdict_of(error, self.state.exchange).retryable
+
+    def _nothing_sent(self, error: Exception) -> bool:
+        # What a write reads before it is sent, such as the markets, may be read again.
+        return _NOTHING_SENT in vars(error) and self._worth_another(error)
 
 
 def _counts(error: Exception) -> bool:
@@ -100,10 +131,51 @@ def _counts(error: Exception) -> bool:
     return isinstance(error, OutcomeUnknown) or verdict_of(error).outcome in COUNTED
 
 
-class Step:
-    """One method of one client: what happens around each single call of it."""
+def _not_to_be_repeated(call: Callable[..., Any], method: Any, *, asynchronous: bool) -> Callable[..., Any]:
+    """Return a function that no retry may be put around, though it repeats itself what it reads before it writes."""
 
-    def __init__(self, protection: Protection, name: str, breaker: CircuitBreaker, *, write: bool) -> None:
+    @wraps(method)
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        return call(*args, **kwargs)
+
+    @wraps(method)
+    async def awaiting(*args: Any, **kwargs: Any) -> Any:
+        return await call(*args, **kwargs)
+
+    return idempotent(False)(awaiting if asynchronous else calling)  # noqa: FBT003 - as it reads
+
+
+def _refusing_as_ccxt(call: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+    """Return a function whose open circuit is also an error of ccxt."""
+
+    @wraps(call)
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except CircuitOpenError as error:
+            raise also_ccxt(error) from None
+
+    @wraps(call)
+    async def awaiting(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await call(*args, **kwargs)
+        except CircuitOpenError as error:
+            raise also_ccxt(error) from None
+
+    return awaiting if asynchronous else calling
+
+
+class Step:
+    """One method of one client: what happens around each single call of it.
+
+    Args:
+        protection: What the client's calls have in common.
+        name: The method's name.
+        breaker: The circuit that a refused key opens, None for none.
+        write: Whether it changes something.
+    """
+
+    def __init__(self, protection: Protection, name: str, breaker: CircuitBreaker | None, *, write: bool) -> None:
         self._protection = protection
         self._breaker = breaker
         self.name = name
@@ -112,10 +184,10 @@ class Step:
 
     def calling(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Return a plain function that makes the call."""
-        hold, exchange = self._protection.hold, self._protection.exchange
+        backpressure, exchange = self._protection.backpressure, self._protection.exchange
 
         def once(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            hold.wait()
+            backpressure.wait()
             with _Attempt(self) as attempt:
                 return attempt.checked(method(*args, **kwargs), args, kwargs)
 
@@ -132,10 +204,12 @@ class Step:
 
     def awaiting(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Return a coroutine function that makes the call."""
-        hold, exchange = self._protection.hold, self._protection.exchange
+        backpressure, exchange = self._protection.backpressure, self._protection.exchange
+        if endpoints.over_websocket(self.name):
+            method = _timed(method, exchange)
 
         async def once(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            await hold.async_wait()
+            await backpressure.async_wait()
             with _Attempt(self) as attempt:
                 return attempt.checked(await method(*args, **kwargs), args, kwargs)
 
@@ -158,24 +232,73 @@ class Step:
 
     def failed(self, error: BaseException, call: Call) -> OutcomeUnknown | None:
         """Draw the consequences of a failed call; return what to raise in its place, if anything."""
-        watch = self._protection.watch
-        watch.scrubber.error(error)
-        verdict = verdict_of(error, watch.exchange, call)
+        state = self._protection.state
+        state.scrubber.error(error)
+        unasked = found_verdict(error) is None
+        verdict = verdict_of(error, state.exchange, call)
         if verdict.until is not None:
-            self._protection.hold.set(verdict.until, verdict.reason)
-        if verdict.outcome == AUTH and isinstance(error, Exception):
+            self._protection.backpressure.set(verdict.until, verdict.reason)
+        if verdict.outcome == AUTH and isinstance(error, Exception) and self._breaker is not None:
             self._breaker.trip(f"authentication failed: {verdict.reason}", pause=AUTH_PAUSE, error=error)
-        return self._unknown(error, call, verdict) if isinstance(error, Exception) and self.write else None
-
-    def _unknown(self, error: Exception, call: Call, verdict: Verdict) -> OutcomeUnknown | None:
-        # An order that was answered and then could not be read, or looked up, stands all the same.
-        unread = call.last_outcome == SUCCESS
+        if not self.write:
+            return None
         request = call.last_write
-        if request is None or not (unread or verdict.outcome == AMBIGUOUS):
+        if request is None:
+            vars(error)[_NOTHING_SENT] = True
+            return None
+        return self._settled(request, error, call, verdict, unasked=unasked)
+
+    def _settled(
+        self, request: SentWrite, error: BaseException, call: Call, verdict: Verdict, *, unasked: bool
+    ) -> OutcomeUnknown | None:
+        # An order that was answered and then could not be read, or looked up, stands all the same. So may one that
+        # went over a websocket, whose answers are not told from their loss before they are read.
+        unread = call.last_outcome == SUCCESS or (call.last_outcome == UNSENT and unasked)
+        if unread and unasked and verdict.outcome in _REFUSALS and request.repeated_by(error):
+            request.settle(verdict.outcome)
+            return None
+        request.settle(AMBIGUOUS)
+        if not unread and AMBIGUOUS not in (verdict.outcome, call.last_outcome):
             return None
         reason = verdict.reason or type(error).__name__
-        name = self._protection.watch.name
-        return OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason)
+        if unread:
+            request.tell(reason, error if isinstance(error, Exception) else None)
+        unknown = self._unknown(request, reason)
+        if isinstance(error, Exception):
+            return unknown
+        _attach(unknown, error)
+        return None
+
+    def _unknown(self, request: SentWrite, reason: str) -> OutcomeUnknown:
+        name, order = self._protection.state.name, request.about.text
+        return also_ccxt(OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason, order))
+
+
+def _attach(unknown: OutcomeUnknown, error: BaseException) -> None:
+    """Let a cancellation or Ctrl-C, which goes its own way, carry what it left open."""
+    error.__cause__ = error.__cause__ or unknown
+    vars(error).update(client_order_ids=unknown.client_order_ids, client_order_id=unknown.client_order_id)
+    error.add_note(str(unknown))
+
+
+def _timed(method: Callable[..., Awaitable[Any]], exchange: Any) -> Callable[..., Any]:
+    """Return a coroutine function that gives up after the exchange object's `timeout`, as HTTP requests do."""
+
+    @wraps(method)
+    async def timed(*args: Any, **kwargs: Any) -> Any:
+        import asyncio
+
+        try:
+            async with asyncio.timeout(exchange.timeout / 1000) as limit:
+                return await method(*args, **kwargs)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            from ccxt.base.errors import RequestTimeout
+
+            raise RequestTimeout(f"{exchange.id} no answer in {exchange.timeout} ms") from error
+
+    return timed
 
 
 class _Attempt:
@@ -227,5 +350,7 @@ class _Attempt:
                 instead = self._step.failed(error, self._call)
                 if instead is not None:
                     raise instead from error
+            elif self._call.last_write is not None:
+                self._call.last_write.settle(SUCCESS)
         finally:
             current_call.reset(self._token)

@@ -18,6 +18,7 @@ from peak_observe.exchange_client.dialects.dialect import NONCE as _NONCE
 from peak_observe.exchange_client.dialects.dialect import UNSURE as _UNCERTAIN
 from peak_observe.exchange_client.dialects.dialect import Dialect, Rule
 from peak_observe.exchange_client.dialects.pages import page
+from peak_observe.exchange_client.empty_answers import says_nothing
 from peak_observe.exchange_client.reset_time import reset_time
 
 if TYPE_CHECKING:
@@ -157,6 +158,26 @@ _BY_STATUS = re.compile(r"\s*\S+ (?:(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ )?([1
 """Text of an exception whose class ccxt chose by the HTTP status alone."""
 
 
+_BODY = re.compile(r"\s*[a-z0-9]+ [{\[]")
+"""Beginning of the text of an exception that ccxt raised for the body of a successful answer."""
+
+_BODY_START = re.compile(r"[<{\[]|error code:")
+
+
+def _body_in(text: str, by_status: re.Match[str] | None) -> str:
+    if by_status is None:
+        return text
+    start = _BODY_START.search(text, by_status.end())
+    return text[start.start() if start else by_status.end() :]
+
+
+_UNSPECIFIC = (
+    (phrases.MAINTENANCE, Rule(MAINTENANCE)),
+    (phrases.LIMIT, Rule(RATE_LIMITED)),
+    (phrases.UNSURE, _UNCERTAIN),
+)
+
+
 class _Seen:
     """Everything that is known of a failed request, and its meaning."""
 
@@ -168,10 +189,11 @@ class _Seen:
         self._names = [] if error is None else [kind.__name__ for kind in type(error).__mro__]
         self._dialect = dialect
         self._unread = unread
-        self._answered = answer is not None
+        self._whole = answer is not None
+        self._answered = answer is not None or _BODY.match(text) is not None or by_status is not None
         self.status = answer.status if answer else int(by_status[1]) if by_status else 0
         self.headers = answer.headers if answer else {}
-        self.body = answer.body if answer else text
+        self.body = answer.body if answer else _body_in(text, by_status)
         # ccxt repeats the body in what it raises for a reason that it found there.
         self._read = not by_status and bool(answer and answer.body and answer.body.strip() in text)
 
@@ -205,7 +227,9 @@ class _Seen:
         for name, outcome in _SPECIFIC.items():
             # By the status alone ccxt chooses AuthenticationError, too, but for the same statuses as we do.
             if name in names:
-                return self._refined(outcome), names[0]
+                # Nothing but a limit has these statuses, whatever else an exchange makes of it.
+                limited = outcome == REJECTED and _STATUSES.get(self.status) == RATE_LIMITED
+                return Rule(RATE_LIMITED) if limited else self._refined(outcome), names[0]
         return None
 
     def _refined(self, outcome: str) -> Rule:
@@ -219,7 +243,7 @@ class _Seen:
         return Rule(outcome)
 
     def _by_status(self) -> tuple[Rule, str] | None:
-        if self.status < _ERROR or not self._answered:
+        if self.status < _ERROR:
             return None
         return self._unspecific(self._of_status()), f"HTTP {self.status}"
 
@@ -232,9 +256,9 @@ class _Seen:
     def _unspecific(self, outcome: str) -> Rule:
         """Return what the words of an error mean that neither we nor ccxt know."""
         rule = self._refined(outcome)
-        if rule.outcome == REJECTED and not self.body.lstrip().startswith("<") and phrases.UNSURE.search(self.body):
-            return _UNCERTAIN
-        return rule
+        if rule.outcome != REJECTED or self.body.lstrip().startswith("<"):
+            return rule
+        return next((meant for pattern, meant in _UNSPECIFIC if pattern.search(self.body)), rule)
 
     def _by_general_class(self) -> tuple[Rule, str]:
         names, error = self._names, self._error
@@ -254,9 +278,10 @@ class _Seen:
         """Return whether ccxt took a successful answer for an error though there is no error in it."""
         if not self._answered or self.status >= _ERROR:
             return False
-        if self._dialect.patterns:
-            return not self._dialect.errors(self.body)
-        return self.body.strip() in ("", "{}", "[]", "null")
+        if self._dialect.patterns and not self._dialect.errors(self.body):
+            return True
+        # Without the answer there is the exception's text, which names the exchange before it repeats the body.
+        return says_nothing(self.body if self._whole else self.body.strip().partition(" ")[2])
 
 
 def _never_sent(error: BaseException | None) -> bool:

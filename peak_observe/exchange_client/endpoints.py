@@ -74,6 +74,11 @@ def streams(name: str) -> bool:
     return reviews.method_kind(name) == reviews.STREAM
 
 
+def over_websocket(name: str) -> bool:
+    """Return whether a method sends its request over a websocket of ccxt.pro."""
+    return name.endswith("_ws")
+
+
 def unified(name: str) -> bool:
     """Return whether a method asks the exchange one thing and is protected by its name."""
     return reviews.method_kind(name) not in (reviews.STREAM, reviews.UNPROTECTED)

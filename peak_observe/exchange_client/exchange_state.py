@@ -1,4 +1,4 @@
-"""What is kept about one ccxt object: its endpoints with their counts, its exchange's limits and clock."""
+"""State of one ccxt object: its endpoints with their counts, its exchange's limits and clock."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from peak_observe.clock import Clock
-    from peak_observe.exchange_client.request import Request
+    from peak_observe.exchange_client.backpressure import Backpressure
+    from peak_observe.exchange_client.order_id_overrides import OrderIds
     from peak_observe.exchange_client.scrubbing import Scrubber
 
 _LEARN_EVERY = 10.0
 """Seconds between two looks at headers where they tell of no limits, and at the exchange's clock."""
+
+_LONGEST_HALF = 0.5
+"""Seconds of half a round trip beyond which an answer's date says nothing about our clock."""
 
 
 class Endpoint:
@@ -42,8 +46,8 @@ class Endpoint:
         self.changes = endpoints.effect(label, exchange=exchange) == endpoints.WRITE
 
 
-class Watch:
-    """What is kept about one ccxt object; it does not know the object.
+class ExchangeState:
+    """Everything known of one ccxt object; it does not know the object.
 
     Args:
         exchange: ccxt's id of it.
@@ -51,14 +55,28 @@ class Watch:
         scrubber: Takes its secrets out of texts.
         clock: Where the time comes from.
         strict: Whether an answer that is no good is an exception, as for a client, or left as ccxt takes it.
+        order_ids: Makes the client order ids of its orders.
+        backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
     """
 
-    def __init__(self, exchange: str, name: str, scrubber: Scrubber, clock: Clock, *, strict: bool) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        name: str,
+        scrubber: Scrubber,
+        clock: Clock,
+        *,
+        strict: bool,
+        order_ids: OrderIds,
+        backpressure: Backpressure | None = None,
+    ) -> None:
         self.exchange = exchange
         self.name = name
         self.scrubber = scrubber
         self.clock = clock
         self.strict = strict
+        self.order_ids = order_ids
+        self.backpressure = backpressure
         self.key_refused = False
         self.signing = threading.Lock()
         self.dialect = dialects.of(exchange)
@@ -68,11 +86,11 @@ class Watch:
         self.learn_due = 0.0
         self.tells_limits = False
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
+    def __deepcopy__(self, memo: dict[int, Any]) -> ExchangeState:
         return self  # a copy of an exchange object counts for the same exchange
 
     def endpoint(self, path: str, api: str | Iterable[str], method: str) -> Endpoint:
-        """Return what is known of an endpoint, made when it is new."""
+        """Return what is known of an endpoint, made with all its series at 0 when it is new."""
         key = (method, path, api) if isinstance(api, str) else (method, path, *api)
         found = self._endpoints.get(key)
         if found is None:
@@ -84,23 +102,34 @@ class Watch:
                 series.join(self, tally.read)
         return found
 
-    def learn(self, request: Request, headers: Mapping[str, str]) -> None:
-        """Take from an answer's headers what they tell of limits, and now and then of the clock."""
-        due = request.ended >= self.learn_due
+    def learn(self, section: str, headers: Mapping[str, str], sent_at: float, ended_at: float) -> None:
+        """Learn of limits from an answer's headers, and now and then of the exchange's clock.
+
+        Args:
+            section: The part of the interface that answered.
+            headers: The answer's headers.
+            sent_at: When the request was sent, in seconds of the monotonic clock.
+            ended_at: When the answer was there, by the same.
+        """
+        due = ended_at >= self.learn_due
         if not due and not self.tells_limits:
             return
         lower = {name.lower(): value for name, value in headers.items()}
-        ratio = dialects.used_ratio(self.exchange, request.section, lower)
+        ratio = dialects.used_ratio(self.exchange, section, lower)
         self.tells_limits = ratio is not None
         if ratio is not None:
             self.tally.used(ratio)
         if due:
-            self.learn_due = request.ended + _LEARN_EVERY
-            self._measure_skew(lower.get("date", ""), (request.ended - request.start) / 2)
+            self.learn_due = ended_at + _LEARN_EVERY
+            self._measure_skew(lower, (ended_at - sent_at) / 2)
 
-    def _measure_skew(self, date: str, half: float) -> None:
+    def _measure_skew(self, headers: Mapping[str, str], half: float) -> None:
+        # An answer that was long under way, or lay in a cache, was dated somewhere in between.
+        if half > _LONGEST_HALF or headers.get("age", "0") != "0":
+            return
         try:
-            theirs = parsedate_to_datetime(date).timestamp() + 0.5  # the header has cut off the part of the second
+            # The header cuts off the fraction of the second.
+            theirs = parsedate_to_datetime(headers.get("date", "")).timestamp() + 0.5
         except ValueError:
             return
-        self.tally.clock_skew = theirs - (self.clock.now().timestamp() - half)
+        self.tally.skew(theirs - (self.clock.now().timestamp() - half))

@@ -1,47 +1,81 @@
-"""The health check of a client: it asks the exchange the cheapest question that it answers."""
+"""Health check of a client: ask the exchange the cheapest question that it answers."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
-from weakref import ref
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import finalize, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.exchange_client.base import ExchangeClient
-    from peak_observe.exchange_client.client import AsyncResilientExchangeClient, ResilientExchangeClient
     from peak_observe.resilience import HealthCheck
 
+_PATIENCE = 0.1
 _lock = threading.Lock()
-_clients: dict[tuple[int, str], ref[Any]] = {}
+_owners: dict[tuple[int, str], ref[Any]] = {}
 
 
-def register(client: ExchangeClient, health: HealthCheck, name: str, check: Callable[[], Any]) -> str:
-    """Register a client's check under `exchange_<name>`, with a number where that is taken, and return its name."""
+class CheckedClient(Protocol):
+    """The part of a client that its check needs; `loop` is the event loop of an async one."""
+
+    loop: Any
+
+    @property
+    def exchange(self) -> Any:
+        """The ccxt object."""
+
+    @property
+    def held_back(self) -> float:
+        """Seconds until the exchange may be asked again."""
+
+
+def register(client: CheckedClient, health: HealthCheck, name: str, check: Callable[[], Any]) -> str:
+    """Register a client's check under `exchange_<name>`, with a number where that is taken, and return its name.
+
+    The check goes when the client is closed, and when it is collected as garbage without having been closed. A client
+    takes over the name of one that is gone.
+    """
     with _lock:
         taken, number = set(health.names()) - _abandoned(health), 1
         free = f"exchange_{name}"
         while free in taken:
             number += 1
             free = f"exchange_{name}_{number}"
-        _clients[id(health), free] = ref(client)
+        owner = _owners[id(health), free] = ref(client)
         health.register(free, check)
+    finalize(client, _collected, health, free, owner).atexit = False
     return free
 
 
-def unregister(health: HealthCheck, name: str) -> None:
-    """Take a client's check away."""
+def unregister(client: CheckedClient, health: HealthCheck, name: str) -> None:
+    """Remove a client's check, unless another client has its name by now."""
+    owner = _owners.get((id(health), name))
+    if owner is not None and owner() is client:
+        _remove(health, name, owner)
+
+
+def _remove(health: HealthCheck, name: str, owner: ref[Any]) -> None:
     with _lock:
-        if _clients.pop((id(health), name), None) is not None:
+        if _owners.get((id(health), name)) is owner:
+            del _owners[id(health), name]
             health.unregister(name)
 
 
+def _collected(health: HealthCheck, name: str, owner: ref[Any]) -> None:
+    if _owners.get((id(health), name)) is not owner:
+        return
+    # The collector comes at any time, also while this very thread holds one of the locks: another thread can wait.
+    thread = threading.Thread(target=_remove, args=(health, name, owner), name="peak-observe-unregister", daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+
+
 def _abandoned(health: HealthCheck) -> set[str]:
-    return {name for (owner, name), client in _clients.items() if owner == id(health) and client() is None}
+    return {name for (registry, name), client in _owners.items() if registry == id(health) and client() is None}
 
 
-def check(client: ResilientExchangeClient) -> Callable[[], tuple[bool, str]]:
+def check(client: CheckedClient) -> Callable[[], tuple[bool, str]]:
     """Return the check of a sync client, which it does not keep alive."""
     weakly = ref(client)
 
@@ -58,7 +92,7 @@ def check(client: ResilientExchangeClient) -> Callable[[], tuple[bool, str]]:
     return ask
 
 
-def async_check(client: AsyncResilientExchangeClient) -> Callable[[], Any]:
+def async_check(client: CheckedClient) -> Callable[[], Any]:
     """Return the check of an async client, which asks on the client's own event loop."""
     weakly = ref(client)
 
@@ -84,12 +118,12 @@ def async_check(client: AsyncResilientExchangeClient) -> Callable[[], Any]:
 
 
 def _gone() -> tuple[bool, str]:
-    return True, "the client is gone, and its check goes with the next one of the name"
+    return False, "the client is gone, and its check with it"
 
 
-def _held(client: ExchangeClient) -> str:
+def _held(client: CheckedClient) -> str:
     seconds = client.held_back
-    return f"the exchange wants to be left alone for another {seconds:.0f} s" if seconds else ""
+    return f"rate limit or ban for another {seconds:.0f} s" if seconds else ""
 
 
 def _question(exchange: Any) -> tuple[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""A live ccxt object that measures itself: its class is swapped for one that watches, and back.
+"""Measurement of live ccxt objects: their class is swapped for a subclass that counts, and back.
 
 The new class inherits the old one and changes nothing of what its methods do, so `isinstance`, signatures, copies and
 other people's patches on the object keep working.
@@ -9,12 +9,17 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import ref
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary, ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.exchange_client.exchange_state import Watch
+from peak_observe.exchange_client import order_id_overrides, reviews
+from peak_observe.exchange_client.backpressure import Backpressure
+from peak_observe.exchange_client.endpoint_series import make_series
+from peak_observe.exchange_client.exchange_state import ExchangeState
+from peak_observe.exchange_client.order_id_overrides import OrderIds
+from peak_observe.exchange_client.order_summary import remember_arguments
 from peak_observe.exchange_client.request import Request, current_request
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials
@@ -25,29 +30,70 @@ if TYPE_CHECKING:
 
 E = TypeVar("E")
 
-WATCH = "_peak_observe_watch"
+STATE = "_peak_observe_state"
+MAX_WAIT = 10.0
+"""Seconds that a call of a protected object waits at most for the end of a rate limit or ban."""
+
 _ORIGINAL = "_peak_observe_original"
 _lock = threading.Lock()
-_classes: dict[tuple[type, bool], type] = {}
+_classes: dict[tuple[type, Options], type] = {}
+_holds: WeakValueDictionary[tuple[str, str], Backpressure] = WeakValueDictionary()
 _wire = WireFilter()
 
 
-def instrument(exchange: E, name: str | None = None) -> E:
+class Options(NamedTuple):
+    """What is changed in an object besides being measured.
+
+    Args:
+        client: Whether it belongs to a client.
+        ids: Whether orders get client order ids.
+        holds: Whether each request waits while a rate limit or ban lasts.
+    """
+
+    client: bool = False
+    ids: bool = False
+    holds: bool = False
+
+
+def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool = False, protect: bool = False) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 
     Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. What its
-    methods return and raise stays. Twice is once.
+    methods send, return and raise stays, but for what is asked for here. Twice is once; what one call asks for stays
+    with the next.
 
     Args:
         exchange: The object, which is also returned.
         name: The label value `exchange`; ccxt's id of the exchange if not given.
+        client_order_ids: Give each new order that has none a client order id, by which it can be found when its answer
+            is lost. Nothing changes at exchanges that take none.
+        protect: Delay requests while a rate limit or ban of the exchange lasts, together with all
+            protected objects of its exchange and name. A wait of more than 10 s is refused with `HeldBackError`, which
+            is also ccxt's `RateLimitExceeded`.
 
     Raises:
         TypeError: It is no ccxt exchange.
     """
-    if watch_of(exchange) is None:
-        attach(exchange, name)
+    state = state_of(exchange)
+    if state is not None and state.strict:
+        return exchange
+    before = _options_of(exchange)
+    options = Options(ids=client_order_ids or before.ids, holds=protect or before.holds)
+    if state is None or options != before:
+        _attach_anew(exchange, state.name if state else name, options)
     return exchange
+
+
+def _attach_anew(exchange: Any, name: str | None, options: Options) -> None:
+    is_async(exchange)  # which raises for what is no exchange
+    label = name or exchange.id
+    detach(exchange)
+    attach(exchange, label, options=options, backpressure=_shared(exchange, label) if options.holds else None)
+
+
+def _shared(exchange: Any, label: str) -> Backpressure:
+    # One IP is behind all objects of the process: what one of them is told holds for the others.
+    return _holds.setdefault((ccxt_id(type(exchange)), label), Backpressure(label, MAX_WAIT, SYSTEM_CLOCK))
 
 
 def uninstrument(exchange: E) -> E:
@@ -56,9 +102,9 @@ def uninstrument(exchange: E) -> E:
     Raises:
         ValueError: The object belongs to a client, which protects it.
     """
-    watch = watch_of(exchange)
-    if watch is not None and watch.strict:
-        raise ValueError(f"this exchange belongs to the client {watch.name!r}: close that one instead")
+    state = state_of(exchange)
+    if state is not None and state.strict:
+        raise ValueError(f"this exchange belongs to the client {state.name!r}: close that one instead")
     detach(exchange)
     return exchange
 
@@ -75,10 +121,10 @@ def is_async(exchange: Any) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(fetch))
 
 
-def watch_of(exchange: Any) -> Watch | None:
-    """Return what is kept about an instrumented object, None for any other."""
-    found = getattr(exchange, "__dict__", {}).get(WATCH)
-    return found if isinstance(found, Watch) else None
+def state_of(exchange: Any) -> ExchangeState | None:
+    """Return the state of an instrumented object, None for any other."""
+    found = getattr(exchange, "__dict__", {}).get(STATE)
+    return found if isinstance(found, ExchangeState) else None
 
 
 def attach(
@@ -86,42 +132,63 @@ def attach(
     name: str | None = None,
     *,
     clock: Clock = SYSTEM_CLOCK,
+    options: Options = Options(),  # noqa: B008 - it cannot be changed
+    order_ids: OrderIds | None = None,
+    backpressure: Backpressure | None = None,
     overrides: Callable[[type], dict[str, Any]] | None = None,
-) -> Watch:
-    """Swap the class of an exchange object for one that watches.
+) -> ExchangeState:
+    """Swap the class of an exchange object for one that measures.
 
     Args:
         exchange: The object.
         name: The label value; the exchange's id if not given.
         clock: Where the time comes from.
+        options: What is changed besides.
+        order_ids: Makes the ids of orders; by the exchange's rules if not given.
+        backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
         overrides: Makes further methods for a class, those of a client.
     """
     asynchronous = is_async(exchange)
     original = type(exchange)
     weakly = ref(exchange)
     scrubber = Scrubber(lambda: credentials(weakly()))
-    watch = Watch(ccxt_id(original), name or exchange.id, scrubber, clock, strict=overrides is not None)
+    ccxts = ccxt_id(original)
+    state = ExchangeState(
+        ccxts,
+        name or exchange.id,
+        scrubber,
+        clock,
+        strict=options.client,
+        order_ids=order_ids or OrderIds(ccxts),
+        backpressure=backpressure,
+    )
     with _lock:
-        key = (original, overrides is not None)
+        key = (original, options)
         if key not in _classes:
-            members = _watching(original, asynchronous=asynchronous) | (overrides(original) if overrides else {})
-            _classes[key] = _subclass(original, members)
+            members = _observed_members(original, options, asynchronous=asynchronous)
+            _classes[key] = _subclass(original, members | (overrides(original) if overrides else {}))
         logging.getLogger("urllib3.connectionpool").addFilter(_wire)
+    make_series(state, original)
     logger = getattr(exchange, "logger", None)
-    vars(exchange).update({WATCH: watch, _ORIGINAL: (original, logger)})
+    vars(exchange).update({STATE: state, _ORIGINAL: (original, options, logger)})
     if isinstance(logger, logging.Logger):
         exchange.logger = QuietLogger(logger, scrubber)
     exchange.__class__ = _classes[key]
-    return watch
+    return state
 
 
 def detach(exchange: Any) -> None:
     """Give an exchange object its own class back; nothing happens to one that was not instrumented."""
-    original, logger = vars(exchange).pop(_ORIGINAL, (None, None))
+    original, _, logger = getattr(exchange, "__dict__", {}).pop(_ORIGINAL, (None, None, None))
     if original is not None:
-        del vars(exchange)[WATCH]
+        del vars(exchange)[STATE]
         exchange.logger = logger
         exchange.__class__ = original
+
+
+def _options_of(exchange: Any) -> Options:
+    options: Options = getattr(exchange, "__dict__", {}).get(_ORIGINAL, (None, Options(), None))[1]
+    return options
 
 
 def _subclass(original: type, members: dict[str, Any]) -> type:
@@ -129,30 +196,45 @@ def _subclass(original: type, members: dict[str, Any]) -> type:
     return type(original.__name__, (original,), {**members, **named})
 
 
-def _watching(original: type, *, asynchronous: bool) -> dict[str, Any]:
+def _observed_members(original: type, options: Options, *, asynchronous: bool) -> dict[str, Any]:
     members = {
-        "fetch2": (_async_request if asynchronous else _sync_request)(original),
+        "fetch2": (_async_request if asynchronous else _sync_request)(original, holds=options.holds),
         "sign": _sign(original),
         "on_rest_response": _on_rest_response(original),
         "log": _log(original),
     }
-    for name, alias, note in (
-        ("fetch_ticker", "fetchTicker", _note_ticker),
-        ("fetch_tickers", "fetchTickers", _note_tickers),
-        ("fetch_ohlcv", "fetchOHLCV", _note_candles),
+    for name, note in (
+        ("fetch_ticker", _note_ticker),
+        ("fetch_tickers", _note_tickers),
+        ("fetch_ohlcv", _note_candles),
     ):
         if hasattr(original, name):
-            noted = _noted(getattr(original, name), note, asynchronous=asynchronous)
-            members |= {name: noted, alias: noted}
+            members |= _named(name, _noted(getattr(original, name), note, asynchronous=asynchronous))
+    with_ids = order_id_overrides.overrides(original) if options.client or options.ids else {}
+    for name in filter(partial(hasattr, original), reviews.unified_writes()):
+        method = with_ids.get(name) or getattr(original, name)
+        members |= _named(name, remember_arguments(name, method, asynchronous=_is_coroutine(method)))
     return members
 
 
-def _sync_request(original: Any) -> Any:
+def _named(name: str, method: Any) -> dict[str, Any]:
+    """Return a method in both spellings of its name."""
+    head, *tail = name.split("_")
+    return {name: method, head + "".join("OHLCV" if part == "ohlcv" else part.capitalize() for part in tail): method}
+
+
+def _is_coroutine(method: Any) -> bool:
+    return inspect.iscoroutinefunction(inspect.unwrap(method))
+
+
+def _sync_request(original: Any, *, holds: bool) -> Any:
     fetch2 = original.fetch2
 
     @wraps(fetch2)
-    def watched(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
-        request = Request(self._peak_observe_watch, path, *args, **kwargs)
+    def observed(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
+        if holds:
+            self._peak_observe_state.backpressure.wait()
+        request = Request(self._peak_observe_state, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = fetch2(self, path, *args, **kwargs)
@@ -164,15 +246,17 @@ def _sync_request(original: Any) -> Any:
             current_request.reset(token)
         return result
 
-    return watched
+    return observed
 
 
-def _async_request(original: Any) -> Any:
+def _async_request(original: Any, *, holds: bool) -> Any:
     fetch2 = original.fetch2
 
     @wraps(fetch2)
-    async def watched(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
-        request = Request(self._peak_observe_watch, path, *args, **kwargs)
+    async def observed(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
+        if holds:
+            await self._peak_observe_state.backpressure.async_wait()
+        request = Request(self._peak_observe_state, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = await fetch2(self, path, *args, **kwargs)
@@ -184,7 +268,7 @@ def _async_request(original: Any) -> Any:
             current_request.reset(token)
         return result
 
-    return watched
+    return observed
 
 
 def _sign(original: Any) -> Any:
@@ -192,9 +276,9 @@ def _sign(original: Any) -> Any:
 
     @wraps(sign)
     def signed(self: Any, *args: Any, **kwargs: Any) -> Any:
-        watch = self._peak_observe_watch
+        state = self._peak_observe_state
         # A nonce is read, raised and written back: two threads at once would send the same.
-        with watch.signing:
+        with state.signing:
             found = sign(self, *args, **kwargs)
         request = current_request.get()
         if request is not None:
@@ -223,8 +307,8 @@ def _log(original: Any) -> Any:
 
     @wraps(log)
     def quiet(self: Any, *args: Any) -> Any:
-        watch = watch_of(self)
-        return log(self, *(watch.scrubber.text(str(arg)) if watch else arg for arg in args))
+        state = state_of(self)
+        return log(self, *(state.scrubber.text(str(arg)) if state else arg for arg in args))
 
     return quiet
 
@@ -248,13 +332,13 @@ def _noted(method: Any, note: Callable[..., None], *, asynchronous: bool) -> Any
 def _note_ticker(exchange: Any, ticker: Any, symbol: str = "", *_: Any, **__: Any) -> None:
     if type(ticker) is dict and (ticker.get("last") is not None or ticker.get("bid") is not None):
         made = ticker.get("timestamp")
-        vars(exchange)[WATCH].tally.saw(TICKER, symbol, made and made / 1000)
+        vars(exchange)[STATE].tally.saw(TICKER, symbol, made and made / 1000)
 
 
 def _note_tickers(exchange: Any, tickers: Any, *_: Any, **__: Any) -> None:
     if isinstance(tickers, dict) and tickers:
         made = max((ticker.get("timestamp") or 0 for ticker in tickers.values() if isinstance(ticker, dict)), default=0)
-        vars(exchange)[WATCH].tally.saw(TICKER, "*", made / 1000 or None)
+        vars(exchange)[STATE].tally.saw(TICKER, "*", made / 1000 or None)
 
 
 def _note_candles(
@@ -262,4 +346,4 @@ def _note_candles(
 ) -> None:
     if isinstance(candles, list) and candles:
         made = candles[-1][0] / 1000 + exchange.parse_timeframe(timeframe)
-        vars(exchange)[WATCH].tally.saw(CANDLES, f"{symbol} {timeframe}", made, past=since is not None)
+        vars(exchange)[STATE].tally.saw(CANDLES, f"{symbol} {timeframe}", made, past=since is not None)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown, RateLimitedError, RefusedError
 from peak_observe.exchange_client.classify import (
     AMBIGUOUS,
-    AUTH,
     RATE_LIMITED,
     TRANSIENT,
     Answer,
@@ -20,9 +19,6 @@ from peak_observe.exchange_client.request import found_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_KEY_REFUSED = "authentication failed"
-"""Beginning of the reason of a circuit that a refused key has opened."""
 
 
 def outcome_of(error: BaseException, *, write: bool = False) -> Verdict:
@@ -52,8 +48,7 @@ def _of_ours(error: BaseException, now: float) -> Verdict | None:
     if isinstance(error, HeldBackError):
         return Verdict(RATE_LIMITED, error.reason or str(error), now + error.retry_after)
     if isinstance(error, CircuitOpenError):
-        refused = error.reason.startswith(_KEY_REFUSED)
-        return Verdict(AUTH if refused else TRANSIENT, str(error), now + error.retry_after)
+        return Verdict(TRANSIENT, str(error), now + error.retry_after)
     if isinstance(error, RateLimitedError):
         return Verdict(RATE_LIMITED, str(error), now + error.retry_after)
     return Verdict(TRANSIENT, str(error)) if isinstance(error, RefusedError) else None

@@ -1,17 +1,19 @@
-"""One request on its way: what was asked, what came back, and what is counted, told and hidden of it."""
+"""Requests and the calls they belong to: classify, count and tell how each ended, and scrub what it raised."""
 
 from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe import catalog
 from peak_observe.events import KeyRefused, RateLimited, WriteUnanswered
 from peak_observe.exchange_client.answer_check import misshapen
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, SUCCESS, Answer, Verdict, classify
+from peak_observe.exchange_client.empty_answers import says_nothing
 from peak_observe.exchange_client.order_ids import ids_on_the_wire
+from peak_observe.exchange_client.order_summary import CallArguments, OrderSummary, current_arguments
 from peak_observe.exchange_client.scrubbing import sent_secrets
 from peak_observe.observers import emit
 from peak_observe.telemetry.tracing.spans import API, CallSpan
@@ -19,12 +21,43 @@ from peak_observe.telemetry.tracing.spans import API, CallSpan
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from peak_observe.exchange_client.exchange_state import Watch
+    from peak_observe.exchange_client.exchange_state import ExchangeState
+    from peak_observe.measures.counts import Exemplar
 
 OUTCOMES = {outcome: index for index, outcome in enumerate(catalog.EXCHANGE_OUTCOMES)}
+UNSENT = "unsent"
 _BAD_STATUS = 400
 _JSON = (dict, list)
 _VERDICT = "_peak_observe_verdict"
+
+
+class SentWrite(Protocol):
+    """A write that went out, over HTTP or a websocket."""
+
+    @property
+    def label(self) -> str:
+        """What is asked, as the metrics name it."""
+
+    @property
+    def about(self) -> OrderSummary:
+        """The summary of the arguments it was made of."""
+
+    @property
+    def order_ids(self) -> tuple[str, ...]:
+        """The client order ids that were sent."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was sent, in UTC."""
+
+    def settle(self, outcome: str) -> None:
+        """Count it, if that was not done yet."""
+
+    def tell(self, reason: str, error: BaseException | None) -> None:
+        """Emit that its outcome is unknown."""
+
+    def repeated_by(self, error: BaseException) -> bool:
+        """Return whether an exception says what the answer says."""
 
 
 class Call:
@@ -35,19 +68,27 @@ class Call:
         write: Whether it changes something.
 
     Attributes:
-        last_write: The last request that may have changed something.
+        last_write: The last request that may have changed something; what comes before it only prepares it.
         last_outcome: How that ended.
         answered: Whether an answer has come, which ccxt may fail to read.
+        message: The message that goes out over a websocket, which is a write once it is sent.
     """
 
-    __slots__ = ("answered", "last_outcome", "last_write", "method", "write")
+    __slots__ = ("answered", "last_outcome", "last_write", "message", "method", "write")
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
         self.write = write
-        self.last_write: Request | None = None
+        self.last_write: SentWrite | None = None
         self.last_outcome = ""
         self.answered = False
+        self.message: Any = None
+
+    def writes(self, request: SentWrite) -> None:
+        """Take in that a request is made that may change something."""
+        if self.last_write is not None:
+            self.last_write.settle(SUCCESS)
+        self.last_write, self.last_outcome = request, UNSENT
 
 
 current_call: ContextVar[Call | None] = ContextVar("peak_observe_call", default=None)
@@ -72,10 +113,10 @@ def found_verdict(error: BaseException) -> Verdict | None:
 
 
 class Request:
-    """One request, from ccxt's table to its end.
+    """One request over HTTP, from ccxt's table to its end.
 
     Args:
-        watch: What is kept about its exchange.
+        state: The state of its exchange object.
         path: The path in ccxt's table.
         api: The section of the interface, or several that nest.
         method: The HTTP method.
@@ -89,18 +130,20 @@ class Request:
     answer: tuple[int, Any, str] | None = None
     _found: Verdict | None = None
     _span: CallSpan | None = None
+    _arguments: CallArguments | None = None
+    _uncounted: tuple[float, Exemplar | None] | None = None
 
     def __init__(
         self,
-        watch: Watch,
+        state: ExchangeState,
         path: str,
         api: str | Iterable[str] = "public",
         method: str = "GET",
         *_: Any,
         **__: Any,
     ) -> None:
-        self._watch = watch
-        self._endpoint = endpoint = watch.endpoint(path, api, method)
+        self._state = state
+        self._endpoint = endpoint = state.endpoint(path, api, method)
         if endpoint.write:
             self._decide_write(current_call.get())
         if API in sys.modules:
@@ -110,31 +153,32 @@ class Request:
         # A read may send a change: some exchanges make a deposit address when they are asked for one. Nor is that
         # repeated; of an endpoint that nobody judged the method's name tells enough.
         self.write = call is None or call.write or self._endpoint.changes
+        self._arguments = current_arguments.get()
         if call is not None and call.write:
-            call.last_write, call.last_outcome = self, "unsent"
+            call.writes(self)
 
     def _begin_span(self) -> CallSpan:
-        facts = {"peak_observe.exchange": self._watch.name, "peak_observe.endpoint": self.label}
+        facts = {"peak_observe.exchange": self._state.name, "peak_observe.endpoint": self.label}
         method = self.label.partition(" ")[0]
-        span = CallSpan(f"{self._watch.name} {self.label}", facts | {"http.request.method": method})
+        span = CallSpan(f"{self._state.name} {self.label}", facts | {"http.request.method": method})
         span.begin()
         return span
 
     def sends(self, url: str, headers: Any, body: Any) -> None:
         """Take in that the request goes out now."""
-        watch = self._watch
+        state = self._state
         self.sent = (url, headers, body)
         if self.write:
-            self.sent_at = watch.clock.now()
-        self.start = watch.clock.monotonic()
-        counter = watch.dialect.counter
+            self.sent_at = state.clock.now()
+        self.start = state.clock.monotonic()
+        counter = state.dialect.counter
         if counter is not None and not self._endpoint.public:
             cost = counter.cost(self._endpoint.section, self._endpoint.path)
             if cost:
-                watch.tally.use(cost / counter.limit, counter.decay / counter.limit)
+                state.tally.use(cost / counter.limit, counter.decay / counter.limit)
 
     def _check(self, result: Any) -> None:
-        answer, exchange = self._plain_answer(), self._watch.exchange
+        answer, exchange = self._plain_answer(), self._state.exchange
         if answer is None:
             return
         if answer.status >= _BAD_STATUS:
@@ -152,7 +196,7 @@ class Request:
                 public=self._endpoint.public,
             )
             self._found = Verdict(AMBIGUOUS if self.write else "bad_response", problem) if problem else None
-        if problem and self._watch.strict:
+        if problem and self._state.strict:
             from ccxt.base.errors import BadResponse, ExchangeNotAvailable
 
             kind = ExchangeNotAvailable if answer.status >= _BAD_STATUS else BadResponse
@@ -165,14 +209,14 @@ class Request:
             ccxt.BadResponse: It is no answer, and the exchange object belongs to a client.
             ccxt.ExchangeNotAvailable: The same, with a status that async ccxt does not know.
         """
-        watch, answer = self._watch, self.answer
+        state, answer = self._state, self.answer
         if answer is not None and (answer[0] >= _BAD_STATUS or self._looks_odd(result)):
             self._check(result)
-        self.ended = ended = watch.clock.monotonic()
-        if answer is not None and (watch.tells_limits or ended >= watch.learn_due):
-            watch.learn(self, answer[1])
-        if watch.key_refused and self._found is None and not self._endpoint.public:
-            watch.key_refused = False
+        self.ended = ended = state.clock.monotonic()
+        if answer is not None and (state.tells_limits or ended >= state.learn_due):
+            state.learn(self._endpoint.section, answer[1], self.start, ended)
+        if state.key_refused and self._found is None and not self._endpoint.public:
+            state.key_refused = False
         call = current_call.get()
         if call is not None:
             call.answered = True
@@ -184,22 +228,22 @@ class Request:
     def _looks_odd(self, result: Any) -> bool:
         if not result or not isinstance(result, _JSON):
             return True
-        container = self._watch.dialect.container
+        container = self._state.dialect.container
         return bool(container) and isinstance(result, dict) and not result.get(container)
 
     def failed(self, error: BaseException) -> None:
         """Find out what an exception means, take the secrets out of it, count it, and tell what is rare."""
-        watch = self._watch
-        self.ended = watch.clock.monotonic()
+        state = self._state
+        self.ended = state.clock.monotonic()
         if self.sent is None:
             self.start = self.ended
         answer = self._plain_answer()
         write = self.write and self.sent is not None
-        verdict = self._found or classify(error, exchange=watch.exchange, write=write, answer=answer, now=self._now())
-        watch.scrubber.error(error, sent_secrets(*self.sent) if self.sent else ())
+        verdict = self._found or classify(error, exchange=state.exchange, write=write, answer=answer, now=self._now())
+        state.scrubber.error(error, sent_secrets(*self.sent) if self.sent else ())
         vars(error)[_VERDICT] = verdict
         if answer is not None:
-            watch.learn(self, answer.headers)
+            state.learn(self._endpoint.section, answer.headers, self.start, self.ended)
         self._settle(verdict, error)
 
     def _settle(self, verdict: Verdict | None, error: BaseException | None) -> None:
@@ -207,30 +251,58 @@ class Request:
         seconds = max(0.0, self.ended - self.start)
         exemplar = None
         if self._span:
-            exemplar = self._span.exemplar(seconds, self._watch.clock)
+            exemplar = self._span.exemplar(seconds, self._state.clock)
             self._span.end(self._facts(outcome), error)
-        self._endpoint.tally.add(OUTCOMES[outcome], seconds, exemplar)
-        if self.write:
-            call = current_call.get()
-            if call is not None:
-                call.last_outcome = outcome
+        self._uncounted = (seconds, exemplar)
+        call = current_call.get() if self.write else None
+        if call is not None:
+            call.last_outcome = outcome
+        # Whether an answered write was a success is known when ccxt has read the answer: the call counts it then.
+        if verdict is not None or call is None or call.last_write is not self:
+            self.settle(outcome)
         if verdict is not None:
             self._tell(verdict, error)
+
+    def settle(self, outcome: str) -> None:
+        """Count the request, if that was not done yet."""
+        uncounted, self._uncounted = self._uncounted, None
+        if uncounted is not None:
+            self._endpoint.tally.add(OUTCOMES[outcome], *uncounted)
 
     def _facts(self, outcome: str) -> dict[str, str | int]:
         status = {"http.response.status_code": self.answer[0]} if self.answer else {}
         return {"peak_observe.outcome": outcome, **status}
 
     def _tell(self, verdict: Verdict, error: BaseException | None) -> None:
-        watch = self._watch
+        state = self._state
         told = error if isinstance(error, Exception) else None
-        if verdict.until is not None and watch.tally.ban(verdict.until):
-            emit(RateLimited(watch.name, self.label, verdict.until, verdict.reason, told))
-        if verdict.outcome == AUTH and not watch.key_refused:
-            watch.key_refused = True
-            emit(KeyRefused(watch.name, self.label, verdict.reason, told))
+        if verdict.until is not None:
+            if state.backpressure is not None:
+                state.backpressure.set(verdict.until, verdict.reason)
+            if state.tally.ban(verdict.until):
+                emit(RateLimited(state.name, self.label, verdict.until, verdict.reason, told))
+        if verdict.outcome == AUTH and not state.key_refused:
+            state.key_refused = True
+            emit(KeyRefused(state.name, self.label, verdict.reason, told))
         if verdict.outcome == AMBIGUOUS:
-            emit(WriteUnanswered(watch.name, self.label, self.order_ids, self.at, verdict.reason, told))
+            self.tell(verdict.reason, told)
+
+    def tell(self, reason: str, error: BaseException | None) -> None:
+        """Emit that the request was sent and that its outcome is unknown."""
+        about = self.about
+        state = self._state
+        facts = (self.label, self.order_ids, self.at, reason, error, *about)
+        emit(WriteUnanswered(state.name, *facts, repeatable=not state.strict))
+
+    @property
+    def about(self) -> OrderSummary:
+        """The summary of the arguments it was made of."""
+        return self._arguments.summary() if self._arguments else OrderSummary()
+
+    def repeated_by(self, error: BaseException) -> bool:
+        """Return whether an exception says what the answer says, so that ccxt found a refusal in it."""
+        body, text = (self.answer[2] or "").strip() if self.answer else "", str(error).strip()
+        return bool(text) and not says_nothing(body) and (body in text or text in body)
 
     @property
     def label(self) -> str:
@@ -238,16 +310,11 @@ class Request:
         return self._endpoint.label
 
     @property
-    def section(self) -> str:
-        """The part of the interface that is asked."""
-        return self._endpoint.section
-
-    @property
     def order_ids(self) -> tuple[str, ...]:
         """The client order ids that were sent."""
         if self.sent is None:
             return ()
-        return ids_on_the_wire(*self.sent, exchange=self._watch.exchange, path=self._endpoint.path)
+        return ids_on_the_wire(*self.sent, exchange=self._state.exchange, path=self._endpoint.path)
 
     @property
     def at(self) -> datetime:
@@ -255,7 +322,7 @@ class Request:
         return self.sent_at or datetime.fromtimestamp(self._now(), UTC)
 
     def _now(self) -> float:
-        return self._watch.clock.now().timestamp()
+        return self._state.clock.now().timestamp()
 
     def _plain_answer(self) -> Answer | None:
         if self.answer is None:

@@ -103,6 +103,12 @@ def method_kind(name: str) -> str:
     return judged or next((kind for kind, pattern in _BY_NAME if pattern.match(name)), UNPROTECTED)
 
 
+@cache
+def unified_writes() -> tuple[str, ...]:
+    """Return the names in snake case of all judged methods that change something."""
+    return tuple(name for name, kind in method_kinds().items() if kind in (WRITE, CANCEL))
+
+
 def ccxt_id(kind: type) -> str:
     """Return ccxt's id of an exchange class, also for a class that somebody derived from it under another name."""
     for base in kind.__mro__:

@@ -1,4 +1,4 @@
-"""Keep an exchange's secrets out of what leaves it: exceptions with all they came from, log lines, printed text."""
+"""Scrubbing of an exchange's secrets from exceptions with all they came from, from log lines and printed text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from peak_observe.exchange_client.classify import related
+from peak_observe.support.redact import gives_a_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,11 +21,17 @@ CREDENTIALS = ("apiKey", "secret", "uid", "login", "password", "twofa", "private
 SHORTEST = 4
 """A value with fewer characters is found in every second word; such a one is hidden where its field's name stands."""
 
+WHOLE = 8
+"""A value with fewer characters is hidden where it stands alone, as it may be a part of other words and numbers."""
+
 _NAME = r"(?:api[-_]?key|secret|sign(?:ature)?|passw(?:or)?d|passphrase|token|auth(?:orization)?|otp|nonce)"
 _FIELD = re.compile(
-    rf"(?i)(\b[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}[\"']?\s*[:=]\s*(?:b?[\"']|bearer\s+|basic\s+)?)[^\s,;&\"'}}\])]+",
+    rf"(?i)(\b[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}[\"']?\s*(?P<sign>[:=])\s*)"
+    r"(?P<opening>b?[\"']|bearer\s+|basic\s+)?(?P<value>[^\s,;&\"'}\])]+)",
 )
+_NO_SECRETS = re.compile(r"(?i)time|(?:type|method|version)$")
 _QUERY = re.compile(r"(\b[a-z][\w+.-]{0,20}://[^\s?\"']*|/[\w./{}-]+)\?[^\s\"'<>)]*")
+_RANDOM = 16
 _PLAIN_HEADERS = frozenset((
     "accept", "accept-encoding", "connection", "content-length", "content-type", "host", "origin", "user-agent",
 ))  # fmt: skip
@@ -34,8 +41,18 @@ _SECRET_NAME = re.compile(rf"(?i){_NAME}")
 _CARRIERS = ("request", "response", "request_info", "history", "headers")
 
 
+def _hidden(found: re.Match[str]) -> str:
+    return found[0] if gives_a_reason(found) else f"{found[1]}{found['opening'] or ''}{HIDDEN}"
+
+
+def _without(text: str, value: str) -> str:
+    if len(value) >= WHOLE:
+        return text.replace(value, HIDDEN)
+    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", HIDDEN, text)
+
+
 class Scrubber:
-    """Knows the secrets of one exchange object and takes them out of texts and exceptions.
+    """Scrubber of texts and exceptions that knows the secrets of one exchange object.
 
     Args:
         credentials: Returns the present credentials, so that a changed key is hidden, too.
@@ -53,8 +70,8 @@ class Scrubber:
         """
         for value in sorted({*self._credentials(), *extra}, key=len, reverse=True):
             for form in _forms(value):
-                text = text.replace(form, HIDDEN)
-        return _FIELD.sub(rf"\1{HIDDEN}", _QUERY.sub(r"\1", text))
+                text = _without(text, form)
+        return _FIELD.sub(_hidden, _QUERY.sub(r"\1", text))
 
     def error(self, error: BaseException, extra: Iterable[str] = ()) -> None:
         """Take the secrets out of an exception, in place, and out of all that it came from."""
@@ -72,11 +89,19 @@ def credentials(exchange: Any) -> list[str]:
 
 
 def sent_secrets(url: str, headers: Mapping[str, object] | None, body: object) -> list[str]:
-    """Return what of a signed request must not come back in a text: keys, signatures, nonces."""
-    values = [str(value) for name, value in (headers or {}).items() if name.lower() not in _PLAIN_HEADERS]
+    """Return the values of a signed request that must not come back in a text: keys, signatures, nonces."""
+    values = [str(value) for name, value in (headers or {}).items() if _is_secret(name, str(value))]
     fields = parse_qsl(urlsplit(url).query) + (parse_qsl(body) if isinstance(body, str) else [])
     values += [value for name, value in fields if _SECRET_NAME.search(name)]
     return [value for value in values if len(value) >= SHORTEST]
+
+
+def _is_secret(header: str, value: str) -> bool:
+    # What a header without a telling name holds may be said again by the exchange: a limit, a window, a language.
+    if header.lower() in _PLAIN_HEADERS or _NO_SECRETS.search(header):
+        return False
+    random = len(value) >= _RANDOM and any(map(str.isdigit, value))
+    return random or _SECRET_NAME.search(header) is not None or header.lower().endswith("key")
 
 
 def _forms(value: str) -> set[str]:
@@ -114,7 +139,7 @@ def _same_or(old: Any, new: Any) -> Any:
 
 
 class QuietLogger(logging.LoggerAdapter[logging.Logger]):
-    """ccxt's own logger with the secrets taken out of its lines; nothing is done for lines that nobody wants."""
+    """Logger of ccxt that takes the secrets out of its lines and does nothing for lines that nobody wants."""
 
     def __init__(self, logger: logging.Logger, scrubber: Scrubber) -> None:
         super().__init__(logger, {})
@@ -133,7 +158,7 @@ class QuietLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 class WireFilter(logging.Filter):
-    """Takes signed query strings out of urllib3's lines about its requests."""
+    """Filter that takes signed query strings out of urllib3's lines about its requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Clean the record; it is always let through."""

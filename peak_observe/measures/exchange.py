@@ -19,6 +19,9 @@ WATCHED = 900.0
 """Seconds after its last receipt in which a market counts as watched, so that its stale data shows."""
 
 MINUTE = 60.0
+SKEW_LASTS = 900.0
+"""Seconds after which a measured clock skew is dropped, as a clock may have been set meanwhile."""
+
 MARKETS = 512
 TICKER, TICKER_RECEIVED, CANDLES, CANDLES_RECEIVED = range(len(catalog.DATA_KINDS))
 
@@ -133,7 +136,8 @@ class ExchangeTally:
         self._clock = clock
         self._lock = threading.Lock()
         self._seen: tuple[dict[str, tuple[float, float]], ...] = ({}, {})
-        self.clock_skew = 0.0
+        self._skew = 0.0
+        self._skew_until = math.inf
         self.banned_until = 0.0
         self._used = 0.0
         self._used_at = 0.0
@@ -167,8 +171,13 @@ class ExchangeTally:
             present = self._present()
             self._used, self._used_at, self._used_fades = present + ratio, self._clock.monotonic(), fades
 
+    def skew(self, seconds: float) -> None:
+        """Set by how much the exchange's clock is ahead of ours."""
+        with self._lock:
+            self._skew, self._skew_until = seconds, self._clock.monotonic() + SKEW_LASTS
+
     def ban(self, until: float) -> bool:
-        """Note until when the exchange wants to be left alone; return whether that is a new ban or a longer one."""
+        """Note the end of a rate limit or ban; return whether it is new or longer."""
         with self._lock:
             known = self.banned_until
             self.banned_until = max(until, known)
@@ -186,7 +195,8 @@ class ExchangeTally:
         with self._lock:
             reading.data_age = [age for seen in self._seen for age in _ages(list(seen.values()), now, wall)]
             reading.used_ratio = self._present()
-            reading.clock_skew, reading.banned_until = self.clock_skew, self.banned_until
+            reading.clock_skew = self._skew if now < self._skew_until else None
+            reading.banned_until = self.banned_until
         return reading
 
 

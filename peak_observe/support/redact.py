@@ -16,8 +16,9 @@ _FIELD = r"(?:api[_-]?key|secret|signature|api[_-]?sign|passw(?:or)?d|passphrase
 _SECRET_FIELD = re.compile(_FIELD, re.IGNORECASE)
 _SECRET = re.compile(
     rf"(?i)({_FIELD}"
-    r"[\"']?\s*[:=]\s*(?:bearer\s+|basic\s+)?)(\"[^\"]*\"|'[^']*'|[^\s,;&}\"']+)",
+    r"[\"']?\s*(?P<sign>[:=])\s*(?P<opening>bearer\s+|basic\s+)?)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&}\"']+)",
 )
+_WORD = re.compile(r"[A-Za-z]+(?:['-][a-z]+)*[.!]?")
 
 
 def redact(text: str) -> str:
@@ -25,8 +26,26 @@ def redact(text: str) -> str:
 
     It is a net under the exchange client's own redaction, not a proof: what matches no pattern passes.
     """
-    text = _SECRET.sub(r"\1***", _URL.sub(r"\1\2", text[: 10 * MAX_LENGTH]))
+    text = _SECRET.sub(_without_value, _URL.sub(r"\1\2", text[: 10 * MAX_LENGTH]))
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return found[0] if gives_a_reason(found) else f"{found[1]}***"
+
+
+def gives_a_reason(found: re.Match[str]) -> bool:
+    """Return whether a word after the name of a secret belongs to a sentence, as in `Invalid nonce: too low`.
+
+    Args:
+        found: The match, with groups `sign` (`:` or `=`), `opening` (a quote, or the scheme) and `value`.
+    """
+    opening = found["opening"] or ""
+    if found["sign"] == "=" or opening[-1:].isspace() or not _WORD.fullmatch(found["value"]):
+        return False
+    text, start, end = found.string, found.start(), found.end()
+    goes_on = re.match(r" [A-Za-z]", text[end : end + 2]) is not None
+    return goes_on or (not opening and re.search(r"[A-Za-z] $", text[max(0, start - 2) : start]) is not None)
 
 
 def describe(error: BaseException) -> str:

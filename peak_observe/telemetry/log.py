@@ -148,12 +148,17 @@ def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:
             from datetime import UTC, datetime
 
             until = datetime.fromtimestamp(event.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            message = "'%s' wants to be left alone until %s: %s at %s"
+            message = "'%s' is rate limited or banned until %s: %s at %s"
             return WARNING, message, (event.name, until, event.reason, event.endpoint)
         case KeyRefused():
             message = "'%s' does not accept the key: %s at %s"
             return ERROR, message, (event.name, event.reason, event.endpoint)
         case WriteUnanswered():
-            message = "'%s' may or may not have carried out %s, sent %s UTC, client order id %s: %s"
+            message = "'%s' may or may not have carried out %s, sent %s UTC, client order id %s: %s; %s"
+            what = f"{event.method} ({event.endpoint})" if event.method else event.endpoint
+            what += f" of {event.order}" if event.order else ""
             ids = ", ".join(event.client_order_ids) or "unknown"
-            return ERROR, message, (event.name, event.endpoint, f"{event.at:%Y-%m-%d %H:%M:%S.%f}", ids, event.reason)
+            again = "ask the exchange before it is sent again"
+            advice = again if event.repeatable else "it is not sent again: ask the exchange whether it stands"
+            facts = (event.name, what, f"{event.at:%Y-%m-%d %H:%M:%S.%f}", ids, event.reason)
+            return ERROR, message, (*facts, advice)

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from peak_observe import HeldBackError
-from peak_observe.exchange_client.backpressure import Hold
-from peak_observe.exchange_client.ccxt_overrides import Guard
+from peak_observe.exchange_client.backpressure import Backpressure
+from peak_observe.exchange_client.ccxt_overrides import Throttle
 from peak_observe.testing import ManualClock
 
 
@@ -18,8 +18,8 @@ def clock() -> ManualClock:
 
 def test_nothing_is_waited_for_without_a_deadline(clock) -> None:
     """As a rule."""
-    Hold("k", 10, clock).wait()
-    asyncio.run(Hold("k", 10, clock).async_wait())
+    Backpressure("k", 10, clock).wait()
+    asyncio.run(Backpressure("k", 10, clock).async_wait())
     assert clock.sleeps == []
 
 
@@ -27,7 +27,7 @@ def test_each_call_waits_a_little_differently(clock) -> None:
     """Not before the deadline, and not all at once."""
     found = set()
     for _ in range(20):
-        hold = Hold("k", 10, clock)
+        hold = Backpressure("k", 10, clock)
         hold.set(clock.now().timestamp() + 5, "limit")
         hold.wait()
         found.add(clock.sleeps[-1])
@@ -37,7 +37,7 @@ def test_each_call_waits_a_little_differently(clock) -> None:
 
 def test_a_deadline_only_moves_on(clock) -> None:
     """An answer that comes late says nothing new."""
-    hold = Hold("k", 100, clock)
+    hold = Backpressure("k", 100, clock)
     hold.set(clock.now().timestamp() + 50, "ban")
     hold.set(clock.now().timestamp() + 5, "limit")
     assert hold.remaining == pytest.approx(50)
@@ -45,7 +45,7 @@ def test_a_deadline_only_moves_on(clock) -> None:
 
 def test_a_deadline_that_moves_on_while_a_call_waits_is_kept(clock) -> None:
     """Another thread met the limit meanwhile."""
-    hold = Hold("k", 10, clock)
+    hold = Backpressure("k", 10, clock)
     hold.set(clock.now().timestamp() + 5, "limit")
     sleep = clock.sleep
 
@@ -61,18 +61,18 @@ def test_a_deadline_that_moves_on_while_a_call_waits_is_kept(clock) -> None:
 
 def test_too_long_is_refused_with_the_reason(clock) -> None:
     """In words for a person, in seconds for a program."""
-    hold = Hold("kraken", 10, clock)
+    hold = Backpressure("kraken", 10, clock)
     hold.set(clock.now().timestamp() + 900, "EGeneral:Temporary lockout")
     with pytest.raises(HeldBackError) as refused:
         hold.wait()
-    text = "'kraken' asked to be left alone for another 900.0 s (EGeneral:Temporary lockout)"
+    text = "'kraken' is rate limited or banned for another 900.0 s (EGeneral:Temporary lockout)"
     assert (str(refused.value), refused.value.retry_after) == (text, pytest.approx(900))
-    assert str(HeldBackError("k", 1)) == "'k' asked to be left alone for another 1.0 s"
+    assert str(HeldBackError("k", 1)) == "'k' is rate limited or banned for another 1.0 s"
 
 
 def test_the_wall_clock_may_jump_meanwhile(clock) -> None:
     """The wait is measured by the clock that does not."""
-    hold = Hold("k", 10, clock)
+    hold = Backpressure("k", 10, clock)
     hold.set(clock.now().timestamp() + 5, "limit")
     clock.jump(-3600)
     assert hold.remaining == pytest.approx(5)
@@ -80,11 +80,11 @@ def test_the_wall_clock_may_jump_meanwhile(clock) -> None:
 
 def test_turns_of_the_limiter_follow_each_other(clock) -> None:
     """Each reserves its cost; idle time is not saved up."""
-    guard = Guard("kraken", None, clock)
+    throttle = Throttle(clock)
     for cost in (1.0, 2.0, 1.0):
-        guard.throttle(cost)
+        throttle.wait(cost)
     assert clock.sleeps == [1.0, 2.0]
     clock.advance(100)
-    guard.throttle(1.0)
-    guard.throttle(1.0)
+    throttle.wait(1.0)
+    throttle.wait(1.0)
     assert clock.sleeps == [1.0, 2.0, 1.0]

@@ -403,7 +403,7 @@ def test_a_batch_names_all_its_orders(rig) -> None:
         orders = [wanted, {**wanted, "params": {"clientOrderId": "own"}}, wanted]
         for arguments in ((orders,), ()):
             if not arguments:
-                client.exchange._peak_observe_guard.new_id = iter(["a", "b"]).__next__
+                client.exchange._peak_observe_state.order_ids.new_id = iter(["a", "b"]).__next__
             with pytest.raises(OutcomeUnknown) as unknown:
                 client.create_orders(*arguments, **({} if arguments else {"orders": orders}))
             assert unknown.value.client_order_ids == ("a", "own", "b")
@@ -468,12 +468,12 @@ def test_a_wait_that_is_too_long_is_refused(mode, rig) -> None:
         rig.fake.fail(FAULTS["binance"]["banned"], times=1)
         with pytest.raises(ccxt.DDoSProtection):
             rig.run(mode, lambda: client.fetch_ticker(rig.symbol))
-        with pytest.raises(HeldBackError, match="'banned' asked to be left alone for another") as refused:
+        with pytest.raises(HeldBackError, match="'banned' is rate limited or banned for another") as refused:
             rig.run(mode, client.fetch_balance)
         assert refused.value.reason == "code -1003"
         assert len(rig.calls) == 1
         (told,) = seen.of(RateLimited)
-        assert told.until == client.exchange._peak_observe_watch.tally.read().banned_until
+        assert told.until == client.exchange._peak_observe_state.tally.read().banned_until
         assert 0 < told.until <= BAN_ENDS
         assert pickle.loads(pickle.dumps(refused.value)).retry_after == refused.value.retry_after
         assert client.breakers["private"].stats.failure_count == 0
@@ -601,7 +601,7 @@ def test_the_check_asks_what_the_exchange_has(fake, has, asked) -> None:
 
 
 def test_the_check_fails_with_the_exchange(fake) -> None:
-    """In maintenance, when it cannot be reached, and when it wants to be left alone."""
+    """In maintenance, when it cannot be reached, and while a ban lasts."""
     health = HealthCheck()
     with ResilientExchangeClient("kraken", fake.config(), health=health, max_attempts=1) as client:
         client.load_markets()
@@ -613,12 +613,12 @@ def test_the_check_fails_with_the_exchange(fake) -> None:
         with pytest.raises(ccxt.RateLimitExceeded):
             client.fetch_ticker("BTC/USD")
         before = fake.requests
-        assert "wants to be left alone" in health.run_all()["exchange_kraken"].message
+        assert "rate limit or ban" in health.run_all()["exchange_kraken"].message
         assert fake.requests == before
 
 
-def test_the_check_keeps_no_client_alive(fake) -> None:
-    """One that was dropped without `close()` is gone, and its name is free."""
+def test_the_check_goes_with_a_client_that_was_dropped(fake) -> None:
+    """It keeps no client alive and says nothing of one that is gone; the next client has its name."""
     health = HealthCheck()
     client = ResilientExchangeClient("kraken", fake.config(), health=health)
     client.fetch_ticker("BTC/USD")
@@ -627,10 +627,25 @@ def test_the_check_keeps_no_client_alive(fake) -> None:
     del client
     gc.collect()
     assert gone() is None
-    assert health.run_all()["exchange_kraken"].healthy
+    assert health.names() == []
     with ResilientExchangeClient("kraken", fake.config(), health=health):
         assert health.names() == ["exchange_kraken"]
         assert health.run_all()["exchange_kraken"].message == "the exchange says that it is ok"
+
+
+def test_a_check_that_cannot_go_at_once_is_taken_over(fake) -> None:
+    """The collector may come while the registry is at work, whose lock it must not wait for."""
+    health = HealthCheck()
+    client = ResilientExchangeClient("kraken", fake.config(), health=health)
+    ask = health._checks["exchange_kraken"]
+    client.exchange.session.close()
+    with health._lock:
+        del client
+        gc.collect()
+        assert health.names() == ["exchange_kraken"]
+    with ResilientExchangeClient("kraken", fake.config(), health=health):
+        assert health.names() == ["exchange_kraken"]
+        assert health._checks["exchange_kraken"] is not ask
 
 
 def test_the_async_check_asks_on_the_clients_loop(fake) -> None:
@@ -655,14 +670,16 @@ def test_the_async_check_asks_on_the_clients_loop(fake) -> None:
     assert health.names() == []
 
 
-def test_the_async_check_of_a_dropped_client_is_content(fake) -> None:
-    """As the sync one."""
+def test_the_check_of_a_dropped_async_client_goes_too(fake) -> None:
+    """And says, to whoever kept it, that there is no client any more."""
     health = HealthCheck()
     client = AsyncResilientExchangeClient("kraken", fake.config(), health=health)
+    ask = client._check()
     client.exchange.session = None
     del client
     gc.collect()
-    assert health.run_all()["exchange_kraken"].healthy
+    assert health.names() == []
+    assert asyncio.run(ask()) == (False, "the client is gone, and its check with it")
 
 
 # Closing and secrets --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from peak_observe import (
     instrument,
     uninstrument,
 )
-from peak_observe.exchange_client.instrumentation import watch_of
+from peak_observe.exchange_client.instrumentation import state_of
 from peak_observe.measures import EXCHANGES
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
 from peak_observe.testing.kraken import API_KEY
@@ -81,7 +81,7 @@ def test_the_label_is_the_id_by_default_and_twice_is_once(kraken) -> None:
     """A second name does not come into it."""
     instrument(kraken)
     instrument(kraken, "another")
-    assert watch_of(kraken).name == "kraken"
+    assert state_of(kraken).name == "kraken"
 
 
 def test_behaviour_stays(kraken, fake) -> None:
@@ -136,7 +136,7 @@ def test_it_can_be_taken_back(kraken) -> None:
     uninstrument(kraken)
     assert type(kraken) is ccxt.kraken
     assert kraken.logger is logger
-    assert watch_of(kraken) is None
+    assert state_of(kraken) is None
 
 
 def test_what_is_no_exchange_is_refused() -> None:
@@ -254,13 +254,13 @@ def test_rare_facts_are_told_also_without_a_client(kraken, fake, caplog) -> None
     assert [type(event) for event in seen.events] == [RateLimited, KeyRefused, WriteUnanswered, WriteUnanswered]
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in lines] == ["WARNING", "ERROR", "ERROR", "ERROR"]
-    assert lines[0][1].startswith("'told' wants to be left alone until 20")
+    assert lines[0][1].startswith("'told' is rate limited or banned until 20")
     assert lines[1][1] == "'told' does not accept the key: EAPI:Invalid key at POST private/AddOrder"
     assert "client order id mine: NetworkError" in lines[2][1]
     kraken.options["x"] = 1
     fake.heal()
     kraken.fetch_balance()
-    assert watch_of(kraken).key_refused is False
+    assert state_of(kraken).key_refused is False
 
 
 def test_the_loggers_other_levels_are_clean_too(kraken, caplog) -> None:

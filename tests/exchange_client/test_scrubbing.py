@@ -123,3 +123,51 @@ def test_lines_of_other_libraries_are_left_alone() -> None:
     record = logging.LogRecord("n", 10, "p", 1, "%(a)s", ({"a": "x?signature=1"},), None)
     assert WireFilter().filter(record)
     assert record.getMessage() == "x?signature=1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kraken {"error":["EAPI:Invalid nonce: bad nonce"]}',
+        'kraken {"error":["EAPI:Invalid signature: wrong"]}',
+        "Invalid API-key: disabled",
+        '{"authError": "Signature expired at the gateway"}',
+        "the token: revoked by its owner",
+        "HTTP 401: authorization: missing header",
+    ],
+)
+def test_reasons_stay(scrubber, text) -> None:
+    """Values are hidden, not the words after a name."""
+    assert scrubber.text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Invalid nonce: 1700000000123 is lower than before",
+        "API-Passphrase: abc\nHost: x",
+        "sent Authorization: Bearer abcdef",
+        '{"signature": "abcdef"}',
+        "password=abc",
+        "password is token: x9abcdef",
+    ],
+)
+def test_values_go(scrubber, text) -> None:
+    """Whatever stands around them."""
+    assert HIDDEN in scrubber.text(text)
+    assert not [value for value in ("1700000000123", "abc") if value in scrubber.text(text)]
+
+
+def test_a_short_credential_is_hidden_where_it_stands_alone() -> None:
+    """A user's number may be a part of any other."""
+    scrubber = Scrubber(lambda: ["1234"])
+    assert scrubber.text("user 1234 order 912345 uid=1234") == f"user {HIDDEN} order 912345 uid={HIDDEN}"
+
+
+def test_what_a_header_says_plainly_is_not_secret() -> None:
+    """A window or a channel that the exchange repeats is a part of its reason."""
+    headers = {
+        "X-BAPI-RECV-WINDOW": "5000", "X-Gate-Channel-Id": "ccxt", "ACCESS-TIMESTAMP": "1700000000000",
+        "X-BAPI-SIGN": "0a1b2c3d4e5f", "KEY": "keykey", "X-SIGN-TYPE": "HmacSHA256", "X-Odd": "0123456789abcdef",
+    }  # fmt: skip
+    assert sent_secrets("https://x", headers, None) == ["0a1b2c3d4e5f", "keykey", "0123456789abcdef"]

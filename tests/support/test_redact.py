@@ -36,6 +36,19 @@ def test_what_helps_at_night_stays() -> None:
     assert text == "kraken GET https://api.kraken.com/0/public/Ticker 503 Service Unavailable"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kraken {"error":["EAPI:Invalid nonce: bad nonce"]}',
+        "Invalid signature: wrong",
+        "the token: revoked by its owner",
+    ],
+)
+def test_reasons_stay(text: str) -> None:
+    """Values are hidden, not the words of a sentence that name them."""
+    assert redact(text) == text
+
+
 def test_a_long_text_is_cut() -> None:
     """An HTML page as an error's message becomes 300 characters."""
     text = redact("x" * 1_000_000)

@@ -1,4 +1,4 @@
-"""Words that mean the same on every exchange, for errors that neither its dialect nor ccxt knows."""
+"""Phrases that mean the same on every exchange, for errors that neither its dialect nor ccxt knows."""
 
 from __future__ import annotations
 
@@ -31,4 +31,11 @@ UNSURE = re.compile(
     r"ser(?:ver|vice) (?:is )?(?:temporarily )?(?:error|busy|unavailable)|(?:unknown|unexpected) error|status unknown|"
     r"try again later|being processed|(?:still|in) process",
     re.IGNORECASE,
+)
+LIMIT = re.compile(
+    r"too many (?:requests|visits|calls)|rate ?limit(?:ed| exceeded| reached)|too frequent|request frequency|throttled",
+    re.IGNORECASE,
+)
+MAINTENANCE = re.compile(
+    r"under (?:\w+ )?maintenance|being upgraded|system(?: is \w+)? upgrad\w+|due to the upgrade", re.IGNORECASE
 )

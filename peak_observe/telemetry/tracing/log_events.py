@@ -84,7 +84,9 @@ def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
         case KeyRefused():
             return "peak_observe.exchange.key_refused", facts
         case WriteUnanswered():
-            return "peak_observe.exchange.write_unanswered", facts | {"client_order_ids": event.client_order_ids}
+            told = {key: getattr(event, key) for key in ("method", "order") if getattr(event, key)}
+            ids = {"client_order_ids": event.client_order_ids}
+            return "peak_observe.exchange.write_unanswered", facts | ids | told
 
 
 def type_name(error: BaseException) -> str:

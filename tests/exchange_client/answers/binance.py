@@ -1,4 +1,4 @@
-"""Documented answers of Binance, from https://developers.binance.com/docs/binance-spot-api-docs/errors and its siblings."""
+"""Documented answers of Binance, from https://developers.binance.com/docs/binance-spot-api-docs/errors and the like."""
 
 import json
 
@@ -43,7 +43,8 @@ ANSWERS = [
     Case("503 the request was sent, and no answer came in time",
          '{"msg":"Unknown error, please check your request or try again later."}', UNKNOWN_FATE, 503),
     Case("503 service unavailable", "Service Unavailable.", UNKNOWN_FATE, 503),
-    case(-1008, "Server is currently overloaded with other requests. Please try again in a few minutes.", NOT_DONE, 503),
+    case(-1008, "Server is currently overloaded with other requests. Please try again in a few minutes.", NOT_DONE,
+         503),
     case(-1016, "This service is no longer available.", MAINTENANCE),
     Case("System is under maintenance", said(1, "System is under maintenance."), MAINTENANCE, 503),
     case(-1002, "You are not authorized to execute this request.", AUTH, 401),
@@ -87,6 +88,6 @@ ANSWERS = [
     case(-4116, "ClientOrderId is duplicated.", REJECTED, read=NO_READ, duplicate=True),
     Case("No candles in that time", "[]", SUCCESS, read=CANDLES, order=False),
     Case("An order without an id", '{"symbol":"BTCUSDT","status":"NEW"}', UNREADABLE, read=NO_READ),
-    Case("An order that was accepted", '{"symbol":"BTCUSDT","orderId":28,"clientOrderId":"abc","status":"NEW"}', SUCCESS,
-         read=NO_READ),
+    Case("An order that was accepted", '{"symbol":"BTCUSDT","orderId":28,"clientOrderId":"abc","status":"NEW"}',
+         SUCCESS, read=NO_READ),
 ]  # fmt: skip

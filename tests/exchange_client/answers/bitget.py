@@ -47,7 +47,7 @@ ANSWERS = [
     case("25000", "System error, please try again later", UNKNOWN_FATE),
     case("25001", "Operation timed out", UNKNOWN_FATE),
     case("500", "System busy", UNKNOWN_FATE, 500),
-    Case("An exception of the first version", '{"status":"fail","err_code":"01001","err_msg":"系统异常，请稍后重试"}',
+    Case("An exception of the first version", '{"status":"fail","err_code":"01001","err_msg":"系统异常"}',
          UNKNOWN_FATE),
     Case("No peer behind the gateway", '{"message":"failure to get a peer from the ring-balancer"}', UNKNOWN_FATE, 503),
     case("40200", "Server upgrade, please try again later", MAINTENANCE),

@@ -1,5 +1,6 @@
-"""Documented answers of Coinbase, from https://docs.cdp.coinbase.com/coinbase-app/api-architecture/status-codes and the
-page of each method of Advanced Trade.
+"""Documented answers of Coinbase, from https://docs.cdp.coinbase.com/coinbase-app/api-architecture/status-codes.
+
+Those to orders are from the page of each method of Advanced Trade.
 """
 
 import json
@@ -64,7 +65,8 @@ ANSWERS = [
     old("rate_limit_exceeded", "Rate limit exceeded", LIMITED, 429, wait=5.0),
     new("resource_exhausted", "Too many requests", LIMITED, 429, wait=5.0),
     new("RESOURCE_EXHAUSTED", "rate limit exceeded", LIMITED, 429, headers={"x-ratelimit-reset": "2"}, wait=2.0),
-    new("RESOURCE_EXHAUSTED", "with a Unix time", LIMITED, 429, headers={"x-ratelimit-reset": f"{NOW + 4:.0f}"}, wait=4.0),
+    new("RESOURCE_EXHAUSTED", "with a Unix time", LIMITED, 429, headers={"x-ratelimit-reset": f"{NOW + 4:.0f}"},
+        wait=4.0),
     Case("429 in words", "rate limit exceeded", LIMITED, 429, {"Content-Type": "text/plain"}, wait=5.0),
     old("authentication_error", "request timestamp expired", CLOCK, 401, resync=True),
     old("authentication_error", "invalid timestamp", CLOCK, 401, resync=True),

@@ -38,9 +38,10 @@ ANSWERS = [
     Case("Cloudflare: you have been blocked",
          "<html><title>Attention Required! | Cloudflare</title><h1>Sorry, you have been blocked</h1></html>",
          REJECTED, 403, _CLOUDFLARE),
-    Case("Cloudflare 520: web server returned an unknown error", cloudflare(520, "Web server is returning an unknown error"),
+    Case("Cloudflare 520: the server returned an unknown error", cloudflare(520, "Web server is returning an error"),
          UNKNOWN_FATE, 520, _CLOUDFLARE),
-    Case("Cloudflare 522: connection timed out", cloudflare(522, "Connection timed out"), UNKNOWN_FATE, 522, _CLOUDFLARE),
+    Case("Cloudflare 522: connection timed out", cloudflare(522, "Connection timed out"), UNKNOWN_FATE, 522,
+         _CLOUDFLARE),
     Case("Cloudflare 524: a timeout occurred", cloudflare(524, "A timeout occurred"), UNKNOWN_FATE, 524, _CLOUDFLARE),
     Case("CloudFront: the region is blocked",
          "<HTML><H1>403 ERROR</H1>The Amazon CloudFront distribution is configured to block access from your country."

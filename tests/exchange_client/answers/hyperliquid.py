@@ -90,6 +90,6 @@ ANSWERS = [
          read=BALANCE, order=False),
     Case("No candles in that time", "[]", SUCCESS, read=CANDLES, order=False),
     Case("An order that rests", statuses(RESTING), SUCCESS, read=NO_READ),
-    Case("An order that was filled", statuses({"filled": {"totalSz": "0.1", "avgPx": "50000", "oid": 77747314}}), SUCCESS,
-         read=NO_READ),
+    Case("An order that was filled", statuses({"filled": {"totalSz": "0.1", "avgPx": "50000", "oid": 77747314}}),
+         SUCCESS, read=NO_READ),
 ]  # fmt: skip

@@ -77,6 +77,6 @@ ANSWERS = [
     case(400, "client order id is duplicated", REJECTED, read=NO_READ, duplicate=True),
     Case("No candles in that time", "[]", SUCCESS, read=CANDLES, order=False),
     Case("An order without an id", '{"symbol":"BTCUSDT"}', UNREADABLE, read=NO_READ),
-    Case("An order that was accepted", '{"symbol":"BTCUSDT","orderId":"C02__443776347957968896","price":"50000"}', SUCCESS,
-         read=NO_READ),
+    Case("An order that was accepted", '{"symbol":"BTCUSDT","orderId":"C02__443776347957968896","price":"50000"}',
+         SUCCESS, read=NO_READ),
 ]  # fmt: skip

@@ -1,0 +1,108 @@
+"""Answers with HTTP 200 that confirm nothing: at every exchange they leave an order's outcome unknown."""
+
+import contextlib
+import json
+
+import ccxt
+import pytest
+import requests
+
+from peak_observe import OutcomeUnknown, ResilientExchangeClient
+from peak_observe.exchange_client.request import current_call
+from peak_observe.testing import ManualClock
+
+CREDENTIALS = {
+    "apiKey": "k" * 32, "secret": "c2VjcmV0" * 8, "password": "p", "uid": "1", "login": "l", "token": "t",
+    "privateKey": "0x" + "1" * 64, "walletAddress": "0x" + "2" * 40, "accountId": "7", "enableRateLimit": False,
+}  # fmt: skip
+BODIES = ("null", "", '"ok"', "ok", "true", "0", "<html></html>", "{}", '{"code": 0}', '{"success": true}')
+TEN = ("binance", "bybit", "okx", "kraken", "coinbase", "kucoin", "gate", "bitget", "mexc", "hyperliquid")
+MARKETS = {"spot": "BTC/USDT", "swap": "BTC/USDT:USDT"}
+
+
+class Answer:
+    """A response of requests with a body of our own."""
+
+    status_code, reason, content = 200, "OK", b""
+    headers = requests.structures.CaseInsensitiveDict({"Content-Type": "application/json"})
+
+    def __init__(self, body: str) -> None:
+        self.text = body
+
+    def json(self) -> object:
+        """Parse the body."""
+        return json.loads(self.text)
+
+    def raise_for_status(self) -> None:
+        """Do nothing: the status is 200."""
+
+
+def market(exchange: ccxt.Exchange, kind: str) -> dict:
+    """Return the one market of an exchange object."""
+    contract = kind == "swap"
+    return exchange.safe_market_structure({
+        "id": "BTC-USDT", "symbol": MARKETS[kind], "base": "BTC", "quote": "USDT", "baseId": "BTC", "quoteId": "USDT",
+        "settle": "USDT" if contract else None, "settleId": "USDT", "type": kind, "spot": not contract,
+        "swap": contract, "contract": contract, "linear": True, "inverse": False, "contractSize": 1, "active": True,
+        "precision": {"amount": 1e-8, "price": 1e-8}, "limits": {"amount": {}, "price": {}, "cost": {}},
+        "info": {"orderTypes": ["LIMIT"]},
+    })  # fmt: skip
+
+
+def client_of(exchange_id: str, kind: str) -> ResilientExchangeClient:
+    """Return a client whose exchange object has one market and asks for no other."""
+    exchange = getattr(ccxt, exchange_id)(CREDENTIALS)
+    networks = {"BTC": {"id": "BITCOIN", "network": "BTC"}}
+    currencies = {
+        code: exchange.safe_currency_structure({"id": code, "code": code, "networks": networks, "info": {}})
+        for code in ("BTC", "USDT")
+    }
+    # What bybit and kucoin would ask for first.
+    exchange.options |= {"enableUnifiedMargin": False, "enableUnifiedAccount": True, "uta": False}
+    exchange.set_markets([market(exchange, kind)], currencies)
+    return ResilientExchangeClient(exchange, name="odd", health=None, clock=ManualClock(), failure_threshold=1000)
+
+
+def sent_as_write(client: ResilientExchangeClient, body: str, call) -> tuple[bool, object]:
+    """Return whether a write was sent, and what came of the call."""
+    writes = []
+
+    def request(*_: object, **__: object) -> Answer:
+        writes.append(current_call.get().last_write is not None)
+        return Answer(body)
+
+    client.exchange.session.request = request
+    try:
+        result = call()
+    except Exception as error:
+        result = error
+    return any(writes), result
+
+
+@pytest.mark.parametrize("exchange_id", ccxt.exchanges)
+def test_what_confirms_nothing_is_no_success(exchange_id: str) -> None:
+    """Neither an order that is named `ok` nor an AttributeError: the client says that nobody knows."""
+    reached = set()
+    for kind, symbol in MARKETS.items():
+        with contextlib.closing(client_of(exchange_id, kind)) as client:
+            for body in BODIES:
+                sent, result = sent_as_write(
+                    client,
+                    body,
+                    lambda: client.create_order(symbol, "limit", "buy", 1, 100),  # noqa: B023 - called at once
+                )
+                assert not sent or isinstance(result, OutcomeUnknown), (kind, body, result)
+                reached |= {kind} if sent else set()
+                client.breakers["trade"].reset()
+    assert reached or exchange_id not in TEN
+
+
+@pytest.mark.parametrize("body", [body for body in BODIES if body not in ('{"code": 0}', '{"success": true}')])
+@pytest.mark.parametrize("exchange_id", TEN)
+def test_a_withdrawal_that_nothing_confirms(exchange_id: str, body: str) -> None:
+    """It may be under way."""
+    with contextlib.closing(client_of(exchange_id, "spot")) as client:
+        sent, result = sent_as_write(
+            client, body, lambda: client.withdraw("USDT", 1, "address", None, {"network": "BTC"})
+        )
+        assert not sent or isinstance(result, OutcomeUnknown), result
