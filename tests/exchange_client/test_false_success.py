@@ -109,32 +109,21 @@ def test_a_withdrawal_that_nothing_confirms(exchange_id: str, body: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("error", "raised"), [("INSUFFICIENT_FUND", ccxt.InsufficientFunds), ("NEW_AND_UNKNOWN", ccxt.ExchangeError)]
+    ("said", "expected"),
+    [("Too little money there", "rejected"), ("binance does not have market symbol X", "ambiguous")],
 )
-def test_a_refusal_that_ccxt_finds_when_it_reads_the_answer(error: str, raised: type, counted) -> None:
-    """Coinbase refuses orders with HTTP 200 and `success: false`: that is a refusal, and counts as one."""
-    body = json.dumps({"success": False, "error_response": {"error": error, "message": f"{error} it says"}})
-    before = counted("odd")
-    with contextlib.closing(client_of("coinbase", "spot")) as client:
-        sent, result = sent_as_write(client, body, lambda: client.create_order("BTC/USDT", "limit", "buy", 1, 100))
-    assert sent
-    assert type(result) is raised
-    endpoint = "POST v3/private/brokerage/orders"
-    assert counted("odd")[endpoint, "rejected"] - before.get((endpoint, "rejected"), 0) == 1
-
-
-def test_a_fault_of_ccxt_after_an_answer_is_no_refusal(counted, monkeypatch) -> None:
-    """Whatever its class says: the order stands, and the request counts as of unknown outcome."""
+def test_what_ccxt_raises_after_an_answer(said: str, expected: str, counted, monkeypatch) -> None:
+    """A refusal if the answer says the same, as with Coinbase's `success: false`; otherwise the order may stand."""
     before = counted("odd")
     with contextlib.closing(client_of("binance", "spot")) as client:
 
         def fail(*_: object) -> None:
-            raise ccxt.BadSymbol("binance does not have market symbol X")
+            raise ccxt.BadSymbol(said)
 
         monkeypatch.setattr(client.exchange, "parse_order", fail)
-        body = '{"orderId": 7, "symbol": "BTCUSDT", "status": "NEW"}'
+        body = json.dumps({"orderId": 7, "note": "Too little money there"})
         sent, result = sent_as_write(client, body, lambda: client.create_order("BTC/USDT", "limit", "buy", 1, 100))
     assert sent
-    assert isinstance(result, OutcomeUnknown)
-    new = {key: count - before.get(key, 0) for key, count in counted("odd").items() if count != before.get(key, 0)}
-    assert new == {("POST private/order", "ambiguous"): 1}
+    assert type(result) is ccxt.BadSymbol if expected == "rejected" else isinstance(result, OutcomeUnknown)
+    ((key, count),) = ((key, count) for key, count in counted("odd").items() if count != before.get(key, 0))
+    assert (key[1], count - before.get(key, 0)) == (expected, 1)
