@@ -73,11 +73,9 @@ def _play(phase: Phase, exchange: FakeExchange, view: View, stop: threading.Even
     end = time.monotonic() + phase.seconds
     if deadline is not None:
         end = min(end, deadline)
-    while (
-        (left := end - time.monotonic()) > 0
-        and not getattr(sys.stdout, "unread", False)
-        and not stop.wait(min(left, 0.2))
-    ):
+    while (left := end - time.monotonic()) > 0 and not stop.wait(min(left, 0.2)):
+        if getattr(sys.stdout, "unread", False):  # the reader has left, as in `| head -1`
+            stop.set()
         view.refresh()
 
 
