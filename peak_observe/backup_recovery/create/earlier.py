@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EarlierFiles:
-    """The files of one earlier backup.
+    """Files of one earlier backup, looked up by path.
 
     Args:
         repository: The repository's folder.

@@ -26,7 +26,7 @@ UNSTORABLE = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EFBIG)
 
 
 class Job(NamedTuple):
-    """A file to read.
+    """Job of reading one file.
 
     Args:
         found: The file.

@@ -77,17 +77,17 @@ class BackupRequest(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """The parts that it will hold."""
+        """Parts that the backup will hold."""
         return [kind for kind in KINDS if kind in self.roots or (kind == STATE and self.snapshot)]
 
     @property
     def sources(self) -> dict[str, list[str]]:
-        """The named paths by part, as a manifest has them."""
+        """Named paths by part, as a manifest has them."""
         return {kind: [root.source for root in roots] for kind, roots in self.roots.items()}
 
     @property
     def backup_type(self) -> BackupType:
-        """The type of the backup: `full` if configuration and data are in it, else its most telling part."""
+        """Type of the backup: `full` if configuration and data are in it, else its most telling part."""
         kinds = self.kinds
         if {CONFIG, DATA} <= set(kinds):
             return BackupType.FULL

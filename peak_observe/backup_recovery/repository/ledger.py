@@ -78,7 +78,7 @@ class Promise(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The account of one repository; times are Unix times in seconds, 0 for never.
+    """Account of one repository; times are Unix times in seconds, 0 for never.
 
     Args:
         configured_at: When it was first used.
@@ -164,7 +164,7 @@ def _unreadable(path: Path, error: Exception) -> None:
 
 
 class Ledger:
-    """The account on the disk.
+    """Account on the disk, changed under a lock by one rename.
 
     Args:
         folder: Where it is kept.

@@ -1,4 +1,4 @@
-"""What is in a backup, file by file, as its `manifest.json` tells it; nothing of it is believed before it is checked.
+"""Manifest of a backup: every file, link and folder in it, checked before anything of it is believed.
 
 Names are bytes to the system and text here: what is no UTF-8, and the percent sign, is written as `%XX`.
 """
@@ -38,7 +38,7 @@ _ESCAPE = re.compile("%([0-9A-F]{2})")
 
 
 class Root(msgspec.Struct, frozen=True):
-    """A path that was named for the backup.
+    """Path that was named for the backup.
 
     Args:
         kind: `config` or `data`.
@@ -98,17 +98,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def modified_ns(self) -> int:
-        """The time of the last change, in nanoseconds since 1970, whenever that was."""
+        """Time of the last change, in nanoseconds since 1970, whenever that was."""
         return self.mtime_ns if self.mtime_s is None else self.mtime_s * SECOND
 
     @property
     def kind(self) -> str:
-        """Which part of the backup it belongs to."""
+        """Part of the backup that it belongs to."""
         return STATE if self.stored == STATE_FILE else self.stored.partition("/")[0]
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What is in a backup.
+    """Content of a backup.
 
     Args:
         version: The form of this file.
@@ -227,7 +227,7 @@ def _is_canonical(text: str) -> bool:
 
 
 class Check:
-    """The check of a manifest, entry by entry: it names nothing twice and nothing outside.
+    """Check of a manifest, entry by entry: it names nothing twice and nothing outside.
 
     Args:
         head: The manifest; its entries are not looked at.

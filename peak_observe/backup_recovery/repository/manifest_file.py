@@ -1,4 +1,4 @@
-"""A `manifest.json` written and read entry by entry, so that a backup of many files needs little memory."""
+"""File of a manifest, written and read entry by entry, so that a backup of many files needs little memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHORT = 300  # bytes of a line in which the place of a named file ends, as its 
 
 
 class ManifestWriter:
-    """The manifest of a backup on its way.
+    """Writer of a `manifest.json`.
 
     Args:
         path: The new file.
@@ -84,7 +84,7 @@ class ManifestWriter:
 
 
 class ManifestFile:
-    """A `manifest.json` on the disk.
+    """Reader of a `manifest.json`.
 
     Args:
         path: The file.
@@ -179,7 +179,7 @@ class ManifestFile:
 
 
 class _Place(msgspec.Struct, frozen=True, gc=False):
-    """What an entry's line names."""
+    """Place and type in an entry's line."""
 
     stored: str
     type: str

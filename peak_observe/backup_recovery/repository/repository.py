@@ -50,7 +50,7 @@ class NoAccess(str):
 
 
 class Repository:
-    """A folder of backups.
+    """Repository of backups in a folder.
 
     Args:
         root: The folder; it is made when something is first written.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.repository.stored_files import Stored
+    from peak_observe.backup_recovery.repository.stored_files import StoredFiles
     from peak_observe.backup_recovery.restore.layout import Layout
     from peak_observe.backup_recovery.restore.ownership import Ownership
 
@@ -41,7 +41,7 @@ class Staging:
         layout: Layout,
         news: Mapping[str, str],
         *,
-        stored: Stored,
+        stored: StoredFiles,
         owners: Ownership,
         tell: Callable[[Progress], object] | None,
     ) -> None:

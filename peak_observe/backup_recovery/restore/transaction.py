@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.repository.stored_files import Stored
+    from peak_observe.backup_recovery.repository.stored_files import StoredFiles
     from peak_observe.backup_recovery.restore.plan import Action
 
 STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
@@ -171,7 +171,7 @@ class Transaction:
     def run(
         self,
         actions: Sequence[Action],
-        stored: Stored,
+        stored: StoredFiles,
         tell: Callable[[Progress], object] | None = None,
     ) -> None:
         """Carry out the actions, all or none.
@@ -253,7 +253,7 @@ class Transaction:
             raise
         sync_folder(self._folder)
 
-    def _stage(self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
+    def _stage(self, actions: Sequence[Action], stored: StoredFiles, tell: Callable[[Progress], object] | None) -> None:
         steps = self._journal.steps
         news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
         staging = Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell)
