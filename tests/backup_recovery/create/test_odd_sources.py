@@ -402,6 +402,25 @@ def test_names_of_one_file_are_stored_once(tmp_path: Path, trusting: None, incre
     assert (tmp_path / "back" / "data" / "data" / "z" / "c").read_bytes() == b"x" * 5000
 
 
+def test_a_new_name_of_a_known_file_may_come_first(tmp_path: Path, trusting: None) -> None:
+    """In the order of names before the one that is known; one that goes leaves the others."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "m").write_bytes(b"x" * 5000)
+    os.link(data / "m", data / "z")
+    manager = of(tmp_path, data)
+    manager.create_backup()
+    os.link(data / "m", data / "a")
+    for gone, links in (("", {"a": "", "m": "data/data/a", "z": "data/data/a"}), ("a", {"m": "", "z": "data/data/m"})):
+        (data / gone).unlink() if gone else None
+        for incremental in (False, True):
+            backup = manager.get_backup(manager.create_backup(incremental=incremental))
+            entries = {entry.stored: entry for entry in manager._repository.manifest(backup).entries}
+            assert {name: entries[f"data/data/{name}"].hardlink for name in links} == links
+            assert manager.verify_backup(backup.backup_id).ok
+            assert manager.drill().ok
+
+
 def test_holes_are_not_read(tmp_path: Path) -> None:
     """A file of 64 GiB with a few bytes in it takes no time and no room, and comes back."""
     path = tmp_path / "data" / "sparse"
