@@ -398,6 +398,24 @@ def test_names_of_one_file_are_stored_once(tmp_path: Path, trusting: None, incre
         assert links == {"a": "", "b": "data/data/a", "z/c": "data/data/a"}
         assert manager.verify_backup(backup_id).ok
     assert manager._repository.measured() < 20_000
+    manager.cleanup_old_backups(keep_count=1)
+    assert manager._repository.ledger.load().stored_bytes == manager._repository.measured()
+    (data / "z" / "c").unlink()
+    (data / "b").unlink()
+    os.utime(data / "a")
+    manager.create_backup()
+    manager.cleanup_old_backups(keep_count=1)
+    assert manager._repository.ledger.load().stored_bytes == manager._repository.measured()
+
+
+def test_names_of_one_file_come_back(tmp_path: Path) -> None:
+    """Each with the content of all."""
+    data = tmp_path / "data"
+    (data / "z").mkdir(parents=True)
+    (data / "a").write_bytes(b"x" * 5000)
+    os.link(data / "a", data / "z" / "c")
+    manager = of(tmp_path, data)
+    backup_id = manager.create_backup()
     manager.restore(backup_id, config=False, data=True, restore_to=tmp_path / "back")
     assert (tmp_path / "back" / "data" / "data" / "z" / "c").read_bytes() == b"x" * 5000
 
