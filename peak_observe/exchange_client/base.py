@@ -62,6 +62,8 @@ class ExchangeClient:
                 **(websocket_writes.overrides(original) if asynchronous else {}),
             },
         )
+        if asynchronous:
+            websocket_writes.make_series(state, exchange)
         try:
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:

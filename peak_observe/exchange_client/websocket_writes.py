@@ -16,6 +16,7 @@ from peak_observe.observers import emit
 if TYPE_CHECKING:
     from peak_observe.exchange_client.exchange_state import ExchangeState
 
+_FEATURES = {"create_order_ws": "createOrderWs", "edit_order_ws": "editOrderWs", "cancel_order_ws": "cancelOrderWs"}
 _signing_in: ContextVar[bool] = ContextVar("peak_observe_signing_in", default=False)
 
 
@@ -53,6 +54,13 @@ class WebsocketWrite:
     def repeated_by(self, _: BaseException) -> bool:
         """Return True: over a websocket ccxt raises what the exchange's message says."""
         return True
+
+
+def make_series(state: ExchangeState, exchange: Any) -> None:
+    """Make the series of the orders that an exchange takes over a websocket, at 0 in all outcomes."""
+    for method, feature in _FEATURES.items():
+        if exchange.has.get(feature) is True:
+            state.endpoint(method, "private", "WS")
 
 
 def overrides(original: Any) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class _Output:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self.unread = False
+        """Whether the reader has left; commands that run until Ctrl-C end then."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -67,6 +69,7 @@ class _Output:
     def _drop(self, error: OSError) -> None:
         if error.errno not in _UNREAD:
             raise error
+        self.unread = True
         # What is in the buffer would fail again when the process ends.
         with suppress(OSError, ValueError, AttributeError):
             nothing = os.open(os.devnull, os.O_WRONLY)

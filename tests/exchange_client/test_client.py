@@ -32,6 +32,7 @@ from peak_observe import (
 from peak_observe.measures import BREAKERS, RETRIES
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
 from peak_observe.testing.faulttable import BAN_ENDS
+from peak_observe.testing.loopback import Reply
 
 MODES = pytest.mark.parametrize("mode", ["sync", "async"])
 
@@ -128,6 +129,23 @@ def test_everything_countable_is_there_at_0_from_the_beginning(fake) -> None:
         assert value("peak_exchange_clock_skew_seconds", of_it) == 0
         assert value("peak_exchange_rate_limit_used_ratio", of_it) == 0
         assert value("peak_exchange_data_age_seconds", {**of_it, "kind": "candles"}) != 0  # NaN
+
+
+@MODES
+@pytest.mark.parametrize("dialect", ["kraken", "binance"])
+def test_the_first_lost_order_is_seen_by_increase(dialect, mode, rig) -> None:
+    """The series of orders, edits and cancels are there at 0 in all outcomes before the first is made."""
+    from peak_observe.catalog import EXCHANGE_OUTCOMES
+
+    registry = CollectorRegistry()
+    peak_observe.register(registry)
+    orders = {"kraken": ("POST private/AddOrder", "POST private/CancelOrder", "POST private/Withdraw")}
+    orders["binance"] = ("POST private/order", "DELETE private/order", "POST sapi/capital/withdraw/apply")
+    with rig(dialect).using(mode, name=f"first.{dialect}.{mode}"):
+        for endpoint in orders[dialect]:
+            for outcome in EXCHANGE_OUTCOMES:
+                labels = {"exchange": f"first.{dialect}.{mode}", "endpoint": endpoint, "outcome": outcome}
+                assert registry.get_sample_value("peak_exchange_requests_total", labels) == 0
 
 
 # Methods --------------------------------------------------------------------------------------------------
@@ -331,6 +349,45 @@ def test_async_nothing_is_sent_twice_by_the_http_library(rig) -> None:
         assert [call.method for call in rig.calls] == ["DELETE"]
 
 
+@MODES
+def test_a_read_whose_nonce_was_refused_is_repeated_with_a_new_one(mode, rig, monkeypatch) -> None:
+    """Two processes with one key get in each other's way: what was refused was not carried out."""
+    rig = rig()
+    highest, refusals = [0], []
+    answer = rig.fake._dialect.answer
+
+    def strict(call, behind=0.0):
+        nonce = int(call.params.get("nonce", 0))
+        if nonce and nonce <= highest[0]:
+            refusals.append(nonce)
+            return Reply({"error": ["EAPI:Invalid nonce"]})
+        highest[0] = max(highest[0], nonce)
+        return answer(call, behind)
+
+    monkeypatch.setattr(rig.fake._dialect, "answer", strict)
+    with rig.using(mode, name="nonces", max_attempts=3) as client:
+        for number in range(20):
+            if number % 4 == 0:
+                highest[0] = int(time.time() * 1000) + 30  # the other process, whose clock is ahead
+                client._protection._clock.sleep = lambda _: time.sleep(0.05)
+                client._protection._clock.async_sleep = lambda _: asyncio.sleep(0.05)
+            assert rig.run(mode, client.fetch_balance)["USD"]["free"] > 0
+        assert client.breakers["private"].stats.failure_count == 0
+    assert len(refusals) >= 5
+
+
+@MODES
+def test_an_order_whose_nonce_was_refused_is_not_repeated(mode, rig) -> None:
+    """Writes never are."""
+    rig = rig()
+    with rig.using(mode, name="nonces") as client:
+        before = rig.fake.requests["AddOrder"]
+        rig.fake.fail(FAULTS["kraken"]["clock"], path="AddOrder", times=1)
+        with pytest.raises(ccxt.InvalidNonce):
+            rig.run(mode, lambda: order(client))
+        assert rig.fake.requests["AddOrder"] - before == 1
+
+
 # Orders ---------------------------------------------------------------------------------------------------
 
 
@@ -392,6 +449,75 @@ def test_an_order_whose_markets_cannot_be_loaded_was_not_sent(fake) -> None:
         with pytest.raises(ccxt.ExchangeNotAvailable):
             order(client)
         assert fake.requests["AddOrder"] == 0
+
+
+@MODES
+def test_what_an_order_reads_before_it_is_sent_may_be_read_again(mode) -> None:
+    """The markets, when nothing was written yet; the order itself goes out once."""
+    with FakeExchange() as fake:
+
+        def use():
+            client = {"sync": ResilientExchangeClient, "async": AsyncResilientExchangeClient}[mode](
+                "kraken", fake.config(), health=None, clock=ManualClock(), name="reads.first"
+            )
+            fake.fail(Fault.status(502), path="AssetPairs", times=2)
+            return client, order(client)
+
+        async def main():
+            client, placed = use()
+            client.exchange.timeout_on_exit = 0
+            try:
+                return await placed
+            finally:
+                await client.close()
+
+        placed = use()[1] if mode == "sync" else asyncio.run(main())
+        assert placed["id"]
+        assert (fake.requests["AssetPairs"], fake.requests["AddOrder"]) == (3, 1)
+
+
+@MODES
+def test_an_order_of_unknown_outcome_says_what_it_was(mode, rig, caplog) -> None:
+    """Two of them can be told apart in the log, by the event and by the error; a client does not send it again."""
+    rig = rig()
+    with rig.using(mode, name="told") as client, RecordingObserver() as seen:
+        rig.fake.fail(Fault.lost_reply())
+        with pytest.raises(OutcomeUnknown, match=r"of limit sell 0\.2 BTC/USD at 70000 may") as unknown:
+            rig.run(mode, lambda: client.create_order("BTC/USD", "limit", "sell", 0.2, price=70_000))
+        with pytest.raises(OutcomeUnknown, match="of BTC/USD id 7 may"):
+            rig.run(mode, lambda: client.cancel_order("7", "BTC/USD"))
+        with pytest.raises(OutcomeUnknown, match=r"limit buy 1 BTC/USD at 1; market sell 2 BTC/USD may"):
+            one = {"symbol": "BTC/USD", "type": "limit", "side": "buy", "amount": 1, "price": 1}
+            two = {"symbol": "BTC/USD", "type": "market", "side": "sell", "amount": 2}
+            rig.run(mode, lambda: client.create_orders([one, two]))
+    told = seen.of(WriteUnanswered)[0]
+    assert (told.method, told.symbol, told.side, told.amount, told.price) == (
+        "create_order",
+        "BTC/USD",
+        "sell",
+        0.2,
+        70_000,
+    )
+    assert told.order == unknown.value.order == "limit sell 0.2 BTC/USD at 70000"
+    line = next(record.getMessage() for record in caplog.records if "70000" in record.getMessage())
+    assert "create_order (POST private/AddOrder) of limit sell 0.2 BTC/USD at 70000" in line
+    assert line.endswith("it is not sent again: ask the exchange whether it stands")
+
+
+def test_where_orders_take_no_id_that_is_said(caplog) -> None:
+    """Once before the first order; whoever asks for ids is told when the client is made."""
+    with pytest.raises(ValueError, match="bit2c takes no client order ids through ccxt: leave client_order_id out"):
+        ResilientExchangeClient("bit2c", health=None, client_order_id=lambda: "mine")
+    with (
+        ResilientExchangeClient("bit2c", health=None, name="no.ids") as client,
+        ResilientExchangeClient("kraken", health=None, name="ids") as other,
+    ):
+        assert (client.order_ids_supported, other.order_ids_supported) == (False, True)
+        for _ in range(2):
+            with pytest.raises(ccxt.AuthenticationError):
+                client.exchange.create_order("BTC/NIS", "limit", "buy", 1, 1)
+    lines = [record.getMessage() for record in caplog.records if "client order ids" in record.getMessage()]
+    assert lines == ["bit2c takes no client order ids: find one of unknown outcome by market, side, amount and time"]
 
 
 def test_a_batch_names_all_its_orders(rig) -> None:

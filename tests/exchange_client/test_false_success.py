@@ -106,3 +106,24 @@ def test_a_withdrawal_that_nothing_confirms(exchange_id: str, body: str) -> None
             client, body, lambda: client.withdraw("USDT", 1, "address", None, {"network": "BTC"})
         )
         assert not sent or isinstance(result, OutcomeUnknown), result
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("Too little money there", "rejected"), ("binance does not have market symbol X", "ambiguous")],
+)
+def test_what_ccxt_raises_after_an_answer(said: str, expected: str, counted, monkeypatch) -> None:
+    """A refusal if the answer says the same, as with Coinbase's `success: false`; otherwise the order may stand."""
+    before = counted("odd")
+    with contextlib.closing(client_of("binance", "spot")) as client:
+
+        def fail(*_: object) -> None:
+            raise ccxt.BadSymbol(said)
+
+        monkeypatch.setattr(client.exchange, "parse_order", fail)
+        body = json.dumps({"orderId": 7, "note": "Too little money there"})
+        sent, result = sent_as_write(client, body, lambda: client.create_order("BTC/USDT", "limit", "buy", 1, 100))
+    assert sent
+    assert type(result) is ccxt.BadSymbol if expected == "rejected" else isinstance(result, OutcomeUnknown)
+    ((key, count),) = ((key, count) for key, count in counted("odd").items() if count != before.get(key, 0))
+    assert (key[1], count - before.get(key, 0)) == (expected, 1)

@@ -5,13 +5,19 @@ import copy
 import inspect
 import logging
 import math
+import subprocess
+import sys
 import threading
+import time
+from datetime import timedelta
+from email.utils import format_datetime
 
 import ccxt
 import ccxt.async_support
 import pytest
 
 from peak_observe import (
+    HeldBackError,
     KeyRefused,
     RateLimited,
     ResilientExchangeClient,
@@ -20,7 +26,8 @@ from peak_observe import (
     uninstrument,
 )
 from peak_observe.exchange_client.instrumentation import state_of
-from peak_observe.measures import EXCHANGES
+from peak_observe.measures import ENDPOINTS, EXCHANGES, ExchangeTally
+from peak_observe.measures.exchange import SEPARATOR
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
 from peak_observe.testing.kraken import API_KEY
 
@@ -293,3 +300,156 @@ def test_threads_do_not_mix_up_their_answers(kraken, counted) -> None:
     for thread in threads:
         thread.join()
     assert counted("threads")["GET public/Ticker", "success"] == 12
+
+
+# What is asked for besides -------------------------------------------------------------------------------------
+
+
+def test_orders_get_ids_on_request(kraken, fake) -> None:
+    """Those that have none, with nothing else changed."""
+    instrument(kraken, "with.ids", client_order_ids=True)
+    kraken.create_order("BTC/USD", "limit", "buy", 1, 1)
+    kraken.create_order("BTC/USD", "limit", "buy", 1, 1, {"clientOrderId": "own"})
+    made, own = (placed.client_order_id for placed in fake.orders)
+    assert len(made) == 32
+    assert own == "own"
+
+
+def test_a_protected_object_waits_and_refuses(kraken, fake) -> None:
+    """It waits for a short limit, and refuses what would wait longer than ten seconds in a class of ccxt."""
+    instrument(kraken, "protected", protect=True).load_markets()
+    fake.fail(Fault.rate_limited(1), times=1)
+    with pytest.raises(ccxt.RateLimitExceeded):
+        kraken.fetch_ticker("BTC/USD")
+    start = time.monotonic()
+    kraken.fetch_ticker("BTC/USD")
+    assert 0.9 < time.monotonic() - start < 3
+    fake.fail(Fault.rate_limited(60), times=1)
+    with pytest.raises(ccxt.RateLimitExceeded):
+        kraken.fetch_ticker("BTC/USD")
+    before = fake.requests
+    with pytest.raises(ccxt.NetworkError) as refused:
+        kraken.fetch_balance()
+    assert isinstance(refused.value, HeldBackError)
+    assert 50 < refused.value.retry_after <= 60
+    assert fake.requests == before
+
+
+def test_protected_objects_of_an_exchange_wait_together(fake) -> None:
+    """A bot has a sync and an async object behind one IP."""
+    one = instrument(ccxt.kraken(fake.config()), "together", protect=True)
+
+    async def main():
+        async with instrument(ccxt.async_support.kraken(fake.config()), "together", protect=True) as two:
+            two.timeout_on_exit = 0
+            await two.load_markets()
+            fake.fail(Fault.rate_limited(60), times=1)
+            with pytest.raises(ccxt.RateLimitExceeded):
+                await two.fetch_ticker("BTC/USD")
+            with pytest.raises(HeldBackError):
+                await two.fetch_ticker("BTC/USD")
+            with pytest.raises(HeldBackError):
+                one.fetch_ticker("BTC/USD")
+
+    asyncio.run(main())
+    one.session.close()
+
+
+def test_an_object_that_is_only_measured_does_not_wait(kraken, fake) -> None:
+    """Whoever did not ask for it has his own limits."""
+    instrument(kraken, "unprotected").load_markets()
+    fake.fail(Fault.rate_limited(60), times=1)
+    with pytest.raises(ccxt.RateLimitExceeded):
+        kraken.fetch_ticker("BTC/USD")
+    assert kraken.fetch_ticker("BTC/USD")["last"] > 0
+
+
+def test_what_was_asked_for_stays(kraken, fake, counted) -> None:
+    """Bots that reload instrument again, with more or with nothing; each request counts once."""
+    original = type(kraken)
+    for _ in range(2):
+        for options in ({}, {"client_order_ids": True}, {}, {"protect": True}, {}):
+            instrument(kraken, "again", **options)
+        kraken.fetch_ticker("BTC/USD")
+        kraken.create_order("BTC/USD", "limit", "buy", 1, 1)
+        assert state_of(kraken).backpressure is not None
+        uninstrument(kraken)
+        assert type(kraken) is original
+        assert not [name for name in vars(kraken) if name.startswith("_peak")]
+    found = counted("again")
+    assert found["GET public/Ticker", "success"] == found["POST private/AddOrder", "success"] == 2
+    assert all(placed.client_order_id for placed in fake.orders)
+    kraken.create_order("BTC/USD", "limit", "buy", 1, 1)
+    assert fake.orders[-1].client_order_id is None
+
+
+def test_a_bot_that_reloads_needs_no_port(tmp_path) -> None:
+    """`configure` alone, twice, and two sets of objects: the snapshot holds the sum."""
+    code = """
+import sys, ccxt
+from peak_observe import configure, instrument
+from peak_observe.testing import FakeExchange
+with FakeExchange() as fake:
+    for _ in range(2):
+        configure(process="bot", snapshot_dir=sys.argv[1])
+        exchange = instrument(ccxt.kraken(fake.config()))
+        exchange.fetch_ticker("BTC/USD")
+        exchange.session.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stderr == ""
+    (written,) = [path for path in tmp_path.rglob("*") if path.is_file() and b"public/Ticker" in path.read_bytes()]
+    assert written.name.startswith("bot")
+
+
+def test_the_first_lost_order_is_seen_by_increase_here_too(kraken) -> None:
+    """The series of orders are there before the first."""
+    instrument(kraken, "series")
+    series = {name for name, _ in ENDPOINTS.read()}
+    assert f"series{SEPARATOR}POST private/AddOrder" in series
+    assert f"series{SEPARATOR}POST private/Withdraw" in series
+
+
+def test_a_lost_order_says_what_it_was_and_that_it_may_come_again(kraken, fake, caplog) -> None:
+    """The object is the bot's own, which may have its retries."""
+    instrument(kraken, "a.bots").load_markets()
+    fake.fail(Fault.lost_reply())
+    with pytest.raises(ccxt.NetworkError), RecordingObserver() as seen:
+        kraken.create_limit_buy_order("BTC/USD", 0.5, 40_000)
+    (told,) = seen.of(WriteUnanswered)
+    assert told[6:] == ("create_order", "limit buy 0.5 BTC/USD at 40000", "BTC/USD", "buy", 0.5, 40_000, True)
+    (line,) = [record.getMessage() for record in caplog.records if "may or may not" in record.getMessage()]
+    assert "limit buy 0.5 BTC/USD at 40000" in line
+    assert line.endswith("ask the exchange before it is sent again")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "headers", "measured"),
+    [
+        (0.2, {}, True),
+        (4.0, {}, False),
+        (0.2, {"Age": "30"}, False),
+        (0.2, {"Age": "0"}, True),
+        (0.2, {"Date": "?"}, False),
+    ],
+)
+def test_a_slow_answer_says_nothing_of_the_clock(kraken, seconds, headers, measured) -> None:
+    """Nor one from a cache, nor one without a date."""
+    state = state_of(instrument(kraken, f"slow.{seconds}.{headers}"))
+    ahead = state.clock.now() + timedelta(seconds=100)
+    state.learn("public", {"Date": format_datetime(ahead, usegmt=True), **headers}, 10.0, 10.0 + seconds)
+    assert abs(state.tally.read().clock_skew) == (pytest.approx(100, abs=2) if measured else 0)
+
+
+def test_an_old_clock_skew_is_dropped() -> None:
+    """The clock may have been set since."""
+    clock = ManualClock()
+    tally = ExchangeTally(clock)
+    assert tally.read().clock_skew == 0
+    tally.skew(7.0)
+    clock.advance(899)
+    assert tally.read().clock_skew == 7.0
+    clock.advance(1)
+    assert tally.read().clock_skew is None

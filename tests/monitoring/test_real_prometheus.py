@@ -72,11 +72,10 @@ kept, stuck, unused = (RecoveryManager(folder / name, max_age=3600) for name in 
 for manager in (kept, stuck, unused):
     manager.config_backup.add_config(folder / "bot.toml")
 kept.state_snapshot.register_provider("bot", lambda: {"orders": 2})
-stuck.state_snapshot.register_provider("bot", stop.wait)
 unused.data_backup.add_data_path(folder / "data")
 kept.create_backup()
 kept.drill()
-making = threading.Thread(target=stuck.create_backup)
+making = threading.Thread(target=lambda: stuck.create_backup(progress=lambda _: stop.wait()))
 making.start()
 
 def keep_backups():

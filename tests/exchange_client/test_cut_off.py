@@ -1,0 +1,140 @@
+"""Orders that are cut off while they are under way: what cuts them off says by which ids they can be found."""
+
+import asyncio
+
+import ccxt
+import pytest
+
+from peak_observe import OutcomeUnknown, WriteUnanswered, timeout
+from peak_observe.testing import Fault, RecordingObserver
+
+
+@pytest.fixture
+def hanging(rig):
+    """A client whose orders get no answer, with its rig and an event that a request has arrived."""
+    rig = rig()
+    with rig.using("async", name="cut") as client:
+        rig.fake.fail(Fault.hang())
+        yield rig, client
+
+
+def order(client):
+    """Place an order."""
+    return client.create_order("BTC/USD", "limit", "buy", 1, 1)
+
+
+def cut_off(rig, use) -> tuple[BaseException, OutcomeUnknown | None]:
+    """Return what was raised and the unknown outcome behind it."""
+    with pytest.raises(BaseException) as raised:
+        rig.run("async", use)
+    return raised.value, OutcomeUnknown.behind(raised.value)
+
+
+def sent(rig) -> tuple[str, ...]:
+    """Return the ids that arrived at the exchange."""
+    return tuple(call.params["cl_ord_id"] for call in rig.calls if "cl_ord_id" in call.params)
+
+
+async def by_wait_for(client):
+    """Cut off with `asyncio.wait_for`."""
+    await asyncio.wait_for(order(client), 0.2)
+
+
+async def by_timeout(client):
+    """Cut off with `asyncio.timeout`."""
+    async with asyncio.timeout(0.2):
+        await order(client)
+
+
+async def by_ours(client):
+    """Cut off with our own `timeout`."""
+    await timeout(0.2)(client.create_order)("BTC/USD", "limit", "buy", 1, 1)
+
+
+@pytest.mark.parametrize("cut", [by_wait_for, by_timeout, by_ours])
+def test_a_timeout_leads_to_the_ids(hanging, cut) -> None:
+    """They are in what it came from, and the event tells of them."""
+    rig, client = hanging
+    rig.calls.clear()
+    with RecordingObserver() as seen:
+        raised, unknown = cut_off(rig, lambda: cut(client))
+    assert isinstance(raised, TimeoutError)
+    assert unknown.client_order_ids == sent(rig)
+    assert len(sent(rig)) == 1
+    assert unknown.order == "limit buy 1 BTC/USD at 1"
+    assert [event.client_order_ids for event in seen.of(WriteUnanswered)] == [sent(rig)]
+
+
+def test_a_cancelled_task_is_cancelled_and_carries_the_ids(hanging) -> None:
+    """`CancelledError` stays what it is, so that nothing swallows it, with ids, note and cause."""
+    rig, client = hanging
+    rig.calls.clear()
+
+    async def use():
+        task = asyncio.ensure_future(order(client))
+        await asyncio.to_thread(rig.arrived.wait, 30)
+        task.cancel()
+        await task
+
+    raised, unknown = cut_off(rig, use)
+    assert type(raised) is asyncio.CancelledError
+    assert raised.client_order_ids == unknown.client_order_ids == sent(rig)
+    assert raised.client_order_id == sent(rig)[0]
+    assert sent(rig)[0] in raised.__notes__[0]
+    assert isinstance(unknown, ccxt.ExchangeError)
+
+
+def test_a_read_that_is_cut_off_leaves_nothing_open(hanging) -> None:
+    """There is nothing to ask for."""
+    rig, client = hanging
+
+    async def use():
+        await asyncio.wait_for(client.fetch_ticker("BTC/USD"), 0.1)
+
+    raised, unknown = cut_off(rig, use)
+    assert isinstance(raised, TimeoutError)
+    assert unknown is None
+
+
+def test_an_order_that_was_not_sent_yet_leaves_nothing_open(rig) -> None:
+    """It waited for the exchange to be asked again."""
+    rig = rig()
+    from peak_observe.clock import SYSTEM_CLOCK
+
+    with rig.using("async", name="cut", clock=SYSTEM_CLOCK) as client:
+        client._backpressure.set(SYSTEM_CLOCK.now().timestamp() + 5, "test")
+        raised, unknown = cut_off(rig, lambda: by_wait_for(client))
+    assert isinstance(raised, TimeoutError)
+    assert unknown is None
+
+
+def test_ctrl_c_carries_the_ids(rig, monkeypatch) -> None:
+    """In a sync program it comes in the middle of the request."""
+    rig = rig()
+    with rig.using("sync", name="cut") as client, RecordingObserver() as seen:
+        bodies = []
+
+        def interrupted(*_, **kwargs):
+            bodies.append(kwargs["data"])
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(client.exchange.session, "request", interrupted)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            order(client)
+    assert f"cl_ord_id={raised.value.client_order_id}" in bodies[0].decode()
+    assert OutcomeUnknown.behind(raised.value).client_order_ids == raised.value.client_order_ids
+    assert len(seen.of(WriteUnanswered)) == 1
+
+
+def test_what_is_behind_an_error_is_found_in_groups_and_circles() -> None:
+    """And nothing where there is nothing."""
+    unknown = OutcomeUnknown("a", "create_order", "POST x", ("i",), None)
+    inner = ValueError()
+    inner.__cause__ = unknown
+    around = RuntimeError()
+    around.__context__ = inner
+    inner.__context__ = around
+    assert OutcomeUnknown.behind(ExceptionGroup("g", [KeyError(), around])) is unknown
+    assert OutcomeUnknown.behind(unknown) is unknown
+    assert OutcomeUnknown.behind(KeyError()) is None
+    assert OutcomeUnknown.behind(None) is None
