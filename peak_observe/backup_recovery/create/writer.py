@@ -24,6 +24,7 @@ from peak_observe.backup_recovery.repository.manifest import (
     Root,
     decode_name,
     encode_name,
+    facts_of_file,
 )
 from peak_observe.backup_recovery.repository.manifest import LINK as SYMLINK
 from peak_observe.backup_recovery.repository.metadata import STATE, Part, Problem
@@ -88,6 +89,7 @@ class StagingWriter:
         self._beyond = ""
         self._folders: list[tuple[str, int, int]] = []
         self._names: dict[tuple[int, int], Entry] = {}
+        self._copies: dict[tuple[int, int], Entry] = {}
 
     @property
     def new_bytes(self) -> int:
@@ -108,6 +110,7 @@ class StagingWriter:
             self._take_batch(batch)
         self._finish_folders()
         self._names.clear()
+        self._copies.clear()
         seconds = time.perf_counter() - began
         self.parts[kind] = Part(self.files - files, self.size_bytes - size, seconds)
 
@@ -208,10 +211,10 @@ class StagingWriter:
                 reading.add(_identity(found))
         done = each(self._file, list(jobs.values()), lambda job: job.found.status.st_size)
         for number, entry in zip(jobs, done, strict=True):
-            entries[number] = self._remembered(jobs[number].found, entry)
+            entries[number] = self._stored(jobs[number].found, entry)
         for number, job in again.items():
             entries[number] = self._another_name(job.found) or self._file(job)
-        self._keep([entry for entry in entries if entry is not None])
+        self._keep([self._named(found, entry) for (_, found), entry in zip(batch, entries, strict=True) if entry])
 
     def _read_bytes(self, count: int) -> None:
         self._meter.bytes(count)  # of the part that is taken now
@@ -241,7 +244,7 @@ class StagingWriter:
             if known is None:
                 continue
             if entry is None and earlier.is_untouched(known, found.status, found.path):
-                entry = self._remembered(found, self._unchanged(known, earlier, found))
+                entry = self._stored(found, self._unchanged(known, earlier, found))
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
         return entry, database
@@ -269,21 +272,27 @@ class StagingWriter:
         return replace(entry, stored=stored, taken=LINKED, base=base, hardlink="")
 
     def _another_name(self, found: Found) -> Entry | None:
-        """Return the entry of one more name of a file that is in the backup already."""
-        first = self._names.get(_identity(found))
-        if first is None or first.base:
-            return None
-        if not _link(self._place + decode_name(first.stored), self._place + found.stored):
+        """Return the entry of one more name of a file whose content is in the backup already."""
+        first = self._copies.get(_identity(found))
+        if first is None or not _link(self._place + decode_name(first.stored), self._place + found.stored):
             return None
         self._meter.file(found.status.st_size)
-        return replace(first, stored=encode_name(found.stored), hardlink=first.stored)
+        return replace(first, stored=encode_name(found.stored))
 
-    def _remembered(self, found: Found, entry: Entry | None) -> Entry | None:
-        """Return an entry, with its first name where it has one that is not this."""
-        if entry is None or found.status.st_nlink == 1:
+    def _stored(self, found: Found, entry: Entry | None) -> Entry | None:
+        """Remember where the content of a file with several names is stored."""
+        if entry is not None and found.status.st_nlink > 1 and not entry.base:
+            self._copies.setdefault(_identity(found), entry)
+        return entry
+
+    def _named(self, found: Found, entry: Entry) -> Entry:
+        """Return an entry, with the first name of its file in the manifest where it has one that is not this."""
+        if found.type != FILE or found.status.st_nlink == 1:
             return entry
         first = self._names.setdefault(_identity(found), entry)
-        return entry if first is entry else replace(entry, hardlink=first.stored)
+        # One that changed between its names is not the same any more.
+        same = first is not entry and facts_of_file(first) == facts_of_file(entry)
+        return replace(entry, hardlink=first.stored) if same else entry
 
     def _make(self, found: Found) -> Entry | None:
         target = self._place + found.stored

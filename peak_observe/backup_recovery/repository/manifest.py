@@ -168,6 +168,7 @@ class Manifest(msgspec.Struct, frozen=True):
         check = Check(manifest, backup_id, base)
         for entry in manifest.entries:
             check.entry(entry)
+        _check_names_of_one_file(manifest.entries)
         return manifest
 
 
@@ -224,6 +225,21 @@ def _check_roots(roots: Iterable[Root]) -> None:
 def _is_canonical(text: str) -> bool:
     """Return whether a name is written in the one way it is written in, so that no two texts are the same path."""
     return "%" not in text or encode_name(decode_name(text)) == text
+
+
+def _check_names_of_one_file(entries: Iterable[Entry]) -> None:
+    """Find a name of a file that tells other facts than the first: a restore brings back one of them for both."""
+    names = [entry for entry in entries if entry.hardlink]
+    wanted = {entry.hardlink for entry in names}
+    firsts = {entry.stored: facts_of_file(entry) for entry in entries if entry.stored in wanted}
+    for entry in names:
+        if facts_of_file(entry) != firsts[entry.hardlink]:
+            raise ValueError(f"{entry.stored!r} is another name of {entry.hardlink!r}, and tells other facts")
+
+
+def facts_of_file(entry: Entry) -> tuple[object, ...]:
+    """Return the facts that all names of one file share."""
+    return entry.type, entry.size, entry.blake3, entry.mode, entry.uid, entry.gid, entry.modified_ns
 
 
 class Check:

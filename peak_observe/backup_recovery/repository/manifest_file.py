@@ -9,7 +9,7 @@ import msgspec
 from blake3 import blake3
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.files.copying import CREATE, opened, write_all
+from peak_observe.backup_recovery.files.copying import CREATE, hashed, opened, write_all
 from peak_observe.backup_recovery.files.owners import group_names, user_names
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import ENTRIES, FOLDER, Check, Entry, Manifest, to_json
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 BUFFER = 1 << 18
+AT_ONCE = 1000  # entries that are in memory when all are checked
 _LAST = (b"],\n", b"]}\n")
 _IS_FOLDER = b'"type":"folder"'  # in a name the quotation marks would be escaped
 _SHORT = 300  # bytes of a line in which the place of a named file ends, as its name has 255 at most
@@ -155,11 +156,10 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: No restore could use it; the message says why.
         """
-        check, digest, others = Check(self.head(), backup_id, base), blake3(), bytearray()
+        check, others, texts = Check(self.head(), backup_id, base), bytearray(), list[bytes]()
         inside = False
         with self._opened() as file:
             for line in file:
-                digest.update(line)
                 text = line
                 if not inside and line.startswith(ENTRIES):
                     inside, text = True, line[len(ENTRIES) :]
@@ -167,12 +167,15 @@ class ManifestFile:
                 if not inside:
                     others += line
                 elif text not in _LAST:
-                    check.entry(decoded(_bare(text), _ENTRY))
+                    texts.append(_bare(text))
                 if inside and text.endswith(_LAST):
                     inside = False
                     others += text[-len(_LAST[0]) :]
+                if len(texts) == AT_ONCE:
+                    _check_all(check, texts)
+        _check_all(check, texts)
         decoded(bytes(others), _MANIFEST)
-        return digest.hexdigest()
+        return hashed(str(self._path)).blake3
 
     def _opened(self) -> BinaryIO:
         return os.fdopen(opened(str(self._path))[0], "rb", BUFFER)
@@ -196,6 +199,12 @@ def _note_start(found: dict[str, int], text: bytes, start: int, following: int) 
         found[place.stored] = start
 
 
+def _check_all(check: Check, texts: list[bytes]) -> None:
+    for entry in decoded(b"[" + b",".join(texts) + b"]", _ENTRY_LIST):
+        check.entry(entry)
+    texts.clear()
+
+
 def _bare(line: bytes) -> bytes:
     """Return the text of an entry without what stands behind it on its line."""
     return line[:-3] if line.endswith(_LAST) else line.rstrip(b",\n")
@@ -203,4 +212,5 @@ def _bare(line: bytes) -> bytes:
 
 _PLACE = msgspec.json.Decoder(_Place)
 _ENTRY = msgspec.json.Decoder(Entry)
+_ENTRY_LIST = msgspec.json.Decoder(list[Entry])
 _MANIFEST = msgspec.json.Decoder(Manifest)

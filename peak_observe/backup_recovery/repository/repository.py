@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import stat
+from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -344,15 +345,17 @@ def sync_filesystem(folder: Path) -> None:
 
 
 def _size_alone(folder: Path) -> int | None:
-    """Return the bytes that go with a folder: those of files without another name; None if that cannot be seen."""
+    """Return the bytes that go with a folder: of files with no name elsewhere; None if they cannot be seen."""
+    names: Counter[int] = Counter()
+    files: dict[int, os.stat_result] = {}
     try:
-        return sum(_freed(found) for found in walk(folder, onerror=_raise))
+        for found in walk(folder, onerror=_raise):
+            if stat.S_ISREG(found.st_mode):
+                names[found.st_ino] += 1
+                files[found.st_ino] = found
     except OSError:
         return None
-
-
-def _freed(status: os.stat_result) -> int:
-    return status.st_size if status.st_nlink == 1 and stat.S_ISREG(status.st_mode) else 0
+    return sum(found.st_size for inode, found in files.items() if names[inode] == found.st_nlink)
 
 
 def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:

@@ -125,7 +125,9 @@ class Restore:
             BackupCorruptError: Something is not what was stored.
             BackupUnreadableError: Something cannot be read.
         """
-        copied = set() if all_entries else {action.entry.stored for action in changes(self.actions)}
+        # Of a file with several names the first alone is copied.
+        copies = () if all_entries else (action.entry for action in changes(self.actions))
+        copied = {entry.stored for entry in copies if not entry.hardlink}
         problems = self._stored.check_all([entry for entry in self.entries if entry.stored not in copied], tell)
         if problems:
             raise BackupCorruptError(self._backup_id, tuple(problems))

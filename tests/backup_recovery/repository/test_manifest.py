@@ -158,3 +158,15 @@ def test_no_name_of_a_backup_leads_out(backup_id: object) -> None:
     """It becomes part of a path."""
     with pytest.raises(ValueError):
         check_id(backup_id)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"size": 7}, {"blake3": "0" * 64}, {"mode": 0o4755}, {"uid": 0, "gid": 7}, {"mtime_ns": 5}]
+)
+def test_names_of_one_file_tell_the_same(facts: dict[str, object]) -> None:
+    """A restore makes one file of them, so none may hide something else."""
+    first = file("data/data/a")
+    other = msgspec.structs.replace(first, stored="data/data/b", hardlink="data/data/a")
+    assert read(manifest(folder("data/data"), first, other)).entries[2] == other
+    with pytest.raises(ValueError, match="is another name of 'data/data/a', and tells other facts"):
+        read(manifest(folder("data/data"), first, msgspec.structs.replace(other, **facts)))

@@ -196,7 +196,7 @@ def test_the_log_has_one_line_for_each(
         backup_id = watched.create_backup(*ALL)
         watched.verify_backup(backup_id)
         program.config.unlink()
-        watched.restore_backup(backup_id)
+        watched.restore_backup(backup_id, restore_data=True, restore_state=True)
         program.config.unlink()
         partial = watched.create_backup(*ALL)
         watched.restore_backup(partial)
