@@ -396,7 +396,8 @@ with FakeExchange() as fake:
         exchange.fetch_ticker("BTC/USD")
         exchange.session.close()
 """
-    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert ran.stderr == ""
     (written,) = [path for path in tmp_path.rglob("*") if path.is_file() and b"public/Ticker" in path.read_bytes()]
     assert written.name.startswith("bot")
