@@ -29,7 +29,7 @@ from peak_observe.exchange_client.instrumentation import state_of
 from peak_observe.measures import ENDPOINTS, EXCHANGES, ExchangeTally
 from peak_observe.measures.exchange import SEPARATOR
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
-from peak_observe.testing.kraken import API_KEY
+from peak_observe.testing.spot_exchange import API_KEY
 
 
 @pytest.fixture
