@@ -1,29 +1,44 @@
-# `make demo` and `make test` each set up all they need in .venv; nothing else on the machine is touched.
+# `make demo` and `make test` set up all they need: Python packages in .venv, and `make test` installs the programs that
+# its tests start with apt-get, where that is allowed without a password (INSTALL=no leaves it out).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PREVIEW ?= ../shared/dashboard-preview
+# Tests and commands start hundreds of interpreters, each of which would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+# CI measures the coverage; by hand `make test COVERAGE=1` does.
+COVERAGE ?= $(filter true,$(CI))
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: help demo test nightly lint format bench grafana preview docs package clean
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.ready: pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "peak_observe needs Python 3.11 or newer: make PYTHON=python3.13 …"; exit 1; }
+	@$(PYTHON) -B tests/programs.py venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@
 
-demo: $(VENV)/.ready  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
+$(VENV)/.demo: EXTRAS := exchange,exporter
+$(VENV)/.ready: EXTRAS := dev
+$(VENV)/.demo $(VENV)/.ready: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -m compileall -qq -j 0 -x '/ccxt/(pro|test)/' $(VENV)/lib || true  # pip does it on one core
+	@touch $(VENV)/.demo $@
+
+demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
 	@$(BIN)/peak-observe demo $(ARGS)
 
-test: $(VENV)/.ready  ## Run all tests (needs the Debian packages that README names)
-	$(BIN)/python -m pytest --cov -n 2 --dist loadfile $(ARGS)
+test: $(VENV)/.ready  ## Run all tests, after installing the programs that they start (ARGS="tests/exporter -x" is a part)
+	@$(PYTHON) -B tests/programs.py
+	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 3 --dist worksteal $(ARGS)
 
-nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load (needs strace)
+nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load
+	@$(PYTHON) -B tests/programs.py strace
 	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter tests/resilience/breaker/test_interrupts.py -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types

@@ -6,7 +6,7 @@ import sys
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import open_streams, unread_output_dropped
+from peak_observe.support.streams import open_streams
 
 EXTRAS = dict.fromkeys(("typer", "click", "rich", "starlette", "uvicorn", "yaml", "bcrypt"), "exporter") | {
     "ccxt": "exchange"
@@ -18,8 +18,7 @@ def main() -> None:
     """Run the command line; an error becomes one line and an exit code."""
     try:
         open_streams()
-        with unread_output_dropped():
-            _run()
+        _run()
     except PeakObserveError as error:
         sys.stderr.write(f"peak-observe: {printable(str(error))}\n")
         sys.exit(error.exit_code)

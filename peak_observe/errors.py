@@ -169,8 +169,8 @@ class CircuitOpenError(PeakObserveError):
 
     Args:
         name: The breaker's name.
-        retry_after: Seconds until the circuit lets a probe through; 0.0 while a probe is under way, and where it stays
-            open until somebody resets it.
+        retry_after: Seconds until the circuit lets a probe through; while one is under way, until that probably ends;
+            0.0 where it stays open until somebody resets it.
         reason: Why, where it is not for failures.
     """
 
@@ -184,7 +184,7 @@ class CircuitOpenError(PeakObserveError):
 
     def __str__(self) -> str:
         wait = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else ""
-        when = ", ".join(filter(None, (self.reason, wait))) or "a probe is under way"
+        when = ", ".join(filter(None, (self.reason, wait))) or "until it is reset"
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
 
 
@@ -245,7 +245,7 @@ class HeldBackError(PeakObserveError):
 
     def __str__(self) -> str:
         said = f" ({self.reason})" if self.reason else ""
-        return f"'{self.name}' asked to be left alone for another {self.retry_after:.1f} s{said}"
+        return f"'{self.name}' is rate limited or banned for another {self.retry_after:.1f} s{said}"
 
 
 class ListenError(PeakObserveError, OSError):

@@ -1,8 +1,7 @@
-"""What tests of several rooms need: a real Prometheus, and patience."""
+"""Fixtures and helpers of all tests: programs and which are missing, a real Prometheus, waiting for a condition."""
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,11 +18,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import programs
+
 # How long an example takes is the machine's affair: a busy one must not fail a test of what is right.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=25)
+settings.register_profile("ci", settings.get_profile("patient"), max_examples=100)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "patient")
 
 PATIENCE = 30.0
+NEEDS = "needs the program "
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +45,56 @@ def free_port() -> int:
 
 
 def binary(name: str) -> str:
-    """Return the path of a program; a missing one is a failure, not a skipped test."""
-    path = shutil.which(name)
-    assert path, f"{name} is missing: apt-get install prometheus prometheus-alertmanager"
-    return path
+    """Return the path of a program that the test starts, or end the test if it is not installed.
+
+    It fails in CI and where `make test` may install programs; elsewhere it is skipped and counted.
+
+    Args:
+        name: As `programs.PACKAGES` has it.
+    """
+    assert name in programs.PACKAGES, f"tests/programs.py does not name the package of {name}"
+    if path := programs.find(name):
+        return path
+    if programs.required(name):
+        pytest.fail(f"{name} is missing: {programs.advice([name])}", pytrace=False)
+    pytest.skip(f"{NEEDS}{name}")
+
+
+def lint(exposition: bytes) -> str:
+    """Return what the real promtool says of an exposition; nothing if it is content."""
+    command = [binary("promtool"), "check", "metrics"]
+    done = subprocess.run(command, input=exposition, capture_output=True, timeout=60, check=False)
+    said = (done.stdout + done.stderr).decode()
+    return said or f"promtool ended with {done.returncode}" * (done.returncode != 0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with tests that share something costly, so that one worker makes it and no other takes half of them over.
+
+    A demo that Prometheus watches for a minute, the cases of promtool, the runs of the faults.
+    """
+    costly = {"prometheus", "all_pass", "runs"}
+    items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
+
+
+# How many tests did not run for want of each program.
+_wanting: Counter[str] = Counter()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the tests that need a program which is not there."""
+    reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    if NEEDS in reason:
+        _wanting[reason.partition(NEEDS)[2]] += 1
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last lines what did not run, and which command installs what it needs."""
+    if _wanting and not hasattr(config, "workerinput"):
+        counts = ", ".join(f"{count} of {name}" for name, count in _wanting.most_common())
+        terminal = config.get_terminal_writer()
+        terminal.line(f"{_wanting.total()} tests did not run for want of a program: {counts}.", yellow=True)
+        terminal.line(f"To run them too: {programs.advice(_wanting)}", yellow=True)
 
 
 class Prometheus:
@@ -121,6 +171,7 @@ def until_ready(url: str, log: Path) -> None:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Prometheus]]:
     """Return a function that starts a Prometheus for a list of targets."""
+    binary("prometheus")  # before anything is started for it to scrape
     with ExitStack() as stack:
 
         def start(targets: list[str], interval: str = "250ms") -> Prometheus:

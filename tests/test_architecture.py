@@ -49,7 +49,10 @@ RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "health": 2, "
 
 LONGEST = 400
 """Lines of a module without a reason."""
-LONGER = {"peak_observe.errors": "the whole tree of errors, drawn in its docstring"}
+LONGER = {
+    "peak_observe.backup_recovery.restore.transaction": "one transaction from its journal to its end",
+    "peak_observe.errors": "the whole tree of errors, drawn in its docstring",
+}
 """Modules past that, each with its reason."""
 
 # Module names that tell a mood or a moment where the field has a word.
@@ -252,7 +255,7 @@ SIGNATURES = {
     "BackupMetadata": (
         "(backup_id, backup_type, created_at, status, size_bytes=0, files_count=0, description='', tags=<factory>, "
         "error_message='', parts=<factory>, problems=<factory>, sequence=0, duration=0.0, base='', manifest='', "
-        "checksum='')"
+        "sources=UNSET, left_out=UNSET, checksum='')"
     ),
     "BackupNotFoundError": ("(backup_id: str, hint: str = '') -> None"),
     "BackupSchedule": (
@@ -268,14 +271,17 @@ SIGNATURES = {
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "RecoveryManager": (
         "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "
-        "exclude: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
+        "exclude: 'Iterable[str]' = (), append_only: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RepositoryLockedError": ("(path: str, holder: str) -> None"),
     "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
     "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=())"),
     "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None"),
     "RestoreReport": ("(plan, state=None, unapplied=(), left=(), moved=())"),
-    "RetentionPolicy": ("(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=())"),
+    "RetentionPolicy": (
+        "(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=(), "
+        "group_by=('part', 'root'))"
+    ),
     "StoredFile": ("(path, stored, type, size_bytes, mode, modified_ns, blake3, target)"),
     "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
     "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),
@@ -363,7 +369,7 @@ SIGNATURES = {
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
     ),
-    "deadline": "(seconds: 'float', *, clock: 'Clock' = CLOCK) -> 'AbstractContextManager[None]'",
+    "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",

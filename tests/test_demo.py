@@ -14,6 +14,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.conftest import binary
+
 # ccxt's own call of aiohttp warns from Python 3.13 on; nothing else may.
 WARNINGS = ["-W", "error", "-W", "ignore:enable_cleanup_closed ignored:DeprecationWarning"]
 DEMO = [sys.executable, *WARNINGS, "-m", "peak_observe", "demo"]
@@ -63,12 +65,13 @@ def first_backup(text: str) -> Path:
 
 def test_interrupt_stops_everything_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """SIGINT ends the demo and its Prometheus, with exit code 0 and no folder left."""
+    binary("prometheus")
     pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(DEMO, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         text = read_until(process.stdout, "exchange: calm")
         children = children_of(process.pid)
         address = re.search(r"prometheus  http://([\d.:]+)/", text)
-        assert address, f"prometheus was not started; is it installed?\n{text}"
+        assert address, f"prometheus was not started:\n{text}"
         metrics = re.search(r"metrics     (\S+)", text)[1]
         assert b"peak_breaker_state" in urllib.request.urlopen(metrics, timeout=10).read()
         assert tmp_path in first_backup(text).parents

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from peak_observe.backup_recovery.components import Named
+from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.backup_recovery.repository.manifest import FILE, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
-from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import contents, diff
+from peak_observe.backup_recovery.restore.diff import Difference
 from peak_observe.backup_recovery.restore.restore import manifest_of
 from peak_observe.errors import BackupError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from peak_observe.backup_recovery.components import Named
-    from peak_observe.backup_recovery.create.sources import Exclude
-    from peak_observe.backup_recovery.repository.repository import Repository
-    from peak_observe.backup_recovery.restore.diff import Difference
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -175,7 +172,7 @@ class BackupReader:
         if len(files) != 1:
             what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
             raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
-        return Stored(self._repository.root, manifest).content(files[0].entry)
+        return StoredFiles(self._repository.root, manifest).content(files[0].entry)
 
 
 def _stored_file(item: contents.Item) -> StoredFile:

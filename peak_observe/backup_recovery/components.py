@@ -12,13 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.backup_recovery.create.sources import Exclude, Paths
-from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
+from peak_observe.backup_recovery.create.sources import Exclude, NamedPaths
+from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
+from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import DRILL
-from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.crash_recovery import folders_beside
 from peak_observe.backup_recovery.restore.ownership import Ownership
@@ -40,10 +41,10 @@ _log = logging.getLogger("peak_observe.backup")
 
 
 class _Part:
-    """Paths that can be copied into a folder and back."""
+    """Part of a backup whose named paths can be copied into a folder and back."""
 
     def __init__(self, kind: str, named: Iterable[Path] | None, exclude: Iterable[str]) -> None:
-        self.paths = Paths(kind, list(named or ()))
+        self.paths = NamedPaths(kind, list(named or ()))
         self._exclude = Exclude(exclude)
 
     def _copy(self, folder: Path) -> Part:
@@ -117,7 +118,7 @@ class _Part:
             transaction = Transaction.of(
                 found, (backup_dir, *places.folders()), secrets.token_hex(4), backup_dir.name, owners=owners
             )
-            transaction.run(found, Stored(backup_dir, manifest, flat=True))
+            transaction.run(found, StoredFiles(backup_dir, manifest, flat=True))
         return sum(action.entry.type == FILE for action in found)
 
 
@@ -134,7 +135,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 class ConfigBackup(_Part):
-    """The files of the configuration.
+    """Configuration part: named files and folders.
 
     Args:
         config_paths: The paths, to which more can be added.
@@ -146,7 +147,7 @@ class ConfigBackup(_Part):
 
     @property
     def config_paths(self) -> list[Path]:
-        """What is named, in the order in which it was."""
+        """Named paths, in the order in which they were added."""
         return self.paths.named
 
     def add_config(self, path: Path | str) -> None:
@@ -163,7 +164,7 @@ class ConfigBackup(_Part):
 
 
 class DataBackup(_Part):
-    """The files and folders of the data.
+    """Data part: named files and folders.
 
     Args:
         data_paths: The paths, to which more can be added.
@@ -175,7 +176,7 @@ class DataBackup(_Part):
 
     @property
     def data_paths(self) -> list[Path]:
-        """What is named, in the order in which it was."""
+        """Named paths, in the order in which they were added."""
         return self.paths.named
 
     def add_data_path(self, path: Path | str) -> None:
@@ -193,7 +194,7 @@ class DataBackup(_Part):
 
 
 class Named(NamedTuple):
-    """All that somebody has named something for."""
+    """All parts of a manager with what is named for them."""
 
     config: ConfigBackup
     data: DataBackup
@@ -205,7 +206,7 @@ class Named(NamedTuple):
         state = [STATE] if self.snapshot._state_providers else []  # noqa: SLF001 - its name is a contract
         return [kind for kind, paths in named if paths] + state
 
-    def paths(self) -> dict[str, Paths]:
+    def paths(self) -> dict[str, NamedPaths]:
         """Return the named paths by part, in the order of a backup."""
         return {CONFIG: self.config.paths, DATA: self.data.paths}
 

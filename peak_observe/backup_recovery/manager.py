@@ -1,4 +1,4 @@
-"""The recovery manager: what people call."""
+"""Recovery manager: the public interface of backups, restores, verification and retention."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_sna
 
 
 class RecoveryManager(BackupReader):
-    """Makes backups, proves them, and brings them back.
+    """Manager of a backup repository: make, list, verify, restore and prune backups.
 
     Args:
         backup_dir: The repository, a folder; it is made if there is none.

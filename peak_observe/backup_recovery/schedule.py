@@ -22,7 +22,7 @@ clock was set."""
 
 
 class Manager(Protocol):
-    """What a schedule asks of a `RecoveryManager`."""
+    """Interface of a `RecoveryManager` as a schedule needs it."""
 
     def create_backup(self, **create: Any) -> Any:
         """Make a backup."""
@@ -48,7 +48,7 @@ def due_in(last: datetime | None, now: datetime, every: float) -> float:
 
 
 class BackupSchedule:
-    """Makes a backup whenever the newest good one is older than `every`, from `start()` until `stop()`.
+    """Schedule of backups: one is made whenever the newest good one is older than `every`.
 
     A run that raises, or after which there is no newer good backup, is tried again after a minute, then after two, four
     and so on up to `every`. A program that ends does not wait for it, and after a fork it runs in the parent only.
@@ -106,7 +106,7 @@ class BackupSchedule:
 
     @property
     def next_run(self) -> datetime | None:
-        """When the next run is due, or when the one under way was; None if it is not running."""
+        """Time when the next run is due, or when the one under way was; None if it is not running."""
         return self._next_run if self.running else None
 
     def start(self) -> None:

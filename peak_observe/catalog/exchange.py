@@ -37,6 +37,6 @@ EXCHANGE_RATE_LIMIT_USED_RATIO = Metric(
 EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS = Metric(
     "peak_exchange_banned_until_timestamp_seconds",
     "gauge",
-    "Unix time until which the exchange last asked to be left alone, 0 if it never did.",
+    "Unix time at which the last rate limit or ban of the exchange ends, 0 if there was none.",
     ("exchange",),
 )

@@ -153,6 +153,8 @@ def _watch(selection: Selection, output: Output, interval: float) -> int:
                     live.update(Group(text, Text(f"every {interval:g} s; Ctrl-C ends it", "dim")), refresh=True)
                 else:
                     console.print(text)
+                if getattr(sys.stdout, "unread", False):  # the reader has left, as in `| head -1`
+                    return code
                 time.sleep(interval)
     except (KeyboardInterrupt, SystemExit):  # as above
         return code

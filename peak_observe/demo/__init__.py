@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -73,6 +74,8 @@ def _play(phase: Phase, exchange: FakeExchange, view: View, stop: threading.Even
     if deadline is not None:
         end = min(end, deadline)
     while (left := end - time.monotonic()) > 0 and not stop.wait(min(left, 0.2)):
+        if getattr(sys.stdout, "unread", False):  # the reader has left, as in `| head -1`
+            stop.set()
         view.refresh()
 
 

@@ -56,7 +56,7 @@ class Protection:
     Args:
         exchange: The ccxt object.
         state: Its state.
-        backpressure: Delays calls while the exchange wants to be left alone.
+        backpressure: Delays calls while a rate limit or ban of the exchange lasts.
         settings: Those of circuits and retries.
         clock: Where time and sleep come from.
     """
@@ -98,7 +98,7 @@ class Protection:
         call = self._retried(f"{self.state.name}.{group}", wraps(method)(call), write=write)
         if write and not endpoints.cancels(name):
             call = _not_to_be_repeated(call, method, asynchronous=asynchronous)
-        # A cancel must get through when all else fails; it still waits while the exchange wants to be left alone.
+        # A cancel must get through when all else fails; it still waits while a rate limit or ban lasts.
         if endpoints.cancels(name) or websocket:
             return call
         return _refusing_as_ccxt(self.breakers[group].call(call), asynchronous=asynchronous)

@@ -32,7 +32,7 @@ class ResilientExchangeClient(ExchangeClient):
         max_attempts: How often a read is made at most.
         base_delay: Seconds before a read's second attempt; the delay doubles with each.
         max_delay: Upper limit of that delay in seconds.
-        max_wait: Seconds that a call waits at most when the exchange wants to be left alone; beyond that it is refused.
+        max_wait: Seconds that a call waits at most for the end of a rate limit or ban; beyond that it is rejected.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
         health: Where its check is registered; None for no check.

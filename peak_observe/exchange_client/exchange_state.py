@@ -56,7 +56,7 @@ class ExchangeState:
         clock: Where the time comes from.
         strict: Whether an answer that is no good is an exception, as for a client, or left as ccxt takes it.
         order_ids: Makes the client order ids of its orders.
-        backpressure: Delays calls while the exchange wants to be left alone; None where it is only measured.
+        backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ def _gone() -> tuple[bool, str]:
 
 def _held(client: CheckedClient) -> str:
     seconds = client.held_back
-    return f"the exchange wants to be left alone for another {seconds:.0f} s" if seconds else ""
+    return f"rate limit or ban for another {seconds:.0f} s" if seconds else ""
 
 
 def _question(exchange: Any) -> tuple[str, tuple[str, ...]]:

@@ -32,7 +32,7 @@ E = TypeVar("E")
 
 STATE = "_peak_observe_state"
 MAX_WAIT = 10.0
-"""Seconds that a call of a protected object waits at most while the exchange wants to be left alone."""
+"""Seconds that a call of a protected object waits at most for the end of a rate limit or ban."""
 
 _ORIGINAL = "_peak_observe_original"
 _lock = threading.Lock()
@@ -47,7 +47,7 @@ class Options(NamedTuple):
     Args:
         client: Whether it belongs to a client.
         ids: Whether orders get client order ids.
-        holds: Whether each request waits while the exchange wants to be left alone.
+        holds: Whether each request waits while a rate limit or ban lasts.
     """
 
     client: bool = False
@@ -67,7 +67,7 @@ def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool =
         name: The label value `exchange`; ccxt's id of the exchange if not given.
         client_order_ids: Give each new order that has none a client order id, by which it can be found when its answer
             is lost. Nothing changes at exchanges that take none.
-        protect: Delay requests while the exchange wants to be left alone after a rate limit or ban, together with all
+        protect: Delay requests while a rate limit or ban of the exchange lasts, together with all
             protected objects of its exchange and name. A wait of more than 10 s is refused with `HeldBackError`, which
             is also ccxt's `RateLimitExceeded`.
 
@@ -145,7 +145,7 @@ def attach(
         clock: Where the time comes from.
         options: What is changed besides.
         order_ids: Makes the ids of orders; by the exchange's rules if not given.
-        backpressure: Delays calls while the exchange wants to be left alone; None where it is only measured.
+        backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
         overrides: Makes further methods for a class, those of a client.
     """
     asynchronous = is_async(exchange)

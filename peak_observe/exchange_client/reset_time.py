@@ -1,4 +1,4 @@
-"""Compute until when an exchange wants to be left alone: from its headers, its words, or by rule."""
+"""Compute the end of a rate limit or ban: from its headers, its words, or by rule."""
 
 from __future__ import annotations
 

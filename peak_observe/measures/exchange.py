@@ -177,7 +177,7 @@ class ExchangeTally:
             self._skew, self._skew_until = seconds, self._clock.monotonic() + SKEW_LASTS
 
     def ban(self, until: float) -> bool:
-        """Note until when the exchange wants to be left alone; return whether that is a new ban or a longer one."""
+        """Note the end of a rate limit or ban; return whether it is new or longer."""
         with self._lock:
             known = self.banned_until
             self.banned_until = max(until, known)

@@ -22,7 +22,9 @@ def open_streams() -> None:
     os.close(descriptor)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+            stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 @contextmanager
@@ -43,6 +45,8 @@ class _Output:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self.unread = False
+        """Whether the reader has left; commands that run until Ctrl-C end then."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -65,6 +69,7 @@ class _Output:
     def _drop(self, error: OSError) -> None:
         if error.errno not in _UNREAD:
             raise error
+        self.unread = True
         # What is in the buffer would fail again when the process ends.
         with suppress(OSError, ValueError, AttributeError):
             nothing = os.open(os.devnull, os.O_WRONLY)

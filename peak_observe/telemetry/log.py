@@ -148,7 +148,7 @@ def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:
             from datetime import UTC, datetime
 
             until = datetime.fromtimestamp(event.until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            message = "'%s' wants to be left alone until %s: %s at %s"
+            message = "'%s' is rate limited or banned until %s: %s at %s"
             return WARNING, message, (event.name, until, event.reason, event.endpoint)
         case KeyRefused():
             message = "'%s' does not accept the key: %s at %s"

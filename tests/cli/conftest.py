@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +64,10 @@ class Desk:
         # What is told of a repository for the life of a process ends with the test here.
         patch.setattr("peak_observe.backup_recovery.repository.reading._observed", {})
         patch.setenv("COLUMNS", "100")
+
+    def enter(self, name: str) -> None:
+        """Go into a folder."""
+        self._patch.chdir(self.folder / name)
 
     def write(self, name: str, text: str) -> Path:
         """Put a file there."""
@@ -123,6 +127,72 @@ class Desk:
         os.close(leader)
         assert answered, text
         return Done(code, text, "")
+
+
+# Starting Python and importing typer takes longer than most commands; a fork of a process that has done so does not.
+WARM = """
+import contextlib, io, json, os, sys
+import peak_observe.resilience.health.runner
+from peak_observe.__main__ import main
+
+sys.argv = ["peak-observe", "health"]
+with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+    main()  # nothing to check: it has imported all that it takes to know
+
+for line in sys.stdin:
+    call = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+os.chdir(call["cwd"])
+os.environ.clear()
+os.environ.update(call["env"])
+for number, path in enumerate((os.devnull, call["out"], call["err"])):
+    os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+sys.stdout.reconfigure(encoding=call["env"].get("PYTHONIOENCODING"))
+sys.argv = ["peak-observe", *call["args"]]
+main()
+"""
+
+
+class Warm:
+    """Runs `peak-observe` in processes of their own, which are forks of one that has imported it.
+
+    Args:
+        folder: Where their output is put aside.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {"out": folder / "out", "err": folder / "err"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", WARM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+
+    def run(self, *args: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        for file in self._files.values():
+            file.unlink(missing_ok=True)
+        paths = {name: str(file) for name, file in self._files.items()}
+        self.process.stdin.write(json.dumps({"args": args, "cwd": str(cwd), "env": env, **paths}) + "\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        out, err = (file.read_text(encoding="utf-8") for file in self._files.values())
+        return subprocess.CompletedProcess(args, code, out, err)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Return what runs commands quickly, each in a process of its own."""
+    found = Warm(tmp_path_factory.mktemp("warm"))
+    with found.process:
+        yield found
 
 
 @pytest.fixture

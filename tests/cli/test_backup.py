@@ -5,11 +5,16 @@ import json
 import os
 import re
 import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery import Progress, RecoveryManager
+from peak_observe.cli.backup.progress import Lines
 
 NAME = r"backup_\d{16}_\d{8}_\d{6}_\d{6}"
 CREATE = ("create", "--config.file", "peak-backup.toml")
@@ -342,14 +347,14 @@ def test_a_repository_that_is_none_is_not_made(desk) -> None:
     for command in (["list"], ["show"], ["verify"], ["drill"], ["prune", "--last", "1"], ["restore", "latest"]):
         done = desk.run(*command, "--repository", "bakcups")
         assert done.code == 2
-        assert done.line == "there is no repository bakcups: --repository, --file or --app names another"
+        assert done.line == "there is no repository bakcups: --repository, --config.file or --app names another"
     assert not (desk.folder / "bakcups").exists()
 
 
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["create"], "nothing to back up: give --config PATH, --data PATH, --file FILE or --app MODULE"),
+        (["create"], "nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE"),
         (
             ["create", "--config", "config", "--only", "dta"],
             "--only: there is no part 'dta'; there are config, state, data",
@@ -418,13 +423,43 @@ def test_a_warning_of_the_core_is_a_line(desk) -> None:
     assert desk.read("config/bot.toml") == "old"
 
 
+@contextmanager
+def locked_database(desk) -> Iterator[sqlite3.Connection]:
+    """Keep a database of the data locked, so that its backup waits."""
+    with closing(sqlite3.connect(desk.folder / "data" / "orders.db", isolation_level=None)) as database:
+        database.execute("CREATE TABLE orders (x)")
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("INSERT INTO orders VALUES (1)")
+        yield database
+
+
 def test_a_terminal_shows_how_far_it_is(desk) -> None:
-    """A bar while it works, which is gone at the end; --quiet and a pipe have none."""
-    done = desk.at_terminal(*CREATE)
+    """A bar for what takes more than a second, which is gone at the end; --quiet has none."""
+    with locked_database(desk) as database:
+        done = desk.at_terminal(
+            *CREATE, seen="/2 files", answer=lambda _: database.in_transaction and database.rollback()
+        )
     assert done.code == 0
-    assert "1 of 1 files" in done.out
+    assert re.search(r"data .*0\.0/8\.0 KiB.* 0/2 files", done.out)
     assert re.search(rf"{NAME}  success", done.out)
-    assert "of 1 files" not in desk.at_terminal("verify", "-q").out
+    assert "files" not in desk.at_terminal("verify", "-q").out
+    assert "━" not in desk.at_terminal("verify").out
+
+
+def test_a_log_gets_lines_of_how_far_it_is(
+    desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """With bytes, rate and the time that is left, seldom enough for a mail of cron."""
+    clock = iter([0.0, 0.0, 0.5, 2.0, 3.0, 12.0, 13.0, 40.0, 70.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    tell = Lines()
+    for done in range(8):
+        tell(Progress("data", done, 9, done << 20, 9 << 20))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "peak-observe: data: 2 of 9 files, 2 MiB of 9 MiB, 1 MiB/s, 7.0 s left"
+    assert [line.split(", ")[0] for line in lines] == [
+        f"peak-observe: data: {done} of 9 files" for done in (2, 4, 6, 7)
+    ]
 
 
 def test_a_narrow_terminal_gets_short_names(desk) -> None:
@@ -439,21 +474,9 @@ def test_a_narrow_terminal_gets_short_names(desk) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_nothing_half_done(desk, number: int) -> None:
     """Exit 130, one line, no staging folder; the account counts it."""
-    os.mkfifo(desk.folder / "reached")
-    desk.write(
-        "slow_bot.py",
-        "from peak_observe import RecoveryManager\n"
-        "recovery = RecoveryManager('backups')\n"
-        "recovery.data_backup.add_data_path('data')\n"
-        "def slow():\n"
-        "    open('reached', 'w').close()\n"
-        "    open('never').read()\n"
-        "recovery.state_snapshot.register_provider('slow', slow)\n",
-    )
-    os.mkfifo(desk.folder / "never")
-    process = desk.started("create", "--app", "slow_bot", stdout=-1, stderr=-1)
-    with process:
-        (desk.folder / "reached").open().close()  # comes back when the other side is there
+    with locked_database(desk), desk.started(*CREATE, stdout=-1, stderr=-1) as process:
+        while not list(desk.folder.glob("backups/.staging-*/data/data/*.db")):
+            time.sleep(0.01)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b"")
@@ -472,3 +495,22 @@ def test_a_reader_that_leaves_early_is_no_error_to_tell(desk) -> None:
         os.close(writer)
         _, err = process.communicate(timeout=60)
     assert b"Traceback" not in err
+
+
+def test_prune_groups_by_part_and_path_unless_told_otherwise(desk) -> None:
+    """Backups of the configuration do not push out the data, and a wrong grouping is named."""
+    full = desk.made()
+    configs = [desk.made("--only", "config") for _ in range(3)]
+    for group_by, kept in (
+        ((), [*configs[:0:-1], full]),
+        (("--group-by", "part"), [*configs[:0:-1], full]),
+        (("--group-by", "none"), [*configs[:0:-1], full]),
+    ):
+        found = desk.run("prune", "--last", "2", *group_by, "--dry-run", "--json").json
+        assert [item["backup_id"] for item in found["keep"]] == kept
+    reasons = {item["backup_id"]: item["reasons"] for item in found["keep"]}
+    assert reasons[full][0].startswith("last good of data ")
+    done = desk.run("prune", "--last", "2", "--group-by", "host", "--dry-run")
+    assert (done.code, done.line) == (2, "group_by must be 'part', 'root', both or none, not 'host'")
+    done = desk.run("prune", "--config.file", "peak-backup.toml", "--group-by", "host", "--dry-run")
+    assert (done.code, done.line) == (2, "group_by must be 'part', 'root', both or none, not 'host'")

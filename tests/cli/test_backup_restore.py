@@ -2,10 +2,14 @@
 
 import re
 import signal
+import stat
 
 import pytest
 
 from peak_observe.backup_recovery import StateSnapshot
+from peak_observe.backup_recovery.restore.journal import Journal, Step
+
+from .conftest import FILE
 
 RESTORE = ("restore", "latest", "--config.file", "peak-backup.toml")
 
@@ -41,17 +45,20 @@ def test_nobody_there_to_ask_is_exit_2(changed) -> None:
     """Without --yes nothing is overwritten in a pipe."""
     done = changed.run(*RESTORE)
     assert done.code == 2
-    assert done.line == "this would overwrite 1 file: --yes does it, --dry-run shows what would change"
+    assert done.line == (
+        "this would overwrite 1 file: --yes does it, --dry-run shows what would change, "
+        "--to DIR restores into a folder of its own"
+    )
     assert changed.read("config/bot.toml") == "pair = 'ETH/USD'\n"
 
 
 def test_yes_restores_at_once(changed) -> None:
-    """The configuration alone, as nothing else was asked for."""
+    """All that the backup holds, as nothing else was asked for."""
     done = changed.run(*RESTORE, "--yes")
-    assert done.code == 0
+    assert (done.code, done.err) == (0, "")
     assert " is restored\n" in done.out
     assert changed.read("config/bot.toml") == "pair = 'BTC/USD'\n"
-    assert not (changed.folder / "data" / "trades.csv").exists()
+    assert changed.read("data/trades.csv") == "1,64000\n"
 
 
 def test_what_overwrites_nothing_needs_no_yes(changed) -> None:
@@ -95,8 +102,10 @@ def test_a_path_that_is_not_named_is_refused(changed) -> None:
     """With exit code 6 and the mend."""
     done = changed.run("restore", "latest")
     assert done.code == 6
-    assert done.line.endswith(f"{changed.folder}/config is not named: add it, or restore into a folder of its own")
-    assert changed.run("restore", "latest", "--config", "config", "--yes").code == 0
+    assert f"{changed.folder}/config is not named: add it, or restore into a folder of its own; " in done.line
+    for option in ("--config PATH", "--data PATH", "--map OLD=NEW", "--to DIR", "--only PART"):
+        assert option in done.line
+    assert changed.run("restore", "latest", "--config", "config", "--data", "data", "--yes").code == 0
 
 
 def test_a_partial_backup_needs_a_word(desk) -> None:
@@ -138,10 +147,14 @@ def test_an_error_is_one_line_whatever_the_name(desk) -> None:
 
 def test_a_part_that_is_not_there_is_said(changed) -> None:
     """Nothing restored must not look like all restored."""
-    changed.run("create", "--config", "config")
-    done = changed.run("restore", "latest", "--config", "config", "--only", "data", "--only", "state")
-    assert done.code == 0
+    name = changed.run("create", "--config", "config", "--json").json["backup_id"]
+    options = ("--config", "config", "--only", "data", "--only", "state")
+    done = changed.run("restore", name, *options)
+    assert done.code == 1
     assert re.findall(r"holds no (\w+)", done.err) == ["data", "state"]
+    assert "nothing was restored" in done.err
+    done = changed.run("restore", "latest", *options)
+    assert (done.code, done.line) == (3, "there is no backup 'latest'; no good one in backups holds state and data")
 
 
 APP = """
@@ -194,3 +207,156 @@ def test_names_that_are_no_text_come_back(desk) -> None:
     assert f"{desk.folder}/data/odd\\udcff\\n" in desk.run(*options, "--dry-run").out
     assert desk.run(*options, "--json").json["new"] == [str(odd)]
     assert odd.read_bytes() == b"x"
+
+
+def test_parts_that_are_left_are_listed_with_the_option_for_them(changed) -> None:
+    """Half a bot must not look like a whole one."""
+    done = changed.run(*RESTORE, "--only", "config", "--yes")
+    assert done.code == 0
+    assert done.line == "not restored: the data (1 file, 8 B); --only data does so"
+    assert changed.run(*RESTORE, "--only", "config", "--yes", "--json").json["left"] == ["data"]
+    desk = changed
+    desk.write("bot_of_nobody.py", APP.replace("ORDERS", "2").replace(", restore=restore", ""))
+    desk.run("create", "--app", "bot_of_nobody", "--config", "config")
+    done = desk.run("restore", "latest", "--app", "bot_of_nobody", "--config", "config", "--yes")
+    assert done.code == 0
+    assert done.line.startswith("not restored: the state; --state-file FILE writes it")
+    done = desk.run("restore", "latest", "--app", "bot_of_nobody", "--only", "state")
+    assert done.code == 1
+    assert "nothing was restored" in done.err
+
+
+def test_latest_holds_the_parts_that_are_wanted(desk) -> None:
+    """A newer one of the configuration alone does not stand for all, and that is said."""
+    whole = desk.made()
+    newer = desk.made("--only", "config")
+    done = desk.run(*RESTORE, "--yes", "--json")
+    assert done.json["backup_id"] == whole
+    assert done.line == f"{newer} is newer and holds the config only"
+    assert desk.run(*RESTORE, "--only", "config", "--yes", "--json").json["backup_id"] == newer
+    assert desk.run(*RESTORE, "--only", "data", "--yes", "--json").json["backup_id"] == whole
+
+
+def test_latest_is_not_one_of_another_program(desk) -> None:
+    """Two programs may share a repository."""
+    mine = desk.made()
+    desk.write("other/bot.toml", "x")
+    desk.run("create", "--config", "other")
+    assert desk.run(*RESTORE, "--yes", "--json").json["backup_id"] == mine
+
+
+def test_latest_is_not_known_to_be_corrupt(desk) -> None:
+    """Whoever knows it takes the one before."""
+    good, bad = desk.made(), desk.made()
+    (desk.folder / "backups" / bad / "data" / "data" / "trades.csv").unlink()
+    assert desk.run("verify", bad).code == 4
+    assert desk.run(*RESTORE, "--yes", "--json").json["backup_id"] == good
+
+
+@pytest.mark.parametrize("options", [("--config.file", "peak-observe.toml"), ()])
+def test_a_project_that_has_moved_is_found_by_what_its_file_says(desk, options: tuple[str, ...]) -> None:
+    """What `config = "config"` means is another path now."""
+    old = desk.folder / "old"
+    for name in ("config/bot.toml", "data/trades.csv"):
+        desk.write(f"old/{name}", "as it was")
+    desk.write("old/peak-observe.toml", FILE.replace('"backups"', f'"{desk.folder}/backups"'))
+    assert desk.run("create", "--config.file", "old/peak-observe.toml").code == 0
+    old.rename(desk.folder / "new")
+    (desk.folder / "new" / "config" / "bot.toml").write_text("wrong")
+    desk.enter("new")
+    done = desk.run("restore", "latest", *options, "--yes")
+    assert done.code == 0, done.err
+    assert desk.read("new/config/bot.toml") == "as it was"
+    assert f"{old}/config went to {desk.folder}/new/config" in done.err
+
+
+def test_a_map_says_where_old_paths_are_now(changed) -> None:
+    """On a host with another layout, where nothing has to be named."""
+    options = ("restore", "latest", "--map", f"{changed.folder}={changed.folder}/moved")
+    done = changed.run(*options, "--json")
+    assert done.code == 0
+    assert done.json["moved"] == {
+        f"{changed.folder}/{part}": f"{changed.folder}/moved/{part}" for part in ("config", "data")
+    }
+    assert changed.read("moved/config/bot.toml") == "pair = 'BTC/USD'\n"
+    assert changed.read("moved/data/trades.csv") == "1,64000\n"
+    assert changed.read("config/bot.toml") == "pair = 'ETH/USD'\n"
+
+
+@pytest.mark.parametrize("pair", ["x", "=x", "x="])
+def test_a_map_is_a_pair(changed, pair: str) -> None:
+    """The message shows one."""
+    done = changed.run("restore", "latest", "--map", pair)
+    assert (done.code, done.line) == (2, f"--map takes OLD=NEW, as /srv/bot=/home/me/bot, not {pair!r}")
+
+
+def test_a_map_of_nothing_is_refused(changed) -> None:
+    """A mistake in it must not pass for a restore; the message says what the backup holds."""
+    done = changed.run(*RESTORE, "--map", "/nowhere=/x", "--yes")
+    assert done.code == 6
+    assert f"nothing in the backup lay at /nowhere; it holds {changed.folder}/config" in done.line
+    assert changed.read("config/bot.toml") == "pair = 'ETH/USD'\n"
+
+
+@pytest.mark.parametrize("path", ["config/bot.toml", "{folder}/config/bot.toml", "bot.toml", "*.toml", "config"])
+def test_a_single_file_is_restored(changed, path: str) -> None:
+    """By its path, the end of it, a pattern or its folder; nothing else is touched."""
+    done = changed.run(*RESTORE, "--path", path.format(folder=changed.folder), "--yes", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["replaced"], done.json["new"]) == ([f"{changed.folder}/config/bot.toml"], [])
+    assert not (changed.folder / "data" / "trades.csv").exists()
+
+
+def test_a_single_file_that_is_not_there_is_refused(changed) -> None:
+    """And the message says what helps."""
+    done = changed.run(*RESTORE, "--path", "nope.toml", "--yes")
+    assert done.code == 6
+    assert done.line.endswith("; `peak-observe backup ls` lists what it holds")
+
+
+def test_a_single_file_brings_its_folders(changed) -> None:
+    """With the permissions that they had, where they are gone."""
+    (changed.folder / "data").chmod(0o711)
+    changed.write("data/trades.csv", "2")
+    changed.made()
+    (changed.folder / "data" / "trades.csv").unlink()
+    (changed.folder / "data" / "bot.log").unlink()
+    (changed.folder / "data").rmdir()
+    assert changed.run(*RESTORE, "--path", "trades.csv", "--yes").code == 0
+    assert stat.S_IMODE((changed.folder / "data").stat().st_mode) == 0o711
+    assert changed.read("data/trades.csv") == "2"
+
+
+def test_the_state_is_for_its_owner_only(desk) -> None:
+    """Also where an older file that all may read is replaced."""
+    desk.write("bot_with_state.py", APP.replace("ORDERS", "2"))
+    desk.run("create", "--app", "bot_with_state")
+    desk.write("state.json", "").chmod(0o644)
+    assert desk.run("restore", "latest", "--app", "bot_with_state", "--state-file", "state.json").code == 0
+    assert stat.S_IMODE((desk.folder / "state.json").stat().st_mode) == 0o600
+
+
+def test_a_state_file_without_a_state_is_exit_1(changed) -> None:
+    """The file that was asked for is not written."""
+    done = changed.run(*RESTORE[:1], changed.made(), *RESTORE[2:], "--state-file", "state.json", "--yes")
+    assert done.code == 1
+    assert "holds no state" in done.err
+    assert not (changed.folder / "state.json").exists()
+
+
+def test_the_old_spelling_of_the_file_keeps_working(changed) -> None:
+    """With a hint to the new one, on standard error."""
+    done = changed.run("restore", "latest", "--file=peak-backup.toml", "--yes", "--json")
+    assert (done.code, done.line) == (0, "--file is called --config.file now")
+    assert done.json["replaced"]
+
+
+def test_a_restore_that_was_cut_off_is_brought_to_its_end(changed) -> None:
+    """By the next command, which says so, and by `recover`."""
+    done = changed.run("recover", "--config.file", "peak-backup.toml")
+    assert (done.code, done.out) == (0, "no restore is under way; each file is whole\n")
+    left = Journal("x", "backup_1", [], [Step(f"{changed.folder}/config/bot.toml")])
+    (changed.folder / "backups" / ".peak-observe" / "restore-x.staging.json").write_bytes(left.to_json())
+    done = changed.run("recover", "--config.file", "peak-backup.toml")
+    assert done.code == 0
+    assert done.line == "restore of backup_1: a crash cut it off; it was undone: all files are as before"

@@ -117,7 +117,7 @@ def test_check_without_any_file(run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
     ids=["missing", "section", "toml", "web", "module"],
 )
-def test_a_bad_file_is_one_line(  # noqa: PLR0917 - fixtures and what varies
+def test_a_bad_file_is_one_line(
     refused, tmp_path: Path, files: dict[str, str], args: list[str], message: str, check: list[str]
 ) -> None:
     """That names file, key and mend; exit code 2."""

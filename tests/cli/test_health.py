@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Warm
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "health-checks.md").read_text(encoding="utf-8")
 
@@ -39,8 +41,9 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class Workplace:
     """A folder with modules and files, where the command is run as a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: Warm) -> None:
         self.folder = folder
+        self._warm = warm
         self.report = folder / "reports" / "health_check.json"
 
     def write(self, name: str, text: str) -> None:
@@ -59,9 +62,7 @@ class Workplace:
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        settings = self.command(*args)
-        settings["env"] |= env
-        return subprocess.run(**settings, capture_output=True, encoding="utf-8", timeout=60, check=False)
+        return self._warm.run("health", *args, cwd=self.folder, env=self.command()["env"] | env)
 
     def refused(self, *args: str) -> str:
         """Return the one line that is said when nothing can be run, after looking at the rest."""
@@ -74,9 +75,9 @@ class Workplace:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
+def place(tmp_path: Path, warm: Warm) -> Workplace:
     """An empty folder."""
-    return Workplace(tmp_path)
+    return Workplace(tmp_path, warm)
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +122,7 @@ def test_readmes_toml_is_understood(place: Workplace) -> None:
     """The trader of the example does not run here; the rest is healthy."""
     text = re.search(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
     place.write("health.toml", text.replace(":17326/", ":1/"))
-    done = place.run("--config", "health.toml")
+    done = place.run("--config.file", "health.toml")
     assert done.returncode == 1
     assert [line[:12] for line in done.stdout.splitlines()[5:8]] == ["✅ DISK: heal", "✅ JOURNAL: h", "❌ TRADER: un"]
     assert "no answer: ConnectionRefusedError" in done.stdout
@@ -131,8 +132,8 @@ def test_module_and_file_together(place: Workplace) -> None:
     """Both count, and a function named in the file is found in the working directory."""
     place.write("bot.py", GOOD + "def alive():\n    return True, 'trading'\n")
     place.write("health.toml", '[checks.alive]\nkind = "python"\nfunction = "bot:alive"\n')
-    assert "ALIVE: healthy - trading" in place.run("--config", "health.toml").stdout
-    done = place.run("--app", "bot", "--config", "health.toml")
+    assert "ALIVE: healthy - trading" in place.run("--config.file", "health.toml").stdout
+    done = place.run("--app", "bot", "--config.file", "health.toml")
     assert list(json.loads(place.report.read_text())["checks"]) == ["database", "prices", "alive"]
     assert done.returncode == 0
 
@@ -202,7 +203,7 @@ def test_ascii(place: Workplace) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "nothing to check: give --app MODULE, --config FILE or both"),
+        ((), "nothing to check: give --app MODULE, --config.file FILE or both"),
         (("--app", "empty"), "no checks are registered by empty"),
         (("--app", "no_such"), "cannot load 'no_such': no module 'no_such' is installed or in the working directory"),
         (("--app", "bot.py"), "cannot load 'bot.py': "),
@@ -216,9 +217,9 @@ def test_ascii(place: Workplace) -> None:
             ("--app", "bot", "--tag", "core", "--only", "prices"),
             "no check has both a name of --only and a tag of --tag",
         ),
-        (("--config", "none.toml"), "none.toml: No such file or directory"),
-        (("--config", "typo.toml"), "typo.toml: checks.x.timout: there is no such key; did you mean 'timeout'?"),
-        (("--app", "bot", "--config", "empty.py"), "empty.py: there is no table [checks.NAME]"),
+        (("--config.file", "none.toml"), "none.toml: No such file or directory"),
+        (("--config.file", "typo.toml"), "typo.toml: checks.x.timout: there is no such key; did you mean 'timeout'?"),
+        (("--app", "bot", "--config.file", "empty.py"), "empty.py: there is no table [checks.NAME]"),
         (("--app", "bot", "--json", "--health-json"), "--json and --health-json exclude each other"),
         (
             ("--app", "bot", "--watch", "--interval", "inf"),

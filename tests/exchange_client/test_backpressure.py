@@ -65,9 +65,9 @@ def test_too_long_is_refused_with_the_reason(clock) -> None:
     hold.set(clock.now().timestamp() + 900, "EGeneral:Temporary lockout")
     with pytest.raises(HeldBackError) as refused:
         hold.wait()
-    text = "'kraken' asked to be left alone for another 900.0 s (EGeneral:Temporary lockout)"
+    text = "'kraken' is rate limited or banned for another 900.0 s (EGeneral:Temporary lockout)"
     assert (str(refused.value), refused.value.retry_after) == (text, pytest.approx(900))
-    assert str(HeldBackError("k", 1)) == "'k' asked to be left alone for another 1.0 s"
+    assert str(HeldBackError("k", 1)) == "'k' is rate limited or banned for another 1.0 s"
 
 
 def test_the_wall_clock_may_jump_meanwhile(clock) -> None:

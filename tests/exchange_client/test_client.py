@@ -594,7 +594,7 @@ def test_a_wait_that_is_too_long_is_refused(mode, rig) -> None:
         rig.fake.fail(FAULTS["binance"]["banned"], times=1)
         with pytest.raises(ccxt.DDoSProtection):
             rig.run(mode, lambda: client.fetch_ticker(rig.symbol))
-        with pytest.raises(HeldBackError, match="'banned' asked to be left alone for another") as refused:
+        with pytest.raises(HeldBackError, match="'banned' is rate limited or banned for another") as refused:
             rig.run(mode, client.fetch_balance)
         assert refused.value.reason == "code -1003"
         assert len(rig.calls) == 1
@@ -727,7 +727,7 @@ def test_the_check_asks_what_the_exchange_has(fake, has, asked) -> None:
 
 
 def test_the_check_fails_with_the_exchange(fake) -> None:
-    """In maintenance, when it cannot be reached, and when it wants to be left alone."""
+    """In maintenance, when it cannot be reached, and while a ban lasts."""
     health = HealthCheck()
     with ResilientExchangeClient("kraken", fake.config(), health=health, max_attempts=1) as client:
         client.load_markets()
@@ -739,7 +739,7 @@ def test_the_check_fails_with_the_exchange(fake) -> None:
         with pytest.raises(ccxt.RateLimitExceeded):
             client.fetch_ticker("BTC/USD")
         before = fake.requests
-        assert "wants to be left alone" in health.run_all()["exchange_kraken"].message
+        assert "rate limit or ban" in health.run_all()["exchange_kraken"].message
         assert fake.requests == before
 
 

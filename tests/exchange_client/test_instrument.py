@@ -261,7 +261,7 @@ def test_rare_facts_are_told_also_without_a_client(kraken, fake, caplog) -> None
     assert [type(event) for event in seen.events] == [RateLimited, KeyRefused, WriteUnanswered, WriteUnanswered]
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in lines] == ["WARNING", "ERROR", "ERROR", "ERROR"]
-    assert lines[0][1].startswith("'told' wants to be left alone until 20")
+    assert lines[0][1].startswith("'told' is rate limited or banned until 20")
     assert lines[1][1] == "'told' does not accept the key: EAPI:Invalid key at POST private/AddOrder"
     assert "client order id mine: NetworkError" in lines[2][1]
     kraken.options["x"] = 1

@@ -3,7 +3,6 @@
 import http.client
 import os
 import re
-import shutil
 import signal
 import ssl
 import subprocess
@@ -131,18 +130,6 @@ def finish(running: Running) -> None:
     if running.process.poll() is None and running.end() != 0:
         raise AssertionError(running.log)
     assert "Traceback" not in running.log, running.log
-
-
-@pytest.fixture(scope="session")
-def tool() -> Callable[[str], str]:
-    """Return a function from a program's name to its path; a missing one is a failure, not a skipped test."""
-
-    def found(name: str) -> str:
-        path = shutil.which(name)
-        assert path, f"{name} is missing: apt-get install prometheus restic borgbackup chromium"
-        return path
-
-    return found
 
 
 @contextmanager

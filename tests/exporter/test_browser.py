@@ -13,6 +13,7 @@ import pytest
 
 from peak_observe.exporter.web import status_page
 from peak_observe.exporter.web.status_tables import BAD, GOOD, WARN, Row, Table
+from tests.conftest import binary
 
 PATIENCE = 90.0
 LONG = "no answer: ConnectionRefusedError-without-any-place-to-break-the-line-and-that-goes-on-and-on-for-ever"
@@ -76,13 +77,13 @@ def site() -> Iterator[tuple[Site, str]]:
 
 
 @pytest.fixture
-def chromium(tmp_path: Path, tool: Callable[[str], str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+def chromium(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that opens an address in a headless Chromium with a profile of its own."""
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         always = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
         quiet = ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
-        command = [tool("chromium"), *always, *quiet, f"--user-data-dir={tmp_path / 'profile'}", *args]
+        command = [binary("chromium"), *always, *quiet, f"--user-data-dir={tmp_path / 'profile'}", *args]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
         return done

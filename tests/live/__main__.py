@@ -23,7 +23,7 @@ SHOWN = timedelta(seconds=100)
 CALM = 4.0  # seconds after the script began anew: all circuits have closed again, and that was scraped
 NEEDED = ("prometheus", "node", "npm", "chromium")  # in capitals a variable that may hold another path
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 
 def missing(preview: Path) -> str:
@@ -40,8 +40,9 @@ def main(preview: Path, out: Path) -> int:
     if reason:
         print(f"no pictures: {reason}")
         return 0
-    from conftest import running
     from demonstration import demonstration
+
+    from tests.conftest import running
 
     out.mkdir(parents=True, exist_ok=True)
     with (

@@ -65,7 +65,6 @@ with peak_observe.start_exporter(port=0) as exporter:
 # What tells of something that happened has nothing to tell, and says so.
 QUIET = {
     "peak-overview": {
-        "Orders of unknown fate",
         "Failed calls",
         "Latency, 95th percentile",
         "Retries per operation",
@@ -89,16 +88,11 @@ QUIET = {
         "Waits by priority",
     },
     "peak-exchanges": {
-        "Requests per second",
         "Failed requests",
-        "Orders of unknown fate",
-        "Keys refused",
         "Requests by outcome",
         "Failed requests by endpoint",
-        "Requests by endpoint",
         "Answer time",
         "Answer time by endpoint, 95th percentile",
-        "Answer times",
         "Age of market data",
     },
     "peak-backups": {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying, sqlite
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name, encode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.repository import MANIFEST
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from peak_observe.backup_recovery.files.file_status import Status
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EarlierFiles:
-    """The files of one earlier backup.
+    """Files of one earlier backup, looked up by path.
 
     Args:
         repository: The repository's folder.
@@ -39,14 +40,9 @@ class EarlierFiles:
         self._bases = ("", backup.base)
         self._surely = range(1, head.started_ns - sqlite.DOUBT_NS)
         self._roots = {(root.kind, root.source): root.stored for root in head.roots}
-        self._starts: dict[str, int] = {}
-        for start, place in self._file.places(backup.manifest):
-            if place.type != FOLDER:
-                # A named file stands for itself, all others one after another in their folder.
-                folder = place.stored.rpartition("/")[0]
-                self._starts.setdefault(folder if "/" in folder else place.stored, start)
+        self._starts = self._file.starts(backup.manifest)
         self._folder = ""
-        self._entries: Iterator[Entry] = iter(())
+        self._entries: Generator[Entry] | None = None
         self._ahead: Entry | None = None
 
     def find(self, root: Root, below: str) -> Entry | None:
@@ -85,28 +81,41 @@ class EarlierFiles:
         except OSError:
             return False
 
+    def close(self) -> None:
+        """Close the manifest; it is opened again when somebody asks for a file of another folder."""
+        if self._entries is not None:
+            self._entries.close()
+        self._entries = self._ahead = None
+
     def _named(self, stored: str) -> Entry | None:
         start = self._starts.get(stored)
-        return None if start is None else next(self._file.entries(start), None)
+        if start is None:
+            return None
+        with closing(self._file.entries(start)) as entries:
+            return next(entries, None)
 
     def _below(self, stored: str) -> Entry | None:
-        folder, _, name = stored.rpartition("/")
+        folder = stored.rpartition("/")[0]
         if folder != self._folder:
             start = self._starts.get(folder)
+            self.close()
             self._folder = folder
-            self._entries = iter(()) if start is None else self._file.entries(start)
+            self._entries = None if start is None else self._file.entries(start)
             self._advance()
-        wanted = decode_name(name)
-        while self._ahead is not None and _name(self._ahead) < wanted:
+        while self._ahead is not None and self._ahead.stored != stored:
+            if not _is_before(self._ahead.stored, stored):
+                return None
             self._advance()
-        return self._ahead if self._ahead is not None and self._ahead.stored == stored else None
+        return self._ahead
 
     def _advance(self) -> None:
-        self._ahead = next(self._entries, None)
+        self._ahead = None if self._entries is None else next(self._entries, None)
         if self._ahead is not None and self._ahead.stored.rpartition("/")[0] != self._folder:
-            self._ahead = None
-            self._entries = iter(())
+            self.close()  # the folder stays: it has no more, and need not be looked through again
 
 
-def _name(entry: Entry) -> str:
-    return decode_name(entry.stored.rpartition("/")[2])
+def _is_before(one: str, other: str) -> bool:
+    """Return whether the walk meets one place of a folder before another."""
+    if "%" in one or "%" in other:
+        return decode_name(one) < decode_name(other)
+    return one < other

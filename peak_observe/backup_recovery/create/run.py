@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.earlier import EarlierFiles
-from peak_observe.backup_recovery.create.writer import FOLDER_MODE, StagingWriter
+from peak_observe.backup_recovery.create.writer import StagingWriter
+from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
 from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
@@ -24,7 +25,9 @@ from peak_observe.backup_recovery.repository.metadata import (
     BackupStatus,
     BackupType,
 )
+from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository
+from peak_observe.backup_recovery.repository.uncounted import Uncounted
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupError
 from peak_observe.events import BackupFinished
@@ -74,17 +77,17 @@ class BackupRequest(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """The parts that it will hold."""
+        """Parts that the backup will hold."""
         return [kind for kind in KINDS if kind in self.roots or (kind == STATE and self.snapshot)]
 
     @property
     def sources(self) -> dict[str, list[str]]:
-        """The named paths by part, as a manifest has them."""
+        """Named paths by part, as a manifest has them."""
         return {kind: [root.source for root in roots] for kind, roots in self.roots.items()}
 
     @property
     def backup_type(self) -> BackupType:
-        """The type of the backup: `full` if configuration and data are in it, else its most telling part."""
+        """Type of the backup: `full` if configuration and data are in it, else its most telling part."""
         kinds = self.kinds
         if {CONFIG, DATA} <= set(kinds):
             return BackupType.FULL
@@ -170,11 +173,12 @@ class BackupRun:
             self.backup = replace(self.backup, backup_type=BackupType.INCREMENTAL, base=base.backup_id)
         own = repository.root.stat()
         manifest = ManifestWriter(self._staging / MANIFEST, self._head())
+        earlier = self._earlier(base)
         try:
             writer = StagingWriter(
                 self._staging,
                 add=manifest.add,
-                earlier=self._earlier(base),
+                earlier=earlier,
                 incremental=base is not None,
                 exclude=request.exclude,
                 append_only=request.append_only,
@@ -190,6 +194,8 @@ class BackupRun:
                 writer.write_state(text, captured.problems, seconds=seconds, providers=providers)
             manifest.finish()
         finally:
+            for files in (item for items in earlier.values() for item in items):
+                files.close()
             with suppress(OSError):
                 manifest.close()
         return writer
@@ -297,7 +303,7 @@ class BackupRun:
                 with suppress(OSError):
                     os.rmdir(self._staging)
         except OSError:
-            repository.keep_uncounted(outcome, backup.sequence, now.timestamp(), self._staging)
+            uncounted.keep(repository.root, Uncounted(backup.sequence, outcome, now.timestamp()), self._staging)
         seconds = time.perf_counter() - self._began
         held = (0, 0) if outcome in (FAILED, INTERRUPTED) else (backup.files_count, backup.size_bytes)
         emit(BackupFinished(repository.name, backup.backup_id, outcome, now, seconds, *held, message))

@@ -1,4 +1,4 @@
-"""What is named for a backup, and what is found there."""
+"""Sources of a backup: named paths, exclude patterns, and the walk over files, links and folders below them."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def _either(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(pattern) for pattern in patterns if pattern) or r"(?!)")
 
 
-class Paths:
-    """The paths named for one part of a backup, in the order in which they were named.
+class NamedPaths:
+    """Named paths of one part of a backup, in the order in which they were added.
 
     Args:
         kind: Which part.

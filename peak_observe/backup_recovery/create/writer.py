@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import sqlite3
-import stat
 import threading
 import time
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.create.reader import COPIED, UNSTORABLE, FileReader, Job, entry_of
 from peak_observe.backup_recovery.create.sources import Exclude, Found, find
-from peak_observe.backup_recovery.files import copying, sqlite
-from peak_observe.backup_recovery.files.copying import CREATE, WriteError, stored_mode
+from peak_observe.backup_recovery.files import copying
+from peak_observe.backup_recovery.files.copying import CREATE, stored_mode
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
 from peak_observe.backup_recovery.repository.manifest import (
     FILE,
@@ -27,39 +24,21 @@ from peak_observe.backup_recovery.repository.manifest import (
     Root,
     decode_name,
     encode_name,
-    times,
 )
 from peak_observe.backup_recovery.repository.manifest import LINK as SYMLINK
 from peak_observe.backup_recovery.repository.metadata import STATE, Part, Problem
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
-READS = 3  # how often a file that changes while it is read is read
-COPIED, LINKED, SQLITE, TORN = "copied", "linked", "sqlite", "torn"
-FOLDER_MODE, FILE_MODE = 0o700, 0o600
+LINKED = "linked"
 BATCH = 4096  # files that are in memory at once
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
-UNSTORABLE = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EFBIG)
-"""Errors of a file system that cannot hold this one file, whatever else it can hold."""
-
 _log = logging.getLogger("peak_observe.backup")
-
-
-class _Job(NamedTuple):
-    """A file to read.
-
-    Args:
-        found: The file.
-        grows: Whether what it held at the beginning is a good copy, also while it is appended to.
-        database: The entry of an earlier backup, in which it was a database, and that backup's name.
-    """
-
-    found: Found
-    grows: bool
-    database: tuple[Entry, str] | None
 
 
 class StagingWriter:
@@ -93,7 +72,7 @@ class StagingWriter:
         self.folder = folder
         self.parts: dict[str, Part] = {}
         self.problems: list[Problem] = []
-        self.files = self.size_bytes = self.new_bytes = 0
+        self.files = self.size_bytes = 0
         self._add = add
         self._place = f"{folder}/"
         self._earlier = earlier or {}
@@ -104,10 +83,16 @@ class StagingWriter:
         self._doubted = doubted
         self._tell = tell
         self._meter = Meter(None, "", 0, 0)
+        self._reader = FileReader(folder, self._problem, self._read_bytes)
         self._lock = threading.Lock()
         self._beyond = ""
         self._folders: list[tuple[str, int, int]] = []
         self._names: dict[tuple[int, int], Entry] = {}
+
+    @property
+    def new_bytes(self) -> int:
+        """Bytes that were written, and not linked."""
+        return self._reader.new_bytes
 
     def take(self, kind: str, roots: Collection[Root]) -> None:
         """Take all that is named for one part.
@@ -139,7 +124,7 @@ class StagingWriter:
         finally:
             os.close(descriptor)
         found = copying.hashed(str(target))
-        self.new_bytes += found.size
+        self._reader.new_bytes += found.size
         self._keep(
             [
                 Entry(
@@ -200,8 +185,8 @@ class StagingWriter:
 
     def _take_batch(self, batch: list[tuple[Root, Found]]) -> None:
         entries: list[Entry | None] = [None] * len(batch)
-        jobs: dict[int, _Job] = {}
-        again: dict[int, _Job] = {}
+        jobs: dict[int, Job] = {}
+        again: dict[int, Job] = {}
         reading: set[tuple[int, int]] = set()
         for number, (root, found) in enumerate(batch):
             if self._is_beyond(found):
@@ -210,19 +195,31 @@ class StagingWriter:
                 entries[number] = self._make(found)
                 continue
             # To link is one short call, at which threads only get in each other's way; to read is worth them.
-            entry, job = self._known(root, found)
-            if entry is None and _identity(found) in reading:
-                again[number] = job
-            elif entry is None:
+            entries[number], database = self._known(root, found)
+            if entries[number] is not None:
+                continue
+            job = Job(found, self._only_grows(root, found), database)
+            if found.status.st_nlink == 1:
                 jobs[number] = job
-                reading |= {_identity(found)} if found.status.st_nlink > 1 else set()
-            entries[number] = entry
+            elif _identity(found) in reading:
+                again[number] = job
+            else:
+                jobs[number] = job
+                reading.add(_identity(found))
         done = each(self._file, list(jobs.values()), lambda job: job.found.status.st_size)
         for number, entry in zip(jobs, done, strict=True):
             entries[number] = self._remembered(jobs[number].found, entry)
         for number, job in again.items():
             entries[number] = self._another_name(job.found) or self._file(job)
         self._keep([entry for entry in entries if entry is not None])
+
+    def _read_bytes(self, count: int) -> None:
+        self._meter.bytes(count)  # of the part that is taken now
+
+    def _file(self, job: Job) -> Entry | None:
+        entry = self._reader.read(job)
+        self._meter.file()
+        return entry
 
     def _is_beyond(self, found: Found) -> bool:
         """Return whether a path is too long for the repository; what is below one is left out with it."""
@@ -235,21 +232,27 @@ class StagingWriter:
         self._problem(found.path, "its path would be too long in the repository, and so would all below it")
         return True
 
-    def _known(self, root: Root, found: Found) -> tuple[Entry | None, _Job]:
-        """Return the entry of a file that need not be read, and how to read it otherwise."""
-        below = found.stored[len(decode_name(root.stored)) :]
-        entry = self._another_name(found)
+    def _known(self, root: Root, found: Found) -> tuple[Entry | None, tuple[Entry, str] | None]:
+        """Return the entry of a file that need not be read, and that of a backup in which it was a database."""
+        entry = self._another_name(found) if found.status.st_nlink > 1 else None
         database = None
         for earlier in self._earlier.get((root.kind, root.source), ()):
-            known = earlier.find(root, below)
+            known = earlier.find(root, self._below(root, found))
             if known is None:
                 continue
             if entry is None and earlier.is_untouched(known, found.status, found.path):
                 entry = self._remembered(found, self._unchanged(known, earlier, found))
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
-        path = below[1:] or found.path.rpartition("/")[2]
-        return entry, _Job(found, self._append_only(path, folder=False), database)
+        return entry, database
+
+    def _below(self, root: Root, found: Found) -> str:
+        return found.stored[len(root.stored if "%" not in root.stored else decode_name(root.stored)) :]
+
+    def _only_grows(self, root: Root, found: Found) -> bool:
+        if not self._append_only.patterns:
+            return False
+        return self._append_only(self._below(root, found)[1:] or found.path.rpartition("/")[2], folder=False)
 
     def _unchanged(self, entry: Entry, earlier: EarlierFiles, found: Found) -> Entry | None:
         if self._doubted and not earlier.is_sound(entry):
@@ -260,7 +263,9 @@ class StagingWriter:
             return None
         self._meter.file(found.status.st_size)
         # With the time of its last change the mode, the owner and the rest are those of then.
-        base = entry.base or earlier.backup_id if stays else ""
+        base = (entry.base or earlier.backup_id) if stays else ""
+        if (entry.stored, entry.taken, entry.base, entry.hardlink) == (stored, LINKED, base, ""):
+            return entry
         return replace(entry, stored=stored, taken=LINKED, base=base, hardlink="")
 
     def _another_name(self, found: Found) -> Entry | None:
@@ -286,112 +291,21 @@ class StagingWriter:
             if found.type == FOLDER:
                 os.mkdir(target, FOLDER_MODE)
                 self._folders.append((target, found.status.st_atime_ns, found.status.st_mtime_ns))
-                return _entry(found, type=FOLDER)
+                return entry_of(found, type=FOLDER)
             points_to = os.readlink(found.path)
         except OSError as error:
             if found.type == FOLDER and error.errno not in UNSTORABLE:
                 raise
             self._beyond = f"{found.stored}/" if found.type == FOLDER else self._beyond
-            self._unread(found, error)
+            self._reader.unread(found, error)
             return None
         os.symlink(points_to, target)
-        return _entry(found, type=SYMLINK, target=encode_name(points_to))
+        return entry_of(found, type=SYMLINK, target=encode_name(points_to))
 
     def _finish_folders(self) -> None:
         for target, accessed, modified in reversed(self._folders):
             os.utime(target, ns=(accessed, modified))
         self._folders.clear()
-
-    def _file(self, job: _Job) -> Entry | None:
-        try:
-            entry = self._read(job)
-        except WriteError as error:
-            if error.errno not in UNSTORABLE:
-                raise
-            self._unread(job.found, error)
-            entry = None
-        except (OSError, sqlite3.Error) as error:
-            self._unread(job.found, error)
-            entry = None
-        self._meter.file()
-        return entry
-
-    def _unread(self, found: Found, error: Exception) -> None:
-        if found.type == FILE and getattr(error, "errno", None) != errno.ENAMETOOLONG:
-            Path(self.folder, found.stored).unlink(missing_ok=True)
-        if isinstance(error, sqlite3.Error):
-            self._problem(found.path, f"SQLite: {error}")
-        elif isinstance(error, FileNotFoundError):
-            self._problem(found.path, "was removed while the backup was made")
-        elif isinstance(error, OSError) and error.errno in UNSTORABLE:
-            self._problem(found.path, f"cannot be stored in the repository: {error.strerror}")
-        else:
-            self._problem(found.path, f"cannot be read: {getattr(error, 'strerror', None) or error}")
-
-    def _read(self, job: _Job) -> Entry:
-        found, target = job.found, self._place + job.found.stored
-        if job.database or sqlite.is_database(found.path, found.status):
-            return self._database(job, target)
-        copy = copying.copied_prefix if job.grows else copying.copied
-        for attempt in range(1, READS + 1):
-            copied = copy(found.path, target, self._meter.bytes)
-            if copied.head == sqlite.HEADER or (not copied.stable and attempt < READS):
-                with copying.writing(target):
-                    os.unlink(target)
-            if copied.head == sqlite.HEADER:  # of a size that no whole one has
-                return self._database(job, target)
-            if copied.stable:
-                break
-        if not copied.stable:
-            hint = "; it grew: if nothing but that ever happens to it, name it in append_only" if copied.grew else ""
-            self._problem(found.path, f"changed while it was read, {READS} times{hint}")
-        return self._copied(found, copied, COPIED if copied.stable else TORN)
-
-    def _copied(self, found: Found, copied: copying.Copied, taken: str) -> Entry:
-        self._added(copied.size)
-        return _entry(
-            found._replace(status=copied.before),
-            type=FILE,
-            size=copied.size,
-            blake3=copied.blake3,
-            taken=taken,
-            ctime_ns=copied.before.st_ctime_ns if taken == COPIED else 0,
-            sparse=copied.sparse,
-        )
-
-    def _database(self, job: _Job, target: str) -> Entry:
-        found = job.found
-        quiet = sqlite.quiet(found.path)
-        try:
-            if job.database and job.database[0].size and not found.status.st_size:
-                raise sqlite3.DatabaseError("it is empty")
-            sqlite.take(found.path, target)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise WriteError(errno.ENOSPC, "no space left for the copy of a database", target) from error
-            if job.database and sqlite.is_damage(error):
-                raise sqlite3.DatabaseError(f"{error}; it was a good database in {job.database[1]}") from error
-            raise
-        with copying.writing(target):
-            os.chmod(target, stored_mode(found.status.st_mode))
-            os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
-            copy = copying.hashed(target)
-        self._meter.bytes(found.status.st_size)
-        self._added(copy.size)
-        return _entry(
-            found,
-            type=FILE,
-            size=copy.size,
-            blake3=copy.blake3,
-            taken=SQLITE,
-            # What sits in a log beside it changes the database without a trace on its own file.
-            ctime_ns=found.status.st_ctime_ns if quiet and sqlite.quiet(found.path) else 0,
-            source_size=found.status.st_size,
-        )
-
-    def _added(self, count: int) -> None:
-        with self._lock:
-            self.new_bytes += count
 
 
 def _link(path: str, target: str) -> bool:
@@ -408,16 +322,3 @@ def _identity(found: Found) -> tuple[int, int]:
 
 def _ignore(_: str, __: str) -> None:
     """Say nothing: who counts only is not who takes."""
-
-
-def _entry(found: Found, **facts: Any) -> Entry:
-    status = found.status
-    facts |= times(status.st_mtime_ns)
-    return Entry(
-        encode_name(found.stored),
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
-        inode=status.st_ino if found.type == FILE else 0,
-        **facts,
-    )

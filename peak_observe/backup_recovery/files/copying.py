@@ -1,4 +1,4 @@
-"""One pass over a file: read, hash (BLAKE3) and write."""
+"""Copying of a file in one pass: read, hash (BLAKE3) and write; holes are neither read nor written."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _local = threading.local()
 
 
 class NotRegularError(OSError):
-    """What was to be read is a device, a pipe or a socket, not a file."""
+    """Error of reading a device, a pipe or a socket as a file."""
 
 
 class WriteError(OSError):
-    """The copy could not be written, which is another matter than a source that cannot be read."""
+    """Error of writing a copy, as opposed to that of reading its source."""
 
 
 class Copied(NamedTuple):
-    """What came of copying one file.
+    """Result of copying one file.
 
     Args:
         size: Bytes read.
@@ -197,7 +197,7 @@ def _pump(
 
 
 class _Pass:
-    """One file on its way through hash and copy."""
+    """Running hash and copy of one file."""
 
     def __init__(self, sink: int | None, *, sparse: bool, tell: Callable[[int], object] | None) -> None:
         self.digest = blake3()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Status(NamedTuple):
-    """The fields of an `os.stat_result` that a backup needs, in a third of its memory."""
+    """Fields of an `os.stat_result` that a backup needs, in a third of its memory."""
 
     st_mode: int
     st_size: int

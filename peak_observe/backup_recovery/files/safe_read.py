@@ -1,4 +1,4 @@
-"""Reading the small texts of a repository: nothing of what stands in their place can lead astray, block or crash."""
+"""Safe reads of the small texts of a repository: links, pipes and nonsense in their place do no harm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Decoder(Protocol[T_co]):
-    """What makes something of a text."""
+    """Decoder of a text."""
 
     def decode(self, text: bytes, /) -> T_co:
         """Return what the text tells."""

@@ -1,4 +1,4 @@
-"""SQLite databases: taken through SQLite's own online backup, never by copying, and not replaced while in use.
+"""SQLite databases: copied through SQLite's own online backup, never by copying, and not replaced while in use.
 
 POSIX locks have a trap: when a process closes any descriptor of a file, it loses all locks it has on it. A database
 that this very process has open is therefore opened here by nobody but SQLite, which knows of the trap.
@@ -217,11 +217,11 @@ def busy(path: str) -> str:
 
 
 class LockedError(sqlite3.OperationalError):
-    """Somebody else has kept a database locked for too long."""
+    """Error of a database that somebody else has kept locked for too long."""
 
 
 class _Restarted(Exception):  # noqa: N818 - a message between two functions, no error
-    """Somebody wrote to the database so often that copying page by page does not come to an end."""
+    """Signal that somebody wrote to the database so often that copying page by page does not come to an end."""
 
 
 def _copy(path: str, target: str, how: str) -> None:
@@ -278,7 +278,7 @@ def _open_here(status: os.stat_result | Status) -> Iterator[int]:
 
 
 class _Facts(NamedTuple):
-    """What tells whether a database was written to; two `os.stat_result` are equal within one second."""
+    """Facts that change when a database is written to; two `os.stat_result` are equal within one second."""
 
     inode: int
     size: int

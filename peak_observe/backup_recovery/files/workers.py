@@ -1,4 +1,4 @@
-"""The same function over many files, by a few threads where that helps."""
+"""Worker threads: apply a function to many files, large ones in parallel, and count the progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORKERS = min(4, os.cpu_count() or 1)
 
 
 class Progress(NamedTuple):
-    """How far a backup, a check or a restore has come.
+    """Progress of a backup, a check or a restore.
 
     Args:
         doing: What is done, in a word.
@@ -38,7 +38,7 @@ class Progress(NamedTuple):
 
 
 class Meter:
-    """Adds up what threads have done and tells somebody who wants to know.
+    """Thread-safe sum of the work done, told to a callback.
 
     Args:
         tell: Called with a `Progress`, by one thread at a time; None if nobody wants to know.
@@ -57,6 +57,8 @@ class Meter:
         self._tell = tell
         self._now = Progress(doing, 0, total_files, 0, total_bytes)
         self._lock = threading.Lock()
+        if tell is not None and total_files:
+            tell(self._now)  # the first file may take long
 
     def file(self, count: int = 0) -> None:
         """Take in that a file is done, and so many bytes with it."""

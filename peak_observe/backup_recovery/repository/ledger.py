@@ -19,7 +19,7 @@ from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.support.atomic_files import replace_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 SUCCESS, PARTIAL, FAILED, INTERRUPTED = catalog.BACKUP_OUTCOMES
@@ -78,7 +78,7 @@ class Promise(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The account of one repository; times are Unix times in seconds, 0 for never.
+    """Account of one repository; times are Unix times in seconds, 0 for never.
 
     Args:
         configured_at: When it was first used.
@@ -139,6 +139,22 @@ class Account(msgspec.Struct, frozen=True):
         changed = {**counts, outcome: counts.get(outcome, 0) + 1}
         return msgspec.structs.replace(self, **{"restores" if restores else "runs": changed})
 
+    def ended(self, outcomes: Iterable[str], sequence: int) -> Account:
+        """Return the account after runs that ended so, and with the number of the newest."""
+        account = self
+        for outcome in outcomes:
+            account = account.counted(outcome)
+        # What they take on the disk is not known any more, and is measured anew.
+        return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
+
+    def forgotten(self, freed: Mapping[str, int | None]) -> Account:
+        """Return the account without backups that were removed, with the bytes that each freed; None if not known."""
+        corrupt = {name: count for name, count in self.corrupt.items() if name not in freed}
+        stored = self.stored_bytes
+        for size in freed.values():
+            stored = None if size is None or stored is None else max(0, stored - size)
+        return msgspec.structs.replace(self, corrupt=corrupt, stored_bytes=stored)
+
 
 _DECODER = msgspec.json.Decoder(Account)
 
@@ -148,7 +164,7 @@ def _unreadable(path: Path, error: Exception) -> None:
 
 
 class Ledger:
-    """The account on the disk.
+    """Account on the disk, changed under a lock by one rename.
 
     Args:
         folder: Where it is kept.

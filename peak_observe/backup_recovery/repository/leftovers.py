@@ -1,33 +1,35 @@
-"""Folders of a repository that are no backups: staging, trash, drills and failed runs that nobody could count.
+"""Leftovers of a repository: staging folders, trash, drills and failed runs, emptied first and then accounted for.
 
-Each is emptied before it is accounted for, as a full disk has no room for the account before; the empty folder stays
-until that is done, so that a crash in between forgets nothing.
+A full disk has no room for the account before something is removed. The empty folder stays until the account is
+written, so that a crash in between forgets nothing.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import shutil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from peak_observe.backup_recovery.repository import uncounted
+from peak_observe.backup_recovery.repository.ledger import INTERRUPTED
+from peak_observe.backup_recovery.repository.uncounted import FAILURE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
-STAGING, TRASH, DRILL, FAILURE = PREFIXES = ".staging-", ".trash-", ".drill-", ".failed-"
+    from peak_observe.backup_recovery.repository.ledger import Account, Ledger
+    from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 
+STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
+PREFIXES = (STAGING, TRASH, DRILL, FAILURE)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
-class Uncounted(NamedTuple):
-    """A run that ended when the ledger could not be written.
-
-    Args:
-        sequence: Its number in the repository.
-        outcome: How it ended.
-        at: Unix time in seconds.
-    """
-
-    sequence: int
-    outcome: str
-    at: float
+_log = logging.getLogger("peak_observe.backup")
 
 
 def empty(folder: Path) -> None:
@@ -48,12 +50,50 @@ def empty(folder: Path) -> None:
             os.unlink(entry.path)
 
 
-def failure_name(sequence: int, staging: Path) -> Path:
-    """Return the name that the staging folder of a failed run gets until the run is counted."""
-    return staging.with_name(f"{FAILURE}{sequence}{staging.name.removeprefix('.')}")
+def clear(root: Path, ledger: Ledger, backups: Collection[BackupMetadata]) -> None:
+    """Remove what runs have left that a crash or a full disk ended, and count them; with the writer's lock held.
+
+    Args:
+        root: The repository's folder.
+        ledger: Its ledger.
+        backups: All its backups.
+
+    Raises:
+        OSError: Something cannot be removed or written; that there is no room for the account is no error.
+    """
+    ledger.clear()
+    left = [root / name for name in os.listdir(root) if name.startswith(PREFIXES)]
+    for path in left:
+        empty(path)
+    try:
+        _account_for(root, ledger, backups, [path.name for path in left])
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _log.warning("%s: no room to account for what earlier runs have left; the next run does so", root)
+        return
+    for path in left:
+        if os.path.lexists(path):
+            path.rmdir()
 
 
-def failure_of(entry: os.DirEntry[str], outcome: str) -> Uncounted:
-    """Return the failed run that a folder stands for; number 0 where its name tells none."""
-    number = entry.name.removeprefix(FAILURE).partition("staging-")[0]
-    return Uncounted(int(number) if number.isdecimal() else 0, outcome, entry.stat(follow_symlinks=False).st_mtime)
+def _account_for(root: Path, ledger: Ledger, backups: Collection[BackupMetadata], left: Collection[str]) -> None:
+    staging = [name for name in left if name.startswith(STAGING)]
+    # How much of the trash was accounted for when the crash came is not known.
+    trash: dict[str, int | None] = {name.removeprefix(TRASH): None for name in left if name.startswith(TRASH)}
+    with uncounted.counting(root, ledger) as (known, failed):
+        # A backup may have become visible in the instant before the crash, and is counted as what it is.
+        unseen = [backup for backup in backups if backup.sequence > known.sequence]
+        begun = bool(known.running_since and not unseen and not failed)
+        crashed = len(set(staging) - set(known.cleared)) or (begun and not staging)
+        if not (crashed or unseen or failed or trash or known.running_since):
+            return
+        outcomes = [run.status.value for run in unseen] + [run.outcome for run in failed] + [INTERRUPTED] * crashed
+        sequences = [run.sequence for run in unseen] + [run.sequence for run in failed]
+        newest = max(sequences, default=known.sequence)
+
+        def settled(account: Account) -> Account:
+            # What is cleared is not counted again if a crash comes before it is removed.
+            return replace(account.ended(outcomes, newest).forgotten(trash), cleared=staging)
+
+        ledger.update(settled)

@@ -1,4 +1,4 @@
-"""One writer in a repository at a time, and the second one is told who it is."""
+"""Locking of a repository: one writer at a time, and the second one is told who the first is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds the lock."""
+    """Holder of a lock."""
 
     pid: int
     host: str

@@ -1,4 +1,4 @@
-"""What is in a backup, file by file, as its `manifest.json` tells it; nothing of it is believed before it is checked.
+"""Manifest of a backup: every file, link and folder in it, checked before anything of it is believed.
 
 Names are bytes to the system and text here: what is no UTF-8, and the percent sign, is written as `%XX`.
 """
@@ -32,12 +32,13 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _HASH = re.compile(r"[0-9a-f]{64}").fullmatch
 # Below a part, and no name is empty, `.` or `..`.
 _PLACE = re.compile(r"state\.json|(?:config|data)(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+").fullmatch
+_NO_NAMES = ("", ".", "..")
 _ODD = re.compile("[%\udc80-\udcff]")
 _ESCAPE = re.compile("%([0-9A-F]{2})")
 
 
 class Root(msgspec.Struct, frozen=True):
-    """A path that was named for the backup.
+    """Path that was named for the backup.
 
     Args:
         kind: `config` or `data`.
@@ -97,17 +98,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     @property
     def modified_ns(self) -> int:
-        """The time of the last change, in nanoseconds since 1970, whenever that was."""
+        """Time of the last change, in nanoseconds since 1970, whenever that was."""
         return self.mtime_ns if self.mtime_s is None else self.mtime_s * SECOND
 
     @property
     def kind(self) -> str:
-        """Which part of the backup it belongs to."""
+        """Part of the backup that it belongs to."""
         return STATE if self.stored == STATE_FILE else self.stored.partition("/")[0]
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What is in a backup.
+    """Content of a backup.
 
     Args:
         version: The form of this file.
@@ -226,7 +227,7 @@ def _is_canonical(text: str) -> bool:
 
 
 class Check:
-    """The check of a manifest, entry by entry: it names nothing twice and nothing outside.
+    """Check of a manifest, entry by entry: it names nothing twice and nothing outside.
 
     Args:
         head: The manifest; its entries are not looked at.
@@ -255,9 +256,11 @@ class Check:
             ValueError: It is none that a backup can have; the message says which and why.
         """
         stored = entry.stored
-        if not _PLACE(stored) or not _is_canonical(stored):
+        parent, _, name = stored.rpartition("/")
+        below = parent in self._folders  # which is a place itself, so that only the name can lead out of it
+        if not ((below and name not in _NO_NAMES and "\0" not in name) or _PLACE(stored)) or not _is_canonical(stored):
             raise ValueError(f"{stored!r} leads out of the backup")
-        if stored not in self._parents and stored.rpartition("/")[0] not in self._folders:
+        if not below and stored not in self._parents:
             raise ValueError(f"{stored!r} is below nothing that was named")
         if not _is_sound(entry):
             raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")

@@ -1,4 +1,4 @@
-"""A `manifest.json` written and read entry by entry, so that a backup of many files needs little memory."""
+"""File of a manifest, written and read entry by entry, so that a backup of many files needs little memory."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.files.copying import CREATE, opened, write_all
 from peak_observe.backup_recovery.files.owners import group_names, user_names
 from peak_observe.backup_recovery.files.safe_read import decoded
-from peak_observe.backup_recovery.repository.manifest import ENTRIES, Check, Entry, Manifest, to_json
+from peak_observe.backup_recovery.repository.manifest import ENTRIES, FOLDER, Check, Entry, Manifest, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
+    from typing import BinaryIO
 
+BUFFER = 1 << 18
 _LAST = (b"],\n", b"]}\n")
+_IS_FOLDER = b'"type":"folder"'  # in a name the quotation marks would be escaped
+_SHORT = 300  # bytes of a line in which the place of a named file ends, as its name has 255 at most
 
 
 class ManifestWriter:
-    """The manifest of a backup on its way.
+    """Writer of a `manifest.json`.
 
     Args:
         path: The new file.
@@ -80,7 +84,7 @@ class ManifestWriter:
 
 
 class ManifestFile:
-    """A `manifest.json` on the disk.
+    """Reader of a `manifest.json`.
 
     Args:
         path: The file.
@@ -96,24 +100,30 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: It is no manifest.
         """
-        scan = _Scan(self._path)
-        for _ in scan:
-            break  # an iterator that is let go of closes its file
-        head = bytes(scan.others)
-        return decoded(head + b"]}" if head.endswith(ENTRIES) else head, _MANIFEST)
+        head = b""
+        with self._opened() as file:
+            for line in file:
+                if line.startswith(ENTRIES):
+                    return decoded(head + ENTRIES + b"]}", _MANIFEST)
+                head += line
+        return decoded(head, _MANIFEST)
 
-    def entries(self, start: int) -> Iterator[Entry]:
+    def entries(self, start: int) -> Generator[Entry]:
         """Yield the entries from the line on that begins at `start`.
 
         Raises:
             OSError: It cannot be read.
             ValueError: What stands there is no entry.
         """
-        for _, text in _Scan(self._path, start):
-            yield decoded(text, _ENTRY)
+        with self._opened() as file:
+            file.seek(start)
+            for line in file:
+                yield decoded(_bare(line), _ENTRY)
+                if line.endswith(_LAST):
+                    return
 
-    def places(self, digest: str) -> Iterator[tuple[int, Place]]:
-        """Yield where each entry's line begins, with what it names.
+    def starts(self, digest: str) -> dict[str, int]:
+        """Return where the line of the first entry in each folder begins, and that of each named file.
 
         Args:
             digest: BLAKE3 hash of the whole file, which is compared at the end.
@@ -122,11 +132,21 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: It is not what was written.
         """
-        scan = _Scan(self._path)
-        for start, text in scan:
-            yield start, decoded(text, _PLACE)
-        if scan.digest.hexdigest() != digest:
+        found: dict[str, int] = {}
+        known, at, inside = blake3(), 0, False
+        with self._opened() as file:
+            for line in file:
+                known.update(line)
+                if not inside and line.startswith(ENTRIES):
+                    inside = True
+                    _note_start(found, line[len(ENTRIES) :], at + len(ENTRIES), at + len(line))
+                elif inside and (_IS_FOLDER in line or line.count(b"/", 0, _SHORT) == 1):
+                    _note_start(found, line, at, at + len(line))
+                inside = inside and not line.endswith(_LAST)
+                at += len(line)
+        if known.hexdigest() != digest:
             raise ValueError("it is not what was written")
+        return found
 
     def check(self, backup_id: str, base: str) -> str:
         """Read all of it as a restore does, and return its BLAKE3 hash.
@@ -135,56 +155,45 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: No restore could use it; the message says why.
         """
-        check, scan = Check(self.head(), backup_id, base), _Scan(self._path)
-        for _, text in scan:
-            check.entry(decoded(text, _ENTRY))
-        decoded(bytes(scan.others), _MANIFEST)
-        return scan.digest.hexdigest()
+        check, digest, others = Check(self.head(), backup_id, base), blake3(), bytearray()
+        inside = False
+        with self._opened() as file:
+            for line in file:
+                digest.update(line)
+                text = line
+                if not inside and line.startswith(ENTRIES):
+                    inside, text = True, line[len(ENTRIES) :]
+                    others += ENTRIES
+                if not inside:
+                    others += line
+                elif text not in _LAST:
+                    check.entry(decoded(_bare(text), _ENTRY))
+                if inside and text.endswith(_LAST):
+                    inside = False
+                    others += text[-len(_LAST[0]) :]
+        decoded(bytes(others), _MANIFEST)
+        return digest.hexdigest()
+
+    def _opened(self) -> BinaryIO:
+        return os.fdopen(opened(str(self._path))[0], "rb", BUFFER)
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """What an entry's line names."""
+class _Place(msgspec.Struct, frozen=True, gc=False):
+    """Place and type in an entry's line."""
 
     stored: str
     type: str
 
 
-class _Scan:
-    """One pass over a manifest: each entry's text with where it begins, and aside the hash and all other text.
-
-    Args:
-        path: The file.
-        start: Where the line of an entry begins; 0 for all of the file.
-    """
-
-    def __init__(self, path: Path, start: int = 0) -> None:
-        self.digest = blake3()
-        self.others = bytearray()
-        self._path = path
-        self._start = start
-
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        descriptor, _ = opened(str(self._path))
-        at, inside = self._start, self._start > 0
-        os.lseek(descriptor, at, os.SEEK_SET)
-        with os.fdopen(descriptor, "rb") as file:
-            for line in file:
-                self.digest.update(line)
-                skipped = 0
-                if not inside and line.startswith(ENTRIES):
-                    inside, skipped = True, len(ENTRIES)
-                    self.others += ENTRIES
-                text = line[skipped:]
-                if not inside:
-                    self.others += line
-                elif text not in _LAST:
-                    yield at + skipped, _bare(text)
-                if inside and text.endswith(_LAST):
-                    inside = False
-                    self.others += text[-3:]
-                    if self._start:
-                        return
-                at += len(line)
+def _note_start(found: dict[str, int], text: bytes, start: int, following: int) -> None:
+    """Note where the entries of a folder begin, which is the line behind its own, or where a named file stands."""
+    if text in _LAST:
+        return
+    place = decoded(_bare(text), _PLACE)
+    if place.type == FOLDER:
+        found[place.stored] = following
+    elif place.stored.count("/") == 1:
+        found[place.stored] = start
 
 
 def _bare(line: bytes) -> bytes:
@@ -192,6 +201,6 @@ def _bare(line: bytes) -> bytes:
     return line[:-3] if line.endswith(_LAST) else line.rstrip(b",\n")
 
 
-_PLACE = msgspec.json.Decoder(Place)
+_PLACE = msgspec.json.Decoder(_Place)
 _ENTRY = msgspec.json.Decoder(Entry)
 _MANIFEST = msgspec.json.Decoder(Manifest)

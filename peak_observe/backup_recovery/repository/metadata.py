@@ -1,4 +1,4 @@
-"""What a backup is, as its `metadata.json` tells it."""
+"""Metadata of a backup: type, status, parts and problems, as in its `metadata.json`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = (CONFIG, STATE, DATA)
 
 
 class BackupType(Enum):
-    """What a backup holds."""
+    """Type of a backup: what it holds."""
 
     FULL = "full"
     CONFIG = "config"
@@ -27,7 +27,7 @@ class BackupType(Enum):
 
 
 class BackupStatus(Enum):
-    """How a backup ended."""
+    """Status of a backup: how its run ended."""
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -36,7 +36,7 @@ class BackupStatus(Enum):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something named that is not in the backup, or not as it should be.
+    """Problem with something named: it is not in the backup, or not as it should be.
 
     Args:
         what: The path or the state provider.
@@ -51,7 +51,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What a backup holds of one kind.
+    """Part of a backup: files of one kind.
 
     Args:
         files: How many files.
@@ -65,7 +65,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class BackupMetadata(msgspec.Struct, frozen=True):
-    """One backup.
+    """Metadata of one backup.
 
     Args:
         backup_id: Its name, also that of its folder.
@@ -109,7 +109,7 @@ class BackupMetadata(msgspec.Struct, frozen=True):
 
     @property
     def created(self) -> datetime:
-        """The time it was begun, aware; one without a zone is UTC, as the original code base wrote it."""
+        """Time when it was begun, aware; one without a zone is UTC, as the original code base wrote it."""
         found = datetime.fromisoformat(self.created_at)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -120,7 +120,7 @@ class BackupMetadata(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> tuple[int, datetime, str]:
-        """What backups are sorted by, the oldest first."""
+        """Sort key of backups, the oldest first."""
         return self.sequence, self.created, self.backup_id
 
     def sources_of(self, kind: str) -> list[str]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import logging
 import os
-import shutil
 import stat
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -17,44 +14,29 @@ from blake3 import blake3
 
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.safe_read import content, is_no_access
-from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger, Promise
-from peak_observe.backup_recovery.repository.leftovers import (
-    DRILL,
-    FAILURE,
-    PREFIXES,
-    STAGING,
-    TRASH,
-    Uncounted,
-    empty,
-    failure_name,
-    failure_of,
-)
+from peak_observe.backup_recovery.repository import uncounted
+from peak_observe.backup_recovery.repository.ledger import Account, Ledger, Promise
+from peak_observe.backup_recovery.repository.leftovers import DRILL, NO_ROOM, PREFIXES, STAGING, TRASH, clear, empty
 from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, tighten
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 from peak_observe.support.atomic_files import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from peak_observe.clock import Clock
 
 __all__ = ["DRILL", "MANIFEST", "METADATA", "OWN", "STAGING", "TRASH", "Repository", "sync_filesystem", "walk"]
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 METADATA, MANIFEST = "metadata.json", "manifest.json"
 OWN = ".peak-observe"
-FOLDER_MODE, FILE_MODE = 0o700, 0o600
-OTHERS = 0o077
-MOUNT_POINT = "lost+found"
 
 _log = logging.getLogger("peak_observe.backup")
-_uncounted: dict[Path, list[Uncounted]] = {}
-_lock = threading.Lock()
-"""Held for `_uncounted` and while it is brought into the ledger, so that no run is told twice or not at all."""
 
 
 def _raise(error: OSError) -> None:
@@ -68,7 +50,7 @@ class NoAccess(str):
 
 
 class Repository:
-    """A folder of backups.
+    """Repository of backups in a folder.
 
     Args:
         root: The folder; it is made when something is first written.
@@ -235,104 +217,23 @@ class Repository:
         self._make(self.own)
         with locked(self.own / "lock", self.root, doing):
             self._tighten()
-            self._clear()
+            clear(self.root, self.ledger, self.backups())
             yield
 
     def _tighten(self) -> None:
-        """Take the right to read from others, in a repository of a version that gave it."""
-        tightened = 0
-        for folder in [folder for folder in self._folders() if folder.stat().st_mode & OTHERS]:
-            with suppress(PermissionError):  # of another owner
-                folder.chmod(FOLDER_MODE)
-                # Of a backup without a manifest only the copies themselves tell the modes that they had.
-                known = folder == self.own or os.path.lexists(folder / MANIFEST)
-                tightened += 1 + (_tighten_below(folder) if known else 0)
-        if tightened:
-            _log.info("%s: took the right to read %d files and folders from others", self.root, tightened)
+        names = [path.name for path in self.root.iterdir()]
+        backups = [name for name in names if self._holds(name, METADATA) or self._holds(name, MANIFEST)]
+        ours = [name for name in names if name == OWN or name.startswith(PREFIXES) or name in backups]
+        # Of a backup without a manifest only the copies themselves tell the modes that they had.
+        old = [self.root / name for name in backups if not self._holds(name, MANIFEST)]
+        tighten(self.root, [self.root / name for name in ours], old)
 
-    def _folders(self) -> list[Path]:
-        """Return the folders that belong to the repository; its own only if nothing of somebody else is in it."""
-        names = os.listdir(self.root)
-        ours = [name for name in names if name == OWN or name.startswith(PREFIXES) or self._is_backup(name)]
-        folders = [self.root / name for name in ours if not os.path.islink(self.root / name)]
-        alone = set(names) - set(ours) <= {MOUNT_POINT} and not self.root.stat().st_mode & stat.S_ISVTX
-        return [self.root, *folders] if alone else folders
-
-    def _is_backup(self, name: str) -> bool:
-        return os.path.lexists(self.root / name / METADATA) or os.path.lexists(self.root / name / MANIFEST)
-
-    def _clear(self) -> None:
-        self.ledger.clear()
-        left = [self.root / name for name in os.listdir(self.root) if name.startswith(PREFIXES)]
-        for path in left:
-            empty(path)  # before anything is written: the disk may be full
-        try:
-            self._account_for(left)
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            _log.warning("%s: no room to account for what a crash left; the next run does so", self.root)
-            return
-        for path in left:
-            if os.path.lexists(path):
-                path.rmdir()
-
-    def _account_for(self, left: Collection[Path]) -> None:
-        """Bring into the ledger what was left by runs that could not do so themselves."""
-        with _lock:
-            known = self.ledger.load()
-            # A backup may have become visible in the instant before the crash, and is counted as what it is.
-            unseen = [backup for backup in self.backups() if backup.sequence > known.sequence]
-            failed = [run for run in self._uncounted() if run.sequence > known.sequence]
-            begun = bool(known.running_since and not unseen and not failed)
-            staging = [path.name for path in left if path.name.startswith(STAGING)]
-            crashed = len(set(staging) - set(known.cleared)) or (begun and not staging)
-            if crashed or unseen or failed or known.running_since or any(path.name.startswith(TRASH) for path in left):
-                outcomes = [run.status.value for run in unseen] + [run.outcome for run in failed]
-                outcomes += [INTERRUPTED] * crashed
-                sequences = [run.sequence for run in unseen] + [run.sequence for run in failed]
-                newest = max(sequences, default=known.sequence)
-                # How much of the trash was accounted for when the crash came is not known.
-                freed = dict.fromkeys(path.name.removeprefix(TRASH) for path in left if path.name.startswith(TRASH))
-                self.ledger.update(lambda account: _settled(account, outcomes, newest, freed, staging))
-            _uncounted.pop(self.root.absolute(), None)
-
-    def keep_uncounted(self, outcome: str, sequence: int, at: float, staging: Path) -> None:
-        """Remember a run that the ledger has no room for: by the name of its staging folder, or in memory.
-
-        Args:
-            outcome: How it ended.
-            sequence: Its number.
-            at: Unix time in seconds.
-            staging: Its staging folder, which may not be there.
-        """
-        if outcome not in (FAILED, INTERRUPTED):
-            return  # the backup itself is there to be counted
-        try:
-            if outcome == FAILED:
-                staging.rename(failure_name(sequence, staging))
-        except OSError:
-            with _lock:
-                _uncounted.setdefault(self.root.absolute(), []).append(Uncounted(sequence, outcome, at))
+    def _holds(self, name: str, file: str) -> bool:
+        return os.path.lexists(self.root / name / file)
 
     def account(self) -> Account:
-        """Return the ledger with the runs that could not be counted in it yet."""
-        with _lock:
-            found = self._uncounted()  # before the ledger: what goes into it meanwhile is then not counted twice
-            account = self.ledger.read()
-            for run in sorted(found):
-                if run.sequence > account.sequence:
-                    counted = account.counted(run.outcome)
-                    account = msgspec.structs.replace(
-                        counted, running_since=0.0, last_attempt=max(counted.last_attempt, run.at)
-                    )
-            return account
-
-    def _uncounted(self) -> list[Uncounted]:
-        left: list[Uncounted] = []
-        with suppress(OSError), os.scandir(self.root) as listing:
-            left = [failure_of(entry, FAILED) for entry in listing if entry.name.startswith(FAILURE)]
-        return left + _uncounted.get(self.root.absolute(), [])
+        """Return what the ledger says, with the runs that could not be counted in it yet."""
+        return uncounted.account(self.root, self.ledger)
 
     def new_id(self) -> tuple[str, int]:
         """Return name and number of a new backup; with the writer's lock held."""
@@ -379,7 +280,7 @@ class Repository:
 
     def _forget(self, freed: dict[str, int | None]) -> None:
         try:
-            self.ledger.update(lambda known: _forgotten(known, freed))
+            self.ledger.update(lambda known: known.forgotten(freed))
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
@@ -387,18 +288,6 @@ class Repository:
             return
         for backup_id in freed:
             (self.root / f"{TRASH}{backup_id}").rmdir()
-
-    def discard(self, path: Path) -> None:
-        """Remove a folder with all that is in it, or whatever else stands there."""
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-    def stored_bytes(self) -> int:
-        """Return what all backups take on the disk: what the account says, or what of it can be seen."""
-        known = self.ledger.read().stored_bytes
-        return self.measured(onerror=None) if known is None else known
 
     def measured(self, *, onerror: Callable[[OSError], object] | None = _raise) -> int:
         """Return what all backups take on the disk, by looking.
@@ -466,19 +355,6 @@ def _freed(status: os.stat_result) -> int:
     return status.st_size if status.st_nlink == 1 and stat.S_ISREG(status.st_mode) else 0
 
 
-def _tighten_below(folder: Path) -> int:
-    """Take the right to read what is in a folder from others, and return of how many files and folders."""
-    count = 0
-    for where, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = f"{where}/{name}"
-            status = os.lstat(path)
-            if not stat.S_ISLNK(status.st_mode) and status.st_mode & (OTHERS | stat.S_ISUID | stat.S_ISGID):
-                os.chmod(path, stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
-                count += 1
-    return count
-
-
 def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:
     """Return the metadata of an older backup with the paths that were named for it, which only its manifest tells."""
     if backup.sources is not msgspec.UNSET or not backup.manifest:
@@ -488,30 +364,3 @@ def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:
         for root in ManifestFile(manifest).head().roots:
             sources.setdefault(root.kind, []).append(root.source)
     return msgspec.structs.replace(backup, sources=sources)
-
-
-def _settled(
-    account: Account,
-    outcomes: Iterable[str],
-    sequence: int,
-    freed: Mapping[str, int | None],
-    cleared: list[str],
-) -> Account:
-    """Return the account with all that a crash left; what is `cleared` is not counted again if it is still there."""
-    ended = _forgotten(_ended(account, outcomes, sequence), freed)
-    return msgspec.structs.replace(ended, cleared=cleared)
-
-
-def _ended(account: Account, outcomes: Iterable[str], sequence: int) -> Account:
-    for outcome in outcomes:
-        account = account.counted(outcome)
-    # What they take on the disk is not known any more, and is measured anew.
-    return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
-
-
-def _forgotten(account: Account, freed: Mapping[str, int | None]) -> Account:
-    corrupt = {name: count for name, count in account.corrupt.items() if name not in freed}
-    stored = account.stored_bytes
-    for size in freed.values():
-        stored = None if size is None or stored is None else max(0, stored - size)
-    return msgspec.structs.replace(account, corrupt=corrupt, stored_bytes=stored)

@@ -39,7 +39,7 @@ _BUCKETS: dict[str, Callable[[datetime], object]] = {
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A backup that stays.
+    """Backup that stays, with the reasons.
 
     Args:
         backup: The backup.
@@ -51,7 +51,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What a policy says of some backups; each of them is in one of the two.
+    """Selection of a policy: each backup is kept or removed.
 
     Args:
         keep: Those that stay, the newest first.
@@ -63,7 +63,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Keep the newest good backup of each of the most recent hours, days, weeks … that have one.
+    """Retention policy: keep the newest good backup of each of the most recent hours, days, weeks … that have one.
 
     The rules apply to each part and named path by itself, as backups of the configuration must not push out those of
     the data. The last good backup of each part and path always stays.
@@ -120,9 +120,14 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         judged = [(backup, list[str]()) for backup in sorted(backups, key=lambda backup: backup.order, reverse=True)]
         _keep_last_good(judged)
         series = [self._series(backup) for backup, _ in judged]
-        for key in dict.fromkeys(key for keys in series for key in keys) or [()]:
-            members = [pair for pair, keys in zip(judged, series, strict=True) if not keys or key in keys]
+        good = {key for (backup, _), keys in zip(judged, series, strict=True) if backup.good for key in keys}
+        for key in dict.fromkeys(key for keys in series for key in keys):
+            members = [
+                pair for pair, keys in zip(judged, series, strict=True) if key in keys or (not keys and key in good)
+            ]
             self._keep_of_one_series(members, now)
+        if not good:
+            self._keep_of_one_series([pair for pair, keys in zip(judged, series, strict=True) if not keys], now)
         for backup, why in judged:
             why += [f"tag '{tag}'" for tag in self.keep_tags if tag in backup.tags]
         _keep_bases(judged)
@@ -130,7 +135,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return Selection(tuple(kept), tuple(backup for backup, why in reversed(judged) if not why))
 
     def _series(self, backup: BackupMetadata) -> dict[tuple[str, ...], None]:
-        """Return the series that a backup is in; none where it does not tell what it holds, which counts as all."""
+        """Return the series of a backup; one that does not tell what it holds is in all that have a good one."""
         held = _held(backup)
         by_part, by_root = PART in self.group_by, ROOT in self.group_by
         return dict.fromkeys((part,) * by_part + (root,) * by_root for part, root in held)

@@ -1,4 +1,4 @@
-"""The files of a backup as they lie in the repository: where they are, and whether they are what they were."""
+"""Stored files of a backup: find, copy and verify them in the repository."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class NoAccessError(OSError):
-    """A stored file cannot be read, which says nothing of its content."""
+    """Error of a stored file that cannot be read, which says nothing of its content."""
 
 
-class Stored:
-    """The files of one backup in a repository.
+class StoredFiles:
+    """Stored files of one backup.
 
     Args:
         root: The repository's folder.

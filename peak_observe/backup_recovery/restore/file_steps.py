@@ -13,7 +13,7 @@ from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Owner, gi
 from peak_observe.backup_recovery.restore.plan import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 PARTIAL = "~"
 """Ends the name of a copy on its way."""
@@ -110,13 +110,15 @@ def remove_tree(folder: str) -> None:
     shutil.rmtree(folder)
 
 
-def take_back_tree(folder: str, changed_ns: int) -> None:
+def take_back_tree(folder: str, changed_ns: int, linked: Collection[int]) -> None:
     """Remove from a folder all that has not changed since a time; what changed later is somebody else's and stays.
 
     Args:
         folder: The folder.
         changed_ns: Time of the last change of a status, in nanoseconds since 1970.
+        linked: Inode numbers of files that go in any case.
     """
+    known = frozenset(linked)
     for where, folders, files in os.walk(folder, topdown=False):
         for name in (*files, *folders):
             path = f"{where}/{name}"
@@ -124,7 +126,7 @@ def take_back_tree(folder: str, changed_ns: int) -> None:
             if stat.S_ISDIR(status.st_mode):
                 with suppress(OSError):  # it holds something of somebody else's
                     os.rmdir(path)
-            elif status.st_ctime_ns <= changed_ns:
+            elif status.st_ctime_ns <= changed_ns or status.st_ino in known:
                 os.unlink(path)
     with suppress(OSError):
         os.rmdir(folder)

@@ -24,6 +24,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
         tree: Whether it is a folder that was not there, with all that is in it.
         at: The folder of the files on their way, for a file that is overwritten in place; empty for all others, whose
             new files stand beside them.
+        linked: Inode numbers of files in a tree that have several names: to remove one changes the status of all.
     """
 
     target: str
@@ -32,6 +33,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     goes: bool = False
     tree: bool = False
     at: str = ""
+    linked: tuple[int, ...] = ()
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ class Places:
 
     def problems(self) -> Iterator[Refusal]:
         """Yield the wanted paths that have no place, and what of the options leads nowhere."""
-        wanted = {place_of(entry) for entry in self.entries()}
+        wanted = {place_of(entry) for entry in self.entries}
         for root in self._unnamed:
             if root.kind in self._options.kinds and root.stored in wanted:
                 yield Refusal(
@@ -102,8 +103,9 @@ class Places:
         alike = [item.source for item in self._options.named if item.source.rpartition("/")[2] == name]
         return f", {decode_name(alike[0])} is" if len(alike) == 1 else ""
 
+    @cached_property
     def entries(self) -> list[Entry]:
-        """Return the entries that are wanted."""
+        """The entries that are wanted."""
         kinds = self._options.kinds
         if not self._options.paths:
             return [entry for entry in self._manifest.entries if entry.kind in kinds]
@@ -118,7 +120,7 @@ class Places:
 
         The first of several entries that belong to one path wins.
         """
-        chosen = self.entries()
+        chosen = self.entries
         parents: set[str] = set()
         if self._options.paths:
             held = {entry.stored for entry in chosen}
@@ -142,7 +144,7 @@ class Places:
 
     def moved(self) -> Iterator[tuple[str, str]]:
         """Yield the wanted paths that go to another place than they came from."""
-        wanted = {place_of(entry) for entry in self.entries()} if self.inside is None else ()
+        wanted = {place_of(entry) for entry in self.entries} if self.inside is None else ()
         for root in self._manifest.roots:
             source, target = decode_name(root.source), self._targets.get(root.stored)
             if root.stored in wanted and target is not None and target != os.path.realpath(source):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
-from peak_observe.backup_recovery.repository.stored_files import NoAccessError, Stored
+from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
@@ -86,14 +86,14 @@ class Restore:
     ) -> None:
         self._repository = repository
         self._backup_id = backup.backup_id
-        self._stored = Stored(repository.root, manifest)
+        self._stored = StoredFiles(repository.root, manifest)
         self._owners = Ownership(manifest, numeric=options.numeric_owner)
         self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
         places = Places(manifest, options)
         self.moved = tuple(places.moved())
         self._inside = places.inside
         self._beside = places.folders()
-        self.entries = places.entries()
+        self.entries = places.entries
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
         try:
             wanted, parents = places.wanted() if not problems else ({}, set())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, writing
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
 from peak_observe.backup_recovery.files.workers import Meter, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.repository.stored_files import Stored
+    from peak_observe.backup_recovery.repository.stored_files import StoredFiles
     from peak_observe.backup_recovery.restore.layout import Layout
     from peak_observe.backup_recovery.restore.ownership import Ownership
 
 
 class Staging:
-    """The new files of a restore on their way.
+    """The new files of a restore on their way; `linked` has the inode numbers of those with several names.
 
     Args:
         actions: What the restore does.
@@ -41,7 +41,7 @@ class Staging:
         layout: Layout,
         news: Mapping[str, str],
         *,
-        stored: Stored,
+        stored: StoredFiles,
         owners: Ownership,
         tell: Callable[[Progress], object] | None,
     ) -> None:
@@ -50,6 +50,7 @@ class Staging:
         self._news = news
         self._stored = stored
         self._owners = owners
+        self.linked: set[int] = set()
         self._changed = list(changes(actions))
         size = sum(action.entry.size for action in self._changed)
         self._meter = Meter(tell, "restore", len(self._changed), size)
@@ -120,8 +121,7 @@ class Staging:
         content = self._stored.read(entry)
         if (len(content), blake3(content).hexdigest()) != (entry.size, entry.blake3):
             raise ValueError(self._stored.check(entry) or f"{entry.stored}: changed while it was read")
-        with writing(new):
-            sink = os.open(new, CREATE, 0o600)
+        sink = os.open(new, CREATE, 0o600)
         try:
             left = memoryview(content)
             while left:
@@ -133,12 +133,13 @@ class Staging:
         return sink
 
     def _link(self, first: Action, action: Action) -> None:
-        source = first.target if first.change == SAME else self._place(first.target)
+        source, place = first.target if first.change == SAME else self._place(first.target), self._place(action.target)
         try:
-            os.link(source, self._place(action.target), follow_symlinks=False)
+            os.link(source, place, follow_symlinks=False)
         except OSError:  # another file system, or one without links
             self._make(action)
         else:
+            self.linked.add(os.lstat(place).st_ino)
             self._meter.bytes(action.entry.size)
             self._meter.file()
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
-    from peak_observe.backup_recovery.repository.stored_files import Stored
+    from peak_observe.backup_recovery.repository.stored_files import StoredFiles
     from peak_observe.backup_recovery.restore.plan import Action
 
 STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
@@ -126,10 +126,11 @@ class Transaction:
         except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
-            if name.startswith(prefix) and name.endswith(".json"):
-                path = folder / name
-                if prefix == PREFIX or _is_own(path):
-                    yield cls._read(path, prefix)
+            path = folder / name
+            if name.startswith(f".{BESIDE}") and name.endswith(".tmp") and _is_own(path):
+                path.unlink(missing_ok=True)  # nothing had been touched when the crash came
+            elif name.startswith(prefix) and name.endswith(".json") and (prefix == PREFIX or _is_own(path)):
+                yield cls._read(path, prefix)
 
     @classmethod
     def _read(cls, path: Path, prefix: str) -> Transaction:
@@ -172,7 +173,7 @@ class Transaction:
     def run(
         self,
         actions: Sequence[Action],
-        stored: Stored,
+        stored: StoredFiles,
         tell: Callable[[Progress], object] | None = None,
     ) -> None:
         """Carry out the actions, all or none.
@@ -254,17 +255,16 @@ class Transaction:
             raise
         sync_folder(self._folder)
 
-    def _stage(self, actions: Sequence[Action], stored: Stored, tell: Callable[[Progress], object] | None) -> None:
+    def _stage(self, actions: Sequence[Action], stored: StoredFiles, tell: Callable[[Progress], object] | None) -> None:
         steps = self._journal.steps
         news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
-        Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell).run()
+        staging = Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell)
+        staging.run()
         for place in self._filesystems():
             sync_filesystem(Path(place))
         for number, step in enumerate(steps):
             if not step.goes:
-                made = os.lstat(self._new(number))
-                changed = made.st_ctime_ns if step.tree else made.st_mtime_ns
-                steps[number] = replace(step, inode=made.st_ino, mtime_ns=changed)
+                steps[number] = _made(step, self._new(number), staging.linked)
         self._write()
 
     def _new(self, number: int) -> str:
@@ -370,7 +370,7 @@ class Transaction:
         if there(new):
             remove_tree(new)
         elif self._phase == UNDOING and status is not None and status.st_ino == step.inode:
-            take_back_tree(target, step.mtime_ns)
+            take_back_tree(target, step.mtime_ns, step.linked)
 
     def _sync(self) -> None:
         for folder in {_folder_of(step) or "/" for step in self._journal.steps}:
@@ -380,6 +380,16 @@ class Transaction:
     def _forget(self) -> None:
         unlink(str(self.path))
         sync_folder(self._folder)
+
+
+def _made(step: Step, new: str, linked: Iterable[int]) -> Step:
+    """Return a step with what tells its new file or folder from one of somebody else's."""
+    made = os.lstat(new)
+    if not step.tree:
+        return replace(step, inode=made.st_ino, mtime_ns=made.st_mtime_ns)
+    # To set a time to what it is changes the status last, after that of all that is in the folder.
+    os.utime(new, ns=(made.st_atime_ns, made.st_mtime_ns))
+    return replace(step, inode=made.st_ino, mtime_ns=os.lstat(new).st_ctime_ns, linked=tuple(sorted(linked)))
 
 
 def _folder_of(step: Step) -> str:

@@ -18,7 +18,7 @@ from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.repository.manifest import FILE
 from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
 from peak_observe.backup_recovery.repository.repository import DRILL
-from peak_observe.backup_recovery.repository.stored_files import Stored
+from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore.file_steps import remove_tree
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import Restore, manifest_of
@@ -83,7 +83,7 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
         if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
             raise BackupError(f"{backup_id} is {backup.status.value}: there is nothing in it to verify")
         manifest = manifest_of(repository, backup, ())
-        stored = Stored(repository.root, manifest)
+        stored = StoredFiles(repository.root, manifest)
         problems = [*stored.check_all(manifest.entries, tell), *stored.strangers()]
         sizes = [entry.size for entry in manifest.entries if entry.type == FILE]
         files, size = len(sizes), sum(sizes)

@@ -100,7 +100,7 @@ def revive(value: Any) -> Any:
 
 
 class _Walk:
-    """One way through a value.
+    """Walk through a value that makes JSON of it.
 
     Args:
         max_items: How many values it may meet; references to one list again and again can unfold without end.

@@ -35,6 +35,7 @@ KEEP = {
     "yearly": int,
     "within": toml.DURATION,
     "keep_tags": toml.TEXTS,
+    "group_by": toml.TEXTS,
 }
 UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)?")

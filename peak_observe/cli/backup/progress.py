@@ -13,11 +13,13 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
 from peak_observe.resilience.health import formatting
 
@@ -81,21 +83,30 @@ def line(done: Done, seconds: float) -> str:
     return f"{done.doing}: {files}, {size}, {formatting.size(int(rate))}/s{until}"
 
 
+class Rate(ProgressColumn):
+    """Bytes in a second, in the units of everything else here."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of it."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{formatting.size(int(speed))}/s" if speed else "")
+
+
 class Bars:
-    """One bar for each thing that is done; none for what ends within a second."""
+    """One bar for what is being done; none if all ends within a second."""
 
     def __init__(self, console: Console, doing: str) -> None:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=14),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            DownloadColumn(binary_units=True),
+            Rate(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[files]}"),
         )
         self._shown = Progress(*columns, console=console, transient=True)
-        self._tasks: dict[str, TaskID] = {doing: self._shown.add_task(doing, total=None, files="")}
-        self._first = doing
+        self._doing = doing
+        self._task: TaskID = self._shown.add_task(doing, total=None, files="")
         self._drawn = 0.0
         self._late = threading.Timer(PATIENCE, self._shown.start)
         self._late.daemon = True
@@ -112,12 +123,11 @@ class Bars:
     def __call__(self, done: Done) -> None:
         """Take in how far it has come."""
         now, ended = time.monotonic(), done.files == done.total_files
-        if done.doing in self._tasks and not ended and now - self._drawn < PICTURES:
+        if done.doing == self._doing and not ended and now - self._drawn < PICTURES:
             return
         self._drawn = now
         total, files = done.total_bytes, f"{done.files}/{done.total_files} files"
-        if done.doing not in self._tasks:
-            if self._first in self._tasks and self._first != done.doing:
-                self._shown.remove_task(self._tasks.pop(self._first))
-            self._tasks[done.doing] = self._shown.add_task(done.doing, total=total, files=files)
-        self._shown.update(self._tasks[done.doing], completed=done.size_bytes, total=total, files=files)
+        if done.doing != self._doing:
+            self._shown.remove_task(self._task)
+            self._doing, self._task = done.doing, self._shown.add_task(done.doing, total=total, files=files)
+        self._shown.update(self._task, completed=done.size_bytes, total=total, files=files)

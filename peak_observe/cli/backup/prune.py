@@ -36,6 +36,14 @@ def prune(
         list[str] | None,
         typer.Option(metavar="TAG", help="Keep all with this tag; may be repeated."),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            help="What has rules of its own: part, root, both with a comma between them, or none.",
+            show_default="part,root",
+        ),
+    ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -49,7 +57,7 @@ def prune(
     span = None if within is None else seconds("--within", within)
     rules = {**counts, "within": span, "keep_tags": keep_tag}
     given = {key: value for key, value in rules.items() if value is not None}
-    policy = _policy(given) if given else found.policy
+    policy = _policy(given, group_by) if given else _grouped(found.policy, group_by)
     if policy is None:
         raise UsageError("nothing says what to keep: give --last N or another rule, or a table [backup.keep]")
     with progress("remove", quiet=quiet):
@@ -60,9 +68,20 @@ def prune(
         _show(selection, dry_run=dry_run)
 
 
-def _policy(given: dict[str, Any]) -> RetentionPolicy:
+def _grouped(policy: RetentionPolicy | None, group_by: str | None) -> RetentionPolicy | None:
+    """Return the policy of the file, with another grouping if one is given."""
+    if policy is None or group_by is None:
+        return policy
+    rules = {name: getattr(policy, name) for name in policy.__struct_fields__}
     try:
-        return config.policy(given)
+        return RetentionPolicy(**rules | {"group_by": group_by})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _policy(given: dict[str, Any], group_by: str | None) -> RetentionPolicy:
+    try:
+        return config.policy(given | ({} if group_by is None else {"group_by": group_by}))
     except (ValueError, OverflowError) as error:
         raise UsageError(str(error)) from None
 

@@ -16,6 +16,7 @@ from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import observe
 from peak_observe.support.redact import printable
+from peak_observe.support.streams import unread_output_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
         with suppress(AttributeError):  # of a stream that is none of Python's own
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # for names of any bytes
         try:
-            with _warnings_shown(), _terminate_is_interrupt():
+            with unread_output_dropped(), _warnings_shown(), _terminate_is_interrupt():
                 return command(*args, **kwargs)
         except RestoreCutOff as cut:
             typer.echo(f"peak-observe: {printable(str(cut))}", err=True)

@@ -36,10 +36,10 @@ def board() -> Json:
 
 
 def held_off(link: Json | None = None) -> Json:
-    """Return the tile that counts the exchanges that want to be left alone."""
+    """Return the tile that counts rate limited or banned exchanges."""
     return panels.stat(
         "Exchanges holding us off",
-        "Exchanges that asked to be left alone for a while. Clients wait by themselves; look for what asked too often, "
+        "Exchanges with a rate limit or ban in force. Clients wait by themselves; look for what asked too often, "
         "and do not restart it, as a ban grows.",
         f"sum({select(UNTIL)} > bool time())",
         "none",
@@ -106,12 +106,12 @@ def _tiles() -> list[Json]:
 
 
 def bans(*, width: int = 24, link: Json | None = None) -> Json:
-    """Return when exchanges wanted to be left alone."""
+    """Return the timeline of rate limits and bans."""
     keys = ("job", "instance", "process", "exchange")
     lasts, renewed = worst(select(UNTIL), *keys), worst(changes(UNTIL), *keys)
     return panels.state_timeline(
         "Held off by exchanges",
-        "One bar an exchange and program. Red: it asked to be left alone, and our clients wait; a pause that no scrape "
+        "One bar an exchange and program. Red: rate limited or banned, and our clients wait; a pause that no scrape "
         "fell into shows for four of them. If it comes back again and again, ask less often.",
         [query(f"clamp_max(({lasts} > bool time()) + ({renewed} > bool 0), 1)", "{{exchange}} {{process}}")],
         style.mapped(style.BAN_TEXTS),
@@ -227,7 +227,7 @@ def _table() -> Json:
 
     return tables.table(
         "Exchanges",
-        "Every exchange: for how long it wants to be left alone, and what its requests came to in the time shown. "
+        "Every exchange: how long its rate limit or ban lasts, and what its requests came to in the time shown. "
         "Orders of unknown fate want a look at the account, refused keys a new key.",
         keys,
         [

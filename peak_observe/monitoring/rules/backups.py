@@ -28,7 +28,10 @@ _WEEK = 8 * 86_400
 
 
 def _recently(outcomes: str) -> str:
-    return f'sum by ({_BY}) (increase({catalog.BACKUP_RUNS_TOTAL.name}{{outcome=~"{outcomes}"}}[2d])) > 0'
+    """Return that a run ended so in the last two days, also before the first scrape, which `increase` cannot see."""
+    runs = f'{catalog.BACKUP_RUNS_TOTAL.name}{{outcome=~"{outcomes}"}}'
+    seen = f"sum by ({_BY}) (increase({runs}[2d])) > 0"
+    return f"({seen}) or (sum by ({_BY}) ({runs}) > 0 unless sum by ({_BY}) ({runs} offset 2d))"
 
 
 def _unsuccessful(name: str, severity: str, outcomes: str, ended: str, meaning: str) -> Alert:

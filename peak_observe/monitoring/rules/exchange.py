@@ -124,9 +124,9 @@ EXCHANGES = Group(
                 WARNING,
                 f"{_BANNED} > 0",
                 "1m",
-                "an exchange wants to be left alone",
+                "an exchange limits or bans us",
                 f"{{{{ $labels.exchange }}}} has told {AT} to stop asking.",
-                f"It wants to be left alone for another {SPAN}.",
+                f"The rate limit or ban lasts another {SPAN}.",
                 "The rate limit was exceeded, so often or so far that the exchange named a time. Calls are held back "
                 "until then.",
                 "What is used of the rate limit, and which endpoint takes most of it. Do other programs share the "

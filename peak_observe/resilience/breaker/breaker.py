@@ -27,12 +27,14 @@ from peak_observe.resilience.breaker.settings import (
 from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
 from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
 from peak_observe.resilience.breaker.wrappers import BreakerWrappers
-from peak_observe.resilience.common import validation, wrapping
+from peak_observe.resilience.common import scopes, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from peak_observe.resilience.breaker.guarded_call import GuardedCall
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -320,11 +322,20 @@ class CircuitBreaker(SyncAsyncContext):
     def _wrappers(self) -> BreakerWrappers:
         return BreakerWrappers(self, self._controller, self._tracing, self._fallback)
 
-    def _guarded_call(self) -> GuardedCall:
-        return self._wrappers().guarded_call()
+    def _guarded_call(self, generator: FrameType | None = None) -> GuardedCall:
+        return self._wrappers().guarded_call(generator)
 
-    def _enter(self) -> None:
-        call = self._guarded_call()
+    def __enter__(self) -> Self:
+        self._begin(scopes.generator_of(scopes.caller(1)))
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._begin(scopes.generator_of(scopes.caller(1)))
+        return self
+
+    def _begin(self, generator: FrameType | None) -> None:
+        self._controller.add_entrance(nests=True)
+        call = self._guarded_call(generator)
         call.__enter__()
         _entered.set((*_entered.get(), (self, call)))
 

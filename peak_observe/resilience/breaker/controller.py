@@ -11,6 +11,7 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
+from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from peak_observe.resilience.breaker.sliding_window import Totals
     from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
+
+
+SHORTEST_WAIT = 0.1
+"""Seconds after which to come again at the earliest while a probe is under way, so that callers do not spin."""
+_REASONS = {FORCED_OPEN: "forced open", HALF_OPEN: "a probe is under way"}
 
 
 class CircuitView:
@@ -105,6 +111,8 @@ class BreakerController:
         self.last_failure: float | None = None
         self.last_transition = 0.0
         self.tripped_by: SpanContext | None = None
+        self.announced: list[None] = []  # empty or not, as the fast path asks it
+        self._entrances = 0
         forks.renew(self)
 
     @property
@@ -112,21 +120,40 @@ class BreakerController:
         """The settings of this moment."""
         return self.circuit.settings
 
+    def add_entrance(self, *, nests: bool = False) -> None:
+        """Note one more function, block or generator of this circuit; `nests` where it may be inside of itself."""
+        self._entrances += 1
+        if (nests or self._entrances > 1) and not self.announced:
+            self.announced.append(None)
+
+    def is_inside(self) -> bool:
+        """Return whether the present call belongs to one of this circuit; nothing does in one that is forced open."""
+        return self.circuit.state != FORCED_OPEN and nested_calls.is_inside(self)
+
     def admit(self) -> Permit:
         """Return a permit, or count a rejection and raise CircuitOpenError."""
-        permit, wait, forced, transitions = exclusively(self.lock, self._admit_locked)
+        permit, wait, reason, transitions = exclusively(self.lock, self._admit_locked)
         self._emit(transitions)
         if permit is None:
-            raise CircuitOpenError(self.name, wait, "forced open" if forced else "")
+            raise CircuitOpenError(self.name, wait, reason)
         return permit
 
-    def _admit_locked(self) -> tuple[Permit | None, float, bool, list[Transition]]:
+    def _admit_locked(self) -> tuple[Permit | None, float, str, list[Transition]]:
         now = self.clock.monotonic()
         transitions = self._transitions(self.circuit.advance(now), now)
         permit = self.circuit.admit(now)
         if permit is None:
             self.counts.add(REJECTED)
-        return permit, self.circuit.retry_after(now), self.circuit.state == FORCED_OPEN, transitions
+        state = self.circuit.state
+        wait = self._probe_wait_locked(now) if state == HALF_OPEN else self.circuit.retry_after(now)
+        return permit, wait, _REASONS.get(state, ""), transitions
+
+    def _probe_wait_locked(self, now: float) -> float:
+        """Return the seconds until a probe probably ends: as many as a call takes, and at most what its lease has."""
+        leases = [permit.until - now for probe in self.circuit.in_flight(now) if (permit := probe()) is not None]
+        calls = sum(self.counts.outcomes) - self.counts.outcomes[REJECTED]
+        usual = self.counts.duration_sum / calls if calls else 0.0
+        return min([max(usual, SHORTEST_WAIT), *leases])
 
     def record_outcome(
         self,

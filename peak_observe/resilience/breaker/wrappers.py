@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.resilience.breaker.guarded_call import GuardedCall
+from peak_observe.resilience.breaker import nested_calls
+from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
-from peak_observe.resilience.common.pipeline import CALL, DEFERRED, Pipeline, retried
+from peak_observe.resilience.common.flow import CALL, DEFERRED
+from peak_observe.resilience.common.pipeline import Pipeline, retried
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from peak_observe.resilience.breaker.controller import BreakerController
     from peak_observe.resilience.breaker.state_machine import StatePeriod
-    from peak_observe.resilience.common.pipeline import Flow
+    from peak_observe.resilience.common.flow import Flow
+    from peak_observe.resilience.common.scopes import Scope
     from peak_observe.telemetry.tracing.spans import TracingMode
 
 
@@ -38,9 +42,12 @@ class BreakerWrappers:
         self._around = attached(tracing)
         self._fallback = fallback
 
-    def guarded_call(self, *, current: bool = True) -> GuardedCall:
+    def guarded_call(self, generator: FrameType | None = None) -> GuardedCall:
         """Return the context manager of one call."""
-        return GuardedCall(self.controller, traced=API in self._modules and self._recording(), current=current)
+        return GuardedCall(self.controller, traced=API in self._modules and self._recording(), generator=generator)
+
+    def _guarded_stream(self) -> GuardedStream:
+        return GuardedStream(self.controller, traced=API in self._modules and self._recording())
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function protected, which stays of the kind it is.
@@ -61,10 +68,13 @@ class BreakerWrappers:
             raise TypeError(
                 f"a fallback cannot stand in for the {kind} {wrapping.name_of(func)}, half of it may be used"
             )
-        wrap = wrapping.wrap_generator if kind == wrapping.GENERATOR else wrapping.wrap_async_generator
-        return wrap(func, lambda: self.guarded_call(current=False))
+        self.controller.add_entrance(nests=True)
+        if kind == wrapping.GENERATOR:
+            return wrapping.wrap_generator_steps(func, self._guarded_stream, GuardedStream.step)
+        return wrapping.wrap_async_generator_steps(func, self._guarded_stream, GuardedStream.async_step)
 
     def _wrap_function(self, func: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        self.controller.add_entrance(nests=nested_calls.may_call_itself(func))
         inner = retried(func)
         if inner is not None and inner.retry.clock is self.controller.clock:  # or one would count the other's seconds
             pipeline = Pipeline(inner.func, self, inner.retry)
@@ -79,13 +89,27 @@ class BreakerWrappers:
 
     def rejected_for(self, period: StatePeriod) -> float:
         """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
-        if period.state != OPEN or (API in self._modules and self._around[0]() and self._recording()):
+        if (
+            period.state != OPEN
+            or self.is_inside()
+            or (API in self._modules and self._around[0]() and self._recording())
+        ):
             return 0.0  # a rejection that is traced has a span
         wait = period.since + period.duration - self.controller.clock.monotonic()
         if not 0 < wait <= period.duration:
             return 0.0  # it is due, or the clock went back
         self.controller.rejected.tick()
         return wait
+
+    def is_inside(self) -> bool:
+        """Return whether the present call belongs to one of this circuit."""
+        return self.controller.is_inside()
+
+    def enter(self) -> Scope[BreakerController]:
+        """Announce a call of a closed circuit to those inside; return what `leave` takes."""
+        return nested_calls.enter(self.controller)
+
+    leave = staticmethod(nested_calls.leave)
 
     def flow(self, inner: Flow | None) -> Flow:
         """Admit one call, make it or run `inner`, and record the outcome."""

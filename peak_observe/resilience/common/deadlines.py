@@ -2,77 +2,105 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar, Token
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.resilience.common import validation, wrapping
+from peak_observe.resilience.common import scopes, validation, wrapping
+from peak_observe.resilience.common.context import SyncAsyncContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from types import FrameType
+
+    from peak_observe.resilience.common.scopes import Scope
 
 
-class _Limit(NamedTuple):
+class Limit(NamedTuple):
+    """A moment of a clock, or none at all, which hides those around it."""
+
     clock: Clock
     at: float
 
     def left(self) -> float:
+        """Return the seconds until it."""
         return self.at - self.clock.monotonic()
 
 
-# Set for a thread or task; tasks that are started inside inherit it, threads do not.
-_current: ContextVar[_Limit | None] = ContextVar("peak_observe_deadline", default=None)
+_limits: scopes.Scopes[Limit] = scopes.Scopes("peak_observe_deadline")
 
 
-def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> AbstractContextManager[None]:
+class deadline(SyncAsyncContext):  # noqa: N801 - it reads as the setting that it is, like `contextlib.suppress`
     """Set a deadline for the block, which everything of peak_observe below it observes.
 
     It interrupts nothing by itself: retries start no further attempt and no delay beyond it, waits end at it, and a
-    timeout of a coroutine is cut to it. Inside another deadline the earlier of the two holds. Use `with` in coroutines
-    too.
+    timeout of a coroutine is cut to it. Inside another deadline the earlier of the two holds. A task that is started
+    inside has it until the block ends. In a generator it holds while the generator runs, not for its consumer. It is
+    also a decorator for functions of each kind: one deadline for each call.
 
     Args:
-        seconds: Seconds from entering the block, more than 0.
+        seconds: Seconds from entering the block, more than 0; None lifts all deadlines around the block.
         clock: Where the time comes from; for tests.
 
     Raises:
         ValueError: `seconds` is not a finite number above 0.
     """
-    validation.check_period("seconds", seconds)
-    return _within(seconds, clock)
+
+    __slots__ = ("_clock", "_scope", "_seconds")
+
+    def __init__(self, seconds: float | None, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        if seconds is not None:
+            validation.check_period("seconds", seconds)
+        self._seconds = seconds
+        self._clock = clock
+        self._scope: Scope[Limit] | None = None
+
+    def __call__(self, func: Any) -> Any:
+        """Return `func` with a deadline for each call."""
+        return wrapping.decorate(func, Deadline(self._seconds, self._clock))
+
+    def __enter__(self) -> None:  # type: ignore[override] # there is nothing to use in the block
+        self._begin(scopes.generator_of(scopes.caller(1)))
+
+    async def __aenter__(self) -> None:  # type: ignore[override] # the same
+        self._begin(scopes.generator_of(scopes.caller(1)))
+
+    def _begin(self, generator: FrameType | None) -> None:
+        if self._scope is not None and self._scope.live:
+            raise RuntimeError("this deadline holds already: write `with deadline(seconds)` at each block")
+        self._scope = _limits.enter(Limit(self._clock, _moment(self._seconds, self._clock)), generator)
+
+    def _exit(self, error: BaseException | None) -> None:  # noqa: ARG002 - it ends however the block does
+        if self._scope is not None:
+            _limits.leave(self._scope)
 
 
-@contextmanager
-def _within(seconds: float, clock: Clock) -> Iterator[None]:
-    token = impose(clock.monotonic() + seconds, clock)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+def _moment(seconds: float | None, clock: Clock) -> float:
+    return math.inf if seconds is None else clock.monotonic() + seconds
 
 
-def impose(at: float, clock: Clock) -> Token[_Limit | None]:
-    """Set a deadline at a second of `clock`, unless there is an earlier one; return the token for `lift`."""
-    outer, mine = _current.get(), _Limit(clock, at)
-    return _current.set(mine if outer is None or outer.left() > mine.left() else outer)
+def impose(at: float, clock: Clock, generator: FrameType | None = None) -> Scope[Limit]:
+    """Set a deadline at a second of `clock`, of a generator while it runs; return what `lift` takes."""
+    return _limits.enter(Limit(clock, at), generator)
 
 
-def lift(token: Token[_Limit | None]) -> None:
-    """Reset a deadline, unless this is another context, where it was never set."""
-    try:  # noqa: SIM105 - suppress() would be felt here
-        _current.reset(token)
-    except ValueError:
-        pass
+lift = _limits.leave
+"""End a deadline that was imposed, wherever that was."""
 
 
 def remaining() -> float | None:
     """Return the seconds until the deadline of this thread or task, 0.0 once it has passed; None if there is none."""
-    limit = _current.get()
-    return None if limit is None else max(0.0, limit.left())
+    least: float | None = None
+    for limit in _limits.values():
+        if limit.at == math.inf:
+            break
+        left = limit.left()
+        least = left if least is None else min(least, left)
+    return None if least is None else max(0.0, least)
 
 
 NOTHING_LEFT = sys.float_info.min
@@ -82,7 +110,7 @@ NOTHING_LEFT = sys.float_info.min
 class Deadline:
     """Deadline strategy: one deadline for each call, of a generator for all its steps."""
 
-    def __init__(self, seconds: float, clock: Clock) -> None:
+    def __init__(self, seconds: float | None, clock: Clock) -> None:
         self._seconds = seconds
         self._clock = clock
 
@@ -121,10 +149,11 @@ class Deadline:
         return wrapper
 
     def _begin(self) -> nullcontext[float]:
-        return nullcontext(self._clock.monotonic() + self._seconds)
+        return nullcontext(_moment(self._seconds, self._clock))
 
     def _left(self, end: float) -> AbstractContextManager[None]:
-        return deadline(max(NOTHING_LEFT, end - self._clock.monotonic()), clock=self._clock)
+        seconds = None if end == math.inf else max(NOTHING_LEFT, end - self._clock.monotonic())
+        return deadline(seconds, clock=self._clock)
 
     def _step(self, end: float, resume: Callable[[Any], Any], value: Any) -> Any:
         with self._left(end):

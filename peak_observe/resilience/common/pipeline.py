@@ -1,128 +1,27 @@
 """Policy pipeline of one function: a breaker, a retry, or a breaker directly around a retry, in a single frame.
 
 The wrappers of `Pipeline` hold the only fast paths of the package: one for functions, one for coroutine functions. A
-call that is traced, is not admitted at once, or fails takes the slow path: the strategies are generators (`Flow`),
-which yield the next step and are sent its result, and two small drivers make the steps, as httpx drives `auth_flow`.
+call that is traced, is not admitted at once, or fails takes the slow path: the strategies are flows, and two small
+drivers make their steps.
 """
 
 from __future__ import annotations
 
 from functools import partial, wraps
 from types import CoroutineType, FunctionType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH
+from peak_observe.resilience.common.flow import CALL, DEFERRED, TimedCall
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Callable
 
-    from peak_observe.clock import Clock
+    from peak_observe.resilience.common.flow import BreakerStrategy, Flow, RetryStrategy, Step
     from peak_observe.telemetry.tracing.spans import TracingMode
-
-
-class _Sign:
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-CALL: Final = _Sign("CALL")
-"""A step: make the call, and send its result or throw its exception."""
-
-DEFERRED: Final = _Sign("DEFERRED")
-"""Sent in place of a result that is a coroutine, which is awaited later: nothing has happened yet."""
-
-
-class TimedCall:
-    """A step: make the call of a coroutine function and cancel it after some seconds.
-
-    Args:
-        seconds: How many.
-
-    Attributes:
-        expired: Whether it was cancelled.
-    """
-
-    __slots__ = ("expired", "seconds")
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.expired = False
-
-    async def limit(self, attempt: Awaitable[Any]) -> Any:
-        """Return what `attempt` returns in time, or raise TimeoutError."""
-        import asyncio
-
-        try:
-            async with asyncio.timeout(self.seconds) as scope:
-                return await attempt
-        except TimeoutError:
-            self.expired = scope.expired()
-            raise
-
-
-if TYPE_CHECKING:
-    # The third kind of step is a number: sleep so many seconds.
-    Step = _Sign | TimedCall | float
-    Flow = Generator[Step, Any, Any]
-
-
-class BreakerStrategy(Protocol):
-    """A circuit breaker, as a pipeline needs it."""
-
-    @property
-    def tracing(self) -> TracingMode:
-        """When a call is traced."""
-
-    @property
-    def controller(self) -> Any:
-        """The circuit with lock, clock and counters."""
-
-    def rejected_for(self, period: Any) -> float:
-        """Count a rejection and return the seconds it holds, or 0.0 where `flow` has to decide."""
-
-    def flow(self, inner: Flow | None) -> Flow:
-        """Admit one call, make it or run `inner`, and record the outcome."""
-
-    def resume(self, period: Any, started: float, inner: Flow) -> Flow:
-        """Run the rest of a call that the fast path admitted, and record the outcome."""
-
-
-class RetryStrategy(Protocol):
-    """A retry, as a pipeline needs it."""
-
-    @property
-    def tracing(self) -> TracingMode:
-        """When a call is traced."""
-
-    @property
-    def clock(self) -> Clock:
-        """The source of time and sleep."""
-
-    @property
-    def simple(self) -> bool:
-        """Whether a first attempt that succeeds is only counted."""
-
-    @property
-    def count_first_try(self) -> Callable[[], object]:
-        """Count an operation that succeeded at once."""
-
-    def failed_first(self, started: float, error: BaseException) -> Any:
-        """Record that a first attempt failed; return the execution if there is another attempt, else None."""
-
-    def flow(self, execution: Any = None) -> Flow:
-        """Make attempts and sleep between them; those after the first where an execution is given."""
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep between two attempts."""
-
-    async def async_sleep(self, seconds: float) -> None:
-        """Sleep between two attempts and let other tasks run."""
 
 
 class _NoCircuit:
@@ -175,6 +74,7 @@ class Pipeline:
         self._func = func
         self._breaker = breaker
         self._retry = retry
+        self._plain: Callable[..., Any] | None = None
 
     def wrap(self, outer: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
         """Return the wrapper.
@@ -188,21 +88,26 @@ class Pipeline:
             vars(wrapper)[_RETRIED] = Retried(ref(wrapper), self._func, self._retry)
         return wrapper
 
-    def _function(self, outer: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901 - see the comment
+    def _function(self, outer: Callable[..., Any], *, announced: bool = False) -> Callable[..., Any]:  # noqa: C901 - see the comment
         # All that a call needs is a local of the closure, and all that a part does is inlined: a further call, or a
         # look-up of an attribute, would be felt. The wrapper for coroutine functions is the same with `await`.
         func, api, (watched, recording, around) = self._func, API, self._tracing()
         circuit, controller, monotonic, pending, count_first_try = self._locals()
         append, failed, rejected_for = pending.append, self._failed, self._rejected_for
+        announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - see the comment
+        def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - see the comment
             period = circuit.period
             if period.state or (api in watched and around[0]() and recording()):
+                if announced:
+                    return DEFERRED  # the circuit has changed since a moment ago: it is asked once more
                 wait = rejected_for(period)
                 if wait:
                     raise CircuitOpenError(controller.name, wait)
                 return self.run(self._flow(), args, kwargs)
+            if announce:
+                return self._announced(outer, args, kwargs)
             started = monotonic()
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
@@ -233,19 +138,24 @@ class Pipeline:
 
         return wrapper
 
-    def _coroutine(self, outer: Callable[..., Any]) -> Callable[..., Any]:  # noqa: C901 - as above
+    def _coroutine(self, outer: Callable[..., Any], *, announced: bool = False) -> Callable[..., Any]:  # noqa: C901 - as above
         func, api, (watched, recording, around) = self._func, API, self._tracing()
         circuit, controller, monotonic, pending, count_first_try = self._locals()
         append, failed, rejected_for = pending.append, self._failed, self._rejected_for
+        announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - as above
             period = circuit.period
             if period.state or (api in watched and around[0]() and recording()):
+                if announced:
+                    return DEFERRED  # the circuit has changed since a moment ago: it is asked once more
                 wait = rejected_for(period)
                 if wait:
                     raise CircuitOpenError(controller.name, wait)
                 return await self.run_async(self._flow(), args, kwargs)
+            if announce:
+                return await self._announced_async(outer, args, kwargs)
             started = monotonic()
             try:
                 result = await func(*args, **kwargs)
@@ -271,6 +181,35 @@ class Pipeline:
             return await self.run_async(flow, args, kwargs)
 
         return wrapper
+
+    def _announced(self, outer: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make a call that others may be inside of, or one that is inside another."""
+        breaker = self._breaker
+        assert breaker is not None  # noqa: S101 - for type checkers
+        if breaker.is_inside():
+            return self.run(self._flow(), args, kwargs)
+        if self._plain is None:
+            self._plain = self._function(outer, announced=True)
+        scope = breaker.enter()
+        try:
+            result = self._plain(*args, **kwargs)
+        finally:
+            breaker.leave(scope)
+        return self.run(self._flow(), args, kwargs) if result is DEFERRED else result
+
+    async def _announced_async(self, outer: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        breaker = self._breaker
+        assert breaker is not None  # noqa: S101 - as above
+        if breaker.is_inside():
+            return await self.run_async(self._flow(), args, kwargs)
+        if self._plain is None:
+            self._plain = self._coroutine(outer, announced=True)
+        scope = breaker.enter()
+        try:
+            result = await self._plain(*args, **kwargs)
+        finally:
+            breaker.leave(scope)
+        return await self.run_async(self._flow(), args, kwargs) if result is DEFERRED else result
 
     def _locals(self) -> tuple[Any, Any, Callable[[], float], list[float], Callable[[], object] | None]:
         breaker, retry = self._breaker, self._retry

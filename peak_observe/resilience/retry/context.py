@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.resilience.common import scopes
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
@@ -48,7 +49,7 @@ class Attempt:
     def __enter__(self) -> Self:
         if self._settings.attempt_timeout is not None:
             raise TypeError("attempt_timeout needs `async with attempt:`, as nothing can interrupt a plain block")
-        self._execution.begin()
+        self._execution.begin(scopes.generator_of(scopes.caller(1)))
         return self
 
     def __exit__(
@@ -60,7 +61,7 @@ class Attempt:
         return self._execution.end(error)
 
     async def __aenter__(self) -> Self:
-        seconds = self._execution.begin()
+        seconds = self._execution.begin(scopes.generator_of(scopes.caller(1)))
         if seconds is not None:
             import asyncio
 

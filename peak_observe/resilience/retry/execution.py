@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from peak_observe import catalog
 from peak_observe.observers import emit
@@ -20,10 +20,11 @@ from peak_observe.resilience.retry.controller import (
 from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
-    from contextvars import Token
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from peak_observe.events import RetryScheduled
+    from peak_observe.resilience.common.deadlines import Limit
+    from peak_observe.resilience.common.scopes import Scope
     from peak_observe.resilience.retry.controller import RetryController
 
 
@@ -54,10 +55,10 @@ class Execution:
         "_attempt_span",
         "_controller",
         "_scheduled",
+        "_scopes",
         "_span",
         "_started",
         "_timed_out",
-        "_tokens",
         "_until",
         "delay",
         "number",
@@ -71,7 +72,7 @@ class Execution:
         self._controller = controller
         self._started = started
         self._until = None if timeout is None else started + timeout
-        self._tokens: tuple[Token[Any], Token[Any] | None]
+        self._scopes: tuple[Scope[nesting.Enclosing], Scope[Limit] | None]
         self.number = 0
         self.delay = 0.0
         self.over = self._timed_out = False
@@ -84,8 +85,12 @@ class Execution:
             )
             self._span.begin()
 
-    def begin(self) -> float | None:
-        """Begin an attempt; return the seconds after which it has to be cancelled, if there are any."""
+    def begin(self, generator: FrameType | None = None) -> float | None:
+        """Begin an attempt; return the seconds after which it has to be cancelled, if there are any.
+
+        Args:
+            generator: The frame of the generator that has the block of the attempt, if one has.
+        """
         controller, until, seconds = self._controller, self._until, self._controller.settings.attempt_timeout
         if seconds is not None:
             left = controller.left(until)
@@ -98,8 +103,8 @@ class Execution:
             self._attempt_span.begin()
         if self.number > 1:
             controller.count_retry()
-        limit = None if until is None else deadlines.impose(until, controller.clock)
-        self._tokens = nesting.enter(controller), limit
+        limit = None if until is None else deadlines.impose(until, controller.clock, generator)
+        self._scopes = nesting.enter(controller, generator), limit
         return seconds
 
     def end(self, error: BaseException | None = None, *, accepted: bool = True, timed_out: bool = False) -> bool:
@@ -128,7 +133,7 @@ class Execution:
         return unacceptable is None or not unacceptable.is_true(result)
 
     def _leave(self, error: BaseException | None) -> None:
-        inside, limit = self._tokens
+        inside, limit = self._scopes
         nesting.leave(inside)
         if limit:
             deadlines.lift(limit)

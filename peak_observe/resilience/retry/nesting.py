@@ -2,25 +2,21 @@
 
 None of the three traces costs a first attempt anything: an inner retry that gives up marks its exception, which reaches
 the outer one through tasks and threads too; one that recovers looks into a context variable, which every attempt after
-the first sets; and a retry around a function that is marked as retried sets it from the first attempt on.
+the first sets until it ends; and a retry around a function that is marked as retried sets it from the first attempt on.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from peak_observe.observers import emit
+from peak_observe.resilience.common.scopes import Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextvars import Token
 
 WARNINGS = 1000
-
-# The retry that the present attempt belongs to; a first attempt on the fast path does not set it.
-_inside: ContextVar[Enclosing | None] = ContextVar("peak_observe_retry", default=None)
 
 _MARK = "_peak_observe_retried"
 _SIGN = "peak_observe: "
@@ -57,22 +53,14 @@ class Mark(NamedTuple):
     final: bool
 
 
-def enter(controller: Enclosing) -> Token[Enclosing | None]:
-    """Set the retry of the attempt that begins; return the token for `leave`."""
-    return _inside.set(controller)
-
-
-def leave(token: Token[Enclosing | None]) -> None:
-    """Reset the retry of an attempt, unless this is another context, where it was never set."""
-    try:  # noqa: SIM105 - suppress() would be felt here
-        _inside.reset(token)
-    except ValueError:
-        pass
+# The retry that the present attempt belongs to; a first attempt on the fast path does not set it.
+_attempts: Scopes[Enclosing] = Scopes("peak_observe_retry")
+enter, leave = _attempts.enter, _attempts.leave
 
 
 def enclosing() -> Enclosing | None:
     """Return the nearest retry in whose attempt this runs; a first attempt on the fast path is not seen."""
-    return _inside.get()
+    return _attempts.innermost()
 
 
 def report(inner: str, outer: Enclosing) -> None:

@@ -6,7 +6,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import wrapping
-from peak_observe.resilience.common.pipeline import CALL, DEFERRED, Pipeline, TimedCall
+from peak_observe.resilience.common.flow import CALL, DEFERRED, TimedCall
+from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.retry import execution as executions
 from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.execution import Execution
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.measures import RetryReading
-    from peak_observe.resilience.common.pipeline import Flow
+    from peak_observe.resilience.common.flow import Flow
     from peak_observe.resilience.retry.controller import RetryController
     from peak_observe.resilience.retry.statistics import RetryStats
 

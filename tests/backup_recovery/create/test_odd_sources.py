@@ -64,7 +64,7 @@ def test_a_backup_that_no_restore_could_read_does_not_appear(
     manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The manifest is read back with the restore's own code first."""
-    monkeypatch.setattr("peak_observe.backup_recovery.create.writer.stat.S_IMODE", lambda _: 0o10000)
+    monkeypatch.setattr("peak_observe.backup_recovery.create.reader.stat.S_IMODE", lambda _: 0o10000)
     with pytest.raises(Exception, match=r"its manifest could not be read back: .* has a type, size, hash, mode"):
         manager.create_backup()
     assert [backup.status.value for backup in manager.list_backups()] == ["failed"]

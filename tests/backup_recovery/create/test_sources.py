@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.backup_recovery.create.sources import Exclude, Found, Paths, find
+from peak_observe.backup_recovery.create.sources import Exclude, Found, NamedPaths, find
 
 
 def look(path: Path, *patterns: str, skip: tuple[tuple[int, int], ...] = ()) -> tuple[dict[str, str], dict[str, str]]:
@@ -163,7 +163,7 @@ def test_names_of_any_bytes_are_found(tmp_path: Path) -> None:
 def test_named_paths_have_places_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files of one name do not meet; the same file named twice is one."""
     monkeypatch.chdir(tmp_path)
-    paths = Paths("config", [])
+    paths = NamedPaths("config", [])
     for path in (
         "a/config.toml",
         "b/config.toml",

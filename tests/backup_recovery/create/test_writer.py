@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from peak_observe import BackupError, BackupFinished, BackupStatus, BackupType, RecoveryManager
-from peak_observe.backup_recovery.create import writer
+from peak_observe.backup_recovery.create import reader
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.repository.manifest import Entry
 from peak_observe.testing import RecordingObserver
@@ -283,7 +283,7 @@ def test_a_file_that_changes_is_read_again(
     assert backup.status.value == expected
     how = taken(manager, backup.backup_id)["data/data/trades/1.csv"]
     assert how == ("copied" if changes == 1 else "torn")
-    if changes > writer.READS:
+    if changes > reader.READS:
         assert "changed while it was read, 3 times" in backup.error_message
 
 

@@ -13,15 +13,17 @@ SCENARIOS = [
     "create-after-crash",
     "restore",
     "restore-into",
+    "restore-moved",
+    "restore-in-place",
     "part-restore",
     "part-create",
     "prune",
     "drill",
 ]
-TWICE = {"restore", "restore-into", "part-restore", "prune"}
+TWICE = {"restore", "restore-into", "restore-moved", "restore-in-place", "part-restore", "prune"}
 # Of every kind of fault each so manieth point; odd, as points come in pairs.
-SOME = ["kill=11", "power=29", "interrupt=101", "short=5", "error=61"]
-ALL = ["kill=1", "power=1", "interrupt=1", "short=1", "error=1"]
+SOME = ["kill=11", "power=29", "interrupt=101", "again=37", "short=5", "error=61"]
+ALL = ["kill=1", "power=1", "interrupt=1", "again=1", "short=1", "error=1"]
 
 
 def asked(scenario: str) -> list[str]:

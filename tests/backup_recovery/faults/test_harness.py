@@ -1,13 +1,14 @@
 """The harness sees every call, and the calls come in the order that outlives a power cut."""
 
 import re
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from faulty.driving import harness
+
+from tests.conftest import binary
 
 SCENARIOS = ("create-after-crash", "restore", "restore-into", "part-restore", "prune", "drill")
 # A system call and the call of ours that makes it; those of SQLite's own files are not ours.
@@ -69,10 +70,9 @@ def test_python_changes_nothing_on_the_disk_without_the_layer(scenario: str) -> 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_system_sees_the_calls_that_the_layer_counts(scenario: str, tmp_path: Path) -> None:
     """`strace` counts as many of each kind; only those that SQLite makes by itself are its own."""
-    assert shutil.which("strace"), "strace is missing: apt-get install strace"
     log = tmp_path / "strace"
     names = ",".join((*SYSTEM_CALLS, "openat", "renameat", "renameat2", "mkdirat", "symlinkat", "fchownat"))
-    result = harness(scenario, prefix=("strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={names}"))
+    result = harness(scenario, prefix=(binary("strace"), "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={names}"))
     seen: Counter[str] = Counter()
     for line in log.read_text().splitlines():
         pid, _, call = line.partition(" ")

@@ -22,6 +22,7 @@ from peak_observe.backup_recovery.repository.ledger import Account
 from peak_observe.backup_recovery.restore.journal import Journal, Made, Step
 from peak_observe.errors import BackupCorruptError, BackupError, RestoreRefusedError
 
+EXAMPLES = 2000 if NIGHTLY else min(60, settings().max_examples)
 SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)  # the world is put right again; a machine has load
 Tamper = Callable[[dict[str, Any], World], None]
 
@@ -406,7 +407,7 @@ def changed_texts() -> st.SearchStrategy[Callable[[bytes], bytes]]:
     return st.lists(place, min_size=1, max_size=4).map(changes)
 
 
-@settings(max_examples=2000 if NIGHTLY else 60, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW)
 @given(change=changed_texts(), sealing=st.booleans())
 def test_whatever_a_manifest_holds_the_error_is_a_documented_one(
     change: Callable[[bytes], bytes], sealing: bool, world: World
@@ -428,7 +429,7 @@ def test_whatever_a_manifest_holds_the_error_is_a_documented_one(
     (folder / "metadata.json").write_bytes(kept[1])
 
 
-@settings(max_examples=2000 if NIGHTLY else 60, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW)
 @given(change=changed_texts(), sealing=st.booleans())
 def test_whatever_metadata_hold_the_error_is_a_documented_one(
     change: Callable[[bytes], bytes], sealing: bool, world: World

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from peak_observe import (
     BackupCorruptError,
@@ -386,3 +387,141 @@ def test_a_backup_of_the_original_comes_back(
     assert report.state["providers"] == {"bot": {"orders": 7}}
     assert manager.verify_backup(folder.name).ok
     assert manager._repository.ledger.read().last_verified == 0
+
+
+def test_names_of_one_file_are_one_file_again(manager: RecoveryManager, program: Program, tmp_path: Path) -> None:
+    """From nothing, into a folder of its own, and where one of them was replaced."""
+    first, second = program.trades / "0.csv", program.data / "again.csv"
+    os.link(first, second)
+    backup_id = manager.create_backup(*ALL)
+    before = program.picture()
+
+    def together(*paths: Path) -> bool:
+        return len({path.stat().st_ino for path in paths}) == 1
+
+    shutil.rmtree(program.data)
+    manager.restore(backup_id, data=True)
+    assert program.picture() == before
+    assert together(first, second)
+    for path in (first, second):
+        path.unlink()
+        path.write_text("wrong")
+        manager.restore(backup_id, data=True)
+        assert program.picture() == before
+        assert together(first, second)
+    first.unlink()
+    shutil.copy2(second, first)
+    assert len(manager.restore(backup_id, data=True, dry_run=True).plan.replaced) == 1
+    manager.restore(backup_id, data=True)
+    assert together(first, second)
+    manager.restore(backup_id, data=True, restore_to=tmp_path / "out")
+    assert together(tmp_path / "out/data/data/trades/0.csv", tmp_path / "out/data/data/again.csv")
+
+
+def test_one_name_of_a_file_alone_is_a_whole_file(manager: RecoveryManager, program: Program) -> None:
+    """Where the other is not asked for."""
+    os.link(program.trades / "0.csv", program.data / "again.csv")
+    backup_id = manager.create_backup(*ALL)
+    before = program.picture()
+    for name in ("again.csv", "0.csv"):
+        (path,) = program.data.rglob(name)
+        path.unlink()
+        manager.restore(backup_id, data=True, paths=[name])
+        assert program.picture() == before
+
+
+@pytest.mark.parametrize("side", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_sqlite_left_beside_a_database_goes_with_it(
+    manager: RecoveryManager, program: Program, side: str, *, gone: bool
+) -> None:
+    """A stale log would be played into the restored database, also where the database itself is gone."""
+    path = program.data / "trades.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE t (x)")
+        database.commit()
+    backup_id = manager.create_backup(*ALL)
+    Path(f"{path}{side}").write_bytes(b"stale")
+    path.unlink() if gone else path.write_bytes(b"another" * 1000)
+    assert manager.restore_backup(backup_id, restore_data=True)
+    assert [found.name for found in program.data.glob("trades.sqlite*")] == ["trades.sqlite"]
+
+
+def test_a_log_beside_what_is_no_database_stays_unless_it_is_one(manager: RecoveryManager, program: Program) -> None:
+    """A name alone proves nothing; what begins as SQLite's logs do is one."""
+    notes, log = program.trades / "1.csv-journal", program.trades / "1.csv-wal"
+    notes.write_text("notes of mine")
+    backup_id = manager.create_backup(*ALL)
+    (program.trades / "1.csv").write_text("wrong")
+    log.write_bytes(bytes.fromhex("377f0682") + bytes(28))
+    assert manager.restore_backup(backup_id, restore_data=True)
+    assert notes.read_text() == "notes of mine"
+    assert not log.exists()
+
+
+def test_what_the_library_leaves_is_logged(
+    manager: RecoveryManager, program: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its defaults are those of the original; the log names the argument that would."""
+    backup_id = manager.create_backup(*ALL)
+    assert manager.restore_backup(backup_id)
+    assert "also holds the data, which is not restored: restore_data=True does so" in caplog.text
+    assert "also holds the state, which is not restored: restore_state=True does so" in caplog.text
+    assert manager.restore(backup_id).left == ("data", "state")
+
+
+def test_paths_that_have_moved_need_not_be_named(manager: RecoveryManager, program: Program, tmp_path: Path) -> None:
+    """The longest old path that fits is the one that counts."""
+    backup_id = manager.create_backup(*ALL)
+    other = RecoveryManager(tmp_path / "backups")
+    moved = {str(program.folder): str(tmp_path / "a"), str(program.data): str(tmp_path / "b")}
+    report = other.restore(backup_id, data=True, moved=moved)
+    assert report.moved == (
+        (str(program.config), str(tmp_path / "a/config/config.toml")),
+        (str(program.data), str(tmp_path / "b")),
+    )
+    assert picture(tmp_path / "b") == picture(program.data)
+    assert (tmp_path / "a/config/config.toml").read_text() == program.config.read_text()
+
+
+def test_a_journal_of_an_earlier_version_is_carried_on(manager: RecoveryManager, program: Program) -> None:
+    """An update in the middle of a crash must not lose it."""
+    new = program.data / ".peak-x-0.new"
+    new.write_text("new")
+    status = new.stat()
+    step = [str(program.data / "positions.csv"), status.st_ino, status.st_mtime_ns, False]
+    plain = json.dumps(
+        {"name": "x", "backup_id": "backup_1", "folders": [], "steps": [step], "checksum": ""}, separators=(",", ":")
+    )
+    text = plain.replace('"checksum":""', f'"checksum":"{blake3(plain.encode()).hexdigest()}"')
+    (manager.backup_root / ".peak-observe" / "restore-x.swapping.json").write_text(text)
+    RecoveryManager(manager.backup_root)
+    assert (program.data / "positions.csv").read_text() == "new"
+    assert not list(program.data.glob(".peak-*"))
+
+
+def test_what_a_program_wrote_into_a_new_folder_outlives_the_undo(
+    manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a crash while something is taken back and its end a bot may have started."""
+    backup_id = manager.create_backup(*ALL)
+    program.config.write_text("wrong")
+    shutil.rmtree(program.data)
+
+    class Crash(BaseException):
+        pass
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(transaction.Transaction, "_sync", failing)
+        patch.setattr(transaction.Transaction, "_undo_step", crash)
+        manager.restore(backup_id, data=True)
+    (program.data / "fills.csv").write_text("bought")
+    RecoveryManager(manager.backup_root)
+    assert [str(path.relative_to(program.data)) for path in program.data.rglob("*")] == ["fills.csv"]
+    assert program.config.read_text() == "wrong"

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakReposi
 from peak_observe.exporter.sources.external_program import ProgramError
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.testing import ManualClock
+from tests.conftest import binary
 
 PATIENCE = 60.0
 
@@ -127,10 +127,10 @@ def program(words: list[str], kind: type = Restic, **environment: str) -> dict[s
     return values(kind("p.x", "x", words=words, environment=environment, timeout=PATIENCE).collect())
 
 
-def test_restic_tells_of_its_snapshots(tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_restic_tells_of_its_snapshots(tmp_path: Path) -> None:
     """A real one, with no lock taken."""
     environment = {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(tmp_path / "cache")}
-    words = [tool("restic"), "--repo", str(tmp_path / "repo")]
+    words = [binary("restic"), "--repo", str(tmp_path / "repo")]
     env = os.environ | environment
     subprocess.run([*words, "init"], env=env, check=True, capture_output=True, timeout=PATIENCE)
     show = [*words, "snapshots", "--json", "--no-lock"]
@@ -159,12 +159,12 @@ def test_newer_restics_tell_sizes_too() -> None:
     assert found['peak_backup_files{kind="restic",repository="x"}'] == 4
 
 
-def test_borg_tells_of_its_archives(tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_borg_tells_of_its_archives(tmp_path: Path) -> None:
     """A real one; its times are local ones, without a zone."""
     environment = {"BORG_BASE_DIR": str(tmp_path / "base"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
     repo = str(tmp_path / "repo")
     env = os.environ | environment
-    borg = tool("borg")
+    borg = binary("borg")
     subprocess.run([borg, "init", "-e", "none", repo], env=env, check=True, capture_output=True, timeout=PATIENCE)
     subprocess.run([borg, "create", f"{repo}::first", __file__], env=env, check=True, timeout=PATIENCE)
     found = program([borg, "list", "--json", "--", repo], Borg, **environment)

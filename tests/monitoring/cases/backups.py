@@ -27,6 +27,14 @@ def attempt(outcome: str, last: str, *, running: str = "0x200") -> list[dict[str
     ]
 
 
+def unscraped(name: str, value: int) -> dict[str, str]:
+    """Return a metric that was as it is when it was first scraped."""
+    return backup(name, f"{value}x200")
+
+
+BEFORE = backup("runs_total", "3x200", outcome="failed")
+
+
 def verified(last: str) -> list[dict[str, str]]:
     """Return a repository that is known since the beginning."""
     return [backup("last_verified_timestamp_seconds", last), backup("configured_timestamp_seconds", "0x260")]
@@ -59,6 +67,19 @@ CASES = [
     Case("PeakBackupNeverSucceeded", "starts afresh", promise("0+60x50", "0x50"), silent=(30, 50)),
     Case("PeakBackupFailed", "fails, then succeeds", attempt("failed", "60x60 3600x60"), {15: ("critical",)}, (8, 70)),
     Case("PeakBackupFailed", "is killed", attempt("interrupted", "60x100"), {15: ("critical",)}, (8,)),
+    Case(
+        "PeakBackupFailed",
+        "failed before it was first scraped, then succeeds",
+        [*attempt("failed", "60x60 3600x60")[1:3], unscraped("last_attempt_timestamp_seconds", 600), BEFORE],
+        {5: ("critical",)},
+        (70,),
+    ),
+    Case(
+        "PeakBackupFailed",
+        "failed once, long before it was first scraped",
+        [*attempt("failed", "60x200")[1:3], unscraped("last_attempt_timestamp_seconds", 60), BEFORE],
+        silent=(5, 50),
+    ),
     Case("PeakBackupFailed", "is still running", attempt("failed", "60x100", running="0x9 600x100"), silent=(15, 50)),
     Case("PeakBackupFailed", "succeeds", attempt("success", "60x9 600x100"), silent=(15, 50)),
     Case(

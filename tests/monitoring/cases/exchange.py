@@ -9,7 +9,7 @@ def requests(outcome: str, values: str, endpoint: str = "POST AddOrder") -> dict
 
 
 def banned(values: str) -> dict[str, str]:
-    """Return until when the exchange wants to be left alone."""
+    """Return the end of a ban."""
     return series("peak_exchange_banned_until_timestamp_seconds", values, exchange="kraken")
 
 

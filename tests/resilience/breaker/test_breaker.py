@@ -221,7 +221,8 @@ def test_of_64_threads_one_is_the_probe() -> None:
     for thread in threads:
         thread.join()
     assert reached == [1]
-    assert waits == [0.0] * 63
+    assert len(waits) == 63
+    assert all(0 < wait <= 1 for wait in waits)
     assert breaker.state is CircuitState.CLOSED
     assert calls("breaker.stampede") == [1, 1, 0, 63]
 
@@ -387,16 +388,16 @@ def test_the_lock_is_not_held_over_the_users_code() -> None:
         return n and countdown(n - 1)
 
     assert countdown(50) == 0
-    assert calls("breaker.recursive") == [51, 0, 0, 0]
+    assert calls("breaker.recursive") == [1, 0, 0, 0]
 
 
 def test_a_with_block_is_a_call() -> None:
-    """Its exception comes through; breakers nest, also in themselves."""
+    """Its exception comes through; breakers nest, also in themselves, where the outer block alone counts."""
     outer, inner = CircuitBreaker(name="breaker.outer"), CircuitBreaker(name="breaker.inner")
     with pytest.raises(ConnectionError), outer as entered, inner, outer:
         assert entered is outer
         raise ConnectionError
-    assert calls("breaker.outer") == [0, 2, 0, 0]
+    assert calls("breaker.outer") == [0, 1, 0, 0]
     assert calls("breaker.inner") == [0, 1, 0, 0]
 
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import copy_context
 
 import pytest
 
@@ -182,7 +183,7 @@ def test_late_answers_of_earlier_eras_change_nothing() -> None:
     breaker = CircuitBreaker(3, 0.0, ConnectionError, "races.late")
     late = [breaker._guarded_call() for _ in range(THREADS * 100)]
     for guard in late:
-        guard.__enter__()
+        copy_context().run(guard.__enter__)
     breaker.trip("test")
     with breaker:
         pass

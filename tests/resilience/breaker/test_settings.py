@@ -5,6 +5,7 @@ import inspect
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import copy_context
 
 import pytest
 
@@ -17,6 +18,7 @@ from peak_observe import (
     get_breaker,
 )
 from peak_observe.measures import BREAKERS
+from peak_observe.resilience.breaker.guarded_call import GuardedCall
 from peak_observe.resilience.breaker.settings import UNCHANGED, Settings
 from peak_observe.testing import ManualClock, RecordingObserver
 
@@ -125,15 +127,25 @@ def test_windows_are_metrics() -> None:
 # Probes.
 
 
+def begin_apart(breaker: CircuitBreaker) -> GuardedCall:
+    """Begin a call as another thread or task would, and return it."""
+    call = breaker._guarded_call()
+    copy_context().run(call.__enter__)
+    return call
+
+
 def test_as_many_probes_as_allowed_and_so_many_to_close() -> None:
     """One more is refused."""
     breaker, clock = made("probes", failure_threshold=1, half_open_calls=2, success_threshold=3)
     trip(breaker)
     clock.advance(60)
-    with breaker, breaker:
-        assert breaker.snapshot().probes == 2
-        with pytest.raises(CircuitOpenError, match="a probe is under way"), breaker:
-            pass
+    probes = [begin_apart(breaker), begin_apart(breaker)]
+    assert breaker.snapshot().probes == 2
+    with pytest.raises(CircuitOpenError, match="a probe is under way") as refusal, breaker:
+        pass
+    assert 0 < refusal.value.retry_after <= 1
+    for probe in probes:
+        probe.__exit__(None, None, None)
     assert breaker.state is CircuitState.HALF_OPEN
     with breaker:
         pass
@@ -145,8 +157,7 @@ def test_a_hung_probe_does_not_wedge_the_circuit() -> None:
     breaker, clock = made("hung", failure_threshold=1, probe_timeout=30)
     trip(breaker)
     clock.advance(60)
-    hung = breaker._guarded_call()
-    hung.__enter__()
+    hung = begin_apart(breaker)
     clock.advance(29)
     with pytest.raises(CircuitOpenError), breaker:
         pass
@@ -398,8 +409,7 @@ def test_a_time_for_an_override_is_a_time(seconds: object) -> None:
 def test_settings_change_while_calls_are_under_way() -> None:
     """What the window holds stays, and so does the period: the call that was under way counts."""
     breaker, _ = made("configure", window=100, failure_ratio=1.0, minimum_calls=50)
-    under_way = breaker._guarded_call()
-    under_way.__enter__()
+    under_way = begin_apart(breaker)
     for _ in range(9):
         trip(breaker)
     breaker.configure(minimum_calls=10, failure_ratio=0.5)

@@ -226,7 +226,7 @@ SECONDS = st.floats(0, 1e9)
     attempts=st.lists(st.integers(1, 10**9), min_size=1, max_size=20),
     jumps=st.lists(st.floats(-1e9, 1e9), min_size=20, max_size=20),
 )
-def test_every_delay_is_within_its_bounds(  # noqa: PLR0917 - hypothesis hands them over by name
+def test_every_delay_is_within_its_bounds(
     base: float,
     cap: float,
     exponential: bool,

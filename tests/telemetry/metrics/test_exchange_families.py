@@ -1,8 +1,6 @@
 """The families of exchanges: two labels from one name, gauges that age, and bytes as prometheus_client writes them."""
 
 import math
-import shutil
-import subprocess
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,6 +12,7 @@ from peak_observe.measures.exchange import SEPARATOR
 from peak_observe.telemetry.metrics import exchange_families, primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
+from tests.conftest import lint
 
 NAN = math.nan
 
@@ -72,7 +71,4 @@ def test_an_endpoints_name_makes_two_labels(monkeypatch) -> None:
     line = b'peak_exchange_requests_total{endpoint="GET public/Ticker",exchange="kraken",outcome="transient"} 1.0\n'
     assert line in text
     assert b'peak_exchange_data_age_seconds{exchange="kraken",kind="ticker"} NaN\n' in text
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing: apt-get install prometheus"
-    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert lint(text) == ""

@@ -2,8 +2,6 @@
 
 import gc
 import math
-import shutil
-import subprocess
 from copy import copy
 
 import pytest
@@ -20,6 +18,7 @@ from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.metrics.text_format import number
+from tests.conftest import lint
 
 COUNTS = st.integers(0, 2**60)
 SECONDS = st.floats(0, 1e18)
@@ -126,7 +125,7 @@ def test_the_bytes_are_the_librarys(openmetrics: bool, readings: tuple) -> None:
         assert Renderer().render(openmetrics=openmetrics) == theirs(openmetrics=openmetrics)
 
 
-@settings(patient, max_examples=40)  # each is up to four scrapes in two formats
+@settings(patient, max_examples=min(40, patient.max_examples))  # each is up to four scrapes in two formats
 @given(scrapes=st.lists(READINGS, min_size=2, max_size=4))
 def test_what_is_kept_between_scrapes_is_never_stale(scrapes: list) -> None:
     """Whatever comes, goes or changes from one scrape to the next."""
@@ -206,7 +205,4 @@ def test_promtool_has_nothing_to_say() -> None:
 
     with pytest.raises(ConnectionError):
         fail()
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing: apt-get install prometheus"
-    done = subprocess.run([promtool, "check", "metrics"], input=Renderer().render(), capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert lint(Renderer().render()) == ""

@@ -131,7 +131,7 @@ NAMES = st.sampled_from([metric.name for metric in catalog.METRICS]) | st.text(m
 PAIRS = st.tuples(st.sampled_from([*"abc", "breaker", "outcome", "le"]), st.text(max_size=5))
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 @given(st.lists(st.tuples(NAMES, st.lists(PAIRS, max_size=3), st.floats() | st.text(max_size=5)), max_size=8))
 def test_lines_are_read_or_refused(lines) -> None:
     """Also those that look almost like ours."""

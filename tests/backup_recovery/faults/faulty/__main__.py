@@ -30,8 +30,10 @@ def run(act: Callable[[], None], installed: Layer, answer: int) -> None:
     try:
         act()
     except BaseException as error:
+        installed.move(-1)  # to tell where it came from takes calls too
         kinds = [kind.__name__ for kind in type(error).__mro__]
         told = {"error": kinds[0], "kinds": kinds, "message": f"{error} {trace(error)}"}
+    installed.move(-1)
     told |= {"calls": installed.calls, "unseen": installed.unseen, "pid": os.getpid()}
     text = json.dumps(told).encode()
     while text:
@@ -77,7 +79,7 @@ def tried(scenario: Scenario, *tried_points: Point) -> list[str]:
     error = told.get("error", "")
     path = next(iter(point.call.paths), "")
     expected = not (scenario.documented | point.raises).isdisjoint(told.get("kinds", ()))
-    ended = Ended(killed, error, told.get("message", ""), expected, path, len(tried_points))
+    ended = Ended(killed, error, told.get("message", ""), expected, path, len(tried_points), point.name)
     try:
         return list(scenario.judge(ended))
     except Exception as failure:

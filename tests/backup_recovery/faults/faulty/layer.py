@@ -105,6 +105,10 @@ class Layer:
         if self._record:
             sys.addaudithook(self._audit)
 
+    def move(self, at: int) -> None:
+        """Let the fault come at another call."""
+        self._at = at
+
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         """Note what Python does to the file system without asking here."""
         writes = event == "open" and isinstance(args[2], int) and args[2] & WRITING
@@ -303,6 +307,20 @@ def interrupt(layer: Layer, call: Call, function: Callable[[], Any], args: tuple
     """Make the call, and let Ctrl-C come before its answer is seen."""
     function()
     raise KeyboardInterrupt
+
+
+def interrupt_twice(gap: int) -> Fault:
+    """Return the fault of Ctrl-C as the system sends it, which comes again a few calls later."""
+    left = [2]
+
+    def twice(layer: Layer, call: Call, function: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+        found = function()
+        left[0] -= 1
+        layer.move(call.number + gap if left[0] else -1)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    return twice
 
 
 def _identity(file: Any) -> tuple[int, int]:

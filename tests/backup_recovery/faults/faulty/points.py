@@ -7,7 +7,7 @@ from pathlib import Path
 from faulty import layer
 from faulty.layer import Call, Fault
 
-FAULTS = ("kill", "power", "interrupt", "short", "error")
+FAULTS = ("kill", "power", "interrupt", "again", "short", "error")
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EDQUOT")
 LINK_ERRORS = ("EMLINK", "EXDEV", "EPERM")
 
@@ -42,6 +42,10 @@ def points(calls: list[Call], root: Path, fault: str) -> Iterator[Point]:
             yield Point(call, "power cut", layer.power_cut(root))
         if fault == "interrupt":
             yield Point(call, "interrupt", layer.interrupt, "KeyboardInterrupt")
+        if fault == "again":
+            # The second one comes now at once, now when the undo is well under way.
+            again = layer.interrupt_twice(1 + call.number % 13)
+            yield Point(call, "interrupt twice", again, "KeyboardInterrupt")
         if fault == "short" and call.name in ("write", "pwrite"):
             yield Point(call, "short write", layer.short)
         for name in _errors(call) if fault == "error" else ():

@@ -1,12 +1,19 @@
 """What is done in the child, and what must be true of what is left, whatever happened there."""
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from faulty.world import World, let_times_pass, outcome_counts, snapshot
-from peak_observe.backup_recovery import BackupStatus, RetentionPolicy
+from peak_observe.backup_recovery import BackupStatus, RecoveryManager, RetentionPolicy
+from peak_observe.backup_recovery.restore import plan
+from peak_observe.backup_recovery.restore.plan import Action
+from peak_observe.backup_recovery.restore.transaction import Transaction
 
 SUCCESS = BackupStatus.SUCCESS
+_of = Transaction.of
+INTERRUPTS = ("KeyboardInterrupt", "RestoreCutOff")
 
 
 class Ended(NamedTuple):
@@ -19,6 +26,7 @@ class Ended(NamedTuple):
         expected: Whether that exception is one of those that are documented.
         path: What the call that went wrong was about.
         runs: How many runs there were.
+        fault: What went wrong last, in words.
     """
 
     killed: bool
@@ -27,6 +35,7 @@ class Ended(NamedTuple):
     expected: bool
     path: str
     runs: int = 1
+    fault: str = ""
 
 
 class Scenario:
@@ -203,6 +212,11 @@ class Restore(Scenario):
         self.world.manager()
 
     def own(self, ended: Ended) -> Iterator[str]:
+        if ended.fault == "interrupt twice" and ended.error == "KeyboardInterrupt":
+            # What is being removed when a restore is done may be left, and no more than that.
+            now = {name: fact for name, fact in snapshot(self.world.live).items() if ".peak-" not in name}
+            if now not in (self.live, self.new):
+                yield f"Ctrl-C came twice, and nobody says that files are mixed: {_differences(now, self.live)}"
         self.recover()
         now = snapshot(self.world.live)
         state = "old" if now == self.live else "new" if now == self.new else "mixed"
@@ -210,7 +224,7 @@ class Restore(Scenario):
             yield f"the live files are mixed: {_differences(now, self.live)} / {_differences(now, self.new)}"
         if not ended.killed and ended.error == "" and state != "new":
             yield f"nothing was reported, and the files are {state}"
-        if not ended.killed and ended.error and state != "old" and ended.error != "KeyboardInterrupt":
+        if not ended.killed and ended.error and state != "old" and ended.error not in INTERRUPTS:
             yield f"{ended.error} was reported, and the files are {state}: {ended.message}"
         if sum(self.world.account().restores.values()) > ended.runs:
             yield f"{ended.runs} restores count as {self.world.account().restores}"
@@ -224,6 +238,34 @@ class RestoreInto(Restore):
 
     def act(self) -> None:
         self.world.manager().restore(self.id, data=True, state=True, restore_to=self.world.live / "drill" / "here")
+
+
+class RestoreMoved(Restore):
+    """A restore of some files to the new places of what was named, with the journal beside them."""
+
+    def act(self) -> None:
+        manager = RecoveryManager(self.world.repo, name="faults")
+        moved = {str(self.world.live / "data"): str(self.world.live / "data" / "elsewhere" / "new")}
+        with patch.object(Transaction, "of", self.beside):
+            manager.restore(self.id, config=False, data=True, moved=moved, paths=["*.csv", "*.txt", "orders.db"])
+
+    def beside(self, actions: Sequence[Action], folders: Sequence[Path], *args: Any, **more: Any) -> Transaction:
+        """Make a transaction for whose journal the repository has no room."""
+        nowhere = self.world.repo / "nowhere"
+        return _of(actions, (nowhere, *folders[1:]), *args, **more)
+
+    def recover(self) -> None:
+        self.world.manager().recover()
+
+
+class RestoreInPlace(Restore):
+    """A restore of files that cannot be renamed over, as of mount points."""
+
+    def act(self) -> None:
+        names = ("config/app.toml", "data/trades.csv", "data/orders.db")
+        mounts = frozenset(str(self.world.live / name) for name in names)
+        with patch.object(plan, "mount_points", lambda: mounts):
+            super().act()
 
 
 class PartRestore(Restore):
@@ -332,6 +374,8 @@ SCENARIOS: dict[str, Callable[[World], Scenario]] = {
     "create-after-crash": CreateAfterCrash,
     "restore": Restore,
     "restore-into": RestoreInto,
+    "restore-moved": RestoreMoved,
+    "restore-in-place": RestoreInPlace,
     "part-restore": PartRestore,
     "part-create": PartCreate,
     "prune": Prune,

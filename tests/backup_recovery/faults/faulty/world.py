@@ -134,7 +134,11 @@ def write_live(live: Path, version: int) -> None:
     _file(data / "same.txt", "always the same\n", mode=0o444)
     _file(data / os.fsdecode(b"odd \xff%name"), f"{version}\n")
     (data / "link").symlink_to("trades.csv" if version == 1 else "same.txt")
-    (data / "empty").mkdir(mode=0o700)
+    (data / "empty").mkdir(mode=0o700 if version == 1 else 0o711)  # a folder that is there, and not the same
+    if version == 1:
+        (data / "another.txt").hardlink_to(data / "same.txt")
+    else:
+        _file(data / "another.txt", "always the same\n", mode=0o444)
     if version != 2:
         (data / "old" / "deep").mkdir(parents=True)
         _file(data / "old" / "deep" / "a.txt", "deep\n")

@@ -1,0 +1,54 @@
+"""Permissions of a repository: only its owner reads what is in it, also what an older version let others read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+MOUNT_POINT = "lost+found"
+
+_log = logging.getLogger("peak_observe.backup")
+
+
+def tighten(root: Path, ours: Collection[Path], keep_below: Collection[Path]) -> None:
+    """Take the right to read from others, and say so in one line of the log.
+
+    Args:
+        root: The repository's folder; it stays as it is if somebody keeps other things in it.
+        ours: The folders in it that belong to the repository.
+        keep_below: Those of them whose files keep their modes.
+
+    Raises:
+        OSError: Something cannot be looked at.
+    """
+    alone = {path.name for path in root.iterdir()} - {path.name for path in ours} <= {MOUNT_POINT}
+    folders = [root, *ours] if alone and not root.stat().st_mode & stat.S_ISVTX else ours
+    tightened = 0
+    for folder in [path for path in folders if path.lstat().st_mode & OTHERS and not path.is_symlink()]:
+        with suppress(PermissionError):  # of another owner
+            folder.chmod(FOLDER_MODE)
+            tightened += 1 + (0 if folder in (root, *keep_below) else _tighten_below(folder))
+    if tightened:
+        _log.info("%s: took the right to read %d files and folders from others", root, tightened)
+
+
+def _tighten_below(folder: Path) -> int:
+    """Take the right to read what is in a folder from others, and return of how many files and folders."""
+    count = 0
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = f"{where}/{name}"
+            status = os.lstat(path)
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & (OTHERS | stat.S_ISUID | stat.S_ISGID):
+                os.chmod(path, stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
+                count += 1
+    return count

@@ -1,0 +1,94 @@
+"""Runs that ended when the ledger could not be written, as on a full disk: kept by a folder's name or in memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FAILURE = ".failed-"
+
+
+class Uncounted(NamedTuple):
+    """Run that is not in the ledger.
+
+    Args:
+        sequence: Its number in the repository.
+        outcome: How it ended.
+        at: Unix time in seconds.
+    """
+
+    sequence: int
+    outcome: str
+    at: float
+
+
+_memory: dict[Path, list[Uncounted]] = {}
+_lock = threading.Lock()
+"""Held for `_memory` and while it is brought into the ledger, so that no run is told twice or not at all."""
+
+
+def keep(root: Path, run: Uncounted, staging: Path) -> None:
+    """Remember a run that the ledger has no room for.
+
+    Args:
+        root: The repository's folder.
+        run: The run; one that made a backup needs nothing, as the backup is there to be counted.
+        staging: Its staging folder, which may not be there; that of an interrupted run stands for it as it is.
+    """
+    if run.outcome not in (FAILED, INTERRUPTED):
+        return
+    try:
+        if run.outcome == FAILED:  # a rename needs no room
+            staging.rename(staging.with_name(f"{FAILURE}{run.sequence}{staging.name.removeprefix('.')}"))
+    except OSError:
+        with _lock:
+            _memory.setdefault(root.absolute(), []).append(run)
+
+
+@contextmanager
+def counting(root: Path, ledger: Ledger) -> Iterator[tuple[Account, list[Uncounted]]]:
+    """Yield the ledger and the runs to bring into it, which are forgotten after that.
+
+    Raises:
+        OSError: The ledger cannot be read; whatever is raised inside comes through, and nothing is forgotten.
+    """
+    with _lock:
+        known = ledger.load()
+        yield known, [run for run in _all(root) if run.sequence > known.sequence]
+        _memory.pop(root.absolute(), None)
+
+
+def account(root: Path, ledger: Ledger) -> Account:
+    """Return the account of a ledger together with the runs that are not in it yet."""
+    with _lock:
+        found = _all(root)  # before the ledger: what goes into it meanwhile is then not counted twice
+        known = ledger.read()
+        newest = known.sequence
+        for run in sorted(found):
+            if run.sequence > newest:
+                last = max(known.last_attempt, run.at)
+                known = replace(known.counted(run.outcome), running_since=0.0, last_attempt=last)
+        return known
+
+
+def _all(root: Path) -> list[Uncounted]:
+    left: list[Uncounted] = []
+    with suppress(OSError), os.scandir(root) as listing:
+        left = [_of_folder(entry) for entry in listing if entry.name.startswith(FAILURE)]
+    return left + _memory.get(root.absolute(), [])
+
+
+def _of_folder(entry: os.DirEntry[str]) -> Uncounted:
+    number = entry.name.removeprefix(FAILURE).partition("staging-")[0]
+    sequence = int(number) if number.isdecimal() else 0
+    return Uncounted(sequence, FAILED, entry.stat(follow_symlinks=False).st_mtime)

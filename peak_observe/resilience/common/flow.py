@@ -1,0 +1,125 @@
+"""Flows: the steps of one call, which strategies yield and drivers make, and what a pipeline needs of a strategy.
+
+As httpx drives `auth_flow`: a strategy is a generator that yields the next step and is sent its result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from peak_observe.clock import Clock
+    from peak_observe.telemetry.tracing.spans import TracingMode
+
+
+class _Sign:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+CALL: Final = _Sign("CALL")
+"""A step: make the call, and send its result or throw its exception."""
+
+DEFERRED: Final = _Sign("DEFERRED")
+"""Sent in place of a result that is a coroutine, which is awaited later: nothing has happened yet."""
+
+
+class TimedCall:
+    """A step: make the call of a coroutine function and cancel it after some seconds.
+
+    Args:
+        seconds: How many.
+
+    Attributes:
+        expired: Whether it was cancelled.
+    """
+
+    __slots__ = ("expired", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.expired = False
+
+    async def limit(self, attempt: Awaitable[Any]) -> Any:
+        """Return what `attempt` returns in time, or raise TimeoutError."""
+        import asyncio
+
+        try:
+            async with asyncio.timeout(self.seconds) as scope:
+                return await attempt
+        except TimeoutError:
+            self.expired = scope.expired()
+            raise
+
+
+if TYPE_CHECKING:
+    # The third kind of step is a number: sleep so many seconds.
+    Step = _Sign | TimedCall | float
+    Flow = Generator[Step, Any, Any]
+
+
+class BreakerStrategy(Protocol):
+    """A circuit breaker, as a pipeline needs it."""
+
+    @property
+    def tracing(self) -> TracingMode:
+        """When a call is traced."""
+
+    @property
+    def controller(self) -> Any:
+        """The circuit with lock, clock and counters."""
+
+    def rejected_for(self, period: Any) -> float:
+        """Count a rejection and return the seconds it holds, or 0.0 where `flow` has to decide."""
+
+    def is_inside(self) -> bool:
+        """Return whether the present call is made inside one of the same circuit."""
+
+    def enter(self) -> Any:
+        """Announce a call to those inside; return what `leave` takes."""
+
+    def leave(self, scope: Any) -> None:
+        """End what `enter` announced."""
+
+    def flow(self, inner: Flow | None) -> Flow:
+        """Admit one call, make it or run `inner`, and record the outcome."""
+
+    def resume(self, period: Any, started: float, inner: Flow) -> Flow:
+        """Run the rest of a call that the fast path admitted, and record the outcome."""
+
+
+class RetryStrategy(Protocol):
+    """A retry, as a pipeline needs it."""
+
+    @property
+    def tracing(self) -> TracingMode:
+        """When a call is traced."""
+
+    @property
+    def clock(self) -> Clock:
+        """The source of time and sleep."""
+
+    @property
+    def simple(self) -> bool:
+        """Whether a first attempt that succeeds is only counted."""
+
+    @property
+    def count_first_try(self) -> Callable[[], object]:
+        """Count an operation that succeeded at once."""
+
+    def failed_first(self, started: float, error: BaseException) -> Any:
+        """Record that a first attempt failed; return the execution if there is another attempt, else None."""
+
+    def flow(self, execution: Any = None) -> Flow:
+        """Make attempts and sleep between them; those after the first where an execution is given."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep between two attempts."""
+
+    async def async_sleep(self, seconds: float) -> None:
+        """Sleep between two attempts and let other tasks run."""

@@ -1,0 +1,89 @@
+"""Whatever is named is in a backup, unless somebody says otherwise; then the backup says so."""
+
+from pathlib import Path
+
+import pytest
+
+from peak_observe.backup_recovery import BackupSchedule, BackupType, Problem, RecoveryManager
+from peak_observe.testing import ManualClock
+
+from ..conftest import Program
+
+
+def test_by_default_everything_named_is_in_it(manager: RecoveryManager) -> None:
+    """The data too, and the drill proves all of it."""
+    backup = manager.get_backup(manager.create_backup())
+    assert (backup.backup_type, set(backup.parts)) == (BackupType.FULL, {"config", "data", "state"})
+    assert backup.left_out == []
+    assert manager.drill().files == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "parts"),
+    [
+        ({"include_data": False}, "config", {"config", "state"}),
+        ({"include_config": False}, "data", {"data", "state"}),
+        ({"include_config": False, "include_data": False}, "state", {"state"}),
+        ({"include_state": False}, "full", {"config", "data"}),
+    ],
+)
+def test_what_is_left_out_is_told(
+    manager: RecoveryManager, arguments: dict[str, bool], kind: str, parts: set[str]
+) -> None:
+    """In words beside the problems, in the parts, and in the type."""
+    backup = manager.get_backup(manager.create_backup(**arguments))
+    assert backup.good
+    assert (backup.backup_type.value, set(backup.parts)) == (kind, parts)
+    assert backup.left_out == [
+        Problem(part, f"is named, and was left out by include_{part}=False")
+        for part in ("config", "data", "state")
+        if part not in parts
+    ]
+
+
+def test_data_that_is_asked_for_and_not_named_is_told(tmp_path: Path, program: Program) -> None:
+    """It was asked for in vain."""
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.config_backup.add_config(program.config)
+    backup = manager.get_backup(manager.create_backup(include_data=True))
+    assert list(map(str, backup.left_out)) == ["data: was asked for by include_data=True, and nothing is named for it"]
+    assert manager.get_backup(manager.create_backup()).left_out == []
+
+
+@pytest.mark.parametrize("arguments", [{}, {"include_data": True}, {"include_config": False}])
+def test_a_backup_of_nothing_is_an_error(tmp_path: Path, arguments: dict[str, bool]) -> None:
+    """With the mend; nothing is listed, and nothing counts as a run."""
+    manager = RecoveryManager(tmp_path / "backups")
+    with pytest.raises(ValueError, match=r"nothing is named for .*data\. Use config_backup\.add_config\(\)"):
+        manager.create_backup(**arguments)
+    assert manager.list_backups() == []
+    assert not any(manager._repository.ledger.load().runs.values())
+
+
+def test_what_is_named_for_another_part_does_not_help(manager: RecoveryManager) -> None:
+    """A backup of the state alone, where there is none."""
+    manager.state_snapshot._state_providers.clear()
+    with pytest.raises(ValueError, match="nothing is named for state"):
+        manager.create_backup(include_config=False, include_data=False)
+
+
+def test_a_success_without_the_data_is_not_the_last_success(manager: RecoveryManager) -> None:
+    """Of all that is named, or of what is asked for."""
+    full = manager.get_backup(manager.create_backup()).created
+    config = manager.get_backup(manager.create_backup(include_data=False)).created
+    assert manager.last_success() == full
+    assert manager.last_success(include_data=False) == config
+    assert manager.last_success(include_config=False, include_state=False) == full
+
+
+def test_a_schedule_does_not_take_a_backup_of_the_configuration_for_its_own(tmp_path: Path, program: Program) -> None:
+    """One that somebody made by hand a moment ago holds no data."""
+    clock = ManualClock()
+    manager = RecoveryManager(tmp_path / "backups", clock=clock)
+    manager.config_backup.add_config(program.config)
+    manager.data_backup.add_data_path(program.data)
+    manager.create_backup()
+    clock.advance(7200)
+    manager.create_backup(include_data=False)
+    assert BackupSchedule(manager, every=3600, clock=clock)._due() == 0.0
+    assert BackupSchedule(manager, every=3600, clock=clock, include_data=False)._due() > 0.0

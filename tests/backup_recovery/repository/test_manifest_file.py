@@ -1,0 +1,93 @@
+"""A manifest that is written and read line by line is the one that is written and read at once."""
+
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from peak_observe.backup_recovery.repository.manifest import Entry, Manifest, Root
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
+
+HASH = "ab" * 32
+ROOTS = [Root("config", "app.toml", "/srv/app.toml", "config/app.toml"), Root("data", "data", "/srv/data", "data/data")]
+ENTRIES = [
+    Entry("config/app.toml", "file", 1, HASH),
+    Entry("data/data", "folder"),
+    Entry('data/data/a "type":"folder" ]}', "file", 2, HASH, mtime_ns=-5),
+    Entry("data/data/b", "link", target="a"),
+    Entry("data/data/deep", "folder"),
+    Entry("data/data/deep/c", "file", 3, HASH),
+]
+
+
+def written(path: Path, entries: list[Entry], *, batch: int = 2) -> ManifestFile:
+    """Write a manifest in batches."""
+    writer = ManifestWriter(path, Manifest(1, "b1", 5, ROOTS, []))
+    for start in range(0, len(entries), batch):
+        writer.add(entries[start : start + batch])
+    writer.finish()
+    return ManifestFile(path)
+
+
+@pytest.mark.parametrize("entries", [ENTRIES, ENTRIES[:1], []], ids=len)
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_it_is_the_same_as_one_that_is_written_at_once(tmp_path: Path, entries: list[Entry], batch: int) -> None:
+    """And it says so of itself, by its hash."""
+    path = tmp_path / "manifest.json"
+    file = written(path, entries, batch=batch)
+    whole = Manifest.from_json(path.read_bytes(), "b1")
+    assert (whole.entries, whole.roots) == (entries, ROOTS)
+    assert whole.to_json() == path.read_bytes()
+    assert file.head() == Manifest(1, "b1", 5, ROOTS, [])
+    assert file.check("b1", "") == blake3(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("owners", [True, False])
+def test_entries_are_found_folder_by_folder(tmp_path: Path, owners: bool) -> None:
+    """Also in a manifest of an older version, which names no owners; a name may look like the end of a line."""
+    path = tmp_path / "manifest.json"
+    file = written(path, ENTRIES)
+    if not owners:
+        path.write_bytes(Manifest(1, "b1", 5, ROOTS, ENTRIES).to_json())
+    starts = file.starts(blake3(path.read_bytes()).hexdigest())
+    assert set(starts) == {"config/app.toml", "data/data", "data/data/deep"}
+    assert list(file.entries(starts["config/app.toml"])) == ENTRIES
+    assert list(file.entries(starts["data/data"])) == ENTRIES[2:]
+    assert list(file.entries(starts["data/data/deep"])) == ENTRIES[5:]
+
+
+def test_another_hash_is_told(tmp_path: Path) -> None:
+    """Nothing of a manifest that was changed is relied on."""
+    with pytest.raises(ValueError, match="it is not what was written"):
+        written(tmp_path / "manifest.json", ENTRIES).starts(HASH)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry("data/../x", "file", 1, HASH),
+        Entry("data/data/x/y", "file", 1, HASH),
+        Entry("data/data/..", "file", 1, HASH),
+        Entry("data/data/b", "link", target="again"),
+        Entry("data/data/x", "file", -1, HASH),
+        Entry("data/data/x", "file", 1, HASH, base="b0"),
+        Entry("data/data/x", "file", 1, HASH, hardlink="data/data/none"),
+        Entry("data/data/x", "file", 1, HASH, mtime_s=2**70),
+    ],
+    ids=str,
+)
+def test_what_a_restore_refuses_is_found_when_it_is_read_back(tmp_path: Path, entry: Entry) -> None:
+    """By the same check."""
+    file = written(tmp_path / "manifest.json", [*ENTRIES, entry])
+    with pytest.raises(ValueError) as streamed:
+        file.check("b1", "")
+    with pytest.raises(ValueError) as whole:
+        Manifest.from_json((tmp_path / "manifest.json").read_bytes(), "b1")
+    assert str(streamed.value) == str(whole.value)
+
+
+def test_one_of_another_backup_or_version_is_refused(tmp_path: Path) -> None:
+    """Before any entry is looked at."""
+    file = written(tmp_path / "manifest.json", ENTRIES)
+    with pytest.raises(ValueError, match="it belongs to 'b1'"):
+        file.check("b2", "")

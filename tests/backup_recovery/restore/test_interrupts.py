@@ -1,0 +1,164 @@
+"""Ctrl-C in a restore, once and again: a second one does not disturb the undo, a third one is told the truth."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from peak_observe import RecoveryManager, RestoreCutOff
+from peak_observe.backup_recovery.restore import transaction
+from peak_observe.backup_recovery.restore.interrupts import Interrupts
+
+from ..conftest import Program
+
+FILES = 30
+
+
+@pytest.fixture
+def many(manager: RecoveryManager, program: Program) -> str:
+    """Return a backup of many files, all of which have changed since."""
+    for number in range(FILES):
+        program.write(program.trades / f"{number}.csv", f"{number}\n")
+    backup_id = manager.create_backup(include_data=True)
+    for number in range(FILES):
+        program.write(program.trades / f"{number}.csv", "after\n")
+    return backup_id
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that lets Ctrl-C come at some renames, counted from the beginning of the swap."""
+
+    def at(*places: int) -> None:
+        rename, count = os.rename, [0]
+
+        def renaming(path: str, to: str, **more: object) -> None:
+            rename(path, to, **more)
+            if ".peak-" in str(path) and "/trades/" in str(path):
+                count[0] += 1
+                if count[0] in places:
+                    signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(os, "rename", renaming)
+
+    return at
+
+
+def test_one_takes_everything_back(
+    manager: RecoveryManager, program: Program, many: str, interrupting: Callable[..., None]
+) -> None:
+    """And comes through."""
+    before = program.picture()
+    interrupting(12)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        manager.restore(many, data=True)
+    assert not isinstance(caught.value, RestoreCutOff)
+    assert program.picture() == before
+
+
+@pytest.mark.parametrize("second", [13, 14, 20, 24])
+def test_the_second_does_not_disturb_that(
+    manager: RecoveryManager,
+    program: Program,
+    many: str,
+    interrupting: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    second: int,
+) -> None:
+    """It is answered with what is under way, and what a third one would do."""
+    before = program.picture()
+    interrupting(12, second)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        manager.restore(many, data=True)
+    assert not isinstance(caught.value, RestoreCutOff)
+    assert program.picture() == before
+    assert "the restore is being taken back; Ctrl-C once more stops that in the middle" in caplog.text
+
+
+def test_the_third_is_told_the_truth(
+    manager: RecoveryManager, program: Program, many: str, interrupting: Callable[..., None]
+) -> None:
+    """Files are between old and new; the error says where that stands and which command ends it."""
+    before = program.picture()
+    interrupting(12, 15, 18)
+    with pytest.raises(RestoreCutOff, match="`peak-observe backup recover`") as caught:
+        manager.restore(many, data=True)
+    assert program.picture() != before
+    assert caught.value.journal in str(caught.value)
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before
+
+
+def test_after_an_error_the_first_does_not_disturb_the_undo(
+    manager: RecoveryManager, program: Program, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being taken back is, whatever began that."""
+    before = program.picture()
+    keep, undo, count = transaction.keep, transaction.Transaction._undo_step, [0]
+
+    def failing(target: str, old: str) -> None:
+        count[0] += 1
+        if count[0] == 9:
+            raise OSError(5, "Input/output error", target)
+        keep(target, old)
+
+    def interrupted(*args: object) -> None:
+        undo(*args)
+        if count[0] == 9:
+            count[0] += 1
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(transaction, "keep", failing)
+    monkeypatch.setattr(transaction.Transaction, "_undo_step", interrupted)
+    assert not manager.restore_backup(many, restore_data=True)
+    assert program.picture() == before
+
+
+def test_while_old_files_go_the_restore_stays_done(
+    manager: RecoveryManager, program: Program, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has happened by then."""
+    unlink, heard = transaction.unlink, []
+
+    def interrupted(path: str) -> None:
+        if path.endswith(".old") and not heard:
+            heard.append(path)
+            signal.raise_signal(signal.SIGINT)
+        unlink(path)
+
+    monkeypatch.setattr(transaction, "unlink", interrupted)
+    assert manager.restore_backup(many, restore_data=True)
+    assert heard
+    assert (program.trades / "7.csv").read_text() == "7\n"
+    assert not list(program.folder.rglob(".peak-*"))
+
+
+def test_handlers_are_those_of_before() -> None:
+    """A program that has its own keeps it, and it is the one that is called."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        own = signal.getsignal(signal.SIGINT)
+        with Interrupts():
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) != own
+        assert signal.getsignal(signal.SIGINT) == own
+        assert heard == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_in_another_thread_there_is_nothing_to_hear() -> None:
+    """Only the main thread may set handlers, and only it is interrupted."""
+    found = []
+
+    def work() -> None:
+        with Interrupts():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGINT)]
