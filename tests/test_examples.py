@@ -1,20 +1,14 @@
 """Every example does what it says."""
 
 import ast
-import asyncio
 import importlib.util
+import os
 import re
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 
-import ccxt
-import ccxt.async_support
 import pytest
-
-from peak_observe.testing import FakeExchange
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -57,7 +51,12 @@ SHOWN = {
 def test_every_example_is_tested_here() -> None:
     """None is forgotten."""
     tested = Path(__file__).read_text(encoding="utf-8")
-    assert all(path.stem in SHOWN or f'example("{path.stem}")' in tested for path in EXAMPLES.glob("*.py"))
+    names = [
+        (f'example("{path.stem}")', f'EXAMPLES / "{path.name}"')
+        for path in EXAMPLES.glob("*.py")
+        if path.stem not in SHOWN
+    ]
+    assert all(any(name in tested for name in either) for either in names)
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -70,27 +69,51 @@ def test_it_shows_what_it_is_for(name: str, tmp_path: Path) -> None:
     assert re.search(".*?".join(SHOWN[name]), printed, re.DOTALL), printed
 
 
-def test_freqtrades_objects_are_instrumented(example) -> None:
-    """A stand-in that holds a sync and an async object as freqtrade's `Exchange` does; both show in /metrics."""
-    strategy = example("freqtrade_strategy").ObservedStrategy()
-    with FakeExchange() as fake:
+FREQTRADE = """
+import asyncio, importlib.util, sys
+from types import SimpleNamespace
+import ccxt, ccxt.pro, peak_observe
+from peak_observe.testing import FakeExchange
+from prometheus_client import CollectorRegistry, generate_latest
+
+spec = importlib.util.spec_from_file_location("strategy", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+strategy = module.ObservedStrategy()
+
+async def refresh(*apis):
+    for api in apis:
+        api.timeout_on_exit = 0
+        await api.fetch_ohlcv("BTC/USD", "1m", limit=5)
+        await api.close()
+
+with FakeExchange() as fake:
+    for _ in range(2):  # freqtrade makes new objects when it reloads
         bot = SimpleNamespace(_api=ccxt.kraken(fake.config()), _api_async=ccxt.async_support.kraken(fake.config()))
+        bot._ws_async = ccxt.pro.kraken(fake.config())
         strategy.dp = SimpleNamespace(_exchange=bot)
-        strategy.bot_start.__globals__["observe_exchange"].__defaults__ = (0,)
         strategy.bot_start()
-
-        async def refresh() -> None:
-            await bot._api_async.fetch_ohlcv("BTC/USD", "1m", limit=5)
-            bot._api_async.timeout_on_exit = 0
-            await bot._api_async.close()
-
+        assert "***" in str(bot._ws_async._peak_observe_state.scrubber.text(bot._ws_async.apiKey))
         bot._api.fetch_ticker("BTC/USD")
-        asyncio.run(refresh())
-        with strategy.exporter as exporter, urllib.request.urlopen(exporter.url, timeout=10) as answer:
-            served = answer.read().decode()
         bot._api.session.close()
-    for endpoint in ("GET public/Ticker", "GET public/OHLC"):
-        assert f'peak_exchange_requests_total{{endpoint="{endpoint}",exchange="kraken",outcome="success"}}' in served
+        asyncio.run(refresh(bot._api_async, bot._ws_async))
+    del bot._ws_async  # an older freqtrade
+    strategy.bot_start()
+registry = CollectorRegistry()
+peak_observe.register(registry)
+print(generate_latest(registry).decode())
+"""
+
+
+def test_freqtrades_objects_are_instrumented(tmp_path) -> None:
+    """A stand-in holds the objects that freqtrade's `Exchange` holds, makes them anew, and all of them count."""
+    command = [sys.executable, "-W", "error", "-c", FREQTRADE, str(EXAMPLES / "freqtrade_strategy.py")]
+    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(tmp_path)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=environment)
+    for endpoint, count in (("GET public/Ticker", 2), ("GET public/OHLC", 4)):
+        labels = f'endpoint="{endpoint}",exchange="kraken",outcome="success"'
+        assert f"peak_exchange_requests_total{{{labels}}} {count}.0" in done.stdout
+    assert [path for path in tmp_path.rglob("freqtrade*") if b"public/Ticker" in path.read_bytes()]
 
 
 def test_the_recipe_has_less_than_ten_lines() -> None:

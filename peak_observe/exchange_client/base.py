@@ -103,7 +103,7 @@ class ExchangeClient:
 
     @property
     def order_ids_supported(self) -> bool:
-        """Whether orders carry a client order id, by which one of unknown outcome can be found."""
+        """True if orders carry a client order id, by which one of unknown outcome can be found."""
         return self._protection.state.order_ids.supported
 
     def _check(self) -> Callable[[], Any]:

@@ -41,7 +41,7 @@ _NOTHING_SENT = "_peak_observe_nothing_sent"
 
 
 class Settings(NamedTuple):
-    """How a client protects its calls; see `ResilientExchangeClient`."""
+    """Settings of circuits and retries; see `ResilientExchangeClient`."""
 
     failure_threshold: int
     recovery_timeout: float
@@ -166,7 +166,7 @@ def _refusing_as_ccxt(call: Callable[..., Any], *, asynchronous: bool) -> Callab
 
 
 class Step:
-    """One method of one client: what happens around each single call of it.
+    """Protection of one method of one client, around each single attempt.
 
     Args:
         protection: What the client's calls have in common.
@@ -186,19 +186,19 @@ class Step:
         """Return a plain function that makes the call."""
         backpressure, exchange = self._protection.backpressure, self._protection.exchange
 
-        def once(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            backpressure.wait()
-            with _Attempt(self) as attempt:
-                return attempt.checked(method(*args, **kwargs), args, kwargs)
-
         def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return once(args, kwargs)
-            except Exception as error:
-                if not self.wants_sync(error):
-                    raise
-            exchange.load_time_difference()
-            return once(args, kwargs)
+            synced = False
+            while True:
+                if backpressure.remaining:
+                    backpressure.wait()
+                try:
+                    with _Attempt(self) as attempt:
+                        return attempt.checked(method(*args, **kwargs), args, kwargs)
+                except Exception as error:
+                    if synced or not self.wants_sync(error):
+                        raise
+                exchange.load_time_difference()
+                synced = True
 
         return call
 
@@ -208,19 +208,19 @@ class Step:
         if endpoints.over_websocket(self.name):
             method = _timed(method, exchange)
 
-        async def once(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            await backpressure.async_wait()
-            with _Attempt(self) as attempt:
-                return attempt.checked(await method(*args, **kwargs), args, kwargs)
-
         async def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return await once(args, kwargs)
-            except Exception as error:
-                if not self.wants_sync(error):
-                    raise
-            await exchange.load_time_difference()
-            return await once(args, kwargs)
+            synced = False
+            while True:
+                if backpressure.remaining:
+                    await backpressure.async_wait()
+                try:
+                    with _Attempt(self) as attempt:
+                        return attempt.checked(await method(*args, **kwargs), args, kwargs)
+                except Exception as error:
+                    if synced or not self.wants_sync(error):
+                        raise
+                await exchange.load_time_difference()
+                synced = True
 
         return call
 
@@ -302,7 +302,7 @@ def _timed(method: Callable[..., Awaitable[Any]], exchange: Any) -> Callable[...
 
 
 class _Attempt:
-    """The time of one call: what its requests came to decides what its failure means."""
+    """Context manager around one attempt of a call: the outcomes of its requests decide what a failure means."""
 
     __slots__ = ("_call", "_step", "_token")
 

@@ -47,7 +47,7 @@ class Endpoint:
 
 
 class ExchangeState:
-    """Everything known of one ccxt object; it does not know the object.
+    """Endpoints, limits, clock and secrets of one ccxt object, without the object itself.
 
     Args:
         exchange: ccxt's id of it.

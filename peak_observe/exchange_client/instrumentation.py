@@ -42,7 +42,7 @@ _wire = WireFilter()
 
 
 class Options(NamedTuple):
-    """What is changed in an object besides being measured.
+    """Changes of an object besides its measurement.
 
     Args:
         client: Whether it belongs to a client.

@@ -19,7 +19,7 @@ _FURTHER = ("id", "ids", "code", "cost", "leverage", "margin_mode", "from_accoun
 
 
 class OrderSummary(NamedTuple):
-    """What a write is about.
+    """Arguments of a write, in short.
 
     Args:
         method: The method of ccxt that was called.

@@ -36,7 +36,7 @@ class SentWrite(Protocol):
 
     @property
     def label(self) -> str:
-        """What is asked, as the metrics name it."""
+        """The endpoint, as the metrics name it."""
 
     @property
     def about(self) -> OrderSummary:
@@ -306,7 +306,7 @@ class Request:
 
     @property
     def label(self) -> str:
-        """What is asked, as the metrics name it."""
+        """The endpoint, as the metrics name it."""
         return self._endpoint.label
 
     @property

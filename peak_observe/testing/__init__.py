@@ -1,4 +1,4 @@
-"""What tests of trading code need: time by hand, events on record, an exchange that fails on demand."""
+"""Parts for tests of trading code: time by hand, events on record, an exchange that fails on demand."""
 
 from peak_observe.testing.clock import ManualClock
 from peak_observe.testing.exchange import FakeExchange, Fault

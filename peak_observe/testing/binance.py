@@ -6,65 +6,40 @@ the status that goes with an error.
 
 from __future__ import annotations
 
-import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.testing.kraken import API_KEY, PlacedOrder
 from peak_observe.testing.loopback import Reply
-from peak_observe.testing.markets import MARKETS, Json
+from peak_observe.testing.markets import USDT_BALANCES, USDT_MARKETS, Json
+from peak_observe.testing.spot_exchange import API_KEY, SECRET, PlacedOrder, Refusal, SpotExchange, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from peak_observe.clock import Clock
     from peak_observe.testing.loopback import Call
     from peak_observe.testing.markets import Market
 
-SECRET = "fake-exchange-secret"  # noqa: S105 - a fake one for a fake exchange
-_IDS = {"BTCUSDT": (MARKETS[0], "BTC"), "ETHUSDT": (MARKETS[1], "ETH")}
-_BALANCES = {"BTC": 10.0, "ETH": 100.0, "USDT": 1_000_000.0}
+    Params = Mapping[str, str]
+
+_IDS = {f"{base}USDT": (market, base) for base, market in USDT_MARKETS.items()}
 _MINUTES = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
+_PRIVATE = ("order", "order/test", "openOrders", "allOrders", "account")
 _EARLY = 1000
 _WINDOW = 5000
 """Milliseconds that a request's time may be ahead of the exchange's, and behind it if the request names no window."""
 
 
-class BinanceError(Exception):
-    """What Binance reports with HTTP status 400 or 401, such as `-2013 Order does not exist`."""
-
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
-        super().__init__(code, message, status)
-        self.code = code
-        self.message = message
-        self.status = status
-
-
-class Binance:
-    """An exchange in memory: every answer depends only on the clock and the requests before it.
-
-    A market order fills at once, a limit order stays open until it is cancelled.
-
-    Args:
-        clock: Gives the exchange's own time.
-    """
+class Binance(SpotExchange):
+    """Binance's spot exchange in memory."""
 
     exchange_id = "binance"
+    no_endpoint = (-1000, "An unknown error occurred while processing the request.", 404)
+    malformed = (-1100, "Illegal characters found in a parameter.", 400)
 
     def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._orders: dict[str, PlacedOrder] = {}
-        self._tick = 0
+        super().__init__(clock=clock)
         self._weight = 0
         self._minute = 0
-        self._behind = 0.0
-
-    @property
-    def orders(self) -> tuple[PlacedOrder, ...]:
-        """Return the orders placed, oldest first."""
-        with self._lock:
-            return tuple(self._orders.values())
 
     def config(self, url: str) -> dict[str, Any]:
         """Return a new configuration for `ccxt.binance`, spot markets only."""
@@ -85,58 +60,45 @@ class Binance:
         """Return the endpoint's name: the method, and the path without its version."""
         return f"{call.method} {call.path.partition('/v3/')[2] or call.path.partition('/v1/')[2]}"
 
-    def answer(self, call: Call, behind: float = 0.0) -> Reply:
-        """Carry out one request and return its answer, with data that is `behind` seconds old."""
-        method, _, path = self.name(call).partition(" ")
-        target = getattr(self, f"_{method.lower()}_{path.lower().replace('/', '_')}", None)
-        if target is None:
-            return Reply({"code": -1000, "msg": "An unknown error occurred while processing the request."}, 404)
-        try:
-            private = path in ("order", "order/test", "openOrders", "allOrders", "account")
-            with self._lock:
-                self._behind = behind
-                if private:
-                    self._authenticate(call)
-                return Reply(target(call.params), headers=self._used())
-        except BinanceError as error:
-            return Reply({"code": error.code, "msg": error.message}, error.status, self._used())
-        except (ValueError, ArithmeticError):
-            return Reply({"code": -1100, "msg": "Illegal characters found in a parameter."}, 400, self._used())
+    def authenticate(self, call: Call) -> None:
+        """Check key, signature and time of a private request."""
+        if self.name(call).partition(" ")[2] not in _PRIVATE:
+            return
+        if call.headers.get("X-MBX-APIKEY") != API_KEY:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        if "signature" not in call.params:
+            raise Refusal(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.", 400)
+        late = self.milliseconds() - int(call.params.get("timestamp", 0))
+        if not -_EARLY <= late <= int(call.params.get("recvWindow", _WINDOW)):
+            raise Refusal(-1021, "Timestamp for this request is outside of the recvWindow.", 400)
+
+    def reply(self, result: Any) -> Reply:
+        """Return the answer to a request that was carried out."""
+        return Reply(result, headers=self._used())
+
+    def refuse(self, refusal: Refusal) -> Reply:
+        """Return the answer to a request that was refused."""
+        return Reply({"code": refusal.code, "msg": refusal.message}, refusal.status, self._used())
 
     def _used(self) -> tuple[tuple[str, str], ...]:
-        minute = int(self._now()) // 60
+        minute = int(self.now()) // 60
         self._weight = self._weight + 2 if minute == self._minute else 2
         self._minute = minute
         return (("X-MBX-USED-WEIGHT-1M", str(self._weight)),)
 
-    def _authenticate(self, call: Call) -> None:
-        if call.headers.get("X-MBX-APIKEY") != API_KEY:
-            raise BinanceError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-        if "signature" not in call.params:
-            raise BinanceError(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.")
-        late = self._milliseconds() - int(call.params.get("timestamp", 0))
-        if not -_EARLY <= late <= int(call.params.get("recvWindow", _WINDOW)):
-            raise BinanceError(-1021, "Timestamp for this request is outside of the recvWindow.")
-
-    def _now(self) -> float:
-        return self._clock.now().timestamp()
-
-    def _milliseconds(self, behind: float = 0.0) -> int:
-        return int((self._now() - behind) * 1000)
-
-    def _get_ping(self, _: Mapping[str, str]) -> Json:
+    def _get_ping(self, _: Params) -> Json:
         return {}
 
-    def _get_time(self, _: Mapping[str, str]) -> Json:
-        return {"serverTime": self._milliseconds()}
+    def _get_time(self, _: Params) -> Json:
+        return {"serverTime": self.milliseconds()}
 
-    def _get_system_status(self, _: Mapping[str, str]) -> Json:
+    def _get_system_status(self, _: Params) -> Json:
         return {"status": 0, "msg": "normal"}
 
-    def _get_exchangeinfo(self, _: Mapping[str, str]) -> Json:
-        return {"timezone": "UTC", "serverTime": self._milliseconds(), "symbols": [_listed(id_) for id_ in _IDS]}
+    def _get_exchangeinfo(self, _: Params) -> Json:
+        return {"timezone": "UTC", "serverTime": self.milliseconds(), "symbols": [_listed(id_) for id_ in _IDS]}
 
-    def _get_ticker_24hr(self, params: Mapping[str, str]) -> Json | list[Json]:
+    def _get_ticker_24hr(self, params: Params) -> Json | list[Json]:
         self._tick += 1
         if "symbol" in params:
             return self._ticker(params["symbol"])
@@ -155,87 +117,65 @@ class Binance:
             "askQty": "1.0",
             "openPrice": f"{market.start:.2f}",
             "volume": "1000.0",
-            "closeTime": self._milliseconds(self._behind),
+            "closeTime": self.milliseconds(self._behind),
         }
 
-    def _get_klines(self, params: Mapping[str, str]) -> list[list[object]]:
+    def _get_klines(self, params: Params) -> list[list[object]]:
         market, minutes = _market(params.get("symbol", "")), _MINUTES[params.get("interval", "1m")]
-        last = int(self._now() - self._behind) // (minutes * 60)
-        limit = int(params.get("limit", "500"))
-        first = last - limit + 1
-        if "startTime" in params:
-            first = -(-int(params["startTime"]) // (minutes * 60_000))
-            last = min(last, first + limit - 1)
-        candles = [market.candle(number, minutes) for number in range(first, last + 1)]
+        first = -(-int(params["startTime"]) // (minutes * 60_000)) if "startTime" in params else None
+        candles = self.candles(market, minutes, first=first, limit=int(params.get("limit", "500")))
         return [[int(str(c[0])) * 1000, *c[1:5], c[6], 0, "0", c[7], "0", "0", "0"] for c in candles]
 
-    def _get_depth(self, params: Mapping[str, str]) -> Json:
-        market, price = self._priced(params.get("symbol", ""))
-        step, levels = 10.0**-market.decimals, range(1, int(params.get("limit", "10")) + 1)
-        return {
-            "lastUpdateId": self._tick,
-            "bids": [[f"{price - step * level:.2f}", "1.0"] for level in levels],
-            "asks": [[f"{price + step * level:.2f}", "1.0"] for level in levels],
-        }
+    def _get_depth(self, params: Params) -> Json:
+        asks, bids = self.levels(_market(params.get("symbol", "")), int(params.get("limit", "10")))
+        return {"lastUpdateId": self._tick, "bids": [[p, "1.0"] for p in bids], "asks": [[p, "1.0"] for p in asks]}
 
-    def _get_account(self, _: Mapping[str, str]) -> Json:
-        balances = [{"asset": asset, "free": f"{free:.8f}", "locked": "0.0"} for asset, free in _BALANCES.items()]
-        return {"makerCommission": 10, "updateTime": self._milliseconds(), "accountType": "SPOT", "balances": balances}
+    def _get_account(self, _: Params) -> Json:
+        balances = [{"asset": asset, "free": f"{free:.8f}", "locked": "0.0"} for asset, free in USDT_BALANCES.items()]
+        return {"makerCommission": 10, "updateTime": self.milliseconds(), "accountType": "SPOT", "balances": balances}
 
-    def _post_order_test(self, params: Mapping[str, str]) -> Json:
+    def _post_order_test(self, params: Params) -> Json:
         self._made(params)
         return {}
 
-    def _post_order(self, params: Mapping[str, str]) -> Json:
+    def _post_order(self, params: Params) -> Json:
         order = self._made(params)
-        if any(order.client_order_id == known.client_order_id for known in self._orders.values()):
-            raise BinanceError(-2010, "Duplicate order sent.")
-        self._orders[order.id] = order
-        return {**_payload(order), "transactTime": self._milliseconds(), "fills": []}
+        if self.is_taken(order.client_order_id):
+            raise Refusal(-2010, "Duplicate order sent.", 400)
+        return {**_payload(self.place(order)), "transactTime": self.milliseconds(), "fills": []}
 
-    def _made(self, params: Mapping[str, str]) -> PlacedOrder:
-        market, price = self._priced(params.get("symbol", ""))
+    def _made(self, params: Params) -> PlacedOrder:
+        market = _market(params.get("symbol", ""))
         if float(params["quantity"]) < float(market.minimum):
-            raise BinanceError(-1013, "Filter failure: NOTIONAL")
-        at_once, now = params["type"] == "MARKET", self._now()
-        return PlacedOrder(
+            raise Refusal(-1013, "Filter failure: NOTIONAL", 400)
+        return self.make_order(
+            market,
             id=str(1000 + len(self._orders)),
             pair=params["symbol"],
             side=params["side"].lower(),
             kind=params["type"].lower(),
             volume=params["quantity"],
-            price=f"{price:.2f}" if at_once else params["price"],
+            price=params.get("price"),
             client_order_id=params.get("newClientOrderId"),
-            userref=None,
-            status="closed" if at_once else "open",
-            opened_at=now,
-            closed_at=now if at_once else None,
         )
 
-    def _get_order(self, params: Mapping[str, str]) -> Json:
-        return _payload(self._found(params, self._visible(), -2013, "Order does not exist."))
+    def _get_order(self, params: Params) -> Json:
+        order = named(self.visible(), params.get("orderId"), params.get("origClientOrderId"))
+        if order is None:
+            raise Refusal(-2013, "Order does not exist.", 400)
+        return _payload(order)
 
-    def _get_openorders(self, params: Mapping[str, str]) -> list[Json]:
-        found = (order for order in self._visible() if order.status == "open")
-        return [_payload(order) for order in found if params.get("symbol", order.pair) == order.pair]
+    def _get_openorders(self, params: Params) -> list[Json]:
+        return [_payload(order) for order in self.visible("open") if params.get("symbol", order.pair) == order.pair]
 
-    def _get_allorders(self, params: Mapping[str, str]) -> list[Json]:
-        return [_payload(order) for order in self._visible() if params.get("symbol") == order.pair]
+    def _get_allorders(self, params: Params) -> list[Json]:
+        return [_payload(order) for order in self.visible() if params.get("symbol") == order.pair]
 
-    def _delete_order(self, params: Mapping[str, str]) -> Json:
-        still_open = (order for order in self._orders.values() if order.status == "open")
-        order = self._found(params, still_open, -2011, "Unknown order sent.")
-        self._orders[order.id] = replace(order, status="canceled", closed_at=self._now())
-        return _payload(self._orders[order.id])
-
-    def _visible(self) -> Iterator[PlacedOrder]:
-        return (order for order in self._orders.values() if order.opened_at <= self._now() - self._behind)
-
-    def _found(self, params: Mapping[str, str], among: Iterator[PlacedOrder], code: int, message: str) -> PlacedOrder:
-        for order in among:
-            if params.get("orderId") == order.id or params.get("origClientOrderId") == order.client_order_id:
-                return order
-        raise BinanceError(code, message)
+    def _delete_order(self, params: Params) -> Json:
+        order = named(self.live(), params.get("orderId"), params.get("origClientOrderId"))
+        if order is None:
+            raise Refusal(-2011, "Unknown order sent.", 400)
+        return _payload(self.cancel(order))
 
     def _priced(self, id_: str) -> tuple[Market, float]:
         market = _market(id_)
@@ -244,7 +184,7 @@ class Binance:
 
 def _market(id_: str) -> Market:
     if id_ not in _IDS:
-        raise BinanceError(-1121, "Invalid symbol.")
+        raise Refusal(-1121, "Invalid symbol.", 400)
     return _IDS[id_][0]
 
 

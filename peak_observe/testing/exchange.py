@@ -1,4 +1,4 @@
-"""A Kraken or a Binance on the loopback interface that fails on command."""
+"""Fake exchange on the loopback interface that fails on command: Kraken, Binance, Bybit or OKX."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from typing import Any, Literal, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.testing.binance import Binance
+from peak_observe.testing.bybit import Bybit
 from peak_observe.testing.faults import Fault
-from peak_observe.testing.kraken import Kraken, PlacedOrder
+from peak_observe.testing.kraken import Kraken
 from peak_observe.testing.loopback import HOST, Call, LoopbackServer
+from peak_observe.testing.okx import Okx
+from peak_observe.testing.spot_exchange import PlacedOrder, SpotExchange
 
 __all__ = ["FakeExchange", "Fault", "PlacedOrder"]
 
 STATE = "/_state"
 _HEALTHY = Fault()
-_DIALECTS: dict[str, type[Kraken | Binance]] = {"kraken": Kraken, "binance": Binance}
+_DIALECTS: dict[str, type[SpotExchange]] = {kind.exchange_id: kind for kind in (Kraken, Binance, Bybit, Okx)}
 
 
 @dataclass(slots=True)
@@ -31,7 +34,7 @@ class _Rule:
 
 
 class FakeExchange:
-    """Serve enough of Kraken or Binance on 127.0.0.1 for the real ccxt clients, sync and async.
+    """Serve enough of Kraken, Binance, Bybit or OKX on 127.0.0.1 for the real ccxt clients, sync and async.
 
     Besides, `GET /_state` answers what came in and what stands: requests by endpoint, and orders.
 
@@ -43,7 +46,12 @@ class FakeExchange:
         ValueError: There is no such dialect.
     """
 
-    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, dialect: Literal["kraken", "binance"] = "kraken") -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        dialect: Literal["kraken", "binance", "bybit", "okx"] = "kraken",
+    ) -> None:
         if dialect not in _DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}, not {dialect!r}")
         self._dialect = _DIALECTS[dialect](clock=clock)

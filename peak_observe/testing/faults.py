@@ -1,4 +1,4 @@
-"""The ways in which an exchange lets its clients down."""
+"""Faults of exchanges and of the network before them."""
 
 from __future__ import annotations
 
@@ -119,6 +119,16 @@ class Fault:
     def coded(cls, error: int, message: str, *, code: int = 400) -> Fault:
         """Answer with one of Binance's own errors in the body."""
         return cls(code=code, body=json.dumps({"code": error, "msg": message}))
+
+    @classmethod
+    def bybit_error(cls, code: int, message: str, *, status: int = 200) -> Fault:
+        """Answer with one of Bybit's own errors in the body."""
+        return cls(code=status, body=json.dumps({"retCode": code, "retMsg": message, "result": {}, "retExtInfo": {}}))
+
+    @classmethod
+    def okx_error(cls, code: str, message: str, *, status: int = 200) -> Fault:
+        """Answer with one of OKX's own errors in the body."""
+        return cls(code=status, body=json.dumps({"code": code, "msg": message, "data": []}))
 
     @classmethod
     def echo(cls, code: int = 502) -> Fault:

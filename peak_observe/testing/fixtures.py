@@ -1,6 +1,6 @@
 """pytest fixtures for trading code; import those you want into a `conftest.py`.
 
-`from peak_observe.testing.fixtures import fake_binance, fake_kraken, no_delays` there is all it takes.
+`from peak_observe.testing.fixtures import fake_kraken, fake_bybit, no_delays` there is all it takes.
 """
 
 from __future__ import annotations
@@ -34,4 +34,18 @@ def fake_kraken() -> Iterator[FakeExchange]:
 def fake_binance() -> Iterator[FakeExchange]:
     """Return a Binance of the test's own on 127.0.0.1, which fails on command."""
     with FakeExchange(dialect="binance") as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def fake_bybit() -> Iterator[FakeExchange]:
+    """Return a Bybit of the test's own on 127.0.0.1, which fails on command."""
+    with FakeExchange(dialect="bybit") as exchange:
+        yield exchange
+
+
+@pytest.fixture
+def fake_okx() -> Iterator[FakeExchange]:
+    """Return an OKX of the test's own on 127.0.0.1, which fails on command."""
+    with FakeExchange(dialect="okx") as exchange:
         yield exchange

@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the exchange itself answers: something for JSON, and the HTTP status and headers that go with it."""
+    """Answer of the exchange itself: something for JSON, and the HTTP status and headers that go with it."""
 
     payload: Any
     status: int = 200

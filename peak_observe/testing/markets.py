@@ -1,4 +1,4 @@
-"""The spot markets of the fake Kraken, whose prices follow from a counter."""
+"""Spot markets of the fake exchanges, whose prices follow from a counter."""
 
 from __future__ import annotations
 
@@ -82,3 +82,7 @@ MARKETS = (
         decimals=2, minimum="0.002", start=3_000.0,
     ),
 )  # fmt: skip
+
+USDT_MARKETS = {"BTC": MARKETS[0], "ETH": MARKETS[1]}
+USDT_BALANCES = {"BTC": 10.0, "ETH": 100.0, "USDT": 1_000_000.0}
+"""The markets by their base, and the balances, where prices are in USDT."""

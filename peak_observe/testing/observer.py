@@ -12,7 +12,7 @@ E = TypeVar("E")
 
 
 class RecordingObserver:
-    """Keeps every event while its `with` block lasts.
+    """Observer that keeps every event while its `with` block lasts.
 
     Attributes:
         events: All events so far, oldest first.

@@ -20,7 +20,7 @@ from peak_observe.telemetry.tracing import spans
 from peak_observe.testing import FakeExchange, ManualClock, RecordingObserver
 
 PATIENCE = 10_000
-SYMBOLS = {"kraken": "BTC/USD", "binance": "BTC/USDT"}
+SYMBOLS = {"kraken": "BTC/USD", "binance": "BTC/USDT", "bybit": "BTC/USDT", "okx": "BTC/USDT"}
 
 
 class Rig:

@@ -1,5 +1,6 @@
 """Answers with HTTP 200 that confirm nothing: at every exchange they leave an order's outcome unknown."""
 
+import base64
 import contextlib
 import json
 
@@ -16,6 +17,7 @@ CREDENTIALS = {
     "privateKey": "0x" + "1" * 64, "walletAddress": "0x" + "2" * 40, "accountId": "7", "enableRateLimit": False,
 }  # fmt: skip
 BODIES = ("null", "", '"ok"', "ok", "true", "0", "<html></html>", "{}", '{"code": 0}', '{"success": true}')
+ADDRESS = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"
 TEN = ("binance", "bybit", "okx", "kraken", "coinbase", "kucoin", "gate", "bitget", "mexc", "hyperliquid")
 MARKETS = {"spot": "BTC/USDT", "swap": "BTC/USDT:USDT"}
 
@@ -39,9 +41,9 @@ class Answer:
 
 def market(exchange: ccxt.Exchange, kind: str) -> dict:
     """Return the one market of an exchange object."""
-    contract = kind == "swap"
+    contract, base_id = kind == "swap", "1" if exchange.id == "hyperliquid" else "BTC"
     return exchange.safe_market_structure({
-        "id": "BTC-USDT", "symbol": MARKETS[kind], "base": "BTC", "quote": "USDT", "baseId": "BTC", "quoteId": "USDT",
+        "id": "BTC-USDT", "symbol": MARKETS[kind], "base": "BTC", "quote": "USDT", "baseId": base_id, "quoteId": "USDT",
         "settle": "USDT" if contract else None, "settleId": "USDT", "type": kind, "spot": not contract,
         "swap": contract, "contract": contract, "linear": True, "inverse": False, "contractSize": 1, "active": True,
         "precision": {"amount": 1e-8, "price": 1e-8}, "limits": {"amount": {}, "price": {}, "cost": {}},
@@ -57,8 +59,14 @@ def client_of(exchange_id: str, kind: str) -> ResilientExchangeClient:
         code: exchange.safe_currency_structure({"id": code, "code": code, "networks": networks, "info": {}})
         for code in ("BTC", "USDT")
     }
-    # What bybit and kucoin would ask for first.
-    exchange.options |= {"enableUnifiedMargin": False, "enableUnifiedAccount": True, "uta": False}
+    # What bybit, kucoin and hyperliquid would ask for or send first.
+    exchange.options |= {
+        "enableUnifiedMargin": False,
+        "enableUnifiedAccount": True,
+        "uta": False,
+        "approvedBuilderFee": True,
+        "refSet": True,
+    }
     exchange.set_markets([market(exchange, kind)], currencies)
     return ResilientExchangeClient(exchange, name="odd", health=None, clock=ManualClock(), failure_threshold=1000)
 
@@ -103,7 +111,7 @@ def test_a_withdrawal_that_nothing_confirms(exchange_id: str, body: str) -> None
     """It may be under way."""
     with contextlib.closing(client_of(exchange_id, "spot")) as client:
         sent, result = sent_as_write(
-            client, body, lambda: client.withdraw("USDT", 1, "address", None, {"network": "BTC"})
+            client, body, lambda: client.withdraw("USDT", 1, ADDRESS, params={"network": "BTC", "key": "home"})
         )
         assert not sent or isinstance(result, OutcomeUnknown), result
 
@@ -127,3 +135,50 @@ def test_what_ccxt_raises_after_an_answer(said: str, expected: str, counted, mon
     assert type(result) is ccxt.BadSymbol if expected == "rejected" else isinstance(result, OutcomeUnknown)
     ((key, count),) = ((key, count) for key, count in counted("odd").items() if count != before.get(key, 0))
     assert (key[1], count - before.get(key, 0)) == (expected, 1)
+
+
+CALLS = {
+    "create_order": lambda client, symbol: client.create_order(symbol, "limit", "buy", 1, 100),
+    "edit_order": lambda client, symbol: client.edit_order("1", symbol, "limit", "buy", 1, 100),
+    "cancel_order": lambda client, symbol: client.cancel_order("1", symbol),
+    "withdraw": lambda client, _: client.withdraw("USDT", 1, ADDRESS, params={"network": "BTC", "key": "home"}),
+}
+
+
+# They ask for accounts first, and know only USDC.
+NOT_REACHED = (("coinbase", "withdraw"), ("hyperliquid", "withdraw"))
+
+
+@pytest.mark.parametrize("method", list(CALLS))
+@pytest.mark.parametrize("exchange_id", ccxt.exchanges)
+def test_a_lost_answer_at_every_exchange(exchange_id: str, method: str) -> None:
+    """The write was sent once, its outcome is unknown, and the ids that are named were on the wire."""
+    sent = 0
+    for kind, symbol in MARKETS.items():
+        with contextlib.closing(client_of(exchange_id, kind)) as client:
+            writes = []
+
+            def request(*args: object, **kwargs: object) -> Answer:
+                if current_call.get().last_write is not None:
+                    writes.append(wire(args, kwargs))  # noqa: B023 - called at once
+                raise requests.Timeout("no answer")
+
+            client.exchange.session.request = request
+            with pytest.raises(Exception) as raised:
+                CALLS[method](client, symbol)
+            assert len(writes) <= 1
+            assert isinstance(raised.value, OutcomeUnknown) == bool(writes)
+            assert all(name in writes[0] for name in getattr(raised.value, "client_order_ids", ()))
+            sent += len(writes)
+    assert sent or exchange_id not in TEN or (exchange_id, method) in NOT_REACHED
+
+
+def wire(args: tuple, kwargs: dict) -> str:
+    """Return everything that goes out, with payloads of headers decoded."""
+    headers = " ".join(map(str, (kwargs.get("headers") or {}).values()))
+    decoded = []
+    for value in headers.split():
+        with contextlib.suppress(ValueError):
+            decoded.append(base64.b64decode(value, validate=True).decode("utf-8", "replace"))
+    body = kwargs.get("data") or ""
+    return " ".join([*map(str, args), headers, *decoded, body.decode() if isinstance(body, bytes) else str(body)])

@@ -29,7 +29,7 @@ from peak_observe.exchange_client.instrumentation import state_of
 from peak_observe.measures import ENDPOINTS, EXCHANGES, ExchangeTally
 from peak_observe.measures.exchange import SEPARATOR
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
-from peak_observe.testing.kraken import API_KEY
+from peak_observe.testing.spot_exchange import API_KEY
 
 
 @pytest.fixture
@@ -396,9 +396,8 @@ with FakeExchange() as fake:
         exchange.fetch_ticker("BTC/USD")
         exchange.session.close()
 """
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
-    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert ran.stderr == ""
     (written,) = [path for path in tmp_path.rglob("*") if path.is_file() and b"public/Ticker" in path.read_bytes()]
     assert written.name.startswith("bot")

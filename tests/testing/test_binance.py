@@ -32,7 +32,7 @@ def test_the_fixtures_are_exchanges_of_the_tests_own(fake_kraken, fake_binance) 
 
 def test_an_unknown_dialect_is_refused() -> None:
     """The message names those there are."""
-    with pytest.raises(ValueError, match="dialect must be one of kraken, binance, not 'mtgox'"):
+    with pytest.raises(ValueError, match="dialect must be one of kraken, binance, bybit, okx, not 'mtgox'"):
         FakeExchange(dialect="mtgox")
 
 
