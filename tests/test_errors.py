@@ -43,9 +43,9 @@ def test_a_refusal_says_the_name_and_when_to_come_back() -> None:
     assert (error.name, error.retry_after) == ("orders", 12.34)
 
 
-def test_a_refusal_during_a_probe_says_so() -> None:
-    """While a probe is under way there are no seconds to tell."""
-    assert str(CircuitOpenError("orders")) == "CircuitBreaker 'orders' is OPEN (a probe is under way)"
+def test_a_refusal_without_an_end_says_so() -> None:
+    """A circuit that was forced open lets no probe through until somebody resets it."""
+    assert str(CircuitOpenError("orders")) == "CircuitBreaker 'orders' is OPEN (until it is reset)"
 
 
 def test_a_missing_extra_says_what_to_install() -> None:

@@ -131,7 +131,7 @@ def test_objects_of_one_exchange_add_up() -> None:
     for owner, age, skew, used, ban in zip(owners, (50, 5), (-3.0, 1.0), (0.1, 0.9), (0, 7), strict=True):
         tally = ExchangeTally(clock)
         tally.saw(TICKER, "A", now - age)
-        tally.clock_skew = skew
+        tally.skew(skew)
         tally.used(used)
         tally.ban(ban)
         names.series("k").join(owner, tally.read)

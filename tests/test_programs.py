@@ -14,6 +14,7 @@ from tests import programs
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 EVERYWHERE = {
+    "bash",
     "cat",
     "chmod",
     "chown",

@@ -19,7 +19,7 @@ ConfigFile = Annotated[
     typer.Option(
         "--config.file",
         metavar="FILE",
-        help="TOML file; peak-observe.toml in the working directory if there is one.",
+        help="TOML file; without it ./peak-observe.toml.",
         show_default=False,
     ),
 ]
@@ -31,9 +31,7 @@ Repository = Annotated[
 ]
 Manager = Annotated[
     str | None,
-    typer.Option(
-        "--app", metavar="MODULE[:NAME]", help="Module with a RecoveryManager, which knows its repository and state."
-    ),
+    typer.Option("--app", metavar="MODULE[:NAME]", help="Module with your RecoveryManager and its state."),
 ]
 Config = Annotated[
     list[Path] | None,
@@ -59,7 +57,7 @@ To = Annotated[
 ]
 Which = Annotated[
     str,
-    typer.Argument(metavar="BACKUP", help="Its name, the beginning of it, or 'latest': the newest that succeeded."),
+    typer.Argument(metavar="BACKUP", help="Its name, its beginning, or 'latest' (good one)."),
 ]
 
 

@@ -72,6 +72,7 @@ kept, stuck, unused = (RecoveryManager(folder / name, max_age=3600) for name in 
 for manager in (kept, stuck, unused):
     manager.config_backup.add_config(folder / "bot.toml")
 kept.state_snapshot.register_provider("bot", lambda: {"orders": 2})
+stuck.state_snapshot.register_provider("bot", lambda: {"orders": 2})
 unused.data_backup.add_data_path(folder / "data")
 kept.create_backup()
 kept.drill()

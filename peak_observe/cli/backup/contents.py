@@ -56,7 +56,7 @@ def find(
     app: Manager = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find files in all backups: which versions there are, and in which backups.
+    """Find files in all backups, with the versions of each.
 
     Exit code 1 if there is none.
     """
@@ -88,7 +88,10 @@ def cat(
     repository: Repository = None,
     app: Manager = None,
 ) -> None:
-    """Write one file of a backup to standard output, after all of it was verified."""
+    """Write one file of a backup to standard output.
+
+    It is verified first.
+    """
     manager = opened(settings(file, repository=repository, app=app))
     with progress("verify", quiet=False):
         content = manager.read_file(identified(manager, backup), path)

@@ -53,7 +53,10 @@ def show(
     app: Manager = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one backup: what it holds and misses, where that lived, and where it lies."""
+    """Show one backup: its parts, sources and problems.
+
+    Where each part lived, what is missing, and where the backup lies.
+    """
     manager = opened(settings(file, repository=repository, app=app))
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id

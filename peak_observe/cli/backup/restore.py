@@ -58,13 +58,13 @@ def restore(
         typer.Option(
             "--only",
             metavar="PART",
-            help="config, data or state; may be repeated.",
-            show_default="all that the backup holds",
+            help="config, data or state; repeatable.",
+            show_default="all parts",
         ),
     ] = None,
     path: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Only this file or folder, or what a pattern as '*.csv' means."),
+        typer.Option(metavar="FILE", help="Only this file or folder, or a pattern as '*.csv'."),
     ] = None,
     to: To = None,
     map_: Annotated[
@@ -90,10 +90,8 @@ def restore(
 ) -> None:
     """Restore a backup: all files or none.
 
-    Every byte is verified before the first file changes.
-
-    Only paths named now (by the file, --app, --config, --data or --map) are written, unless --to says where. Files
-    that are not in the backup stay.
+    Every byte is verified first. Only paths named now (by the file, --app, --config, --data or --map) are written,
+    unless --to says where. Files that are not in the backup stay.
     """
     moved = _moved(map_ or ())
     manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
@@ -143,7 +141,10 @@ def recover(
         Path | None, typer.Option("--to", metavar="DIR", help="The folder that the restore was to go to.")
     ] = None,
 ) -> None:
-    """Bring a restore that was cut off to its end: all files are those of the backup then, or as before."""
+    """Finish a restore that was cut off.
+
+    All files are those of the backup then, or as they were before.
+    """
     manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
     manager.recover(restore_to=to)
     render.printed("no restore is under way; each file is whole")
