@@ -18,8 +18,8 @@ HEAD = """# Configuration
 
 Made by `make docs` from the schemas that check the files. All tables may stand in one file: `peak-observe exporter`,
 `health` and `backup` read `peak-observe.toml` in the working directory, or the file that `--config.file` names.
-Relative paths begin at the folder of the file. An unknown key, a value of another type, or a missing key is one error that names
-file, table, key and mend.
+Relative paths begin at the folder of the file. An unknown key, a value of another type, or a missing key is one error
+that names file, table, key and mend.
 """
 
 VALUES = {
