@@ -18,6 +18,9 @@ else:
 Observer: TypeAlias = Callable[[Event], object]
 
 
+_CO_COROUTINE = 0x80  # inspect's, which would be a slow import
+
+
 class Observers:
     """Set of observers; one that raises is logged once and not called again."""
 
@@ -32,6 +35,8 @@ class Observers:
         """Tell `observer` of every event from now on, and return the function that ends it."""
         if not callable(observer):
             raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
+        if getattr(getattr(observer, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
+            raise TypeError(f"observe() takes a plain function, as nobody awaits the coroutine function {observer!r}")
         with self._lock:
             self._known = (*self._known, observer)
         return lambda: self._forget(observer)

@@ -100,7 +100,8 @@ class BreakerController:
         self.listeners = listeners
         self.series = BREAKERS.series(name, buckets)
         self.circuit = Circuit(settings, clock.monotonic())
-        self.classifier = OutcomeClassifier(settings, name)
+        self.timeouts: set[str] = set()  # the names of those inside the same policy
+        self.classifier = OutcomeClassifier(settings, name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
         self.counts = CallCounts(self.series.bounds)
@@ -112,6 +113,7 @@ class BreakerController:
         self.last_transition = 0.0
         self.tripped_by: SpanContext | None = None
         self.announced: list[None] = []  # empty or not, as the fast path asks it
+        self._await_judge()
         self._entrances = 0
         forks.renew(self)
 
@@ -256,9 +258,14 @@ class BreakerController:
     def reconfigure(self, settings: Settings) -> None:
         """Replace the settings."""
         self.change(lambda now: self.circuit.reconfigure(settings, now))
-        self.classifier = OutcomeClassifier(settings, self.name)
+        self.classifier = OutcomeClassifier(settings, self.name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self._await_judge()
+
+    def _await_judge(self) -> None:
+        if self.classifier.judge is not None:
+            self.announced.append(None)  # which the fast path cannot do
 
     def open_duration(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""

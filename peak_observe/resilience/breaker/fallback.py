@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import wraps
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker.outcome import FAILURE
+from peak_observe.resilience.common import wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ def with_fallback(
             if not applies_to(error):
                 raise
             return instead_of(error)
-        return awaited(result) if type(result) is CoroutineType else result
+        return wrapping.finished_by(result, awaited(result)) if wrapping.is_deferred(result) else result
 
     @wraps(protected)
     async def async_wrapper(*args: Any, **kwargs: Any) -> Any:

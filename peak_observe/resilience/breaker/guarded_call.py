@@ -43,7 +43,7 @@ class GuardedCall:
         self._deferred = False
         self._generator = generator
         self._permit: Permit | None = None
-        self._scope: Scope[BreakerController] | None = None
+        self._scope: Scope[object] | None = None
         self._start: float
         self.result: object = NO_RESULT
         facts = {"peak_observe.breaker": controller.name}
@@ -144,13 +144,11 @@ class GuardedStream(GuardedCall):
         self._count(self._permit)
         return item
 
-    def enter_step(self) -> tuple[float, Scope[BreakerController]]:
+    def enter_step(self) -> tuple[float, Scope[object]]:
         """Begin a step: from here on, calls of this circuit are inside."""
         return self._controller.clock.monotonic(), nested_calls.enter(self._controller)
 
-    def leave_step(
-        self, entered: tuple[float, Scope[BreakerController]], thrown: object, error: BaseException | None
-    ) -> None:
+    def leave_step(self, entered: tuple[float, Scope[object]], thrown: object, error: BaseException | None) -> None:
         """End a step.
 
         Args:

@@ -15,12 +15,12 @@ from peak_observe.resilience.common.scopes import Scopes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_calls: Scopes[Any] = Scopes("peak_observe_circuits")
+_calls: Scopes[object] = Scopes("peak_observe_circuits")
 enter, leave = _calls.enter, _calls.leave
 
 
 def is_inside(controller: object) -> bool:
-    """Return whether a call of this circuit is under way around this one, in this thread or task or where it began."""
+    """Return whether a call of this controller's circuit is under way around the present one."""
     return any(outer is controller for outer in _calls.values())
 
 

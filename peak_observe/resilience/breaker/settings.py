@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from peak_observe.resilience.common import validation
+from peak_observe.resilience.common import validation, wrapping
+from peak_observe.resilience.common.callbacks import check_function
 from peak_observe.resilience.common.validation import ExceptionTypes
+from peak_observe.resilience.common.wrapping import COROUTINE, FUNCTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,8 +138,9 @@ def _check_simple(settings: Settings) -> None:
     _check_errors("expected_exception", settings.expected_exception)
     if settings.ignore != ():
         _check_errors("ignore", settings.ignore)
-    if settings.failure_result is not None and not callable(settings.failure_result):
-        raise ValueError(f"failure_result must be a function of the result, not {settings.failure_result!r}")
+    judge = settings.failure_result
+    if judge is not None and (not callable(judge) or wrapping.kind(judge) not in {FUNCTION, COROUTINE}):
+        raise ValueError(f"failure_result must be a function of the result, not {judge!r}")
 
 
 def _check_recovery(timeout: Any) -> None:
@@ -148,6 +151,7 @@ def _check_recovery(timeout: Any) -> None:
             validation.check_seconds("each recovery_timeout", seconds)
         return
     if callable(timeout):
+        check_function("recovery_timeout", timeout, "how often it reopened")
         try:
             timeout = timeout(0)
         except Exception as error:
@@ -157,6 +161,7 @@ def _check_recovery(timeout: Any) -> None:
 
 def _check_errors(name: str, value: Any) -> None:
     if callable(value) and not isinstance(value, type):
+        check_function(name, value, "the error")
         return
     try:
         validation.check_exceptions(name, value)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import NO_FALLBACK
+from peak_observe.resilience.breaker.outcome import BAD_RESULT, NO_FALLBACK
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
-from peak_observe.resilience.common.flow import CALL, DEFERRED
+from peak_observe.resilience.common.callbacks import check_function
+from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited
 from peak_observe.resilience.common.pipeline import Pipeline, retried
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
@@ -41,6 +42,7 @@ class BreakerWrappers:
         self._modules, self._recording = switch(tracing)
         self._around = attached(tracing)
         self._fallback = fallback
+        self._asynchronous = False
 
     def guarded_call(self, generator: FrameType | None = None) -> GuardedCall:
         """Return the context manager of one call."""
@@ -54,6 +56,7 @@ class BreakerWrappers:
 
         Raises:
             TypeError: It is a generator function and there is a fallback.
+            ValueError: It is a plain function, and `failure_result` is a coroutine function.
         """
         kind = wrapping.kind(func)
         if kind in (wrapping.GENERATOR, wrapping.ASYNC_GENERATOR):
@@ -74,6 +77,9 @@ class BreakerWrappers:
         return wrapping.wrap_async_generator_steps(func, self._guarded_stream, GuardedStream.async_step)
 
     def _wrap_function(self, func: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        self._asynchronous = asynchronous
+        if not asynchronous:
+            self._check_plain(wrapping.name_of(func))
         self.controller.add_entrance(nests=nested_calls.may_call_itself(func))
         inner = retried(func)
         if inner is not None and inner.retry.clock is self.controller.clock:  # or one would count the other's seconds
@@ -87,11 +93,16 @@ class BreakerWrappers:
 
         return with_fallback(protected, self.controller, self._fallback, asynchronous=asynchronous)
 
+    def _check_plain(self, name: str) -> None:
+        judge = self.controller.settings.failure_result
+        if judge is not None:
+            check_function("failure_result", judge, f"the result of the plain function {name}")
+
     def rejected_for(self, period: StatePeriod) -> float:
         """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
         if (
             period.state != OPEN
-            or self.is_inside()
+            or self.controller.is_inside()
             or (API in self._modules and self._around[0]() and self._recording())
         ):
             return 0.0  # a rejection that is traced has a span
@@ -101,11 +112,11 @@ class BreakerWrappers:
         self.controller.rejected.tick()
         return wait
 
-    def is_inside(self) -> bool:
-        """Return whether the present call belongs to one of this circuit."""
-        return self.controller.is_inside()
+    def needs_flow(self) -> bool:
+        """Return whether the present call belongs to one of this circuit, or its judge has to be awaited."""
+        return self.controller.is_inside() or self.controller.classifier.judge is not None
 
-    def enter(self) -> Scope[BreakerController]:
+    def enter(self) -> Scope[object]:
         """Announce a call of a closed circuit to those inside; return what `leave` takes."""
         return nested_calls.enter(self.controller)
 
@@ -115,10 +126,13 @@ class BreakerWrappers:
         """Admit one call, make it or run `inner`, and record the outcome."""
         with self.guarded_call() as call:
             result = (yield CALL) if inner is None else (yield from inner)
+            judge = self.controller.classifier.judge
             if result is DEFERRED:
                 call.defer()
-            else:
+            elif judge is None:
                 call.result = result
+            elif self._asynchronous and (yield Awaited(judge.async_is_true(result))):
+                call.result = BAD_RESULT
         return result
 
     def resume(self, period: StatePeriod, started: float, inner: Flow) -> Flow:

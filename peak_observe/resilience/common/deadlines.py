@@ -6,7 +6,6 @@ import math
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -130,13 +129,13 @@ class Deadline:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             with deadline(seconds, clock=clock):
                 result = func(*args, **kwargs)
-            return self._finish(result) if type(result) is CoroutineType else result
+            return wrapping.finished_by(result, self._finish(result)) if wrapping.is_deferred(result) else result
 
         return wrapper
 
-    async def _finish(self, coroutine: Any) -> Any:
+    async def _finish(self, deferred: Any) -> Any:
         with deadline(self._seconds, clock=self._clock):
-            return await coroutine
+            return await deferred
 
     def _coroutine(self, func: Callable[..., Any]) -> Callable[..., Any]:
         seconds, clock = self._seconds, self._clock

@@ -26,7 +26,7 @@ CALL: Final = _Sign("CALL")
 """A step: make the call, and send its result or throw its exception."""
 
 DEFERRED: Final = _Sign("DEFERRED")
-"""Sent in place of a result that is a coroutine, which is awaited later: nothing has happened yet."""
+"""Sent in place of a result that is a coroutine, task or future, which is awaited later: nothing has happened yet."""
 
 
 class TimedCall:
@@ -57,9 +57,22 @@ class TimedCall:
             raise
 
 
+class Awaited:
+    """A step: await a coroutine function of the user's; only flows of coroutine functions have it.
+
+    Args:
+        coroutine: What to await.
+    """
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Awaitable[Any]) -> None:
+        self.coroutine = coroutine
+
+
 if TYPE_CHECKING:
-    # The third kind of step is a number: sleep so many seconds.
-    Step = _Sign | TimedCall | float
+    # The fourth kind of step is a number: sleep so many seconds.
+    Step = _Sign | TimedCall | Awaited | float
     Flow = Generator[Step, Any, Any]
 
 
@@ -77,8 +90,8 @@ class BreakerStrategy(Protocol):
     def rejected_for(self, period: Any) -> float:
         """Count a rejection and return the seconds it holds, or 0.0 where `flow` has to decide."""
 
-    def is_inside(self) -> bool:
-        """Return whether the present call is made inside one of the same circuit."""
+    def needs_flow(self) -> bool:
+        """Return whether the present call is inside one of the same circuit, or its judge has to be awaited."""
 
     def enter(self) -> Any:
         """Announce a call to those inside; return what `leave` takes."""

@@ -8,13 +8,14 @@ drivers make their steps.
 from __future__ import annotations
 
 from functools import partial, wraps
-from types import CoroutineType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH
-from peak_observe.resilience.common.flow import CALL, DEFERRED, TimedCall
+from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
+from peak_observe.resilience.common.wrapping import PLAIN_RESULTS, finished_by, is_deferred, put_away
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Pipeline:
         # look-up of an attribute, would be felt. The wrapper for coroutine functions is the same with `await`.
         func, api, (watched, recording, around) = self._func, API, self._tracing()
         circuit, controller, monotonic, pending, count_first_try = self._locals()
-        append, failed, rejected_for = pending.append, self._failed, self._rejected_for
+        append, failed, rejected_for, plain = pending.append, self._failed, self._rejected_for, PLAIN_RESULTS
         announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
@@ -116,8 +117,8 @@ class Pipeline:
                 if flow is None:
                     raise
             else:
-                if type(result) is CoroutineType:
-                    return self.run_async(self._flow(), args, kwargs, result)
+                if type(result) not in plain and is_deferred(result):
+                    return finished_by(result, self.run_async(self._flow(), args, kwargs, result))
                 if count_first_try is not None:
                     count_first_try()
                     if controller is None:
@@ -186,7 +187,7 @@ class Pipeline:
         """Make a call that others may be inside of, or one that is inside another."""
         breaker = self._breaker
         assert breaker is not None  # noqa: S101 - for type checkers
-        if breaker.is_inside():
+        if breaker.needs_flow():
             return self.run(self._flow(), args, kwargs)
         if self._plain is None:
             self._plain = self._function(outer, announced=True)
@@ -200,7 +201,7 @@ class Pipeline:
     async def _announced_async(self, outer: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         breaker = self._breaker
         assert breaker is not None  # noqa: S101 - as above
-        if breaker.is_inside():
+        if breaker.needs_flow():
             return await self.run_async(self._flow(), args, kwargs)
         if self._plain is None:
             self._plain = self._coroutine(outer, announced=True)
@@ -257,7 +258,7 @@ class Pipeline:
         return None
 
     def run(self, flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Drive a flow; where the call turns out to be a coroutine, return one that drives a new flow."""
+        """Drive a flow; where the call turns out to be deferred, return what drives a new flow."""
         step, call, retry = next(flow), partial(self._func, *args, **kwargs), self._retry
         while True:
             try:
@@ -268,18 +269,20 @@ class Pipeline:
                     raise
                 step = following
                 continue
-            deferred = type(value) is CoroutineType
+            deferred = is_deferred(value)
             try:
                 step = flow.send(DEFERRED if deferred else value)
             except StopIteration as stop:
-                return self.run_async(self._flow(), args, kwargs, value) if deferred else stop.value
+                if not deferred:
+                    return stop.value
+                return finished_by(value, self.run_async(self._flow(), args, kwargs, value))
 
     async def run_async(
         self,
         flow: Flow,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        first: CoroutineType[Any, Any, Any] | None = None,
+        first: Any = None,
     ) -> Any:
         """Drive a flow of a coroutine function.
 
@@ -287,7 +290,7 @@ class Pipeline:
             flow: The flow.
             args: The arguments of the call.
             kwargs: The same.
-            first: The first attempt, where a plain function has returned it already.
+            first: The first attempt, a coroutine, task or future that a plain function has returned already.
         """
         made, call, retry = first, partial(self._func, *args, **kwargs), self._retry
         try:
@@ -297,6 +300,8 @@ class Pipeline:
                     if step is CALL or type(step) is TimedCall:
                         attempt, made = call() if made is None else made, None
                         value = await (attempt if step is CALL else step.limit(attempt))  # type: ignore[union-attr] # or it is a TimedCall
+                    elif type(step) is Awaited:
+                        value = await step.coroutine
                     elif retry is not None:
                         value = await retry.async_sleep(step)  # type: ignore[arg-type,func-returns-value] # a number
                 except BaseException as error:
@@ -311,7 +316,7 @@ class Pipeline:
                         return stop.value
         finally:
             if first is not None:
-                first.close()  # where it was refused
+                put_away(first)  # where it was refused
 
 
 def _throw(flow: Flow, error: BaseException) -> Step | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import partial, wraps
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.resilience.common.event_loop import running_loop
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 
@@ -41,13 +44,39 @@ def decorate(func: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
     """Wrap `func`, inside its staticmethod or classmethod where it is one.
 
     Raises:
-        TypeError: `func` cannot be called.
+        TypeError: `func` cannot be called, or is a class.
     """
     if isinstance(func, staticmethod | classmethod):
         return type(func)(wrap(func.__func__))
     if not callable(func):
         raise TypeError(f"only something callable can be protected, not {func!r}")
+    if isinstance(func, type):
+        raise TypeError(
+            f"the class {func.__qualname__} would become a function: protect its methods, or a function that makes it"
+        )
     return wrap(func)
+
+
+PLAIN_RESULTS = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
+"""Types of most results, which need no further look."""
+
+
+def is_deferred(result: object) -> bool:
+    """Return whether the result of a plain function is a coroutine, a task or a future, so that its call goes on."""
+    kind = type(result)
+    return kind not in PLAIN_RESULTS and (kind is CoroutineType or hasattr(kind, "_asyncio_future_blocking"))
+
+
+def finished_by(deferred: Any, finish: Coroutine[Any, Any, Any]) -> Any:
+    """Return what stands for a deferred result: a task for a task of the running loop, else the coroutine `finish`."""
+    if type(deferred) is CoroutineType or running_loop() is not deferred.get_loop():
+        return finish
+    return deferred.get_loop().create_task(finish)
+
+
+def put_away(deferred: Any) -> None:
+    """End a deferred result that nobody awaits any more."""
+    deferred.close() if type(deferred) is CoroutineType else deferred.cancel()
 
 
 Args = tuple[Any, ...]

@@ -113,6 +113,11 @@ class TimeoutStrategy:
         self._controller = TimeoutController(name, seconds)
         self._controller.series.join(self, self._controller.read)
 
+    @property
+    def name(self) -> str:
+        """The name in its errors."""
+        return self._controller.name
+
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return a coroutine function, or an async generator function, with its time limited.
 

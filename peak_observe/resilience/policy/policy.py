@@ -132,9 +132,14 @@ class Policy:
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        original, name, layers = func, wrapping.name_of(func), list(self._layers)
-        while layers:
-            func = layers.pop().of(name)(func)
+        original, name, timeouts = func, wrapping.name_of(func), set[str]()
+        for layer in reversed(self._layers):
+            part = layer.of(name)
+            if layer.kind == strategy.TIMEOUT:
+                timeouts.add(part.name)
+            elif layer.kind in (strategy.RETRY, strategy.BREAKER):
+                part._controller.timeouts |= timeouts  # noqa: SLF001 - what hangs is retried, whatever is expected
+            func = part(func)
         vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
         return func
 

@@ -113,7 +113,9 @@ class Attempts:
     async def __anext__(self) -> Attempt:
         if self._has_failed():
             with self._execution.pause():
-                self._execution.notify()
+                hook = self._execution.notify()
+                if hook is not None:
+                    await hook
                 await self._wrappers.async_sleep(self._execution.delay)
             self._execution.check_time()
         return self._next(StopAsyncIteration)
@@ -206,6 +208,9 @@ class retrying:  # noqa: N801 - it reads as the verb that it is, like `contextli
     def __iter__(self) -> Attempts:
         if self._controller.settings.attempt_timeout is not None:
             raise ValueError("attempt_timeout needs `async for`, as nothing can interrupt a plain block")
+        hook = self._controller.settings.on_retry
+        if hook is not None and hook.awaits:
+            raise ValueError("on_retry needs `async for` if it is a coroutine function, as a plain loop awaits nothing")
         return self._loop()
 
     def __aiter__(self) -> Attempts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from peak_observe.errors import CircuitOpenError
+from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
 
@@ -36,6 +36,7 @@ class RetryController:
         self.lock = threading.Lock()
         self.first_tries: Ticker = Ticker() if settings.budget is None else _BudgetedTicker(settings.budget.count)
         self.counts = RetryCounts()
+        self.timeouts: set[str] = set()  # the names of those inside the same policy
         self.series = RETRIES.series(name)
         forks.renew(self)
         # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
@@ -59,7 +60,8 @@ class RetryController:
         """Return whether an error is retried; cancellation, Ctrl-C and exit never are."""
         if not isinstance(error, Exception) or (isinstance(error, CircuitOpenError) and not self._open_circuits_too):
             return False
-        return self.settings.expected.matches(error)
+        ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
+        return ours or self.settings.expected.matches(error)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""

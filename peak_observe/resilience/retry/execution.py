@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe import catalog
 from peak_observe.observers import emit
 from peak_observe.resilience.common import deadlines
+from peak_observe.resilience.common.flow import Awaited
 from peak_observe.resilience.retry import nesting
 from peak_observe.resilience.retry.controller import (
     AFTER_RETRY,
@@ -20,6 +21,7 @@ from peak_observe.resilience.retry.controller import (
 from peak_observe.telemetry.tracing.spans import CallSpan
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator
     from types import FrameType, TracebackType
 
     from peak_observe.events import RetryScheduled
@@ -127,10 +129,14 @@ class Execution:
         self._leave(None)
         self._end_span("deferred")
 
-    def accepts(self, result: object) -> bool:
-        """Return whether a result is accepted; called within its attempt."""
+    def accepts(self, result: object) -> Generator[Awaited, bool, bool]:
+        """Return whether a result is accepted, as a flow; called within its attempt."""
         unacceptable = self._controller.settings.retry_result
-        return unacceptable is None or not unacceptable.is_true(result)
+        if unacceptable is None:
+            return True
+        if unacceptable.awaits:
+            return not (yield Awaited(unacceptable.async_is_true(result)))
+        return not unacceptable.is_true(result)
 
     def _leave(self, error: BaseException | None) -> None:
         inside, limit = self._scopes
@@ -227,11 +233,10 @@ class Execution:
             and controller.settings.max_attempts > 1
             and (outcome in _WORDS or self.number > 1)
         ):
-            at, final = controller.clock.monotonic(), controller.settings.inner_only
-            nesting.leave_mark(error, nesting.Mark(controller.label, at, final))
+            mark = nesting.Mark(controller.label, controller.clock.monotonic(), controller.settings.inner_only)
             attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
             why = _WORDS.get(outcome, ", as this error is not retried")
-            nesting.annotate(error, f"{controller.name!r} gave up after {attempts} in {elapsed:.1f} s{why}")
+            nesting.annotate(error, f"{controller.name!r} gave up after {attempts} in {elapsed:.1f} s{why}", mark)
         self._end(outcome, error)
         from peak_observe.events.retries import GaveUp
 
@@ -254,11 +259,15 @@ class Execution:
         """Return the context manager for the sleep before the next attempt."""
         return Pause(self, self._controller)
 
-    def notify(self) -> None:
-        """Call the user's hook with the retry to come."""
+    def notify(self) -> Awaitable[Any] | None:
+        """Call the user's hook with the retry to come; return what to await of a coroutine function."""
         hook = self._controller.settings.on_retry
-        if hook:
-            hook.call(self._scheduled)
+        if hook is None:
+            return None
+        if hook.awaits:
+            return hook.async_call(self._scheduled)
+        hook.call(self._scheduled)
+        return None
 
     def abandon(self, error: BaseException) -> None:
         """End the execution, as the sleep was interrupted."""

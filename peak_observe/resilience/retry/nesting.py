@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 WARNINGS = 1000
 
-_MARK = "_peak_observe_retried"
 _SIGN = "peak_observe: "
 _MOST_RELATED = 100
 _reported: set[tuple[str, str]] = set()
@@ -40,7 +39,7 @@ class Enclosing(Protocol):
 
 
 class Mark(NamedTuple):
-    """Mark on the exception with which a retry gave up; it can be pickled.
+    """Mark on the exception with which a retry gave up.
 
     Args:
         operation: Its name.
@@ -51,6 +50,12 @@ class Mark(NamedTuple):
     operation: str
     at: float
     final: bool
+
+
+class _Note(str):  # noqa: SLOT000 - pickle takes attributes along, and no slots
+    """Note with a mark, as an exception has no other place that is copied and pickled and no attribute of its own."""
+
+    mark: Mark
 
 
 # The retry that the present attempt belongs to; a first attempt on the fast path does not set it.
@@ -74,31 +79,34 @@ def report(inner: str, outer: Enclosing) -> None:
         emit(RetriesNested(*pair))
 
 
-def leave_mark(error: BaseException, mark: Mark) -> None:
-    """Mark an exception for the retries around this one."""
-    with suppress(Exception):  # an exception of a shape of its own goes without
-        vars(error)[_MARK] = tuple(mark)
-
-
 def mark_of(error: BaseException, since: float) -> Mark | None:
     """Return the mark of a retry that gave up after `since` on an exception or on one it came from.
 
     What was marked earlier is an exception that is raised again, not a failure of now.
     """
     for found in _related(error):
-        left = vars(found).get(_MARK)
-        if left and left[1] > since:
-            return Mark(*left)
+        for note in _notes(found):
+            if isinstance(note, _Note) and note.mark.at > since:
+                return note.mark
     return None
 
 
-def annotate(error: BaseException, text: str) -> None:
-    """Add a note to an exception, in place of an earlier one of ours."""
-    with suppress(Exception):  # the same
-        notes = getattr(error, "__notes__", [])
-        for note in [note for note in notes if str(note).startswith(_SIGN)]:
-            notes.remove(note)
-        error.add_note(_SIGN + text)
+def annotate(error: BaseException, text: str, mark: Mark) -> None:
+    """Add a note to an exception with a mark for the retries around this one, in place of an earlier note of ours."""
+    with suppress(Exception):  # an exception of a shape of its own goes without
+        notes, note = _notes(error), _Note(_SIGN + text)
+        note.mark = mark
+        for earlier in [one for one in notes if str(one).startswith(_SIGN)]:
+            notes.remove(earlier)
+        try:
+            error.add_note(note)
+        except AttributeError:  # a frozen dataclass
+            vars(error)["__notes__"] = [*notes, note]
+
+
+def _notes(error: BaseException) -> list[str]:
+    found = vars(error).get("__notes__")  # no look-up that the exception could answer in its own way
+    return found if isinstance(found, list) else []
 
 
 def _related(error: BaseException) -> Iterator[BaseException]:

@@ -74,6 +74,11 @@ class Settings(NamedTuple):
                 f"attempt_timeout can interrupt coroutines only, not the plain {kind} {wrapping.name_of(func)}: "
                 "give the socket or HTTP client that it uses a timeout"
             )
+        for name, callback in (("retry_result", self.retry_result), ("on_retry", self.on_retry)):
+            if callback and callback.awaits and kind in {wrapping.FUNCTION, wrapping.GENERATOR}:
+                raise ValueError(
+                    f"{name} must be a plain function for the {kind} {wrapping.name_of(func)}, which awaits nothing"
+                )
         if self.retry_result and kind in {wrapping.GENERATOR, wrapping.ASYNC_GENERATOR}:
             raise ValueError(f"retry_result needs a function with a result, not the {kind} {wrapping.name_of(func)}")
 
@@ -131,6 +136,6 @@ def build_settings(
 def _function(name: str, value: Any, of: str) -> SafeCallback | None:
     if value is None:
         return None
-    if not callable(value) or wrapping.kind(value) != wrapping.FUNCTION:
-        raise ValueError(f"{name} must be a plain function of {of}, not {value!r}")
-    return SafeCallback(name, value)
+    if not callable(value) or wrapping.kind(value) not in {wrapping.FUNCTION, wrapping.COROUTINE}:
+        raise ValueError(f"{name} must be a function of {of}, not {value!r}")
+    return SafeCallback(name, value, awaitable=True)

@@ -6,7 +6,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import wrapping
-from peak_observe.resilience.common.flow import CALL, DEFERRED, TimedCall
+from peak_observe.resilience.common.event_loop import BlockingWarning
+from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.retry import execution as executions
 from peak_observe.resilience.retry import idempotency
@@ -41,6 +42,8 @@ class RetryWrappers:
         self.tracing = tracing
         self.clock = controller.clock
         self.count_first_try = controller.first_tries.tick
+        mend = "decorate a coroutine function, or use `async for`"
+        self._blocking = BlockingWarning("retry", f"retry {controller.name!r} sleeps on a running event loop: {mend}")
         # A retry inside would not know of an attempt on the fast path.
         self.simple = controller.settings.simple and not nested
 
@@ -61,7 +64,7 @@ class RetryWrappers:
             step = CALL if seconds is None else TimedCall(seconds)
             try:
                 result = yield step
-                accepted = result is DEFERRED or execution.accepts(result)
+                accepted = result is DEFERRED or (yield from execution.accepts(result))
             except BaseException as error:
                 if not execution.end(error, timed_out=isinstance(step, TimedCall) and step.expired):
                     raise
@@ -83,13 +86,16 @@ class RetryWrappers:
     @staticmethod
     def _pause(execution: Execution) -> Flow:
         with execution.pause():
-            execution.notify()
+            hook = execution.notify()
+            if hook is not None:
+                yield Awaited(hook)
             yield execution.delay
         execution.check_time()
 
     def sleep(self, seconds: float) -> None:
         """Sleep between two attempts."""
         if not executions.delays_off:
+            self._blocking.check()
             self.clock.sleep(seconds)
 
     async def async_sleep(self, seconds: float) -> None:

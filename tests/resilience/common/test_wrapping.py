@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from itertools import count
 
 import pytest
@@ -253,10 +253,64 @@ def test_a_lambda_that_returns_a_coroutine_is_awaited(kind: str) -> None:
 
 
 @every
-def test_classes_and_built_in_functions(kind: str) -> None:
+def test_built_in_functions(kind: str) -> None:
     """Whatever can be called."""
-    assert protect(kind)(dict)(a=1) == {"a": 1}
     assert protect(kind)(len)("four") == 4
+
+
+@every
+def test_a_class_is_refused(kind: str) -> None:
+    """It would become a function, which has neither attributes nor instances."""
+    with pytest.raises(TypeError, match="the class Adder would become a function: protect its methods"):
+        protect(kind)(Adder)
+
+
+async def refused_later() -> int:
+    """Fail, later."""
+    await asyncio.sleep(0)
+    raise ConnectionError
+
+
+def started(coroutine: Coroutine) -> asyncio.Task:
+    """Begin a task."""
+    return asyncio.get_running_loop().create_task(coroutine)
+
+
+@pytest.mark.parametrize("kind", ["breaker", "retry", "deadline", "fused"])
+def test_a_task_that_a_function_returns_is_awaited_as_part_of_the_call(kind: str) -> None:
+    """It stays a task."""
+
+    async def main() -> None:
+        task = protect(kind)(lambda: started(add_async(1)))()
+        assert isinstance(task, asyncio.Task)
+        assert await asyncio.wait_for(task, 5) == 2
+        with pytest.raises(ConnectionError):
+            await protect(kind)(lambda: started(refused_later()))()
+
+    asyncio.run(main())
+
+
+def test_a_task_counts_when_it_ends_and_is_retried() -> None:
+    """What it does is the call, not that it was begun."""
+    breaker, attempts = CircuitBreaker(1, name="wrapping.task"), count(1)
+
+    @breaker.call
+    @retry_with_backoff(3, 0, name="wrapping.task")
+    def fetch() -> asyncio.Future:
+        return started(refused_later() if next(attempts) < 3 else add_async(1))
+
+    async def main() -> None:
+        assert await fetch() == 2
+        future = asyncio.get_running_loop().create_future()
+        waiting = breaker.call(lambda: future)()
+        future.set_exception(ConnectionError())
+        with pytest.raises(ConnectionError):
+            await waiting
+
+    asyncio.run(main())
+    assert BREAKERS.get("wrapping.task").read().calls[:2] == [1, 1]
+    assert RETRIES.get("wrapping.task").read().retries == 2
+    assert breaker.state is CircuitState.OPEN
 
 
 def test_objects_without_a_name_are_named_after_their_class() -> None:

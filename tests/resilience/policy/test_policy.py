@@ -14,6 +14,7 @@ from peak_observe import (
     CallTimeoutError,
     CircuitBreaker,
     CircuitOpenError,
+    CircuitState,
     Policy,
     RateLimitedError,
     bulkhead,
@@ -292,3 +293,57 @@ def test_it_refuses_to_be_pickled(name: str) -> None:
     """Its state is this process's."""
     with pytest.raises(TypeError, match="cannot be sent to another"):
         pickle.dumps(Policy(circuit_breaker(), name=name))
+
+
+def test_what_hangs_is_retried_whatever_is_expected(name: str) -> None:
+    """The timeout stands inside the retry so that it may try again, and inside the circuit so that it counts."""
+    attempts = count(1)
+    policy = Policy(
+        circuit_breaker(1, expected_exception=ConnectionError),
+        retry_with_backoff(3, 0, expected_exception=ConnectionError),
+        timeout(0.02),
+        name=name,
+    )
+
+    @policy
+    async def hangs(times: int) -> int:
+        number = next(attempts)
+        if number <= times:
+            await asyncio.sleep(60)
+        return number
+
+    assert asyncio.run(hangs(2)) == 3
+    with pytest.raises(CallTimeoutError):
+        asyncio.run(hangs(60))
+    assert BREAKERS.get(name).read().calls[:2] == [1, 1]
+
+
+def test_a_timeout_of_somebody_else_is_judged_as_any_error(name: str) -> None:
+    """What is expected says whether it is retried."""
+    attempts = count(1)
+
+    @timeout(0.01)
+    async def other() -> None:
+        await asyncio.sleep(60)
+
+    @Policy(retry_with_backoff(3, 0, expected_exception=ConnectionError), timeout(5), name=name)
+    async def call() -> None:
+        next(attempts)
+        await other()
+
+    with pytest.raises(CallTimeoutError):
+        asyncio.run(call())
+    assert next(attempts) == 2
+
+
+def test_an_open_circuit_inside_is_no_failure_of_the_one_outside(name: str, clock: ManualClock) -> None:
+    """The call was not made; who names CircuitOpenError has it counted."""
+    inner = CircuitBreaker(1, name=f"{name}.inner", clock=clock)
+    outer = CircuitBreaker(1, name=name, clock=clock)
+    strict = CircuitBreaker(1, 60, (CircuitOpenError,), name=f"{name}.strict", clock=clock)
+    inner.trip("test")
+    for breaker, state in ((outer, CircuitState.CLOSED), (strict, CircuitState.OPEN)):
+        with pytest.raises(CircuitOpenError):
+            breaker.call(inner.call(lambda: None))()
+        assert breaker.state is state
+    assert outer.snapshot().ignored == 1

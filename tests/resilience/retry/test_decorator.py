@@ -1,8 +1,10 @@
 """Retry's contract: how often, after which delays, and what comes of it."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -415,9 +417,12 @@ NONSENSE = [
     ({"expected_exception": ()}, "expected_exception"),
     ({"expected_exception": (OSError, "busy")}, "expected_exception"),
     ({"expected_exception": int}, "expected_exception"),
-    ({"retry_result": "empty"}, "retry_result must be a plain function of the result, not 'empty'"),
-    ({"on_retry": 5}, "on_retry must be a plain function of the event, not 5"),
-    ({"on_retry": asyncio.sleep}, "on_retry must be a plain function"),
+    ({"retry_result": "empty"}, "retry_result must be a function of the result, not 'empty'"),
+    ({"on_retry": 5}, "on_retry must be a function of the event, not 5"),
+    ({"delays": asyncio.sleep}, "delays must be a plain function"),
+    ({"retry_after": asyncio.sleep}, "retry_after must be a plain function"),
+    ({"expected_exception": asyncio.sleep}, "expected_exception must be a plain function"),
+    ({"expected_exception": (KeyError, asyncio.sleep)}, "expected_exception must be a plain function"),
 ]
 
 
@@ -612,3 +617,20 @@ def test_tasks_share_a_decorated_coroutine() -> None:
     assert asyncio.run(use()) == list(calls)
     assert set(calls.values()) == {4}
     assert reading("retry.tasks").calls == [0, 100, 0, 0, 0, 0]
+
+
+def test_a_sleep_on_a_running_loop_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It stops everything else that runs there."""
+    protected = retry_with_backoff(2, 0, name="retry.on_a_loop")(Flaky(9))
+
+    async def main() -> None:
+        for _ in range(2):
+            with suppress(ConnectionError):
+                protected()
+
+    with caplog.at_level(logging.WARNING):
+        with suppress(ConnectionError):
+            protected()
+        assert "running event loop" not in caplog.text
+        asyncio.run(main())
+    assert caplog.text.count("'retry.on_a_loop' sleeps on a running event loop") == 1

@@ -291,6 +291,14 @@ def test_an_exception_keeps_one_note_and_can_be_copied_and_pickled() -> None:
         assert (str(again), again.__notes__) == ("lost", [note])
 
 
+def test_an_exception_gets_a_note_and_no_attribute() -> None:
+    """Its attributes are those of the program that raises it."""
+    _, _, call = pair(Service())
+    with pytest.raises(ConnectionError) as caught:
+        call()
+    assert list(vars(caught.value)) == ["__notes__"]
+
+
 def test_one_object_for_all_failures_has_the_last_note_only() -> None:
     """And keeps those of others."""
     error, clock, name = ConnectionError("the same"), ManualClock(), next(NAMES)
