@@ -6,6 +6,9 @@ import time
 from datetime import datetime
 from typing import Protocol
 
+LONGEST_SLEEP = 3.2e9
+"""Seconds of a century: the operating system refuses to sleep much longer."""
+
 
 class Clock(Protocol):
     """Protocol of a time source: monotonic time, wall time and sleep."""
@@ -37,7 +40,7 @@ class SystemClock:
     @staticmethod
     def sleep(seconds: float) -> None:
         """Block this thread for `seconds`; `time.sleep` is looked up at the call, as tests may have patched it."""
-        time.sleep(seconds)
+        time.sleep(min(seconds, LONGEST_SLEEP))
 
     @staticmethod
     def now() -> datetime:

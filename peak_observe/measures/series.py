@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from peak_observe.measures import forks
 from peak_observe.observers import EVERYBODY, emit
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,8 +194,8 @@ forks.renew(EVERYBODY)
 def check_name(name: object) -> None:
     """Raise ValueError unless `name` can be a label value."""
     if not isinstance(name, str) or not name:
-        raise ValueError(f"name must be a string that is not empty, not {name!r}")
+        raise ValueError(f"name must be a string that is not empty, not {shown(name)}")
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"name {name!r} cannot be written as UTF-8") from None
+        raise ValueError(f"name {shown(name)} cannot be written as UTF-8") from None

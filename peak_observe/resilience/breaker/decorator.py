@@ -128,6 +128,7 @@ def circuit_breaker(
         failure_result,
     )
     check_settings(settings)
+    validation.check_name(name)
     bounds = validation.check_buckets(buckets)
     switch(tracing)
 

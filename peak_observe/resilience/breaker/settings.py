@@ -9,6 +9,7 @@ from peak_observe.resilience.common import validation, wrapping
 from peak_observe.resilience.common.callbacks import check_function
 from peak_observe.resilience.common.validation import ExceptionTypes
 from peak_observe.resilience.common.wrapping import COROUTINE, FUNCTION
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +141,7 @@ def _check_simple(settings: Settings) -> None:
         _check_errors("ignore", settings.ignore)
     judge = settings.failure_result
     if judge is not None and (not callable(judge) or wrapping.kind(judge) not in {FUNCTION, COROUTINE}):
-        raise ValueError(f"failure_result must be a function of the result, not {judge!r}")
+        raise ValueError(f"failure_result must be a function of the result, not {shown(judge)}")
 
 
 def _check_recovery(timeout: Any) -> None:
@@ -177,11 +178,11 @@ def _check_window(settings: Settings) -> None:
     if window is not None:
         validation.check_count("window", window)
         if window > LARGEST_WINDOW:
-            raise ValueError(f"window must be at most {LARGEST_WINDOW} calls, not {window!r}")
+            raise ValueError(f"window must be at most {LARGEST_WINDOW} calls, not {shown(window)}")
     if seconds is not None:
         validation.check_period("window_seconds", seconds)
         if seconds < SHORTEST_WINDOW:
-            raise ValueError(f"window_seconds must be at least {SHORTEST_WINDOW} seconds, not {seconds!r}")
+            raise ValueError(f"window_seconds must be at least {SHORTEST_WINDOW} seconds, not {shown(seconds)}")
     for name in ("failure_ratio", "minimum_calls", "slow_call_seconds"):
         if getattr(settings, name) is not None and not settings.has_window:
             raise ValueError(f"{name} needs a window: give window or window_seconds as well")

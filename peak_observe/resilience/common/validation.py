@@ -7,6 +7,7 @@ import sys
 from itertools import pairwise
 from typing import Any
 
+from peak_observe.measures import series
 from peak_observe.support.shown import shown
 
 LARGEST_COUNT = 10**15
@@ -53,6 +54,18 @@ def check_flag(name: str, value: object) -> None:
         raise ValueError(f"{name} must be True or False, not {shown(value)}")
 
 
+def check_number(name: str, value: Any, least: float = 0.0) -> None:
+    """Raise ValueError unless `value` is a finite number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= sys.float_info.max:
+        raise ValueError(f"{name} must be a finite number, at least {least:g}, not {shown(value)}")
+
+
+def check_name(name: object) -> None:
+    """Raise ValueError unless `name` is None or text that a metric can have as its label."""
+    if name is not None:
+        series.check_name(name)
+
+
 def check_bytes(name: str, value: object) -> None:
     """Raise ValueError unless `value` is a whole number of bytes, at least 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -95,7 +108,7 @@ def check_buckets(value: Any) -> tuple[float, ...]:
     """
     try:
         bounds = tuple(float(bound) for bound in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         bounds = ()
     if not bounds or not all(map(math.isfinite, bounds)) or any(a >= b for a, b in pairwise(bounds)):
         raise ValueError(f"buckets must be rising finite numbers of seconds, not {shown(value)}")

@@ -166,5 +166,6 @@ def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
     if validation.is_function(seconds):
         raise ValueError("timeout needs seconds: write @timeout(5)")
     validation.check_period("seconds", seconds)
+    validation.check_name(name)
     limit = float(seconds)
     return strategy.Strategy(strategy.TIMEOUT, lambda name: TimeoutStrategy(name, limit), name, seconds=limit)

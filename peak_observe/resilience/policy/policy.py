@@ -13,6 +13,7 @@ from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place, check
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +80,9 @@ class Policy:
         order: str = "checked",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        if order not in {"checked", "as_given"}:
-            raise ValueError(f"order must be 'checked' or 'as_given', not {order!r}")
+        validation.check_name(name)
+        if order not in ("checked", "as_given"):
+            raise ValueError(f"order must be 'checked' or 'as_given', not {shown(order)}")
         self.name = name
         self._layers: list[Layer] = []
         if deadline is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from peak_observe.resilience.common import validation
 from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
@@ -47,6 +48,7 @@ class BackoffSchedule:
     ) -> None:
         validation.check_seconds("base_delay", base)
         validation.check_seconds("max_delay", cap)
+        validation.check_flag("exponential", exponential)
         self._base, self.cap, self._exponential = float(base), float(cap), exponential
         self._function = SafeCallback("delays", own) if callable(own) else None
         self._sequence = () if own is None or callable(own) else _sequence(own, limit)
@@ -109,13 +111,16 @@ class BackoffSchedule:
 
 def _sequence(own: Any, limit: int) -> tuple[float, ...]:
     # Taken once and for all: an iterator would be used up by the first operation, or shared by several.
+    if isinstance(own, str | bytes | bytearray | Mapping):
+        own = (own,)
     try:
         found = tuple(islice(own, max(1, min(limit, LONGEST_SEQUENCE))))
     except TypeError:
         found = ()
     if not found or not all(map(validation.is_duration, found)):
         raise ValueError(
-            f"delays must be finite numbers of seconds, at least 0, or a function of attempt and exception, not {own!r}"
+            "delays must be finite numbers of seconds, at least 0, or a function of attempt and exception, "
+            f"not {shown(own)}"
         )
     return tuple(map(float, found))
 
@@ -123,7 +128,7 @@ def _sequence(own: Any, limit: int) -> tuple[float, ...]:
 def _share(jitter: Any) -> float:
     share = SHARES.get(jitter, jitter) if isinstance(jitter, str) else jitter
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ValueError(f"jitter must be 'full', 'equal', 'decorrelated' or a number from 0 to 1, not {jitter!r}")
+        raise ValueError(f"jitter must be 'full', 'equal', 'decorrelated' or a number from 0 to 1, not {shown(jitter)}")
     return float(share)
 
 

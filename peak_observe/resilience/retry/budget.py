@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import BUDGETS, BudgetReading, Ticker, forks
+from peak_observe.resilience.common import validation
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,9 +114,9 @@ class RetryBudget:
         name: str = "retry_budget",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        _check("ratio", ratio, 0)
-        _check("min_per_second", min_per_second, 0)
-        _check("burst", burst, 1)
+        validation.check_number("ratio", ratio)
+        validation.check_number("min_per_second", min_per_second)
+        validation.check_number("burst", burst, 1)
         self.name = name
         bucket = RetryTokens(ratio=float(ratio), rate=float(min_per_second), size=float(burst), now=clock.monotonic())
         self._account = _LockedTokens(bucket, clock)
@@ -147,13 +149,8 @@ def find_budget(budget: RetryBudget | str | None) -> RetryBudget | None:
     if budget is None or isinstance(budget, RetryBudget):
         return budget
     if not isinstance(budget, str) or not budget:
-        raise ValueError(f"budget must be a RetryBudget or the name of one, not {budget!r}")
+        raise ValueError(f"budget must be a RetryBudget or the name of one, not {shown(budget)}")
     with _making:
         series = BUDGETS.get(budget)
         owners: list[Any] = series.owners() if series else []
         return owners[0] if owners else RetryBudget(name=budget)
-
-
-def _check(name: str, value: Any, least: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
-        raise ValueError(f"{name} must be a finite number, at least {least}, not {value!r}")

@@ -116,6 +116,7 @@ def retry_with_backoff(
         on_retry=on_retry,
         nested=nested,
     )
+    validation.check_name(name)
     switch(tracing)
 
     def build(name: str) -> Retry:

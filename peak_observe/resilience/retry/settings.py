@@ -11,6 +11,7 @@ from peak_observe.resilience.common.predicates import ExceptionMatcher
 from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.backoff import BackoffSchedule
 from peak_observe.resilience.retry.budget import find_budget
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from peak_observe.events import RetryScheduled
@@ -119,7 +120,7 @@ def build_settings(
         if seconds is not None:
             validation.check_period(name, seconds)
     if nested not in NESTING_MODES:
-        raise ValueError(f"nested must be 'warn' or 'inner_only', not {nested!r}")
+        raise ValueError(f"nested must be 'warn' or 'inner_only', not {shown(nested)}")
     return Settings(
         max_attempts=max_attempts,
         expected=ExceptionMatcher("expected_exception", expected_exception),
@@ -137,5 +138,5 @@ def _function(name: str, value: Any, of: str) -> SafeCallback | None:
     if value is None:
         return None
     if not callable(value) or wrapping.kind(value) not in {wrapping.FUNCTION, wrapping.COROUTINE}:
-        raise ValueError(f"{name} must be a function of {of}, not {value!r}")
+        raise ValueError(f"{name} must be a function of {of}, not {shown(value)}")
     return SafeCallback(name, value, awaitable=True)
