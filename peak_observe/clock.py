@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 LONGEST_SLEEP = 3.2e9
 """Seconds of a century: the operating system refuses to sleep much longer."""
@@ -34,8 +36,18 @@ class SystemClock:
     """Clock of the operating system."""
 
     # perf_counter is monotonic and system-wide on every platform, and on Windows far finer than time.monotonic.
-    # As a static attribute the bound method is the C function itself, which the hot path can feel.
-    monotonic = staticmethod(time.perf_counter)
+    # As a static attribute the bound method is the C function itself, which the hot path can feel;
+    # as a global of the module, freezegun would replace it.
+    _stopwatch = staticmethod(time.perf_counter)
+
+    @staticmethod
+    def monotonic() -> float:
+        """Return `time.monotonic()`, which is looked up at the call, as tests may have patched it."""
+        # Of time-machine, wall-clock time alone is moved: the rest has to follow it.
+        travel: Any = sys.modules.get("time_machine")
+        if travel is None or not travel.escape_hatch.is_travelling():
+            return time.monotonic()
+        return time.monotonic() + time.time() - float(travel.escape_hatch.time.time())
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -58,3 +70,12 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+def stopwatch_of(clock: Clock) -> Callable[[], float]:
+    """Return the quickest function of a clock that measures how long something takes.
+
+    Its seconds begin elsewhere than those of `monotonic()`, and tests that patch time do not move it.
+    """
+    own = SystemClock._stopwatch  # noqa: SLF001 - of this module, and no part of the public clock
+    return own if isinstance(clock, SystemClock) else clock.monotonic

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
+from peak_observe.clock import stopwatch_of
 from peak_observe.errors import CircuitOpenError
 from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
@@ -109,6 +110,8 @@ class BreakerController:
         self._rejected_before = 0
         self.lock = threading.RLock()
         self.last_success: float | None = None
+        self.last_quick: float | None = None  # of the fast path, by the stopwatch
+        self.stopwatch = stopwatch_of(clock)
         self.last_failure: float | None = None
         self.last_transition = 0.0
         self.tripped_by: SpanContext | None = None
@@ -179,15 +182,15 @@ class BreakerController:
         self._emit(transitions)
         return catalog.CALL_OUTCOMES[outcome]
 
-    def record_success(self, period: StatePeriod, start: float, now: float, result: object) -> None:
+    def record_success(self, period: StatePeriod, seconds: float, result: object) -> None:
         """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
-        limit = self.circuit.settings.slow_call_seconds
-        quick = limit is None or now - start < limit
+        limit, now = self.circuit.settings.slow_call_seconds, self.clock.monotonic()
+        quick = limit is None or seconds < limit
         outcome = self.classifier.classify(None, result)
         if period is self.circuit.period and quick and outcome == SUCCESS:
-            exclusively(self.lock, self._record_success_locked, period, now, now - start)
+            exclusively(self.lock, self._record_success_locked, period, now, seconds)
         else:
-            self.record_outcome(period, start, None, outcome)
+            self.record_outcome(period, now - seconds, None, outcome)
 
     def _record_success_locked(self, period: StatePeriod, now: float, seconds: float) -> None:
         circuit = self.circuit
@@ -296,6 +299,13 @@ class BreakerController:
     def read(self) -> BreakerReading:
         """Return state and counts of one moment."""
         return exclusively(self.lock, lambda: reading_locked(self, self._view_locked()))
+
+    def last_success_at(self) -> float | None:
+        """Return the Unix time of the last success, or None."""
+        now, quick, slow = self.clock.monotonic(), self.last_quick, self.last_success
+        ages = [] if quick is None else [self.stopwatch() - quick]
+        ages += [] if slow is None else [now - slow]
+        return self.wall(now - min(ages)) if ages else None
 
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""

@@ -52,7 +52,7 @@ def stats_of(controller: BreakerController) -> CircuitBreakerStats:
         failure_count=view.counted.failures,
         success_count=view.calls[0],
         last_failure_time=None if controller.last_failure is None else controller.wall(controller.last_failure),
-        last_success_time=None if controller.last_success is None else controller.wall(controller.last_success),
+        last_success_time=controller.last_success_at(),
         state_changes=sum(view.circuit.period.entered),
     )
 

@@ -143,5 +143,5 @@ class BreakerWrappers:
             self.controller.record_outcome(period, started, error)
             raise
         if result is not DEFERRED:
-            self.controller.record_success(period, started, self.controller.clock.monotonic(), result)
+            self.controller.record_success(period, self.controller.clock.monotonic() - started, result)
         return result

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
+from peak_observe.clock import stopwatch_of
 from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
@@ -21,6 +22,7 @@ from peak_observe.telemetry.tracing.spans import API, attached, switch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peak_observe.clock import Clock
     from peak_observe.resilience.common.flow import BreakerStrategy, Flow, RetryStrategy, Step
     from peak_observe.telemetry.tracing.spans import TracingMode
 
@@ -128,11 +130,11 @@ class Pipeline:
                 if seconds < period.quick_limit:
                     # Such a success changes nothing in the circuit and needs no lock.
                     append(seconds)
-                    controller.last_success = now
+                    controller.last_quick = now
                     if len(pending) >= BATCH:
                         controller.fold()
                 else:
-                    controller.record_success(period, started, now, result)
+                    controller.record_success(period, seconds, result)
                 return result
             # Outside of the handler, so that later exceptions do not have the first one as their context.
             return self.run(flow, args, kwargs)
@@ -173,11 +175,11 @@ class Pipeline:
                 seconds = now - started
                 if seconds < period.quick_limit:
                     append(seconds)
-                    controller.last_success = now
+                    controller.last_quick = now
                     if len(pending) >= BATCH:
                         controller.fold()
                 else:
-                    controller.record_success(period, started, now, result)
+                    controller.record_success(period, seconds, result)
                 return result
             return await self.run_async(flow, args, kwargs)
 
@@ -217,9 +219,9 @@ class Pipeline:
         count_first_try = retry.count_first_try if retry is not None else None
         if breaker is None:
             assert retry is not None  # noqa: S101 - for type checkers: a pipeline has one of the two
-            return _NoCircuit, None, retry.clock.monotonic, [], count_first_try
+            return _NoCircuit, None, stopwatch_of(retry.clock), [], count_first_try
         controller = breaker.controller
-        return controller.circuit, controller, controller.clock.monotonic, controller.counts.pending, count_first_try
+        return controller.circuit, controller, controller.stopwatch, controller.counts.pending, count_first_try
 
     def _tracing(self) -> tuple[Any, Callable[[], bool], list[Callable[[], object]]]:
         """Return what sends a call on the slow path; there each strategy looks for itself whether it is traced."""
@@ -242,7 +244,7 @@ class Pipeline:
     def _failed(self, period: Any, started: float, error: BaseException) -> Flow | None:
         """Record that a first attempt failed; return how the call goes on, or None if it has ended."""
         breaker, retry = self._breaker, self._retry
-        execution = None
+        execution, started = None, self._moment(started)
         try:
             if retry is not None:
                 execution = retry.failed_first(started, error)
@@ -256,6 +258,11 @@ class Pipeline:
         if breaker is not None:
             breaker.controller.record_outcome(period, started, error)
         return None
+
+    def _moment(self, started: float) -> float:
+        """Return a second of the stopwatch as one of the clock, which all but the fast path asks."""
+        clock: Clock = self._retry.clock if self._retry is not None else self._breaker.controller.clock  # type: ignore[union-attr] # there is one of the two
+        return clock.monotonic() - (stopwatch_of(clock)() - started)
 
     def run(self, flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Drive a flow; where the call turns out to be deferred, return what drives a new flow."""
