@@ -237,9 +237,8 @@ class BreakerController:
         exclusively(self.lock, self.circuit.release, permit)
 
     def fold(self) -> None:
-        """Add the pending successes of the fast path to the counters, once there are enough."""
-        if len(self.counts.pending) >= BATCH:
-            exclusively(self.lock, self._fold_locked, self.clock.monotonic())
+        """Add the pending successes of the fast path to the counters."""
+        exclusively(self.lock, self._fold_locked, self.clock.monotonic())
 
     def _fold_locked(self, now: float) -> None:
         self.circuit.record_quick_successes(now, self.counts.fold())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _calls: Scopes[object] = Scopes("peak_observe_circuits")
-enter, leave = _calls.enter, _calls.leave
+enter, leave, entered = _calls.enter, _calls.leave, _calls.entered
 
 
 def is_inside(controller: object) -> bool:

@@ -122,7 +122,7 @@ class RetryStrategy(Protocol):
         """Whether a first attempt that succeeds is only counted."""
 
     @property
-    def count_first_try(self) -> Callable[[], object]:
+    def count_first_try(self) -> Callable[[], int]:
         """Count an operation that succeeded at once."""
 
     def failed_first(self, started: float, error: BaseException) -> Any:

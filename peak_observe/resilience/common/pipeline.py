@@ -14,9 +14,9 @@ from weakref import ref
 
 from peak_observe.clock import stopwatch_of
 from peak_observe.errors import CircuitOpenError
-from peak_observe.measures import BATCH
+from peak_observe.measures import BATCH, Ticker
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
-from peak_observe.resilience.common.wrapping import PLAIN_RESULTS, finished_by, is_deferred, put_away
+from peak_observe.resilience.common.wrapping import finished_by, is_deferred, put_away
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class _NoCircuit:
         """A state period that admits every call."""
 
         state = 0
+
+
+def _not_rejected(_: object) -> float:
+    return 0.0
 
 
 class Retried(NamedTuple):
@@ -77,6 +81,7 @@ class Pipeline:
         self._func = func
         self._breaker = breaker
         self._retry = retry
+        self._rejected_for: Callable[[Any], float] = _not_rejected if breaker is None else breaker.rejected_for
         self._plain: Callable[..., Any] | None = None
 
     def wrap(self, outer: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
@@ -95,12 +100,13 @@ class Pipeline:
         # All that a call needs is a local of the closure, and all that a part does is inlined: a further call, or a
         # look-up of an attribute, would be felt. The wrapper for coroutine functions is the same with `await`.
         func, api, (watched, recording, around) = self._func, API, self._tracing()
-        circuit, controller, monotonic, pending, count_first_try = self._locals()
-        append, failed, rejected_for, plain = pending.append, self._failed, self._rejected_for, PLAIN_RESULTS
+        circuit, controller, monotonic, append, tick = self._locals()
+        failed, rejected_for, usual = self._failed, self._rejected_for, type(None)
         announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
         def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - see the comment
+            nonlocal usual
             period = circuit.period
             if period.state or (api in watched and around[0]() and recording()):
                 if announced:
@@ -119,19 +125,20 @@ class Pipeline:
                 if flow is None:
                     raise
             else:
-                if type(result) not in plain and is_deferred(result):
-                    return finished_by(result, self.run_async(self._flow(), args, kwargs, result))
-                if count_first_try is not None:
-                    count_first_try()
-                    if controller is None:
-                        return result
+                if type(result) is not usual:
+                    if is_deferred(result):
+                        return finished_by(result, self.run_async(self._flow(), args, kwargs, result))
+                    usual = type(result)
+                ticket = tick()
+                if controller is None:
+                    return result
                 now = monotonic()
                 seconds = now - started
                 if seconds < period.quick_limit:
                     # Such a success changes nothing in the circuit and needs no lock.
                     append(seconds)
                     controller.last_quick = now
-                    if len(pending) >= BATCH:
+                    if not ticket % BATCH:
                         controller.fold()
                 else:
                     controller.record_success(period, seconds, result)
@@ -143,8 +150,8 @@ class Pipeline:
 
     def _coroutine(self, outer: Callable[..., Any], *, announced: bool = False) -> Callable[..., Any]:  # noqa: C901 - as above
         func, api, (watched, recording, around) = self._func, API, self._tracing()
-        circuit, controller, monotonic, pending, count_first_try = self._locals()
-        append, failed, rejected_for = pending.append, self._failed, self._rejected_for
+        circuit, controller, monotonic, append, tick = self._locals()
+        failed, rejected_for = self._failed, self._rejected_for
         announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
@@ -167,16 +174,15 @@ class Pipeline:
                 if flow is None:
                     raise
             else:
-                if count_first_try is not None:
-                    count_first_try()
-                    if controller is None:
-                        return result
+                ticket = tick()
+                if controller is None:
+                    return result
                 now = monotonic()
                 seconds = now - started
                 if seconds < period.quick_limit:
                     append(seconds)
                     controller.last_quick = now
-                    if len(pending) >= BATCH:
+                    if not ticket % BATCH:
                         controller.fold()
                 else:
                     controller.record_success(period, seconds, result)
@@ -214,14 +220,15 @@ class Pipeline:
             breaker.leave(scope)
         return await self.run_async(self._flow(), args, kwargs) if result is DEFERRED else result
 
-    def _locals(self) -> tuple[Any, Any, Callable[[], float], list[float], Callable[[], object] | None]:
+    def _locals(self) -> tuple[Any, Any, Callable[[], float], Callable[[float], object], Callable[[], int]]:
         breaker, retry = self._breaker, self._retry
-        count_first_try = retry.count_first_try if retry is not None else None
         if breaker is None:
             assert retry is not None  # noqa: S101 - for type checkers: a pipeline has one of the two
-            return _NoCircuit, None, stopwatch_of(retry.clock), [], count_first_try
+            return _NoCircuit, None, stopwatch_of(retry.clock), [].append, retry.count_first_try
+        # Every BATCH-th ticket folds the pending successes: to ask how many there are would cost a call more.
+        tick = Ticker().tick if retry is None else retry.count_first_try
         controller = breaker.controller
-        return controller.circuit, controller, controller.stopwatch, controller.counts.pending, count_first_try
+        return controller.circuit, controller, controller.stopwatch, controller.counts.pending.append, tick
 
     def _tracing(self) -> tuple[Any, Callable[[], bool], list[Callable[[], object]]]:
         """Return what sends a call on the slow path; there each strategy looks for itself whether it is traced."""
@@ -230,9 +237,6 @@ class Pipeline:
             modes.add("always")
         mode: TracingMode = "always" if "always" in modes else "auto" if "auto" in modes else "off"
         return *switch(mode), attached(mode)
-
-    def _rejected_for(self, period: Any) -> float:
-        return 0.0 if self._breaker is None else self._breaker.rejected_for(period)
 
     def _flow(self) -> Flow:
         inner = None if self._retry is None else self._retry.flow()

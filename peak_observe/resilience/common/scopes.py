@@ -50,6 +50,7 @@ class Scopes(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self._entered: ContextVar[tuple[ref[Scope[T]], ...]] = ContextVar(name, default=())
+        self.entered = self._entered.get  # one call into C: where it is empty, nothing holds
 
     def enter(self, value: T, generator: FrameType | None = None) -> Scope[T]:
         """Enter a scope and return it for `leave`."""
