@@ -64,10 +64,10 @@ class SystemClock:
 
     @staticmethod
     async def async_sleep(seconds: float) -> None:
-        """Suspend this task for `seconds`."""
-        import asyncio
+        """Suspend this task, of asyncio or trio, for `seconds`."""
+        from peak_observe.support.async_library import async_sleep  # late: a start does not sleep
 
-        await asyncio.sleep(seconds)
+        await async_sleep(seconds)
 
 
 SYSTEM_CLOCK = SystemClock()

@@ -88,6 +88,11 @@ def ours(func: Callable) -> Callable:
     return circuit_breaker(name="bench")(retry_with_backoff(name="bench")(func))
 
 
+def of_one_function(func: Callable) -> Callable:
+    """Wrap by a circuit of its own."""
+    return circuit_breaker(name="bench.breaker")(func)
+
+
 def of_two_functions(func: Callable) -> Callable:
     """Wrap by a circuit that protects another function too, so that a call has to tell whether it is inside another."""
     shared = circuit_breaker(name="bench.shared")
@@ -112,7 +117,7 @@ BOTH = {
     "stamina": stamina.retry(on=Exception, attempts=3),
     "backoff": backoff.on_exception(backoff.expo, Exception, max_tries=3),
     "by hand: circuitbreaker + tenacity + Counter + Histogram": by_hand,
-    "peak_observe: breaker": lambda func: circuit_breaker(name="bench.breaker")(func),
+    "peak_observe: breaker": of_one_function,
     "peak_observe: breaker of two functions": of_two_functions,
     "peak_observe: retry": retry_with_backoff(name="bench.retry"),
     OURS: ours,

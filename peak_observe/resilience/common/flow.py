@@ -47,10 +47,10 @@ class TimedCall:
 
     async def limit(self, attempt: Awaitable[Any]) -> Any:
         """Return what `attempt` returns in time, or raise TimeoutError."""
-        import asyncio
+        from peak_observe.support.async_library import time_limit  # late, as most programs set none
 
         try:
-            async with asyncio.timeout(self.seconds) as scope:
+            async with time_limit(self.seconds) as scope:
                 return await attempt
         except TimeoutError:
             self.expired = scope.expired()

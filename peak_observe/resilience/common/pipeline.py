@@ -224,7 +224,7 @@ class Pipeline:
         breaker, retry = self._breaker, self._retry
         if breaker is None:
             assert retry is not None  # noqa: S101 - for type checkers: a pipeline has one of the two
-            return _NoCircuit, None, stopwatch_of(retry.clock), [].append, retry.count_first_try
+            return _NoCircuit, None, stopwatch_of(retry.clock), list[float]().append, retry.count_first_try
         # Every BATCH-th ticket folds the pending successes: to ask how many there are would cost a call more.
         tick = Ticker().tick if retry is None else retry.count_first_try
         controller = breaker.controller
