@@ -117,6 +117,13 @@ class BreakerWrappers:
         inside = nested_calls.entered() and self.controller.is_inside()
         return inside or self.controller.classifier.judge is not None
 
+    def is_inside_unannounced(self, frame: FrameType) -> bool:
+        """Return whether a call below the frame of a call is one of this circuit; from then on all are announced."""
+        below = nested_calls.is_below(frame, self.controller)
+        if below:
+            self.controller.add_entrance(nests=True)
+        return below
+
     def enter(self) -> Scope[object]:
         """Announce a call of a closed circuit to those inside; return what `leave` takes."""
         return nested_calls.enter(self.controller)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.support.async_library import running_trio
@@ -50,11 +49,19 @@ def is_running(loop: Loop) -> bool:
     return True
 
 
-def start_task(loop: Loop, func: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
-    """Run a coroutine function on a loop, in its background; called from any thread."""
+def start_task(
+    loop: Loop, func: Callable[[], Coroutine[Any, Any, None]], context: Context, refused: Callable[[], None]
+) -> None:
+    """Run a coroutine function on a loop, in its background; called from any thread.
+
+    Args:
+        loop: Where.
+        func: What to run.
+        context: The context of the task.
+        refused: Called instead where the loop takes no more tasks.
+    """
     if is_trio(loop):
-        spawn = sys.modules["trio"].lowlevel.spawn_system_task
-        loop.run_sync_soon(partial(spawn, func, context=context))
+        loop.run_sync_soon(_spawn, func, context, refused)
         return
 
     def start() -> None:
@@ -63,6 +70,13 @@ def start_task(loop: Loop, func: Callable[[], Coroutine[Any, Any, None]], contex
         task.add_done_callback(_tasks.discard)
 
     loop.call_soon_threadsafe(start)
+
+
+def _spawn(func: Callable[[], Coroutine[Any, Any, None]], context: Context, refused: Callable[[], None]) -> None:
+    try:
+        sys.modules["trio"].lowlevel.spawn_system_task(func, context=context)
+    except RuntimeError:  # the run is about to end
+        refused()
 
 
 class BlockingWarning:

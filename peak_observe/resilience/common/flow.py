@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
+    from types import FrameType
 
     from peak_observe.clock import Clock
     from peak_observe.telemetry.tracing.spans import TracingMode
@@ -92,6 +93,9 @@ class BreakerStrategy(Protocol):
 
     def needs_flow(self) -> bool:
         """Return whether the present call is inside one of the same circuit, or its judge has to be awaited."""
+
+    def is_inside_unannounced(self, frame: FrameType) -> bool:
+        """Return whether the call of a frame is inside one of the same circuit that was not announced."""
 
     def enter(self) -> Any:
         """Announce a call to those inside; return what `leave` takes."""

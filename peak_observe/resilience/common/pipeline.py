@@ -7,6 +7,7 @@ drivers make their steps.
 
 from __future__ import annotations
 
+import sys
 from functools import partial, wraps
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,7 @@ from peak_observe.clock import stopwatch_of
 from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, Ticker
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
-from peak_observe.resilience.common.wrapping import finished_by, is_deferred, put_away
+from peak_observe.resilience.common.wrapping import finished_by, is_deferred, name_of, put_away
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Pipeline:
         self._retry = retry
         self._rejected_for: Callable[[Any], float] = _not_rejected if breaker is None else breaker.rejected_for
         self._plain: Callable[..., Any] | None = None
+        self._warned = False
 
     def wrap(self, outer: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
         """Return the wrapper.
@@ -128,7 +130,7 @@ class Pipeline:
                 if type(result) is not usual:
                     if is_deferred(result):
                         return finished_by(result, self.run_async(self._flow(), args, kwargs, result))
-                    usual = type(result)
+                    usual = self._seen(result)
                 ticket = tick()
                 if controller is None:
                     return result
@@ -245,9 +247,27 @@ class Pipeline:
         assert inner is not None  # noqa: S101 - as above
         return inner
 
+    def _seen(self, result: object) -> type:
+        """Return the type of a result; warn once where that is awaited by other means than a deferred one is."""
+        kind = type(result)
+        if not self._warned and (hasattr(kind, "__await__") or hasattr(kind, "add_done_callback")):
+            import logging
+
+            self._warned = True
+            owner = "retry" if self._breaker is None else "breaker"
+            logging.getLogger(f"peak_observe.{owner}").warning(
+                "%s returned a %s, which counts as a success however it ends: protect the coroutine function, or what "
+                "the pool runs",
+                name_of(self._func),
+                kind.__qualname__,
+            )
+        return kind
+
     def _failed(self, period: Any, started: float, error: BaseException) -> Flow | None:
         """Record that a first attempt failed; return how the call goes on, or None if it has ended."""
         breaker, retry = self._breaker, self._retry
+        if breaker is not None and breaker.is_inside_unannounced(sys._getframe(1)):  # noqa: SLF001 - documented
+            breaker = None  # the call around this one is told of the error, if it is one for it
         execution, started = None, self._moment(started)
         try:
             if retry is not None:

@@ -115,7 +115,7 @@ class Execution:
         context = copy_context()  # the caller's span is the parent of the check's
         if loop is not None and wrapping.kind(self._func) == wrapping.COROUTINE and is_running(loop):
             self.loop = loop
-            start_task(loop, self._on_loop, context)
+            start_task(loop, self._on_loop, context, self._refused)
             return
         self._home = loop
         name = f"peak-observe-check {self.name}"
@@ -179,6 +179,9 @@ class Execution:
             if not limit.expired():
                 raise
         return Finding(TIMEOUT, "")
+
+    def _refused(self) -> None:
+        self._finish(of_error(RuntimeError("the event loop of the check is about to end")))
 
     def _finish(self, finding: Finding) -> None:
         with self._lock:

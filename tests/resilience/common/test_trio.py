@@ -339,6 +339,7 @@ def test_checks_in_the_background_run_on_the_trio_that_started_them() -> None:
         token = trio.run(main)
         assert seen[0] is token
         assert not is_running(token)
+        health.stop()
         assert health.run_all()["task"].healthy
     finally:
         health.stop()
