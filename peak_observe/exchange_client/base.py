@@ -11,7 +11,7 @@ from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_wr
 from peak_observe.exchange_client import health_check as exchange_check
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
-from peak_observe.exchange_client.endpoint_series import entry_of
+from peak_observe.exchange_client.implicit_methods import entry_of
 from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
@@ -62,8 +62,6 @@ class ExchangeClient:
                 **(websocket_writes.overrides(original) if asynchronous else {}),
             },
         )
-        if asynchronous:
-            websocket_writes.make_series(state, exchange)
         try:
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary, ref
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exchange_client import order_id_overrides, reviews
 from peak_observe.exchange_client.backpressure import Backpressure
-from peak_observe.exchange_client.endpoint_series import make_series
 from peak_observe.exchange_client.exchange_state import ExchangeState
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.order_summary import remember_arguments
@@ -168,7 +167,6 @@ def attach(
             members = _observed_members(original, options, asynchronous=asynchronous)
             _classes[key] = _subclass(original, members | (overrides(original) if overrides else {}))
         logging.getLogger("urllib3.connectionpool").addFilter(_wire)
-    make_series(state, original)
     logger = getattr(exchange, "logger", None)
     vars(exchange).update({STATE: state, _ORIGINAL: (original, options, logger)})
     if isinstance(logger, logging.Logger):

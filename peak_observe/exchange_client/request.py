@@ -267,6 +267,8 @@ class Request:
         """Count the request, if that was not done yet."""
         uncounted, self._uncounted = self._uncounted, None
         if uncounted is not None:
+            if self.write:
+                self._state.tally.wrote(OUTCOMES[outcome])
             self._endpoint.tally.add(OUTCOMES[outcome], *uncounted)
 
     def _facts(self, outcome: str) -> dict[str, str | int]:
