@@ -256,9 +256,11 @@ class Step:
         unread = call.last_outcome == SUCCESS or (call.last_outcome == UNSENT and unasked)
         if unread and unasked and verdict.outcome in _REFUSALS and request.repeated_by(error):
             request.settle(verdict.outcome)
+            _note_carried_out(error, call)
             return None
         request.settle(AMBIGUOUS)
         if not unread and AMBIGUOUS not in (verdict.outcome, call.last_outcome):
+            _note_carried_out(error, call)
             return None
         reason = verdict.reason or type(error).__name__
         if unread:
@@ -269,9 +271,28 @@ class Step:
         _attach(unknown, error)
         return None
 
+    def returned(self, call: Call) -> None:
+        """Settle the last write of a call that raised nothing.
+
+        Raises:
+            OutcomeUnknown: Its answer was lost, and ccxt kept that to itself.
+        """
+        request = call.last_write
+        if request is None:
+            return
+        if call.last_outcome == AMBIGUOUS:
+            raise self._unknown(request, "ccxt swallowed the error")
+        request.settle(SUCCESS)
+
     def _unknown(self, request: SentWrite, reason: str) -> OutcomeUnknown:
         name, order = self._protection.state.name, request.about.text
         return also_ccxt(OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason, order))
+
+
+def _note_carried_out(error: BaseException, call: Call) -> None:
+    """Let a refusal say what the call changed before it: an edit, for instance, may cancel and then order anew."""
+    if call.carried_out:
+        error.add_note(f"{call.method} had changed something before: {', '.join(call.carried_out)} was carried out")
 
 
 def _attach(unknown: OutcomeUnknown, error: BaseException) -> None:
@@ -350,7 +371,7 @@ class _Attempt:
                 instead = self._step.failed(error, self._call)
                 if instead is not None:
                     raise instead from error
-            elif self._call.last_write is not None:
-                self._call.last_write.settle(SUCCESS)
+            else:
+                self._step.returned(self._call)
         finally:
             current_call.reset(self._token)

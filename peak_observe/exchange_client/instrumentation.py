@@ -194,10 +194,10 @@ def _subclass(original: type, members: dict[str, Any]) -> type:
     return type(original.__name__, (original,), {**members, **named})
 
 
-def _observed_members(original: type, options: Options, *, asynchronous: bool) -> dict[str, Any]:
+def _observed_members(original: Any, options: Options, *, asynchronous: bool) -> dict[str, Any]:
     members = {
         "fetch2": (_async_request if asynchronous else _sync_request)(original, holds=options.holds),
-        "sign": _sign(original),
+        "sign": _sign(order_id_overrides.signer(original) if options.client or options.ids else original.sign),
         "on_rest_response": _on_rest_response(original),
         "log": _log(original),
     }
@@ -269,9 +269,7 @@ def _async_request(original: Any, *, holds: bool) -> Any:
     return observed
 
 
-def _sign(original: Any) -> Any:
-    sign = original.sign
-
+def _sign(sign: Any) -> Any:
     @wraps(sign)
     def signed(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self._peak_observe_state

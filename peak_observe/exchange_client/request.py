@@ -70,17 +70,19 @@ class Call:
     Attributes:
         last_write: The last request that may have changed something; what comes before it only prepares it.
         last_outcome: How that ended.
+        carried_out: The endpoints of the writes before it that were carried out.
         answered: Whether an answer has come, which ccxt may fail to read.
         message: The message that goes out over a websocket, which is a write once it is sent.
     """
 
-    __slots__ = ("answered", "last_outcome", "last_write", "message", "method", "write")
+    __slots__ = ("answered", "carried_out", "last_outcome", "last_write", "message", "method", "write")
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
         self.write = write
         self.last_write: SentWrite | None = None
         self.last_outcome = ""
+        self.carried_out: tuple[str, ...] = ()
         self.answered = False
         self.message: Any = None
 
@@ -88,6 +90,8 @@ class Call:
         """Take in that a request is made that may change something."""
         if self.last_write is not None:
             self.last_write.settle(SUCCESS)
+            if self.last_outcome == SUCCESS:
+                self.carried_out += (self.last_write.label,)
         self.last_write, self.last_outcome = request, UNSENT
 
 
