@@ -5,10 +5,12 @@ import json
 
 import ccxt
 import pytest
+import requests
 
 from peak_observe import OutcomeUnknown
 from peak_observe.exchange_client.classify import AMBIGUOUS, REJECTED, Answer, classify
 from tests.exchange_client.test_false_success import MARKETS, client_of, sent_as_write
+from tests.exchange_client.test_false_success import Answer as Answered
 
 
 def okx(code: str, *parts: str) -> str:
@@ -107,3 +109,38 @@ def test_the_error_alone_says_so_too(write, outcome) -> None:
     body = okx("1", "51016", "51149")
     found = classify(ccxt.InvalidOrder(f"okx {body}"), exchange="okx", write=write, answer=Answer(200, {}, body))
     assert found.outcome == outcome
+
+
+def replaced(cancel: str, order: str) -> str:
+    """Return the answer of Binance to a cancel and an order in one request, of which one failed or both."""
+    data = {"cancelResult": cancel, "newOrderResult": order, "cancelResponse": {}, "newOrderResponse": None}
+    code = -2022 if "SUCCESS" not in (cancel, order) else -2021
+    return json.dumps({"code": code, "msg": "Order cancel-replace failed.", "data": data})
+
+
+def edited(cancel: str, order: str, status: int, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Return what came of an edit."""
+    monkeypatch.setattr(Answered, "status_code", status)
+    monkeypatch.setattr(Answered, "raise_for_status", failing)
+    with contextlib.closing(client_of("binance", "spot")) as client:
+        call = lambda: client.edit_order("1", MARKETS["spot"], "limit", "buy", 1, 100)  # noqa: E731 - as in the others
+        return sent_as_write(client, replaced(cancel, order), call)[1]
+
+
+def failing(answer: Answered) -> None:
+    """Raise what requests raises for a status that is no success."""
+    raise requests.HTTPError(f"{answer.status_code} Client Error", response=answer)
+
+
+@pytest.mark.parametrize("results", [("SUCCESS", "FAILURE"), ("FAILURE", "SUCCESS")])
+def test_a_replacement_that_was_carried_out_in_part(results, monkeypatch) -> None:
+    """The old order is gone, or both stand: no refusal tells of that."""
+    result = edited(*results, 409, monkeypatch)
+    assert isinstance(result, OutcomeUnknown), result
+
+
+def test_a_replacement_that_failed(monkeypatch) -> None:
+    """The old order stands, and there is no new one."""
+    result = edited("FAILURE", "NOT_ATTEMPTED", 400, monkeypatch)
+    assert isinstance(result, ccxt.BaseError)
+    assert not isinstance(result, OutcomeUnknown)
