@@ -101,6 +101,7 @@ if TYPE_CHECKING:
         priority,
         rate_limit,
         retrying,
+        share,
         timeout,
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
@@ -185,6 +186,7 @@ __all__ = [
     "register",
     "retry_with_backoff",
     "retrying",
+    "share",
     "start_exporter",
     "timeout",
     "uninstrument",
@@ -237,6 +239,7 @@ _LATE = {
     "rate_limit": "resilience",
     "register": "telemetry.metrics.collector",
     "retrying": "resilience",
+    "share": "resilience",
     "start_exporter": "metrics_server",
     "timeout": "resilience",
     "uninstrument": "exchange_client",

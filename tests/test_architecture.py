@@ -45,7 +45,7 @@ FLOORS = {
 NEIGHBOURS = {("cli", "demo"), ("demo", "")}
 
 # The strategies stand side by side: what two of them need is in `common`, and only a policy joins them.
-RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "health": 2, "policy": 2}
+RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "results": 1, "health": 2, "policy": 2}
 
 LONGEST = 400
 """Lines of a module without a reason."""

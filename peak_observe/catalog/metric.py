@@ -19,6 +19,8 @@ LIMIT_OUTCOMES = (
     "would_wait",
     "would_refuse",
 )
+SHARE_OUTCOMES = ("made", "joined", "cached", "interrupted")
+FALLBACK_OUTCOMES = ("value", "last_good", "none")
 TIMEOUT_OUTCOMES = ("in_time", "timed_out", "out_of_time")
 HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
 JOB_OUTCOMES = ("success", "failed", "interrupted")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
+    from peak_observe.measures.results import ResultReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
@@ -31,9 +32,11 @@ BULKHEADS: Names[BulkheadReading] = Names("bulkhead")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
+FALLBACKS: Names[ResultReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RETRIES: Names[RetryReading] = Names("operation")
+SHARES: Names[ResultReading] = Names("operation")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [
@@ -46,12 +49,14 @@ __all__ = [
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
+    "FALLBACKS",
     "JOBS",
     "LIMITERS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
     "RETRIES",
+    "SHARES",
     "TIMEOUTS",
     "BackupReading",
     "BreakerReading",
@@ -68,6 +73,7 @@ __all__ = [
     "KindReading",
     "Names",
     "RateLimitReading",
+    "ResultReading",
     "RetryCounts",
     "RetryReading",
     "Series",
@@ -89,6 +95,7 @@ _LATE = {
     "JobReading": "jobs",
     "KindReading": "backups",
     "RateLimitReading": "limits",
+    "ResultReading": "results",
     "TimeoutReading": "limits",
 }
 

@@ -9,8 +9,8 @@ from peak_observe.resilience.breaker.decorator import circuit_breaker
 from peak_observe.resilience.breaker.registry import breakers, get_breaker
 from peak_observe.resilience.breaker.snapshot import CircuitBreakerStats, CircuitState
 from peak_observe.resilience.common.deadlines import deadline
+from peak_observe.resilience.common.idempotency import idempotent
 from peak_observe.resilience.retry.decorator import retry_with_backoff
-from peak_observe.resilience.retry.idempotency import idempotent
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.limits import bulkhead, priority, rate_limit
     from peak_observe.resilience.limits.timeouts import timeout
     from peak_observe.resilience.policy.policy import Policy
+    from peak_observe.resilience.results.decorator import share
     from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.context import retrying
 
@@ -40,6 +41,7 @@ __all__ = [
     "rate_limit",
     "retry_with_backoff",
     "retrying",
+    "share",
     "timeout",
 ]
 
@@ -54,6 +56,7 @@ _LATE = {
     "priority": "limits",
     "rate_limit": "limits",
     "retrying": "retry.context",
+    "share": "results.decorator",
     "timeout": "limits.timeouts",
 }
 

@@ -10,8 +10,9 @@ from peak_observe.resilience.common import wrapping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT = (
+DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT = (
     "deadline",
+    "share",
     "bulkhead",
     "circuit_breaker",
     "retry",

@@ -16,6 +16,7 @@ from peak_observe.resilience.common import strategy
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.limits.timeouts import timeout
 from peak_observe.resilience.policy.order import INSIST, RECOMMENDED
+from peak_observe.resilience.results.decorator import share
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.support import toml
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 FUNCTIONS: dict[str, Any] = {
+    strategy.SHARE: share,
     strategy.BULKHEAD: bulkhead,
     strategy.BREAKER: circuit_breaker,
     strategy.RETRY: retry_with_backoff,

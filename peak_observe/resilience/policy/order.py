@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.resilience.common.strategy import BREAKER, BULKHEAD, DEADLINE, RATE_LIMIT, RETRY, TIMEOUT
+from peak_observe.resilience.common.strategy import BREAKER, BULKHEAD, DEADLINE, RATE_LIMIT, RETRY, SHARE, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-RECOMMENDED = (DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT)
+RECOMMENDED = (DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT)
 """From the outside in."""
 INSIST = ", or insist with order='as_given'"
 
@@ -33,6 +33,10 @@ class Place(NamedTuple):
 WRONG = {
     (RATE_LIMIT, RETRY): "each attempt is a call of the service, and only the first one would wait for its turn",
     (RATE_LIMIT, BREAKER): "while the circuit is open, calls would wait for their turn, and use it up, to be refused",
+    (BULKHEAD, SHARE): "calls that only wait for a shared one would take places",
+    (RATE_LIMIT, SHARE): "calls that only wait for a shared one would use up the rate",
+    (BREAKER, SHARE): "one failure of a shared call would count once for each caller",
+    (RETRY, SHARE): "each caller would retry by itself what failed once for all",
     (RETRY, RETRY): "the attempts of both multiply",
     (TIMEOUT, BREAKER): (
         "a call that the timeout cancels is not counted by the circuit, which then never learns of calls that hang; "

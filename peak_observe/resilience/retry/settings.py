@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from peak_observe.resilience.common import validation, wrapping
+from peak_observe.resilience.common import idempotency, validation, wrapping
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.predicates import ExceptionMatcher
-from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.backoff import BackoffSchedule
 from peak_observe.resilience.retry.budget import find_budget
 from peak_observe.support.shown import shown

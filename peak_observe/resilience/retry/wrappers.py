@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.resilience.common import wrapping
+from peak_observe.resilience.common import idempotency, wrapping
 from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.retry import execution as executions
-from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.execution import Execution
 from peak_observe.telemetry.tracing.spans import API, TracingMode, switch
 
