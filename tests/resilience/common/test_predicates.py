@@ -69,7 +69,7 @@ def test_groups_are_judged_by_their_members(expected: Any, error: ExceptionGroup
 
 
 @pytest.mark.parametrize(("expected", "error", "failed", "tried"), GROUPS)
-async def test_groups_of_coroutines_are_judged_alike(
+def test_groups_of_coroutines_are_judged_alike(
     expected: Any, error: ExceptionGroup, failed: int, tried: int
 ) -> None:
     """Async as sync."""
@@ -81,7 +81,7 @@ async def test_groups_of_coroutines_are_judged_alike(
 
     for protected in (breaker(fail), retry_with_backoff(2, expected_exception=expected, clock=clock)(fail)):
         with pytest.raises(ExceptionGroup):
-            await protected()
+            asyncio.run(protected())
     assert breaker.stats.failure_count == failed
     assert len(calls) == 1 + tried
 
@@ -135,7 +135,7 @@ def test_a_group_with_a_cancellation_is_no_exception_of_the_service() -> None:
     assert (breaker.stats.failure_count, len(calls)) == (0, 2)
 
 
-async def test_a_task_group_is_retried_for_what_its_tasks_met() -> None:
+def test_a_task_group_is_retried_for_what_its_tasks_met() -> None:
     """The group that `asyncio.TaskGroup` raises is no error of its own."""
     calls = []
 
@@ -151,10 +151,10 @@ async def test_a_task_group_is_retried_for_what_its_tasks_met() -> None:
             found = [tasks.create_task(fetch()), tasks.create_task(fetch())]
         return [task.result() for task in found]
 
-    assert await pages() == ["page", "page"]
+    assert asyncio.run(pages()) == ["page", "page"]
 
 
-async def test_a_timeout_of_the_policy_inside_a_group_is_retried() -> None:
+def test_a_timeout_of_the_policy_inside_a_group_is_retried() -> None:
     """What hangs is retried whatever is expected, also where a group wraps it."""
     calls = []
 
@@ -165,7 +165,7 @@ async def test_a_timeout_of_the_policy_inside_a_group_is_retried() -> None:
             raise ExceptionGroup("tasks", [CallTimeoutError("pages", 5)])
         return "page"
 
-    assert await pages() == "page"
+    assert asyncio.run(pages()) == "page"
 
 
 def test_the_longest_wish_of_a_group_is_waited_for() -> None:
