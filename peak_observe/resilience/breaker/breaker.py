@@ -13,7 +13,6 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.observers import Observer, Observers
 from peak_observe.resilience.breaker import snapshot
 from peak_observe.resilience.breaker.controller import BreakerController
-from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import (
     FOREIGN_NAMES,
     Errors,
@@ -27,6 +26,7 @@ from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
 from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import scopes, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 

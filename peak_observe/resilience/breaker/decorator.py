@@ -8,7 +8,6 @@ from typing import Any, TypeVar, overload
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
-from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import (
     FOREIGN_NAMES,
     Errors,
@@ -17,6 +16,7 @@ from peak_observe.resilience.breaker.settings import (
     check_settings,
 )
 from peak_observe.resilience.common import strategy, validation
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.errors import CallTimeoutError, CircuitOpenError, RefusedError
 from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.resilience.common.fallback import Absent
 from peak_observe.resilience.common.predicates import ExceptionMatcher, members
 
 if TYPE_CHECKING:
@@ -18,23 +19,11 @@ if TYPE_CHECKING:
 SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
 
 
-class _Absent:
-    """The type of values that stand for an absent one, as None may be present."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-NO_RESULT = _Absent("NO_RESULT")
+NO_RESULT = Absent("NO_RESULT")
 """The result of a block, or of a generator, which is not classified."""
 
-BAD_RESULT = _Absent("BAD_RESULT")
+BAD_RESULT = Absent("BAD_RESULT")
 """Stands for a result that a coroutine function has judged to be a failure."""
-
-NO_FALLBACK = _Absent("NO_FALLBACK")
 
 
 class OutcomeClassifier:
