@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
+from peak_observe.resilience.common.predicates import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,6 @@ class RetryController:
         self.timeouts: set[str] = set()  # the names of those inside the same policy
         self.series = RETRIES.series(name)
         forks.renew(self)
-        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
-        self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
 
     @property
     def label(self) -> str:
@@ -57,11 +56,25 @@ class RetryController:
         self.lock = threading.Lock()
 
     def retryable(self, error: BaseException) -> bool:
-        """Return whether an error is retried; cancellation, Ctrl-C and exit never are."""
-        if not isinstance(error, Exception) or (isinstance(error, CircuitOpenError) and not self._open_circuits_too):
+        """Return whether an error is retried; cancellation, Ctrl-C and exit never are.
+
+        A group is if all its exceptions are: another attempt would not cure the others.
+        """
+        if not isinstance(error, Exception):
+            return False
+        if not isinstance(error, ExceptionGroup):
+            return self._retryable_one(error)
+        if self.settings.expected.names_group(error):
+            return True
+        return all(isinstance(one, Exception) and self._retryable_one(one) for one in members(error))
+
+    def _retryable_one(self, error: Exception) -> bool:
+        expected = self.settings.expected
+        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
+        if isinstance(error, CircuitOpenError) and not expected.names(CircuitOpenError):
             return False
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
-        return ours or self.settings.expected.matches(error)
+        return ours or expected.matches(error)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
