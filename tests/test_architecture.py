@@ -326,6 +326,11 @@ SIGNATURES = {
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "last_good": "(max_age: 'float', *, key: 'Key | None' = None, max_size: 'int' = 1024) -> 'LastGood'",
+    "share": (
+        "(ttl: 'Any' = 0.0, *, key: 'Key | None' = None, max_size: 'int' = 1024, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'Any'"
+    ),
     "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
     "RateLimited": "(name, endpoint, until, reason, error=None)",
     "RateLimitedError": "(name: str, retry_after: float) -> None",

@@ -14,6 +14,7 @@ from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
+    from peak_observe.resilience.common.last_result import last_good
     from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
     from peak_observe.resilience.limits import bulkhead, priority, rate_limit
     from peak_observe.resilience.limits.timeouts import timeout
@@ -37,6 +38,7 @@ __all__ = [
     "get_breaker",
     "health_check",
     "idempotent",
+    "last_good",
     "priority",
     "rate_limit",
     "retry_with_backoff",
@@ -53,6 +55,7 @@ _LATE = {
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
     "health_check": "health",
+    "last_good": "common.last_result",
     "priority": "limits",
     "rate_limit": "limits",
     "retrying": "retry.context",

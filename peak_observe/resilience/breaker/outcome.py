@@ -78,6 +78,10 @@ class OutcomeClassifier:
         hangs = isinstance(error, CallTimeoutError) and error.name in self._timeouts
         return FAILURE if hangs or self._expected.matches(error) else IGNORED
 
+    async def async_is_good(self, result: object) -> bool:
+        """Return whether a result is one of a success, where `failure_result` is a coroutine function."""
+        return self.judge is None or not await self.judge.async_is_true(result)
+
     def _is_bad(self, result: object) -> bool:
         if self._bad is None or result is NO_RESULT:
             return False

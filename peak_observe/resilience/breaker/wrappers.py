@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import BAD_RESULT, FAILURE
+from peak_observe.resilience.breaker.outcome import BAD_RESULT, FAILURE, SUCCESS
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import check_function
@@ -89,7 +89,17 @@ class BreakerWrappers:
         protected = pipeline.wrap(func, asynchronous=asynchronous)
         if self._fallback is NO_FALLBACK:
             return protected
-        return with_fallback(protected, self._falls_back, self._fallback, asynchronous=asynchronous)
+        return self._with_fallback(protected, asynchronous=asynchronous)
+
+    def _with_fallback(self, protected: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        from peak_observe.resilience.common.last_result import StandIn  # late, as many programs have no fallback
+
+        stand_in = StandIn(protected, self._fallback, self.controller.name, self.controller.clock)
+        return with_fallback(protected, self._falls_back, stand_in, asynchronous=asynchronous, is_good=self._is_good)
+
+    def _is_good(self, result: object) -> Any:
+        classifier = self.controller.classifier
+        return classifier.async_is_good(result) if classifier.judge else classifier.classify(None, result) == SUCCESS
 
     def _falls_back(self, error: Exception) -> bool:
         refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name

@@ -22,7 +22,7 @@ class _Unhashable:
         self._value = value  # which keeps its id from being used again
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unhashable) and other._value is self._value  # noqa: SLF001 - of the same class
+        return isinstance(other, _Unhashable) and other._value is self._value
 
     def __hash__(self) -> int:
         return id(self._value)
@@ -88,10 +88,14 @@ def key_callback(key: Key, owner: str) -> SafeCallback:
 def _positional_names(func: Callable[..., Any]) -> tuple[str, ...]:
     while inner := getattr(func, "__wrapped__", None):
         func = inner
-    code = getattr(func, "__code__", None)
-    if code is None or isinstance(func, partial) or code.co_flags & _CO_VARARGS:
+    if isinstance(func, partial):
         return ()
-    names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
+    bound, code = getattr(func, "__self__", None) is not None, getattr(func, "__code__", None)
+    if code is None:  # a callable object
+        bound, code = True, getattr(type(func).__call__, "__code__", None)
+    if code is None or code.co_flags & _CO_VARARGS:
+        return ()
+    names: tuple[str, ...] = code.co_varnames[bound : code.co_argcount]
     return names
 
 
@@ -108,4 +112,3 @@ def _frozen(value: Any) -> Hashable:
     except Exception:  # noqa: BLE001 - a `__hash__` of the user's may raise anything, a list may hold itself
         return _Unhashable(value)
     return value  # type: ignore[no-any-return] # it can be hashed
-

@@ -10,6 +10,8 @@ from peak_observe.resilience.common import wrapping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peak_observe.resilience.common.last_result import StandIn
+
 
 class Absent:
     """The type of values that stand for an absent one, as None may be present.
@@ -44,43 +46,60 @@ def is_awaitable(result: object) -> bool:
     return hasattr(type(result), "__await__")
 
 
-def with_fallback(
+def with_fallback(  # noqa: C901 - two wrappers that share what they ask
     protected: Callable[..., Any],
     applies_to: Callable[[Exception], bool],
-    fallback: Any,
+    stand_in: StandIn,
     *,
     asynchronous: bool,
+    is_good: Callable[[Any], Any] = lambda _: True,
 ) -> Callable[..., Any]:
     """Return a protected function that returns the fallback where its call was rejected or failed.
 
     Args:
         protected: The protected function.
         applies_to: Returns whether an error is one of those.
-        fallback: A value, or a function of the error, which may be a coroutine function where the protected one is.
+        stand_in: The fallback of this function.
         asynchronous: Whether the protected function is a coroutine function.
+        is_good: Returns whether a result may stand for later ones; an awaitable in coroutine functions, if it likes.
     """
+    results = stand_in.results
 
-    async def awaited(coroutine: Any) -> Any:
+    async def awaited(coroutine: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            return await coroutine
+            result = await coroutine
         except Exception as error:
-            if not applies_to(error):
+            found = stand_in.find(error, args, kwargs) if applies_to(error) else None
+            if found is None:
                 raise
-            answer = result_instead_of(error, fallback)
-        return await answer if is_awaitable(answer) else answer
+        else:
+            if results is not None:
+                good = is_good(result)
+                if await good if is_awaitable(good) else good:
+                    results.keep(args, kwargs, result)
+            return result
+        answer = found.result
+        return await answer if results is None and is_awaitable(answer) else answer
 
     @wraps(protected)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             result = protected(*args, **kwargs)
         except Exception as error:
-            if not applies_to(error):
+            found = stand_in.find(error, args, kwargs) if applies_to(error) else None
+            if found is None:
                 raise
-            return result_instead_of(error, fallback)
-        return wrapping.finished_by(result, awaited(result)) if wrapping.is_deferred(result) else result
+            return found.result
+        if wrapping.is_deferred(result):
+            return wrapping.finished_by(result, awaited(result, args, kwargs))
+        if results is not None and is_good(result):
+            results.keep(args, kwargs, result)
+        return result
 
     @wraps(protected)
     async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
-        return await awaited(protected(*args, **kwargs))
+        return await awaited(protected(*args, **kwargs), args, kwargs)
 
-    return async_wrapper if asynchronous else wrapper
+    chosen: Callable[..., Any] = async_wrapper if asynchronous else wrapper
+    stand_in.note(chosen)
+    return chosen

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 FUNCTIONS: dict[str, Any] = {
-    strategy.SHARE: share,
     strategy.BULKHEAD: bulkhead,
     strategy.BREAKER: circuit_breaker,
     strategy.RETRY: retry_with_backoff,
     strategy.RATE_LIMIT: rate_limit,
     strategy.TIMEOUT: timeout,
+    strategy.SHARE: share,
 }
 OBJECTS: dict[str, Any] = {"CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
 """Arguments that are objects, which a table of their arguments describes."""

@@ -149,9 +149,7 @@ class Share:
         scope = _led.enter(flight)
         try:
             result = key[0](*args, **kwargs)
-            if wrapping.is_deferred(result):
-                wrapping.put_away(result)
-                raise TypeError(f"{self.name} returned a coroutine, task or future: share the coroutine function itself")
+            self._check_finished(result)
             end = End(result)
         except BaseException as error:
             end = end_of(error)
@@ -161,6 +159,11 @@ class Share:
             self._table.end(key, flight, end)
             del end  # or the error, by its traceback, would hold itself
         return result
+
+    def _check_finished(self, result: Any) -> None:
+        if wrapping.is_deferred(result):
+            wrapping.put_away(result)
+            raise TypeError(f"{self.name} returned a coroutine, task or future: share the coroutine function itself")
 
     async def _async_lead(
         self, flight: Flight, key: tuple[Callable[..., Any], Hashable], args: Any, kwargs: Any
@@ -183,11 +186,13 @@ class Share:
         gate, left = threading.Event(), remaining()
         try:
             self._table.wake(caller, gate.set)
-            if not gate.wait(None if left is None else min(left, threading.TIMEOUT_MAX)):
-                raise DeadlineExceededError(self.name)
+            in_time = gate.wait(None if left is None else min(left, threading.TIMEOUT_MAX))
         except BaseException:
             self._table.leave(flight, caller, INTERRUPTED)
             raise
+        if not in_time:
+            self._table.leave(flight, caller, INTERRUPTED)
+            raise DeadlineExceededError(self.name)
 
     async def _async_wait(self, flight: Flight, caller: Caller) -> None:
         import asyncio

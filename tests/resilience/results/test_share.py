@@ -7,11 +7,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
-from peak_observe import DeadlineExceededError, deadline, idempotent, share
+from peak_observe import Policy, circuit_breaker, deadline, get_breaker, idempotent, rate_limit, share
+from peak_observe.errors import ConfigError, DeadlineExceededError
 from peak_observe.measures import SHARES
 from peak_observe.testing import ManualClock
 
@@ -44,7 +46,7 @@ def in_threads(call: Callable[[], Any], count: int = CALLERS) -> tuple[list[thre
     def run() -> None:
         try:
             got.append(call())
-        except Exception as error:  # noqa: BLE001 - what it raised is the result
+        except Exception as error:
             got.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(count)]
@@ -55,9 +57,9 @@ def in_threads(call: Callable[[], Any], count: int = CALLERS) -> tuple[list[thre
 
 def waiting(shared: Any, count: int) -> None:
     """Wait until so many callers have joined the call under way."""
-    table = shared.share._table  # noqa: SLF001 - who waits is not told to users
+    table = shared.share._table
     for _ in range(1000):
-        if sum(len(flight.followers) for flight in table._flights.values()) == count:  # noqa: SLF001 - as above
+        if sum(len(flight.followers) for flight in table._flights.values()) == count:
             return
         time.sleep(0.005)
     raise AssertionError("they did not come")
@@ -101,8 +103,7 @@ def test_one_call_serves_two_event_loops() -> None:
     async def ask() -> str:
         calls.append(1)
         begun.set()
-        while not go.is_set():
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(go.wait, 10)
         return "answer"
 
     first, got = in_threads(lambda: asyncio.run(ask()), 1)
@@ -176,12 +177,12 @@ def test_a_key_that_fails_makes_the_call_alone(caplog: pytest.LogCaptureFixture)
 def test_an_exception_is_for_all_and_each_has_its_own() -> None:
     """With its cause, its attributes and the traceback of the call, which does not grow with the waiters."""
 
-    class Odd(Exception):
+    class OddError(Exception):
         def __init__(self, code: int) -> None:
             super().__init__(f"code {code}")
             self.code = code
 
-    odd = Odd(5)
+    odd = OddError(5)
     odd.__cause__ = OSError("reset")
     service = Service(odd)
     ask = share(service)
@@ -191,7 +192,7 @@ def test_an_exception_is_for_all_and_each_has_its_own() -> None:
     for thread in threads:
         thread.join()
     assert (service.calls, len({id(error) for error in got})) == (1, CALLERS)
-    assert {(type(e), str(e), e.code, str(e.__cause__)) for e in got} == {(Odd, "code 5", 5, "reset")}
+    assert {(type(e), str(e), e.code, str(e.__cause__)) for e in got} == {(OddError, "code 5", 5, "reset")}
     lengths = [len(traceback.extract_tb(error.__traceback__)) for error in got]
     assert max(lengths) <= min(lengths) + 4
     got[0].add_note("mine")
@@ -328,7 +329,7 @@ def test_ctrl_c_in_the_leader_hands_the_call_over() -> None:
 def test_a_leader_that_is_gone_holds_up_nobody() -> None:
     """Its call goes with its frame, wherever Ctrl-C came."""
     ask = share(lambda: "answer")
-    table = ask.share._table  # noqa: SLF001 - Ctrl-C in the middle of it cannot be timed
+    table = ask.share._table
     from peak_observe.resilience.results.singleflight import Caller
 
     leader, follower = Caller(), Caller()
@@ -477,7 +478,7 @@ def test_what_cannot_be_shared_is_refused_in_words() -> None:
     with pytest.raises(TypeError, match="generator"):
         share(items)
     with pytest.raises(TypeError, match="share the coroutine function itself"):
-        share(lambda: later())()
+        share(partial(lambda function: function(), later))()
 
 
 @pytest.mark.parametrize(
@@ -511,3 +512,25 @@ def test_counts_are_metrics() -> None:
     reading = found.read()
     assert reading is not None
     assert reading.calls == [1, 0, 1, 0]
+
+
+def test_a_policy_shares_outside_of_its_limits() -> None:
+    """What only waits takes no turn, and one failure counts once; another order is refused."""
+    service = Service(ConnectionError("down"))
+    breaker, limit = circuit_breaker(2, name="share.policy"), rate_limit(1, per=60)
+    ask = Policy(share(ttl=1), breaker, limit, name="share.policy")(service)
+    threads, got = in_threads(ask, 4)
+    waiting(ask, 3)
+    service.go.set()
+    for thread in threads:
+        thread.join()
+    assert [str(error) for error in got] == ["down"] * 4
+    assert get_breaker("share.policy").stats.failure_count == 1
+    with pytest.raises(ValueError, match=r"circuit_breaker stands outside share: .*once for each caller"):
+        Policy(circuit_breaker(), share())
+    with pytest.raises(ValueError, match="cannot be part of a policy"):
+        Policy(share(lambda: None))
+    policy = Policy.from_config({"share": {"ttl": 2, "max_size": 5}, "circuit_breaker": {}}, name="share.config")
+    assert repr(policy) == "<Policy 'share.config' (share, circuit_breaker)>"
+    with pytest.raises(ConfigError, match=r"x\.share\.ttl: it must be"):
+        Policy.from_config({"share": -1}, name="x")
