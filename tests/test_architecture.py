@@ -243,7 +243,7 @@ BREAKER_OPTIONS = (
     "minimum_calls: 'int | None' = None, slow_call_seconds: 'float | None' = None, "
     "slow_call_ratio: 'float | None' = None, half_open_calls: 'int' = 1, success_threshold: 'int' = 1, "
     "probe_timeout: 'float' = 60.0, jitter: 'float' = 0.0, ignore: 'Errors' = (), "
-    "failure_result: 'Callable[[Any], bool] | None' = None"
+    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce'"
 )
 SIGNATURES = {
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
@@ -287,7 +287,8 @@ SIGNATURES = {
     ),
     "BreakerSnapshot": (
         "(name, at, state, since, retry_after, reopened, probes, failures, window_calls, slow_calls, failure_ratio, "
-        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered)"
+        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered, mode='enforce', would_be=None, "
+        "would_refuse=0)"
     ),
     "BulkheadFullError": "(name: str, limit: int) -> None",
     "CallTimedOut": "(operation, seconds)",

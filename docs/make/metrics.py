@@ -21,7 +21,7 @@ A histogram `x` is scraped as `x_bucket`, `x_count` and `x_sum`. A timestamp of 
 VALUES = {
     ("breaker", "state"): metric.STATES,
     ("breaker", "to"): metric.STATES,
-    ("breaker", "outcome"): metric.CALL_OUTCOMES,
+    ("breaker", "outcome"): metric.OBSERVED_CALL_OUTCOMES,
     ("retry", "outcome"): metric.RETRY_OUTCOMES,
     ("bulkhead", "outcome"): metric.LIMIT_OUTCOMES,
     ("rate", "outcome"): metric.LIMIT_OUTCOMES,

@@ -13,7 +13,7 @@ BREAKER_STATE = Metric(
 BREAKER_CALLS_TOTAL = Metric(
     "peak_breaker_calls_total",
     "counter",
-    "Calls by how they ended; rejected calls were never made.",
+    "Calls by how they ended; rejected ones were never made, would_refuse ones were, as the circuit only observes.",
     ("breaker", "outcome"),
 )
 BREAKER_CALL_DURATION_SECONDS = Metric(

@@ -9,6 +9,8 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 STATES = ("closed", "open", "half_open", "forced_open", "disabled")
 CALL_OUTCOMES = ("success", "failure", "ignored", "rejected")
+OBSERVED_CALL_OUTCOMES = (*CALL_OUTCOMES, "would_refuse")
+"""The outcomes of a circuit that only observes."""
 RETRY_OUTCOMES = ("first_try", "after_retry", "exhausted", "not_retryable", "out_of_time", "out_of_budget")
 LIMIT_OUTCOMES = (
     "at_once",

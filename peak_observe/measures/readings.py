@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 class BreakerReading:
     """Reading of a breaker, or of all breakers of a name.
 
-    Lists follow the order of `catalog.STATES` and `catalog.CALL_OUTCOMES`; `state` is an index into the former, or
+    Lists follow the order of `catalog.STATES` and `catalog.OBSERVED_CALL_OUTCOMES`; `state` is an index into the former, or
     None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls, failures
     and slow calls the window holds, None where there is none; `failure_threshold` is None where there is one.
     """
@@ -54,7 +55,8 @@ class BreakerReading:
 
     def add(self, other: BreakerReading) -> None:
         """Take in another reading of the same name; settings are those of the later one."""
-        self.calls = _sums(self.calls, other.calls)
+        # One that has ever observed counts an outcome more.
+        self.calls = [a + b for a, b in zip_longest(self.calls, other.calls, fillvalue=0)]
         self.buckets = _sums(self.buckets, other.buckets)
         self.transitions = _sums(self.transitions, other.transitions)
         self.state_seconds = [a + b for a, b in zip(self.state_seconds, other.state_seconds, strict=True)]

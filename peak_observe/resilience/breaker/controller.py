@@ -13,10 +13,19 @@ from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
-from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
-from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
+from peak_observe.resilience.breaker.state_machine import (
+    DISABLED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    OBSERVED,
+    OPEN,
+    Circuit,
+    Permit,
+)
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import ENFORCE, OBSERVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
-    from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
+    from peak_observe.resilience.breaker.state_machine import Change, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
 
 
@@ -56,6 +65,12 @@ class CircuitView:
         self.calls = calls
         self.now = now
 
+    @property
+    def state(self) -> int:
+        """The index of the state for calls: one that only observes is disabled, unless it is forced open."""
+        observes = self.circuit.settings.mode == OBSERVE
+        return DISABLED if observes and self.circuit.state != FORCED_OPEN else self.circuit.state
+
 
 def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerReading:
     """Return the metrics reading of a view; the lock is held."""
@@ -66,7 +81,7 @@ def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerR
     reading.buckets, reading.bounds = counts.buckets, counts.bounds
     reading.duration_sum = counts.duration_sum
     reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-    reading.state = circuit.state
+    reading.state = view.state
     reading.state_seconds = circuit.period.seconds_at(view.now)
     reading.transitions = circuit.period.entered
     reading.window = None if circuit.window is None else view.counted
@@ -105,7 +120,9 @@ class BreakerController:
         self.classifier = OutcomeClassifier(settings, name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self.observes = settings.mode == OBSERVE
         self.counts = CallCounts(self.series.bounds)
+        self._observe_if_asked()
         self.rejected = Ticker()
         self._rejected_before = 0
         self.lock = threading.RLock()
@@ -147,9 +164,11 @@ class BreakerController:
         now = self.clock.monotonic()
         transitions = self._transitions(self.circuit.advance(now), now)
         permit = self.circuit.admit(now)
+        state = self.circuit.state
+        if permit is None and self.observes and state != FORCED_OPEN:
+            permit = Permit(OBSERVED, math.inf)
         if permit is None:
             self.counts.add(REJECTED)
-        state = self.circuit.state
         wait = self._probe_wait_locked(now) if state == HALF_OPEN else self.circuit.retry_after(now)
         return permit, wait, _REASONS.get(state, ""), transitions
 
@@ -172,6 +191,8 @@ class BreakerController:
     ) -> str:
         """Record how an admitted call ended and return its outcome, which is classified if it is not given."""
         seconds = max(0.0, self.clock.monotonic() - start)
+        if period is OBSERVED:
+            outcome = WOULD_REFUSE
         # Here the user's own functions are asked, so the lock is not taken yet.
         outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
@@ -180,7 +201,7 @@ class BreakerController:
             self.lock, self._record_outcome_locked, period, outcome, seconds, open_duration, error, permit, span
         )
         self._emit(transitions)
-        return catalog.CALL_OUTCOMES[outcome]
+        return catalog.OBSERVED_CALL_OUTCOMES[outcome]
 
     def record_success(self, period: StatePeriod, seconds: float, result: object) -> None:
         """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
@@ -264,11 +285,18 @@ class BreakerController:
         self.classifier = OutcomeClassifier(settings, self.name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self.observes = settings.mode == OBSERVE
+        exclusively(self.lock, self._observe_if_asked)
         self._await_judge()
 
     def _await_judge(self) -> None:
         if self.classifier.judge is not None:
             self.announced.append(None)  # which the fast path cannot do
+
+    def _observe_if_asked(self) -> None:
+        """Count one more outcome from the first time on that the circuit only observes."""
+        if self.observes and len(self.counts.outcomes) == WOULD_REFUSE:
+            self.counts.outcomes = [*self.counts.outcomes, 0]
 
     def open_duration(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
@@ -328,7 +356,8 @@ class BreakerController:
         open_duration = self.circuit.period.duration
         wait = open_duration if change.new in (OPEN, FORCED_OPEN) and open_duration < math.inf else 0.0
         old, new = catalog.STATES[change.old], catalog.STATES[change.new]
-        return [Transition(self.name, old, new, at, change.reason, wait, error)]
+        mode = ENFORCE if change.new == FORCED_OPEN else self.settings.mode  # by hand calls are refused all the same
+        return [Transition(self.name, old, new, at, change.reason, wait, error, mode)]
 
     def _emit(self, transitions: list[Transition]) -> None:
         for event in transitions:

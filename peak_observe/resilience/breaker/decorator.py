@@ -18,6 +18,7 @@ from peak_observe.resilience.breaker.settings import (
 from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -50,6 +51,7 @@ def circuit_breaker(
     jitter: float = 0.0,
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
+    mode: Mode = ENFORCE,
 ) -> Callable[[F], F]: ...
 
 
@@ -76,6 +78,7 @@ def circuit_breaker(
     jitter: float = 0.0,
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
+    mode: Mode = ENFORCE,
 ) -> Any:
     """Decorate a function with a circuit breaker; with or without parentheses.
 
@@ -103,6 +106,7 @@ def circuit_breaker(
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
         ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators have none.
+        mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -126,6 +130,7 @@ def circuit_breaker(
         jitter,
         ignore,
         failure_result,
+        mode,
     )
     check_settings(settings)
     validation.check_name(name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from peak_observe.resilience.breaker.settings import Settings
 
-SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
+SUCCESS, FAILURE, IGNORED, REJECTED, WOULD_REFUSE = range(len(catalog.OBSERVED_CALL_OUTCOMES))
 
 
 NO_RESULT = Absent("NO_RESULT")

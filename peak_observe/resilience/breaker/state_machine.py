@@ -270,6 +270,10 @@ class StatePeriod:
         return seconds
 
 
+OBSERVED = StatePeriod(CLOSED, 0.0, math.inf, [], [])
+"""The period of calls that would have been refused and that mode `observe` lets pass: it is never the present one."""
+
+
 class Permit:
     """Permit of one admitted call, held by the call alone; a probe's is valid until a second of the monotonic clock."""
 

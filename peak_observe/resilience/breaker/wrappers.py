@@ -102,6 +102,8 @@ class BreakerWrappers:
         return classifier.async_is_good(result) if classifier.judge else classifier.classify(None, result) == SUCCESS
 
     def _falls_back(self, error: Exception) -> bool:
+        if self.controller.observes:
+            return False  # a dry run changes nothing for the caller
         refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name
         return refused or self.controller.classifier.classify(error) == FAILURE
 
@@ -114,6 +116,7 @@ class BreakerWrappers:
         """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
         if (
             period.state != OPEN
+            or self.controller.observes
             or self.controller.is_inside()
             or (API in self._modules and self._around[0]() and self._recording())
         ):

@@ -13,11 +13,11 @@ from peak_observe.resilience.common import retry_after, strategy, validation, wr
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rate_controller import RateLimitController
 from peak_observe.resilience.limits.rate_settings import RateSettings, build_rate_settings, check_weight
-from peak_observe.resilience.limits.rejections import ENFORCE, Mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 Limit: TypeAlias = float | Sequence[tuple[float, float]]

@@ -20,10 +20,10 @@ from peak_observe.measures.forks import renew
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import OBSERVE
 from peak_observe.resilience.limits import rejections
 from peak_observe.resilience.limits.rejections import (
     AT_ONCE,
-    OBSERVE,
     REFUSED,
     REJECTED,
     WOULD_REFUSE,

@@ -41,7 +41,7 @@ BREAKER_FAMILIES = (
     Family(
         catalog.BREAKER_CALLS_TOTAL,
         attrgetter("calls"),
-        lambda _: catalog.CALL_OUTCOMES,
+        lambda r: catalog.OBSERVED_CALL_OUTCOMES[: len(r.calls)],
         lambda r: r.exemplars,
     ),
     Family(catalog.BREAKER_CALL_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars),
