@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from peak_observe.jobs import job
     from peak_observe.metrics_server import start_exporter
     from peak_observe.resilience import (
+        Breakers,
         HealthCheck,
         HealthCheckResult,
         Policy,
@@ -121,6 +122,7 @@ __all__ = [
     "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
+    "Breakers",
     "BulkheadFullError",
     "CallTimedOut",
     "CallTimeoutError",
@@ -204,6 +206,7 @@ _LATE = {
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
     "BreakerSnapshot": "resilience.breaker.snapshot",
+    "Breakers": "resilience",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
     "DataBackup": "backup_recovery",

@@ -327,6 +327,11 @@ SIGNATURES = {
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "Breakers": (
+        "(failure_threshold: 'int' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
+        "expected_exception: 'Expected' = <class 'Exception'>, *, prefix: 'str' = '', max_size: 'int' = 256, "
+        "idle_timeout: 'float | None' = 3600.0, clock: 'Clock' = CLOCK, **options: 'Any') -> 'None'"
+    ),
     "last_good": "(max_age: 'float', *, key: 'Key | None' = None, max_size: 'int' = 1024) -> 'LastGood'",
     "share": (
         "(ttl: 'Any' = 0.0, *, key: 'Key | None' = None, max_size: 'int' = 1024, name: 'str | None' = None, "
@@ -351,7 +356,7 @@ SIGNATURES = {
     ),
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
-    "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
+    "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None, mode='enforce')"),
     "WriteUnanswered": (
         "(name, endpoint, client_order_ids, at, reason, error=None, method='', order='', symbol=None, side=None, "
         "amount=None, price=None, repeatable=False)"
@@ -364,7 +369,7 @@ SIGNATURES = {
     ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
-        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
+        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | Callable[..., str] | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
         f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'Any'"
     ),

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class BreakerReading:
     """Reading of a breaker, or of all breakers of a name.
 
-    Lists follow the order of `catalog.STATES` and `catalog.OBSERVED_CALL_OUTCOMES`; `state` is an index into the former, or
-    None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls, failures
-    and slow calls the window holds, None where there is none; `failure_threshold` is None where there is one.
+    Lists follow the order of `catalog.STATES` and `catalog.OBSERVED_CALL_OUTCOMES`; `state` is an index into the
+    former, or None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls,
+    failures and slow calls the window holds, None where there is none; `failure_threshold` is None where there is one.
     """
 
     __slots__ = (

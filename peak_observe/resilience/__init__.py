@@ -14,6 +14,7 @@ from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
+    from peak_observe.resilience.breaker.circuit_map import Breakers
     from peak_observe.resilience.common.last_result import last_good
     from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
     from peak_observe.resilience.limits import bulkhead, priority, rate_limit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.context import retrying
 
 __all__ = [
+    "Breakers",
     "CircuitBreaker",
     "CircuitBreakerStats",
     "CircuitState",
@@ -49,6 +51,7 @@ __all__ = [
 
 # Many programs do without these: each is loaded when it is first used.
 _LATE = {
+    "Breakers": "breaker.circuit_map",
     "HealthCheck": "health",
     "HealthCheckResult": "health",
     "Policy": "policy.policy",

@@ -335,6 +335,12 @@ class BreakerController:
         ages += [] if slow is None else [now - slow]
         return self.wall(now - min(ages)) if ages else None
 
+    def last_called(self) -> float | None:
+        """Return the second of the clock at which a call last succeeded or failed, or None."""
+        quick = [] if self.last_quick is None else [self.clock.monotonic() - self.stopwatch() + self.last_quick]
+        slow = [moment for moment in (self.last_success, self.last_failure) if moment is not None]
+        return max(quick + slow, default=None)
+
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""
         return self.clock.now().timestamp() - (self.clock.monotonic() - moment)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.resilience.breaker import registry
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import (
     FOREIGN_NAMES,
@@ -16,6 +17,7 @@ from peak_observe.resilience.breaker.settings import (
     check_settings,
 )
 from peak_observe.resilience.common import strategy, validation
+from peak_observe.resilience.common.callbacks import check_function
 from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.modes import ENFORCE, Mode
@@ -33,7 +35,7 @@ def circuit_breaker(
     failure_threshold: int = 5,
     recovery_timeout: RecoveryTimeout = 60.0,
     expected_exception: Errors = Exception,
-    name: str | None = None,
+    name: str | Callable[..., str] | None = None,
     *,
     buckets: tuple[float, ...] = catalog.BUCKETS,
     tracing: TracingMode = "auto",
@@ -60,7 +62,7 @@ def circuit_breaker(
     failure_threshold: Any = 5,
     recovery_timeout: RecoveryTimeout = 60.0,
     expected_exception: Errors = Exception,
-    name: str | None = None,
+    name: str | Callable[..., str] | None = None,
     *,
     buckets: tuple[float, ...] = catalog.BUCKETS,
     tracing: TracingMode = "auto",
@@ -89,7 +91,8 @@ def circuit_breaker(
         recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
         expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
         name: The breaker's name: all functions that the decorator is put on share one circuit. Without it each function
-            has a circuit of its own, which has its qualified name.
+            has a circuit of its own, which has its module and qualified name. Or a function of a call's arguments that
+            returns the name: a circuit for each, as `Breakers` keeps them.
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto`, `always` or `off`, as for `CircuitBreaker`.
         clock: Where the time comes from; for tests.
@@ -133,7 +136,8 @@ def circuit_breaker(
         mode,
     )
     check_settings(settings)
-    validation.check_name(name)
+    if not callable(name):
+        validation.check_name(name)
     bounds = validation.check_buckets(buckets)
     switch(tracing)
 
@@ -141,4 +145,35 @@ def circuit_breaker(
         options = settings._asdict()
         return CircuitBreaker(**options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback)
 
-    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None)
+    if callable(name):
+        return _by_call(name, build, clock)
+    return strategy.Strategy(strategy.BREAKER, lambda name: _noted(build(name)), name, shared=name is not None)
+
+
+def _noted(breaker: CircuitBreaker) -> CircuitBreaker:
+    """Return a breaker, and say once if another decorator has made one of its name: they are two circuits."""
+    living = registry.of_name(breaker.name)
+    if len(living) > 1 and breaker.name not in _said:
+        import logging
+
+        _said.add(breaker.name)
+        logging.getLogger("peak_observe.breaker").warning(
+            "two decorators of the name '%s' are two circuits, which share metrics and not their state: put one "
+            "decorator on both functions, or give each a name of its own",
+            breaker.name,
+        )
+    return breaker
+
+
+_said: set[str] = set()  # bounded, as there are names of 1,000 series at most
+
+
+def _by_call(key: Callable[..., str], build: Callable[[str], CircuitBreaker], clock: Clock) -> strategy.Strategy:
+    """Return a decorator that takes the circuit of each call by a function of its arguments."""
+    from peak_observe.resilience.breaker import keyed_circuits  # late, as many programs have no such circuits
+
+    check_function("name", key, "the call's arguments")
+    circuits = keyed_circuits.KeyedCircuits(build, clock=clock)
+    return strategy.Strategy(
+        strategy.BREAKER, lambda name: keyed_circuits.KeyedBreaker(circuits, key, name), shared=True
+    )

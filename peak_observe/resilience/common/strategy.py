@@ -27,7 +27,7 @@ class Strategy:
     Args:
         kind: The kind.
         build: Returns what protects functions, for a name.
-        name: The name, if one was given; the function's qualified name otherwise.
+        name: The name, if one was given; that of the function with its module otherwise.
         shared: Whether all functions have one protection, as the name says.
         seconds: Of a timeout, how long a call may take.
     """
@@ -63,7 +63,9 @@ class Strategy:
         return wrapping.decorate(func, self._protect)
 
     def _protect(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        protected: Callable[..., Any] = self.build(wrapping.name_of(func) if self.name is None else self.name)(func)
+        protected: Callable[..., Any] = self.build(wrapping.default_name(func) if self.name is None else self.name)(
+            func
+        )
         return protected
 
     def __repr__(self) -> str:

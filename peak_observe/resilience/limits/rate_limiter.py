@@ -154,7 +154,7 @@ class RateLimiter(SyncAsyncContext):
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        self.core(wrapping.name_of(func))
+        self.core(wrapping.default_name(func))
         kind = wrapping.kind(func)
         if kind == wrapping.GENERATOR:
             return self._wrap_generator(func)
@@ -372,7 +372,7 @@ def rate_limit(
         heed: Whether an exception that names a time (`retry_after`, a Retry-After header, a ban) pauses the limit for
             as long; or a function of what a call returned or raised that returns seconds or None.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
-        name: The label value of the metrics; by default the qualified name of the first function that it decorates.
+        name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of time and sleep; for tests.
 
     Raises:

@@ -134,7 +134,7 @@ class Policy:
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        original, name, timeouts = func, wrapping.name_of(func), set[str]()
+        original, name, timeouts = func, wrapping.default_name(func), set[str]()
         for layer in reversed(self._layers):
             part = layer.of(name)
             if layer.kind == strategy.TIMEOUT:

@@ -276,7 +276,7 @@ def share(
         ttl: Seconds for which a result is kept and served without a call; exceptions are not kept.
         key: A function of the call's arguments that returns what they ask for; by default all of them tell calls apart.
         max_size: How many results are kept at most; the oldest go first.
-        name: The label value of the metrics; the function's name by default.
+        name: The label value of the metrics; the function's module and name by default.
         clock: Source of the time of `ttl`; for tests.
 
     Raises:

@@ -80,7 +80,7 @@ def retry_with_backoff(
         exponential: Whether the delay doubles; otherwise it is always `base_delay`.
         expected_exception: What is retried: a type, a function of the exception, or a tuple of them. Cancellation,
             Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself.
-        name: The label value of the metrics; the function's qualified name by default.
+        name: The label value of the metrics; the function's module and name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
         delays: The delays in seconds, of which the last repeats, or a function of attempt and exception.
