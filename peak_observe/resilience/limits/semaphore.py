@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
     from peak_observe.events import LimitReached
-    from peak_observe.resilience.limits.rejections import Mode
+    from peak_observe.resilience.common.modes import Mode
 
     PermitRef = weakref.ref["Permit"]
 
