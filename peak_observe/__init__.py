@@ -30,6 +30,7 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    SummarizedError,
 )
 from peak_observe.events import Transition
 from peak_observe.observers import observe
@@ -40,6 +41,8 @@ from peak_observe.resilience import (
     breakers,
     circuit_breaker,
     deadline,
+    disable_retries,
+    enable_retries,
     get_breaker,
     idempotent,
     retry_with_backoff,
@@ -97,6 +100,7 @@ if TYPE_CHECKING:
         Policy,
         RetryBudget,
         bulkhead,
+        current_attempt,
         health_check,
         priority,
         rate_limit,
@@ -104,6 +108,8 @@ if TYPE_CHECKING:
         timeout,
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.resilience.retry.attempt import CurrentAttempt
+    from peak_observe.resilience.retry.statistics import BudgetSnapshot, RetrySnapshot
     from peak_observe.telemetry.metrics.collector import register
 
 __all__ = [
@@ -119,6 +125,7 @@ __all__ = [
     "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
+    "BudgetSnapshot",
     "BulkheadFullError",
     "CallTimedOut",
     "CallTimeoutError",
@@ -128,6 +135,7 @@ __all__ = [
     "CircuitState",
     "Clock",
     "ConfigBackup",
+    "CurrentAttempt",
     "DataBackup",
     "DeadlineExceededError",
     "Event",
@@ -160,8 +168,10 @@ __all__ = [
     "RetriesNested",
     "RetryBudget",
     "RetryScheduled",
+    "RetrySnapshot",
     "StateSnapshot",
     "StoredFile",
+    "SummarizedError",
     "SystemClock",
     "Transition",
     "Verdict",
@@ -172,7 +182,10 @@ __all__ = [
     "bulkhead",
     "circuit_breaker",
     "configure",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "get_breaker",
     "health_check",
     "idempotent",
@@ -200,8 +213,10 @@ _LATE = {
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
     "BreakerSnapshot": "resilience.breaker.snapshot",
+    "BudgetSnapshot": "resilience.retry.statistics",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
+    "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
     "Event": "events",
     "GaveUp": "events",
@@ -223,12 +238,14 @@ _LATE = {
     "RetriesNested": "events",
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
+    "RetrySnapshot": "resilience.retry.statistics",
     "StateSnapshot": "backup_recovery",
     "Verdict": "exchange_client",
     "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
+    "current_attempt": "resilience",
     "health_check": "resilience",
     "instrument": "exchange_client",
     "job": "jobs",

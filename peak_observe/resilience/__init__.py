@@ -11,6 +11,7 @@ from peak_observe.resilience.breaker.snapshot import CircuitBreakerStats, Circui
 from peak_observe.resilience.common.deadlines import deadline
 from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.resilience.retry.idempotency import idempotent
+from peak_observe.resilience.retry.switch import disable_retries, enable_retries
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.limits import bulkhead, priority, rate_limit
     from peak_observe.resilience.limits.timeouts import timeout
     from peak_observe.resilience.policy.policy import Policy
+    from peak_observe.resilience.retry.attempt import current_attempt
     from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.context import retrying
 
@@ -32,7 +34,10 @@ __all__ = [
     "breakers",
     "bulkhead",
     "circuit_breaker",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "get_breaker",
     "health_check",
     "idempotent",
@@ -50,6 +55,7 @@ _LATE = {
     "Policy": "policy.policy",
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
+    "current_attempt": "retry.attempt",
     "health_check": "health",
     "priority": "limits",
     "rate_limit": "limits",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.predicates import members
+from peak_observe.resilience.retry import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +51,12 @@ class RetryController:
     @property
     def multiplies(self) -> bool:
         """Whether its attempts multiply those of a retry inside."""
-        return self.settings.max_attempts > 1 and not self.settings.inner_only
+        return self.max_attempts > 1 and not self.settings.inner_only
+
+    @property
+    def max_attempts(self) -> float:
+        """How many attempts there may be at this moment; 1 while retries are turned off."""
+        return 1 if switch.are_off() else self.settings.most_attempts
 
     def after_fork(self) -> None:
         """Renew the lock in a forked child."""
@@ -75,6 +82,16 @@ class RetryController:
             return False
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
         return ours or expected.matches(error)
+
+    def falls_back(self, error: BaseException | None) -> bool:
+        """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
+
+        Args:
+            error: What it raised; None where its result was not accepted.
+        """
+        if self.settings.fallback is NO_FALLBACK:
+            return False
+        return error is None or isinstance(error, CircuitOpenError) or self.retryable(error)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
@@ -124,7 +141,7 @@ class RetryController:
             reading.errors = counts.errors
             reading.exemplars = counts.exemplars
             reading.nested = counts.nested
-        reading.max_attempts = self.settings.max_attempts
+        reading.max_attempts = self.max_attempts
         return reading
 
 

@@ -69,9 +69,7 @@ def test_groups_are_judged_by_their_members(expected: Any, error: ExceptionGroup
 
 
 @pytest.mark.parametrize(("expected", "error", "failed", "tried"), GROUPS)
-def test_groups_of_coroutines_are_judged_alike(
-    expected: Any, error: ExceptionGroup, failed: int, tried: int
-) -> None:
+def test_groups_of_coroutines_are_judged_alike(expected: Any, error: ExceptionGroup, failed: int, tried: int) -> None:
     """Async as sync."""
     breaker, clock, calls = CircuitBreaker(9, 60, expected, clock=ManualClock()), ManualClock(), []
 
