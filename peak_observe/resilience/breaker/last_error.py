@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from peak_observe.errors import SummarizedError, OutcomeUnknown
+from peak_observe.errors import OutcomeUnknown, SummarizedError
 from peak_observe.resilience.common.predicates import members
 
 LONGEST = 1000

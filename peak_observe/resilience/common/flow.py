@@ -70,6 +70,19 @@ class Awaited:
         self.coroutine = coroutine
 
 
+class Returned:
+    """The end of a flow that returned a result when it was told that a step failed.
+
+    Args:
+        value: The result.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 if TYPE_CHECKING:
     # The fourth kind of step is a number: sleep so many seconds.
     Step = _Sign | TimedCall | Awaited | float

@@ -14,7 +14,7 @@ from weakref import ref
 
 from peak_observe.clock import stopwatch_of
 from peak_observe.measures import BATCH
-from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
+from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, Returned, TimedCall
 from peak_observe.resilience.common.wrapping import PLAIN_RESULTS, finished_by, is_deferred, put_away
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
@@ -269,7 +269,9 @@ class Pipeline:
                 following = _throw(flow, error)
                 if following is None:
                     raise
-                step = following
+                if type(following) is Returned:
+                    return following.value
+                step = following  # type: ignore[assignment] # the other kind is gone
                 continue
             deferred = is_deferred(value)
             try:
@@ -279,7 +281,7 @@ class Pipeline:
                     return stop.value
                 return finished_by(value, self.run_async(self._flow(), args, kwargs, value))
 
-    async def run_async(
+    async def run_async(  # noqa: C901 - one branch for each kind of step
         self,
         flow: Flow,
         args: tuple[Any, ...],
@@ -310,7 +312,9 @@ class Pipeline:
                     following = _throw(flow, error)
                     if following is None:
                         raise
-                    step = following
+                    if type(following) is Returned:
+                        return following.value
+                    step = following  # type: ignore[assignment] # as above
                 else:
                     try:
                         step = flow.send(value)
@@ -321,11 +325,13 @@ class Pipeline:
                 put_away(first)  # where it was refused
 
 
-def _throw(flow: Flow, error: BaseException) -> Step | None:
-    """Tell a flow that a step failed; return the next step, or None if it lets the exception through."""
+def _throw(flow: Flow, error: BaseException) -> Step | Returned | None:
+    """Tell a flow that a step failed; return the next step, its result, or None if it lets the exception through."""
     traceback = error.__traceback__
     try:
         return flow.throw(error)
+    except StopIteration as stop:
+        return Returned(stop.value)
     except BaseException as raised:
         # A StopIteration that leaves a generator becomes the cause of a RuntimeError (PEP 479).
         stopped = isinstance(error, StopIteration) and raised.__cause__ is error
