@@ -109,7 +109,8 @@ if TYPE_CHECKING:
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
     from peak_observe.resilience.retry.attempt import CurrentAttempt
-    from peak_observe.resilience.retry.statistics import BudgetSnapshot, RetrySnapshot
+    from peak_observe.resilience.retry.budget import BudgetSnapshot
+    from peak_observe.resilience.retry.statistics import RetrySnapshot
     from peak_observe.telemetry.metrics.collector import register
 
 __all__ = [
@@ -213,7 +214,7 @@ _LATE = {
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
     "BreakerSnapshot": "resilience.breaker.snapshot",
-    "BudgetSnapshot": "resilience.retry.statistics",
+    "BudgetSnapshot": "resilience.retry.budget",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
     "CurrentAttempt": "resilience.retry.attempt",

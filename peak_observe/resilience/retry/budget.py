@@ -7,13 +7,13 @@ which each call puts a fraction of one and out of which each retry takes a whole
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import BUDGETS, BudgetReading, Ticker, forks
 from peak_observe.resilience.common import validation
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
-from peak_observe.resilience.retry.statistics import BudgetSnapshot, BudgetStats
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,42 @@ FOREIGN_NAMES = {
     "max_tokens tokens size capacity": "burst",
 }
 """Names of arguments in Finagle, Linkerd and gRPC, each with ours."""
+
+
+class BudgetStats(NamedTuple):
+    """Counts of a retry budget since it was made.
+
+    Args:
+        calls: Calls of all operations that share it.
+        retries: Retries that it allowed.
+        refused: Retries that it refused.
+    """
+
+    calls: int
+    retries: int
+    refused: int
+
+
+class BudgetSnapshot(NamedTuple):
+    """Settings, tokens and counts of a retry budget at one moment.
+
+    Args:
+        name: The label value of its metrics.
+        at: The moment, in UTC.
+        ratio: Retries allowed for each call.
+        min_per_second: Retries allowed a second however few calls there are.
+        burst: Retries that may be made at once after quiet times.
+        tokens: Retries that it would allow at this moment.
+        stats: Calls, and retries allowed and refused.
+    """
+
+    name: str
+    at: datetime
+    ratio: float
+    min_per_second: float
+    burst: float
+    tokens: float
+    stats: BudgetStats
 
 
 class RetryTokens:

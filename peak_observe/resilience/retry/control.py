@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from peak_observe.measures import RetryReading
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
 from peak_observe.resilience.common.pipeline import Pipeline
+from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry import idempotency, statistics
-from peak_observe.resilience.retry.settings import FOREIGN_NAMES, Settings, change_settings
+from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
+from peak_observe.resilience.retry.controller import RetryController
+from peak_observe.resilience.retry.settings import (
+    FOREIGN_NAMES,
+    Nested,
+    OnGiveUp,
+    OnRetry,
+    Settings,
+    change_settings,
+)
 from peak_observe.resilience.retry.wrappers import RetryWrappers, refresh
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from peak_observe.measures import RetryReading
-    from peak_observe.resilience.common.predicates import Expected
-    from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
-    from peak_observe.resilience.retry.controller import RetryController
-    from peak_observe.resilience.retry.settings import Nested, OnGiveUp, OnRetry
-    from peak_observe.telemetry.tracing.spans import TracingMode
+from peak_observe.telemetry.tracing.spans import TracingMode
 
 
 class RetryControl:

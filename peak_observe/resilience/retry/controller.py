@@ -83,15 +83,16 @@ class RetryController:
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
         return ours or expected.matches(error)
 
-    def falls_back(self, error: BaseException | None) -> bool:
+    def falls_back(self, error: BaseException | None, *, timed_out: bool) -> bool:
         """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
 
         Args:
             error: What it raised; None where its result was not accepted.
+            timed_out: Whether that was the timeout of attempts.
         """
         if self.settings.fallback is NO_FALLBACK:
             return False
-        return error is None or isinstance(error, CircuitOpenError) or self.retryable(error)
+        return error is None or timed_out or isinstance(error, CircuitOpenError) or self.retryable(error)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""

@@ -253,7 +253,7 @@ class Execution:
         """Call the user's hook, or leave it to `farewell`; cancellation, Ctrl-C and exit are no failures."""
         if event.error is not None and not isinstance(event.error, Exception):
             return
-        self.falls_back = self._timed_out or self.controller.falls_back(event.error)
+        self.falls_back = self.controller.falls_back(event.error, timed_out=self._timed_out)
         hook = self.controller.settings.on_give_up
         if hook is not None and hook.awaits:
             self._farewell = event

@@ -1,4 +1,4 @@
-"""Statistics and snapshots of retries and their budgets, as frozen records of one moment."""
+"""Statistics and snapshot of a retry, as frozen records of one moment."""
 
 from __future__ import annotations
 
@@ -71,42 +71,6 @@ class RetrySnapshot(NamedTuple):
     budget: str | None
     nested: str
     stats: RetryStats
-
-
-class BudgetStats(NamedTuple):
-    """Counts of a retry budget since it was made.
-
-    Args:
-        calls: Calls of all operations that share it.
-        retries: Retries that it allowed.
-        refused: Retries that it refused.
-    """
-
-    calls: int
-    retries: int
-    refused: int
-
-
-class BudgetSnapshot(NamedTuple):
-    """Settings, tokens and counts of a retry budget at one moment.
-
-    Args:
-        name: The label value of its metrics.
-        at: The moment, in UTC.
-        ratio: Retries allowed for each call.
-        min_per_second: Retries allowed a second however few calls there are.
-        burst: Retries that may be made at once after quiet times.
-        tokens: Retries that it would allow at this moment.
-        stats: Calls, and retries allowed and refused.
-    """
-
-    name: str
-    at: datetime
-    ratio: float
-    min_per_second: float
-    burst: float
-    tokens: float
-    stats: BudgetStats
 
 
 def snapshot_of(controller: RetryController, stats: RetryStats) -> RetrySnapshot:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from types import TracebackType
+from typing import Self
 
 VARIABLE = "PEAK_OBSERVE_RETRIES"
 """The variable of the environment that turns retries off, or on."""
