@@ -200,6 +200,10 @@ class BreakerController:
         self._emit(transitions)
         return catalog.CALL_OUTCOMES[outcome]
 
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether the circuit counts an error as failure."""
+        return self.classifier.classify(error) == FAILURE
+
     def record_success(self, period: StatePeriod, seconds: float, result: object) -> None:
         """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
         limit, now = self.circuit.settings.slow_call_seconds, self.clock.monotonic()

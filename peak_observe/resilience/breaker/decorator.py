@@ -136,4 +136,5 @@ def circuit_breaker(
         options = settings._asdict()
         return CircuitBreaker(**options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback)
 
-    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None)
+    has_fallback = fallback is not NO_FALLBACK
+    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None, has_fallback=has_fallback)

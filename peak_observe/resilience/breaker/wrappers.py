@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import BAD_RESULT, FAILURE
+from peak_observe.resilience.breaker.outcome import BAD_RESULT
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import check_function
@@ -93,7 +93,7 @@ class BreakerWrappers:
 
     def _falls_back(self, error: Exception) -> bool:
         refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name
-        return refused or self.controller.classifier.classify(error) == FAILURE
+        return refused or self.controller.counts_as_failure(error)
 
     def _check_plain(self, name: str) -> None:
         judge = self.controller.settings.failure_result

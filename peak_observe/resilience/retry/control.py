@@ -8,7 +8,6 @@ from typing import Any
 
 from peak_observe.measures import RetryReading
 from peak_observe.resilience.common import wrapping
-from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.common.predicates import Expected
@@ -148,11 +147,6 @@ class Retry(RetryControl):
         super().__init__(controller)
         self._tracing = tracing
         self._functions: list[tuple[Callable[..., Any], str]] = []
-
-    @property
-    def has_fallback(self) -> bool:
-        """Whether something stands in for what it gave up on."""
-        return self._controller.settings.fallback is not NO_FALLBACK
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` with retries, of the same kind.

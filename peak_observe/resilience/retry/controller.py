@@ -83,6 +83,11 @@ class RetryController:
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
         return ours or expected.matches(error)
 
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether an operation failed with what is retried, its timeout of attempts included."""
+        cut_off = isinstance(error, TimeoutError) and self.settings.attempt_timeout is not None
+        return cut_off or self.retryable(error)
+
     def falls_back(self, error: BaseException | None, *, timed_out: bool) -> bool:
         """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
 

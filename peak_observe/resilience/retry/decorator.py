@@ -139,4 +139,4 @@ def retry_with_backoff(
     def build(name: str) -> Retry:
         return Retry(RetryController(name, settings, clock), tracing)
 
-    return strategy.Strategy(strategy.RETRY, build, name)
+    return strategy.Strategy(strategy.RETRY, build, name, has_fallback=fallback is not NO_FALLBACK)
