@@ -261,17 +261,17 @@ class Pipeline:
 
     def run(self, flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Drive a flow; where the call turns out to be deferred, return what drives a new flow."""
-        step, call, retry = next(flow), partial(self._func, *args, **kwargs), self._retry
+        step, call, retry = _begin(flow), partial(self._func, *args, **kwargs), self._retry
         while True:
+            if type(step) is Returned:
+                return step.value
             try:
                 value = call() if step is CALL or retry is None else retry.sleep(step)  # type: ignore[arg-type] # the other kinds of steps are for it
             except BaseException as error:
                 following = _throw(flow, error)
                 if following is None:
                     raise
-                if type(following) is Returned:
-                    return following.value
-                step = following  # type: ignore[assignment] # the other kind is gone
+                step = following
                 continue
             deferred = is_deferred(value)
             try:
@@ -298,9 +298,11 @@ class Pipeline:
         """
         made, call, retry = first, partial(self._func, *args, **kwargs), self._retry
         try:
-            step = next(flow)
+            step = _begin(flow)
             while True:
                 try:
+                    if type(step) is Returned:
+                        return step.value
                     if step is CALL or type(step) is TimedCall:
                         attempt, made = call() if made is None else made, None
                         value = await (attempt if step is CALL else step.limit(attempt))  # type: ignore[union-attr] # or it is a TimedCall
@@ -312,9 +314,7 @@ class Pipeline:
                     following = _throw(flow, error)
                     if following is None:
                         raise
-                    if type(following) is Returned:
-                        return following.value
-                    step = following  # type: ignore[assignment] # as above
+                    step = following
                 else:
                     try:
                         step = flow.send(value)
@@ -323,6 +323,14 @@ class Pipeline:
         finally:
             if first is not None:
                 put_away(first)  # where it was refused
+
+
+def _begin(flow: Flow) -> Step | Returned:
+    """Return the first step of a flow, or its result, where it is over already."""
+    try:
+        return next(flow)
+    except StopIteration as stop:
+        return Returned(stop.value)
 
 
 def _throw(flow: Flow, error: BaseException) -> Step | Returned | None:
