@@ -78,7 +78,8 @@ def _checks() -> Iterator[str]:
 def _policies() -> Iterator[str]:
     yield from ("", "## `[policies.NAME]`: for `Policy.from_toml`", "")
     yield from (
-        "What the keys mean: [Policies](../policies.md). Exceptions and functions are named as `module.name`; `none` is None.",
+        "What the keys mean: [Policies](../policies.md). Exceptions and functions are named as `module.name`.",
+        "The word `none` is Python's None.",
         "",
     )
     yield from ("| key | value | needed |", "|---|---|---|")
