@@ -30,6 +30,7 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    SummarizedError,
 )
 from peak_observe.events import Transition
 from peak_observe.observers import observe
@@ -40,6 +41,8 @@ from peak_observe.resilience import (
     breakers,
     circuit_breaker,
     deadline,
+    disable_retries,
+    enable_retries,
     get_breaker,
     idempotent,
     retry_with_backoff,
@@ -98,6 +101,7 @@ if TYPE_CHECKING:
         Policy,
         RetryBudget,
         bulkhead,
+        current_attempt,
         health_check,
         last_good,
         priority,
@@ -107,6 +111,9 @@ if TYPE_CHECKING:
         timeout,
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.resilience.retry.attempt import CurrentAttempt
+    from peak_observe.resilience.retry.budget import BudgetSnapshot
+    from peak_observe.resilience.retry.statistics import RetrySnapshot
     from peak_observe.telemetry.metrics.collector import register
 
 __all__ = [
@@ -123,6 +130,7 @@ __all__ = [
     "BackupVerified",
     "BreakerSnapshot",
     "Breakers",
+    "BudgetSnapshot",
     "BulkheadFullError",
     "CallTimedOut",
     "CallTimeoutError",
@@ -132,6 +140,7 @@ __all__ = [
     "CircuitState",
     "Clock",
     "ConfigBackup",
+    "CurrentAttempt",
     "DataBackup",
     "DeadlineExceededError",
     "Event",
@@ -164,8 +173,10 @@ __all__ = [
     "RetriesNested",
     "RetryBudget",
     "RetryScheduled",
+    "RetrySnapshot",
     "StateSnapshot",
     "StoredFile",
+    "SummarizedError",
     "SystemClock",
     "Transition",
     "Verdict",
@@ -176,7 +187,10 @@ __all__ = [
     "bulkhead",
     "circuit_breaker",
     "configure",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "get_breaker",
     "health_check",
     "idempotent",
@@ -207,8 +221,10 @@ _LATE = {
     "BackupVerified": "events",
     "BreakerSnapshot": "resilience.breaker.snapshot",
     "Breakers": "resilience",
+    "BudgetSnapshot": "resilience.retry.budget",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
+    "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
     "Event": "events",
     "GaveUp": "events",
@@ -230,12 +246,14 @@ _LATE = {
     "RetriesNested": "events",
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
+    "RetrySnapshot": "resilience.retry.statistics",
     "StateSnapshot": "backup_recovery",
     "Verdict": "exchange_client",
     "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
+    "current_attempt": "resilience",
     "health_check": "resilience",
     "instrument": "exchange_client",
     "job": "jobs",

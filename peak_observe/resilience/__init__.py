@@ -11,6 +11,7 @@ from peak_observe.resilience.breaker.snapshot import CircuitBreakerStats, Circui
 from peak_observe.resilience.common.deadlines import deadline
 from peak_observe.resilience.common.idempotency import idempotent
 from peak_observe.resilience.retry.decorator import retry_with_backoff
+from peak_observe.resilience.retry.switch import disable_retries, enable_retries
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.limits.timeouts import timeout
     from peak_observe.resilience.policy.policy import Policy
     from peak_observe.resilience.results.decorator import share
+    from peak_observe.resilience.retry.attempt import current_attempt
     from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.context import retrying
 
@@ -36,7 +38,10 @@ __all__ = [
     "breakers",
     "bulkhead",
     "circuit_breaker",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "get_breaker",
     "health_check",
     "idempotent",
@@ -57,6 +62,7 @@ _LATE = {
     "Policy": "policy.policy",
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
+    "current_attempt": "retry.attempt",
     "health_check": "health",
     "last_good": "common.last_result",
     "priority": "limits",

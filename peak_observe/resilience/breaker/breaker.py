@@ -279,6 +279,11 @@ class CircuitBreaker(SyncAsyncContext):
         return self._controller.settings
 
     @property
+    def has_fallback(self) -> bool:
+        """Whether something stands in for what failed or was refused."""
+        return self._fallback is not NO_FALLBACK
+
+    @property
     def failure_threshold(self) -> int:
         """Consecutive failures that open the circuit."""
         return self._controller.settings.failure_threshold

@@ -65,9 +65,7 @@ class Breakers(KeyedCircuits):
         if "name" in options:
             raise TypeError("Breakers() names each circuit by its key: give prefix, or circuit_breaker(name=function)")
         _check_failure_threshold(failure_threshold)
-        template: Any = circuit_breaker(
-            failure_threshold, recovery_timeout, expected_exception, clock=clock, **options
-        )
+        template: Any = circuit_breaker(failure_threshold, recovery_timeout, expected_exception, clock=clock, **options)
         if prefix != "":
             validation.check_name(prefix)
         validation.check_count("max_size", max_size)

@@ -147,7 +147,13 @@ def circuit_breaker(
 
     if callable(name):
         return _by_call(name, build, clock)
-    return strategy.Strategy(strategy.BREAKER, lambda name: _noted(build(name)), name, shared=name is not None)
+    return strategy.Strategy(
+        strategy.BREAKER,
+        lambda name: _noted(build(name)),
+        name,
+        shared=name is not None,
+        has_fallback=fallback is not NO_FALLBACK,
+    )
 
 
 def _noted(breaker: CircuitBreaker) -> CircuitBreaker:

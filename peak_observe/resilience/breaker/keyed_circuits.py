@@ -246,11 +246,16 @@ class KeyedBreaker:
         self._default = default
         self._callback = SafeCallback("name", key, owner=default, logger="breaker")
         self.timeouts: set[str] = set()
+        self._counts_as_failure: Callable[[Exception], bool] = lambda _: False
 
     @property
     def _controller(self) -> KeyedBreaker:
         """What a policy tells of its timeouts, as it tells the controller of a single circuit."""
         return self
+
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether the circuits count an error as failure."""
+        return self._counts_as_failure(error)
 
     def __call__(self, func: Any) -> Any:
         """Return `func` protected."""
@@ -260,6 +265,7 @@ class KeyedBreaker:
         # Made in vain: what a circuit refuses to protect shall be refused here, not at the first call.
         trial = self._circuits._build(self._default)  # noqa: SLF001 - of the same module
         trial.call(func)
+        self._counts_as_failure = trial._controller.counts_as_failure  # noqa: SLF001 - of the same room
         if self._default not in self._circuits:
             retire(trial)
         del trial

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import BAD_RESULT, FAILURE, SUCCESS
+from peak_observe.resilience.breaker.outcome import BAD_RESULT, SUCCESS
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import check_function
@@ -105,7 +105,7 @@ class BreakerWrappers:
         if self.controller.observes:
             return False  # a dry run changes nothing for the caller
         refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name
-        return refused or self.controller.classifier.classify(error) == FAILURE
+        return refused or self.controller.counts_as_failure(error)
 
     def _check_plain(self, name: str) -> None:
         judge = self.controller.settings.failure_result

@@ -10,6 +10,7 @@ from peak_observe.resilience.common import wrapping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peak_observe.resilience.common.call_keys import Key
     from peak_observe.resilience.common.last_result import StandIn
 
 
@@ -28,6 +29,21 @@ class Absent:
 
 
 NO_FALLBACK = Absent("NO_FALLBACK")
+
+
+class LastGood:
+    """Fallback of the last good results; see `last_good` for the arguments.
+
+    It is a description: each function that it is the fallback of has results of its own.
+    """
+
+    def __init__(self, max_age: float, key: Key | None, max_size: int) -> None:
+        self.max_age = max_age
+        self.key = key
+        self.max_size = max_size
+
+    def __repr__(self) -> str:
+        return f"<last_good of {self.max_age:g} s>"
 
 
 def check_kind(func: Callable[..., Any], kind: str) -> None:

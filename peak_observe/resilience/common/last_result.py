@@ -11,6 +11,7 @@ from peak_observe.measures import FALLBACKS, forks
 from peak_observe.measures.results import ResultReading
 from peak_observe.resilience.common import idempotency, validation, wrapping
 from peak_observe.resilience.common.call_keys import CallKeys, Key, key_callback
+from peak_observe.resilience.common.fallback import LastGood
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
 
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
 
 VALUE, LAST_GOOD, NONE = range(len(catalog.FALLBACK_OUTCOMES))
-
-
-class LastGood:
-    """Fallback of the last good results; see `last_good` for the arguments.
-
-    It is a description: each function that it is the fallback of has results of its own.
-    """
-
-    def __init__(self, max_age: float, key: Key | None, max_size: int) -> None:
-        self.max_age = max_age
-        self.key = key
-        self.max_size = max_size
-
-    def __repr__(self) -> str:
-        return f"<last_good of {self.max_age:g} s>"
 
 
 @check_keywords(

@@ -18,6 +18,9 @@ from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FOREIGN_NAMES = {"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"}
+"""Names of arguments in resilience4j and Polly, each with ours."""
+
 
 class Bulkhead(SyncAsyncContext):
     """Bounds how many calls are under way; see `bulkhead` for the arguments.
@@ -54,6 +57,7 @@ class Bulkhead(SyncAsyncContext):
         """Return settings, counts and state of this moment, as a frozen record."""
         return snapshots.bulkhead_snapshot(self.core())
 
+    @check_keywords(FOREIGN_NAMES)
     def configure(
         self,
         *,
@@ -71,6 +75,7 @@ class Bulkhead(SyncAsyncContext):
             mode: `enforce`, or `observe` to count only and let all pass.
 
         Raises:
+            TypeError: There is no such setting; the message says which one was meant.
             ValueError: An argument makes no sense; nothing is changed then.
         """
         changes = {"limit": limit, "wait": wait, "mode": mode}
@@ -206,7 +211,7 @@ def _check(limit: int, wait: float, mode: str) -> None:
     check_mode(mode)
 
 
-@check_keywords({"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"})
+@check_keywords(FOREIGN_NAMES)
 def bulkhead(
     limit: int,
     wait: float = 0.0,

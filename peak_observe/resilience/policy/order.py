@@ -20,10 +20,11 @@ INSIST = ", or insist with order='as_given'"
 
 
 class Place(NamedTuple):
-    """Kind of a strategy in a policy, and of a timeout its seconds."""
+    """Kind of a strategy in a policy, of a timeout its seconds, and whether it has a fallback."""
 
     kind: str
     seconds: float = 0.0
+    has_fallback: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}({self.seconds:g})" if self.seconds else self.kind
@@ -52,6 +53,11 @@ def problems(places: Sequence[Place]) -> Iterator[str]:
         timed_inside = inner.kind == BREAKER and any(place.kind == TIMEOUT for place in _inside(places, inner, at))
         if reason and not (outer.kind == TIMEOUT and timed_inside):
             yield f"{outer.kind} stands outside {inner.kind}: {reason}"
+        if inner.has_fallback and outer.kind in {BREAKER, RETRY}:
+            yield (
+                f"the fallback of {inner.kind} hides its failures from {outer.kind} outside: give it to the policy, "
+                "as Policy(…, fallback=…)"
+            )
         if outer.kind == inner.kind == TIMEOUT and inner.seconds >= outer.seconds:
             yield f"the timeout of {inner.seconds:g} s inside that of {outer.seconds:g} s can never be the first to end"
 

@@ -8,9 +8,11 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.errors import CallTimeoutError, CircuitOpenError, RefusedError
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
+from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, with_fallback
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place, check
 from peak_observe.support.shown import shown
@@ -18,7 +20,8 @@ from peak_observe.support.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.clock import Clock
+    from peak_observe.resilience.breaker.controller import BreakerController
+    from peak_observe.resilience.retry.controller import RetryController
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -35,6 +38,7 @@ class Layer:
     def __init__(self, kind: str, part: Any, name: str | None = None) -> None:
         self.kind = kind
         self.seconds: float = getattr(part, "seconds", None) or 0.0
+        self.has_fallback: bool = getattr(part, "has_fallback", False)
         self._part = part
         self._name = name
         if name is not None and isinstance(part, Bulkhead | RateLimiter):
@@ -66,6 +70,9 @@ class Policy:
             named after the first function, a retry and a timeout after each.
         deadline: Seconds from the beginning of a call, at which all retries and waits inside end.
         order: `checked` refuses an order that makes no sense, `as_given` takes any.
+        fallback: What a function returns where its call was refused, timed out, or failed with what its circuit counts
+            or its retry repeats (without both, with anything): a value, or a function of the error (of coroutine
+            functions also a coroutine function).
         clock: Where the time of the deadline comes from; for tests.
 
     Raises:
@@ -78,12 +85,15 @@ class Policy:
         name: str | None = None,
         deadline: float | None = None,
         order: str = "checked",
+        fallback: object = NO_FALLBACK,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         validation.check_name(name)
         if order not in ("checked", "as_given"):
             raise ValueError(f"order must be 'checked' or 'as_given', not {shown(order)}")
         self.name = name
+        self._fallback = fallback
+        self._clock = clock
         self._layers: list[Layer] = []
         if deadline is not None:
             validation.check_period("deadline", deadline)
@@ -92,7 +102,7 @@ class Policy:
         if not self._layers:
             raise ValueError("a policy needs a part, for instance Policy(circuit_breaker(), retry_with_backoff())")
         if order == "checked":
-            check([Place(layer.kind, layer.seconds) for layer in self._layers])
+            check([Place(layer.kind, layer.seconds, layer.has_fallback) for layer in self._layers])
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, name: str | None = None) -> Self:
@@ -101,7 +111,7 @@ class Policy:
         Args:
             config: A table for each part: `bulkhead`, `circuit_breaker`, `retry`, `rate_limit`, `timeout`, with the
                 arguments of the function, exceptions and functions as `module.name`. Beside them `deadline` in
-                seconds, `name`, and `order`, the kinds of all parts from the outside in.
+                seconds, `name`, `fallback`, and `order`, the kinds of all parts from the outside in.
             name: The policy's name, if the mapping has none.
 
         Raises:
@@ -126,7 +136,8 @@ class Policy:
         """Return `func` protected by all parts: use it as decorator or as `policy.call(func)(args)`.
 
         Raises:
-            TypeError: What is decorated cannot be called, or has a timeout and is no coroutine function.
+            TypeError: What is decorated cannot be called, has a timeout and is no coroutine function, or has a fallback
+                and is a generator function.
         """
         protected: F = wrapping.decorate(func, self._wrap)
         return protected
@@ -135,15 +146,36 @@ class Policy:
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         original, name, timeouts = func, wrapping.default_name(func), set[str]()
+        judges: list[BreakerController | RetryController] = []
         for layer in reversed(self._layers):
             part = layer.of(name)
             if layer.kind == strategy.TIMEOUT:
                 timeouts.add(part.name)
             elif layer.kind in (strategy.RETRY, strategy.BREAKER):
                 part._controller.timeouts |= timeouts  # noqa: SLF001 - what hangs is retried, whatever is expected
+            judges += [part._controller] if layer.kind in {strategy.RETRY, strategy.BREAKER} else []  # noqa: SLF001 - as above
             func = part(func)
+        if self._fallback is not NO_FALLBACK:
+            func = self._with_fallback(func, judges)
         vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
         return func
+
+    def _with_fallback(
+        self, func: Callable[..., Any], judges: list[BreakerController | RetryController]
+    ) -> Callable[..., Any]:
+        kind = wrapping.kind(func)
+        check_kind(func, kind)
+
+        def applies_to(error: Exception) -> bool:
+            if not judges or isinstance(error, CircuitOpenError | RefusedError | CallTimeoutError):
+                return True
+            return any(judge.counts_as_failure(error) for judge in judges)
+
+        from peak_observe.resilience.common.last_result import StandIn  # late, as many policies have no fallback
+
+        name = self.name or wrapping.default_name(func)
+        stand_in = StandIn(func, self._fallback, name, self._clock)
+        return with_fallback(func, applies_to, stand_in, asynchronous=kind == wrapping.COROUTINE)
 
     @property
     def layers(self) -> list[Layer]:
@@ -160,6 +192,8 @@ class Policy:
 
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
+        if part._fallback is not NO_FALLBACK:  # noqa: SLF001 - it is one of ours
+            raise ValueError(f"fallback belongs to the outer policy, not to {part!r} inside of it")
         return part.layers
     if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
+from peak_observe.resilience.common.fallback import NO_FALLBACK, LastGood
 from peak_observe.resilience.common.predicates import members
+from peak_observe.resilience.retry import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +51,20 @@ class RetryController:
     @property
     def multiplies(self) -> bool:
         """Whether its attempts multiply those of a retry inside."""
-        return self.settings.max_attempts > 1 and not self.settings.inner_only
+        return self.max_attempts > 1 and not self.settings.inner_only
+
+    @property
+    def max_attempts(self) -> float:
+        """How many attempts there may be at this moment; 1 while retries are turned off."""
+        return 1 if switch.are_off() else self.settings.most_attempts
+
+    def replace(self, before: Settings, after: Settings) -> bool:
+        """Replace the settings, unless they are others than `before` by now; return whether they were replaced."""
+        with self.lock:
+            if self.settings is not before:
+                return False
+            self.settings = after
+            return True
 
     def after_fork(self) -> None:
         """Renew the lock in a forked child."""
@@ -75,6 +90,34 @@ class RetryController:
             return False
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
         return ours or expected.matches(error)
+
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether an operation failed with what is retried, its timeout of attempts included."""
+        cut_off = isinstance(error, TimeoutError) and self.settings.attempt_timeout is not None
+        return cut_off or self.retryable(error)
+
+    def falls_back(self, error: BaseException | None, *, timed_out: bool) -> bool:
+        """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
+
+        Args:
+            error: What it raised; None where its result was not accepted.
+            timed_out: Whether that was the timeout of attempts.
+        """
+        if self.settings.fallback is NO_FALLBACK or isinstance(self.settings.fallback, LastGood):
+            return False  # the last good result of a function is that of its wrapper
+        return error is None or timed_out or isinstance(error, CircuitOpenError) or self.retryable(error)
+
+    def last_good_applies(self, error: Exception) -> bool:
+        """Return whether the last good result stands in for what an operation ended with."""
+        wanted = isinstance(self.settings.fallback, LastGood)
+        return wanted and (isinstance(error, CircuitOpenError) or self.counts_as_failure(error))
+
+    def is_good(self, result: object) -> Any:
+        """Return whether a result is accepted; an awaitable where `retry_result` is a coroutine function."""
+        unacceptable = self.settings.retry_result
+        if unacceptable is None:
+            return True
+        return unacceptable.async_is_false(result) if unacceptable.awaits else not unacceptable.is_true(result)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
@@ -124,7 +167,7 @@ class RetryController:
             reading.errors = counts.errors
             reading.exemplars = counts.exemplars
             reading.nested = counts.nested
-        reading.max_attempts = self.settings.max_attempts
+        reading.max_attempts = self.max_attempts
         return reading
 
 
