@@ -326,7 +326,7 @@ SIGNATURES = {
     "PeakObserveError": None,
     "Policy": (
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "fallback: 'object' = NO_FALLBACK, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
     "Breakers": (

@@ -15,15 +15,7 @@ from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.last_error import LastError
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
-from peak_observe.resilience.breaker.state_machine import (
-    DISABLED,
-    FORCED_OPEN,
-    HALF_OPEN,
-    OBSERVED,
-    OPEN,
-    Circuit,
-    Permit,
-)
+from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.common.modes import ENFORCE, OBSERVE
@@ -37,7 +29,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
-    from peak_observe.resilience.breaker.state_machine import Change, StatePeriod
+    from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
 
 
@@ -66,12 +58,6 @@ class CircuitView:
         self.calls = calls
         self.now = now
 
-    @property
-    def state(self) -> int:
-        """The index of the state for calls: one that only observes is disabled, unless it is forced open."""
-        observes = self.circuit.settings.mode == OBSERVE
-        return DISABLED if observes and self.circuit.state != FORCED_OPEN else self.circuit.state
-
 
 def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerReading:
     """Return the metrics reading of a view; the lock is held."""
@@ -82,7 +68,7 @@ def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerR
     reading.buckets, reading.bounds = counts.buckets, counts.bounds
     reading.duration_sum = counts.duration_sum
     reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-    reading.state = view.state
+    reading.state = circuit.visible_state
     reading.state_seconds = circuit.period.seconds_at(view.now)
     reading.transitions = circuit.period.entered
     reading.window = None if circuit.window is None else view.counted
@@ -173,8 +159,6 @@ class BreakerController:
         transitions = self._transitions(self.circuit.advance(now), now)
         permit = self.circuit.admit(now)
         state = self.circuit.state
-        if permit is None and self.observes and state != FORCED_OPEN:
-            permit = Permit(OBSERVED, math.inf)
         if permit is None:
             self.counts.add(REJECTED)
         wait = self._probe_wait_locked(now) if state == HALF_OPEN else self.circuit.retry_after(now)
@@ -392,7 +376,7 @@ class BreakerController:
         open_duration = self.circuit.period.duration
         wait = open_duration if change.new in (OPEN, FORCED_OPEN) and open_duration < math.inf else 0.0
         old, new = catalog.STATES[change.old], catalog.STATES[change.new]
-        mode = ENFORCE if change.new == FORCED_OPEN else self.settings.mode  # by hand calls are refused all the same
+        mode = ENFORCE if change.new == FORCED_OPEN else self.settings.mode  # by hand calls are refused in any mode
         return [Transition(self.name, old, new, at, change.reason, wait, error, mode)]
 
     def _emit(self, transitions: list[Transition]) -> None:

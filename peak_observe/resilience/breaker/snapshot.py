@@ -42,7 +42,7 @@ class CircuitBreakerStats(NamedTuple):
 
 def state_of(controller: BreakerController) -> CircuitState:
     """Return the state at this moment."""
-    return CircuitState(catalog.STATES[controller.view().state])
+    return CircuitState(catalog.STATES[controller.view().circuit.visible_state])
 
 
 def stats_of(controller: BreakerController) -> CircuitBreakerStats:
@@ -116,7 +116,7 @@ def snapshot_of(controller: BreakerController) -> BreakerSnapshot:
     return BreakerSnapshot(
         name=controller.name,
         at=at,
-        state=CircuitState(catalog.STATES[view.state]),
+        state=CircuitState(catalog.STATES[circuit.visible_state]),
         since=at - timedelta(seconds=max(0.0, view.now - circuit.period.since)),
         retry_after=circuit.retry_after(view.now),
         reopened=circuit.reopened,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe.resilience.common import wrapping
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.resilience.common.call_keys import Key
-    from peak_observe.resilience.common.last_result import StandIn
 
 
 class Absent:
@@ -44,6 +43,27 @@ class LastGood:
 
     def __repr__(self) -> str:
         return f"<last_good of {self.max_age:g} s>"
+
+
+class LastResults(Protocol):
+    """Protocol of the last good results of one function."""
+
+    def keep(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Keep the result of a call."""
+
+
+class StandIn(Protocol):
+    """Protocol of what stands in for the results of one function."""
+
+    @property
+    def results(self) -> LastResults | None:
+        """The last good results, if they were asked for."""
+
+    def find(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what stands for the result of a call that failed, as `result`; None where nothing does."""
+
+    def note(self, wrapper: Callable[..., Any]) -> None:
+        """Mark the function's wrapper."""
 
 
 def check_kind(func: Callable[..., Any], kind: str) -> None:
