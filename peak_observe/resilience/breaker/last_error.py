@@ -14,6 +14,7 @@ MOST = 20
 """How many arguments, attributes and notes."""
 MEMBERS = 3
 
+_OURS = "_peak_observe"  # marks for the call that raised it
 _PLAIN = frozenset({type(None), bool, int, float})
 
 
@@ -62,7 +63,9 @@ def _plain(value: object) -> Any:
 
 
 def _attributes(error: BaseException) -> dict[str, Any]:
-    own = ((name, value) for name, value in vars(error).items() if type(value) in _PLAIN or type(value) is str)
+    texts_and_numbers = _PLAIN | {str}
+    own = ((name, value) for name, value in vars(error).items() if type(value) in texts_and_numbers)
+    own = ((name, value) for name, value in own if not name.startswith(_OURS))
     kept = {name: _plain(value) for name, value in islice(own, MOST)}
     notes = vars(error).get("__notes__")
     if isinstance(notes, list):

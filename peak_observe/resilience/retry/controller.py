@@ -105,7 +105,9 @@ class RetryController:
         """
         if self.settings.fallback is NO_FALLBACK:
             return False
-        return error is None or timed_out or isinstance(error, CircuitOpenError) or self.retryable(error)
+        if error is None or timed_out or self.retryable(error):
+            return True
+        return all(isinstance(one, CircuitOpenError) or self.retryable(one) for one in members(error))
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
