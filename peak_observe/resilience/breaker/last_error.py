@@ -22,33 +22,37 @@ class LastError:
     """What is kept of an exception: its class, and of arguments, attributes and notes the plain values.
 
     An exception itself would keep its traceback alive, by that the frames of the call, and by those all that it had in
-    hand. The text of the copy is the same; where it cannot be, an `SummarizedError` stands for it.
+    hand. The text of the copy is the same; where it cannot be, a `SummarizedError` stands for it.
 
     Args:
         error: The exception, which stays as it is.
     """
 
-    __slots__ = ("_args", "_attributes", "_kind")
+    __slots__ = ("_args", "_attributes", "_kind", "_summary")
 
     def __init__(self, error: BaseException) -> None:
-        self._kind: type[BaseException] = type(error)
-        self._args: tuple[Any, ...] = ()
-        self._attributes: dict[str, Any] = {}
         text = _text(error)
+        self._summary = _name(error), _shown(error, text)
+        self._kind: type[BaseException] | None = type(error)
         try:
             self._args = tuple(map(_plain, error.args[:MOST]))
             self._attributes = _attributes(error)
             # Nobody may take an order of the past for one that is open now.
-            copied = not isinstance(error, OutcomeUnknown) and str(self.build()) == text
+            copied = not isinstance(error, OutcomeUnknown) and str(self._copy(type(error))) == text
         except Exception:  # noqa: BLE001 - a class may want, and do, anything in its constructor or its text
             copied = False
         if not copied:
-            self._kind, self._args = SummarizedError, (_name(error), _shown(error, text))
-            self._attributes = {"kind": self._args[0], "text": self._args[1]}
+            self._kind, self._args, self._attributes = None, (), {}
 
     def build(self) -> BaseException:
         """Return a new copy: one that is raised by many would collect the tracebacks of all."""
-        error = self._kind.__new__(self._kind, *self._args)
+        try:
+            return SummarizedError(*self._summary) if self._kind is None else self._copy(self._kind)
+        except Exception:  # noqa: BLE001 - as above
+            return SummarizedError(*self._summary)
+
+    def _copy(self, kind: type[BaseException]) -> BaseException:
+        error = kind.__new__(kind, *self._args)
         error.args = self._args
         vars(error).update(self._attributes)
         if "__notes__" in self._attributes:
