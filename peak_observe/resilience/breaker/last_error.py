@@ -54,9 +54,11 @@ class LastError:
     def _copy(self, kind: type[BaseException]) -> BaseException:
         error = kind.__new__(kind, *self._args)
         error.args = self._args
-        vars(error).update(self._attributes)
-        if "__notes__" in self._attributes:
-            vars(error)["__notes__"] = list(self._attributes["__notes__"])
+        if self._attributes:  # an open circuit may have to make thousands a second
+            facts = vars(error)
+            facts.update(self._attributes)
+            if "__notes__" in facts:
+                facts["__notes__"] = facts["__notes__"].copy()
         return error
 
 
