@@ -22,7 +22,7 @@ VALUES = {
     ("breaker", "state"): metric.STATES,
     ("breaker", "to"): metric.STATES,
     ("breaker", "outcome"): metric.OBSERVED_CALL_OUTCOMES,
-    ("retry", "outcome"): metric.RETRY_OUTCOMES,
+    ("retry", "outcome"): metric.OBSERVED_RETRY_OUTCOMES,
     ("bulkhead", "outcome"): metric.LIMIT_OUTCOMES,
     ("rate", "outcome"): metric.LIMIT_OUTCOMES,
     ("timeout", "outcome"): metric.TIMEOUT_OUTCOMES,

@@ -67,7 +67,7 @@ BREAKER_SLOW_CALL_RATIO = Metric(
 RETRY_CALLS_TOTAL = Metric(
     "peak_retry_calls_total",
     "counter",
-    "Operations by how they ended; each is one or more attempts.",
+    "Operations by how they ended; each is one or more attempts, would_retry ones are one, as the retry only observes.",
     ("operation", "outcome"),
 )
 RETRY_RETRIES_TOTAL = Metric(

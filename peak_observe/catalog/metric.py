@@ -12,6 +12,8 @@ CALL_OUTCOMES = ("success", "failure", "ignored", "rejected")
 OBSERVED_CALL_OUTCOMES = (*CALL_OUTCOMES, "would_refuse")
 """The outcomes of a circuit that only observes."""
 RETRY_OUTCOMES = ("first_try", "after_retry", "exhausted", "not_retryable", "out_of_time", "out_of_budget")
+OBSERVED_RETRY_OUTCOMES = (*RETRY_OUTCOMES, "would_retry")
+"""The outcomes of a retry that only observes."""
 LIMIT_OUTCOMES = (
     "at_once",
     "after_wait",

@@ -13,6 +13,7 @@ from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, with_fallback
+from peak_observe.resilience.common.predicates import members
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place, check
 from peak_observe.support.shown import shown
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.controller import RetryController
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+
+_REFUSALS = (CircuitOpenError, RefusedError, CallTimeoutError)
 
 
 class Layer:
@@ -166,10 +170,13 @@ class Policy:
         kind = wrapping.kind(func)
         check_kind(func, kind)
 
+        def counts(error: BaseException) -> bool:
+            return isinstance(error, Exception) and any(judge.counts_as_failure(error) for judge in judges)
+
         def applies_to(error: Exception) -> bool:
-            if not judges or isinstance(error, CircuitOpenError | RefusedError | CallTimeoutError):
+            if not judges or counts(error):
                 return True
-            return any(judge.counts_as_failure(error) for judge in judges)
+            return all(isinstance(one, _REFUSALS) or counts(one) for one in members(error))
 
         from peak_observe.resilience.common.last_result import StandIn  # late, as many policies have no fallback
 

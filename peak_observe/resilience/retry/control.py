@@ -10,6 +10,7 @@ from peak_observe.measures import RetryReading
 from peak_observe.resilience.common import idempotency, wrapping
 from peak_observe.resilience.common.fallback import LastGood, with_fallback
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
+from peak_observe.resilience.common.modes import Mode
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry import statistics
@@ -77,6 +78,7 @@ class RetryControl:
         on_give_up: OnGiveUp | Unchanged | None = UNCHANGED,
         fallback: object = UNCHANGED,
         nested: Nested | Unchanged = UNCHANGED,
+        mode: Mode | Unchanged = UNCHANGED,
     ) -> None:
         """Change settings while calls go on; what is not given stays as it is, and so do the counts.
 
@@ -100,6 +102,7 @@ class RetryControl:
             on_give_up: A function that is called with each `GaveUp`.
             fallback: What is returned where it gave up: a value, or a function of the error.
             nested: `warn` or `inner_only`.
+            mode: `enforce` or `observe`.
 
         Raises:
             TypeError: There is no such setting, or what it protects must not be repeated; nothing is changed then.
@@ -122,6 +125,7 @@ class RetryControl:
             on_give_up=on_give_up,
             fallback=fallback,
             nested=nested,
+            mode=mode,
         )
         while not self._changed(given):
             pass  # somebody else has changed them meanwhile

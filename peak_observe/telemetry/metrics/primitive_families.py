@@ -57,7 +57,7 @@ RETRY_FAMILIES = (
     Family(
         catalog.RETRY_CALLS_TOTAL,
         attrgetter("calls"),
-        lambda _: catalog.RETRY_OUTCOMES,
+        lambda r: catalog.OBSERVED_RETRY_OUTCOMES[: len(r.calls)],
         lambda r: r.exemplars,
     ),
     Family(catalog.RETRY_RETRIES_TOTAL, lambda r: (r.retries,), follows=ATTEMPTS),
