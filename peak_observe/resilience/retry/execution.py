@@ -191,12 +191,14 @@ class Execution:
         # The delay is not cut: the attempt after it would begin when nobody waits for it any more.
         if delay is None or (left is not None and delay >= left):
             return OUT_OF_TIME
+        refused = None
         if settings.observes:
-            return WOULD_RETRY  # without asking the budget, which others use
-        if settings.budget and not settings.budget.take():
-            return OUT_OF_BUDGET
-        self._schedule(delay, error)
-        return None
+            refused = WOULD_RETRY  # without asking the budget, which others use
+        elif settings.budget and not settings.budget.take():
+            refused = OUT_OF_BUDGET
+        else:
+            self._schedule(delay, error)
+        return refused
 
     def _is_left_to_the_inner(self, error: BaseException) -> bool:
         """Return whether an inner retry has given up on this error, and one of the two says `inner_only`."""

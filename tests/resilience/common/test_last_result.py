@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from peak_observe import CircuitOpenError, circuit_breaker, idempotent, last_good
+from peak_observe import CircuitOpenError, Policy, circuit_breaker, idempotent, last_good, retry_with_backoff
 from peak_observe.measures import FALLBACKS
 from peak_observe.testing import ManualClock
 
@@ -241,3 +241,48 @@ def test_wrong_keywords_have_a_hint() -> None:
     """Names of other libraries too."""
     with pytest.raises(TypeError, match="did you mean max_age"):
         last_good(ttl=5)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("way", ["retry", "policy", "file"])
+def test_retries_and_policies_have_it_too(way: str, clock: ManualClock) -> None:
+    """After the last attempt, also where it is described in a file."""
+    feed = Feed()
+    retry = retry_with_backoff(2, 0.1, clock=clock, name=f"last.{way}", fallback=last_good(5))
+    if way == "policy":
+        plain = retry_with_backoff(2, 0.1, clock=clock)
+        protect: Any = Policy(plain, fallback=last_good(5), name="last.policy", clock=clock)
+    elif way == "file":
+        tables = {"retry": {"max_attempts": 2, "base_delay": 0.001}, "fallback": {"max_age": 5}}
+        protect = Policy.from_config(tables, name="last.file")
+    else:
+        protect = retry
+    ask = protect(feed)
+    assert ask("BTC") == 100
+    feed.down = True
+    assert ask("BTC") == 100
+    with pytest.raises(ConnectionError):
+        ask("ETH")
+    assert counts(f"last.{way}") == [0, 1, 1]
+    if way != "file":
+        clock.advance(6)
+        with pytest.raises(ConnectionError):
+            ask("BTC")
+
+
+def test_a_coroutine_is_retried_before_its_last_good_result(clock: ManualClock) -> None:
+    """And a result that is not accepted is no good one."""
+    answers: list[Any] = [1, -1, -1, OSError("down"), OSError("down")]
+
+    @retry_with_backoff(2, 0.1, clock=clock, fallback=last_good(5), retry_result=lambda result: result < 0)
+    async def ask() -> int:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return int(found)
+
+    async def main() -> list[int]:
+        return [await ask(), await ask(), await ask()]
+
+    assert asyncio.run(main()) == [1, -1, 1]
+    with pytest.raises(ValueError, match=r"last_good.* is given where a function is decorated"):
+        ask.retry.configure(fallback=last_good(1))  # type: ignore[attr-defined] # which decorators add
