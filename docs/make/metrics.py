@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, strategies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,8 @@ VALUES = {
     ("bulkhead", "outcome"): metric.LIMIT_OUTCOMES,
     ("rate", "outcome"): metric.LIMIT_OUTCOMES,
     ("timeout", "outcome"): metric.TIMEOUT_OUTCOMES,
+    ("hedge", "outcome"): metric.HEDGE_OUTCOMES,
+    ("chaos", "outcome"): metric.CHAOS_OUTCOMES,
     ("health", "outcome"): metric.HEALTH_OUTCOMES,
     ("job", "outcome"): metric.JOB_OUTCOMES,
     ("backup", "outcome"): metric.BACKUP_OUTCOMES,
@@ -44,7 +46,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, checks, backups, exchange, exporter):
+    for module in (calls, limits, strategies, checks, backups, exchange, exporter):
         yield from _chapter(module)
 
 

@@ -20,6 +20,8 @@ LIMIT_OUTCOMES = (
     "would_refuse",
 )
 TIMEOUT_OUTCOMES = ("in_time", "timed_out", "out_of_time")
+HEDGE_OUTCOMES = ("first", "hedge", "failed", "cancelled")
+CHAOS_OUTCOMES = ("undisturbed", "delayed", "failed")
 HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
 JOB_OUTCOMES = ("success", "failed", "interrupted")
 BACKUP_OUTCOMES = ("success", "partial", "failed", "interrupted")

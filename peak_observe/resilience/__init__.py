@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
     from peak_observe.resilience.limits import bulkhead, priority, rate_limit
     from peak_observe.resilience.limits.timeouts import timeout
+    from peak_observe.resilience.policy.custom_part import part
+    from peak_observe.resilience.policy.fault_injection import chaos
+    from peak_observe.resilience.policy.latency import timed
     from peak_observe.resilience.policy.policy import Policy
     from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.context import retrying
+    from peak_observe.resilience.retry.hedging import hedge
 
 __all__ = [
     "CircuitBreaker",
@@ -31,15 +35,19 @@ __all__ = [
     "RetryBudget",
     "breakers",
     "bulkhead",
+    "chaos",
     "circuit_breaker",
     "deadline",
     "get_breaker",
     "health_check",
+    "hedge",
     "idempotent",
+    "part",
     "priority",
     "rate_limit",
     "retry_with_backoff",
     "retrying",
+    "timed",
     "timeout",
 ]
 
@@ -50,10 +58,14 @@ _LATE = {
     "Policy": "policy.policy",
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
+    "chaos": "policy.fault_injection",
     "health_check": "health",
+    "hedge": "retry.hedging",
+    "part": "policy.custom_part",
     "priority": "limits",
     "rate_limit": "limits",
     "retrying": "retry.context",
+    "timed": "policy.latency",
     "timeout": "limits.timeouts",
 }
 

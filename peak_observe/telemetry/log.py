@@ -10,15 +10,18 @@ from peak_observe.events import (
     ExchangeEvent,
     GaveUp,
     HealthChanged,
+    HedgeFailed,
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    PolicyReloaded,
     RateLimited,
     Recovered,
     RestoreFinished,
     RetriesNested,
     RetryEvent,
     RetryScheduled,
+    StrategyEvent,
     Transition,
     WriteUnanswered,
 )
@@ -72,6 +75,8 @@ def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
         return "backup", *_backup(event)
     if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
         return "exchange", *_exchange(event)
+    if isinstance(event, HedgeFailed | PolicyReloaded):
+        return _strategy(event)
     return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
 
 
@@ -140,6 +145,17 @@ def _limit(event: LimitReached | CallTimedOut) -> tuple[int, str, tuple[object, 
     else:
         message = f"rate limit '%s' is used up (%.3g a second): %d {end}"
     return WARNING, message, (event.name, event.limit, event.refused)
+
+
+def _strategy(event: StrategyEvent) -> tuple[str, int, str, tuple[object, ...]]:
+    match event:
+        case HedgeFailed():
+            message = "'%s' was answered, but request %d of it failed: %s"
+            return "hedge", INFO, message, (event.operation, event.request, describe(event.error))
+        case PolicyReloaded(success=True):
+            return "policy", INFO, "policy '%s' took over %s: %s", (event.policy, event.path, event.message)
+        case PolicyReloaded():
+            return "policy", ERROR, "policy '%s' keeps its settings, %s", (event.policy, event.message)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

@@ -10,13 +10,16 @@ from peak_observe.resilience.common import wrapping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT = (
+TIMED, DEADLINE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
+    "timed",
     "deadline",
     "bulkhead",
     "circuit_breaker",
     "retry",
+    "hedge",
     "rate_limit",
     "timeout",
+    "chaos",
 )
 
 

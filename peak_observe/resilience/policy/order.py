@@ -9,12 +9,22 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.resilience.common.strategy import BREAKER, BULKHEAD, DEADLINE, RATE_LIMIT, RETRY, TIMEOUT
+from peak_observe.resilience.common.strategy import (
+    BREAKER,
+    BULKHEAD,
+    CHAOS,
+    DEADLINE,
+    HEDGE,
+    RATE_LIMIT,
+    RETRY,
+    TIMED,
+    TIMEOUT,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-RECOMMENDED = (DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT)
+RECOMMENDED = (TIMED, DEADLINE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS)
 """From the outside in."""
 INSIST = ", or insist with order='as_given'"
 
@@ -33,7 +43,10 @@ class Place(NamedTuple):
 WRONG = {
     (RATE_LIMIT, RETRY): "each attempt is a call of the service, and only the first one would wait for its turn",
     (RATE_LIMIT, BREAKER): "while the circuit is open, calls would wait for their turn, and use it up, to be refused",
+    (RATE_LIMIT, HEDGE): "each hedge is a call of the service, and only the first request would wait for its turn",
     (RETRY, RETRY): "the attempts of both multiply",
+    (HEDGE, RETRY): "a hedge would begin attempts of its own while the first request waits between two of them",
+    (HEDGE, HEDGE): "the requests of both multiply",
     (TIMEOUT, BREAKER): (
         "a call that the timeout cancels is not counted by the circuit, which then never learns of calls that hang; "
         "have a timeout inside the circuit_breaker, also where another one stands outside"
