@@ -60,7 +60,7 @@ FORBIDDEN = {
 }
 # Nouns that end in -ing; any other name with this ending tells what somebody does, not what is there.
 NOUNS = {"encoding", "formatting", "locking", "monitoring", "provisioning", "reading", "scrubbing", "testing"}
-NOUNS |= {"staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
+NOUNS |= {"hedging", "staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
 
 
 def dotted(path: Path) -> str:
@@ -310,6 +310,7 @@ SIGNATURES = {
     "HealthCheckResult": (
         "(name, healthy, message, timestamp=None, details=None, status=None, duration=0.0, critical=True, tags=())"
     ),
+    "HedgeFailed": "(operation, request, error)",
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
     "LimitReached": "(kind, name, refused, limit, mode='enforce')",
@@ -321,6 +322,7 @@ SIGNATURES = {
         "order: str = '') -> None"
     ),
     "PeakObserveError": None,
+    "PolicyReloaded": "(policy, path, success, message)",
     "Policy": (
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
         "clock: 'Clock' = CLOCK) -> 'None'"
@@ -356,6 +358,10 @@ SIGNATURES = {
         "(limit: 'int', wait: 'float' = 0.0, *, mode: 'Mode' = 'enforce', name: 'str | None' = None, "
         "clock: 'Clock' = CLOCK) -> 'Bulkhead'"
     ),
+    "chaos": (
+        "(rate: 'float' = 0.02, *, fault: 'Fault | None' = None, latency: 'Latency' = 0.0, seed: 'int | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
+    ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
@@ -369,6 +375,10 @@ SIGNATURES = {
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
+    "hedge": (
+        "(after: 'float' = 0.5, *, max_hedges: 'int' = 1, budget: 'RetryBudget | str | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
+    ),
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": (
         "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
@@ -376,6 +386,10 @@ SIGNATURES = {
     ),
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "part": (
+        "(decorator: 'Callable[[Any], Any]', *, kind: 'str' = 'mine', outside: 'str | Iterable[str]' = (), "
+        "inside: 'str | Iterable[str]' = ()) -> 'CustomPart'"
+    ),
     "priority": "(name: 'str') -> 'None'",
     "rate_limit": (
         "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
@@ -404,6 +418,10 @@ SIGNATURES = {
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
+    ),
+    "timed": (
+        "(name: 'str | None' = None, *, buckets: 'tuple[float, ...]' = BUCKETS, clock: 'Clock' = CLOCK) "
+        "-> 'Callable[[F], F]'"
     ),
     "timeout": "(seconds: 'float', *, name: 'str | None' = None) -> 'Callable[[F], F]'",
     "uninstrument": "(exchange: 'E') -> 'E'",

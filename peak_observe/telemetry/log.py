@@ -63,14 +63,8 @@ def _plain(value: object) -> object:
 
 def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
     """Return logger, level, message and its values."""
-    if isinstance(event, Transition):
-        return _transition(event)
-    if isinstance(event, HealthChanged):
-        level, change = (INFO, "healthy") if event.healthy else (WARNING, "unhealthy")
-        return "health", level, f"check '%s' is {change}: %s", (event.name, event.message)
-    if isinstance(event, NamesOverflowed):
-        message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
-        return event.kind, WARNING, message, (event.limit, event.kind, event.name)
+    if isinstance(event, Transition | HealthChanged | NamesOverflowed):
+        return _state(event)
     if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):
         return "backup", *_backup(event)
     if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
@@ -78,6 +72,16 @@ def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
     if isinstance(event, HedgeFailed | PolicyReloaded):
         return _strategy(event)
     return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
+
+
+def _state(event: Transition | HealthChanged | NamesOverflowed) -> tuple[str, int, str, tuple[object, ...]]:
+    if isinstance(event, Transition):
+        return _transition(event)
+    if isinstance(event, HealthChanged):
+        level, change = (INFO, "healthy") if event.healthy else (WARNING, "unhealthy")
+        return "health", level, f"check '%s' is {change}: %s", (event.name, event.message)
+    message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
+    return event.kind, WARNING, message, (event.limit, event.kind, event.name)
 
 
 def _backup(event: BackupFinished | RestoreFinished | BackupVerified) -> tuple[int, str, tuple[object, ...]]:

@@ -6,8 +6,10 @@ from contextlib import suppress
 
 
 def add_note(error: BaseException, text: str) -> None:
-    """Add a note to an exception, also to a frozen one; one of a shape of its own goes without."""
+    """Add a note to an exception once, also to a frozen one; one of a shape of its own goes without."""
     with suppress(Exception):
+        if text in vars(error).get("__notes__", ()):
+            return
         try:
             error.add_note(text)
         except AttributeError:  # a frozen dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.resilience.common import wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TIMED, DEADLINE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
     "timed",
@@ -23,7 +23,14 @@ TIMED, DEADLINE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
 )
 
 
-class Strategy:
+class Configured:
+    """Base of what the decorator factories return: it remembers what it was given."""
+
+    given: Mapping[str, Any] = {}
+    """Arguments by name, with the defaults of the positional ones, without clock and what is None."""
+
+
+class Strategy(Configured):
     """Decorator factory tagged with its strategy kind, so that policies can order it.
 
     Args:

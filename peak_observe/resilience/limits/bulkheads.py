@@ -19,7 +19,7 @@ from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPer
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Bulkhead(SyncAsyncContext):
+class Bulkhead(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls are under way; see `bulkhead` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share its places. A call inside a call of the same bulkhead
@@ -44,6 +44,11 @@ class Bulkhead(SyncAsyncContext):
     def in_flight(self) -> int:
         """Number of calls under way."""
         return 0 if self._late.made is None else len(self._late.made.holders)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of this moment by name, without those that are off."""
+        return {key: value for key, value in self._settings.items() if value not in (None, 0.0, ENFORCE)}
 
     @property
     def stats(self) -> snapshots.LimitStats:

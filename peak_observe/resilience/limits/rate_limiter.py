@@ -25,7 +25,7 @@ Weight: TypeAlias = float | Callable[..., float]
 Heed: TypeAlias = bool | Callable[[Any], float | None]
 
 
-class RateLimiter(SyncAsyncContext):
+class RateLimiter(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls pass in a time; see `rate_limit` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share the rate.
@@ -49,6 +49,11 @@ class RateLimiter(SyncAsyncContext):
     def name(self) -> str | None:
         """The name by which it is known; None until it is used, if it was given none."""
         return self._late.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of this moment by name, without those that are off."""
+        return {key: value for key, value in self._settings.items() if value not in (None, 0.0, ENFORCE)}
 
     @property
     def stats(self) -> snapshots.LimitStats:

@@ -30,10 +30,12 @@ INSIST = ", or insist with order='as_given'"
 
 
 class Place(NamedTuple):
-    """Kind of a strategy in a policy, and of a timeout its seconds."""
+    """Kind of a strategy in a policy; of a timeout its seconds, of a custom part the kinds it is outside or inside of."""
 
     kind: str
     seconds: float = 0.0
+    outside: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind}({self.seconds:g})" if self.seconds else self.kind
@@ -63,6 +65,10 @@ def problems(places: Sequence[Place]) -> Iterator[str]:
             yield f"{outer.kind} stands outside {inner.kind}: {reason}"
         if outer.kind == inner.kind == TIMEOUT and inner.seconds >= outer.seconds:
             yield f"the timeout of {inner.seconds:g} s inside that of {outer.seconds:g} s can never be the first to end"
+        if inner.kind in outer.inside:
+            yield f"{outer.kind} stands outside {inner.kind}, and says that it has to be inside"
+        if outer.kind in inner.outside:
+            yield f"{inner.kind} stands inside {outer.kind}, and says that it has to be outside"
 
 
 def _inside(places: Sequence[Place], inner: Place, at: int) -> Sequence[Place]:
@@ -82,5 +88,18 @@ def check(places: Sequence[Place]) -> None:
 def recommended(places: Sequence[Place]) -> list[Place]:
     """Return the recommended order; of several timeouts the shortest goes inside."""
     timeouts = sorted((place for place in places if place.kind == TIMEOUT), key=lambda place: -place.seconds)
-    rest = sorted((place for place in places if place.kind != TIMEOUT), key=lambda place: RECOMMENDED.index(place.kind))
-    return [*timeouts[:-1], *rest, *timeouts[-1:]]
+    known = [place for place in places if place.kind in RECOMMENDED and place.kind != TIMEOUT]
+    order = [*timeouts[:-1], *sorted([*known, *timeouts[-1:]], key=lambda place: RECOMMENDED.index(place.kind))]
+    for index, place in enumerate(places):
+        if place.kind not in RECOMMENDED:
+            order.insert(_index(place, order, places[index - 1] if index else None), place)
+    return order
+
+
+def _index(custom: Place, order: Sequence[Place], before: Place | None) -> int:
+    """Return where a custom part belongs: as it says, or behind the part that it was written behind."""
+    inside = [index + 1 for index, place in enumerate(order) if place.kind in custom.inside]
+    outside = [index for index, place in enumerate(order) if place.kind in custom.outside]
+    if inside or outside:
+        return max(inside) if inside else min(outside)
+    return order.index(before) + 1 if before in order else 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
@@ -12,7 +12,8 @@ from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
-from peak_observe.resilience.policy.order import Place, check
+from peak_observe.resilience.policy.layers import Layer, Layers
+from peak_observe.resilience.policy.order import check
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -23,36 +24,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class Layer:
-    """One strategy of a policy, shared by all functions where it limits a service.
-
-    Args:
-        kind: What it is.
-        part: The part itself, or an object that is one already.
-        name: The name if the part has none.
-    """
-
-    def __init__(self, kind: str, part: Any, name: str | None = None) -> None:
-        self.kind = kind
-        self.seconds: float = getattr(part, "seconds", None) or 0.0
-        self._part = part
-        self._name = name
-        if name is not None and isinstance(part, Bulkhead | RateLimiter):
-            part.core(name)
-        self._shared: Any = None
-        self._lock = threading.Lock()
-
-    def of(self, function: str) -> Any:
-        """Return what protects the function of this name."""
-        if not isinstance(self._part, strategy.Strategy):
-            return self._part
-        with self._lock:
-            made = self._shared or self._part.build(self._part.name or self._name or function)
-            if self.kind == strategy.BREAKER:
-                self._shared = made
-        return made
-
-
 class Policy:
     """Policy of several strategies, from the outside in; a decorator for every kind of function.
 
@@ -60,8 +31,9 @@ class Policy:
     retry or a timeout belongs to each function. A policy may be part of another one, which shares the same with it.
 
     Args:
-        *policy_parts: `circuit_breaker(…)`, a `CircuitBreaker`, `retry_with_backoff(…)`, `timeout(…)`, `bulkhead(…)`,
-            `rate_limit(…)` or another policy; the first is the outermost.
+        *policy_parts: `circuit_breaker(…)`, a `CircuitBreaker`, `retry_with_backoff(…)`, `timeout(…)`, `hedge(…)`,
+            `bulkhead(…)`, `rate_limit(…)`, `timed(…)`, `chaos(…)`, `part(…)` with a decorator of your own, or another
+            policy; the first is the outermost.
         name: The name of all parts that have none of their own. Without one a circuit, a bulkhead and a rate limit are
             named after the first function, a retry and a timeout after each.
         deadline: Seconds from the beginning of a call, at which all retries and waits inside end.
@@ -87,12 +59,12 @@ class Policy:
         self._layers: list[Layer] = []
         if deadline is not None:
             validation.check_period("deadline", deadline)
-            self._layers.append(Layer(strategy.DEADLINE, Deadline(deadline, clock)))
+            self._layers.append(Layer(strategy.DEADLINE, Deadline(deadline, clock), settings={"seconds": deadline}))
         self._layers += [layer for part in policy_parts for layer in _layers(part, name)]
         if not self._layers:
             raise ValueError("a policy needs a part, for instance Policy(circuit_breaker(), retry_with_backoff())")
         if order == "checked":
-            check([Place(layer.kind, layer.seconds) for layer in self._layers])
+            check([layer.place for layer in self._layers])
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, name: str | None = None) -> Self:
@@ -142,13 +114,15 @@ class Policy:
             elif layer.kind in (strategy.RETRY, strategy.BREAKER):
                 part._controller.timeouts |= timeouts  # noqa: SLF001 - what hangs is retried, whatever is expected
             func = part(func)
-        vars(func)["__wrapped__"] = original  # as one decorator, not as a stack of them
+        if func is not original:
+            with suppress(AttributeError):  # of somebody's decorator, which may return what it likes
+                func.__wrapped__ = original  # type: ignore[attr-defined] # as one decorator, not as a stack of them
         return func
 
     @property
-    def layers(self) -> list[Layer]:
-        """Its strategies, the outermost first."""
-        return list(self._layers)
+    def layers(self) -> Layers:
+        """Its strategies with their settings, the outermost first."""
+        return Layers(self._layers)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
@@ -160,12 +134,13 @@ class Policy:
 
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
-        return part.layers
+        return list(part.layers)
     if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]
     if isinstance(part, CircuitBreaker):
         return [Layer(strategy.BREAKER, part)]
     raise ValueError(
         f"{part!r} cannot be part of a policy: there are circuit_breaker(…), retry_with_backoff(…), timeout(…), "
-        "bulkhead(…), rate_limit(…), a CircuitBreaker and a Policy, each with parentheses"
+        "hedge(…), bulkhead(…), rate_limit(…), timed(…), chaos(…), a CircuitBreaker and a Policy, each with "
+        "parentheses; a decorator of your own is one as part(decorator)"
     )

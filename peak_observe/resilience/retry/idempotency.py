@@ -22,9 +22,9 @@ _MOST_LAYERS = 100  # what stands in for objects in tests can go on for ever
 def idempotent(repeatable: bool) -> Callable[[F], F]:
     """Mark a function as idempotent or not: whether calling it twice does no more than calling it once.
 
-    A retry, and a hedge, refuse a function marked with `False` when they are put around it, whatever lies between: other decorators,
-    a circuit breaker, a partial, a bound method. The mark changes nothing else. A function that is called by another
-    one is not seen: mark the outermost one that must not be repeated.
+    A retry, and a hedge, refuse a function marked with `False` when they are put around it, whatever lies between:
+    other decorators, a circuit breaker, a partial, a bound method. The mark changes nothing else. A function that is
+    called by another one is not seen: mark the outermost one that must not be repeated.
 
     Args:
         repeatable: Whether it may be called again when its answer got lost; orders may not.

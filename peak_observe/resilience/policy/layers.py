@@ -1,0 +1,109 @@
+"""Layers of a policy: its parts, each with its kind and settings, and how they protect a function."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.resilience.breaker.breaker import CircuitBreaker
+from peak_observe.resilience.breaker.settings import Settings
+from peak_observe.resilience.common import strategy
+from peak_observe.resilience.limits import Bulkhead, RateLimiter
+from peak_observe.resilience.policy.order import Place
+from peak_observe.support.shown import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_SHOWN_ELSEWHERE = {"decorator", "kind"}
+"""Arguments of a custom part that its name tells."""
+
+
+class Layer:
+    """One strategy of a policy, shared by all functions where it limits a service.
+
+    Args:
+        kind: What it is.
+        part: The part itself, or an object that is one already.
+        name: The name if the part has none.
+        settings: What it was configured with, to be shown; that of the part by default.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        part: Any,
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.part = part
+        self._name = name
+        self._settings = settings
+        if name is not None and isinstance(part, Bulkhead | RateLimiter):
+            part.core(name)
+        self._shared: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def place(self) -> Place:
+        """Its place in the order of the policy."""
+        part = self.part
+        seconds: float = getattr(part, "seconds", None) or 0.0
+        return Place(self.kind, seconds, getattr(part, "outside", ()), getattr(part, "inside", ()))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it is configured with, without what has its default."""
+        if self._settings is not None:
+            return dict(self._settings)
+        breaker = self.part if isinstance(self.part, CircuitBreaker) else self._shared
+        if isinstance(breaker, CircuitBreaker):
+            return _of_breaker(breaker)
+        # What `configure` has changed since counts, not what was given.
+        live = self.part.settings if isinstance(self.part, Bulkhead | RateLimiter) else {}
+        given = {key: value for key, value in self.part.given.items() if key not in _SHOWN_ELSEWHERE and value != ()}
+        return {**given, **live}
+
+    def of(self, function: str) -> Any:
+        """Return what protects the function of this name."""
+        if not isinstance(self.part, strategy.Strategy):
+            return self.part
+        with self._lock:
+            made = self._shared or self.part.build(self.part.name or self._name or function)
+            if self.kind == strategy.BREAKER:
+                self._shared = made
+        return made
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({', '.join(f'{key}={_text(value)}' for key, value in self.settings.items())})"
+
+
+class Layers(tuple[Layer, ...]):
+    """The layers of a policy, from the outermost to the innermost; `print` shows one a line."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{number}. {layer!r}" for number, layer in enumerate(self, 1))
+
+
+_ALWAYS = ("failure_threshold", "recovery_timeout", "expected_exception")
+
+
+def _of_breaker(breaker: CircuitBreaker) -> dict[str, Any]:
+    """Return the settings of a circuit: its name, the first three, and what differs from the defaults."""
+    settings, defaults = breaker.settings._asdict(), Settings()._asdict()
+    own = {key: value for key, value in settings.items() if key in _ALWAYS or value != defaults[key]}
+    if breaker.settings.has_window:
+        own.pop("failure_threshold", None)
+    return {"name": breaker.name, **own}
+
+
+def _text(value: Any) -> str:
+    """Return a setting as somebody would write it."""
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_text, value))}{',' * (len(value) == 1)})"
+    name: str | None = getattr(value, "__qualname__", None)
+    return name or (f"{value:g}" if isinstance(value, float) else shown(value))
