@@ -273,10 +273,10 @@ def _maker(fault: Any, *, alone: bool) -> Callable[[], Exception]:
             raise ValueError(
                 f"fault {kind.__qualname__} cannot be made of a text ({error}): give an instance, or a function"
             ) from None
-        return lambda: kind("injected fault")  # type: ignore[no-any-return] # it is one, as its type was checked
+        return lambda: kind("injected fault")
     if alone and callable(fault) and not isinstance(fault, type):
         check_function("fault", fault)
-        return fault
+        return fault  # type: ignore[no-any-return] # what it returns is looked at when it is made
     raise ValueError(f"fault must be an exception, a type of one, several of them, or a function, not {shown(fault)}")
 
 

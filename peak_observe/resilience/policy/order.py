@@ -30,7 +30,7 @@ INSIST = ", or insist with order='as_given'"
 
 
 class Place(NamedTuple):
-    """Kind of a strategy in a policy; of a timeout its seconds, of a custom part the kinds it is outside or inside of."""
+    """Kind of a strategy in a policy; of a timeout its seconds, of a custom part the kinds beside which it stands."""
 
     kind: str
     seconds: float = 0.0

@@ -103,8 +103,10 @@ def test_it_may_return_any_object_that_can_be_called(name: str) -> None:
         ),
         (
             lambda mine: (part(mine, kind="sign", inside=["retry", "rate_limit"]), retry_with_backoff(), rate_limit(1)),
-            "sign stands outside retry, and says that it has to be inside; sign stands outside rate_limit, and says "
-            "that it has to be inside; write retry, rate_limit, sign (outermost first)",
+            (
+                "sign stands outside retry, and says that it has to be inside; sign stands outside rate_limit, and says "
+                "that it has to be inside; write retry, rate_limit, sign (outermost first)"
+            ),
         ),
         (
             lambda mine: (part(mine, kind="a"), part(mine, kind="b", outside="a")),
@@ -112,8 +114,10 @@ def test_it_may_return_any_object_that_can_be_called(name: str) -> None:
         ),
         (
             lambda mine: (rate_limit(1), part(mine), retry_with_backoff(), timeout(1)),
-            "rate_limit stands outside retry: each attempt is a call of the service, and only the first one would wait "
-            "for its turn; write retry, rate_limit, mine, timeout(1) (outermost first)",
+            (
+                "rate_limit stands outside retry: each attempt is a call of the service, and only the first one would wait "
+                "for its turn; write retry, rate_limit, mine, timeout(1) (outermost first)"
+            ),
         ),
     ],
 )
@@ -137,7 +141,7 @@ def test_a_decorator_that_returns_nothing_is_named() -> None:
     def forgets(func: Callable) -> None:
         """Return nothing."""
 
-    with pytest.raises(TypeError, match="part 'mine' made None of .*work: its decorator .*forgets has to return a"):
+    with pytest.raises(TypeError, match=r"part 'mine' made None of .*work: its decorator .*forgets has to return a"):
 
         @Policy(part(forgets))
         def work() -> None:

@@ -44,22 +44,24 @@ def test_layers_read_from_the_outermost_to_the_innermost(name: str) -> None:
         deadline=20,
         order="as_given",
     )
-    assert repr(policy.layers) == "\n".join(
-        [
-            "1. deadline(seconds=20)",
-            "2. timed(buckets=(0.1, 1))",
-            "3. bulkhead(limit=8, wait=2)",
+    assert repr(policy.layers).splitlines() == [
+        "1. deadline(seconds=20)",
+        "2. timed(buckets=(0.1, 1))",
+        "3. bulkhead(limit=8, wait=2)",
+        (
             "4. circuit_breaker(failure_threshold=5, recovery_timeout=30, "
-            "expected_exception=(ConnectionError, TimeoutError))",
+            "expected_exception=(ConnectionError, TimeoutError))"
+        ),
+        (
             "5. retry(max_attempts=5, base_delay=0.25, max_delay=60, exponential=True, "
-            "expected_exception=ConnectionError, jitter='full')",
-            "6. hedge(after=0.5, max_hedges=2)",
-            "7. rate_limit(limit=15, per=60, burst=5)",
-            "8. timeout(seconds=5)",
-            "9. chaos(rate=0.02, latency=(1, 2))",
-            "10. audit(outside='chaos')",
-        ]
-    )
+            "expected_exception=ConnectionError, jitter='full')"
+        ),
+        "6. hedge(after=0.5, max_hedges=2)",
+        "7. rate_limit(limit=15, per=60, burst=5)",
+        "8. timeout(seconds=5)",
+        "9. chaos(rate=0.02, latency=(1, 2))",
+        "10. audit(outside='chaos')",
+    ]
     assert [layer.kind for layer in policy.layers][:3] == ["deadline", "timed", "bulkhead"]
     assert repr(policy.layers[2]) == "bulkhead(limit=8, wait=2)"
 
@@ -73,8 +75,10 @@ def test_settings_are_those_of_now(name: str) -> None:
     rate.configure(wait=3)
     assert [repr(layer) for layer in policy.layers] == [
         "bulkhead(limit=4, wait=0, mode='observe')",
-        f"circuit_breaker(name='{name}', failure_threshold=3, recovery_timeout=5, expected_exception=Exception, "
-        "ignore=KeyError)",
+        (
+            f"circuit_breaker(name='{name}', failure_threshold=3, recovery_timeout=5, expected_exception=Exception, "
+            "ignore=KeyError)"
+        ),
         "rate_limit(limit=((20, 1), (100, 10)), per=1, wait=3)",
     ]
 
