@@ -15,6 +15,7 @@ STATE_COLOURS = dict(zip(catalog.STATES, (GREEN, RED, AMBER, PURPLE, GREY), stri
 CALL_COLOURS = dict(zip(catalog.CALL_OUTCOMES, (GREEN, RED, BLUE, AMBER), strict=True))
 RETRY_COLOURS = dict(zip(catalog.RETRY_OUTCOMES, (GREEN, YELLOW, RED, BLUE, PURPLE, AMBER), strict=True))
 LIMIT_COLOURS = dict(zip(catalog.LIMIT_OUTCOMES, (GREEN, BLUE, RED, AMBER, GREY, "light-blue", PURPLE), strict=True))
+HEDGE_COLOURS = dict(zip(catalog.HEDGE_OUTCOMES, (GREEN, BLUE, RED, GREY), strict=True))
 CHECK_COLOURS = dict(zip(catalog.HEALTH_OUTCOMES, (GREEN, RED, PURPLE, AMBER), strict=True))
 JOB_COLOURS = dict(zip(catalog.JOB_OUTCOMES, (GREEN, RED, AMBER), strict=True))
 BACKUP_COLOURS = dict(zip(catalog.BACKUP_OUTCOMES, (GREEN, YELLOW, RED, PURPLE), strict=True))

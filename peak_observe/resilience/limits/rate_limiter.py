@@ -39,7 +39,8 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         self._heed = _heeding(heed)
         self._clock = clock
         self._late = LateController(
-            name, lambda name: RateLimitController(name=name, settings=self._build(), clock=clock)
+            name,  # without `self`, as with a circle of references its gauges would outlive it
+            lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock),
         )
         self._check(self._build())
         if name is not None:
@@ -92,11 +93,20 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         given = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
         changed = {**self._settings, **{key: value for key, value in given.items() if value is not None}}
         settings = build_rate_settings(**changed)
-        if settings.spaced != self._build().spaced:
-            raise ValueError("limit cannot change between a number and windows: make another rate limit")
+        self._check_kind(settings)
         self._check(settings)
         self._settings.update(changed)
         self.core().adopt(settings)
+
+    def check_adoption(self, other: RateLimiter) -> None:
+        """Raise ValueError if the settings of another one cannot be taken over."""
+        self._check_kind(other._build())
+
+    def adopt(self, other: RateLimiter) -> None:
+        """Take over the settings of another one; what was used up stays used up."""
+        self._weight, self._heed = other._weight, other._heed
+        self._settings.update(other._settings)
+        self.core().adopt(self._build())
 
     def acquire(self, *, weight: float | None = None) -> None:
         """Pass when it is this call's turn, blocking the thread until then.
@@ -229,6 +239,10 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
 
     def _build(self) -> RateSettings:
         return build_rate_settings(**self._settings)
+
+    def _check_kind(self, settings: RateSettings) -> None:
+        if settings.spaced != self._build().spaced:
+            raise ValueError("limit cannot change between a number and windows: make another rate limit")
 
     def _check(self, settings: RateSettings) -> None:
         for limiter in settings.limiters().values():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import Settings
-from peak_observe.resilience.common import strategy
+from peak_observe.resilience.common import strategy, wrapping
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 _SHOWN_ELSEWHERE = {"decorator", "kind"}
@@ -58,13 +59,23 @@ class Layer:
         """What it is configured with, without what has its default."""
         if self._settings is not None:
             return dict(self._settings)
-        breaker = self.part if isinstance(self.part, CircuitBreaker) else self._shared
-        if isinstance(breaker, CircuitBreaker):
-            return _of_breaker(breaker)
+        if self.shared is not None:
+            return _of_breaker(self.shared)
         # What `configure` has changed since counts, not what was given.
         live = self.part.settings if isinstance(self.part, Bulkhead | RateLimiter) else {}
         given = {key: value for key, value in self.part.given.items() if key not in _SHOWN_ELSEWHERE and value != ()}
         return {**given, **live}
+
+    @property
+    def places(self) -> list[Place]:
+        """Its places in the order of the policy: one, or those of a policy inside."""
+        inner: Any = getattr(self.part, "layers", None)
+        return [self.place] if inner is None else [place for layer in inner for place in layer.places]
+
+    @property
+    def shared(self) -> Any:
+        """The circuit that all functions have, once there is a function."""
+        return self._shared or (self.part if isinstance(self.part, CircuitBreaker) else None)
 
     def of(self, function: str) -> Any:
         """Return what protects the function of this name."""
@@ -78,6 +89,22 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{self.kind}({', '.join(f'{key}={_text(value)}' for key, value in self.settings.items())})"
+
+
+def protect(func: Callable[..., Any], layers: Sequence[Layer]) -> Callable[..., Any]:
+    """Return `func` inside of layers, the first of which is the outermost."""
+    original, name, timeouts = func, wrapping.name_of(func), set[str]()
+    for layer in reversed(layers):
+        part = layer.of(name)
+        if layer.kind == strategy.TIMEOUT:
+            timeouts.add(part.name)
+        elif layer.kind in (strategy.RETRY, strategy.BREAKER):
+            part._controller.timeouts |= timeouts  # noqa: SLF001 - what hangs is retried, whatever is expected
+        func = part(func)
+    if func is not original:
+        with suppress(AttributeError):  # of somebody's decorator, which may return what it likes
+            func.__wrapped__ = original  # type: ignore[attr-defined] # as one decorator, not as a stack of them
+    return func
 
 
 class Layers(tuple[Layer, ...]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
@@ -12,7 +11,7 @@ from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
-from peak_observe.resilience.policy.layers import Layer, Layers
+from peak_observe.resilience.policy.layers import Layer, Layers, protect
 from peak_observe.resilience.policy.order import check
 from peak_observe.support.shown import shown
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.clock import Clock
+    from peak_observe.resilience.policy.reload import Watch
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -56,6 +56,7 @@ class Policy:
         if order not in ("checked", "as_given"):
             raise ValueError(f"order must be 'checked' or 'as_given', not {shown(order)}")
         self.name = name
+        self._watch: Watch | None = None
         self._layers: list[Layer] = []
         if deadline is not None:
             validation.check_period("deadline", deadline)
@@ -64,7 +65,7 @@ class Policy:
         if not self._layers:
             raise ValueError("a policy needs a part, for instance Policy(circuit_breaker(), retry_with_backoff())")
         if order == "checked":
-            check([layer.place for layer in self._layers])
+            check([place for layer in self._layers for place in layer.places])
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, name: str | None = None) -> Self:
@@ -84,15 +85,28 @@ class Policy:
         return build_policy(cls, config, name)
 
     @classmethod
-    def from_toml(cls, path: str | PathLike[str], name: str) -> Self:
+    def from_toml(cls, path: str | PathLike[str], name: str, *, watch: bool = False) -> Self:
         """Return the policy of the table `[policies.<name>]` of a TOML file; see `from_config`.
+
+        Args:
+            path: The file.
+            name: The name of the table, and of the policy where the table gives no other.
+            watch: Whether changes of the file are taken over while the program runs, within two seconds, by all
+                functions that the policy protects already: all of a new file, or nothing if something in it makes no
+                sense. Circuits, bulkheads and rate limits keep their state. It ends with `close()`, and with the last
+                of these functions.
 
         Raises:
             ConfigError: The file, or something in it, makes no sense; the message names file, key and mend.
         """
         from peak_observe.resilience.policy.config import load_policy
 
-        return load_policy(cls, path, name)
+        validation.check_flag("watch", watch)
+        if not watch:
+            return load_policy(cls, path, name)
+        from peak_observe.resilience.policy.reload import watch_policy
+
+        return watch_policy(cls, path, name)
 
     def call(self, func: F) -> F:
         """Return `func` protected by all parts: use it as decorator or as `policy.call(func)(args)`.
@@ -106,35 +120,41 @@ class Policy:
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        original, name, timeouts = func, wrapping.name_of(func), set[str]()
-        for layer in reversed(self._layers):
-            part = layer.of(name)
-            if layer.kind == strategy.TIMEOUT:
-                timeouts.add(part.name)
-            elif layer.kind in (strategy.RETRY, strategy.BREAKER):
-                part._controller.timeouts |= timeouts  # noqa: SLF001 - what hangs is retried, whatever is expected
-            func = part(func)
-        if func is not original:
-            with suppress(AttributeError):  # of somebody's decorator, which may return what it likes
-                func.__wrapped__ = original  # type: ignore[attr-defined] # as one decorator, not as a stack of them
-        return func
+        return protect(func, self._layers) if self._watch is None else self._watch.wrap(func)
 
     @property
     def layers(self) -> Layers:
         """Its strategies with their settings, the outermost first."""
-        return Layers(self._layers)
+        return Layers(self._layers if self._watch is None else self._watch.layers)
+
+    def reload(self) -> bool:
+        """Read the file of `from_toml(…, watch=True)` now; return whether anything changed.
+
+        Raises:
+            ConfigError: The file, or something in it, makes no sense; nothing is changed then.
+            ValueError: The policy does not watch a file.
+        """
+        if self._watch is None:
+            raise ValueError(f"{self!r} watches no file: make it by Policy.from_toml(path, name, watch=True)")
+        return self._watch.reload()
+
+    def close(self) -> None:
+        """Watch the file no longer; the policy stays as it is. Without a file nothing happens."""
+        if self._watch is not None:
+            self._watch.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
 
     def __repr__(self) -> str:
-        kinds = ", ".join(layer.kind for layer in self._layers)
+        kinds = ", ".join(layer.kind for layer in self.layers)
         return f"<Policy {'' if self.name is None else f'{self.name!r} '}({kinds})>"
 
 
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
-        return list(part.layers)
+        # One that watches a file stays one layer, so that its changes reach those around it.
+        return [Layer("policy", part, settings={"name": part.name})] if part._watch else list(part.layers)  # noqa: SLF001 - its own kind
     if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]
     if isinstance(part, CircuitBreaker):

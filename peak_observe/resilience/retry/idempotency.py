@@ -43,8 +43,8 @@ def refuse(func: Callable[..., Any], strategy: str = "retry") -> None:
     """Raise TypeError for a function that must not be repeated, as `strategy` would."""
     if _found(func, _REPEATABLE) is False:
         raise TypeError(
-            f"{wrapping.name_of(func)} is marked @idempotent(False), it must not happen twice: put no {strategy} around "
-            f"it; a circuit_breaker is fine"
+            f"{wrapping.name_of(func)} is marked @idempotent(False), it must not happen twice: put no {strategy} "
+            f"around it; a circuit_breaker is fine"
         )
 
 

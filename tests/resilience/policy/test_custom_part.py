@@ -104,8 +104,8 @@ def test_it_may_return_any_object_that_can_be_called(name: str) -> None:
         (
             lambda mine: (part(mine, kind="sign", inside=["retry", "rate_limit"]), retry_with_backoff(), rate_limit(1)),
             (
-                "sign stands outside retry, and says that it has to be inside; sign stands outside rate_limit, and says "
-                "that it has to be inside; write retry, rate_limit, sign (outermost first)"
+                "sign stands outside retry, and says that it has to be inside; sign stands outside rate_limit, and "
+                "says that it has to be inside; write retry, rate_limit, sign (outermost first)"
             ),
         ),
         (
@@ -115,8 +115,8 @@ def test_it_may_return_any_object_that_can_be_called(name: str) -> None:
         (
             lambda mine: (rate_limit(1), part(mine), retry_with_backoff(), timeout(1)),
             (
-                "rate_limit stands outside retry: each attempt is a call of the service, and only the first one would wait "
-                "for its turn; write retry, rate_limit, mine, timeout(1) (outermost first)"
+                "rate_limit stands outside retry: each attempt is a call of the service, and only the first one would "
+                "wait for its turn; write retry, rate_limit, mine, timeout(1) (outermost first)"
             ),
         ),
     ],
