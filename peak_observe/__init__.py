@@ -30,6 +30,7 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    SummarizedError,
 )
 from peak_observe.events import Transition
 from peak_observe.observers import observe
@@ -40,6 +41,8 @@ from peak_observe.resilience import (
     breakers,
     circuit_breaker,
     deadline,
+    disable_retries,
+    enable_retries,
     get_breaker,
     idempotent,
     retry_with_backoff,
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
         RetryBudget,
         bulkhead,
         chaos,
+        current_attempt,
         health_check,
         hedge,
         part,
@@ -110,6 +114,9 @@ if TYPE_CHECKING:
         timeout,
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.resilience.retry.attempt import CurrentAttempt
+    from peak_observe.resilience.retry.budget import BudgetSnapshot
+    from peak_observe.resilience.retry.statistics import RetrySnapshot
     from peak_observe.telemetry.metrics.collector import register
 
 __all__ = [
@@ -125,6 +132,7 @@ __all__ = [
     "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
+    "BudgetSnapshot",
     "BulkheadFullError",
     "CallTimedOut",
     "CallTimeoutError",
@@ -134,6 +142,7 @@ __all__ = [
     "CircuitState",
     "Clock",
     "ConfigBackup",
+    "CurrentAttempt",
     "DataBackup",
     "DeadlineExceededError",
     "Event",
@@ -168,8 +177,10 @@ __all__ = [
     "RetriesNested",
     "RetryBudget",
     "RetryScheduled",
+    "RetrySnapshot",
     "StateSnapshot",
     "StoredFile",
+    "SummarizedError",
     "SystemClock",
     "Transition",
     "Verdict",
@@ -181,7 +192,10 @@ __all__ = [
     "chaos",
     "circuit_breaker",
     "configure",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "get_breaker",
     "health_check",
     "hedge",
@@ -212,8 +226,10 @@ _LATE = {
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
     "BreakerSnapshot": "resilience.breaker.snapshot",
+    "BudgetSnapshot": "resilience.retry.budget",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
+    "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
     "Event": "events",
     "GaveUp": "events",
@@ -237,6 +253,7 @@ _LATE = {
     "RetriesNested": "events",
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
+    "RetrySnapshot": "resilience.retry.statistics",
     "StateSnapshot": "backup_recovery",
     "Verdict": "exchange_client",
     "StoredFile": "backup_recovery",
@@ -244,6 +261,7 @@ _LATE = {
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
     "chaos": "resilience",
+    "current_attempt": "resilience",
     "health_check": "resilience",
     "hedge": "resilience",
     "instrument": "exchange_client",

@@ -289,6 +289,7 @@ SIGNATURES = {
         "(name, at, state, since, retry_after, reopened, probes, failures, window_calls, slow_calls, failure_ratio, "
         "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered)"
     ),
+    "BudgetSnapshot": "(name, at, ratio, min_per_second, burst, tokens, stats)",
     "BulkheadFullError": "(name: str, limit: int) -> None",
     "CallTimedOut": "(operation, seconds)",
     "CallTimeoutError": "(name: str, seconds: float) -> None",
@@ -302,6 +303,7 @@ SIGNATURES = {
     "CircuitOpenError": "(name: str, retry_after: float = 0.0, reason: str = '') -> None",
     "CircuitState": ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED"],
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
+    "CurrentAttempt": "(operation, number, max_attempts, elapsed, error)",
     "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
     "Event": None,
     "GaveUp": "(operation, attempts, elapsed, outcome, error)",
@@ -325,7 +327,7 @@ SIGNATURES = {
     "PolicyReloaded": "(policy, path, success, message)",
     "Policy": (
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "fallback: 'object' = NO_FALLBACK, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
     "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
@@ -346,6 +348,11 @@ SIGNATURES = {
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
+    "RetrySnapshot": (
+        "(name, at, enabled, max_attempts, base_delay, max_delay, exponential, multiplier, timeout, attempt_timeout, "
+        "budget, nested, stats)"
+    ),
+    "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
     "WriteUnanswered": (
@@ -372,7 +379,10 @@ SIGNATURES = {
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
     ),
+    "current_attempt": "() -> 'CurrentAttempt | None'",
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
+    "disable_retries": "() -> 'None'",
+    "enable_retries": "() -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "hedge": (
@@ -400,21 +410,23 @@ SIGNATURES = {
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, multiplier: 'float' = 2.0, "
+        "delays: 'Delays | None' = None, "
         "jitter: 'Jitter | None' = None, "
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "retry_result: 'Callable[[Any], bool] | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
-        "nested: 'Nested' = 'warn') -> 'Any'"
+        "on_give_up: 'OnGiveUp | None' = None, fallback: 'object' = NO_FALLBACK, nested: 'Nested' = 'warn') -> 'Any'"
     ),
     "retrying": (
-        "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
-        "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "(max_attempts: 'int | None' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, "
+        "exponential: 'bool' = True, expected_exception: 'Expected' = <class 'Exception'>, *, "
+        "name: 'str' = 'retrying', tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, multiplier: 'float' = 2.0, "
+        "delays: 'Delays | None' = None, "
         "jitter: 'Jitter | None' = None, "
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
-        "nested: 'Nested' = 'warn') -> 'None'"
+        "on_give_up: 'OnGiveUp | None' = None, nested: 'Nested' = 'warn') -> 'None'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"

@@ -153,14 +153,14 @@ def _refusing_as_ccxt(call: Callable[..., Any], *, asynchronous: bool) -> Callab
         try:
             return call(*args, **kwargs)
         except CircuitOpenError as error:
-            raise also_ccxt(error) from None
+            raise also_ccxt(error) from error.last_error
 
     @wraps(call)
     async def awaiting(*args: Any, **kwargs: Any) -> Any:
         try:
             return await call(*args, **kwargs)
         except CircuitOpenError as error:
-            raise also_ccxt(error) from None
+            raise also_ccxt(error) from error.last_error
 
     return awaiting if asynchronous else calling
 

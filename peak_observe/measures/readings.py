@@ -97,7 +97,7 @@ class RetryReading:
     nested: int
     backoff_seconds: float
     errors: dict[str, int]
-    max_attempts: int
+    max_attempts: float
     exemplars: dict[int, Exemplar]
 
     def add(self, other: RetryReading) -> None:

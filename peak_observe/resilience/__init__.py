@@ -11,6 +11,7 @@ from peak_observe.resilience.breaker.snapshot import CircuitBreakerStats, Circui
 from peak_observe.resilience.common.deadlines import deadline
 from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.resilience.retry.idempotency import idempotent
+from peak_observe.resilience.retry.switch import disable_retries, enable_retries
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.policy.fault_injection import chaos
     from peak_observe.resilience.policy.latency import timed
     from peak_observe.resilience.policy.policy import Policy
+    from peak_observe.resilience.retry.attempt import current_attempt
     from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.context import retrying
     from peak_observe.resilience.retry.hedging import hedge
@@ -37,7 +39,10 @@ __all__ = [
     "bulkhead",
     "chaos",
     "circuit_breaker",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "get_breaker",
     "health_check",
     "hedge",
@@ -59,6 +64,7 @@ _LATE = {
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
     "chaos": "policy.fault_injection",
+    "current_attempt": "retry.attempt",
     "health_check": "health",
     "hedge": "retry.hedging",
     "part": "policy.custom_part",

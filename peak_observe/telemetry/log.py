@@ -121,9 +121,9 @@ def _retry(event: RetryEvent) -> tuple[int, str, tuple[object, ...]]:
             message = "'%s' is retried inside the retry of '%s', so their attempts multiply: retry in one place"
             return WARNING, message, (event.operation, event.inside)
         case RetryScheduled():
-            message = "'%s' failed (attempt %d of %d), retry in %.1f s: %s"
-            facts = (event.operation, event.attempt, event.max_attempts, event.delay, _failure(event.error))
-            return INFO, message, facts
+            most = "any number" if event.max_attempts is None else event.max_attempts
+            message = "'%s' failed (attempt %d of %s), retry in %.1f s: %s"
+            return INFO, message, (event.operation, event.attempt, most, event.delay, _failure(event.error))
         case GaveUp(outcome="not_retryable"):
             message = "'%s' is not retried (attempt %d): %s"
             return DEBUG, message, (event.operation, event.attempts, _failure(event.error))

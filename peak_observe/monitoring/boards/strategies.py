@@ -6,7 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring import panels, style
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, lowest, quantile, rate, select, share, total, worst
-from peak_observe.monitoring.style import RED, Json
+from peak_observe.monitoring.style import Json
 
 NO_HEDGES, NO_TIMED, NO_CHAOS, NO_RELOADS = "no hedges", "no timed calls", "no chaos", "no policy follows its file"
 

@@ -13,6 +13,7 @@ from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
+from peak_observe.resilience.breaker.last_error import LastError
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -140,8 +141,15 @@ class BreakerController:
         permit, wait, reason, transitions = exclusively(self.lock, self._admit_locked)
         self._emit(transitions)
         if permit is None:
-            raise CircuitOpenError(self.name, wait, reason)
+            raise self.rejection(wait, reason)
         return permit
+
+    def rejection(self, wait: float, reason: str = "") -> CircuitOpenError:
+        """Return the error of a rejected call, whose cause is a copy of what opened the circuit."""
+        error, opened_by = CircuitOpenError(self.name, wait, reason), self.circuit.period.opened_by
+        if opened_by is not None:
+            error.__cause__ = opened_by.build()
+        return error
 
     def _admit_locked(self) -> tuple[Permit | None, float, str, list[Transition]]:
         now = self.clock.monotonic()
@@ -176,11 +184,25 @@ class BreakerController:
         outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
         open_duration = self.open_duration(error) if opens else 0.0
+        last_error = LastError(error) if opens and error is not None else None
         transitions = exclusively(
-            self.lock, self._record_outcome_locked, period, outcome, seconds, open_duration, error, permit, span
+            self.lock,
+            self._record_outcome_locked,
+            period,
+            outcome,
+            seconds,
+            open_duration,
+            error,
+            last_error,
+            permit,
+            span,
         )
         self._emit(transitions)
         return catalog.CALL_OUTCOMES[outcome]
+
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether the circuit counts an error as failure."""
+        return self.classifier.classify(error) == FAILURE
 
     def record_success(self, period: StatePeriod, seconds: float, result: object) -> None:
         """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
@@ -211,6 +233,7 @@ class BreakerController:
         seconds: float,
         open_duration: float,
         error: BaseException | None,
+        last_error: LastError | None,
         permit: Permit | None,
         span: CallSpan | None,
     ) -> list[Transition]:
@@ -230,6 +253,7 @@ class BreakerController:
         self.counts.add(outcome, seconds, span.exemplar(seconds, self.clock) if span else None)
         if change and change.new == OPEN:
             self.tripped_by = span.context if span else None
+            circuit.period.opened_by = last_error
         return transitions + self._transitions(change, now, error)
 
     def release(self, permit: Permit) -> None:
@@ -250,13 +274,19 @@ class BreakerController:
 
     def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
         """Apply an action to the circuit and emit its state transitions."""
-        self._emit(exclusively(self.lock, self._change_locked, action, error))
+        last_error = None if error is None else LastError(error)
+        self._emit(exclusively(self.lock, self._change_locked, action, error, last_error))
 
-    def _change_locked(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
+    def _change_locked(
+        self, action: Callable[[float], Change | None], error: BaseException | None, last_error: LastError | None
+    ) -> list[Transition]:
         now = self.clock.monotonic()
         due = self._transitions(self.circuit.advance(now), now)
         self._fold_locked(now)
-        return due + self._transitions(action(now), now, error)
+        change = action(now)
+        if change and change.new == OPEN:
+            self.circuit.period.opened_by = last_error
+        return due + self._transitions(change, now, error)
 
     def reconfigure(self, settings: Settings) -> None:
         """Replace the settings."""

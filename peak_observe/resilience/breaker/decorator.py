@@ -8,7 +8,6 @@ from typing import Any, TypeVar, overload
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
-from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import (
     FOREIGN_NAMES,
     Errors,
@@ -17,6 +16,7 @@ from peak_observe.resilience.breaker.settings import (
     check_settings,
 )
 from peak_observe.resilience.common import strategy, validation
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
@@ -84,7 +84,7 @@ def circuit_breaker(
     Args:
         failure_threshold: Consecutive failures that open the circuit, at least 1.
         recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
-        expected_exception: What counts as failure: a type, a tuple of types or a function of the exception.
+        expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
         name: The breaker's name: all functions that the decorator is put on share one circuit. Without it each function
             has a circuit of its own, which has its qualified name.
         buckets: Upper bounds in seconds of the latency histogram.
@@ -101,7 +101,7 @@ def circuit_breaker(
         success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-        ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+        ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators have none.
 
     Raises:
@@ -136,4 +136,5 @@ def circuit_breaker(
         options = settings._asdict()
         return CircuitBreaker(**options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback)
 
-    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None)
+    has_fallback = fallback is not NO_FALLBACK
+    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None, has_fallback=has_fallback)

@@ -18,6 +18,7 @@ from peak_observe.resilience.breaker import sliding_window
 from peak_observe.resilience.breaker.sliding_window import FAILED, SLOW
 
 if TYPE_CHECKING:
+    from peak_observe.resilience.breaker.last_error import LastError
     from peak_observe.resilience.breaker.settings import Settings
 
 
@@ -222,6 +223,7 @@ class Circuit:
     def _begin(self, state: int, now: float, open_duration: float, entered: list[int]) -> None:
         before, period = self.period, StatePeriod(state, now, open_duration, self.period.seconds_at(now), entered)
         period.quick_limit = self._quick_limit(state)
+        period.opened_by = before.opened_by if state == HALF_OPEN else None
         before.quick_limit = -1.0  # a call that is late has to ask
         self.period = period
 
@@ -247,11 +249,12 @@ class StatePeriod:
 
     Attributes:
         quick_limit: Seconds below which a success changes nothing in the circuit and needs no lock.
+        opened_by: What opened the circuit, until it is closed.
         probes: The permits of probes.
         successes: Probes that succeeded.
     """
 
-    __slots__ = ("duration", "entered", "probes", "quick_limit", "seconds", "since", "state", "successes")
+    __slots__ = ("duration", "entered", "opened_by", "probes", "quick_limit", "seconds", "since", "state", "successes")
 
     def __init__(self, state: int, since: float, duration: float, seconds: list[float], entered: list[int]) -> None:
         self.state = state
@@ -260,6 +263,7 @@ class StatePeriod:
         self.seconds = seconds
         self.entered = entered
         self.quick_limit = -1.0
+        self.opened_by: LastError | None = None
         self.probes: list[ref[Permit]] = []
         self.successes = 0
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import BAD_RESULT, NO_FALLBACK
+from peak_observe.resilience.breaker.outcome import BAD_RESULT
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import check_function
+from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, with_fallback
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited
 from peak_observe.resilience.common.pipeline import Pipeline, retried
 from peak_observe.telemetry.tracing.spans import API, attached, switch
@@ -68,9 +70,7 @@ class BreakerWrappers:
 
     def _wrap_generator(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
         if self._fallback is not NO_FALLBACK:
-            raise TypeError(
-                f"a fallback cannot stand in for the {kind} {wrapping.name_of(func)}, half of it may be used"
-            )
+            check_kind(func, kind)
         self.controller.add_entrance(nests=True)
         if kind == wrapping.GENERATOR:
             return wrapping.wrap_generator_steps(func, self._guarded_stream, GuardedStream.step)
@@ -89,9 +89,11 @@ class BreakerWrappers:
         protected = pipeline.wrap(func, asynchronous=asynchronous)
         if self._fallback is NO_FALLBACK:
             return protected
-        from peak_observe.resilience.breaker.fallback import with_fallback
+        return with_fallback(protected, self._falls_back, self._fallback, asynchronous=asynchronous)
 
-        return with_fallback(protected, self.controller, self._fallback, asynchronous=asynchronous)
+    def _falls_back(self, error: Exception) -> bool:
+        refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name
+        return refused or self.controller.counts_as_failure(error)
 
     def _check_plain(self, name: str) -> None:
         judge = self.controller.settings.failure_result

@@ -1,4 +1,4 @@
-"""Hints for unknown keyword arguments: spelling errors, and names of other libraries."""
+"""Keyword arguments: the default of those that change nothing, and hints for unknown ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 CLOSE = 0.75
+
+
+class Unchanged:
+    """The type of `UNCHANGED`."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED = Unchanged()
+"""The default of each argument of a `configure`, as None is a value of some."""
+
+
+def changes(**given: Any) -> dict[str, Any]:
+    """Return the arguments that are not `UNCHANGED`."""
+    return {name: value for name, value in given.items() if value is not UNCHANGED}
 
 
 def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:

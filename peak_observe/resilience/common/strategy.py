@@ -39,6 +39,7 @@ class Strategy(Configured):
         name: The name, if one was given; the function's qualified name otherwise.
         shared: Whether all functions have one protection, as the name says.
         seconds: Of a timeout, how long a call may take.
+        has_fallback: Whether something stands in for what failed, which those outside do not see then.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class Strategy(Configured):
         *,
         shared: bool = False,
         seconds: float | None = None,
+        has_fallback: bool = False,
     ) -> None:
         self.kind = kind
         self.name = name
         self.seconds = seconds
+        self.has_fallback = has_fallback
         self._build = build
         self._shared = shared
         self._built: Callable[[Any], Any] | None = None

@@ -93,14 +93,11 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         given = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
         changed = {**self._settings, **{key: value for key, value in given.items() if value is not None}}
         settings = build_rate_settings(**changed)
-        self._check_kind(settings)
+        if settings.spaced != self._build().spaced:
+            raise ValueError("limit cannot change between a number and windows: make another rate limit")
         self._check(settings)
         self._settings.update(changed)
         self.core().adopt(settings)
-
-    def check_adoption(self, other: RateLimiter) -> None:
-        """Raise ValueError if the settings of another one cannot be taken over."""
-        self._check_kind(other._build())
 
     def adopt(self, other: RateLimiter) -> None:
         """Take over the settings of another one; what was used up stays used up."""
@@ -239,10 +236,6 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
 
     def _build(self) -> RateSettings:
         return build_rate_settings(**self._settings)
-
-    def _check_kind(self, settings: RateSettings) -> None:
-        if settings.spaced != self._build().spaced:
-            raise ValueError("limit cannot change between a number and windows: make another rate limit")
 
     def _check(self, settings: RateSettings) -> None:
         for limiter in settings.limiters().values():

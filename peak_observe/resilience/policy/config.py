@@ -41,7 +41,8 @@ FUNCTIONS: dict[str, Any] = {
 }
 OBJECTS: dict[str, Any] = {"CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
 """Arguments that are objects, which a table of their arguments describes."""
-SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any}
+NONE = "none"
+SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any, "fallback": Any}
 PLAIN: dict[str, Any] = {"int": int, "float": toml.NUMBER, "bool": bool, "str": str}
 """Types that are checked here; of all other arguments the function itself says what is wrong."""
 
@@ -89,6 +90,8 @@ def build_policy(
     place = Place(path, where)
     kinds = _order(config, place)
     settings = {"name": config.get("name", name), "deadline": config.get("deadline")}
+    if "fallback" in config:
+        settings["fallback"] = _value(config["fallback"], "object", place.at("fallback"))
     found = [_part(FUNCTIONS[kind], config[kind], place.at(kind)) for kind in kinds]
     try:
         return cls(*found, **settings)
@@ -161,11 +164,16 @@ def _blamed(error: Exception, names: Any, place: Place, otherwise: str = "") -> 
 
 
 def _value(value: Any, annotation: str, place: Place) -> Any:
-    """Return a value as the argument takes it: where no text is wanted, one with dots names an object."""
+    """Return a value as the argument takes it: where no text is wanted, one with dots names an object.
+
+    `none` stands for None, which TOML does not have.
+    """
     if isinstance(value, dict):
         return value if "Mapping" in annotation else _object(value, annotation, place)
     if re.search(r"\bstr\b", annotation):
         return value
+    if value == NONE and annotation.endswith(("None", "Any", "object")):
+        return None
     if isinstance(value, list):
         return tuple(_value(item, annotation, place) for item in value)
     if isinstance(value, str) and (hasattr(builtins, value) or re.search(r"[.:]", value)):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from peak_observe.errors import CallTimeoutError, CircuitOpenError, RefusedError
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import Settings
 from peak_observe.resilience.common import strategy, wrapping
+from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, with_fallback
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+
+    from peak_observe.resilience.breaker.controller import BreakerController
+    from peak_observe.resilience.retry.controller import RetryController
 
 
 _SHOWN_ELSEWHERE = {"decorator", "kind"}
@@ -52,7 +57,8 @@ class Layer:
         """Its place in the order of the policy."""
         part = self.part
         seconds: float = getattr(part, "seconds", None) or 0.0
-        return Place(self.kind, seconds, getattr(part, "outside", ()), getattr(part, "inside", ()))
+        has_fallback: bool = getattr(part, "has_fallback", False)
+        return Place(self.kind, seconds, has_fallback, getattr(part, "outside", ()), getattr(part, "inside", ()))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -91,22 +97,6 @@ class Layer:
         return f"{self.kind}({', '.join(f'{key}={_text(value)}' for key, value in self.settings.items())})"
 
 
-def protect(func: Callable[..., Any], layers: Sequence[Layer]) -> Callable[..., Any]:
-    """Return `func` inside of layers, the first of which is the outermost."""
-    original, name, timeouts = func, wrapping.name_of(func), set[str]()
-    for layer in reversed(layers):
-        part = layer.of(name)
-        if layer.kind == strategy.TIMEOUT:
-            timeouts.add(part.name)
-        elif layer.kind in (strategy.RETRY, strategy.BREAKER):
-            part._controller.timeouts |= timeouts  # noqa: SLF001 - what hangs is retried, whatever is expected
-        func = part(func)
-    if func is not original:
-        with suppress(AttributeError):  # of somebody's decorator, which may return what it likes
-            func.__wrapped__ = original  # type: ignore[attr-defined] # as one decorator, not as a stack of them
-    return func
-
-
 class Layers(tuple[Layer, ...]):
     """The layers of a policy, from the outermost to the innermost; `print` shows one a line."""
 
@@ -114,6 +104,45 @@ class Layers(tuple[Layer, ...]):
 
     def __repr__(self) -> str:
         return "\n".join(f"{number}. {layer!r}" for number, layer in enumerate(self, 1))
+
+
+class Stack(NamedTuple):
+    """Layers of a policy and its fallback: all that protects a function."""
+
+    layers: Layers
+    fallback: object = NO_FALLBACK
+
+    def protect(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `func` inside of the layers, the first of which is the outermost."""
+        original, name, timeouts = func, wrapping.name_of(func), set[str]()
+        judges: list[BreakerController | RetryController] = []
+        for layer in reversed(self.layers):
+            part = layer.of(name)
+            if layer.kind == strategy.TIMEOUT:
+                timeouts.add(part.name)
+            elif layer.kind in {strategy.RETRY, strategy.BREAKER}:
+                judges.append(part._controller)  # noqa: SLF001 - of our own parts
+                judges[-1].timeouts |= timeouts  # what hangs is retried, whatever is expected
+            func = part(func)
+        if self.fallback is not NO_FALLBACK:
+            func = self._with_fallback(func, judges)
+        if func is not original:
+            with suppress(AttributeError):  # of somebody's decorator, which may return what it likes
+                func.__wrapped__ = original  # type: ignore[attr-defined] # as one decorator, not as a stack of them
+        return func
+
+    def _with_fallback(
+        self, func: Callable[..., Any], judges: list[BreakerController | RetryController]
+    ) -> Callable[..., Any]:
+        kind = wrapping.kind(func)
+        check_kind(func, kind)
+
+        def applies_to(error: Exception) -> bool:
+            if not judges or isinstance(error, CircuitOpenError | RefusedError | CallTimeoutError):
+                return True
+            return any(judge.counts_as_failure(error) for judge in judges)
+
+        return with_fallback(func, applies_to, self.fallback, asynchronous=kind == wrapping.COROUTINE)
 
 
 _ALWAYS = ("failure_threshold", "recovery_timeout", "expected_exception")

@@ -30,10 +30,19 @@ INSIST = ", or insist with order='as_given'"
 
 
 class Place(NamedTuple):
-    """Kind of a strategy in a policy; of a timeout its seconds, of a custom part the kinds beside which it stands."""
+    """Place of a strategy in a policy.
+
+    Args:
+        kind: What it is.
+        seconds: Of a timeout its seconds.
+        has_fallback: Whether it has a fallback.
+        outside: Of a custom part the kinds that must be inside of it.
+        inside: Of a custom part the kinds that must be outside of it.
+    """
 
     kind: str
     seconds: float = 0.0
+    has_fallback: bool = False
     outside: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
 
@@ -63,6 +72,11 @@ def problems(places: Sequence[Place]) -> Iterator[str]:
         timed_inside = inner.kind == BREAKER and any(place.kind == TIMEOUT for place in _inside(places, inner, at))
         if reason and not (outer.kind == TIMEOUT and timed_inside):
             yield f"{outer.kind} stands outside {inner.kind}: {reason}"
+        if inner.has_fallback and outer.kind in {BREAKER, RETRY}:
+            yield (
+                f"the fallback of {inner.kind} hides its failures from {outer.kind} outside: give it to the policy, "
+                "as Policy(…, fallback=…)"
+            )
         if outer.kind == inner.kind == TIMEOUT and inner.seconds >= outer.seconds:
             yield f"the timeout of {inner.seconds:g} s inside that of {outer.seconds:g} s can never be the first to end"
         if inner.kind in outer.inside:

@@ -10,15 +10,15 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
-from peak_observe.resilience.policy.layers import Layer, Layers, protect
+from peak_observe.resilience.policy.layers import Layer, Layers, Stack
 from peak_observe.resilience.policy.order import check
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from peak_observe.clock import Clock
     from peak_observe.resilience.policy.reload import Watch
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -38,6 +38,9 @@ class Policy:
             named after the first function, a retry and a timeout after each.
         deadline: Seconds from the beginning of a call, at which all retries and waits inside end.
         order: `checked` refuses an order that makes no sense, `as_given` takes any.
+        fallback: What a function returns where its call was refused, timed out, or failed with what its circuit counts
+            or its retry repeats (without both, with anything): a value, or a function of the error (of coroutine
+            functions also a coroutine function).
         clock: Where the time of the deadline comes from; for tests.
 
     Raises:
@@ -50,6 +53,7 @@ class Policy:
         name: str | None = None,
         deadline: float | None = None,
         order: str = "checked",
+        fallback: object = NO_FALLBACK,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         validation.check_name(name)
@@ -57,15 +61,16 @@ class Policy:
             raise ValueError(f"order must be 'checked' or 'as_given', not {shown(order)}")
         self.name = name
         self._watch: Watch | None = None
-        self._layers: list[Layer] = []
+        layers: list[Layer] = []
         if deadline is not None:
             validation.check_period("deadline", deadline)
-            self._layers.append(Layer(strategy.DEADLINE, Deadline(deadline, clock), settings={"seconds": deadline}))
-        self._layers += [layer for part in policy_parts for layer in _layers(part, name)]
-        if not self._layers:
+            layers.append(Layer(strategy.DEADLINE, Deadline(deadline, clock), settings={"seconds": deadline}))
+        layers += [layer for part in policy_parts for layer in _layers(part, name)]
+        if not layers:
             raise ValueError("a policy needs a part, for instance Policy(circuit_breaker(), retry_with_backoff())")
         if order == "checked":
-            check([place for layer in self._layers for place in layer.places])
+            check([place for layer in layers for place in layer.places])
+        self._own = Stack(Layers(layers), fallback)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, name: str | None = None) -> Self:
@@ -74,7 +79,7 @@ class Policy:
         Args:
             config: A table for each part: `bulkhead`, `circuit_breaker`, `retry`, `rate_limit`, `timeout`, with the
                 arguments of the function, exceptions and functions as `module.name`. Beside them `deadline` in
-                seconds, `name`, and `order`, the kinds of all parts from the outside in.
+                seconds, `name`, `fallback`, and `order`, the kinds of all parts from the outside in.
             name: The policy's name, if the mapping has none.
 
         Raises:
@@ -112,7 +117,8 @@ class Policy:
         """Return `func` protected by all parts: use it as decorator or as `policy.call(func)(args)`.
 
         Raises:
-            TypeError: What is decorated cannot be called, or has a timeout and is no coroutine function.
+            TypeError: What is decorated cannot be called, has a timeout and is no coroutine function, or has a fallback
+                and is a generator function.
         """
         protected: F = wrapping.decorate(func, self._wrap)
         return protected
@@ -120,12 +126,16 @@ class Policy:
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return protect(func, self._layers) if self._watch is None else self._watch.wrap(func)
+        return self._stack.protect(func) if self._watch is None else self._watch.wrap(func)
+
+    @property
+    def _stack(self) -> Stack:
+        return self._own if self._watch is None else self._watch.stack
 
     @property
     def layers(self) -> Layers:
         """Its strategies with their settings, the outermost first."""
-        return Layers(self._layers if self._watch is None else self._watch.layers)
+        return self._stack.layers
 
     def reload(self) -> bool:
         """Read the file of `from_toml(…, watch=True)` now; return whether anything changed.
@@ -153,8 +163,11 @@ class Policy:
 
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
-        # One that watches a file stays one layer, so that its changes reach those around it.
-        return [Layer("policy", part, settings={"name": part.name})] if part._watch else list(part.layers)  # noqa: SLF001 - its own kind
+        if part._stack.fallback is not NO_FALLBACK:  # noqa: SLF001 - it is one of ours
+            raise ValueError(
+                f"fallback belongs to the outermost policy, and {part!r} inside has one: give it to the outer"
+            )
+        return list(part.layers) if part._watch is None else [part._watch.as_layer(part)]  # noqa: SLF001 - as above
     if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]
     if isinstance(part, CircuitBreaker):

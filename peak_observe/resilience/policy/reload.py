@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
@@ -18,10 +19,11 @@ from peak_observe.observers import emit
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import Settings
 from peak_observe.resilience.common import strategy, wrapping
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.config import build_policy, load_table
 from peak_observe.resilience.policy.file_watcher import WATCHER, Signature, WatchedFile, signature
-from peak_observe.resilience.policy.layers import Layer, protect
+from peak_observe.resilience.policy.layers import Layer, Layers, Stack
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
@@ -88,8 +90,8 @@ class ReloadController:
         name: The policy's name, for the metrics.
         path: The file.
         where: The name of the policy's table.
-        load: Returns the table of the policy, and its layers made anew.
-        layers: The layers at present.
+        load: Returns the table of the policy, and what is made of it.
+        stack: The layers at present, and the fallback.
         table: The table they were made of.
     """
 
@@ -99,12 +101,14 @@ class ReloadController:
         name: str,
         path: str,
         where: str,
-        load: Callable[[], tuple[Mapping[str, Any], list[Layer]]],
-        layers: list[Layer],
+        load: Callable[[], tuple[Mapping[str, Any], Stack]],
+        stack: Stack,
         table: Mapping[str, Any],
     ) -> None:
         self.name = name
-        self.layers = layers
+        self.stack = stack
+        self.inside = False
+        """Whether it is part of another policy, which is the one that may have a fallback."""
         self._path = path
         self._load = load
         self._where = where
@@ -118,7 +122,7 @@ class ReloadController:
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` protected by the layers of the moment, whichever these are."""
         with self._lock:
-            slot = Slot(func, protect(func, self.layers))
+            slot = Slot(func, self.stack.protect(func))
             self._slots.add(slot)
         return slot.wrap()
 
@@ -130,10 +134,10 @@ class ReloadController:
         """
         with self._lock:
             self._success, recovered = False, not self._success
-            table, layers = self._load()
+            table, stack = self._load()
             changed = _changed(self._table, table)
             if changed:
-                self._adopt(layers)
+                self._adopt(stack)
                 self._table = table
             self._success, self._last_success = True, SYSTEM_CLOCK.now().timestamp()
         if changed or recovered:
@@ -148,25 +152,30 @@ class ReloadController:
             message = str(error) if isinstance(error, ConfigError) else f"{self._path}: {describe(error)}"
             emit(PolicyReloaded(self.name, self._path, success=False, message=message))
 
-    def _adopt(self, layers: list[Layer]) -> None:
+    def _adopt(self, new: Stack) -> None:
         """Put new layers in the place of the old ones; what has a state keeps it and takes the settings over."""
-        old = {layer.kind: layer for layer in self.layers}
-        kept = {layer.kind: old[layer.kind] for layer in layers if _has_state(old.get(layer.kind))}
+        old = {layer.kind: layer for layer in self.stack.layers}
+        kept = {layer.kind: old[layer.kind] for layer in new.layers if _has_state(old.get(layer.kind))}
         try:
-            for layer in layers:
-                if layer.kind in kept:
-                    _check_change(kept[layer.kind], layer)
-            future = [kept.get(layer.kind, layer) for layer in layers]
-            targets = [(slot, protect(slot.func, future)) for slot in self._slots]
+            self._check(new, kept)
+            future = Stack(Layers(kept.get(layer.kind, layer) for layer in new.layers), new.fallback)
+            targets = [(slot, future.protect(slot.func)) for slot in self._slots]
         except (TypeError, ValueError) as error:
             raise ConfigError(self._path, self._where, str(error)) from None
         # Nothing below can fail: all values were checked when the new parts were made.
-        for layer in layers:
+        for layer in new.layers:
             if layer.kind in kept:
                 _take_over(kept[layer.kind], layer)
-        self.layers = future
+        self.stack = future
         for slot, target in targets:
             slot.switch(target)
+
+    def _check(self, new: Stack, kept: Mapping[str, Layer]) -> None:
+        if self.inside and new.fallback is not NO_FALLBACK:
+            raise ValueError("fallback belongs to the outermost policy, and this one is part of another")
+        for layer in new.layers:
+            if layer.kind in kept:
+                _check_change(kept[layer.kind], layer)
 
     def read(self) -> ReloadReading:
         """Return whether the last reload succeeded, and when the last one that did was."""
@@ -196,9 +205,14 @@ class Watch:
         WATCHER.add(self._file)
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers of the moment."""
-        return self._controller.layers
+    def stack(self) -> Stack:
+        """The layers of the moment, and the fallback."""
+        return self._controller.stack
+
+    def as_layer(self, policy: Any) -> Layer:
+        """Return the policy as one layer of another one, so that its changes reach those around it."""
+        self._controller.inside = True
+        return Layer("policy", policy, settings={"name": policy.name})
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` protected by the layers of the moment; the function keeps the watch alive."""
@@ -226,15 +240,21 @@ def watch_policy(cls: Callable[..., P], path: str | PathLike[str], name: str) ->
 
     table, policy = load()
 
-    def layers_of() -> tuple[Mapping[str, Any], list[Layer]]:
+    def load_stack() -> tuple[Mapping[str, Any], Stack]:
         table, made = load()
         if made.name != known:
             raise ConfigError(file, f"{where}.name", "it cannot change while the program runs: restart it")
-        return table, list(made.layers)
+        stack: Stack = made._stack  # noqa: SLF001 - it was made here
+        return table, stack
 
     known = policy.name
     controller = ReloadController(
-        name=known, path=file, where=where, load=layers_of, layers=list(policy.layers), table=table
+        name=known,
+        path=file,
+        where=where,
+        load=load_stack,
+        stack=policy._stack,  # noqa: SLF001 - as above
+        table=table,
     )
     policy._watch = Watch(controller, file, seen)  # noqa: SLF001 - it was made here
     made: P = policy
@@ -260,8 +280,9 @@ def _check_change(old: Layer, new: Layer) -> None:
     for key in FIXED:
         if old.part.given.get(key) != new.part.given.get(key):
             raise ValueError(f"{new.kind}.{key} cannot change while the program runs: restart it")
-    if isinstance(new.part, RateLimiter):
-        _state_of(old).check_adoption(new.part)
+    limits = [layer.part.settings["limit"] for layer in (old, new) if layer.kind == strategy.RATE_LIMIT]
+    if limits and isinstance(limits[0], Sequence) != isinstance(limits[1], Sequence):
+        raise ValueError("rate_limit.limit cannot change between a number and windows while the program runs")
 
 
 def _take_over(old: Layer, new: Layer) -> None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
+from peak_observe.resilience.common.fallback import NO_FALLBACK
+from peak_observe.resilience.common.predicates import members
+from peak_observe.resilience.retry import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +42,6 @@ class RetryController:
         self.timeouts: set[str] = set()  # the names of those inside the same policy
         self.series = RETRIES.series(name)
         forks.renew(self)
-        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
-        self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
 
     @property
     def label(self) -> str:
@@ -50,18 +51,53 @@ class RetryController:
     @property
     def multiplies(self) -> bool:
         """Whether its attempts multiply those of a retry inside."""
-        return self.settings.max_attempts > 1 and not self.settings.inner_only
+        return self.max_attempts > 1 and not self.settings.inner_only
+
+    @property
+    def max_attempts(self) -> float:
+        """How many attempts there may be at this moment; 1 while retries are turned off."""
+        return 1 if switch.are_off() else self.settings.most_attempts
 
     def after_fork(self) -> None:
         """Renew the lock in a forked child."""
         self.lock = threading.Lock()
 
     def retryable(self, error: BaseException) -> bool:
-        """Return whether an error is retried; cancellation, Ctrl-C and exit never are."""
-        if not isinstance(error, Exception) or (isinstance(error, CircuitOpenError) and not self._open_circuits_too):
+        """Return whether an error is retried; cancellation, Ctrl-C and exit never are.
+
+        A group is if all its exceptions are: another attempt would not cure the others.
+        """
+        if not isinstance(error, Exception):
+            return False
+        if not isinstance(error, ExceptionGroup):
+            return self._retryable_one(error)
+        if self.settings.expected.names_group(error):
+            return True
+        return all(isinstance(one, Exception) and self._retryable_one(one) for one in members(error))
+
+    def _retryable_one(self, error: Exception) -> bool:
+        expected = self.settings.expected
+        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
+        if isinstance(error, CircuitOpenError) and not expected.names(CircuitOpenError):
             return False
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
-        return ours or self.settings.expected.matches(error)
+        return ours or expected.matches(error)
+
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether an operation failed with what is retried, its timeout of attempts included."""
+        cut_off = isinstance(error, TimeoutError) and self.settings.attempt_timeout is not None
+        return cut_off or self.retryable(error)
+
+    def falls_back(self, error: BaseException | None, *, timed_out: bool) -> bool:
+        """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
+
+        Args:
+            error: What it raised; None where its result was not accepted.
+            timed_out: Whether that was the timeout of attempts.
+        """
+        if self.settings.fallback is NO_FALLBACK:
+            return False
+        return error is None or timed_out or isinstance(error, CircuitOpenError) or self.retryable(error)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
@@ -111,7 +147,7 @@ class RetryController:
             reading.errors = counts.errors
             reading.exemplars = counts.exemplars
             reading.nested = counts.nested
-        reading.max_attempts = self.settings.max_attempts
+        reading.max_attempts = self.max_attempts
         return reading
 
 

@@ -1,11 +1,16 @@
-"""Statistics of a retry, as a frozen record of one moment."""
+"""Statistics and snapshot of a retry, as frozen records of one moment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.measures import RetryReading
+from peak_observe.resilience.retry import switch
+
+if TYPE_CHECKING:
+    from peak_observe.resilience.retry.controller import RetryController
 
 
 class RetryStats(NamedTuple):
@@ -32,6 +37,61 @@ class RetryStats(NamedTuple):
     retries: int
     backoff_seconds: float
     errors: Mapping[str, int]
+
+
+class RetrySnapshot(NamedTuple):
+    """Settings and counts of a retry at one moment.
+
+    Args:
+        name: The label value of its metrics.
+        at: The moment, in UTC.
+        enabled: Whether retries are on; while `disable_retries` holds, each operation is tried once.
+        max_attempts: How often it tries at most; None where only time ends it.
+        base_delay: Seconds before the second attempt.
+        max_delay: Upper limit in seconds of the growing delay.
+        exponential: Whether the delay grows.
+        multiplier: By how much each delay is longer than the one before.
+        timeout: Seconds from the first attempt within which the last one begins; None for no limit.
+        attempt_timeout: Seconds after which an attempt is cancelled; None for no limit.
+        budget: The name of its retry budget, or None.
+        nested: `warn` or `inner_only`.
+        stats: Operations by outcome, and their attempts.
+    """
+
+    name: str
+    at: datetime
+    enabled: bool
+    max_attempts: int | None
+    base_delay: float
+    max_delay: float
+    exponential: bool
+    multiplier: float
+    timeout: float | None
+    attempt_timeout: float | None
+    budget: str | None
+    nested: str
+    stats: RetryStats
+
+
+def snapshot_of(controller: RetryController, stats: RetryStats) -> RetrySnapshot:
+    """Return the snapshot of a retry, with its statistics."""
+    settings = controller.settings
+    schedule = settings.schedule
+    return RetrySnapshot(
+        name=controller.name,
+        at=controller.clock.now(),
+        enabled=not switch.are_off(),
+        max_attempts=settings.max_attempts,
+        base_delay=schedule.base,
+        max_delay=schedule.cap,
+        exponential=schedule.exponential,
+        multiplier=schedule.multiplier,
+        timeout=settings.timeout,
+        attempt_timeout=settings.attempt_timeout,
+        budget=None if settings.budget is None else settings.budget.name,
+        nested=settings.options["nested"],
+        stats=stats,
+    )
 
 
 def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:

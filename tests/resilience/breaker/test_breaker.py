@@ -596,7 +596,7 @@ NONSENSE = [
     ({"recovery_timeout": float("nan")}, "recovery_timeout"),
     ({"recovery_timeout": float("inf")}, "recovery_timeout"),
     ({"recovery_timeout": None}, "recovery_timeout"),
-    ({"expected_exception": "ValueError"}, "expected_exception must be an exception type or a tuple of them"),
+    ({"expected_exception": "ValueError"}, "expected_exception must be an exception type, a function of the exception"),
     ({"expected_exception": ()}, "expected_exception"),
     ({"expected_exception": (ValueError, int)}, "expected_exception"),
     ({"expected_exception": [ValueError]}, "expected_exception"),

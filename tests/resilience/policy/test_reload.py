@@ -223,7 +223,11 @@ def test_limits_keep_what_is_used_up(file: PolicyFile) -> None:
         ({"circuit_breaker": ""}, {"circuit_breaker": "name = 'x'"}, "circuit_breaker.name cannot change"),
         ({"circuit_breaker": ""}, {"circuit_breaker": "buckets = [1, 2]"}, "circuit_breaker.buckets cannot change"),
         ({"bulkhead": "limit = 1"}, {"bulkhead": "limit = 1\nname = 'x'"}, "bulkhead.name cannot change"),
-        ({"rate_limit": "limit = 9\nburst = 9"}, {"rate_limit": "limit = [[9, 1]]"}, "limit cannot change between a"),
+        (
+            {"rate_limit": "limit = 9\nburst = 9"},
+            {"rate_limit": "limit = [[9, 1]]"},
+            "rate_limit.limit cannot change between",
+        ),
         ({"timed": "buckets = [1]"}, {"timed": "buckets = [2]"}, "buckets of operation .* already"),
     ],
 )
@@ -249,6 +253,24 @@ def test_parts_come_and_go(file: PolicyFile) -> None:
     file.write(circuit_breaker="failure_threshold = 9")
     policy.reload()
     assert (attempts(), [layer.kind for layer in policy.layers]) == (1, ["circuit_breaker"])
+
+
+def test_the_fallback_follows_too(file: PolicyFile) -> None:
+    """But not inside of another policy, which is the one to have it."""
+    with_fallback = f"[policies.{file.name}]\nfallback = -1\n[policies.{file.name}.retry]\nmax_attempts = 1\n"
+    policy = file.policy(retry="max_attempts = 1")
+    work = policy(lambda: 1 / 0)
+    file.path.write_text(with_fallback)
+    assert policy.reload()
+    assert work() == -1
+    with pytest.raises(ValueError, match="fallback belongs to the outermost policy"):
+        Policy(policy)
+    file.write(retry="max_attempts = 1")
+    policy.reload()
+    Policy(policy)
+    file.path.write_text(with_fallback)
+    with pytest.raises(ConfigError, match="this one is part of another"):
+        policy.reload()
 
 
 def test_functions_of_every_kind_stay_what_they_are(file: PolicyFile) -> None:
