@@ -95,6 +95,7 @@ class FileWatcher:
         """End the thread at the end of the program."""
         for file in self._present():
             self.remove(file)
+        self._wake.set()
         thread = self._thread
         if thread is not None:
             thread.join(INTERVAL)

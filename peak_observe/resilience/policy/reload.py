@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import wraps
+from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, ref
@@ -52,11 +52,9 @@ class Slot:
     def wrap(self) -> Callable[..., Any]:
         """Return the function that calls the target of the moment; it is of the same kind."""
 
-        @wraps(self.target)
         def call(*args: Any, **kwargs: Any) -> Any:
             return self.target(*args, **kwargs)
 
-        @wraps(self.target)
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
             return await self.target(*args, **kwargs)
 
@@ -68,6 +66,7 @@ class Slot:
             wrapper = wrapping.wrap_generator(call, nullcontext)
         elif kind == wrapping.ASYNC_GENERATOR:
             wrapper = wrapping.wrap_async_generator(call, nullcontext)
+        update_wrapper(wrapper, self.target)
         vars(wrapper).update(__wrapped__=self.func, _peak_slot=self)
         self.wrapper = ref(wrapper)
         return wrapper
