@@ -97,7 +97,7 @@ RETRY_NESTED_TOTAL = Metric(
 RETRY_MAX_ATTEMPTS = Metric(
     "peak_retry_max_attempts",
     "gauge",
-    "Attempts an operation may make, as configured.",
+    "Attempts an operation may make, as configured; +Inf without a limit, 1 while retries are turned off.",
     ("operation",),
 )
 RETRY_BUDGET_TOKENS = Metric(

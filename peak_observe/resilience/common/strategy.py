@@ -28,6 +28,14 @@ class Configured:
 
     given: Mapping[str, Any] = {}
     """Arguments by name, with the defaults of the positional ones, without clock and what is None."""
+    _settings: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of this moment that can change, by name, without those that are off; a limit has some."""
+        return {
+            key: value for key, value in getattr(self, "_settings", {}).items() if value not in (None, 0.0, "enforce")
+        }
 
 
 class Strategy(Configured):

@@ -18,6 +18,9 @@ from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FOREIGN_NAMES = {"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"}
+"""Names of arguments in resilience4j and Polly, each with ours."""
+
 
 class Bulkhead(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls are under way; see `bulkhead` for the arguments.
@@ -48,11 +51,6 @@ class Bulkhead(strategy.Configured, SyncAsyncContext):
         return 0 if self._late.made is None else len(self._late.made.holders)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Settings of this moment by name, without those that are off."""
-        return {key: value for key, value in self._settings.items() if value not in (None, 0.0, ENFORCE)}
-
-    @property
     def stats(self) -> snapshots.LimitStats:
         """Calls by outcome so far, as a frozen record."""
         return self.snapshot().stats
@@ -61,6 +59,7 @@ class Bulkhead(strategy.Configured, SyncAsyncContext):
         """Return settings, counts and state of this moment, as a frozen record."""
         return snapshots.bulkhead_snapshot(self.core())
 
+    @check_keywords(FOREIGN_NAMES)
     def configure(
         self,
         *,
@@ -78,6 +77,7 @@ class Bulkhead(strategy.Configured, SyncAsyncContext):
             mode: `enforce`, or `observe` to count only and let all pass.
 
         Raises:
+            TypeError: There is no such setting; the message says which one was meant.
             ValueError: An argument makes no sense; nothing is changed then.
         """
         changes = {"limit": limit, "wait": wait, "mode": mode}
@@ -217,7 +217,7 @@ def _check(limit: int, wait: float, mode: str) -> None:
     check_mode(mode)
 
 
-@check_keywords({"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"})
+@check_keywords(FOREIGN_NAMES)
 def bulkhead(
     limit: int,
     wait: float = 0.0,

@@ -24,6 +24,15 @@ Limit: TypeAlias = float | Sequence[tuple[float, float]]
 Weight: TypeAlias = float | Callable[..., float]
 Heed: TypeAlias = bool | Callable[[Any], float | None]
 
+FOREIGN_NAMES = {
+    "rate calls max_calls limit_for_period": "limit",
+    "period time_period limit_refresh_period": "per",
+    "max_burst capacity": "burst",
+    "timeout max_wait timeout_duration": "wait",
+    "cost permits": "weight",
+}
+"""Names of arguments in resilience4j, Polly and ratelimit, each with ours."""
+
 
 class RateLimiter(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls pass in a time; see `rate_limit` for the arguments.
@@ -52,11 +61,6 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         return self._late.name
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Settings of this moment by name, without those that are off."""
-        return {key: value for key, value in self._settings.items() if value not in (None, 0.0, ENFORCE)}
-
-    @property
     def stats(self) -> snapshots.LimitStats:
         """Calls by outcome so far, as a frozen record."""
         return self.snapshot().stats
@@ -65,6 +69,7 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         """Return settings, counts and state of this moment, as a frozen record."""
         return snapshots.rate_limit_snapshot(self.core())
 
+    @check_keywords(FOREIGN_NAMES)
     def configure(
         self,
         *,
@@ -88,6 +93,7 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
             mode: `enforce`, or `observe` to count only and let all pass.
 
         Raises:
+            TypeError: There is no such setting; the message says which one was meant.
             ValueError: An argument makes no sense; nothing is changed then.
         """
         given = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
@@ -345,13 +351,7 @@ def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
 
 
 @check_keywords(
-    {
-        "rate calls max_calls limit_for_period": "limit",
-        "period time_period limit_refresh_period": "per",
-        "max_burst capacity": "burst",
-        "timeout max_wait timeout_duration": "wait",
-        "cost permits": "weight",
-    },
+    FOREIGN_NAMES,
     surplus="burst and all that follows is given by name, as in rate_limit(15, 60, burst=5)",
 )
 def rate_limit(

@@ -68,9 +68,8 @@ class Layer:
         if self.shared is not None:
             return _of_breaker(self.shared)
         # What `configure` has changed since counts, not what was given.
-        live = self.part.settings if isinstance(self.part, Bulkhead | RateLimiter) else {}
         given = {key: value for key, value in self.part.given.items() if key not in _SHOWN_ELSEWHERE and value != ()}
-        return {**given, **live}
+        return {**given, **self.part.settings}
 
     @property
     def places(self) -> list[Place]:

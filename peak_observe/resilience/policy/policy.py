@@ -164,9 +164,7 @@ class Policy:
 def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, Policy):
         if part._stack.fallback is not NO_FALLBACK:  # noqa: SLF001 - it is one of ours
-            raise ValueError(
-                f"fallback belongs to the outermost policy, and {part!r} inside has one: give it to the outer"
-            )
+            raise ValueError(f"fallback belongs to the outer policy, not to {part!r} inside of it")
         return list(part.layers) if part._watch is None else [part._watch.as_layer(part)]  # noqa: SLF001 - as above
     if isinstance(part, strategy.Strategy | Bulkhead | RateLimiter):
         return [Layer(part.kind, part, name)]

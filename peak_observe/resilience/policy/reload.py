@@ -171,7 +171,7 @@ class ReloadController:
 
     def _check(self, new: Stack, kept: Mapping[str, Layer]) -> None:
         if self.inside and new.fallback is not NO_FALLBACK:
-            raise ValueError("fallback belongs to the outermost policy, and this one is part of another")
+            raise ValueError("fallback belongs to the outer policy, and this one is part of another")
         for layer in new.layers:
             if layer.kind in kept:
                 _check_change(kept[layer.kind], layer)

@@ -151,10 +151,12 @@ class _LockedTokens:
             self._refused += not taken
             return taken
 
-    def reconfigure(self, settings: BudgetSettings) -> None:
-        """Replace the rules."""
-        ratio, rate, size = map(float, settings)
+    def reconfigure(self, changed: dict[str, float]) -> None:
+        """Replace some of the rules."""
         with self._lock:
+            settings = self.settings._replace(**changed)
+            settings.check()
+            ratio, rate, size = map(float, settings)
             now, calls = self.clock.monotonic(), self.calls.value()
             self._bucket.reconfigure(now, calls, ratio=ratio, rate=rate, size=size)
             self.settings = settings
@@ -246,10 +248,7 @@ class RetryBudget:
             TypeError: There is no such setting; the message says which one was meant.
             ValueError: A value makes no sense; nothing is changed then.
         """
-        given = changes(ratio=ratio, min_per_second=min_per_second, burst=burst)
-        settings = self._account.settings._replace(**given)
-        settings.check()
-        self._account.reconfigure(settings)
+        self._account.reconfigure(changes(ratio=ratio, min_per_second=min_per_second, burst=burst))
 
     def take(self) -> bool:
         """Take the token of one retry; return whether there was one."""

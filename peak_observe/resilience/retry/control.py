@@ -122,10 +122,15 @@ class RetryControl:
             fallback=fallback,
             nested=nested,
         )
-        settings = change_settings(self._controller.settings, given)
-        self._check_use(settings)
-        self._controller.settings = settings
+        while not self._changed(given):
+            pass  # somebody else has changed them meanwhile
         refresh(self._controller)
+
+    def _changed(self, given: dict[str, Any]) -> bool:
+        before = self._controller.settings
+        after = change_settings(before, given)
+        self._check_use(after)
+        return self._controller.replace(before, after)
 
     def _check_use(self, settings: Settings) -> None:
         """Raise an error if settings make no sense for what it protects."""

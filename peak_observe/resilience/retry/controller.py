@@ -58,6 +58,14 @@ class RetryController:
         """How many attempts there may be at this moment; 1 while retries are turned off."""
         return 1 if switch.are_off() else self.settings.most_attempts
 
+    def replace(self, before: Settings, after: Settings) -> bool:
+        """Replace the settings, unless they are others than `before` by now; return whether they were replaced."""
+        with self.lock:
+            if self.settings is not before:
+                return False
+            self.settings = after
+            return True
+
     def after_fork(self) -> None:
         """Renew the lock in a forked child."""
         self.lock = threading.Lock()

@@ -263,7 +263,7 @@ def test_the_fallback_follows_too(file: PolicyFile) -> None:
     file.path.write_text(with_fallback)
     assert policy.reload()
     assert work() == -1
-    with pytest.raises(ValueError, match="fallback belongs to the outermost policy"):
+    with pytest.raises(ValueError, match="fallback belongs to the outer policy"):
         Policy(policy)
     file.write(retry="max_attempts = 1")
     policy.reload()
