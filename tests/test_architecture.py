@@ -60,7 +60,7 @@ FORBIDDEN = {
 }
 # Nouns that end in -ing; any other name with this ending tells what somebody does, not what is there.
 NOUNS = {"encoding", "formatting", "locking", "monitoring", "provisioning", "reading", "scrubbing", "testing"}
-NOUNS |= {"staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
+NOUNS |= {"hedging", "staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
 
 
 def dotted(path: Path) -> str:
@@ -313,6 +313,7 @@ SIGNATURES = {
     "HealthCheckResult": (
         "(name, healthy, message, timestamp=None, details=None, status=None, duration=0.0, critical=True, tags=())"
     ),
+    "HedgeFailed": "(operation, request, error)",
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
     "LimitReached": "(kind, name, refused, limit, mode='enforce')",
@@ -324,6 +325,7 @@ SIGNATURES = {
         "order: str = '') -> None"
     ),
     "PeakObserveError": None,
+    "PolicyReloaded": "(policy, path, success, message)",
     "Policy": (
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
         "fallback: 'object' = NO_FALLBACK, clock: 'Clock' = CLOCK) -> 'None'"
@@ -374,6 +376,10 @@ SIGNATURES = {
         "(limit: 'int', wait: 'float' = 0.0, *, mode: 'Mode' = 'enforce', name: 'str | None' = None, "
         "clock: 'Clock' = CLOCK) -> 'Bulkhead'"
     ),
+    "chaos": (
+        "(rate: 'float' = 0.02, *, fault: 'Fault | None' = None, latency: 'Latency' = 0.0, seed: 'int | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
+    ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | Callable[..., str] | None' = None, *, "
@@ -390,6 +396,10 @@ SIGNATURES = {
     "enable_retries": "() -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
+    "hedge": (
+        "(after: 'float' = 0.5, *, max_hedges: 'int' = 1, budget: 'RetryBudget | str | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
+    ),
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": (
         "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
@@ -397,6 +407,10 @@ SIGNATURES = {
     ),
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "part": (
+        "(decorator: 'Callable[[Any], Any]', *, kind: 'str' = 'mine', outside: 'str | Iterable[str]' = (), "
+        "inside: 'str | Iterable[str]' = ()) -> 'CustomPart'"
+    ),
     "priority": "(name: 'str') -> 'None'",
     "rate_limit": (
         "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
@@ -427,6 +441,10 @@ SIGNATURES = {
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
+    ),
+    "timed": (
+        "(name: 'str | None' = None, *, buckets: 'tuple[float, ...]' = BUCKETS, clock: 'Clock' = CLOCK) "
+        "-> 'Callable[[F], F]'"
     ),
     "timeout": "(seconds: 'float', *, name: 'str | None' = None) -> 'Callable[[F], F]'",
     "uninstrument": "(exchange: 'E') -> 'E'",

@@ -28,8 +28,10 @@ VALUES = {
     "Delays": "a list of seconds, or a function of attempt and error",
     "Errors": "an exception, a function of the error, or a list of them",
     "Expected": "an exception, a function of the error, or a list of them",
+    "Fault": "an exception, a list of them, or a function that returns one",
     "Heed": "true, false, or a function of the answer",
     "Jitter": "`full`, `equal`, `decorrelated`, or a number from 0 to 1",
+    "Latency": "seconds, or a list of the shortest and the longest",
     "Limit": "a number, or a list of pairs of a number and seconds",
     "Literal['warn', 'inner_only']": "`warn` or `inner_only`",
     "Mapping[str, float]": "a table of classes and shares",
@@ -51,7 +53,7 @@ VALUES = {
 }
 """What an argument of a type is to the one who writes a file."""
 FALLBACK = ("fallback", VALUES["object"])
-PARTS = tuple((name, "a table, or a number for its first key") for name in config.FUNCTIONS)
+PARTS = tuple((name, "a table, or a number or name for its first key") for name in config.FUNCTIONS)
 
 
 def page() -> str:

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results, strategies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ VALUES = {
     ("timeout", "outcome"): metric.TIMEOUT_OUTCOMES,
     ("share", "outcome"): metric.SHARE_OUTCOMES,
     ("fallback", "outcome"): metric.FALLBACK_OUTCOMES,
+    ("hedge", "outcome"): metric.HEDGE_OUTCOMES,
+    ("chaos", "outcome"): metric.CHAOS_OUTCOMES,
     ("health", "outcome"): metric.HEALTH_OUTCOMES,
     ("job", "outcome"): metric.JOB_OUTCOMES,
     ("backup", "outcome"): metric.BACKUP_OUTCOMES,
@@ -46,7 +48,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, results, checks, backups, exchange, exporter):
+    for module in (calls, limits, results, strategies, checks, backups, exchange, exporter):
         yield from _chapter(module)
 
 

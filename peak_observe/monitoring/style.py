@@ -16,6 +16,7 @@ CALL_COLOURS = dict(zip(catalog.OBSERVED_CALL_OUTCOMES, (GREEN, RED, BLUE, AMBER
 RETRY_COLOURS = dict(zip(catalog.OBSERVED_RETRY_OUTCOMES, (GREEN, YELLOW, RED, BLUE, PURPLE, AMBER, GREY), strict=True))
 LIMIT_COLOURS = dict(zip(catalog.LIMIT_OUTCOMES, (GREEN, BLUE, RED, AMBER, GREY, "light-blue", PURPLE), strict=True))
 SHARE_COLOURS = dict(zip(catalog.SHARE_OUTCOMES, (BLUE, GREEN, "light-green", GREY), strict=True))
+HEDGE_COLOURS = dict(zip(catalog.HEDGE_OUTCOMES, (GREEN, BLUE, RED, GREY), strict=True))
 CHECK_COLOURS = dict(zip(catalog.HEALTH_OUTCOMES, (GREEN, RED, PURPLE, AMBER), strict=True))
 JOB_COLOURS = dict(zip(catalog.JOB_OUTCOMES, (GREEN, RED, AMBER), strict=True))
 BACKUP_COLOURS = dict(zip(catalog.BACKUP_OUTCOMES, (GREEN, YELLOW, RED, PURPLE), strict=True))

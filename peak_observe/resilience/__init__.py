@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from peak_observe.resilience.health import HealthCheck, HealthCheckResult, health_check
     from peak_observe.resilience.limits import bulkhead, priority, rate_limit
     from peak_observe.resilience.limits.timeouts import timeout
+    from peak_observe.resilience.policy.custom_part import part
+    from peak_observe.resilience.policy.fault_injection import chaos
+    from peak_observe.resilience.policy.latency import timed
     from peak_observe.resilience.policy.policy import Policy
     from peak_observe.resilience.results.decorator import share
     from peak_observe.resilience.retry.attempt import current_attempt
     from peak_observe.resilience.retry.budget import RetryBudget
     from peak_observe.resilience.retry.context import retrying
+    from peak_observe.resilience.retry.hedging import hedge
 
 __all__ = [
     "Breakers",
@@ -37,6 +41,7 @@ __all__ = [
     "RetryBudget",
     "breakers",
     "bulkhead",
+    "chaos",
     "circuit_breaker",
     "current_attempt",
     "deadline",
@@ -44,13 +49,16 @@ __all__ = [
     "enable_retries",
     "get_breaker",
     "health_check",
+    "hedge",
     "idempotent",
     "last_good",
+    "part",
     "priority",
     "rate_limit",
     "retry_with_backoff",
     "retrying",
     "share",
+    "timed",
     "timeout",
 ]
 
@@ -62,13 +70,17 @@ _LATE = {
     "Policy": "policy.policy",
     "RetryBudget": "retry.budget",
     "bulkhead": "limits",
+    "chaos": "policy.fault_injection",
     "current_attempt": "retry.attempt",
     "health_check": "health",
+    "hedge": "retry.hedging",
     "last_good": "common.last_result",
+    "part": "policy.custom_part",
     "priority": "limits",
     "rate_limit": "limits",
     "retrying": "retry.context",
     "share": "results.decorator",
+    "timed": "policy.latency",
     "timeout": "limits.timeouts",
 }
 

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from peak_observe.measures import BREAKERS, OVERFLOW, forks
 from peak_observe.measures.series import check_name
+from peak_observe.resilience.breaker.settings import Settings
 from peak_observe.resilience.breaker.snapshot import CircuitState
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -238,6 +239,8 @@ class KeyedBreaker:
 
     Attributes:
         timeouts: The names of timeouts inside the same policy.
+        name: What the circuits are chosen by, to be shown.
+        settings: The settings of each circuit.
     """
 
     def __init__(self, circuits: KeyedCircuits, key: Callable[..., str], default: str) -> None:
@@ -247,6 +250,8 @@ class KeyedBreaker:
         self._callback = SafeCallback("name", key, owner=default, logger="breaker")
         self.timeouts: set[str] = set()
         self._counts_as_failure: Callable[[Exception], bool] = lambda _: False
+        self.name = f"by {wrapping.name_of(key)}"
+        self.settings = Settings()
 
     @property
     def _controller(self) -> KeyedBreaker:
@@ -265,6 +270,7 @@ class KeyedBreaker:
         # Made in vain: what a circuit refuses to protect shall be refused here, not at the first call.
         trial = self._circuits._build(self._default)  # noqa: SLF001 - of the same module
         trial.call(func)
+        self.settings = trial.settings
         self._counts_as_failure = trial._controller.counts_as_failure  # noqa: SLF001 - of the same room
         if self._default not in self._circuits:
             retire(trial)

@@ -16,23 +16,24 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _REPEATABLE = "__peak_observe_idempotent__"
 _RETRIED = "__peak_observe_retried__"
 _REUSED = "__peak_observe_reused__"
+_HEDGED = "__peak_observe_hedged__"
 _MOST_LAYERS = 100  # what stands in for objects in tests can go on for ever
 
 
 def idempotent(repeatable: bool) -> Callable[[F], F]:
     """Mark a function as idempotent or not: whether calling it twice does no more than calling it once.
 
-    A retry refuses a function marked with `False` when it is put around it, whatever lies between: other decorators,
-    a circuit breaker, a partial, a bound method. So do `share` and `last_good`, whose results serve several calls. The
-    mark changes nothing else. A function that is called by another one is not seen: mark the outermost one that must
-    not be repeated.
+    A retry, and a hedge, refuse a function marked with `False` when they are put around it, whatever lies between:
+    other decorators, a circuit breaker, a partial, a bound method. So do `share` and `last_good`, whose results serve
+    several calls. The mark changes nothing else. A function that is called by another one is not seen: mark the
+    outermost one that must not be repeated.
 
     Args:
         repeatable: Whether it may be called again when its answer got lost; orders may not.
 
     Raises:
         ValueError: It is neither True nor False.
-        TypeError: What is decorated cannot be called, or is retried already.
+        TypeError: What is decorated cannot be called, or is retried or hedged already.
     """
     if validation.is_function(repeatable):
         raise ValueError("idempotent needs to be told: write @idempotent(False), or (True)")
@@ -40,12 +41,12 @@ def idempotent(repeatable: bool) -> Callable[[F], F]:
     return lambda func: wrapping.decorate(func, lambda inner: _marked(inner, repeatable))
 
 
-def refuse(func: Callable[..., Any]) -> None:
-    """Raise TypeError for a function that must not be repeated."""
+def refuse(func: Callable[..., Any], strategy: str = "retry") -> None:
+    """Raise TypeError for a function that must not be repeated, as `strategy` would."""
     if _found(func, _REPEATABLE) is False:
         raise TypeError(
-            f"{wrapping.name_of(func)} is marked @idempotent(False), it must not happen twice: put no retry around it; "
-            f"a circuit_breaker is fine"
+            f"{wrapping.name_of(func)} is marked @idempotent(False), it must not happen twice: put no {strategy} "
+            f"around it; a circuit_breaker is fine"
         )
 
 
@@ -70,17 +71,23 @@ def note_retried(wrapper: Any, name: str) -> None:
     setattr(wrapper, _RETRIED, name)
 
 
+def note_hedged(wrapper: Any, name: str) -> None:
+    """Mark a function as hedged."""
+    setattr(wrapper, _HEDGED, name)
+
+
 def is_retried(func: Callable[..., Any]) -> bool:
     """Return whether a function is retried already, whatever decorators lie between."""
     return _found(func, _RETRIED) is not None
 
 
 def _marked(func: Any, repeatable: bool) -> Any:
-    retried = _found(func, _RETRIED)
-    if retried is not None and not repeatable:
-        raise TypeError(
-            f"{wrapping.name_of(func)} is retried as {retried!r} already: put idempotent(False) below the retry"
-        )
+    for mark, does, strategy in ((_RETRIED, "retried", "retry"), (_HEDGED, "hedged", "hedge")):
+        name = _found(func, mark)
+        if name is not None and not repeatable:
+            raise TypeError(
+                f"{wrapping.name_of(func)} is {does} as {name!r} already: put idempotent(False) below the {strategy}"
+            )
     reused = _found(func, _REUSED)
     if reused is not None and not repeatable:
         raise TypeError(f"{wrapping.name_of(func)} {reused}: a function marked idempotent(False) must not")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from peak_observe.resilience.common.strategy import Configured
+
 if TYPE_CHECKING:
     from types import CodeType
 
@@ -46,6 +48,9 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "", onward
         known = _arguments(code)
         if onward is not None:
             known += tuple(key for key in _arguments(onward.__wrapped__.__code__) if key not in known)
+        positional = known[: code.co_argcount]
+        optional = func.__defaults__ or ()
+        defaults = dict(zip(positional[len(positional) - len(optional) :], optional, strict=True))
         name, first = func.__qualname__.removesuffix(".__init__"), int(known[:1] == ("self",))
 
         @wraps(func)
@@ -59,7 +64,12 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "", onward
             if surplus and len(args) > code.co_argcount:
                 count = len(args) - code.co_argcount
                 raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")
-            return func(*args, **kwargs)
+            made = func(*args, **kwargs)
+            if isinstance(made, Configured):
+                found = {**defaults, **dict(zip(known, args, strict=False)), **kwargs}
+                shown = (key for key in known if key != "clock" and found.get(key) is not None)
+                made.given = {key: found[key] for key in shown}
+            return made
 
         return checked
 

@@ -8,20 +8,38 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.resilience.common import wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT = (
+TIMED, DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
+    "timed",
     "deadline",
     "share",
     "bulkhead",
     "circuit_breaker",
     "retry",
+    "hedge",
     "rate_limit",
     "timeout",
+    "chaos",
 )
 
 
-class Strategy:
+class Configured:
+    """Base of what the decorator factories return: it remembers what it was given."""
+
+    given: Mapping[str, Any] = {}
+    """Arguments by name, with the defaults of the positional ones, without clock and what is None."""
+    _settings: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of this moment that can change, by name, without those that are off; a limit has some."""
+        return {
+            key: value for key, value in getattr(self, "_settings", {}).items() if value not in (None, 0.0, "enforce")
+        }
+
+
+class Strategy(Configured):
     """Decorator factory tagged with its strategy kind, so that policies can order it.
 
     Args:

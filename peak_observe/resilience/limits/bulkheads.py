@@ -22,7 +22,7 @@ FOREIGN_NAMES = {"max_calls max_concurrent max_concurrent_calls": "limit", "max_
 """Names of arguments in resilience4j and Polly, each with ours."""
 
 
-class Bulkhead(SyncAsyncContext):
+class Bulkhead(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls are under way; see `bulkhead` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share its places. A call inside a call of the same bulkhead
@@ -32,8 +32,10 @@ class Bulkhead(SyncAsyncContext):
     kind = strategy.BULKHEAD
 
     def __init__(self, limit: int, wait: float, name: str | None, clock: Clock, mode: Mode = ENFORCE) -> None:
-        self._settings: dict[str, Any] = {"limit": limit, "wait": wait, "mode": mode}
-        self._late = LateController(name, lambda name: FairSemaphore(name=name, clock=clock, **self._settings))
+        settings: dict[str, Any] = {"limit": limit, "wait": wait, "mode": mode}
+        self._settings = settings
+        # Without `self`, as with a circle of references its gauges would outlive it.
+        self._late = LateController(name, lambda name: FairSemaphore(name=name, clock=clock, **settings))
         self._blocks: dict[Permit, None] = {}  # of `with` blocks: weak references would not keep them
         if name is not None:
             self.core(name)
@@ -83,6 +85,10 @@ class Bulkhead(SyncAsyncContext):
         _check(**settings)
         self._settings.update(settings)
         self.core().adopt(**settings)
+
+    def adopt(self, other: Bulkhead) -> None:
+        """Take over the settings of another one; calls under way stay."""
+        self.configure(**other._settings)
 
     def core(self, name: str = strategy.BULKHEAD) -> FairSemaphore:
         """Return its semaphore; the first time under this name, if it was given none."""

@@ -34,7 +34,7 @@ FOREIGN_NAMES = {
 """Names of arguments in resilience4j, Polly and ratelimit, each with ours."""
 
 
-class RateLimiter(SyncAsyncContext):
+class RateLimiter(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls pass in a time; see `rate_limit` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share the rate.
@@ -48,7 +48,8 @@ class RateLimiter(SyncAsyncContext):
         self._heed = _heeding(heed)
         self._clock = clock
         self._late = LateController(
-            name, lambda name: RateLimitController(name=name, settings=self._build(), clock=clock)
+            name,  # without `self`, as with a circle of references its gauges would outlive it
+            lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock),
         )
         self._check(self._build())
         if name is not None:
@@ -103,6 +104,12 @@ class RateLimiter(SyncAsyncContext):
         self._check(settings)
         self._settings.update(changed)
         self.core().adopt(settings)
+
+    def adopt(self, other: RateLimiter) -> None:
+        """Take over the settings of another one; what was used up stays used up."""
+        self._weight, self._heed = other._weight, other._heed
+        self._settings.update(other._settings)
+        self.core().adopt(self._build())
 
     def acquire(self, *, weight: float | None = None) -> None:
         """Pass when it is this call's turn, blocking the thread until then.

@@ -16,10 +16,13 @@ from peak_observe.resilience.common import strategy
 from peak_observe.resilience.common.last_result import last_good
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.limits.timeouts import timeout
+from peak_observe.resilience.policy.fault_injection import chaos
+from peak_observe.resilience.policy.latency import timed
 from peak_observe.resilience.policy.order import INSIST, RECOMMENDED
 from peak_observe.resilience.results.decorator import share
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.decorator import retry_with_backoff
+from peak_observe.resilience.retry.hedging import hedge
 from peak_observe.support import toml
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ FUNCTIONS: dict[str, Any] = {
     strategy.RATE_LIMIT: rate_limit,
     strategy.TIMEOUT: timeout,
     strategy.SHARE: share,
+    strategy.HEDGE: hedge,
+    strategy.TIMED: timed,
+    strategy.CHAOS: chaos,
 }
 OBJECTS: dict[str, Any] = {"object": last_good, "CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
 """Arguments that are objects, which a table of their arguments describes."""
@@ -50,12 +56,21 @@ def load_policy(cls: Callable[..., P], path: str | PathLike[str], name: str) -> 
     Raises:
         ConfigError: The file, or something in it, makes no sense.
     """
-    file = Path(path)
-    tables = toml.table(file, "policies", of_tables=True)
+    return build_policy(cls, load_table(path, name), name, str(path), f"policies.{name}")
+
+
+def load_table(path: str | PathLike[str], name: str) -> Mapping[str, Any]:
+    """Return the table `[policies.<name>]` of a TOML file.
+
+    Raises:
+        ConfigError: The file cannot be read, or has no such table.
+    """
+    tables = toml.table(Path(path), "policies", of_tables=True)
     if name not in tables:
         there = toml.near(name, tables) or f"; there are {', '.join(tables)}"
-        raise ConfigError(str(file), "policies", f"there is no policy {name!r}{there}")
-    return build_policy(cls, tables[name], name, str(file), f"policies.{name}")
+        raise ConfigError(str(path), "policies", f"there is no policy {name!r}{there}")
+    found: Mapping[str, Any] = tables[name]
+    return found
 
 
 def build_policy(
@@ -119,8 +134,11 @@ def _order(config: Mapping[str, Any], place: Place) -> list[str]:
 
 def _part(function: Any, table: Any, place: Place) -> Any:
     known, needed = parameters(function)
-    if isinstance(table, int | float) and not isinstance(table, bool):
-        table = {next(iter(known)): table}  # a number alone is the first argument
+    first = next(iter(known))
+    if (isinstance(table, int | float) and not isinstance(table, bool)) or (
+        isinstance(table, str) and "str" in known[first]
+    ):
+        table = {first: table}  # a number, or a name, alone is the first argument
     types = {key: PLAIN.get(annotation.removesuffix(" | None"), Any) for key, annotation in known.items()}
     toml.check(place.path, place.where, table, types, needed)
     return _built(function, {key: _value(value, known[key], place.at(key)) for key, value in table.items()}, place)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
-from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families
+from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families, strategy_families
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
     CHANGES,
@@ -140,6 +140,7 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (BUDGET_FAMILIES, budgets),
         *limit_families.read(),
         *result_families.read(),
+        *strategy_families.read(),
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
