@@ -325,7 +325,7 @@ SIGNATURES = {
     "PeakObserveError": None,
     "Policy": (
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "fallback: 'object' = NO_FALLBACK, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
     "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",

@@ -12,6 +12,7 @@ from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, change
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry import idempotency, statistics
+from peak_observe.resilience.retry.attempt import asks_for_attempts
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import (
@@ -175,9 +176,10 @@ class Retry(RetryControl):
             settings.check_use(func, kind)
 
     def _wrapped(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        controller, tracing, nested = self._controller, self._tracing, idempotency.is_retried(func)
+        controller, tracing = self._controller, self._tracing
+        asked = idempotency.is_retried(func) or asks_for_attempts(func)
         if kind in {wrapping.FUNCTION, wrapping.COROUTINE}:
-            wrappers = RetryWrappers(controller, tracing, nested=nested)
+            wrappers = RetryWrappers(controller, tracing, asked=asked)
             return Pipeline(func, retry=wrappers).wrap(func, asynchronous=kind == wrapping.COROUTINE)
         # What is repeated of a generator is its way to the first item. A span that is current would stay so where the
         # generator is left.
