@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.clock import stopwatch_of
 from peak_observe.resilience.common import pipeline
-from peak_observe.resilience.retry import idempotency, nesting
+from peak_observe.resilience.retry import nesting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from peak_observe.resilience.retry.controller import RetryController
@@ -56,21 +54,6 @@ def current_attempt() -> CurrentAttempt | None:
                 return first or _facts(execution)
         frame = frame.f_back
     return _facts(execution)
-
-
-def asks_for_attempts(func: Callable[..., Any]) -> bool:
-    """Return whether a function, or its module, names `current_attempt`, so that what it calls may ask for it."""
-    name = current_attempt.__name__
-    return any(
-        name in getattr(one, "__globals__", ()) or _mentions(getattr(one, "__code__", None), name)
-        for one in idempotency.layers(func)
-    )
-
-
-def _mentions(code: CodeType | None, name: str) -> bool:
-    if not isinstance(code, CodeType):
-        return False
-    return name in code.co_names or any(_mentions(one, name) for one in code.co_consts if isinstance(one, CodeType))
 
 
 def _facts(execution: Execution | None) -> CurrentAttempt | None:

@@ -11,8 +11,7 @@ from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.common.predicates import Expected
-from peak_observe.resilience.retry import idempotency, statistics
-from peak_observe.resilience.retry.attempt import asks_for_attempts
+from peak_observe.resilience.retry import idempotency, nesting, statistics
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import (
@@ -177,7 +176,7 @@ class Retry(RetryControl):
 
     def _wrapped(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
         controller, tracing = self._controller, self._tracing
-        asked = idempotency.is_retried(func) or asks_for_attempts(func)
+        asked = idempotency.is_retried(func) or nesting.asks_for_attempts(func)
         if kind in {wrapping.FUNCTION, wrapping.COROUTINE}:
             wrappers = RetryWrappers(controller, tracing, asked=asked)
             return Pipeline(func, retry=wrappers).wrap(func, asynchronous=kind == wrapping.COROUTINE)
