@@ -38,7 +38,7 @@ JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
-TIMED: Names[TimedReading] = Names("operation")
+TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [
