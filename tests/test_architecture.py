@@ -45,7 +45,7 @@ FLOORS = {
 NEIGHBOURS = {("cli", "demo"), ("demo", "")}
 
 # The strategies stand side by side: what two of them need is in `common`, and only a policy joins them.
-RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "health": 2, "policy": 2}
+RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "results": 1, "health": 2, "policy": 2}
 
 LONGEST = 400
 """Lines of a module without a reason."""
@@ -243,7 +243,7 @@ BREAKER_OPTIONS = (
     "minimum_calls: 'int | None' = None, slow_call_seconds: 'float | None' = None, "
     "slow_call_ratio: 'float | None' = None, half_open_calls: 'int' = 1, success_threshold: 'int' = 1, "
     "probe_timeout: 'float' = 60.0, jitter: 'float' = 0.0, ignore: 'Errors' = (), "
-    "failure_result: 'Callable[[Any], bool] | None' = None"
+    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce'"
 )
 SIGNATURES = {
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
@@ -287,7 +287,8 @@ SIGNATURES = {
     ),
     "BreakerSnapshot": (
         "(name, at, state, since, retry_after, reopened, probes, failures, window_calls, slow_calls, failure_ratio, "
-        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered)"
+        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered, mode='enforce', would_be=None, "
+        "would_refuse=0)"
     ),
     "BudgetSnapshot": "(name, at, ratio, min_per_second, burst, tokens, stats)",
     "BulkheadFullError": "(name: str, limit: int) -> None",
@@ -330,6 +331,16 @@ SIGNATURES = {
         "fallback: 'object' = NO_FALLBACK, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "Breakers": (
+        "(failure_threshold: 'int' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
+        "expected_exception: 'Expected' = <class 'Exception'>, *, prefix: 'str' = '', max_size: 'int' = 256, "
+        "idle_timeout: 'float | None' = 3600.0, clock: 'Clock' = CLOCK, **options: 'Any') -> 'None'"
+    ),
+    "last_good": "(max_age: 'float', *, key: 'Key | None' = None, max_size: 'int' = 1024) -> 'LastGood'",
+    "share": (
+        "(ttl: 'Any' = 0.0, *, key: 'Key | None' = None, max_size: 'int' = 1024, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'Any'"
+    ),
     "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
     "RateLimited": "(name, endpoint, until, reason, error=None)",
     "RateLimitedError": "(name: str, retry_after: float) -> None",
@@ -354,7 +365,7 @@ SIGNATURES = {
     ),
     "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
-    "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
+    "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None, mode='enforce')"),
     "WriteUnanswered": (
         "(name, endpoint, client_order_ids, at, reason, error=None, method='', order='', symbol=None, side=None, "
         "amount=None, price=None, repeatable=False)"
@@ -371,7 +382,7 @@ SIGNATURES = {
     ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
-        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
+        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | Callable[..., str] | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
         f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'Any'"
     ),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
+    from peak_observe.measures.results import ResultReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
@@ -33,11 +34,13 @@ CHAOS: Names[ChaosReading] = Names("operation")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
+FALLBACKS: Names[ResultReading] = Names("operation")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
+SHARES: Names[ResultReading] = Names("operation")
 TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
@@ -52,6 +55,7 @@ __all__ = [
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
+    "FALLBACKS",
     "HEDGES",
     "JOBS",
     "LIMITERS",
@@ -60,6 +64,7 @@ __all__ = [
     "OVERFLOW",
     "RELOADS",
     "RETRIES",
+    "SHARES",
     "TIMED",
     "TIMEOUTS",
     "BackupReading",
@@ -80,6 +85,7 @@ __all__ = [
     "Names",
     "RateLimitReading",
     "ReloadReading",
+    "ResultReading",
     "RetryCounts",
     "RetryReading",
     "Series",
@@ -104,6 +110,7 @@ _LATE = {
     "JobReading": "jobs",
     "KindReading": "backups",
     "RateLimitReading": "limits",
+    "ResultReading": "results",
     "ReloadReading": "strategies",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",

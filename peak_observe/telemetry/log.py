@@ -108,10 +108,11 @@ def _ended(outcome: str) -> str:
 
 
 def _transition(event: Transition) -> tuple[str, int, str, tuple[object, ...]]:
+    change, mode = ("is", "") if event.mode == "enforce" else ("would be", " (mode observe)")
     if event.new != "open":
-        return "breaker", INFO, "circuit '%s' is %s: %s", (event.name, event.new, event.reason)
+        return "breaker", INFO, f"circuit '%s' {change} %s{mode}: %s", (event.name, event.new, event.reason)
     last = f"; last error: {describe(event.error)}" if event.error else ""
-    message = "circuit '%s' is open: %s; next probe in %.1f s%s"
+    message = f"circuit '%s' {change} open{mode}: %s; next probe in %.1f s%s"
     return "breaker", WARNING, message, (event.name, event.reason, event.retry_after, last)
 
 

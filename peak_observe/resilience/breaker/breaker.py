@@ -28,6 +28,7 @@ from peak_observe.resilience.common import scopes, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class CircuitBreaker(SyncAsyncContext):
     HALF_OPEN     `half_open_calls` probes at a time are admitted, all others rejected: `success_threshold` successes
                   close the circuit, one failure opens it again.
     FORCED_OPEN   by `force_open()`: every call is rejected, until `reset()` or for some seconds.
-    DISABLED      by `disable()`: every call is admitted and counted, until `reset()` or for some seconds.
+    DISABLED      by `disable()`: every call is admitted and counted, until `reset()` or for some seconds; also in
+                  mode `observe`, a dry run that counts what would have been refused.
 
     An exception outside `expected_exception` counts as ignored and changes no state; nor does a call that ends after
     the state has changed. Safe for any number of threads and tasks. Breakers of one name share metrics, not state.
@@ -78,6 +80,7 @@ class CircuitBreaker(SyncAsyncContext):
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
         ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
+        mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -108,6 +111,7 @@ class CircuitBreaker(SyncAsyncContext):
         jitter: float = 0.0,
         ignore: Errors = (),
         failure_result: Callable[[Any], bool] | None = None,
+        mode: Mode = ENFORCE,
     ) -> None:
         settings = Settings(
             failure_threshold,
@@ -125,6 +129,7 @@ class CircuitBreaker(SyncAsyncContext):
             jitter,
             ignore,
             failure_result,
+            mode,
         )
         check_settings(settings)
         self._observers = Observers()
@@ -143,7 +148,10 @@ class CircuitBreaker(SyncAsyncContext):
 
     @property
     def state(self) -> snapshot.CircuitState:
-        """The state at this moment; an open circuit that is due for a probe is HALF_OPEN."""
+        """The state at this moment; an open circuit that is due for a probe is HALF_OPEN.
+
+        In mode `observe` it is DISABLED, as every call passes; `snapshot().would_be` is the state that it would have.
+        """
         return snapshot.state_of(self._controller)
 
     @property
@@ -217,6 +225,7 @@ class CircuitBreaker(SyncAsyncContext):
         jitter: float | Unchanged = UNCHANGED,
         ignore: Errors | Unchanged = UNCHANGED,
         failure_result: Callable[[Any], bool] | Unchanged | None = UNCHANGED,
+        mode: Mode | Unchanged = UNCHANGED,
     ) -> None:
         """Change settings while calls go on; state, counts and what the window holds stay.
 
@@ -238,6 +247,7 @@ class CircuitBreaker(SyncAsyncContext):
             jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
             ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
             failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
+            mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 
         Raises:
             TypeError: There is no such setting; the message says which one was meant.
@@ -259,6 +269,7 @@ class CircuitBreaker(SyncAsyncContext):
             jitter=jitter,
             ignore=ignore,
             failure_result=failure_result,
+            mode=mode,
         )
         self._controller.reconfigure(change_settings(self._controller.settings, given))
 

@@ -14,10 +14,11 @@ from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, T
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.last_error import LastError
-from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
-from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
+from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import ENFORCE, OBSERVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerR
     reading.buckets, reading.bounds = counts.buckets, counts.bounds
     reading.duration_sum = counts.duration_sum
     reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-    reading.state = circuit.state
+    reading.state = circuit.visible_state
     reading.state_seconds = circuit.period.seconds_at(view.now)
     reading.transitions = circuit.period.entered
     reading.window = None if circuit.window is None else view.counted
@@ -106,7 +107,9 @@ class BreakerController:
         self.classifier = OutcomeClassifier(settings, name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self.observes = settings.mode == OBSERVE
         self.counts = CallCounts(self.series.bounds)
+        self._observe_if_asked()
         self.rejected = Ticker()
         self._rejected_before = 0
         self.lock = threading.RLock()
@@ -155,9 +158,9 @@ class BreakerController:
         now = self.clock.monotonic()
         transitions = self._transitions(self.circuit.advance(now), now)
         permit = self.circuit.admit(now)
+        state = self.circuit.state
         if permit is None:
             self.counts.add(REJECTED)
-        state = self.circuit.state
         wait = self._probe_wait_locked(now) if state == HALF_OPEN else self.circuit.retry_after(now)
         return permit, wait, _REASONS.get(state, ""), transitions
 
@@ -180,6 +183,8 @@ class BreakerController:
     ) -> str:
         """Record how an admitted call ended and return its outcome, which is classified if it is not given."""
         seconds = max(0.0, self.clock.monotonic() - start)
+        if period is OBSERVED:
+            outcome = WOULD_REFUSE
         # Here the user's own functions are asked, so the lock is not taken yet.
         outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
@@ -198,7 +203,7 @@ class BreakerController:
             span,
         )
         self._emit(transitions)
-        return catalog.CALL_OUTCOMES[outcome]
+        return catalog.OBSERVED_CALL_OUTCOMES[outcome]
 
     def counts_as_failure(self, error: Exception) -> bool:
         """Return whether the circuit counts an error as failure."""
@@ -294,11 +299,18 @@ class BreakerController:
         self.classifier = OutcomeClassifier(settings, self.name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self.observes = settings.mode == OBSERVE
+        exclusively(self.lock, self._observe_if_asked)
         self._await_judge()
 
     def _await_judge(self) -> None:
         if self.classifier.judge is not None:
             self.announced.append(None)  # which the fast path cannot do
+
+    def _observe_if_asked(self) -> None:
+        """Count one more outcome from the first time on that the circuit only observes."""
+        if self.observes and len(self.counts.outcomes) == WOULD_REFUSE:
+            self.counts.outcomes = [*self.counts.outcomes, 0]
 
     def open_duration(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
@@ -337,6 +349,12 @@ class BreakerController:
         ages += [] if slow is None else [now - slow]
         return self.wall(now - min(ages)) if ages else None
 
+    def last_called(self) -> float | None:
+        """Return the second of the clock at which a call last succeeded or failed, or None."""
+        quick = [] if self.last_quick is None else [self.clock.monotonic() - self.stopwatch() + self.last_quick]
+        slow = [moment for moment in (self.last_success, self.last_failure) if moment is not None]
+        return max(quick + slow, default=None)
+
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""
         return self.clock.now().timestamp() - (self.clock.monotonic() - moment)
@@ -358,7 +376,8 @@ class BreakerController:
         open_duration = self.circuit.period.duration
         wait = open_duration if change.new in (OPEN, FORCED_OPEN) and open_duration < math.inf else 0.0
         old, new = catalog.STATES[change.old], catalog.STATES[change.new]
-        return [Transition(self.name, old, new, at, change.reason, wait, error)]
+        mode = ENFORCE if change.new == FORCED_OPEN else self.settings.mode  # by hand calls are refused in any mode
+        return [Transition(self.name, old, new, at, change.reason, wait, error, mode)]
 
     def _emit(self, transitions: list[Transition]) -> None:
         for event in transitions:

@@ -14,6 +14,7 @@ MOST = 20
 """How many arguments, attributes and notes."""
 MEMBERS = 3
 
+_OURS = "_peak_observe"  # marks for the call that raised it
 _PLAIN = frozenset({type(None), bool, int, float})
 
 
@@ -21,37 +22,43 @@ class LastError:
     """What is kept of an exception: its class, and of arguments, attributes and notes the plain values.
 
     An exception itself would keep its traceback alive, by that the frames of the call, and by those all that it had in
-    hand. The text of the copy is the same; where it cannot be, an `SummarizedError` stands for it.
+    hand. The text of the copy is the same; where it cannot be, a `SummarizedError` stands for it.
 
     Args:
         error: The exception, which stays as it is.
     """
 
-    __slots__ = ("_args", "_attributes", "_kind")
+    __slots__ = ("_args", "_attributes", "_kind", "_summary")
 
     def __init__(self, error: BaseException) -> None:
-        self._kind: type[BaseException] = type(error)
-        self._args: tuple[Any, ...] = ()
-        self._attributes: dict[str, Any] = {}
         text = _text(error)
+        self._summary = _name(error), _shown(error, text)
+        self._kind: type[BaseException] | None = type(error)
         try:
             self._args = tuple(map(_plain, error.args[:MOST]))
             self._attributes = _attributes(error)
             # Nobody may take an order of the past for one that is open now.
-            copied = not isinstance(error, OutcomeUnknown) and str(self.build()) == text
+            copied = not isinstance(error, OutcomeUnknown) and str(self._copy(type(error))) == text
         except Exception:  # noqa: BLE001 - a class may want, and do, anything in its constructor or its text
             copied = False
         if not copied:
-            self._kind, self._args = SummarizedError, (_name(error), _shown(error, text))
-            self._attributes = {"kind": self._args[0], "text": self._args[1]}
+            self._kind, self._args, self._attributes = None, (), {}
 
     def build(self) -> BaseException:
         """Return a new copy: one that is raised by many would collect the tracebacks of all."""
-        error = self._kind.__new__(self._kind, *self._args)
+        try:
+            return SummarizedError(*self._summary) if self._kind is None else self._copy(self._kind)
+        except Exception:  # noqa: BLE001 - as above
+            return SummarizedError(*self._summary)
+
+    def _copy(self, kind: type[BaseException]) -> BaseException:
+        error = kind.__new__(kind, *self._args)
         error.args = self._args
-        vars(error).update(self._attributes)
-        if "__notes__" in self._attributes:
-            vars(error)["__notes__"] = list(self._attributes["__notes__"])
+        if self._attributes:  # an open circuit may have to make thousands a second
+            facts = vars(error)
+            facts.update(self._attributes)
+            if "__notes__" in facts:
+                facts["__notes__"] = facts["__notes__"].copy()
         return error
 
 
@@ -62,7 +69,9 @@ def _plain(value: object) -> Any:
 
 
 def _attributes(error: BaseException) -> dict[str, Any]:
-    own = ((name, value) for name, value in vars(error).items() if type(value) in _PLAIN or type(value) is str)
+    texts_and_numbers = _PLAIN | {str}
+    own = ((name, value) for name, value in vars(error).items() if type(value) in texts_and_numbers)
+    own = ((name, value) for name, value in own if not name.startswith(_OURS))
     kept = {name: _plain(value) for name, value in islice(own, MOST)}
     notes = vars(error).get("__notes__")
     if isinstance(notes, list):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from peak_observe.resilience.breaker.settings import Settings
 
-SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
+SUCCESS, FAILURE, IGNORED, REJECTED, WOULD_REFUSE = range(len(catalog.OBSERVED_CALL_OUTCOMES))
 
 
 NO_RESULT = Absent("NO_RESULT")
@@ -77,6 +77,10 @@ class OutcomeClassifier:
             return IGNORED
         hangs = isinstance(error, CallTimeoutError) and error.name in self._timeouts
         return FAILURE if hangs or self._expected.matches(error) else IGNORED
+
+    async def async_is_good(self, result: object) -> bool:
+        """Return whether a result is one of a success, where `failure_result` is a coroutine function."""
+        return self.judge is None or not await self.judge.async_is_true(result)
 
     def _is_bad(self, result: object) -> bool:
         if self._bad is None or result is NO_RESULT:

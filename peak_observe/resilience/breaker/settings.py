@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from peak_observe.resilience.common import validation, wrapping
 from peak_observe.resilience.common.callbacks import check_function
+from peak_observe.resilience.common.modes import ENFORCE, Mode, check_mode
 from peak_observe.resilience.common.predicates import ExceptionMatcher, Expected
 from peak_observe.resilience.common.wrapping import COROUTINE, FUNCTION
 from peak_observe.support.shown import shown
@@ -60,6 +61,7 @@ class Settings(NamedTuple):
     jitter: float = 0.0
     ignore: Errors = ()
     failure_result: Callable[[Any], bool] | None = None
+    mode: Mode = ENFORCE
 
     @property
     def has_window(self) -> bool:
@@ -129,6 +131,7 @@ def _check_simple(settings: Settings) -> None:
     ExceptionMatcher("expected_exception", settings.expected_exception)
     if settings.ignore != ():
         ExceptionMatcher("ignore", settings.ignore)
+    check_mode(settings.mode)
     judge = settings.failure_result
     if judge is not None and (not callable(judge) or wrapping.kind(judge) not in {FUNCTION, COROUTINE}):
         raise ValueError(f"failure_result must be a function of the result, not {shown(judge)}")

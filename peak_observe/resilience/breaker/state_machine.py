@@ -16,6 +16,7 @@ from peak_observe import catalog
 from peak_observe.measures import increased
 from peak_observe.resilience.breaker import sliding_window
 from peak_observe.resilience.breaker.sliding_window import FAILED, SLOW
+from peak_observe.resilience.common.modes import OBSERVE
 
 if TYPE_CHECKING:
     from peak_observe.resilience.breaker.last_error import LastError
@@ -81,8 +82,20 @@ class Circuit:
         view.advance(now)
         return view
 
+    @property
+    def visible_state(self) -> int:
+        """The index of the state for callers: a circuit that only observes is disabled, unless it is forced open."""
+        observes = self.settings.mode == OBSERVE and self.state != FORCED_OPEN
+        return DISABLED if observes else self.state
+
     def admit(self, now: float) -> Permit | None:
-        """Return a permit for one call, or None for a rejection."""
+        """Return a permit for one call, or None for a rejection; in mode `observe` one of no period instead."""
+        permit = self._admit(now)
+        if permit is None and self.settings.mode == OBSERVE and self.state != FORCED_OPEN:
+            return Permit(OBSERVED, math.inf)
+        return permit
+
+    def _admit(self, now: float) -> Permit | None:
         period = self.period
         if period.state == HALF_OPEN:
             probes = self.in_flight(now)
@@ -272,6 +285,10 @@ class StatePeriod:
         seconds = self.seconds.copy()
         seconds[self.state] += max(0.0, now - self.since)
         return seconds
+
+
+OBSERVED = StatePeriod(CLOSED, 0.0, math.inf, [], [])
+"""The period of calls that would have been refused and that mode `observe` lets pass: it is never the present one."""
 
 
 class Permit:

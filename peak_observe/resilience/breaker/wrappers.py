@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import BAD_RESULT
+from peak_observe.resilience.breaker.outcome import BAD_RESULT, SUCCESS
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import check_function
@@ -89,9 +89,21 @@ class BreakerWrappers:
         protected = pipeline.wrap(func, asynchronous=asynchronous)
         if self._fallback is NO_FALLBACK:
             return protected
-        return with_fallback(protected, self._falls_back, self._fallback, asynchronous=asynchronous)
+        return self._with_fallback(protected, asynchronous=asynchronous)
+
+    def _with_fallback(self, protected: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        from peak_observe.resilience.common.last_result import StandIn  # late, as many programs have no fallback
+
+        stand_in = StandIn(protected, self._fallback, self.controller.name, self.controller.clock)
+        return with_fallback(protected, self._falls_back, stand_in, asynchronous=asynchronous, is_good=self._is_good)
+
+    def _is_good(self, result: object) -> Any:
+        classifier = self.controller.classifier
+        return classifier.async_is_good(result) if classifier.judge else classifier.classify(None, result) == SUCCESS
 
     def _falls_back(self, error: Exception) -> bool:
+        if self.controller.observes:
+            return False  # a dry run changes nothing for the caller
         refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name
         return refused or self.controller.counts_as_failure(error)
 
@@ -104,6 +116,7 @@ class BreakerWrappers:
         """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
         if (
             period.state != OPEN
+            or self.controller.observes
             or self.controller.is_inside()
             or (API in self._modules and self._around[0]() and self._recording())
         ):

@@ -32,7 +32,7 @@ def changes(**given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not UNCHANGED}
 
 
-def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:
+def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "", onward: Any = None) -> Callable[[F], F]:
     """Decorate a function or constructor to raise a TypeError with a hint for an unknown keyword.
 
     Signature and type hints stay those of the function. It adds a call, so it is not for hot paths.
@@ -40,11 +40,14 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
     Args:
         foreign: Names in other libraries, separated by spaces, each with what to use here.
         surplus: What to do instead of giving more positional arguments than there are.
+        onward: The function, decorated so itself, that is handed the rest of the keywords.
     """
 
     def decorate(func: Any) -> Any:
         code: CodeType = func.__code__
-        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        known = _arguments(code)
+        if onward is not None:
+            known += tuple(key for key in _arguments(onward.__wrapped__.__code__) if key not in known)
         positional = known[: code.co_argcount]
         optional = func.__defaults__ or ()
         defaults = dict(zip(positional[len(positional) - len(optional) :], optional, strict=True))
@@ -71,6 +74,10 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
         return checked
 
     return decorate
+
+
+def _arguments(code: CodeType) -> tuple[str, ...]:
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _hint(unknown: str, known: tuple[str, ...], foreign: Mapping[str, str]) -> str:

@@ -10,9 +10,10 @@ from peak_observe.resilience.common import wrapping
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-TIMED, DEADLINE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
+TIMED, DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
     "timed",
     "deadline",
+    "share",
     "bulkhead",
     "circuit_breaker",
     "retry",
@@ -44,7 +45,7 @@ class Strategy(Configured):
     Args:
         kind: The kind.
         build: Returns what protects functions, for a name.
-        name: The name, if one was given; the function's qualified name otherwise.
+        name: The name, if one was given; that of the function with its module otherwise.
         shared: Whether all functions have one protection, as the name says.
         seconds: Of a timeout, how long a call may take.
         has_fallback: Whether something stands in for what failed, which those outside do not see then.
@@ -83,7 +84,9 @@ class Strategy(Configured):
         return wrapping.decorate(func, self._protect)
 
     def _protect(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        protected: Callable[..., Any] = self.build(wrapping.name_of(func) if self.name is None else self.name)(func)
+        protected: Callable[..., Any] = self.build(wrapping.default_name(func) if self.name is None else self.name)(
+            func
+        )
         return protected
 
     def __repr__(self) -> str:

@@ -11,9 +11,9 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
-from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPermit, Permit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,7 +102,7 @@ class Bulkhead(strategy.Configured, SyncAsyncContext):
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        wrapper = self._wrapper(func, self.core(wrapping.name_of(func)))
+        wrapper = self._wrapper(func, self.core(wrapping.default_name(func)))
         wrapper._peak_bulkhead = self  # type: ignore[attr-defined] # noqa: SLF001 - what is decorated keeps it alive
         return wrapper
 
@@ -236,7 +236,7 @@ def bulkhead(
         limit: How many calls may be under way, at least 1.
         wait: Seconds that a call waits at most; the deadline of the caller may end it earlier.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
-        name: The label value of the metrics; by default the qualified name of the first function that it decorates.
+        name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of the time in which waits are counted; for tests.
 
     Raises:

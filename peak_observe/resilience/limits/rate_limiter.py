@@ -13,11 +13,11 @@ from peak_observe.resilience.common import retry_after, strategy, validation, wr
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rate_controller import RateLimitController
 from peak_observe.resilience.limits.rate_settings import RateSettings, build_rate_settings, check_weight
-from peak_observe.resilience.limits.rejections import ENFORCE, Mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 Limit: TypeAlias = float | Sequence[tuple[float, float]]
@@ -172,7 +172,7 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        self.core(wrapping.name_of(func))
+        self.core(wrapping.default_name(func))
         kind = wrapping.kind(func)
         if kind == wrapping.GENERATOR:
             return self._wrap_generator(func)
@@ -384,7 +384,7 @@ def rate_limit(
         heed: Whether an exception that names a time (`retry_after`, a Retry-After header, a ban) pauses the limit for
             as long; or a function of what a call returned or raised that returns seconds or None.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
-        name: The label value of the metrics; by default the qualified name of the first function that it decorates.
+        name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of time and sleep; for tests.
 
     Raises:

@@ -13,11 +13,13 @@ from peak_observe.errors import ConfigError
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.decorator import circuit_breaker
 from peak_observe.resilience.common import strategy
+from peak_observe.resilience.common.last_result import last_good
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.limits.timeouts import timeout
 from peak_observe.resilience.policy.fault_injection import chaos
 from peak_observe.resilience.policy.latency import timed
 from peak_observe.resilience.policy.order import INSIST, RECOMMENDED
+from peak_observe.resilience.results.decorator import share
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.decorator import retry_with_backoff
 from peak_observe.resilience.retry.hedging import hedge
@@ -35,11 +37,12 @@ FUNCTIONS: dict[str, Any] = {
     strategy.RETRY: retry_with_backoff,
     strategy.RATE_LIMIT: rate_limit,
     strategy.TIMEOUT: timeout,
+    strategy.SHARE: share,
     strategy.HEDGE: hedge,
     strategy.TIMED: timed,
     strategy.CHAOS: chaos,
 }
-OBJECTS: dict[str, Any] = {"CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
+OBJECTS: dict[str, Any] = {"object": last_good, "CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
 """Arguments that are objects, which a table of their arguments describes."""
 NONE = "none"
 SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any, "fallback": Any}

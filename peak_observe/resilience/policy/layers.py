@@ -6,11 +6,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import CallTimeoutError, CircuitOpenError, RefusedError
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import Settings
 from peak_observe.resilience.common import strategy, wrapping
 from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, with_fallback
+from peak_observe.resilience.common.predicates import members
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place
 from peak_observe.support.shown import shown
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.controller import RetryController
 
 
+_REFUSALS = (CircuitOpenError, RefusedError, CallTimeoutError)
 _SHOWN_ELSEWHERE = {"decorator", "kind"}
 """Arguments of a custom part that its name tells."""
 
@@ -110,10 +113,12 @@ class Stack(NamedTuple):
 
     layers: Layers
     fallback: object = NO_FALLBACK
+    name: str | None = None
+    clock: Clock = SYSTEM_CLOCK
 
     def protect(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` inside of the layers, the first of which is the outermost."""
-        original, name, timeouts = func, wrapping.name_of(func), set[str]()
+        original, name, timeouts = func, wrapping.default_name(func), set[str]()
         judges: list[BreakerController | RetryController] = []
         for layer in reversed(self.layers):
             part = layer.of(name)
@@ -136,12 +141,18 @@ class Stack(NamedTuple):
         kind = wrapping.kind(func)
         check_kind(func, kind)
 
-        def applies_to(error: Exception) -> bool:
-            if not judges or isinstance(error, CircuitOpenError | RefusedError | CallTimeoutError):
-                return True
-            return any(judge.counts_as_failure(error) for judge in judges)
+        def counts(error: BaseException) -> bool:
+            return isinstance(error, Exception) and any(judge.counts_as_failure(error) for judge in judges)
 
-        return with_fallback(func, applies_to, self.fallback, asynchronous=kind == wrapping.COROUTINE)
+        def applies_to(error: Exception) -> bool:
+            if not judges or counts(error):
+                return True
+            return all(isinstance(one, _REFUSALS) or counts(one) for one in members(error))
+
+        from peak_observe.resilience.common.last_result import StandIn  # late, as many policies have no fallback
+
+        stand_in = StandIn(func, self.fallback, self.name or wrapping.default_name(func), self.clock)
+        return with_fallback(func, applies_to, stand_in, asynchronous=kind == wrapping.COROUTINE)
 
 
 _ALWAYS = ("failure_threshold", "recovery_timeout", "expected_exception")

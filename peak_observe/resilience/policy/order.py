@@ -17,6 +17,7 @@ from peak_observe.resilience.common.strategy import (
     HEDGE,
     RATE_LIMIT,
     RETRY,
+    SHARE,
     TIMED,
     TIMEOUT,
 )
@@ -24,7 +25,7 @@ from peak_observe.resilience.common.strategy import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-RECOMMENDED = (TIMED, DEADLINE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS)
+RECOMMENDED = (TIMED, DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS)
 """From the outside in."""
 INSIST = ", or insist with order='as_given'"
 
@@ -54,6 +55,11 @@ class Place(NamedTuple):
 WRONG = {
     (RATE_LIMIT, RETRY): "each attempt is a call of the service, and only the first one would wait for its turn",
     (RATE_LIMIT, BREAKER): "while the circuit is open, calls would wait for their turn, and use it up, to be refused",
+    (BULKHEAD, SHARE): "calls that only wait for a shared one would take places",
+    (RATE_LIMIT, SHARE): "calls that only wait for a shared one would use up the rate",
+    (BREAKER, SHARE): "one failure of a shared call would count once for each caller",
+    (RETRY, SHARE): "each caller would retry by itself what failed once for all",
+    (HEDGE, SHARE): "a hedge would only wait for the request that it shall be quicker than",
     (RATE_LIMIT, HEDGE): "each hedge is a call of the service, and only the first request would wait for its turn",
     (RETRY, RETRY): "the attempts of both multiply",
     (HEDGE, RETRY): "a hedge would begin attempts of its own while the first request waits between two of them",

@@ -70,7 +70,7 @@ class Policy:
             raise ValueError("a policy needs a part, for instance Policy(circuit_breaker(), retry_with_backoff())")
         if order == "checked":
             check([place for layer in layers for place in layer.places])
-        self._own = Stack(Layers(layers), fallback)
+        self._own = Stack(Layers(layers), fallback, name, clock)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, name: str | None = None) -> Self:

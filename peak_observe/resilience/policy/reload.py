@@ -157,7 +157,7 @@ class ReloadController:
         kept = {layer.kind: old[layer.kind] for layer in new.layers if _has_state(old.get(layer.kind))}
         try:
             self._check(new, kept)
-            future = Stack(Layers(kept.get(layer.kind, layer) for layer in new.layers), new.fallback)
+            future = new._replace(layers=Layers(kept.get(layer.kind, layer) for layer in new.layers))
             targets = [(slot, future.protect(slot.func)) for slot in self._slots]
         except (TypeError, ValueError) as error:
             raise ConfigError(self._path, self._where, str(error)) from None

@@ -7,11 +7,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from peak_observe.measures import RetryReading
-from peak_observe.resilience.common import wrapping
+from peak_observe.resilience.common import idempotency, wrapping
+from peak_observe.resilience.common.fallback import LastGood, with_fallback
 from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
+from peak_observe.resilience.common.modes import Mode
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.common.predicates import Expected
-from peak_observe.resilience.retry import idempotency, statistics
+from peak_observe.resilience.retry import statistics
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import (
@@ -76,6 +78,7 @@ class RetryControl:
         on_give_up: OnGiveUp | Unchanged | None = UNCHANGED,
         fallback: object = UNCHANGED,
         nested: Nested | Unchanged = UNCHANGED,
+        mode: Mode | Unchanged = UNCHANGED,
     ) -> None:
         """Change settings while calls go on; what is not given stays as it is, and so do the counts.
 
@@ -99,6 +102,7 @@ class RetryControl:
             on_give_up: A function that is called with each `GaveUp`.
             fallback: What is returned where it gave up: a value, or a function of the error.
             nested: `warn` or `inner_only`.
+            mode: `enforce` or `observe`.
 
         Raises:
             TypeError: There is no such setting, or what it protects must not be repeated; nothing is changed then.
@@ -121,6 +125,7 @@ class RetryControl:
             on_give_up=on_give_up,
             fallback=fallback,
             nested=nested,
+            mode=mode,
         )
         while not self._changed(given):
             pass  # somebody else has changed them meanwhile
@@ -170,7 +175,21 @@ class Retry(RetryControl):
 
     __call__ = wrap
 
+    def _with_last_good(self, wrapper: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        from peak_observe.resilience.common.last_result import StandIn  # late, as many programs have no such fallback
+
+        controller = self._controller
+        stand_in = StandIn(wrapper, controller.settings.fallback, controller.name, controller.clock)
+        return with_fallback(
+            wrapper, controller.last_good_applies, stand_in, asynchronous=asynchronous, is_good=controller.is_good
+        )
+
     def _check_use(self, settings: Settings) -> None:
+        before = self._controller.settings.fallback
+        if isinstance(settings.fallback, LastGood) and settings.fallback is not before and self._functions:
+            raise ValueError(
+                "fallback=last_good(…) is given where a function is decorated: it has no results to give yet"
+            )
         for func, kind in self._functions:
             settings.check_use(func, kind)
 
@@ -178,7 +197,11 @@ class Retry(RetryControl):
         controller, tracing, nested = self._controller, self._tracing, idempotency.is_retried(func)
         if kind in {wrapping.FUNCTION, wrapping.COROUTINE}:
             wrappers = RetryWrappers(controller, tracing, nested=nested)
-            return Pipeline(func, retry=wrappers).wrap(func, asynchronous=kind == wrapping.COROUTINE)
+            asynchronous = kind == wrapping.COROUTINE
+            wrapper = Pipeline(func, retry=wrappers).wrap(func, asynchronous=asynchronous)
+            if isinstance(controller.settings.fallback, LastGood):
+                return self._with_last_good(wrapper, asynchronous=asynchronous)
+            return wrapper
         # What is repeated of a generator is its way to the first item. A span that is current would stay so where the
         # generator is left.
         wrappers = RetryWrappers(controller, tracing, current=False)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
-from peak_observe.resilience.common.fallback import NO_FALLBACK
+from peak_observe.resilience.common.fallback import NO_FALLBACK, LastGood
 from peak_observe.resilience.common.predicates import members
 from peak_observe.resilience.retry import switch
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.retry.settings import Settings
 
-FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET = range(6)
+FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET, WOULD_RETRY = range(7)
 UNACCEPTED = "_result"
 """What a result that was not accepted counts as among the classes of exceptions."""
 
@@ -39,6 +39,7 @@ class RetryController:
         self.lock = threading.Lock()
         self.first_tries: Ticker = Ticker() if settings.budget is None else _BudgetedTicker(settings.budget.count)
         self.counts = RetryCounts()
+        self._observe_if_asked()
         self.timeouts: set[str] = set()  # the names of those inside the same policy
         self.series = RETRIES.series(name)
         forks.renew(self)
@@ -51,7 +52,7 @@ class RetryController:
     @property
     def multiplies(self) -> bool:
         """Whether its attempts multiply those of a retry inside."""
-        return self.max_attempts > 1 and not self.settings.inner_only
+        return self.max_attempts > 1 and not self.settings.inner_only and not self.settings.observes
 
     @property
     def max_attempts(self) -> float:
@@ -64,7 +65,13 @@ class RetryController:
             if self.settings is not before:
                 return False
             self.settings = after
+            self._observe_if_asked()
             return True
+
+    def _observe_if_asked(self) -> None:
+        """Count one more outcome from the first time on that it only observes."""
+        if self.settings.observes and len(self.counts.calls) == WOULD_RETRY:
+            self.counts.calls.append(0)
 
     def after_fork(self) -> None:
         """Renew the lock in a forked child."""
@@ -103,9 +110,28 @@ class RetryController:
             error: What it raised; None where its result was not accepted.
             timed_out: Whether that was the timeout of attempts.
         """
-        if self.settings.fallback is NO_FALLBACK:
+        if self.settings.observes or self.settings.fallback is NO_FALLBACK:
             return False
-        return error is None or timed_out or isinstance(error, CircuitOpenError) or self.retryable(error)
+        if isinstance(self.settings.fallback, LastGood):
+            return False  # the last good result of a function is that of its wrapper
+        return error is None or timed_out or self._was_retried_or_refused(error)
+
+    def last_good_applies(self, error: Exception) -> bool:
+        """Return whether the last good result stands in for what an operation ended with."""
+        wanted = isinstance(self.settings.fallback, LastGood) and not self.settings.observes
+        return wanted and (self.counts_as_failure(error) or self._was_retried_or_refused(error))
+
+    def _was_retried_or_refused(self, error: BaseException) -> bool:
+        if self.retryable(error):
+            return True
+        return all(isinstance(one, CircuitOpenError) or self.retryable(one) for one in members(error))
+
+    def is_good(self, result: object) -> Any:
+        """Return whether a result is accepted; an awaitable where `retry_result` is a coroutine function."""
+        unacceptable = self.settings.retry_result
+        if unacceptable is None:
+            return True
+        return unacceptable.async_is_false(result) if unacceptable.awaits else not unacceptable.is_true(result)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
@@ -141,6 +167,8 @@ class RetryController:
         """Count an operation that ended."""
         counts = self.counts
         with self.lock:
+            if outcome == len(counts.calls):
+                counts.calls.append(0)
             counts.calls[outcome] += 1
             if exemplar:
                 counts.exemplars = {**counts.exemplars, outcome: exemplar}

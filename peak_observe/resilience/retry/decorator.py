@@ -9,6 +9,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.budget import RetryBudget
@@ -47,6 +48,7 @@ def retry_with_backoff(
     on_give_up: OnGiveUp | None = None,
     fallback: object = NO_FALLBACK,
     nested: Nested = "warn",
+    mode: Mode = ENFORCE,
 ) -> Callable[[F], F]: ...
 
 
@@ -73,6 +75,7 @@ def retry_with_backoff(
     on_give_up: OnGiveUp | None = None,
     fallback: object = NO_FALLBACK,
     nested: Nested = "warn",
+    mode: Mode = ENFORCE,
 ) -> Any:
     """Retry a function when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
@@ -89,7 +92,7 @@ def retry_with_backoff(
         expected_exception: What is retried: a type, a function of the exception, or a tuple of them. Cancellation,
             Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself. An `ExceptionGroup` is if all
             exceptions inside are.
-        name: The label value of the metrics; the function's qualified name by default.
+        name: The label value of the metrics; the function's module and name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
         multiplier: By how much each delay is longer than the one before, more than 1.
@@ -107,6 +110,7 @@ def retry_with_backoff(
         fallback: What the function returns where it gave up on what is retried, or a circuit refused the call: a value,
             or a function of the error, which is None for a result (of coroutine functions also a coroutine function).
         nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.
+        mode: `enforce`, or `observe` to call each function once and count what would have been retried.
 
     Raises:
         ValueError: An argument makes no sense, or not for this kind of function; the message names it.
@@ -132,6 +136,7 @@ def retry_with_backoff(
         on_give_up=on_give_up,
         fallback=fallback,
         nested=nested,
+        mode=mode,
     )
     validation.check_name(name)
     switch(tracing)

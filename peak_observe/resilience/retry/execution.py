@@ -17,6 +17,7 @@ from peak_observe.resilience.retry.controller import (
     OUT_OF_BUDGET,
     OUT_OF_TIME,
     UNACCEPTED,
+    WOULD_RETRY,
 )
 from peak_observe.telemetry.tracing.spans import CallSpan
 
@@ -98,6 +99,8 @@ class Execution:
             generator: The frame of the generator that has the block of the attempt, if one has.
         """
         controller, until, seconds = self.controller, self._until(), self.controller.settings.attempt_timeout
+        if controller.settings.observes:
+            until = seconds = None
         if seconds is not None:
             left = controller.left(until)
             seconds = seconds if left is None else max(0.0, min(seconds, left))
@@ -167,6 +170,9 @@ class Execution:
         outcome = self._reason_to_stop(error)
         if outcome is None:
             return True
+        if outcome == WOULD_RETRY:
+            self._end(outcome, error)
+            return False
         self._give_up(outcome, error)
         return False
 
@@ -185,10 +191,14 @@ class Execution:
         # The delay is not cut: the attempt after it would begin when nobody waits for it any more.
         if delay is None or (left is not None and delay >= left):
             return OUT_OF_TIME
-        if settings.budget and not settings.budget.take():
-            return OUT_OF_BUDGET
-        self._schedule(delay, error)
-        return None
+        refused = None
+        if settings.observes:
+            refused = WOULD_RETRY  # without asking the budget, which others use
+        elif settings.budget and not settings.budget.take():
+            refused = OUT_OF_BUDGET
+        else:
+            self._schedule(delay, error)
+        return refused
 
     def _is_left_to_the_inner(self, error: BaseException) -> bool:
         """Return whether an inner retry has given up on this error, and one of the two says `inner_only`."""
@@ -289,7 +299,7 @@ class Execution:
         controller = self.controller
         self.over = True
         controller.count_end(outcome, self._span.exemplar(1.0, controller.clock) if self._span else None)
-        self._end_span(catalog.RETRY_OUTCOMES[outcome], error)
+        self._end_span(catalog.OBSERVED_RETRY_OUTCOMES[outcome], error)
 
     def _end_span(self, outcome: str, error: BaseException | None = None) -> None:
         if self._span:

@@ -18,13 +18,12 @@ from peak_observe.events import HedgeFailed
 from peak_observe.measures import HEDGES, HedgeReading
 from peak_observe.measures.forks import renew
 from peak_observe.observers import emit
-from peak_observe.resilience.common import strategy, validation, wrapping
+from peak_observe.resilience.common import idempotency, strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import remaining
 from peak_observe.resilience.common.event_loop import running_loop
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.common.notes import add_note
-from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.budget import RetryBudget, find_budget
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing import spans

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from peak_observe.resilience.common import fallback as fallbacks
-from peak_observe.resilience.common import validation, wrapping
+from peak_observe.resilience.common import idempotency, validation, wrapping
 from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.resilience.common.modes import ENFORCE, OBSERVE, Mode, check_mode
 from peak_observe.resilience.common.predicates import ExceptionMatcher
-from peak_observe.resilience.retry import idempotency, switch
+from peak_observe.resilience.retry import switch
 from peak_observe.resilience.retry.backoff import BackoffSchedule
 from peak_observe.resilience.retry.budget import find_budget
 from peak_observe.support.shown import shown
@@ -69,6 +70,7 @@ class Settings(NamedTuple):
     on_give_up: SafeCallback | None
     fallback: Any
     inner_only: bool
+    mode: Mode
     options: Mapping[str, Any]
     """The arguments as they were given, from which changed settings are built."""
 
@@ -80,7 +82,12 @@ class Settings(NamedTuple):
     @property
     def repeats(self) -> bool:
         """Whether there can be a second attempt."""
-        return self.most_attempts > 1
+        return self.most_attempts > 1 and not self.observes
+
+    @property
+    def observes(self) -> bool:
+        """Whether it is a dry run, which changes nothing for the caller."""
+        return self.mode == OBSERVE
 
     @property
     def simple(self) -> bool:
@@ -127,6 +134,7 @@ def build_settings(
     on_give_up: OnGiveUp | None,
     fallback: Any,
     nested: str,
+    mode: Any = ENFORCE,
 ) -> Settings:
     """Return the settings from checked arguments.
 
@@ -149,6 +157,7 @@ def build_settings(
     for name, seconds in (("timeout", timeout), ("attempt_timeout", attempt_timeout)):
         if seconds is not None:
             validation.check_period(name, seconds)
+    check_mode(mode)
     if nested not in NESTING_MODES:
         raise ValueError(f"nested must be 'warn' or 'inner_only', not {shown(nested)}")
     return Settings(
@@ -163,6 +172,7 @@ def build_settings(
         on_give_up=_function("on_give_up", on_give_up, "the event"),
         fallback=fallback,
         inner_only=nested == INNER_ONLY,
+        mode=mode,
         options=options,
     )
 

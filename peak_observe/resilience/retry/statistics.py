@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.measures import RetryReading
@@ -26,6 +27,7 @@ class RetryStats(NamedTuple):
         retries: Attempts after the first ones.
         backoff_seconds: Seconds slept between attempts.
         errors: Failed attempts by the class of their exception; `_result` for results that were not accepted.
+        would_retry: Operations that mode `observe` tried once, and that would have been retried.
     """
 
     first_try: int
@@ -37,6 +39,7 @@ class RetryStats(NamedTuple):
     retries: int
     backoff_seconds: float
     errors: Mapping[str, int]
+    would_retry: int = 0
 
 
 class RetrySnapshot(NamedTuple):
@@ -56,6 +59,7 @@ class RetrySnapshot(NamedTuple):
         budget: The name of its retry budget, or None.
         nested: `warn` or `inner_only`.
         stats: Operations by outcome, and their attempts.
+        mode: `enforce` or `observe`.
     """
 
     name: str
@@ -71,6 +75,7 @@ class RetrySnapshot(NamedTuple):
     budget: str | None
     nested: str
     stats: RetryStats
+    mode: str = "enforce"
 
 
 def snapshot_of(controller: RetryController, stats: RetryStats) -> RetrySnapshot:
@@ -90,14 +95,16 @@ def snapshot_of(controller: RetryController, stats: RetryStats) -> RetrySnapshot
         attempt_timeout=settings.attempt_timeout,
         budget=None if settings.budget is None else settings.budget.name,
         nested=settings.options["nested"],
+        mode=settings.mode,
         stats=stats,
     )
 
 
 def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
     """Return the statistics of the time between two readings, or from the beginning to one."""
-    calls = now.calls if before is None else [count - then for count, then in zip(now.calls, before.calls, strict=True)]
-    first, after, exhausted, not_retryable, out_of_time, out_of_budget = calls
+    then = [] if before is None else before.calls
+    calls = [count - earlier for count, earlier in zip_longest(now.calls, then, fillvalue=0)]
+    first, after, exhausted, not_retryable, out_of_time, out_of_budget, *observed = calls
     known = before.errors if before else {}
     errors = {kind: count - known.get(kind, 0) for kind, count in now.errors.items()}
     return RetryStats(
@@ -109,5 +116,6 @@ def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
         out_of_budget=out_of_budget,
         retries=now.retries - (before.retries if before else 0),
         backoff_seconds=now.backoff_seconds - (before.backoff_seconds if before else 0.0),
+        would_retry=sum(observed),
         errors={kind: count for kind, count in errors.items() if count},
     )

@@ -43,7 +43,13 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
     match event:
         case Transition():
             name = "peak_observe.breaker.transition"
-            facts = {"breaker": event.name, "old": event.old, "new": event.new, "reason": event.reason}
+            facts = {
+                "breaker": event.name,
+                "old": event.old,
+                "new": event.new,
+                "reason": event.reason,
+                "mode": event.mode,
+            }
         case RetryScheduled() | GaveUp() | Recovered() | RetriesNested():
             name, facts = _retry_record(event)
         case HealthChanged():

@@ -179,6 +179,22 @@ def test_a_class_that_does_harm_when_it_is_made_or_shown_does_none() -> None:
     assert found.kind.endswith("HostileError")
 
 
+def test_a_class_that_can_be_copied_once_only_is_summarized_then() -> None:
+    """No refusal is any other error than a refusal."""
+
+    class FickleError(Exception):
+        made = 0
+
+        def __new__(cls, *args: object) -> Self:
+            cls.made += 1
+            if cls.made > 2:
+                raise RuntimeError("enough")
+            return super().__new__(cls, *args)
+
+    found = refused_after(FickleError("once")).last_error
+    assert (type(found), found.text) == (SummarizedError, "once")
+
+
 def test_notes_are_kept_as_text() -> None:
     """What a retry wrote on the error, without the mark for retries around it."""
     breaker = CircuitBreaker(1, 60, clock=ManualClock())

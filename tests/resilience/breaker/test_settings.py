@@ -600,6 +600,9 @@ def test_a_snapshot_tells_all_of_one_moment() -> None:
         "rejected": 1,
         "seconds": (4.0, 20.0, 0.0, 0.0, 0.0),
         "entered": (0, 1, 0, 0, 0),
+        "mode": "enforce",
+        "would_be": None,
+        "would_refuse": 0,
     }
     clock.advance(40)
     assert breaker.snapshot().state is CircuitState.HALF_OPEN

@@ -34,7 +34,7 @@ def name() -> str:
     return f"policy-fallback.{next(NUMBERS)}"
 
 
-def protected(policy: Policy, error: BaseException | None, *, asynchronous: bool) -> Callable[[], Any]:
+def protected(policy: Any, error: BaseException | None, *, asynchronous: bool) -> Callable[[], Any]:
     """Return a function of a policy that raises an error, called as a plain one."""
 
     def fail() -> str:
@@ -116,6 +116,20 @@ def test_it_stands_in_for_a_wait_beyond_the_deadline() -> None:
     call = protected(Policy(rate_limit(1, per=3600, wait=7200), fallback="late"), None, asynchronous=False)
     with deadline(5):
         assert [call(), call()] == ["answer", "late"]
+
+
+@BOTH
+def test_it_stands_in_for_a_group_if_it_does_for_all_in_it(asynchronous: bool) -> None:
+    """A bug beside a refusal comes through, for a policy and for a retry alone."""
+    refused = ExceptionGroup("tasks", [CircuitOpenError("inner"), ExceptionGroup("more", [ConnectionError()])])
+    mixed = ExceptionGroup("tasks", [CircuitOpenError("inner"), TypeError("bug")])
+    retry = retry_with_backoff(1, expected_exception=ConnectionError, fallback=7)
+    inside = retry_with_backoff(1, expected_exception=ConnectionError)
+    for decorate in (Policy(inside, bulkhead(9), fallback=7), retry):
+        assert protected(decorate, refused, asynchronous=asynchronous)() == 7
+        with pytest.raises(ExceptionGroup) as raised:
+            protected(decorate, mixed, asynchronous=asynchronous)()
+        assert raised.value is mixed
 
 
 def test_it_may_be_a_coroutine_function() -> None:

@@ -15,6 +15,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 _REPEATABLE = "__peak_observe_idempotent__"
 _RETRIED = "__peak_observe_retried__"
+_REUSED = "__peak_observe_reused__"
 _HEDGED = "__peak_observe_hedged__"
 _MOST_LAYERS = 100  # what stands in for objects in tests can go on for ever
 
@@ -23,8 +24,9 @@ def idempotent(repeatable: bool) -> Callable[[F], F]:
     """Mark a function as idempotent or not: whether calling it twice does no more than calling it once.
 
     A retry, and a hedge, refuse a function marked with `False` when they are put around it, whatever lies between:
-    other decorators, a circuit breaker, a partial, a bound method. The mark changes nothing else. A function that is
-    called by another one is not seen: mark the outermost one that must not be repeated.
+    other decorators, a circuit breaker, a partial, a bound method. So do `share` and `last_good`, whose results serve
+    several calls. The mark changes nothing else. A function that is called by another one is not seen: mark the
+    outermost one that must not be repeated.
 
     Args:
         repeatable: Whether it may be called again when its answer got lost; orders may not.
@@ -46,6 +48,22 @@ def refuse(func: Callable[..., Any], strategy: str = "retry") -> None:
             f"{wrapping.name_of(func)} is marked @idempotent(False), it must not happen twice: put no {strategy} "
             f"around it; a circuit_breaker is fine"
         )
+
+
+def refuse_write(func: Callable[..., Any], advice: str) -> None:
+    """Raise TypeError for a function that must not be repeated, whose results belong to one call each.
+
+    Args:
+        func: The function.
+        advice: What was asked for and must not be, and what to do instead.
+    """
+    if _found(func, _REPEATABLE) is False:
+        raise TypeError(f"{wrapping.name_of(func)} is marked @idempotent(False), each call of it counts: {advice}")
+
+
+def note_reused(wrapper: Any, reason: str) -> None:
+    """Mark a function as one whose results serve more than one call, with the reason in words."""
+    setattr(wrapper, _REUSED, reason)
 
 
 def note_retried(wrapper: Any, name: str) -> None:
@@ -70,6 +88,9 @@ def _marked(func: Any, repeatable: bool) -> Any:
             raise TypeError(
                 f"{wrapping.name_of(func)} is {does} as {name!r} already: put idempotent(False) below the {strategy}"
             )
+    reused = _found(func, _REUSED)
+    if reused is not None and not repeatable:
+        raise TypeError(f"{wrapping.name_of(func)} {reused}: a function marked idempotent(False) must not")
     try:
         setattr(func, _REPEATABLE, repeatable)
     except AttributeError:  # a bound method, or a function in C
