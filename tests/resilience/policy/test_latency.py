@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from peak_observe import Policy, catalog, circuit_breaker, timed
 from peak_observe.measures import BREAKERS, TIMED
+from peak_observe.resilience.common import wrapping
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
@@ -123,7 +124,7 @@ def test_a_name_is_the_functions_own_if_none_is_given() -> None:
         pass
 
     first()
-    assert read(first.__qualname__)[0] == 1
+    assert read(wrapping.default_name(first))[0] == 1
     for _ in range(2):
         timed("latency.shared")(lambda: None)()
     gc.collect()
