@@ -361,7 +361,7 @@ SIGNATURES = {
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
     "RetrySnapshot": (
         "(name, at, enabled, max_attempts, base_delay, max_delay, exponential, multiplier, timeout, attempt_timeout, "
-        "budget, nested, stats)"
+        "budget, nested, stats, mode='enforce', would_retry=0)"
     ),
     "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
@@ -427,7 +427,8 @@ SIGNATURES = {
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "retry_result: 'Callable[[Any], bool] | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
-        "on_give_up: 'OnGiveUp | None' = None, fallback: 'object' = NO_FALLBACK, nested: 'Nested' = 'warn') -> 'Any'"
+        "on_give_up: 'OnGiveUp | None' = None, fallback: 'object' = NO_FALLBACK, nested: 'Nested' = 'warn', "
+        "mode: 'Mode' = 'enforce') -> 'Any'"
     ),
     "retrying": (
         "(max_attempts: 'int | None' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, "

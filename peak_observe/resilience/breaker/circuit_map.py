@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.breaker.decorator import circuit_breaker
-from peak_observe.resilience.breaker.keyed_circuits import IDLE_TIMEOUT, MAX_SIZE, KeyedBreaker, KeyedCircuits
-from peak_observe.resilience.breaker.settings import FOREIGN_NAMES
+from peak_observe.resilience.breaker.keyed_circuits import IDLE_TIMEOUT, MAX_SIZE, Key, KeyedBreaker, KeyedCircuits
+from peak_observe.resilience.breaker.settings import FOREIGN_NAMES, RecoveryTimeout
 from peak_observe.resilience.common import strategy, validation
 from peak_observe.resilience.common.callbacks import check_function
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.predicates import Expected
 from peak_observe.support.shown import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from peak_observe.resilience.breaker.settings import RecoveryTimeout
-    from peak_observe.resilience.common.predicates import Expected
 
 _FOREIGN_NAMES = {
     "maxsize max_entries size limit capacity": "max_size",
@@ -73,7 +68,7 @@ class Breakers(KeyedCircuits):
             validation.check_period("idle_timeout", idle_timeout)
         super().__init__(template.build, prefix=prefix, max_size=max_size, idle_timeout=idle_timeout, clock=clock)
 
-    def by(self, key: Callable[..., str]) -> strategy.Strategy:
+    def by(self, key: Key) -> strategy.Strategy:
         """Return a decorator whose calls take the circuit of their key; also a part of a policy.
 
         Args:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
+from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import BREAKERS, OVERFLOW, forks
 from peak_observe.measures.series import check_name
+from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import Settings
 from peak_observe.resilience.breaker.snapshot import CircuitState
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from peak_observe.clock import Clock
-    from peak_observe.resilience.breaker.breaker import CircuitBreaker
+Key: TypeAlias = Callable[..., str]
+Build: TypeAlias = Callable[[str], CircuitBreaker]
 
 MAX_SIZE = 256
 IDLE_TIMEOUT = 3600.0
@@ -78,12 +78,12 @@ class KeyedCircuits:
 
     def __init__(
         self,
-        build: Callable[[str], CircuitBreaker],
+        build: Build,
         *,
         prefix: str = "",
         max_size: int = MAX_SIZE,
         idle_timeout: float | None = IDLE_TIMEOUT,
-        clock: Clock,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._build = build
         self._prefix = prefix
@@ -243,7 +243,7 @@ class KeyedBreaker:
         settings: The settings of each circuit.
     """
 
-    def __init__(self, circuits: KeyedCircuits, key: Callable[..., str], default: str) -> None:
+    def __init__(self, circuits: KeyedCircuits, key: Key, default: str) -> None:
         self._circuits = circuits
         self._key = key
         self._default = default

@@ -56,7 +56,7 @@ class RetryControl:
 
     def snapshot(self) -> statistics.RetrySnapshot:
         """Return settings and counts of this moment, as a frozen record."""
-        return statistics.snapshot_of(self._controller, self.stats)
+        return statistics.snapshot_of(self._controller, self._before)
 
     @check_keywords(FOREIGN_NAMES)
     def configure(

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
+from peak_observe.catalog import RETRY_OUTCOMES
 from peak_observe.measures import RetryReading
 from peak_observe.resilience.retry import switch
 
@@ -27,7 +28,6 @@ class RetryStats(NamedTuple):
         retries: Attempts after the first ones.
         backoff_seconds: Seconds slept between attempts.
         errors: Failed attempts by the class of their exception; `_result` for results that were not accepted.
-        would_retry: Operations that mode `observe` tried once, and that would have been retried.
     """
 
     first_try: int
@@ -39,7 +39,6 @@ class RetryStats(NamedTuple):
     retries: int
     backoff_seconds: float
     errors: Mapping[str, int]
-    would_retry: int = 0
 
 
 class RetrySnapshot(NamedTuple):
@@ -60,6 +59,7 @@ class RetrySnapshot(NamedTuple):
         nested: `warn` or `inner_only`.
         stats: Operations by outcome, and their attempts.
         mode: `enforce` or `observe`.
+        would_retry: Operations that mode `observe` tried once, and that would have been retried.
     """
 
     name: str
@@ -76,10 +76,12 @@ class RetrySnapshot(NamedTuple):
     nested: str
     stats: RetryStats
     mode: str = "enforce"
+    would_retry: int = 0
 
 
-def snapshot_of(controller: RetryController, stats: RetryStats) -> RetrySnapshot:
-    """Return the snapshot of a retry, with its statistics."""
+def snapshot_of(controller: RetryController, before: RetryReading | None) -> RetrySnapshot:
+    """Return the snapshot of a retry, with the statistics since a reading, or since the beginning."""
+    now = controller.read()
     settings = controller.settings
     schedule = settings.schedule
     return RetrySnapshot(
@@ -96,15 +98,20 @@ def snapshot_of(controller: RetryController, stats: RetryStats) -> RetrySnapshot
         budget=None if settings.budget is None else settings.budget.name,
         nested=settings.options["nested"],
         mode=settings.mode,
-        stats=stats,
+        stats=stats_between(before, now),
+        would_retry=_observed(now) - (_observed(before) if before else 0),
     )
+
+
+def _observed(reading: RetryReading) -> int:
+    return sum(reading.calls[len(RETRY_OUTCOMES) :])
 
 
 def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
     """Return the statistics of the time between two readings, or from the beginning to one."""
     then = [] if before is None else before.calls
     calls = [count - earlier for count, earlier in zip_longest(now.calls, then, fillvalue=0)]
-    first, after, exhausted, not_retryable, out_of_time, out_of_budget, *observed = calls
+    first, after, exhausted, not_retryable, out_of_time, out_of_budget, *_ = calls
     known = before.errors if before else {}
     errors = {kind: count - known.get(kind, 0) for kind, count in now.errors.items()}
     return RetryStats(
@@ -116,6 +123,5 @@ def stats_between(before: RetryReading | None, now: RetryReading) -> RetryStats:
         out_of_budget=out_of_budget,
         retries=now.retries - (before.retries if before else 0),
         backoff_seconds=now.backoff_seconds - (before.backoff_seconds if before else 0.0),
-        would_retry=sum(observed),
         errors={kind: count for kind, count in errors.items() if count},
     )

@@ -12,7 +12,6 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from peak_observe import Policy, catalog, circuit_breaker, timed
 from peak_observe.measures import BREAKERS, TIMED
-from peak_observe.resilience.common import wrapping
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
@@ -124,7 +123,7 @@ def test_a_name_is_the_functions_own_if_none_is_given() -> None:
         pass
 
     first()
-    assert read(wrapping.default_name(first))[0] == 1
+    assert read(f"{__name__}.{first.__qualname__}")[0] == 1
     for _ in range(2):
         timed("latency.shared")(lambda: None)()
     gc.collect()
@@ -164,7 +163,7 @@ def test_a_call_inside_a_sampled_span_leaves_its_trace(name: str) -> None:
         work()
     trace = f"{span.get_span_context().trace_id:032x}"
     [line] = [line for line in Renderer().render(openmetrics=True).decode().split("\n") if trace in line]
-    assert line.startswith(f'peak_timed_call_duration_seconds_bucket{{call="{name}",le="0.005"}} 2.0 # ')
+    assert line.startswith(f'peak_timed_call_duration_seconds_bucket{{le="0.005",operation="{name}"}} 2.0 # ')
     assert read(name)[0] == 2
 
 

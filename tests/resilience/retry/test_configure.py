@@ -256,6 +256,7 @@ def test_a_snapshot_tells_settings_and_counts() -> None:
     assert found.at.tzinfo is UTC
     assert found._replace(at=None, stats=None) == (
         *("configured", None, True, 3, 1.0, 60.0, True, 2.0, 60, None, "configured-budget", "inner_only", None),
+        *("enforce", 0),
     )
     assert found.stats == failing.retry.stats
     assert repr(failing.retry) == "<Retry 'configured' of 3 attempts>"

@@ -70,10 +70,13 @@ def test_it_calls_once_and_counts(kind: Any, clock: ManualClock) -> None:
         assert not hasattr(caught.value, "__notes__")
     end()
     assert (ask(), service.calls, clock.sleeps, told) == ("up", 3, [], [])
-    stats = ask.retry.stats
-    assert (stats.would_retry, stats.first_try, stats.exhausted, stats.retries) == (2, 1, 0, 0)
+    seen = ask.retry.snapshot()
+    stats = seen.stats
+    assert (seen.would_retry, stats.first_try, stats.exhausted, stats.retries) == (2, 1, 0, 0)
     assert stats.errors == {"ConnectionError": 2}
-    assert (ask.retry.snapshot().mode, ask.retry.snapshot().stats) == ("observe", stats)
+    assert (seen.mode, ask.retry.stats) == ("observe", stats)
+    ask.retry.reset()
+    assert ask.retry.snapshot().would_retry == 0
 
 
 def test_what_would_not_have_been_retried_is_counted_as_ever(clock: ManualClock) -> None:
@@ -122,7 +125,7 @@ def test_nothing_else_changes_for_the_caller(clock: ManualClock) -> None:
 
     assert asyncio.run(slow()) == "late"
     bad = retry_with_backoff(mode="observe", retry_result=lambda result: result == "bad", clock=clock)(lambda: "bad")
-    assert (bad(), bad.retry.stats.would_retry) == ("bad", 1)  # type: ignore[attr-defined] # which decorators add
+    assert (bad(), bad.retry.snapshot().would_retry) == ("bad", 1)  # type: ignore[attr-defined] # which decorators add
 
 
 def test_a_write_may_run_dry_but_not_enforce() -> None:
@@ -149,7 +152,7 @@ def test_modes_change_while_calls_go_on(clock: ManualClock) -> None:
         with pytest.raises(ConnectionError):
             ask()
         assert service.calls - before == calls
-    assert (ask.retry.stats.exhausted, ask.retry.stats.would_retry) == (2, 2)
+    assert (ask.retry.stats.exhausted, ask.retry.snapshot().would_retry) == (2, 2)
     found = RETRIES.get("retry.modes")
     assert found is not None
     reading = found.read()
