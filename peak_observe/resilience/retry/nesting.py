@@ -12,8 +12,8 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from peak_observe.observers import emit
+from peak_observe.resilience.common import idempotency
 from peak_observe.resilience.common.scopes import Scopes
-from peak_observe.resilience.retry import idempotency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
