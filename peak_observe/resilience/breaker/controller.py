@@ -12,7 +12,6 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
-from peak_observe.resilience.breaker.last_error import LastError
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
