@@ -32,7 +32,6 @@ from peak_observe.errors import (
     RestoreRefusedError,
     SummarizedError,
 )
-from peak_observe.events import Transition
 from peak_observe.observers import observe
 from peak_observe.resilience import (
     CircuitBreaker,
@@ -84,6 +83,7 @@ if TYPE_CHECKING:
         RestoreFinished,
         RetriesNested,
         RetryScheduled,
+        Transition,
         WriteUnanswered,
     )
     from peak_observe.exchange_client import (
@@ -262,6 +262,7 @@ _LATE = {
     "RetryScheduled": "events",
     "RetrySnapshot": "resilience.retry.statistics",
     "StateSnapshot": "backup_recovery",
+    "Transition": "events",
     "Verdict": "exchange_client",
     "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.events.transitions import Transition
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.events.names import NamesOverflowed
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
     from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
+    from peak_observe.events.transitions import Transition
     from peak_observe.events.unions import (
         BackupEvent,
         CallEvent,
@@ -80,6 +80,7 @@ _LATE = {
     "RetryEvent": "unions",
     "RetryScheduled": "retries",
     "StrategyEvent": "unions",
+    "Transition": "transitions",
     "WriteUnanswered": "exchange",
 }
 

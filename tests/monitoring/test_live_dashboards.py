@@ -95,11 +95,15 @@ QUIET = {
         "Last reload ago",
     },
     "peak-exchanges": {
+        "Requests per second",
         "Failed requests",
+        "Keys refused",
         "Requests by outcome",
         "Failed requests by endpoint",
+        "Requests by endpoint",
         "Answer time",
         "Answer time by endpoint, 95th percentile",
+        "Answer times",
         "Age of market data",
     },
     "peak-backups": {

@@ -331,8 +331,10 @@ class Execution:
         return None
 
     def abandon(self, error: BaseException) -> None:
-        """End the execution, as the sleep was interrupted."""
-        self._scheduled = self.error = None
+        """End the execution, as the sleep was interrupted; what went wrong with it has the last error as its cause."""
+        self._scheduled, last = None, self.take_error()
+        if isinstance(error, Exception) and error.__cause__ is None and last is not None:
+            BaseException.__cause__.__set__(error, last)  # type: ignore[union-attr] # a frozen one refuses `=`
         self._end(NOT_RETRYABLE, error)
 
     def is_late(self) -> bool:
