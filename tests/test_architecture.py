@@ -364,7 +364,8 @@ SIGNATURES = {
     ),
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
-        "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
+        "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None, "
+        "secrets: 'Iterable[str]' = ()) -> 'None'"
     ),
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",

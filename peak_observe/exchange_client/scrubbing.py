@@ -183,4 +183,7 @@ def _wire(value: object) -> object:
     # The path of a request, and the host before it: a token may stand in either.
     if not isinstance(value, str) or "/" not in value:
         return value
-    return path(clean(value)) if value.startswith("/") else clean(value)
+    before, mark, query = value.partition("?")
+    shown = path(clean(before)) if before.startswith("/") else clean(before)
+    signed = any(is_secret(name) for name, _ in parse_qsl(query))
+    return shown if signed or not mark else f"{shown}?{clean(query)}"

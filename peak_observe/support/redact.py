@@ -27,8 +27,6 @@ LAYERS = 3
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\u00[0-7][0-9A-Fa-f]")
 _RUN = re.compile(r"\S++")
 _UNICODE = re.compile(r"\\u(00[0-7][0-9A-Fa-f])")
-# Colours would cut names in two; what else steers a terminal is written out by `printable`.
-_COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}m")
 
 
 def clean(text: str) -> str:
@@ -36,7 +34,7 @@ def clean(text: str) -> str:
 
     It is a net, not a proof: a secret that has no telling name, form or place, and was never told, passes.
     """
-    return _cleaned(KNOWN.hide(_COLOUR.sub("", text)), LAYERS)
+    return _cleaned(KNOWN.hide(text), LAYERS)
 
 
 def _cleaned(text: str, layers: int) -> str:
@@ -79,6 +77,11 @@ def describe(error: BaseException) -> str:
 def printable(text: str) -> str:
     """Return a text on one line, of which nothing can do more to a terminal than be read."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, each of which prints."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:

@@ -15,7 +15,9 @@ _FIELD = re.compile(
     r"(?<![A-Za-z0-9_.\-])(?P<name>[A-Za-z0-9_.\-]++)(?P<close>(?:\\*+[\"'`])?\]?)(?P<blank>[ \t]*+)"
     r"(?P<sign>=>|:=|==|[:=,>])[ \t]*+"
 )
-_OPTION = re.compile(r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++(?P<value>[\"']?[^\s\-\"'][^\s\"']*+)")
+_OPTION = re.compile(
+    r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++(?P<value>[\"']?[^\s\-\"'][^\s\"']*+)"
+)
 _QUOTE = re.compile(r"[bBrRuU]{0,2}(\\*+[\"'`])")
 _TO_QUOTE = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.DOTALL) for quote in "\"'`"}
 _QUOTED_LINE = re.compile(r"(?:[^\r\n\"'\\]|\\(?![rn\"']))*+")
@@ -31,16 +33,30 @@ _HARMLESS = re.compile(r"(?:none|null|true|false|undefined|nan|\*+|<[^>]*>|\[?re
 _CLAUSE = re.compile(r"[^\r\n\"'\\{}\[\]();:=&<>]{0,300}+")
 _SENTENCE = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*[.!?]?(?:,? [A-Za-z]+(?:['-][A-Za-z]+)*[.!?]?){0,24}")
 _REASONS = frozenset(
-    "a access active all allowed already an and api are at authentication bad be been belongs blocked by can cannot cant "
-    "check correct denied deprecated did disabled does doesn't don't duplicate empty error exceeded exist exists expired "
-    "failed failure for forbidden format found has have header in inactive incorrect insufficient invalid ip is "
-    "isn't it its length limit long low lower malformed many match matched matches missing mismatch mismatched must needed "
-    "needs no nor not of old on only or our out owner parameter permission permissions please read-only recognized rejected "
-    "refused required reset restricted revoked short should small stale supported suspended temporarily than that the "
-    "this to too unauthorized unknown unrecognized unsupported unused used valid value verification verified was were "
-    "whitelist whitelisted window with without wrong you your".split()
+    (
+        "a", "access", "active", "all", "allowed", "already", "an", "and", "api", "are", "at", "authentication",
+        "bad", "be", "been", "belongs", "blocked", "by", "can", "cannot", "cant", "check", "correct", "denied",
+        "deprecated", "did", "disabled", "does", "doesn't", "don't", "duplicate", "empty", "error", "exceeded",
+        "exist", "exists", "expired", "failed", "failure", "for", "forbidden", "format", "found", "has", "have",
+        "header", "in", "inactive", "incorrect", "insufficient", "invalid", "ip", "is", "isn't", "it", "its",
+        "length", "limit", "long", "low", "lower", "malformed", "many", "match", "matched", "matches", "mismatch",
+        "mismatched", "missing", "must", "needed", "needs", "no", "nor", "not", "of", "old", "on", "only", "or",
+        "our", "out", "owner", "parameter", "permission", "permissions", "please", "read-only", "recognized",
+        "refused", "rejected", "required", "reset", "restricted", "revoked", "short", "should", "small", "stale",
+        "supported", "suspended", "temporarily", "than", "that", "the", "this", "to", "too", "unauthorized",
+        "unknown", "unrecognized", "unsupported", "unused", "used", "valid", "value", "verification", "verified",
+        "was", "were", "whitelist", "whitelisted", "window", "with", "without", "wrong", "you", "your",
+    )
+)  # fmt: skip
+_COMPLAINT = re.compile(
+    r"(?:^|[^a-z])(?:invalid|wrong|bad|incorrect|missing|unknown|expired|no|empty|malformed|rejected)"
+    r"[ \t_-]+(?:[\w-]+[ \t]+)?$",
+    re.IGNORECASE,
 )
-_COMPLAINT = re.compile(r"(?:^|[^a-z])(?:invalid|wrong|bad|incorrect|missing|unknown|expired|no|empty|malformed|rejected)[ \t_-]+(?:[\w-]+[ \t]+)?$", re.IGNORECASE)
+
+
+# A colour of a terminal, whose last letter stands before the name.
+_COLOURED = re.compile(r"^[0-9]{1,3}m(?=\w)")
 
 
 class Span(NamedTuple):
@@ -71,7 +87,7 @@ def _spans(text: str) -> Iterator[Span]:
     at = 0
     while found := _FIELD.search(text, at):
         at = found.end()
-        if not is_secret(found["name"]) or not _is_field(text, found):
+        if not is_secret(_COLOURED.sub("", found["name"])) or not _is_field(text, found):
             # The sign may be the end of this field's name only: in `x: key=1` the next name begins here.
             continue
         span = _value(text, found)

@@ -20,17 +20,25 @@ _ANYWHERE = re.compile(
 _OTHERS = re.compile(r"secretar(?:y|ies)|tokeni[sz]\w*|tokenomics?|(?:ob|pos)session|unauthorized")
 _AMOUNT = re.compile(r"(?:max|min|num|total|prompt|completion|input|output)\w*tokens")
 _SECRETS = frozenset(
-    "key keys sign sig sigs signing pass pwd pwds pw passwd psw auth authentication otp totp mfa tfa pin nonce sid sessid "
-    "csrf xsrf cred creds hmac jwt phrase secret secrets token tokens session cookie dsn".split()
-)
+    (
+        "auth", "authentication", "cookie", "cred", "creds", "csrf", "dsn", "hmac", "jwt", "key", "keys", "mfa",
+        "nonce", "otp", "pass", "passwd", "phrase", "pin", "psw", "pw", "pwd", "pwds", "secret", "secrets", "sessid",
+        "session", "sid", "sig", "sign", "signing", "sigs", "tfa", "token", "tokens", "totp", "xsrf",
+    )
+)  # fmt: skip
 _NEUTRAL = frozenset(
-    "access account acc admin aes api app aws azure b64 base bapi bfx binance bot bybit cb client coinbase crypto current "
-    "data db deploy dev device discord ecdsa ed email enc encoded encrypt encryption exchange ftx full gate gcp git gpg "
-    "hash hex hook host http https hub id kc kraken license licence listen live log login mail main master mbx mongo my "
-    "mysql net new ok okx old only pem pg pgp postgres private prod public pub raw read redis refresh root rsa s3 server service "
-    "shared signer signing slack smtp ssh ssl storage str stream string sub telegram test tg tls trade trading user usr "
-    "val value wallet web write ws x".split()
-)
+    (
+        "acc", "access", "account", "admin", "aes", "api", "app", "aws", "azure", "b64", "bapi", "base", "bfx",
+        "binance", "bot", "bybit", "cb", "client", "coinbase", "crypto", "current", "data", "db", "deploy", "dev",
+        "device", "discord", "ecdsa", "ed", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx",
+        "full", "gate", "gcp", "git", "gpg", "hash", "hex", "hook", "host", "http", "https", "hub", "id", "kc",
+        "kraken", "licence", "license", "listen", "live", "log", "login", "mail", "main", "master", "mbx", "mongo",
+        "my", "mysql", "net", "new", "ok", "okx", "old", "only", "pem", "pg", "pgp", "postgres", "private", "prod",
+        "pub", "public", "raw", "read", "redis", "refresh", "root", "rsa", "s3", "server", "service", "shared",
+        "signer", "signing", "slack", "smtp", "ssh", "ssl", "storage", "str", "stream", "string", "sub", "telegram",
+        "test", "tg", "tls", "trade", "trading", "user", "usr", "val", "value", "wallet", "web", "write", "ws", "x",
+    )
+)  # fmt: skip
 _ABOUT = re.compile(
     r"(?:type|method|version|count|length|len|size|time|timestamp|timeout|expiry|expires|expired|expiration|age|ttl|errors?"
     r"|exceptions?|status|state|files?|path|dir|folder|urls?|uri|format|algorithm|algo|alg|index|limit|window|policy"

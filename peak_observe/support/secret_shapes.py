@@ -29,10 +29,18 @@ _SCHEME = re.compile(r"\b((?:bearer|basic)[ \t]++)([A-Za-z0-9._~+/-]{6,}+={0,2})
 _PLAIN = re.compile(r"[A-Za-z][a-z]*(?:[_-][a-z]+)*[.=]?")
 # 64 hexadecimal digits are a private key as well as a hash; what is called a hash, or follows `tx/`, stays.
 _HEX_KEY = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{64}(?:[0-9a-fA-F]{64})?(?![0-9A-Za-z])")
-_HASH = re.compile(r"(?:hash|tx|txn|txid|id|sha-?\d+|sha\w*|digest|blake\w*|checksum|block|root|transaction|commit|expected|is|not)\W{0,4}$", re.IGNORECASE)
+_HASH = re.compile(
+    r"(?:hash|tx|txn|txid|\bid|sha-?\d+|sha\w*|digest|blake\w*|checksum|block|root|transaction|commit)\W{0,4}$",
+    re.IGNORECASE,
+)
 _LONG = re.compile(r"(?<![\w/+.-])[A-Za-z0-9+/_-]{44,}+={0,2}(?![\w.])")
 _PHRASE = re.compile(r"(?<![\w'-])(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8}(?![\w'-])")
-_NO_PHRASE = frozenset("the and for was are has not from were been but had our which into your per its did".split())
+_NO_PHRASE = frozenset(
+    (
+        "and", "are", "been", "but", "did", "for", "from", "had", "has", "into", "its", "not", "our", "per", "the",
+        "was", "were", "which", "your",
+    )
+)  # fmt: skip
 
 
 def without_shapes(text: str) -> str:

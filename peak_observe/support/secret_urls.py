@@ -5,6 +5,7 @@ The host and the words of the path are what helps at night. Ids of orders stay: 
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from peak_observe.support.secret_names import is_secret
@@ -16,12 +17,16 @@ _HOST_AND_PATH = re.compile(
 )
 _PATH = re.compile(r"(\burl: |\b(?:GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) )(/[^\s\"'<>`?#]++)")
 _QUERY = re.compile(r"(?<=[\w/.}-])\?(?=[\w.%\[\]-]{1,80}+=)[^\s\"'<>)]*+")
-_USER = re.compile(r"(?<![\w/@.%+-])([\w.%+-]++):([^\s\"'/:@]++(?:@[^\s\"'/:@]++)*)@(?=\[|[A-Za-z][\w.-]*|[0-9]+\.[0-9]+\.)(?!sha\d)")
+_USER = re.compile(
+    r"(?<![\w/@.%+-])([\w.%+-]++):([^\s\"'/:@]++(?:@[^\s\"'/:@]++)*)@(?=\[|[A-Za-z][\w.-]*|[0-9]+\.[0-9]+\.)(?!sha\d)"
+)
 _BOT = re.compile(r"\b(bot|/)?[0-9]{5,16}:[A-Za-z0-9_-]{3,}+(?![A-Za-z0-9_:-])")
 
 _WEB = ("http", "https", "ws", "wss")
 _HOST = re.compile(r"(?:[\w.-]*|\[[0-9A-Fa-f:.%]*\])(?::[0-9]{0,5})?")
-_HOOK_HOST = re.compile(r"(?:^|[.-])(?:hooks?|webhooks?|hc-ping|ntfy|healthchecks|ifttt|cronitor|deadmanssnitch|nosnch)\b")
+_HOOK_HOST = re.compile(
+    r"(?:^|[.-])(?:hooks?|webhooks?|hc-ping|ntfy|healthchecks|ifttt|cronitor|deadmanssnitch|nosnch)\b"
+)
 _HOOK = re.compile(r"(?:incoming)?web-?hook[sb]?\d*|hooks?|functions|catch", re.IGNORECASE)
 _CALLED = re.compile(r"integrations?|ping|push|heartbeats?|trigger|notify|alert|bot", re.IGNORECASE)
 _SLACK = re.compile(r"T[A-Z0-9]{2,}")
@@ -66,7 +71,9 @@ def origin(text: str) -> str:
 
 def _address(rest: str, scheme: str) -> str:
     host, slash, after = _without_user(rest, scheme).partition("/")
-    return re.split(r"[?#]", host, maxsplit=1)[0] + (path(slash + re.split(r"[?#]", after, maxsplit=1)[0], host) if slash else "")
+    return re.split(r"[?#]", host, maxsplit=1)[0] + (
+        path(slash + re.split(r"[?#]", after, maxsplit=1)[0], host) if slash else ""
+    )
 
 
 def _without_user(rest: str, scheme: str) -> str:
@@ -91,7 +98,7 @@ def path(text: str, host: str = "") -> str:
     parts = text.split("/")
     hooked = _HOOK_HOST.search(host.lower()) is not None
     shown = parts[:1]
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in itertools.pairwise(parts):
         if part and (
             _HOOK.fullmatch(before)
             or (hooked and not _WORD.fullmatch(part))
@@ -120,7 +127,7 @@ SHORTEST_TOKEN = 4
 
 
 def is_random(word: str) -> bool:
-    """Return whether a word of letters, digits, `-` and `_` looks like drawn by lot; one with the form of a UUID is an id."""
+    """Return whether a word of letters, digits, `-` and `_` looks like drawn by lot; a UUID is an id."""
     core = re.sub(r"[-_.~:=+%]", "", word)
     if len(core) < _RANDOM or not core.isalnum() or not core.isascii() or _UUID.fullmatch(word):
         return False

@@ -31,9 +31,23 @@ MOST = 500_000
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # Hiding the word itself would tell nothing less, and spoil every text.
 _PLACEHOLDERS = frozenset(
-    "apikey api_key api-key changeme demo false none null password passphrase secret secrets test testnet token true "
-    "undefined xxxx xxxxxxxx your_api_key your_secret".split()
-)
+    (
+        "apikey", "api_key", "api-key", "changeme", "demo", "false", "none", "null", "password", "passphrase", "secret",
+        "secrets", "test", "testnet", "token", "true", "undefined", "xxxx", "xxxxxxxx", "your_api_key", "your_secret",
+    )
+)  # fmt: skip
+# Long words of ordinary messages, of which a passphrase may consist: alone they give nothing of it away.
+_ORDINARY = frozenset(
+    (
+        "accounts", "backup", "balances", "binance", "building", "coinbase", "computer", "connection", "contract",
+        "currency", "database", "deposits", "elephant", "exchange", "exchanges", "exporter", "failures", "function",
+        "internet", "interval", "leverage", "limits", "margin", "markets", "metrics", "minutes", "mountain", "observe",
+        "password", "passphrase", "position", "positions", "private", "products", "protected", "provider", "question",
+        "recovery", "repository", "request", "requests", "response", "restore", "second", "seconds", "security",
+        "service", "signature", "snapshot", "strategy", "terminal", "tickers", "timeout", "timestamp", "together",
+        "trading", "transfer", "username", "variable", "withdraw", "withdrawal", "yesterday",
+    )
+)  # fmt: skip
 
 
 class SecretValues:
@@ -101,6 +115,8 @@ class SecretValues:
             return text
         pieces, at = [], 0
         for start, end in _merged(spans):
+            if _is_ordinary(text[start:end]):
+                continue
             pieces += [text[at:start], HIDDEN]
             at = end
         return "".join((*pieces, text[at:]))
@@ -126,6 +142,12 @@ def _places(text: str, size: int, known: tuple[set[int], ...]) -> list[tuple[int
     return [(at, at + size) for at, found in hashes if any(found in one for one in sets)]
 
 
+def _is_ordinary(found: str) -> bool:
+    """Return whether what a text shares with a secret are words that all texts hold, and no more than that."""
+    words = found.lower().split()
+    return len(found) < 2 * PART and all(word in _ORDINARY or len(word) < SHORTEST for word in words) and len(words) > 0
+
+
 def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     first, last = spans[0]
     for start, end in spans:
@@ -148,7 +170,8 @@ def _spelled(value: str) -> set[str]:
     """Return the forms of a value that read like itself, folded to lower case."""
     escaped = json.dumps(value)[1:-1]
     found = {
-        value, value.lower(), value.upper(), escaped, json.dumps(escaped)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1],
+        value, value.lower(), value.upper(), escaped, json.dumps(escaped)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1], repr(value.encode(errors="replace"))[2:-1], " ".join(value.split()), "".join(value.split()),
         quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value, errors="replace"),
         escape(value),
@@ -170,3 +193,21 @@ def _encoded(value: str) -> set[str]:
 
 KNOWN = SecretValues()
 """The secrets of this process."""
+
+
+def learn_configured(secrets: Iterable[str]) -> None:
+    """Teach this process's redactor what a program names as secret.
+
+    Raises:
+        TypeError: It is one text instead of several, or one of them is no text.
+        ValueError: One of them is too short to be told from other words.
+    """
+    if isinstance(secrets, str | bytes):
+        raise TypeError("secrets must be a list of texts, not one text: secrets=[…]")
+    values = list(secrets)
+    for place, value in enumerate(values):
+        if not isinstance(value, str):
+            raise TypeError(f"secrets[{place}] must be a text, not {type(value).__name__}: is a variable unset?")
+        if len(value) < SHORTEST:
+            raise ValueError(f"secrets[{place}] has fewer than {SHORTEST} characters, which every text holds somewhere")
+    KNOWN.learn(values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from peak_observe._version import __version__
 from peak_observe.errors import ListenError
+from peak_observe.support.loggers import logger
 from peak_observe.telemetry.bounded_server import BoundedHandler, BoundedServer
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
@@ -161,9 +161,9 @@ class _Handler(BoundedHandler):
     def _metrics(self) -> tuple[HTTPStatus, bytes, str]:
         try:
             return HTTPStatus.OK, *self.server.render(self.headers.get("Accept", ""))
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is logged with its traceback, and the client gets an error
             # A collector of the user's registry, as a rule. Half of the metrics would look like all of them.
-            logging.getLogger("peak_observe.exporter").exception("the metrics could not be read")
+            logger("peak_observe.exporter").exception("the metrics could not be read")
             body = b"the metrics could not be read: the log of this process tells why\n"
             return HTTPStatus.INTERNAL_SERVER_ERROR, body, "text/plain; charset=utf-8"
 

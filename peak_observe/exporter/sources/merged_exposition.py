@@ -6,11 +6,11 @@ neither joined nor compressed again: only the exporter's own few lines at the en
 
 from __future__ import annotations
 
-import logging
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
+from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import header
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OWN = "peak_exporter_"
 UNTYPED = "untyped"
 SUFFIXES = ("_bucket", "_count", "_sum")
 _ORDER = {metric.name: number for number, metric in enumerate(catalog.METRICS)}
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class RenderedBlock(NamedTuple):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from peak_observe.support.loggers import logger
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -71,4 +73,4 @@ def on_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     """Log on one line what asyncio would log as a traceback: lost connections and used up descriptors are weather."""
     error = context.get("exception")
     level = logging.DEBUG if isinstance(error, ConnectionError | ssl.SSLError) else logging.WARNING
-    logging.getLogger("peak_observe.exporter").log(level, "%s: %s", context["message"], error)
+    logger("peak_observe.exporter").log(level, "%s: %s", context["message"], error)

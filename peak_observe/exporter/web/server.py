@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from peak_observe.exporter.web import systemd, web_config
 from peak_observe.exporter.web.app import Access, Answers, application
 from peak_observe.exporter.web.basic_auth import Passwords
 from peak_observe.exporter.web.http_protocol import MOST, TimeLimitedProtocol, on_loop_trouble
+from peak_observe.support.loggers import logger
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ IDLE = 60  # seconds for which a connection is kept between two scrapes
 HEADER_BYTES = 32_768
 MAX_PORT = 65_535
 TICK = 1.0
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class Options(NamedTuple):
