@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.support.loggers import logger
-from peak_observe.telemetry.metrics.text_format import header
+from peak_observe.telemetry.metrics.text_format import header, is_chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,7 +22,6 @@ CHUNK = 32_768
 GZIP = 16 + zlib.MAX_WBITS
 OWN = "peak_exporter_"
 UNTYPED = "untyped"
-SUFFIXES = ("_bucket", "_count", "_sum")
 _ORDER = {metric.name: number for number, metric in enumerate(catalog.METRICS)}
 _log = logger("peak_observe.exporter")
 
@@ -90,13 +89,8 @@ def own(blocks: Iterable[Block]) -> list[Family]:
 def chosen(families: Iterable[Family], names: Collection[str]) -> Iterator[Family]:
     """Yield the families that one of the names means: a family's own, or that of its samples."""
     for family in families:
-        if not names or not _names(family).isdisjoint(names):
+        if is_chosen(family.name, family.kind, names):
             yield family
-
-
-def _names(family: Family) -> set[str]:
-    suffixes = SUFFIXES if family.kind in ("histogram", "summary") else ()
-    return {family.name, family.name.removesuffix("_total"), *(family.name + suffix for suffix in suffixes)}
 
 
 class Body(NamedTuple):
