@@ -46,6 +46,7 @@ from peak_observe.resilience import (
 )
 from peak_observe.support.lazy_import import late
 from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.snapshot.writer import flush
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ __all__ = [
     "circuit_breaker",
     "configure",
     "deadline",
+    "flush",
     "get_breaker",
     "health_check",
     "idempotent",
@@ -266,6 +268,7 @@ def configure(
     process: str | None = None,
     snapshot_dir: str | PathLike[str] | None = None,
     snapshot_interval: float | None = None,
+    instance: str | None = None,
 ) -> None:
     """Set what holds for the whole process; what is not given stays as it is.
 
@@ -276,10 +279,13 @@ def configure(
         snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` tells of all processes;
             `PEAK_OBSERVE_DIR` of the environment from the start, and without either there are none.
         snapshot_interval: Seconds between snapshots, 5 from the start.
+        instance: What an orchestrator calls this replica, for instance the pod; its name is then `PROCESS@INSTANCE`.
+            `PEAK_OBSERVE_INSTANCE` of the environment from the start.
 
     Raises:
-        ValueError: The name does not print or is longer than 64 bytes, or the interval is not from 0 to a day.
+        ValueError: The name does not print or is longer than 64 bytes, the interval is not from 0 to a day, or the
+            instance is longer than 63 characters or has others than ASCII letters, digits and `._-`.
     """
     if span_events is not None:
         spans.span_events = span_events
-    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
+    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval, instance=instance)
