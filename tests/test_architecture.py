@@ -365,9 +365,10 @@ SIGNATURES = {
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None, "
-        "secrets: 'Iterable[str]' = ()) -> 'None'"
+        "instance: 'str | None' = None, secrets: 'Iterable[str]' = ()) -> 'None'"
     ),
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
+    "flush": "(timeout: 'float' = 4.0) -> 'bool'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",

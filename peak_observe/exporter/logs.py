@@ -7,12 +7,39 @@ import logging
 import re
 from datetime import UTC, datetime
 
+from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.loggers import traceback_text
 from peak_observe.support.redact import describe, printable_lines, redact
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
 _PLAIN = re.compile(r"[\w./:@+-]+")
+
+
+QUIET = 60.0  # seconds between two lines of one kind
+MOST_KINDS = 64
+
+
+class Repeats:
+    """Throttle of what clients can cause as often as they like: one line of a kind in a minute.
+
+    Args:
+        clock: Source of the time.
+    """
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def admit(self, kind: str) -> int | None:
+        """Return how many lines were left out before this one; None if it is left out too."""
+        now = self._clock.monotonic()
+        at, count = self._kinds.get(kind, (now - QUIET, 0))
+        if now - at < QUIET or (kind not in self._kinds and len(self._kinds) >= MOST_KINDS):
+            self._kinds[kind] = (at, count + 1)
+            return None
+        self._kinds[kind] = (now, 0)
+        return count
 
 
 class LineFormatter(logging.Formatter):

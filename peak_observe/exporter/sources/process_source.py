@@ -16,7 +16,7 @@ from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.snapshot_folder import Directory, File
 from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import sample_line
-from peak_observe.telemetry.snapshot import process_identity
+from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,17 +122,21 @@ class ProcessDirectory:
 
     def _process(self, file: File) -> Process:
         header, age = file.header, self._age(file)
-        died = header.state == "running" and not process_identity.lives(header.identity, age, header.interval)
+        died = header.state == "running" and not self._lives(file, age)
         state = "died" if died else header.state
         pid = header.identity.pid
         return Process(file.name, pid, state, header.started, age, header.outcome, header.address)
 
-    def _age(self, file: File) -> float:
-        # Since the machine's start there is a clock that does not jump; before it there is only the other one.
+    def _lives(self, file: File, age: float) -> bool:
         header = file.header
-        if header.identity.boot == process_identity.boot():
-            return max(0.0, self._clock.monotonic() - header.monotonic)
-        return max(0.0, self._clock.now().timestamp() - header.written)
+        held = name_lock.is_held(name_lock.path_of(self.folder, file.name)) if header.locked else None
+        if held is None:
+            return process_identity.lives(header.identity, age, header.interval, header.clock)
+        # Anybody may lock a file that he can read, but cannot revive a process that is seen to be gone.
+        return held and not process_identity.is_gone(header.identity, header.clock)
+
+    def _age(self, file: File) -> float:
+        return snapshot_file.age(file.header, file.modified, self._clock)
 
     def _patience(self, process: Process) -> float:
         if process.up:
@@ -154,8 +158,8 @@ class ProcessDirectory:
             return
         try:
             change(file)
-        except TimeoutError:
-            return  # somebody claims a name at this moment; there is a next time
+        except FileNotFoundError:
+            return  # another exporter was faster
         except OSError as error:
             file.stuck = True
             _log.warning("%s stays as it is: %s", file.path, error)

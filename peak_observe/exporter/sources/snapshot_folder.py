@@ -11,7 +11,7 @@ import msgspec
 from peak_observe import catalog
 from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import label_pairs
-from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, snapshot_file
+from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import FAMILIES
 from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
 
@@ -43,9 +43,10 @@ class File:
     set when it was to be changed and could not be.
     """
 
-    def __init__(self, path: Path, state: State, snapshot: Snapshot, before: File | None) -> None:
+    def __init__(self, path: Path, found: os.stat_result, snapshot: Snapshot, before: File | None) -> None:
         self.path = path
-        self.state = state
+        self.state = _state(found)
+        self.modified = found.st_mtime
         self.snapshot = snapshot
         self.stuck = False
         self._label = label_of(self.name)
@@ -150,9 +151,9 @@ class Directory:
         header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
         kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
         earlier = lifetime_totals.packed(lifetime_totals.settled(*file.snapshot[1:4]))
-        with snapshot_file.locked(self._folder, patience=0.0):
+        with name_lock.free(name_lock.path_of(self._folder, file.name)) as free:
             found = file.path.lstat()
-            if _state(found) == file.state:
+            if free and _state(found) == file.state:
                 snapshot_file.write(file.path, snapshot_file.encode(kept, b"", earlier, b""), like=found)
 
     def forget(self, file: File) -> None:
@@ -161,14 +162,17 @@ class Directory:
         Raises:
             OSError: The file cannot be removed.
         """
-        with snapshot_file.locked(self._folder, patience=0.0):
-            if _state(file.path.lstat()) == file.state:
+        path = name_lock.path_of(self._folder, file.name)
+        with name_lock.free(path) as free:
+            if free and _state(file.path.lstat()) == file.state:
+                snapshot_file.sweep(file.path)
                 file.path.unlink()
+                path.unlink(missing_ok=True)
 
     def _states(self) -> dict[str, State]:
         try:
             with os.scandir(self._folder) as entries:
-                seen = list(islice(entries, 2 * MAX_FILES))
+                seen = list(islice(entries, 4 * MAX_FILES))  # each has a lock, and some a temporary file
         except FileNotFoundError:
             return {}
         states: dict[str, State] = {}
@@ -215,7 +219,7 @@ class Directory:
         if process_identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
             raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")
         self.parsed += 1
-        return File(path, _state(found), snapshot, before)
+        return File(path, found, snapshot, before)
 
 
 def _state(found: os.stat_result) -> State:

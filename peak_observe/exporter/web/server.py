@@ -17,7 +17,8 @@ from peak_observe.exporter.service import ExporterService
 from peak_observe.exporter.threads import apart
 from peak_observe.exporter.web import systemd, web_config
 from peak_observe.exporter.web.app import Access, Answers, application
-from peak_observe.exporter.web.http_protocol import MOST, TimeLimitedProtocol, on_loop_trouble
+from peak_observe.exporter.web.http_protocol import TimeLimitedProtocol, on_loop_trouble
+from peak_observe.exporter.web.listener import Listener
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import printable
 from peak_observe.telemetry import server_tls
@@ -153,7 +154,22 @@ def _rules(tls: Tls | None) -> tuple[object, ...] | None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn server without signal handlers: the exporter handles signals."""
+    """Uvicorn server with an accept loop of ours, and without signal handlers: the exporter handles signals."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        config = self.config
+
+        def protocol() -> TimeLimitedProtocol:
+            made: TimeLimitedProtocol = config.http_protocol_class(  # type: ignore[call-arg,assignment] # of any kind
+                config=config, server_state=self.server_state, app_state={}
+            )
+            return made
+
+        listener = Listener(sockets or (), protocol, config.ssl)
+        listener.start()
+        self.servers = [listener]  # type: ignore[list-item] # it is closed and waited for like one of asyncio's
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -182,7 +198,6 @@ def _uvicorn_config(app: Any, web: web_config.WebConfig, tls: ssl.SSLContext | N
         server_header=False,
         headers=[("Server", f"peak_observe/{__version__}")],
         timeout_keep_alive=IDLE,
-        limit_concurrency=MOST,
         timeout_graceful_shutdown=LAST_WORDS,
         h11_max_incomplete_event_size=HEADER_BYTES,
     )

@@ -14,7 +14,7 @@ from peak_observe import catalog
 from peak_observe.exporter.sources import process_source
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.telemetry.snapshot import process_identity, snapshot_file
+from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import packed
 from peak_observe.testing import ManualClock
 from tests.conftest import lint
@@ -98,6 +98,7 @@ class Written:
         }
         path = snapshot_file.path_of(self.folder, process)
         snapshot_file.write(path, snapshot_file.encode(found | header, packed(text), b"", b""))
+        os.utime(path, (self.clock.now().timestamp(),) * 2)
         return path
 
 
@@ -275,13 +276,15 @@ def test_a_program_that_executes_itself_counts_on(program, shows) -> None:
 
 
 def test_another_process_with_the_same_pid_is_not_taken_for_the_first(written, directory, snapshots) -> None:
-    """Nor one before the machine's start."""
+    """Nor one before the machine's start, once it is silent: another boot id may be a sandbox's."""
     mine = process_identity.mine()
     written("reused", state="running", identity=mine._replace(start=mine.start - 1))
-    written("rebooted", state="running", identity=mine._replace(boot="before"))
+    written("rebooted", state="running", identity=mine._replace(boot="before"), monotonic=1e9)
+    written.clock.advance(16)
+    written("sandbox", state="running", identity=mine._replace(boot="other"), monotonic=1e9, written=1.0)
     written("living", state="running", identity=mine)
     found = samples(ProcessDirectory(snapshots, clock=written.clock).collect())
-    assert (found[up("reused")], found[up("rebooted")], found[up("living")]) == (0.0, 0.0, 1.0)
+    assert [found[up(name)] for name in ("reused", "rebooted", "sandbox", "living")] == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_a_process_in_another_container_lives_as_long_as_it_writes(written, snapshots, clock) -> None:
@@ -345,7 +348,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     clock.advance(process_source.FORGET)
     directory.collect()
     assert told() == {}
-    assert [entry.name for entry in snapshots.iterdir()] == [snapshot_file.LOCK]
+    assert list(snapshots.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -418,23 +421,25 @@ def test_what_did_not_change_is_not_parsed_again(written, snapshots, clock) -> N
 def test_a_folder_that_may_not_be_changed_is_read_all_the_same(written, snapshots, clock, caplog) -> None:
     """And said once."""
     path = written("bot", b'peak_breaker_calls_total{breaker="feed",outcome="success"} 3.0\n')
-    (snapshots / ".lock").symlink_to("elsewhere")  # root may write anywhere, but follows no link
+    (snapshots / ".bot.lock" / "kept").mkdir(parents=True)  # root may write anywhere, but removes no full folder
     directory = ProcessDirectory(snapshots, clock=clock, retain=1.0)
     clock.advance(2)
     for _ in range(3):
         assert samples(directory.collect())[calls("bot")] == 3.0
     assert [record.message for record in caplog.records if "stays as it is" in record.message] == [
-        f"{path} stays as it is: [Errno 40] Too many levels of symbolic links: '{snapshots}/.lock'"
+        f"{path} stays as it is: [Errno 39] Directory not empty: '{snapshots}/.bot.lock'"
     ]
 
 
-def test_a_folder_that_is_held_is_not_waited_for(written, snapshots, clock) -> None:
+def test_a_name_that_is_held_is_not_waited_for(written, snapshots, clock) -> None:
     """Whoever claims a name at this moment comes first; there is a next look."""
     path = written("bot")
     directory = ProcessDirectory(snapshots, clock=clock, retain=1.0)
     clock.advance(2)
-    with snapshot_file.locked(snapshots):
-        directory.collect()
+    lock = name_lock.acquire(name_lock.path_of(snapshots, "bot"))
+    assert lock is not None
+    directory.collect()
+    lock.release()
     assert b"account" not in path.read_bytes()
     directory.collect()
     assert b'"state":"account"' in path.read_bytes()

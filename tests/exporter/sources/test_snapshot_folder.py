@@ -108,7 +108,7 @@ def test_a_file_that_was_mended_is_told(folder) -> None:
 
 def test_other_files_are_nobodys_business(folder) -> None:
     """A README, the lock, what is being written."""
-    for name in ("README", ".lock", ".bot.snap.tmp", ".hidden.snap", "x.snap.bak"):
+    for name in ("README", ".bot.lock", ".bot.snap.tmp", ".hidden.snap", "x.snap.bak"):
         (folder / name).write_bytes(b"anything")
     directory = Directory(folder)
     assert names(directory) == ["bot"]

@@ -81,8 +81,8 @@ def test_a_changed_byte_is_noticed() -> None:
     [
         ({"snapshot": 2}, "foreign"),
         ({"process": ""}, "foreign"),
-        ({"process": "x" * 71}, "foreign"),
-        ({"process": "ü" * 36}, "invalid"),
+        ({"process": "x" * 141}, "foreign"),
+        ({"process": "ü" * 71}, "invalid"),
         ({"process": 'a"} 1\nup{x="'}, "invalid"),
         ({"process": "a\u2028b"}, "invalid"),
         ({"state": "alive"}, "foreign"),
