@@ -20,7 +20,6 @@ _OPTION = re.compile(
 )
 _QUOTE = re.compile(r"[bBrRuU]{0,2}(\\*+[\"'`])")
 _TO_QUOTE = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.DOTALL) for quote in "\"'`"}
-_QUOTED_LINE = re.compile(r"(?:[^\r\n\"'\\]|\\(?![rn\"']))*+")
 _LINE = re.compile(r"(?:[^\r\n\\]|\\(?![rn]))*+")
 _ONE_TOKEN = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ \t]++[^\s\"'\\,;]++", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)[ \t]++(?=\S)", re.IGNORECASE)
@@ -128,7 +127,7 @@ def _span(text: str, start: int, end: int) -> Span | None:
 
 
 def _header(text: str, start: int, *, around: str) -> int:
-    found = _ONE_TOKEN.match(text, start) or (_QUOTED_LINE if around in _TO_QUOTE else _LINE).match(text, start)
+    found = _ONE_TOKEN.match(text, start) or _TO_QUOTE.get(around, _LINE).match(text, start)
     return found.end() if found else start
 
 

@@ -12,6 +12,7 @@ from peak_observe import catalog
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.formatting import seconds, size
 from peak_observe.resilience.health.result import SKIPPED
+from peak_observe.support.redact import redact_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -148,7 +149,7 @@ def _own_checks(results: Mapping[str, HealthCheckResult], now: float) -> Iterato
             level = WARN
         word = report.HEALTHY if result.healthy else result.status if result.status != report.HEALTHY else "unhealthy"
         ran = ago(result.timestamp.timestamp(), now)
-        yield Row(level, name, word, (_latency(result.duration), ran, result.message))
+        yield Row(level, name, word, (_latency(result.duration), ran, redact_line(result.message)))
 
 
 def _checks(samples: Samples, now: float) -> Iterator[Row]:
