@@ -81,9 +81,9 @@ def emit(event: Event) -> None:
 
 
 def _log_failure(observer: Observer) -> None:
-    import logging
+    from peak_observe.support.loggers import logger
 
-    logging.getLogger("peak_observe.events").error(
+    logger("peak_observe.events").error(
         "observer %r raised and will not be called again",
         observer,
     )

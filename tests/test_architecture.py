@@ -365,7 +365,7 @@ SIGNATURES = {
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None, "
-        "instance: 'str | None' = None) -> 'None'"
+        "instance: 'str | None' = None, secrets: 'Iterable[str]' = ()) -> 'None'"
     ),
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "flush": "(timeout: 'float' = 4.0) -> 'bool'",
@@ -405,7 +405,9 @@ SIGNATURES = {
         "nested: 'Nested' = 'warn') -> 'None'"
     ),
     "start_exporter": (
-        "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
+        "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None, "
+        "certfile: 'StrPath | None' = None, keyfile: 'StrPath | None' = None, client_ca: 'StrPath | None' = None, "
+        "username: 'str' = 'prometheus', password: 'str | None' = None) -> 'Exporter'"
     ),
     "timeout": "(seconds: 'float', *, name: 'str | None' = None) -> 'Callable[[F], F]'",
     "uninstrument": "(exchange: 'E') -> 'E'",

@@ -8,7 +8,8 @@ import re
 from datetime import UTC, datetime
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.support.redact import describe, redact
+from peak_observe.support.loggers import traceback_text
+from peak_observe.support.redact import describe, printable_lines, redact
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
@@ -58,12 +59,12 @@ class LineFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": {"WARNING": "warn", "CRITICAL": "error"}.get(record.levelname, record.levelname.lower()),
             "logger": record.name,
-            "msg": redact(record.getMessage().strip()),
+            "msg": printable_lines(redact(record.getMessage().strip())),
         }
         if record.exc_info and record.exc_info[1]:
             facts["error"] = describe(record.exc_info[1])
             if logging.getLogger("peak_observe").isEnabledFor(logging.DEBUG):
-                facts["trace"] = self.formatException(record.exc_info)
+                facts["trace"] = traceback_text(self.formatException(record.exc_info))
         if self._form == "json":
             return json.dumps(facts, ensure_ascii=False)
         return " ".join(f"{key}={_value(value)}" for key, value in facts.items())

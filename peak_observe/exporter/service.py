@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from peak_observe.exporter.threads import WorkerThread
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.http import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
+from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe, printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 30.0  # seconds between the runs of a check that names no interval
 OM_END = b"# EOF\n"
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class BackgroundChecks(HealthCheck):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import selectors
 import socket
 import sys
@@ -14,6 +13,7 @@ from socketserver import TCPServer
 from typing import Any
 
 from peak_observe.measures import forks
+from peak_observe.support.loggers import logger
 
 MAX_CONNECTIONS = 20
 """Connections at a time. Each holds a descriptor and a thread of the trading program."""
@@ -128,7 +128,7 @@ class BoundedServer(ThreadingHTTPServer):
         del request
         error = sys.exception()
         if not isinstance(error, OSError):  # a client that went away is no error of ours
-            log = logging.getLogger("peak_observe.exporter")
+            log = logger("peak_observe.exporter")
             log.error("a request of %s failed", client_address, exc_info=error)
 
     def after_fork(self) -> None:

@@ -6,12 +6,12 @@ neither joined nor compressed again: only the exporter's own few lines at the en
 
 from __future__ import annotations
 
-import logging
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.text_format import header
+from peak_observe.support.loggers import logger
+from peak_observe.telemetry.metrics.text_format import header, is_chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,9 +22,8 @@ CHUNK = 32_768
 GZIP = 16 + zlib.MAX_WBITS
 OWN = "peak_exporter_"
 UNTYPED = "untyped"
-SUFFIXES = ("_bucket", "_count", "_sum")
 _ORDER = {metric.name: number for number, metric in enumerate(catalog.METRICS)}
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class RenderedBlock(NamedTuple):
@@ -90,13 +89,8 @@ def own(blocks: Iterable[Block]) -> list[Family]:
 def chosen(families: Iterable[Family], names: Collection[str]) -> Iterator[Family]:
     """Yield the families that one of the names means: a family's own, or that of its samples."""
     for family in families:
-        if not names or not _names(family).isdisjoint(names):
+        if is_chosen(family.name, family.kind, names):
             yield family
-
-
-def _names(family: Family) -> set[str]:
-    suffixes = SUFFIXES if family.kind in ("histogram", "summary") else ()
-    return {family.name, family.name.removesuffix("_total"), *(family.name + suffix for suffix in suffixes)}
 
 
 class Body(NamedTuple):

@@ -6,7 +6,6 @@ anew, or is killed at any moment, finds every count where it was.
 
 from __future__ import annotations
 
-import logging
 import threading
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +14,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.snapshot_folder import Directory, File
+from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import sample_line
 from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
 
@@ -29,7 +29,7 @@ FORGET = 30 * 86_400.0
 """Seconds after which the account of a process that never came back is dropped."""
 MAX_ACCOUNTS = 1_000
 
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class Process(NamedTuple):

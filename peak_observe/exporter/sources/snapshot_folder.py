@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
+from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import label_pairs
 from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import FAMILIES
@@ -28,7 +28,7 @@ LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds"
 State = tuple[int, ...]
 _UNKNOWN, _LATER = (), -1
 Lines = dict[str, list[str]]
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 def label_of(process: str) -> str:

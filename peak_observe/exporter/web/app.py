@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from peak_observe.exporter.service import ExporterService
     from peak_observe.exporter.sources.merged_exposition import Body
-    from peak_observe.exporter.web.basic_auth import Passwords
+    from peak_observe.telemetry.basic_auth import Passwords
 
 FIELDS = 1_000  # of a query
 GUESSES = 50  # passwords that wait to be looked at; more are told to come back

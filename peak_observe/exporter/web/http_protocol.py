@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.exporter.logs import Repeats
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,4 +106,4 @@ def on_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     quiet = isinstance(error, ConnectionError | ssl.SSLError)
     if quiet or _repeats.admit(context["message"]) is not None:
         level = logging.DEBUG if quiet else logging.WARNING
-        logging.getLogger("peak_observe.exporter").log(level, "%s: %s", context["message"], error)
+        logger("peak_observe.exporter").log(level, "%s: %s", context["message"], error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-import logging
 import resource
 import socket
 from asyncio import sslproto
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.exporter.logs import Repeats
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     import ssl
@@ -36,7 +36,7 @@ BURST = 64  # connections accepted before others get a turn
 PAUSE = 0.2  # seconds until the next try after the system had nothing to give
 TLS_BUFFER = 32_768  # bytes; asyncio's own are 256 KiB for each connection, 128 MiB for all
 _GONE = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 def limit() -> int:

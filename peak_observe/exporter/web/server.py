@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -18,22 +17,26 @@ from peak_observe.exporter.service import ExporterService
 from peak_observe.exporter.threads import apart
 from peak_observe.exporter.web import systemd, web_config
 from peak_observe.exporter.web.app import Access, Answers, application
-from peak_observe.exporter.web.basic_auth import Passwords
 from peak_observe.exporter.web.http_protocol import TimeLimitedProtocol, on_loop_trouble
 from peak_observe.exporter.web.listener import Listener
+from peak_observe.support.loggers import logger
 from peak_observe.support.redact import printable
+from peak_observe.telemetry import server_tls
+from peak_observe.telemetry.basic_auth import Passwords
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
+    from peak_observe.telemetry.server_tls import Tls
+
 LAST_WORDS = 5  # seconds in which scrapes under way are finished
 IDLE = 60  # seconds for which a connection is kept between two scrapes
 HEADER_BYTES = 32_768
 MAX_PORT = 65_535
 TICK = 1.0
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class Options(NamedTuple):
@@ -62,7 +65,7 @@ class Exporter:
         self.web = web_config.load(options.web_config_file)
         self.host = ExporterService(options.config_file)
         self._stamp = self.web.stamp()
-        self._tls = None if self.web.tls is None else web_config.context(self.web.tls)
+        self._tls = None if self.web.tls is None else server_tls.context(self.web.tls)
         self._access = Access(Passwords(self.web.users), dict(self.web.headers))
         self._reloads: set[asyncio.Task[str]] = set()
         self.sockets = _listeners(options.listen)
@@ -128,7 +131,7 @@ class Exporter:
             found = web_config.load(self._options.web_config_file)
             _refuse_switch(self.web, found)
             if self._tls is not None and found.tls is not None:
-                web_config.refresh(self._tls, found.tls)
+                server_tls.refresh(self._tls, found.tls)
         except ConfigError as error:
             self.host.reload_success = False
             problem = printable(str(error))
@@ -146,7 +149,7 @@ def _refuse_switch(before: web_config.WebConfig, after: web_config.WebConfig) ->
         raise ConfigError(str(after.path), "tls_server_config", problem)
 
 
-def _rules(tls: web_config.Tls | None) -> tuple[object, ...] | None:
+def _rules(tls: Tls | None) -> tuple[object, ...] | None:
     return None if tls is None else (tls.client_ca, tls.client_auth, tls.allowed_sans, tls.minimum, tls.maximum)
 
 

@@ -93,11 +93,11 @@ class SafeCallback:
         """Log the first failure: an exception, with its traceback, or what is wrong with a result."""
         if self._logged:
             return
-        import logging
+        from peak_observe.support.loggers import logger
 
         self._logged = True
         error = problem if isinstance(problem, BaseException) else None
-        logging.getLogger(f"peak_observe.{self._logger}").error(
+        logger(f"peak_observe.{self._logger}").error(
             "%s: callback %r failed and a default is used, which is logged once: %r",
             self._role,
             self._func,

@@ -155,11 +155,11 @@ class Writer:
     def _complain(self, error: Exception) -> None:
         if self._failing:
             return
-        import logging
+        from peak_observe.support.loggers import logger
 
         self._failing = True
-        logger = logging.getLogger("peak_observe.snapshot")
-        logger.warning("no snapshot of this process in %s: %s", self._settings.folder, error)
+        log = logger("peak_observe.snapshot")
+        log.warning("no snapshot of this process in %s: %s", self._settings.folder, error)
 
 
 _OF_INSTANCE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
