@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client.registry import CollectorRegistry
@@ -30,6 +31,7 @@ def start_exporter(
     client_ca: StrPath | None = None,
     username: str = USERNAME,
     password: str | None = None,
+    allowed_hosts: Iterable[str] = (),
 ) -> Exporter:
     """Serve the metrics and the health of this process on `http://addr:port/` from a background thread.
 
@@ -46,6 +48,8 @@ def start_exporter(
         username: Who may ask, if there is a password.
         password: What `username` has to show, as basic authentication: itself, or its bcrypt hash, for which the extra
             `exporter` is needed. Everybody may ask without one.
+        allowed_hosts: Public names by which a server without certificate and password may be asked, beside addresses
+            and private names; others belong to web pages that gave their name this address.
 
     Returns:
         The exporter, with `.port`, `.url` and `.close()`; it is also a context manager.
@@ -57,6 +61,7 @@ def start_exporter(
         MissingExtraError: The password is a hash, and bcrypt is not installed.
     """
     access = _access(certfile, keyfile, client_ca, _passwords(username, password))
+    access = access._replace(hosts=(allowed_hosts,) if isinstance(allowed_hosts, str) else tuple(allowed_hosts))
     return Exporter(port, addr, registry=registry, answers=answers(health_check), access=access)
 
 

@@ -407,7 +407,8 @@ SIGNATURES = {
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None, "
         "certfile: 'StrPath | None' = None, keyfile: 'StrPath | None' = None, client_ca: 'StrPath | None' = None, "
-        "username: 'str' = 'prometheus', password: 'str | None' = None) -> 'Exporter'"
+        "username: 'str' = 'prometheus', password: 'str | None' = None, "
+        "allowed_hosts: 'Iterable[str]' = ()) -> 'Exporter'"
     ),
     "timeout": "(seconds: 'float', *, name: 'str | None' = None) -> 'Callable[[F], F]'",
     "uninstrument": "(exchange: 'E') -> 'E'",

@@ -35,7 +35,9 @@ class Repeats:
         """Return how many lines were left out before this one; None if it is left out too."""
         now = self._clock.monotonic()
         at, count = self._kinds.get(kind, (now - QUIET, 0))
-        if now - at < QUIET or (kind not in self._kinds and len(self._kinds) >= MOST_KINDS):
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            return None
+        if now - at < QUIET:
             self._kinds[kind] = (at, count + 1)
             return None
         self._kinds[kind] = (now, 0)

@@ -29,7 +29,7 @@ class Passwords:
     def __init__(self, users: Mapping[str, bytes], plain: Mapping[str, str] | None = None) -> None:
         self._users = users
         self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, bool] = OrderedDict()
+        self._right: OrderedDict[bytes, tuple[str, bytes]] = OrderedDict()  # with the user and the hash it was for
         self._wrong: OrderedDict[bytes, bool] = OrderedDict()  # apart: a flood of these shall not displace the others
         self._lock, self._guess = threading.Lock(), threading.Lock()
         self._known = frozenset(self._digest(header(name, password)) for name, password in (plain or {}).items())
@@ -58,19 +58,34 @@ class Passwords:
         if digest in self._known or not self._users:
             return digest in self._known
         with self._lock:
-            return self._right.get(digest, self._wrong.get(digest))
+            name, hashed = self._right.get(digest, ("", b""))
+            return True if hashed and self._users.get(name) == hashed else self._wrong.get(digest)
 
     def check(self, header: str) -> bool:
         """Return whether a header is right; takes as long as bcrypt."""
         name, password = _credentials(header)
-        hashed = self._users.get(name) or next(iter(self._users.values()))
-        right = _matches(password, hashed) and name in self._users
+        users = self._users
+        hashed = users.get(name) or next(iter(users.values()))
+        right = _matches(password, hashed) and name in users
+        digest = self._digest(" ".join(header.split()))
         with self._lock:
-            known = self._right if right else self._wrong
-            known[self._digest(" ".join(header.split()))] = right
-            while len(known) > REMEMBERED:
-                known.popitem(last=False)
+            if right:
+                self._right[digest] = (name, hashed)
+            elif users is self._users:
+                self._wrong[digest] = False
+            for known in (self._right, self._wrong):
+                while len(known) > REMEMBERED:
+                    known.popitem(last=False)
         return right
+
+    def renew(self, users: Mapping[str, bytes]) -> None:
+        """Take over other users; who was verified stays so, as long as the hash is the same.
+
+        To guess passwords while the configuration is reloaded would lock everybody out.
+        """
+        with self._lock:
+            self._users = users
+            self._wrong.clear()
 
     def _digest(self, header: str) -> bytes:
         # The dictionary compares digests under a key that nobody knows, so its timing tells nothing of the header.

@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import choose_encoder
 
 from peak_observe._version import __version__
 from peak_observe.errors import ListenError
 from peak_observe.support.loggers import logger
+from peak_observe.telemetry import http_rules
 from peak_observe.telemetry.bounded_server import BoundedHandler, BoundedServer
 from peak_observe.telemetry.metrics.collector import PeakCollector
 from peak_observe.telemetry.metrics.renderer import Renderer
@@ -55,10 +56,12 @@ class Access(NamedTuple):
     Args:
         tls: The certificate; None for plain HTTP.
         passwords: Who may ask; None for everybody.
+        hosts: Further names of this host, by which a plain server may be asked.
     """
 
     tls: RenewedContext | None = None
     passwords: Passwords | None = None
+    hosts: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -143,7 +146,7 @@ class _Renderers:
         self._lock = threading.Lock()
 
     def __call__(self, accept: str, names: Collection[str] = ()) -> tuple[bytes, str]:
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder(http_rules.accepted_exposition(accept))
         openmetrics = content_type.startswith("application/openmetrics-text")
         with self._lock:
             body = self._own.render(openmetrics=openmetrics, names=names)
@@ -205,6 +208,10 @@ class _Handler(BoundedHandler):
         super().setup()
 
     def do_GET(self) -> None:  # noqa: N802 - the name is the base class's
+        refusal = self._refusal()
+        if refusal is not None:
+            self._answer(refusal[0], f"{refusal[1]}\n".encode(), "text/plain; charset=utf-8")
+            return
         passwords = self.server.access.passwords
         if passwords is not None and not passwords.right(self.headers.get_all("Authorization", [])):
             self._answer(HTTPStatus.UNAUTHORIZED, b"Unauthorized\n", "text/plain; charset=utf-8", CHALLENGE)
@@ -224,6 +231,16 @@ class _Handler(BoundedHandler):
             missing = (HTTPStatus.NOT_FOUND, b"not found: the metrics are at /metrics\n", "text/plain; charset=utf-8")
             self._answer(*(self.server.answers(self.path) or missing))
 
+    def _refusal(self) -> tuple[HTTPStatus, str] | None:
+        lengths, encodings = (self.headers.get_all(name, []) for name in ("Content-Length", "Transfer-Encoding"))
+        problem = http_rules.framing_problem(lengths, encodings)
+        if problem:
+            return HTTPStatus.BAD_REQUEST, f"bad request: {problem}"
+        access = self.server.access
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        foreign = http_rules.foreign_page(headers, access.hosts if access.open else None)
+        return (HTTPStatus.FORBIDDEN, foreign) if foreign else None
+
     def _metrics(self, query: str) -> tuple[HTTPStatus, bytes, str]:
         try:
             names = parse_qs(query, max_num_fields=FIELDS).get("name[]", [])
@@ -231,7 +248,7 @@ class _Handler(BoundedHandler):
             body = f"the query has more than {FIELDS} fields\n".encode()
             return HTTPStatus.BAD_REQUEST, body, "text/plain; charset=utf-8"
         try:
-            return HTTPStatus.OK, *self.server.render(self.headers.get("Accept", ""), frozenset(names))
+            return HTTPStatus.OK, *self.server.render(", ".join(self.headers.get_all("Accept", [])), frozenset(names))
         except Exception:  # noqa: BLE001 - it is logged with its traceback, and the client gets an error
             # A collector of the user's registry, as a rule. Half of the metrics would look like all of them.
             logger("peak_observe.exporter").exception("the metrics could not be read")
@@ -246,7 +263,8 @@ class _Handler(BoundedHandler):
         self.send_header("Content-Type", content_type)
         for name, value in headers.items():
             self.send_header(name, value)
-        if status == HTTPStatus.OK and gzip_accepted(self.headers.get("Accept-Encoding", "")):
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if status == HTTPStatus.OK and http_rules.accepts_gzip(", ".join(self.headers.get_all("Accept-Encoding", []))):
             body = gzip.compress(body, compresslevel=1)
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))

@@ -47,6 +47,7 @@ class Options(NamedTuple):
     listen: tuple[str, ...] = ("127.0.0.1:17325",)
     web_config_file: Path | None = None
     lifecycle: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 class Exporter:
@@ -67,9 +68,13 @@ class Exporter:
         self.host = ExporterService(options.config_file)
         self._stamp = self.web.stamp()
         self._tls = None if self.web.tls is None else server_tls.context(self.web.tls)
-        self._access = Access(Passwords(self.web.users), dict(self.web.headers))
+        self._access = Access(Passwords(self.web.users), dict(self.web.headers), self._hosts(self.web))
         self._reloads: set[asyncio.Task[str]] = set()
         self.sockets = _listeners(options.listen)
+
+    def _hosts(self, web: web_config.WebConfig) -> tuple[str, ...] | None:
+        # A page that gave its own name our address has neither the certificate of that name nor the password.
+        return self._options.hosts if web.tls is None and not web.users else None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -139,7 +144,8 @@ class Exporter:
             _log.error("web configuration reload failed, the old one stays in force: %s", problem)
             return problem
         self.web, self._stamp = found, found.stamp()
-        self._access.passwords, self._access.headers = Passwords(found.users), dict(found.headers)
+        self._access.passwords.renew(found.users)
+        self._access.headers, self._access.hosts = dict(found.headers), self._hosts(found)
         return ""
 
 
