@@ -18,6 +18,7 @@ from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import config as health
 from peak_observe.support import toml
 from peak_observe.support.redact import redact
+from peak_observe.support.secret_urls import origin
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ KINDS = {
     ),
     "restic": Kind(
         _restic,
-        lambda table: f"restic repository {table['repository']}",
+        lambda table: f"restic repository {origin(table['repository'])}",
         {**PROGRAM, "repository": str, "password_file": Path},
         ("repository",),
         300.0,
@@ -119,7 +120,7 @@ KINDS = {
     ),
     "borg": Kind(
         _borg,
-        lambda table: f"borg repository {table['repository']}",
+        lambda table: f"borg repository {origin(table['repository'])}",
         {**PROGRAM, "repository": str},
         ("repository",),
         300.0,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Block(NamedTuple):
@@ -14,9 +18,11 @@ class Block(NamedTuple):
         help: One sentence.
         lines: Sample lines without exemplars and without newline, as both formats write them, for instance
             `peak_breaker_calls_total{breaker="x",outcome="success",process="bot-a"} 3.0`.
+        exemplars: Exemplars for the OpenMetrics format, by the sample lines up to their values.
     """
 
     name: str
     kind: str
     help: str
     lines: list[str]
+    exemplars: Mapping[str, str] = MappingProxyType({})
