@@ -111,6 +111,12 @@ SECRETS = [
     f"--api-key {S} --verbose",
     f"['bot', '--password', '{S}']",
     f"headers['X-API-KEY'] = '{S}'",
+    f"api_key:\n  {S}",
+    f"- name: API_SECRET\n  value: {S}",
+    f'{{"name": "X-API-KEY", "value": "{S}"}}',
+    f"auth=('bob', '{S}') cookies={{'a': '{S}'}}",
+    f"curl -u bob:{S} https://x.example",
+    f"your api key is {S}",
     # known by their form alone
     PEM,
     PEM.replace("\n", "\\n"),
@@ -162,6 +168,13 @@ STAYS = [
     "basic authentication failed, bearer authentication required",
     "550e8400-e29b-41d4-a716-446655440000",
     "größe 12 ✅ 取引所",
+    'File "/home/bob/bot.py", line 12\n    key = config["x"]',
+    "tokens: 3 left; passed: 3 failed: 2",
+    '{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}',
+    '{"code":-1022,"msg":"Signature for this request is not valid."}',
+    "RuntimeError: Session is closed",
+    "GET /api/v5/trade/orders-pending 200",
+    "token 0xdAC17F958D2ee523a2206206994597C13D831ec7",
     "",
 ]
 
