@@ -23,7 +23,8 @@ _USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?[^\s:\"'/]++)
 # A name and its value as two fields, as in variables of containers and archives of requests.
 _PAIR = re.compile(
     r"((?:name|key|header|variable|field)(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)([A-Za-z0-9_.\-]{1,80}+)"
-    r"((?:\\*+[\"'])?,?(?:\s|\\{1,4}n)*+(?:\\*+[\"'])?value(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)([^\s\"'\\,}]++)",
+    r"((?:\\*+[\"'])?,?(?:\s|\\{1,4}n)*+(?:\\*+[\"'])?value(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)"
+    r"([^\s\"'\\,}]++)",
     re.IGNORECASE,
 )
 _RANDOM = re.compile(
