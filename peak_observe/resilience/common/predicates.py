@@ -28,10 +28,8 @@ class ExceptionMatcher:
         self.types = tuple(one for one in found if isinstance(one, type) and issubclass(one, BaseException))
         functions = tuple(one for one in found if callable(one) and not isinstance(one, type))
         if not found or len(self.types) + len(functions) < len(found):
-            raise ValueError(
-                f"{name} must be an exception type, a function of the exception, or a tuple of them, "
-                f"not {shown(expected)}"
-            )
+            wanted = "an exception type, a function of the exception, or a tuple of them"
+            raise ValueError(f"{name} must be {wanted}, not {shown(expected)}")
         self._functions = tuple(SafeCallback(name, function) for function in functions)
 
     def matches(self, error: Exception) -> bool:
