@@ -38,9 +38,7 @@ class RenderedBlock(NamedTuple):
 def rendered(blocks: Iterable[Block]) -> tuple[RenderedBlock, ...]:
     """Return blocks with their lines as texts; those without lines are left out."""
     return tuple(
-        RenderedBlock(block.name, block.kind, block.help, "\n".join([*block.lines, ""]).encode())
-        for block in blocks
-        if block.lines
+        RenderedBlock(block.name, block.kind, block.help, block.text.encode()) for block in blocks if block.lines
     )
 
 
