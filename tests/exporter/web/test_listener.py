@@ -16,6 +16,7 @@ import trustme
 
 from peak_observe.exporter.logs import QUIET, Repeats
 from peak_observe.exporter.web import listener
+from peak_observe.telemetry import http_rules
 from peak_observe.testing import ManualClock
 from tests.exporter.conftest import Running
 
@@ -192,7 +193,7 @@ def test_the_limit_leaves_descriptors_in_reserve() -> None:
 )
 def test_a_host_is_one_peer_whichever_address_it_takes(address: tuple, peer: str) -> None:
     """A network of IPv6 has more addresses than anybody can count."""
-    assert listener.peer_of(address) == peer
+    assert http_rules.peer_of(address) == peer
 
 
 def test_a_line_is_written_once_a_minute() -> None:
