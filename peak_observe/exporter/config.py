@@ -14,6 +14,7 @@ from peak_observe.exporter.sources import own_metrics
 from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.sources.registry import Definition
+from peak_observe.exporter.sources.snapshot_folder import MAX_SERIES, MAX_TOTAL_BYTES, Limits
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import config as health
 from peak_observe.support import toml
@@ -128,7 +129,15 @@ KINDS = {
     ),
 }
 """Sections of tables that describe backups; the name of a table is the label `repository`."""
-PROCESSES = {**COMMON, "directory": Path, "retain": toml.NUMBER}
+PROCESSES = {
+    **COMMON,
+    "directory": Path,
+    "retain": toml.NUMBER,
+    "max_bytes": int,
+    "max_series": int,
+    "max_accounts": int,
+    "foreign_addresses": bool,
+}
 SECTIONS = (*KINDS, "processes", "checks")
 ELSEWHERE = ("backup", "policies")  # what `peak-observe backup` and programs read of the same file
 
@@ -177,12 +186,22 @@ def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:
         if "processes" in document:
             raise ConfigError(str(path), "processes", f"the key 'directory' is missing, and {DIRECTORY} is not set")
         return
-    interval, retain = table.get("interval", 5.0), table.get("retain", 86_400.0)
+    for key in ("max_bytes", "max_series", "max_accounts"):
+        if table.get(key, 1) < 1:
+            raise ConfigError(str(path), f"processes.{key}", f"it has to be at least 1, not {table[key]}")
+    interval = table.get("interval", 5.0)
     settings = {**table, "directory": str(folder)}
     yield Definition(
         "processes",
         settings,
-        lambda: DiscoveredProcesses(Path(folder), interval=interval, retain=retain),
+        lambda: DiscoveredProcesses(
+            Path(folder),
+            interval=interval,
+            retain=table.get("retain", 86_400.0),
+            limits=Limits(table.get("max_bytes", MAX_TOTAL_BYTES), table.get("max_series", MAX_SERIES)),
+            max_accounts=table.get("max_accounts"),
+            foreign_addresses=table.get("foreign_addresses", False),
+        ),
         interval,
         table.get("timeout", 10.0),
         f"processes in {folder}",

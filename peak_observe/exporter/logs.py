@@ -44,6 +44,18 @@ class Repeats:
         return count
 
 
+class OncePerMinute(logging.Filter):
+    """Filter that lets a message of a library pass once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether it is written."""
+        return self._repeats.admit(str(record.msg)) is not None
+
+
 class LineFormatter(logging.Formatter):
     """Formatter that writes a record as one line with its error; tracebacks only at level debug.
 
@@ -86,3 +98,4 @@ def set_up(level: str, form: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(max(LEVELS[level], least))
+    logging.getLogger("asyncio").addFilter(OncePerMinute())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,9 +40,12 @@ def read(path: Path) -> dict[str, Any]:
     """Return what a TOML file holds.
 
     Raises:
-        ConfigError: It cannot be read or is no TOML.
+        ConfigError: It cannot be read, is no TOML, or anybody may write it: such files name programs to run.
     """
     try:
+        if path.stat().st_mode & stat.S_IWOTH:
+            problem = f"anybody may change this file, and it can name programs to run: chmod o-w {path}"
+            raise ConfigError(str(path), "", problem)
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None

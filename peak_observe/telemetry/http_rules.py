@@ -119,3 +119,15 @@ def _is_own(name: str, allowed: Collection[str]) -> bool:
         return bool(ipaddress.ip_address(name))
     except ValueError:
         return name.endswith(tuple(f".{suffix}" for suffix in PRIVATE))
+
+
+def peer_of(address: tuple[object, ...]) -> str:
+    """Return whom a connection counts for: an address of IPv4, or the /64 that an IPv6 host may choose from."""
+    try:
+        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -39,7 +39,7 @@ class RenderedBlock(NamedTuple):
 def rendered(blocks: Iterable[Block]) -> tuple[RenderedBlock, ...]:
     """Return blocks with their lines as texts; those without lines are left out."""
     return tuple(
-        RenderedBlock(block.name, block.kind, block.help, _text(block.lines), _with_exemplars(block))
+        RenderedBlock(block.name, block.kind, block.help, block.text.encode(), _with_exemplars(block))
         for block in blocks
         if block.lines
     )
@@ -107,9 +107,9 @@ def chosen(families: Iterable[Family], names: Collection[str]) -> Iterator[Famil
 
 
 class Body(NamedTuple):
-    """Body of a response: pieces that many responses share."""
+    """Body of a response: pieces of one text, which many responses share."""
 
-    pieces: list[bytes]
+    pieces: list[bytes | memoryview]
     gzipped: bool
 
     @property
@@ -128,8 +128,8 @@ class Text:
 
     def __init__(self, families: Iterable[Family], *, openmetrics: bool) -> None:
         text = b"".join([family.text(openmetrics=openmetrics) for family in families])
-        self._pieces = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
-        self._packed: tuple[list[bytes], zlib._Compress] | None = None
+        self._pieces = _pieces(text)
+        self._packed: tuple[list[bytes | memoryview], zlib._Compress] | None = None
 
     @property
     def packed(self) -> bool:
@@ -144,7 +144,13 @@ class Text:
         """Return the same as one gzip stream; the first call does the work, for one thread at a time."""
         if self._packed is None:
             stream = zlib.compressobj(1, zlib.DEFLATED, GZIP)
-            self._packed = [packed for piece in self._pieces if (packed := stream.compress(piece))], stream
+            self._packed = _pieces(b"".join(map(stream.compress, self._pieces))), stream
         pieces, stream = self._packed
         stream = stream.copy()
         return Body([*pieces, stream.compress(tail) + stream.flush()], gzipped=True)
+
+
+def _pieces(text: bytes) -> list[bytes | memoryview]:
+    # Views of one block: the system gets it back as a whole, where thousands of pieces would leave holes in the heap.
+    view = memoryview(text)
+    return [view[start : start + CHUNK] for start in range(0, len(text), CHUNK)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,22 @@ if TYPE_CHECKING:
 
 MAX_FILES = 5_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
+MAX_SERIES = 800_000
 # Of a job that ended, what has a date stays true; how its circuits and checks stood does not.
 LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds")
+
+
+class Limits(NamedTuple):
+    """Limits on what a folder may hold; what is past them is left out.
+
+    Args:
+        bytes: Of all files.
+        series: Of all processes, as each takes memory however short its name is.
+    """
+
+    bytes: int
+    series: int
+
 
 State = tuple[int, ...]
 _UNKNOWN, _LATER = (), -1
@@ -39,8 +53,7 @@ def label_of(process: str) -> str:
 class File:
     """Snapshot file in the state in which it was last read.
 
-    `names` are the names of its samples with the label of the process, `sums` what is added to their values. `stuck` is
-    set when it was to be changed and could not be.
+    `sums` is what is added to the values of its samples. `stuck` is set when it was to be changed and could not be.
     """
 
     def __init__(self, path: Path, found: os.stat_result, snapshot: Snapshot, before: File | None) -> None:
@@ -52,10 +65,8 @@ class File:
         self._label = label_of(self.name)
         self._shown: dict[str, Lines] = {}
         if before is not None and all(now is then for now, then in zip(self.kept, before.kept, strict=True)):
-            self.names: list[str] = before.names
             self.sums: lifetime_totals.Sum = before.sums
         else:
-            self.names = [f"{line[:-1]},{self._label}}}" for line in snapshot.own.shape.lines]
             self.sums = lifetime_totals.Sum(snapshot.own.shape, snapshot.earlier, snapshot.inherited)
 
     @property
@@ -69,13 +80,14 @@ class File:
         return self.header.process
 
     def living(self) -> Lines:
-        """Return the lines of a process that lives, by family."""
+        """Return the lines of a process that lives, by family, those of one family as one text."""
         if "living" not in self._shown:
             # Names that are ready meet values that are checked: this is done for every process at every look.
             own, values = self.snapshot.own, self.sums.values(self.snapshot.own)
-            lines = [f"{name} {value}" for name, value in zip(self.names, values, strict=True)]
+            end = f",{self._label}}} "
+            lines = [f"{name}{end}{value}" for name, value in zip(own.shape.prefixes, values, strict=True)]
             found = {
-                metric.name: lines[groups[0].start : groups[-1].start + len(groups[-1].lines)]
+                metric.name: ["\n".join(lines[groups[0].start : groups[-1].start + len(groups[-1].lines)])]
                 for metric, groups in own.shape.families
             }
             found |= self._labelled(self.sums.lasting(own))
@@ -107,6 +119,11 @@ class File:
         return self._shown[mode]
 
     @property
+    def series(self) -> int:
+        """Return how many series it has in memory."""
+        return sum(len(table.values) for table in self.snapshot[1:4])
+
+    @property
     def kept(self) -> tuple[object, ...]:
         """Return the parsed names and totals."""
         return self.snapshot.own.shape, self.snapshot.earlier, self.snapshot.inherited
@@ -127,9 +144,12 @@ class Directory:
 
     Args:
         folder: The folder.
+        limits: What it may hold; 64 MiB and 800,000 series without.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits(MAX_TOTAL_BYTES, MAX_SERIES)
+        self.used: dict[str, float] = dict.fromkeys(catalog.SNAPSHOT_LIMITS, 0.0)
         self.rejected = dict.fromkeys(catalog.REJECTIONS, 0)
         self.parsed = 0
         self._folder = folder
@@ -142,12 +162,22 @@ class Directory:
             OSError: The folder is there but cannot be read.
         """
         found: dict[str, File | State] = {}
-        budget = MAX_TOTAL_BYTES
-        for name, state in sorted(self._states().items(), key=lambda item: item[0].removesuffix(SUFFIX)):
-            found[name] = file = self._file(name, state, too_much=state[2] > budget)
-            budget -= state[2] if isinstance(file, File) else 0
+        states = self._states()
+        size = series = 0
+        for name, state in sorted(states.items(), key=self._place):
+            full = size + state[2] > self.limits.bytes or series >= self.limits.series
+            found[name] = file = self._file(name, state, too_much=full)
+            if isinstance(file, File):
+                size, series = size + state[2], series + file.series
         self._files = found
-        return [file for file in found.values() if isinstance(file, File)]
+        used = (sum(state[2] for state in states.values()) / self.limits.bytes, series / self.limits.series)
+        self.used = dict(zip(catalog.SNAPSHOT_LIMITS, (*used, len(states) / MAX_FILES), strict=True))
+        return sorted((file for file in found.values() if isinstance(file, File)), key=lambda file: file.name)
+
+    def _place(self, item: tuple[str, State]) -> tuple[bool, str]:
+        """Return where a file stands in the order: accounts of the dead make room for the living."""
+        known = self._files.get(item[0])
+        return isinstance(known, File) and known.header.state == "account", item[0].removesuffix(SUFFIX)
 
     def fold(self, file: File) -> None:
         """Leave nothing of a process that is gone but its account.
@@ -195,12 +225,12 @@ class Directory:
 
     def _file(self, name: str, state: State, *, too_much: bool) -> File | State:
         known = self._files.get(name)
-        if (known.state if isinstance(known, File) else known) == state:
-            return known or state
-        before = known if isinstance(known, File) else None
         waiting = (*state, _LATER)
         if too_much:  # which may be otherwise at the next look
             return waiting if known == waiting else self._reject(name, waiting, "huge", "the folder holds too much")
+        if (known.state if isinstance(known, File) else known) == state:
+            return known or state
+        before = known if isinstance(known, File) else None
         try:
             return self._read(name, before)
         except RejectedError as error:

@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.threads import WorkerThread
-from peak_observe.exporter.web.listener import peer_of
 from peak_observe.exporter.web.status_page import Page
 from peak_observe.support.redact import printable
 from peak_observe.support.toml import near
 from peak_observe.telemetry import http_rules
+from peak_observe.telemetry.http_rules import peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping

@@ -75,8 +75,13 @@ class TimeLimitedProtocol(H11Protocol):
 
     async def _run(self, scope: Any, receive: Any, send: Any) -> None:
         self.answering_since, self._answer = SYSTEM_CLOCK.monotonic(), asyncio.current_task()
+
+        async def sent(message: Any) -> None:
+            if not self.transport.is_closing():  # asyncio would log each piece for a client that is gone
+                await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, sent)
         except asyncio.CancelledError:
             if self.cycle is None or not self.cycle.disconnected:
                 raise

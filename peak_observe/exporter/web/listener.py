@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import resource
 import socket
 from asyncio import sslproto
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.exporter.logs import Repeats
 from peak_observe.support.loggers import logger
+from peak_observe.telemetry.http_rules import peer_of
 
 if TYPE_CHECKING:
     import ssl
@@ -188,15 +188,3 @@ class Listener:
         left_out = self._repeats.admit(kind)
         if left_out is not None:
             _log.warning(f"{text}%s", *arguments, f" ({left_out} times in the last minutes)" if left_out else "")
-
-
-def peer_of(address: tuple[object, ...]) -> str:
-    """Return whom a connection counts for: an address of IPv4, or the /64 that an IPv6 host may choose from."""
-    try:
-        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv6Address):
-        mapped = found.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)

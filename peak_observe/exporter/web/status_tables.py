@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from peak_observe import catalog
 from peak_observe.resilience.health import report
@@ -29,6 +28,9 @@ OWN = "this process"
 NONE = "-"
 MILLISECOND = 1e-3
 STATE_LEVELS = dict(zip(catalog.STATES, (GOOD, BAD, WARN, WARN, IDLE), strict=True))
+
+_PAIR = re.compile(r'([A-Za-z0-9_]+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 Key = tuple[str, ...]
 Values = dict[Key, float]
@@ -60,16 +62,28 @@ class Samples:
         for block in told:
             self._texts[block.name].append(block.text.decode())
 
-    def values(self, metric: str, *labels: str, sample: str = "", **wanted: str) -> Values:
-        """Return values by the values of some labels; of several samples the last one counts."""
+    def values(self, metric: str, *labels: str, sample: str = "", value: str = "", **wanted: str) -> Values:
+        """Return values by the values of some labels; of several samples the last one counts.
+
+        Args:
+            metric: The family.
+            labels: The labels that make the key.
+            sample: A sample of the family that is called otherwise, such as a histogram's count.
+            value: The only value that is wanted, as it is written; others cost nothing.
+            wanted: Labels with the only values that are wanted.
+        """
+        line = re.compile(rf"^{sample or metric}(?:\{{(.*)\}})? ({re.escape(value) or '.*'})$", re.MULTILINE)
         found: Values = {}
         for text in self._texts.get(metric, ()):
-            for family in text_string_to_metric_families(text):
-                for one in family.samples:
-                    fits = all(one.labels.get(label) == value for label, value in wanted.items())
-                    if one.name == (sample or metric) and fits:
-                        found[tuple(one.labels.get(label, "") for label in labels)] = one.value
+            for match in line.finditer(text):
+                pairs = {name: _ESCAPED.sub(_unescaped, told) for name, told in _PAIR.findall(match[1] or "")}
+                if all(pairs.get(label) == one for label, one in wanted.items()):
+                    found[tuple(pairs.get(label, "") for label in labels)] = float(match[2])
         return found
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return "\n" if match[1] == "n" else match[1]
 
 
 def tables(
@@ -138,12 +152,11 @@ def ago(since: float, now: float) -> str:
 def _circuits(samples: Samples, now: float) -> Iterator[Row]:
     state, change = catalog.BREAKER_STATE.name, catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS.name
     changed = samples.values(change, "breaker", "process")
-    for (breaker, process, name), value in samples.values(state, "breaker", "process", "state").items():
-        if value == 1:
-            since = changed.get((breaker, process), 0.0)
-            span = seconds(max(0.0, now - since)) if since else "since its start"
-            level = STATE_LEVELS.get(name, WARN)
-            yield Row(level, breaker, name.replace("_", "-"), (span, process or OWN))
+    for breaker, process, name in samples.values(state, "breaker", "process", "state", value="1.0"):
+        since = changed.get((breaker, process), 0.0)
+        span = seconds(max(0.0, now - since)) if since else "since its start"
+        level = STATE_LEVELS.get(name, WARN)
+        yield Row(level, breaker, name.replace("_", "-"), (span, process or OWN))
 
 
 def _own_checks(results: Mapping[str, HealthCheckResult], now: float) -> Iterator[Row]:

@@ -8,15 +8,17 @@ compared as one.
 from __future__ import annotations
 
 import re
+from array import array
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
 from peak_observe import catalog
 from peak_observe.telemetry.metrics.text_format import number
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     from peak_observe.catalog import Metric
 
@@ -78,6 +80,7 @@ class Shape:
             raise InvalidError("a line is there twice")
         self.names = names
         self.lines = lines
+        self.prefixes = [line[:-1] for line in lines]
         self.families: list[tuple[Metric, list[Group]]] = []
         at = 0
         while at < len(lines):
@@ -94,7 +97,7 @@ class Table(NamedTuple):
 
     shape: Shape
     values: list[str]
-    numbers: list[float]
+    numbers: Sequence[float]
 
     def groups(self, chosen: Container[str] = FAMILIES) -> dict[str, dict[str, tuple[tuple[str, ...], list[str]]]]:
         """Return lines and values by family, of those chosen, and by the key of their group."""
@@ -108,6 +111,7 @@ class Table(NamedTuple):
 
 
 EMPTY = Table(Shape(b""), [], [])
+_shapes: WeakValueDictionary[bytes, Shape] = WeakValueDictionary()
 
 
 def packed(text: bytes) -> bytes:
@@ -169,14 +173,15 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
         if part.count(b"\n") > 2 * MAX_LINES:
             raise InvalidError("too many lines")
         start = part.find(_BETWEEN)
-        shape = Shape(part[: max(start, 0)])
-    values = part[start + len(_BETWEEN) :].decode("ascii").split("\n")
+        shape = _shape(part[: max(start, 0)])
+    found: dict[str, str] = {}  # most values are equal, such as 0.0
+    values = [found.setdefault(value, value) for value in part[start + len(_BETWEEN) :].decode("ascii").split("\n")]
     if len(values) != len(shape.lines):
         raise InvalidError("not as many values as names")
-    for value in set(values).difference(before.values):
+    for value in found.keys() - set(before.values):
         if not _NUMBER.fullmatch(value) or not (value in _ENDLESS or isfinite(float(value))):
             raise InvalidError(f"{value[:40]!r} is no number")
-    numbers = list(map(float, values))
+    numbers = array("d", map(float, values))
     for metric, groups in shape.families:
         if metric.kind != "gauge":
             _check_counts(metric, groups, numbers)
@@ -190,6 +195,14 @@ def family_of(line: str) -> str:
         InvalidError: There is no such metric.
     """
     return _metric(line).name
+
+
+def _shape(names: bytes) -> Shape:
+    """Return the shape of names, the same for all processes that tell the same."""
+    shape = _shapes.get(names)
+    if shape is None:
+        shape = _shapes[names] = Shape(names)
+    return shape
 
 
 def labels(line: str) -> list[tuple[str, str]]:
@@ -259,7 +272,7 @@ def _rising(bounds: list[str]) -> bool:
     return all(a < b for a, b in pairwise(numbers)) and [*map(number, numbers)] == bounds
 
 
-def _check_counts(metric: Metric, groups: list[Group], numbers: list[float]) -> None:
+def _check_counts(metric: Metric, groups: list[Group], numbers: array[float]) -> None:
     counts = numbers[groups[0].start : groups[-1].start + len(groups[-1].lines)]
     if min(counts) < 0 or not isfinite(sum(counts)):
         raise InvalidError(f"{metric.name} has what is no count")
@@ -268,5 +281,5 @@ def _check_counts(metric: Metric, groups: list[Group], numbers: list[float]) -> 
     for group in groups:
         count = group.start + len(group.lines) - 2
         buckets = numbers[group.start : count]
-        if buckets[-1] != numbers[count] or sorted(buckets) != buckets:
+        if buckets[-1] != numbers[count] or sorted(buckets) != buckets.tolist():
             raise InvalidError(f"buckets of {group.key[:80]!r}")

@@ -93,7 +93,7 @@ class Snapshot(NamedTuple):
         own: Its samples.
         earlier: The account of its earlier lives.
         inherited: What it does not answer for, as it was there at its birth.
-        parts: The text of these three.
+        parts: The text of these three; of its own samples, which hardly ever stay the same, nothing.
         exemplars: Exemplars of its samples by their lines.
     """
 
@@ -156,13 +156,13 @@ def decode(content: bytes, before: Snapshot | None = None) -> Snapshot:
     same = (before or _NOTHING).parts
     try:
         own, earlier, inherited = (
-            table if part == text else samples.read(part, table)
+            table if part and part == text else samples.read(part, table)
             for part, text, table in zip(parts, same, known, strict=True)
         )
         exemplars = samples.read_exemplars(body[third:], own)
     except ValueError as error:
         raise RejectedError("invalid", str(error)) from None
-    return Snapshot(header, own, earlier, inherited, parts, exemplars)
+    return Snapshot(header, own, earlier, inherited, (b"", *parts[1:]), exemplars)
 
 
 _NOTHING = Snapshot(None, EMPTY, EMPTY, EMPTY, (b"", b"", b""), {})  # type: ignore[arg-type] # its header is not looked at

@@ -64,7 +64,7 @@ def start(tmp_path: Path, snapshots: Path) -> Iterator[Callable[[str], subproces
 
 def values(blocks: list[Block]) -> dict[str, float]:
     """Return all lines with their values."""
-    pairs = (line.rpartition(" ") for block in blocks for lines in block.lines for line in lines.split("\n"))
+    pairs = (line.rpartition(" ") for block in blocks for line in block.lines)
     return {name: float(value) for name, _, value in pairs}
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe import catalog
-from peak_observe.exporter.sources import process_source
+from peak_observe.exporter.sources import own_addresses, process_source
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
@@ -391,6 +392,25 @@ def test_only_so_many_accounts_are_kept(written, snapshots, clock, monkeypatch) 
     assert sorted(path.name for path in snapshots.glob("*.snap")) == ["run-3.snap", "run-4.snap", "run-5.snap"]
 
 
+def test_only_so_many_that_are_gone_are_shown(written, snapshots, clock, monkeypatch) -> None:
+    """Jobs with an id in their name, of which the oldest become accounts before their time."""
+    monkeypatch.setattr(process_source, "MAX_GONE", 3)
+    directory = ProcessDirectory(snapshots, clock=clock)
+    for number in range(6):
+        written(f"run-{number}", outcome="success")
+        clock.advance(1)
+    directory.collect()
+    assert sorted(process.name for process in directory.processes()) == ["run-3", "run-4", "run-5"]
+
+
+def test_the_use_of_the_folder_is_told(written, snapshots) -> None:
+    """Before something has to be left out."""
+    written("bot", b'peak_breaker_calls_total{breaker="feed",outcome="success"} 3.0\n')
+    found = samples(process_source.DiscoveredProcesses(snapshots).collect())
+    for limit in catalog.SNAPSHOT_LIMITS:
+        assert 0 < found[f'peak_process_snapshots_used_ratio{{limit="{limit}"}}'] < 0.01
+
+
 def test_an_account_can_be_read_by_those_who_could_read_before(written, snapshots, clock) -> None:
     """Whatever the exporter's own umask says."""
     path = written("bot")
@@ -459,6 +479,43 @@ def test_processes_that_serve_themselves_are_targets(program, directory, until) 
     until(lambda: directory.collect() and directory.targets() == [f"127.0.0.1:{port}"])
     os.kill(bot.pid, signal.SIGKILL)
     until(lambda: directory.collect() and directory.targets() == [])
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("127.0.0.1:80", True),
+        ("127.9.9.9:80", True),
+        ("[::1]:80", True),
+        ("localhost:80", True),
+        ("192.0.2.7:80", False),
+        ("[2001:db8::7]:80", False),
+        ("evil.example:80", False),
+        ("169.254.169.254:80", False),
+        ("0.0.0.0:80", False),
+        ("255.255.255.255:80", False),
+        ("224.0.0.1:80", False),
+    ],
+)
+def test_only_own_addresses_are_passed_on_to_prometheus(written, snapshots, clock, address: str, own: bool) -> None:
+    """Whoever may write a snapshot could send it anywhere, with its passwords; containers are told to be trusted."""
+    written("bot", state="running", address=address)
+    source = process_source.DiscoveredProcesses(snapshots, clock=clock)
+    source.collect()
+    assert source.addresses == ((address,) if own else ())
+    trusting = process_source.DiscoveredProcesses(snapshots, clock=clock, foreign_addresses=True)
+    trusting.collect()
+    assert trusting.addresses == (address,)
+
+
+def test_an_address_of_an_interface_is_own() -> None:
+    """Of those that this machine has."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent; the kernel says from where it would be
+        except OSError:
+            return
+        assert own_addresses.is_own(f"{probe.getsockname()[0]}:80")
 
 
 KILLED_FOLD = """
