@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,6 @@ from peak_observe.telemetry.snapshot.writer import flush
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from peak_observe.backup_recovery import (
         BackupMetadata,
         BackupSchedule,
