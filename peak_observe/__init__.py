@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ from peak_observe.resilience import (
 )
 from peak_observe.support.lazy_import import late
 from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.snapshot.writer import flush
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
@@ -200,6 +202,7 @@ __all__ = [
     "deadline",
     "disable_retries",
     "enable_retries",
+    "flush",
     "get_breaker",
     "health_check",
     "hedge",
@@ -312,6 +315,8 @@ def configure(
     process: str | None = None,
     snapshot_dir: str | PathLike[str] | None = None,
     snapshot_interval: float | None = None,
+    instance: str | None = None,
+    secrets: Iterable[str] = (),
 ) -> None:
     """Set what holds for the whole process; what is not given stays as it is.
 
@@ -322,10 +327,22 @@ def configure(
         snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` tells of all processes;
             `PEAK_OBSERVE_DIR` of the environment from the start, and without either there are none.
         snapshot_interval: Seconds between snapshots, 5 from the start.
+        instance: What an orchestrator calls this replica, for instance the pod; its name is then `PROCESS@INSTANCE`.
+            `PEAK_OBSERVE_INSTANCE` of the environment from the start.
+        secrets: Passwords, tokens and keys of the program, of 4 characters and more. They are hidden in all that leaves
+            this package: whole and in parts of 8 characters and more, also quoted, escaped, in base64 and hexadecimal
+            digits, in upper and lower case. Keys of exchange clients are known without. They add to those given before.
 
     Raises:
-        ValueError: The name does not print or is longer than 64 bytes, or the interval is not from 0 to a day.
+        ValueError: The name does not print or is longer than 64 bytes, the interval is not from 0 to a day, the
+            instance is longer than 63 characters or has others than ASCII letters, digits and `._-`, or a secret is
+            shorter than 4 characters.
+        TypeError: `secrets` is one text instead of several, or one of them is no text.
     """
+    if secrets:
+        from peak_observe.support.secret_values import learn_configured
+
+        learn_configured(secrets)
     if span_events is not None:
         spans.span_events = span_events
-    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval)
+    writer.configure(process=process, folder=snapshot_dir, interval=snapshot_interval, instance=instance)

@@ -28,14 +28,39 @@ Errors carry data, so that code can act on it without reading the message. `Circ
 `OutcomeUnknown` of an exchange client are also ccxt's `ExchangeNotAvailable`, `RateLimitExceeded` and `ExchangeError`.
 """
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from typing import Self
 
 
+def _redacted(text: Callable[..., str]) -> Callable[..., str]:
+    """Return what makes a text, with the secrets taken out of it."""
+
+    @wraps(text)
+    def redacted(*args: object) -> str:
+        from peak_observe.support.redact import clean  # late: most programs write no error
+
+        return clean(text(*args))
+
+    return redacted
+
+
 class PeakObserveError(Exception):
-    """Base of all errors of peak_observe."""
+    """Base of all errors of peak_observe, whose texts hold no secret whatever they repeat."""
 
     exit_code = 1
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__str__" in vars(cls):
+            cls.__str__ = _redacted(cls.__str__)  # type: ignore[method-assign] # the same, cleaned
+
+    def __repr__(self) -> str:
+        return _redacted(super().__repr__)()
+
+    def __str__(self) -> str:
+        return _redacted(super().__str__)()
 
 
 class BackupError(PeakObserveError):

@@ -37,6 +37,14 @@ def every_line() -> None:
         log.throttle._lines.clear()
 
 
+@pytest.fixture(autouse=True)
+def no_secrets_known() -> None:
+    """Forget the secrets of earlier tests: an exchange's key `secret-key` would be hidden in all later texts."""
+    values = sys.modules.get("peak_observe.support.secret_values")
+    if values is not None:
+        values.KNOWN.clear()
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:

@@ -388,12 +388,14 @@ SIGNATURES = {
     ),
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
-        "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None) -> 'None'"
+        "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None, "
+        "instance: 'str | None' = None, secrets: 'Iterable[str]' = ()) -> 'None'"
     ),
     "current_attempt": "() -> 'CurrentAttempt | None'",
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
     "disable_retries": "() -> 'None'",
     "enable_retries": "() -> 'None'",
+    "flush": "(timeout: 'float' = 4.0) -> 'bool'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
     "hedge": (
@@ -441,7 +443,10 @@ SIGNATURES = {
         "on_give_up: 'OnGiveUp | None' = None, nested: 'Nested' = 'warn') -> 'None'"
     ),
     "start_exporter": (
-        "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None) -> 'Exporter'"
+        "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None, "
+        "certfile: 'StrPath | None' = None, keyfile: 'StrPath | None' = None, client_ca: 'StrPath | None' = None, "
+        "username: 'str' = 'prometheus', password: 'str | None' = None, "
+        "allowed_hosts: 'Iterable[str]' = ()) -> 'Exporter'"
     ),
     "timed": (
         "(name: 'str | None' = None, *, buckets: 'tuple[float, ...]' = BUCKETS, clock: 'Clock' = CLOCK) "

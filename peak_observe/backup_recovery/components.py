@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import shutil
@@ -27,6 +26,7 @@ from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import SAME, Refusal, actions
 from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Transaction
 from peak_observe.errors import RestoreRefusedError
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PERMISSIONS = 0o777
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 class _Part:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -33,11 +32,12 @@ from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
+from peak_observe.support.loggers import logger
 from peak_observe.telemetry.tracing.spans import Operation
 
 Tell = Callable[[Progress], object]
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 

@@ -210,9 +210,9 @@ class BackupSchedule:
 
 
 def _log(level: str, message: str, *values: object) -> None:
-    import logging
+    from peak_observe.support.loggers import logger
 
-    getattr(logging.getLogger("peak_observe.backup"), level)(message, *values)
+    getattr(logger("peak_observe.backup"), level)(message, *values)
 
 
 def _check(name: str, value: object, rule: str, *, ok: Callable[[], bool]) -> None:

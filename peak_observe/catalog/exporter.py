@@ -28,6 +28,12 @@ PROCESS_SNAPSHOTS_REJECTED_TOTAL = Metric(
     "Snapshot files that were not read, by what is wrong with them; each state of a file counts once.",
     ("reason",),
 )
+PROCESS_SNAPSHOTS_USED_RATIO = Metric(
+    "peak_process_snapshots_used_ratio",
+    "gauge",
+    "Share of each limit on snapshots that the folder uses; where it would be over 1, snapshots are left out.",
+    ("limit",),
+)
 EXPORTER_SOURCE_UP = Metric(
     "peak_exporter_source_up",
     "gauge",

@@ -47,6 +47,7 @@ EXCHANGE_OUTCOMES = (
 )
 DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
 SOURCE_OUTCOMES = ("success", "error", "timeout")
+SNAPSHOT_LIMITS = ("bytes", "series", "files")
 REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
 
 

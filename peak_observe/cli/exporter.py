@@ -43,6 +43,10 @@ def exporter(
         bool,
         typer.Option("--web.enable-lifecycle", help="Let a POST to /-/reload read the configuration anew."),
     ] = False,
+    hosts: Annotated[
+        list[str],
+        typer.Option("--web.allowed-host", metavar="NAME", help="A public name of this host; may be repeated."),
+    ] = [],  # noqa: B006 - typer copies it
     level: Annotated[Level, typer.Option("--log.level", help="Least level that is logged.")] = Level.INFO,
     form: Annotated[Format, typer.Option("--log.format", help="Form of the log on standard error.")] = Format.LOGFMT,
     check: Annotated[
@@ -63,7 +67,7 @@ def exporter(
         return
     from peak_observe.exporter.web.server import Exporter, Options
 
-    Exporter(Options(config_file, tuple(listen), web_config_file, lifecycle)).run()
+    Exporter(Options(config_file, tuple(listen), web_config_file, lifecycle, tuple(hosts))).run()
 
 
 def _check(config_file: Path | None, web_config_file: Path | None) -> None:

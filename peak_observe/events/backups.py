@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class BackupFinished(NamedTuple):
     """A backup ended, in success or failure.
@@ -29,6 +31,9 @@ class BackupFinished(NamedTuple):
     size_bytes: int = 0
     message: str = ""
 
+    def __repr__(self) -> str:
+        return record_repr(self)
+
 
 class RestoreFinished(NamedTuple):
     """A restore ended, in success or failure; a failed one counts even if it changed nothing, a dry run does not.
@@ -51,6 +56,9 @@ class RestoreFinished(NamedTuple):
     files: int = 0
     message: str = ""
 
+    def __repr__(self) -> str:
+        return record_repr(self)
+
 
 class BackupVerified(NamedTuple):
     """All stored files of a backup were read and checked.
@@ -72,3 +80,6 @@ class BackupVerified(NamedTuple):
     seconds: float
     files: int = 0
     message: str = ""
+
+    def __repr__(self) -> str:
+        return record_repr(self)

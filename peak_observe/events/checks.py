@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class HealthChanged(NamedTuple):
     """A health check changed from healthy to unhealthy or back, or its first run found it unhealthy.
@@ -24,3 +26,6 @@ class HealthChanged(NamedTuple):
     at: datetime
     message: str
     critical: bool = True
+
+    def __repr__(self) -> str:
+        return record_repr(self)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class RateLimited(NamedTuple):
     """An exchange announced a rate limit or ban that lasts longer than the one before.
@@ -23,6 +25,9 @@ class RateLimited(NamedTuple):
     reason: str
     error: BaseException | None = None
 
+    def __repr__(self) -> str:
+        return record_repr(self)
+
 
 class KeyRefused(NamedTuple):
     """An exchange rejected the API key, its signature or its permissions; emitted once until a call succeeds.
@@ -38,6 +43,9 @@ class KeyRefused(NamedTuple):
     endpoint: str
     reason: str
     error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return record_repr(self)
 
 
 class WriteUnanswered(NamedTuple):
@@ -72,3 +80,6 @@ class WriteUnanswered(NamedTuple):
     amount: float | str | None = None
     price: float | str | None = None
     repeatable: bool = False
+
+    def __repr__(self) -> str:
+        return record_repr(self)

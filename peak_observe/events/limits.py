@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class LimitReached(NamedTuple):
     """Calls that a bulkhead or a rate limit refused; told at the first, and then at most every 30 seconds.
@@ -22,6 +24,9 @@ class LimitReached(NamedTuple):
     limit: float
     mode: str = "enforce"
 
+    def __repr__(self) -> str:
+        return record_repr(self)
+
 
 class CallTimedOut(NamedTuple):
     """A call exceeded its time limit and was cancelled.
@@ -33,3 +38,6 @@ class CallTimedOut(NamedTuple):
 
     operation: str
     seconds: float
+
+    def __repr__(self) -> str:
+        return record_repr(self)

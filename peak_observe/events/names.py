@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class NamesOverflowed(NamedTuple):
     """The limit of names of one kind is reached; new names share the series `_overflow`.
@@ -18,3 +20,6 @@ class NamesOverflowed(NamedTuple):
     kind: str
     name: str
     limit: int
+
+    def __repr__(self) -> str:
+        return record_repr(self)

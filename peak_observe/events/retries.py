@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class RetryScheduled(NamedTuple):
     """An attempt failed and the next one is scheduled.
@@ -21,6 +23,9 @@ class RetryScheduled(NamedTuple):
     max_attempts: int | None
     delay: float
     error: BaseException | None
+
+    def __repr__(self) -> str:
+        return record_repr(self)
 
 
 class GaveUp(NamedTuple):
@@ -40,6 +45,9 @@ class GaveUp(NamedTuple):
     outcome: str
     error: BaseException | None
 
+    def __repr__(self) -> str:
+        return record_repr(self)
+
 
 class Recovered(NamedTuple):
     """An operation succeeded after at least one failed attempt.
@@ -54,6 +62,9 @@ class Recovered(NamedTuple):
     attempts: int
     elapsed: float
 
+    def __repr__(self) -> str:
+        return record_repr(self)
+
 
 class RetriesNested(NamedTuple):
     """A retry ran inside an attempt of another retry, which multiplies attempts; emitted once per pair.
@@ -65,3 +76,6 @@ class RetriesNested(NamedTuple):
 
     operation: str
     inside: str
+
+    def __repr__(self) -> str:
+        return record_repr(self)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class Transition(NamedTuple):
     """A circuit breaker changed its state.
@@ -28,3 +30,6 @@ class Transition(NamedTuple):
     retry_after: float = 0.0
     error: BaseException | None = None
     mode: str = "enforce"
+
+    def __repr__(self) -> str:
+        return record_repr(self)

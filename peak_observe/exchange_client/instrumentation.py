@@ -21,7 +21,7 @@ from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.order_summary import remember_arguments
 from peak_observe.exchange_client.request import Request, current_request
 from peak_observe.exchange_client.reviews import ccxt_id
-from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials
+from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials, identities
 from peak_observe.measures.exchange import CANDLES, TICKER
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def attach(
     asynchronous = is_async(exchange)
     original = type(exchange)
     weakly = ref(exchange)
-    scrubber = Scrubber(lambda: credentials(weakly()))
+    scrubber = Scrubber(lambda: credentials(weakly()), lambda: identities(weakly()))
     ccxts = ccxt_id(original)
     state = ExchangeState(
         ccxts,

@@ -46,9 +46,9 @@ class OrderIds:
         return identified(params, exchange=self.exchange, new_id=self.new_id)
 
     def _warn(self) -> None:
-        import logging
+        from peak_observe.support.loggers import logger
 
-        logging.getLogger("peak_observe.exchange").warning(
+        logger("peak_observe.exchange").warning(
             "%s takes no client order ids: find one of unknown outcome by market, side, amount and time",
             self.exchange,
         )

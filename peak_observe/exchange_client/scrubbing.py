@@ -11,38 +11,29 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from peak_observe.exchange_client.classify import related
-from peak_observe.support.redact import gives_a_reason
+from peak_observe.support.redact import clean
+from peak_observe.support.secret_names import is_secret
+from peak_observe.support.secret_urls import path
+from peak_observe.support.secret_values import HIDDEN, KNOWN, SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-HIDDEN = "***"
-CREDENTIALS = ("apiKey", "secret", "uid", "login", "password", "twofa", "privateKey", "walletAddress", "token")
-SHORTEST = 4
-"""A value with fewer characters is found in every second word; such a one is hidden where its field's name stands."""
+CREDENTIALS = ("apiKey", "secret", "password", "twofa", "privateKey", "token")
+IDENTITIES = ("uid", "login", "walletAddress")
+"""What names the user: hidden as a whole, as a part of it is a part of other words and numbers, too."""
 
 WHOLE = 8
 """A value with fewer characters is hidden where it stands alone, as it may be a part of other words and numbers."""
 
-_NAME = r"(?:api[-_]?key|secret|sign(?:ature)?|passw(?:or)?d|passphrase|token|auth(?:orization)?|otp|nonce)"
-_FIELD = re.compile(
-    rf"(?i)(\b[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}[\"']?\s*(?P<sign>[:=])\s*)"
-    r"(?P<opening>b?[\"']|bearer\s+|basic\s+)?(?P<value>[^\s,;&\"'}\])]+)",
-)
 _NO_SECRETS = re.compile(r"(?i)time|(?:type|method|version)$")
-_QUERY = re.compile(r"(\b[a-z][\w+.-]{0,20}://[^\s?\"']*|/[\w./{}-]+)\?[^\s\"'<>)]*")
 _RANDOM = 16
 _PLAIN_HEADERS = frozenset((
     "accept", "accept-encoding", "connection", "content-length", "content-type", "host", "origin", "user-agent",
 ))  # fmt: skip
-_SECRET_NAME = re.compile(rf"(?i){_NAME}")
 
 # Attributes by which the HTTP libraries' errors carry the request with its headers.
 _CARRIERS = ("request", "response", "request_info", "history", "headers")
-
-
-def _hidden(found: re.Match[str]) -> str:
-    return found[0] if gives_a_reason(found) else f"{found[1]}{found['opening'] or ''}{HIDDEN}"
 
 
 def _without(text: str, value: str) -> str:
@@ -52,14 +43,26 @@ def _without(text: str, value: str) -> str:
 
 
 class Scrubber:
-    """Scrubber of texts and exceptions that knows the secrets of one exchange object.
+    """Scrubber of texts and exceptions of one exchange object, whose secrets it teaches the redactor of the process.
 
     Args:
         credentials: Returns the present credentials, so that a changed key is hidden, too.
+        identities: Returns the names of the user, which are hidden as a whole.
     """
 
-    def __init__(self, credentials: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        credentials: Callable[[], Iterable[str]],
+        identities: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._credentials = credentials
+        self._identities = identities
+        self.learn()
+
+    def learn(self) -> None:
+        """Teach the redactor the present values; those that it knows cost next to nothing."""
+        KNOWN.learn(self._credentials(), kept=False)
+        KNOWN.learn(self._identities(), kept=False, whole=True)
 
     def text(self, text: str, extra: Iterable[str] = ()) -> str:
         """Return `text` without credentials, signatures and query strings.
@@ -68,10 +71,11 @@ class Scrubber:
             text: What is to be shown.
             extra: Further values to hide, such as those of a request's headers.
         """
-        for value in sorted({*self._credentials(), *extra}, key=len, reverse=True):
+        self.learn()
+        for value in sorted(set(extra), key=len, reverse=True):
             for form in _forms(value):
                 text = _without(text, form)
-        return _FIELD.sub(_hidden, _QUERY.sub(r"\1", text))
+        return clean(text)
 
     def error(self, error: BaseException, extra: Iterable[str] = ()) -> None:
         """Take the secrets out of an exception, in place, and out of all that it came from."""
@@ -83,8 +87,16 @@ class Scrubber:
 
 def credentials(exchange: Any) -> list[str]:
     """Return the secret values that a ccxt object holds and that are long enough to be told from other words."""
-    named = {*CREDENTIALS, *(getattr(exchange, "requiredCredentials", None) or ())}
-    values = (getattr(exchange, name, None) for name in named)
+    named = {*CREDENTIALS, *(getattr(exchange, "requiredCredentials", None) or ())}.difference(IDENTITIES)
+    return _texts(getattr(exchange, name, None) for name in named)
+
+
+def identities(exchange: Any) -> list[str]:
+    """Return what names the user of a ccxt object."""
+    return _texts(getattr(exchange, name, None) for name in IDENTITIES)
+
+
+def _texts(values: Iterable[object]) -> list[str]:
     return [value for value in values if isinstance(value, str) and len(value) >= SHORTEST]
 
 
@@ -92,7 +104,7 @@ def sent_secrets(url: str, headers: Mapping[str, object] | None, body: object) -
     """Return the values of a signed request that must not come back in a text: keys, signatures, nonces."""
     values = [str(value) for name, value in (headers or {}).items() if _is_secret(name, str(value))]
     fields = parse_qsl(urlsplit(url).query) + (parse_qsl(body) if isinstance(body, str) else [])
-    values += [value for name, value in fields if _SECRET_NAME.search(name)]
+    values += [value for name, value in fields if is_secret(name)]
     return [value for value in values if len(value) >= SHORTEST]
 
 
@@ -101,7 +113,7 @@ def _is_secret(header: str, value: str) -> bool:
     if header.lower() in _PLAIN_HEADERS or _NO_SECRETS.search(header):
         return False
     random = len(value) >= _RANDOM and any(map(str.isdigit, value))
-    return random or _SECRET_NAME.search(header) is not None or header.lower().endswith("key")
+    return random or is_secret(header)
 
 
 def _forms(value: str) -> set[str]:
@@ -168,5 +180,10 @@ class WireFilter(logging.Filter):
 
 
 def _wire(value: object) -> object:
-    signed = isinstance(value, str) and "?" in value and _SECRET_NAME.search(value)
-    return str(value).partition("?")[0] if signed else value
+    # The path of a request, and the host before it: a token may stand in either.
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    before, mark, query = value.partition("?")
+    shown = path(clean(before)) if before.startswith("/") else clean(before)
+    signed = any(is_secret(name) for name, _ in parse_qsl(query))
+    return shown if signed or not mark else f"{shown}?{clean(query)}"

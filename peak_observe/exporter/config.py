@@ -14,10 +14,13 @@ from peak_observe.exporter.sources import own_metrics
 from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.sources.registry import Definition
+from peak_observe.exporter.sources.snapshot_folder import MAX_SERIES, MAX_TOTAL_BYTES, Limits
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import config as health
 from peak_observe.support import toml
 from peak_observe.support.redact import redact
+from peak_observe.support.secret_urls import origin
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +113,7 @@ KINDS = {
     ),
     "restic": Kind(
         _restic,
-        lambda table: f"restic repository {table['repository']}",
+        lambda table: f"restic repository {origin(table['repository'])}",
         {**PROGRAM, "repository": str, "password_file": Path},
         ("repository",),
         300.0,
@@ -118,7 +121,7 @@ KINDS = {
     ),
     "borg": Kind(
         _borg,
-        lambda table: f"borg repository {table['repository']}",
+        lambda table: f"borg repository {origin(table['repository'])}",
         {**PROGRAM, "repository": str},
         ("repository",),
         300.0,
@@ -126,7 +129,15 @@ KINDS = {
     ),
 }
 """Sections of tables that describe backups; the name of a table is the label `repository`."""
-PROCESSES = {**COMMON, "directory": Path, "retain": toml.NUMBER}
+PROCESSES = {
+    **COMMON,
+    "directory": Path,
+    "retain": toml.NUMBER,
+    "max_bytes": int,
+    "max_series": int,
+    "max_accounts": int,
+    "foreign_addresses": bool,
+}
 SECTIONS = (*KINDS, "processes", "checks")
 ELSEWHERE = ("backup", "policies")  # what `peak-observe backup` and programs read of the same file
 
@@ -175,12 +186,22 @@ def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:
         if "processes" in document:
             raise ConfigError(str(path), "processes", f"the key 'directory' is missing, and {DIRECTORY} is not set")
         return
-    interval, retain = table.get("interval", 5.0), table.get("retain", 86_400.0)
+    for key in ("max_bytes", "max_series", "max_accounts"):
+        if table.get(key, 1) < 1:
+            raise ConfigError(str(path), f"processes.{key}", f"it has to be at least 1, not {table[key]}")
+    interval = table.get("interval", 5.0)
     settings = {**table, "directory": str(folder)}
     yield Definition(
         "processes",
         settings,
-        lambda: DiscoveredProcesses(Path(folder), interval=interval, retain=retain),
+        lambda: DiscoveredProcesses(
+            Path(folder),
+            interval=interval,
+            retain=table.get("retain", 86_400.0),
+            limits=Limits(table.get("max_bytes", MAX_TOTAL_BYTES), table.get("max_series", MAX_SERIES)),
+            max_accounts=table.get("max_accounts"),
+            foreign_addresses=table.get("foreign_addresses", False),
+        ),
         interval,
         table.get("timeout", 10.0),
         f"processes in {folder}",
@@ -219,7 +240,7 @@ def _check_times(path: Path, where: str, table: Mapping[str, Any], keys: tuple[s
         value, longest = table.get(key, 1.0), LONGEST if key in COMMON else math.inf
         if not 0 < value <= longest or value == math.inf:
             limit = f", up to {longest:.0f}" if longest < math.inf else ""
-            raise ConfigError(str(path), f"{where}.{key}", f"it has to be seconds above 0{limit}, not {value!r}")
+            raise ConfigError(str(path), f"{where}.{key}", f"it has to be seconds above 0{limit}, not {shown(value)}")
 
 
 def _definition(path: Path, kind: Kind, where: str, name: str, table: dict[str, Any]) -> Definition:

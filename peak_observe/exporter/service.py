@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,13 @@ from peak_observe.errors import ConfigError
 from peak_observe.exporter import config
 from peak_observe.exporter.sources import merged_exposition, own_metrics
 from peak_observe.exporter.sources.merged_exposition import Body, Text
+from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.exporter.sources.registry import Sources, told
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.http import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
+from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe, printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 30.0  # seconds between the runs of a check that names no interval
 OM_END = b"# EOF\n"
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class BackgroundChecks(HealthCheck):
@@ -115,6 +116,11 @@ class ExporterService:
         """Return what is watched, in words."""
         checks = [f"check {name}" for name in self.checks.names()]
         return [*(about for name, about in self.sources.abouts().items() if name != "checks"), *checks]
+
+    def problems(self) -> dict[tuple[str, str], str]:
+        """Return what failing checks of the processes say, by process and check."""
+        sources: list[ProcessDirectory] = self.sources.of(ProcessDirectory)
+        return {key: message for source in sources for key, message in source.problems().items()}
 
     async def metrics(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from peak_observe.measures import forks
 from peak_observe.observers import EVERYBODY, emit
-from peak_observe.support.shown import shown
+from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,12 +161,13 @@ class Names(Generic[R]):
             series.after_fork()
 
     def series(self, name: str, bounds: tuple[float, ...] = ()) -> Series[R]:
-        """Return the series of `name`, made when it is new.
+        """Return the series of `name`, without the secrets that it may hold, made when it is new.
 
         Raises:
             ValueError: The name is not a string that UTF-8 can hold, or was used with other buckets before.
         """
         check_name(name)
+        name = label(name)
         with self._lock:
             full = name not in self._series and len(self._series) >= self.limit
             key = OVERFLOW if full else name
@@ -216,7 +217,7 @@ class Names(Generic[R]):
 
     def get(self, name: str) -> Series[R] | None:
         """Return the series of `name` if there is one."""
-        return self._series.get(name)
+        return self._series.get(label(name))
 
     def read(self) -> list[tuple[str, R]]:
         """Return every name with its reading."""

@@ -39,6 +39,7 @@ SECTIONS = {
     "Processes that write snapshots": "PeakProcessDied",
     "Processes by name": "PeakProcessSilent",
     "Snapshots left out by reason": "PeakSnapshotsRejected",
+    "Limits of snapshots used": "PeakSnapshotsNearLimit",
     "Targets down": "PeakExporterDown",
     "Sources down": "PeakSourceFailing",
     "Runs of sources that failed": "PeakSourceFailing",

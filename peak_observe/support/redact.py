@@ -1,57 +1,74 @@
-"""Redaction of secrets in log lines, span descriptions, messages and details of health checks."""
+"""Redaction: the one way by which texts lose their secrets before they leave the process.
+
+Log lines, spans, events, labels, messages of checks, the status page and our own exceptions all pass here. First goes
+what the process was told of, in every form; then what has the form of a secret, addresses, and fields by their names.
+"""
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from typing import Any
+from urllib.parse import unquote
+
+from peak_observe.support.secret_fields import without_values
+from peak_observe.support.secret_names import is_secret
+from peak_observe.support.secret_shapes import without_shapes
+from peak_observe.support.secret_urls import without_secrets
+from peak_observe.support.secret_values import HIDDEN, KNOWN
 
 MAX_LENGTH = 300
 MAX_DEPTH = 8
 MAX_BITS = 4096
+LAYERS = 3
+"""Times that a text is looked at under its encoding: an address in a query in a query."""
 
-# A query string may carry a signature, a user part a password; the host and path are what helps at night.
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
-_FIELD = r"(?:api[_-]?key|secret|signature|api[_-]?sign|passw(?:or)?d|passphrase|token|authorization|nonce)"
-_SECRET_FIELD = re.compile(_FIELD, re.IGNORECASE)
-_SECRET = re.compile(
-    rf"(?i)({_FIELD}"
-    r"[\"']?\s*(?P<sign>[:=])\s*(?P<opening>bearer\s+|basic\s+)?)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&}\"']+)",
-)
-_WORD = re.compile(r"[A-Za-z]+(?:['-][a-z]+)*[.!]?")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\u[0-9A-Fa-f]{4}")
+_RUN = re.compile(r"\S++")
+_UNICODE = re.compile(r"\\{1,4}u([0-9A-Fa-f]{4})")
+
+
+def clean(text: str) -> str:
+    """Return a text without secrets, whatever its length, in time that grows with it.
+
+    It is a net, not a proof: a secret that has no telling name, form or place, and was never told, passes.
+    """
+    return _cleaned(KNOWN.hide(text), LAYERS)
+
+
+def _cleaned(text: str, layers: int) -> str:
+    if layers and _ENCODED.search(text):
+        text = _RUN.sub(lambda found: _under(found[0], layers - 1), text)
+    return without_values(without_secrets(without_shapes(text)))
+
+
+def _under(run: str, layers: int) -> str:
+    """Return a word decoded and without its secrets if it holds any under its encoding, else as it is."""
+    if not _ENCODED.search(run):
+        return run
+    plain = unquote(html.unescape(_UNICODE.sub(lambda found: chr(int(found[1], 16)), run)))
+    found = KNOWN.hide(plain)
+    found = _cleaned(found, layers)
+    return found if found != plain else run
 
 
 def redact(text: str) -> str:
-    """Return `text` without query strings, credentials and values of secret-looking fields, cut to 300 characters.
-
-    It is a net under the exchange client's own redaction, not a proof: what matches no pattern passes.
-    """
-    text = _SECRET.sub(_without_value, _URL.sub(r"\1\2", text[: 10 * MAX_LENGTH]))
+    """Return `text` without secrets, see `clean`, cut to 300 characters."""
+    text = clean(text[: 10 * MAX_LENGTH])
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
 
-def _without_value(found: re.Match[str]) -> str:
-    return found[0] if gives_a_reason(found) else f"{found[1]}***"
-
-
-def gives_a_reason(found: re.Match[str]) -> bool:
-    """Return whether a word after the name of a secret belongs to a sentence, as in `Invalid nonce: too low`.
-
-    Args:
-        found: The match, with groups `sign` (`:` or `=`), `opening` (a quote, or the scheme) and `value`.
-    """
-    opening = found["opening"] or ""
-    if found["sign"] == "=" or opening[-1:].isspace() or not _WORD.fullmatch(found["value"]):
-        return False
-    text, start, end = found.string, found.start(), found.end()
-    goes_on = re.match(r" [A-Za-z]", text[end : end + 2]) is not None
-    return goes_on or (not opening and re.search(r"[A-Za-z] $", text[max(0, start - 2) : start]) is not None)
+def redact_line(text: str) -> str:
+    """Return `text` without secrets on one line of at most 300 characters that cannot steer a terminal."""
+    text = printable(" ".join(clean(text[: 10 * MAX_LENGTH]).split()))
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
 
 def describe(error: BaseException) -> str:
-    """Return `Class: message` of an error on one line, redacted; an error that cannot say itself is named only."""
+    """Return `Class: message` of an error on one printable line, redacted; one that cannot say itself is named only."""
     try:
-        message = " ".join(redact(str(error)).split())
+        message = redact_line(str(error))
     except Exception:  # noqa: BLE001 - a broken __str__ of somebody's exception must not break the caller
         message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -60,6 +77,11 @@ def describe(error: BaseException) -> str:
 def printable(text: str) -> str:
     """Return a text on one line, of which nothing can do more to a terminal than be read."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, each of which prints."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
@@ -97,7 +119,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _hidden(key: object, value: Any, depth: int) -> Any:
-    return "***" if isinstance(key, str) and _SECRET_FIELD.search(key) else redact_data(value, depth - 1)
+    return HIDDEN if isinstance(key, str) and is_secret(key) else redact_data(value, depth - 1)
 
 
 def _text(value: object) -> str:

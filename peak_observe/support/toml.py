@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,9 +40,12 @@ def read(path: Path) -> dict[str, Any]:
     """Return what a TOML file holds.
 
     Raises:
-        ConfigError: It cannot be read or is no TOML.
+        ConfigError: It cannot be read, is no TOML, or anybody may write it: such files name programs to run.
     """
     try:
+        if path.stat().st_mode & stat.S_IWOTH:
+            problem = f"anybody may change this file, and it can name programs to run: chmod o-w {path}"
+            raise ConfigError(str(path), "", problem)
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
@@ -63,7 +67,7 @@ def table(path: Path, name: str, *, of_tables: bool = False) -> dict[str, Any]:
     tables = read(path)
     found = tables.get(name, {})
     if not isinstance(found, dict) or (of_tables and not all(isinstance(item, dict) for item in found.values())):
-        rule = f"consist of tables [{name}.NAME]" if of_tables else f"be a table, not {found!r}"
+        rule = f"consist of tables [{name}.NAME]" if of_tables else f"be a table, not {shown(found)}"
         raise ConfigError(str(path), name, f"it has to {rule}")
     if name not in tables or (of_tables and not found):
         title = f"{name}.NAME" if of_tables else name

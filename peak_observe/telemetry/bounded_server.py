@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import re
 import selectors
 import socket
 import sys
 import threading
 import time
+from collections import Counter
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
 from peak_observe.measures import forks
+from peak_observe.support.loggers import logger
+from peak_observe.telemetry.http_rules import peer_of
 
 MAX_CONNECTIONS = 20
 """Connections at a time. Each holds a descriptor and a thread of the trading program."""
@@ -21,15 +25,17 @@ DEADLINE = 10.0
 """Seconds from the accept to the end of the answer, however slowly the client asks or reads."""
 BACKLOG = 128
 """Connections that the system queues while the limit is reached or the accept loop is busy."""
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # of a header
 
 
 class _Connection:
-    """An accepted connection: its socket, its deadline, and whether its request has been read."""
+    """An accepted connection: its socket, its peer, its deadline, and whether its request has been read."""
 
-    __slots__ = ("deadline", "requested", "socket")
+    __slots__ = ("deadline", "peer", "requested", "socket")
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, peer: str) -> None:
         self.socket = connection
+        self.peer = peer
         self.deadline = time.perf_counter() + DEADLINE
         self.requested = False
 
@@ -43,8 +49,8 @@ class BoundedServer(ThreadingHTTPServer):
     """HTTP server with a limit of connections and one deadline per connection.
 
     When the limit is reached, the oldest connection without a complete request makes room for the new one; where all
-    have asked, the new one is closed. A forked child closes its copies of all sockets, so that its parent's port is
-    freed with the parent.
+    have asked, the oldest of the peer that holds most makes room for others', or the new one is closed. A forked child
+    closes its copies of all sockets, so that its parent's port is freed with the parent.
 
     Args:
         address: Host and port to bind.
@@ -100,11 +106,12 @@ class BoundedServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, if there is room for it."""
-        if not self._make_room():
+        peer = peer_of(client_address)
+        if not self._make_room(peer):
             self.shutdown_request(request)
             return
         with self._lock:
-            self._connections[request] = _Connection(request)
+            self._connections[request] = _Connection(request, peer)
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # the system has no thread left
@@ -128,7 +135,7 @@ class BoundedServer(ThreadingHTTPServer):
         del request
         error = sys.exception()
         if not isinstance(error, OSError):  # a client that went away is no error of ours
-            log = logging.getLogger("peak_observe.exporter")
+            log = logger("peak_observe.exporter")
             log.error("a request of %s failed", client_address, exc_info=error)
 
     def after_fork(self) -> None:
@@ -140,13 +147,17 @@ class BoundedServer(ThreadingHTTPServer):
         self._connections.clear()
         self.server_close()
 
-    def _make_room(self) -> bool:
+    def _make_room(self, peer: str) -> bool:
         with self._lock:
             if len(self._connections) < MAX_CONNECTIONS:
                 return True
             waiting = [known for known in self._connections.values() if not known.requested]
             if not waiting:
-                return False
+                held = Counter(known.peer for known in self._connections.values())
+                most, count = held.most_common(1)[0]
+                if count <= held[peer] + 1:
+                    return False
+                waiting = [known for known in self._connections.values() if known.peer == most]
             oldest = min(waiting, key=lambda known: known.deadline)
             del self._connections[oldest.socket]
         oldest.cut()
@@ -175,12 +186,19 @@ class BoundedHandler(BaseHTTPRequestHandler):
     """Base of the handlers of a `BoundedServer`: one request a connection."""
 
     server: BoundedServer
+    raw_requestline: bytes
     timeout = DEADLINE
+    default_request_version = "HTTP/1.0"  # or what is malformed got an error without a status line, as of HTTP/0.9
 
     def parse_request(self) -> bool:
         """Read the request's head, and tell the server that it is complete."""
         complete = super().parse_request()
         self.server.note_request(self.connection)
+        if not self.raw_requestline.strip():
+            self.send_error(HTTPStatus.BAD_REQUEST, "Bad request line")
+        elif complete and (self.headers.defects or not all(map(_NAME.fullmatch, self.headers))):
+            self.send_error(HTTPStatus.BAD_REQUEST, "Bad header line")
+            return False
         return complete
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's

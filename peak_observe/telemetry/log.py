@@ -25,7 +25,7 @@ from peak_observe.events import (
     Transition,
     WriteUnanswered,
 )
-from peak_observe.support.redact import describe
+from peak_observe.support.redact import describe, redact
 from peak_observe.telemetry.log_throttle import LogThrottle
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
@@ -42,14 +42,14 @@ def on_event(event: Event) -> None:
     repeated = throttle.admit(event)
     if repeated is None:
         return
-    import logging
+    from peak_observe.support.loggers import logger
 
-    room, level, message, values = _line(event)
+    room, level, message, values = line(event)
     extra = {f"peak_{key}": _plain(getattr(event, key)) for key in event._fields}
     if repeated.times:
         message, values = f"{message} (and %d times before, in %.0f s)", (*values, *repeated)
         extra["peak_repeated"] = repeated.times
-    logging.getLogger(f"peak_observe.{room}").log(
+    logger(f"peak_observe.{room}").log(
         level,
         message,
         *values,
@@ -58,11 +58,13 @@ def on_event(event: Event) -> None:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return redact(value)
     return describe(value) if isinstance(value, BaseException) else value
 
 
-def _line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
-    """Return logger, level, message and its values."""
+def line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
+    """Return logger, level, message and its values for an event."""
     if isinstance(event, Transition | HealthChanged | NamesOverflowed):
         return _state(event)
     if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):

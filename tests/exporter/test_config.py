@@ -19,6 +19,10 @@ directory = "run"
 interval = 5
 retain = 86400
 timeout = 10
+max_bytes = 1000000
+max_series = 10000
+max_accounts = 50
+foreign_addresses = true
 
 [repositories.trading]
 path = "backups"
@@ -130,7 +134,7 @@ def test_no_password_is_said(file: Path) -> None:
     """A repository's address may hold one, and what is watched stands in the log and on the status page."""
     file.write_text("[restic.x]\nrepository = 'rest:https://anna:secret@nas/repo?token=abc'\n")
     (definition,) = [one for one in config.load(file).sources if one.name == "restic.x"]
-    assert definition.about == "restic repository rest:https://nas/repo"
+    assert definition.about == "restic repository rest:https://nas"
 
 
 def test_programs_are_called_as_their_manuals_say(file: Path) -> None:
@@ -236,6 +240,25 @@ def test_the_directory_may_come_from_the_environment(file: Path, monkeypatch: py
 def test_nonsense_is_one_line_that_names_the_key(file: Path, text: str, message: str) -> None:
     """What was found, what is allowed, and what was probably meant."""
     assert message in refused(file, text)
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o646, 0o777, 0o602])
+def test_a_file_that_anybody_may_write_is_refused(file: Path, mode: int) -> None:
+    """It can name programs, which would run as the exporter's user."""
+    file.write_text('[restic.x]\nrepository = "/r"\nprogram = "/tmp/evil"\n')
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match=r"anybody may change this file.*chmod o-w"):
+        config.load(file)
+    file.chmod(0o664)
+    assert config.load(file).sources
+
+
+@pytest.mark.parametrize("key", ["max_bytes", "max_series", "max_accounts"])
+def test_a_limit_of_nothing_is_refused(file: Path, key: str) -> None:
+    """With the key that says so."""
+    assert f"processes.{key}: it has to be at least 1, not 0" in refused(
+        file, f'[processes]\ndirectory = "d"\n{key} = 0\n'
+    )
 
 
 def test_a_file_that_is_not_there(file: Path) -> None:

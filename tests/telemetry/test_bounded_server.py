@@ -113,6 +113,76 @@ def test_a_target_that_is_no_url_is_a_bad_request(exporter, connected, target: b
     assert (capfd.readouterr().err, caplog.messages) == ("", [])
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01garbage\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"GET\r\n\r\n", 400),
+        (b"GET / FOO\r\n\r\n", 400),
+        (b"GET / HTTP/a.b\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nA: " + b"b" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
+        (b"GET / HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\n\r\n", 403),
+        (b"BREW / HTTP/1.1\r\n\r\n", 501),
+    ],
+)
+def test_a_malformed_request_gets_a_status(exporter, connected, request_: bytes, status: int, capfd, caplog) -> None:
+    """And costs nothing: no traceback, no line in the program's log."""
+    client = connected(exporter, request_)
+    assert client.recv(12, socket.MSG_WAITALL) == b"HTTP/1.0 %d" % status
+    assert scraped(exporter) == 200
+    assert (caplog.records, capfd.readouterr()) == ([], ("", ""))
+
+
+def test_one_address_keeps_no_other_out(exporter, connected) -> None:
+    """Though it has asked on all connections and reads no answer."""
+    held = []
+    for _ in range(bounded_server.MAX_CONNECTIONS):
+        client = socket.socket()
+        client.bind(("127.0.0.2", 0))
+        client.connect(("127.0.0.1", exporter.port))
+        held.append(client)
+    kept = list(exporter._server._connections.values())
+    deadline = time.monotonic() + 10
+    while len(kept) < bounded_server.MAX_CONNECTIONS and time.monotonic() < deadline:
+        kept = list(exporter._server._connections.values())
+    for known in kept:
+        known.requested = True  # as after a request whose answer nobody reads
+    assert scraped(exporter) == 200
+    for client in held:
+        client.close()
+
+
+STARTED = """
+import http.client, sys
+import peak_observe
+exporter = peak_observe.start_exporter(port=0)
+before = set(sys.modules)
+client = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=30)
+loaded = set(sys.modules)
+for accept in ("", "application/openmetrics-text;version=1.0.0", "text/plain;version=1.0.0"):
+    for path in ("/metrics", "/metrics?name[]=x", "/readyz?verbose", "/health", "/", "/nope"):
+        client.request("GET", path, headers={"Accept": accept, "Accept-Encoding": "gzip"})
+        client.getresponse().read()
+        client.close()
+print(sorted(set(sys.modules) - loaded))
+"""
+
+
+def test_everything_is_imported_at_the_start() -> None:
+    """No request imports anything, in a program that may have no descriptor left or changed its folder."""
+    done = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_an_idle_server_does_not_wake_up(exporter) -> None:
     """The accept loop sleeps without a time limit while nobody is connected."""
     assert scraped(exporter) == 200
@@ -125,10 +195,13 @@ def test_an_idle_server_does_not_wake_up(exporter) -> None:
 FORKED = """
 import os, sys, time, peak_observe
 exporter = peak_observe.start_exporter(port=0)
+reader, writer = os.pipe()
 child = os.fork()
 if child == 0:
+    os.write(writer, b"x")  # the program goes on once the fork is complete
     time.sleep(60)
     os._exit(0)
+os.read(reader, 1)
 print(exporter.port, child, flush=True)
 time.sleep(60)
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -29,6 +28,7 @@ from peak_observe.backup_recovery.repository.manifest import (
 from peak_observe.backup_recovery.repository.manifest import LINK as SYMLINK
 from peak_observe.backup_recovery.repository.metadata import STATE, Part, Problem
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LINKED = "linked"
 BATCH = 4096  # files that are in memory at once
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 class StagingWriter:

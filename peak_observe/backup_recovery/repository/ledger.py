@@ -5,7 +5,6 @@ It is kept on the disk, so that a metric does not forget with the process, and a
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.support.atomic_files import replace_durably
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -160,7 +160,7 @@ _DECODER = msgspec.json.Decoder(Account)
 
 
 def _unreadable(path: Path, error: Exception) -> None:
-    logging.getLogger("peak_observe.backup").warning("%s is not readable: %s", path, error)
+    logger("peak_observe.backup").warning("%s is not readable: %s", path, error)
 
 
 class Ledger:

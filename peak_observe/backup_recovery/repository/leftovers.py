@@ -7,7 +7,6 @@ written, so that a crash in between forgets nothing.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import INTERRUPTED
 from peak_observe.backup_recovery.repository.uncounted import FAILURE
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +29,7 @@ STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
 PREFIXES = (STAGING, TRASH, DRILL, FAILURE)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 def empty(folder: Path) -> None:

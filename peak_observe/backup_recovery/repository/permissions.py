@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,7 +17,7 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 MOUNT_POINT = "lost+found"
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 def tighten(root: Path, ours: Collection[Path], keep_below: Collection[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import stat
 from collections import Counter
@@ -25,6 +24,7 @@ from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, tighten
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 from peak_observe.support.atomic_files import sync_folder
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,7 @@ __all__ = ["DRILL", "MANIFEST", "METADATA", "OWN", "STAGING", "TRASH", "Reposito
 METADATA, MANIFEST = "metadata.json", "manifest.json"
 OWN = ".peak-observe"
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 def _raise(error: OSError) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
 from peak_observe.errors import RestoreCutOff
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType, TracebackType
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 from contextlib import suppress
@@ -30,6 +29,7 @@ from peak_observe.backup_recovery.restore.plan import (
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.state import snapshot
 from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, RestoreRefusedError
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 BETWEEN = "files are between old and new until the next use of the repository brings them to one of both"
 PARTIAL, FAILED = "partial", "failed"
 
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 class RestoreReport(NamedTuple):

@@ -6,12 +6,12 @@ neither joined nor compressed again: only the exporter's own few lines at the en
 
 from __future__ import annotations
 
-import logging
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.telemetry.metrics.text_format import header
+from peak_observe.support.loggers import logger
+from peak_observe.telemetry.metrics.text_format import header, is_chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,27 +22,38 @@ CHUNK = 32_768
 GZIP = 16 + zlib.MAX_WBITS
 OWN = "peak_exporter_"
 UNTYPED = "untyped"
-SUFFIXES = ("_bucket", "_count", "_sum")
 _ORDER = {metric.name: number for number, metric in enumerate(catalog.METRICS)}
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class RenderedBlock(NamedTuple):
-    """Metric block with its lines joined to one text."""
+    """Metric block with its lines joined to one text, and to a second one for OpenMetrics where it has exemplars."""
 
     name: str
     kind: str
     help: str
     text: bytes
+    with_exemplars: bytes = b""
 
 
 def rendered(blocks: Iterable[Block]) -> tuple[RenderedBlock, ...]:
     """Return blocks with their lines as texts; those without lines are left out."""
     return tuple(
-        RenderedBlock(block.name, block.kind, block.help, "\n".join([*block.lines, ""]).encode())
+        RenderedBlock(block.name, block.kind, block.help, block.text.encode(), _with_exemplars(block))
         for block in blocks
         if block.lines
     )
+
+
+def _text(lines: list[str]) -> bytes:
+    return "\n".join([*lines, ""]).encode()
+
+
+def _with_exemplars(block: Block) -> bytes:
+    if not block.exemplars:
+        return b""
+    found = [(line, block.exemplars.get(line.rpartition(" ")[0])) for line in block.lines]
+    return _text([f"{line} # {exemplar}" if exemplar else line for line, exemplar in found])
 
 
 class Family(NamedTuple):
@@ -51,12 +62,13 @@ class Family(NamedTuple):
     name: str
     kind: str
     help: str
-    texts: list[bytes]
+    blocks: list[RenderedBlock]
 
     def text(self, *, openmetrics: bool) -> bytes:
         """Return header and samples."""
         kind = _openmetrics_kind(self.name, self.kind) if openmetrics else self.kind
-        return b"".join([header(self.name, kind, self.help, openmetrics=openmetrics), *self.texts])
+        texts = [(openmetrics and block.with_exemplars) or block.text for block in self.blocks]
+        return b"".join([header(self.name, kind, self.help, openmetrics=openmetrics), *texts])
 
 
 def _openmetrics_kind(name: str, kind: str) -> str:
@@ -74,35 +86,30 @@ def merged(told: Mapping[str, Iterable[RenderedBlock]]) -> list[Family]:
         for block in found:
             family = families.setdefault(block.name, Family(block.name, block.kind, block.help, []))
             if family.kind == block.kind and not block.name.startswith(OWN):
-                family.texts.append(block.text)
+                family.blocks.append(block)
             else:
                 _log.debug("%s of source %s is left out: it is known as %s", block.name, source, family.kind)
     last = len(_ORDER)
-    known = (family for family in families.values() if family.texts)
+    known = (family for family in families.values() if family.blocks)
     return sorted(known, key=lambda family: (_ORDER.get(family.name, last), family.name))
 
 
 def own(blocks: Iterable[Block]) -> list[Family]:
     """Return the exporter's own families."""
-    return [Family(told.name, told.kind, told.help, [told.text]) for told in rendered(blocks)]
+    return [Family(told.name, told.kind, told.help, [told]) for told in rendered(blocks)]
 
 
 def chosen(families: Iterable[Family], names: Collection[str]) -> Iterator[Family]:
     """Yield the families that one of the names means: a family's own, or that of its samples."""
     for family in families:
-        if not names or not _names(family).isdisjoint(names):
+        if is_chosen(family.name, family.kind, names):
             yield family
 
 
-def _names(family: Family) -> set[str]:
-    suffixes = SUFFIXES if family.kind in ("histogram", "summary") else ()
-    return {family.name, family.name.removesuffix("_total"), *(family.name + suffix for suffix in suffixes)}
-
-
 class Body(NamedTuple):
-    """Body of a response: pieces that many responses share."""
+    """Body of a response: pieces of one text, which many responses share."""
 
-    pieces: list[bytes]
+    pieces: list[bytes | memoryview]
     gzipped: bool
 
     @property
@@ -121,8 +128,8 @@ class Text:
 
     def __init__(self, families: Iterable[Family], *, openmetrics: bool) -> None:
         text = b"".join([family.text(openmetrics=openmetrics) for family in families])
-        self._pieces = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
-        self._packed: tuple[list[bytes], zlib._Compress] | None = None
+        self._pieces = _pieces(text)
+        self._packed: tuple[list[bytes | memoryview], zlib._Compress] | None = None
 
     @property
     def packed(self) -> bool:
@@ -137,7 +144,13 @@ class Text:
         """Return the same as one gzip stream; the first call does the work, for one thread at a time."""
         if self._packed is None:
             stream = zlib.compressobj(1, zlib.DEFLATED, GZIP)
-            self._packed = [packed for piece in self._pieces if (packed := stream.compress(piece))], stream
+            self._packed = _pieces(b"".join(map(stream.compress, self._pieces))), stream
         pieces, stream = self._packed
         stream = stream.copy()
         return Body([*pieces, stream.compress(tail) + stream.flush()], gzipped=True)
+
+
+def _pieces(text: bytes) -> list[bytes | memoryview]:
+    # Views of one block: the system gets it back as a whole, where thousands of pieces would leave holes in the heap.
+    view = memoryview(text)
+    return [view[start : start + CHUNK] for start in range(0, len(text), CHUNK)]

@@ -6,20 +6,22 @@ anew, or is killed at any moment, finds every count where it was.
 
 from __future__ import annotations
 
-import logging
 import threading
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.exporter.sources.metric_block import Block
-from peak_observe.exporter.sources.snapshot_folder import Directory, File
+from peak_observe.exporter.sources import own_addresses
+from peak_observe.exporter.sources.metric_block import Block, JoinedLines
+from peak_observe.exporter.sources.snapshot_folder import Directory, File, Limits
+from peak_observe.support.loggers import logger
+from peak_observe.support.redact import redact_line
 from peak_observe.telemetry.metrics.text_format import sample_line
-from peak_observe.telemetry.snapshot import process_identity
+from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -27,9 +29,12 @@ CRASH_RETAIN = 900.0
 """Seconds for which something that did not end well is shown as gone."""
 FORGET = 30 * 86_400.0
 """Seconds after which the account of a process that never came back is dropped."""
-MAX_ACCOUNTS = 1_000
+MAX_ACCOUNTS = 200
+"""Accounts of processes that are gone, by default: a job whose name has its date in it leaves one a day."""
+MAX_GONE = 1_000
+"""Processes that are shown as gone, or with their last word; the oldest of more become accounts at once."""
 
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class Process(NamedTuple):
@@ -72,6 +77,8 @@ class ProcessDirectory:
         interval: Seconds between two looks, for whoever calls `collect`.
         retain: Seconds for which the last word of a job that ended well is kept; for all else that is gone it is this
             or 15 minutes, whatever is less. Counts, and what is known of the runs of jobs, stay.
+        limits: What the folder may hold; 64 MiB and 800,000 series without.
+        max_accounts: How many processes that are gone keep their counts; the oldest of more are forgotten.
         clock: Where time comes from.
     """
 
@@ -83,14 +90,18 @@ class ProcessDirectory:
         *,
         interval: float = 5.0,
         retain: float = 86_400.0,
+        limits: Limits | None = None,
+        max_accounts: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.folder = folder
         self.interval = interval
         self.retain = retain
         self._clock = clock
-        self._directory = Directory(folder)
+        self._max_accounts = MAX_ACCOUNTS if max_accounts is None else max_accounts
+        self._directory = Directory(folder, limits)
         self._processes: list[Process] = []
+        self._problems: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     def collect(self) -> list[Block]:
@@ -102,10 +113,15 @@ class ProcessDirectory:
         with self._lock:
             files = self._directory.look()
             processes = {file.name: self._process(file) for file in files if file.header.state != "account"}
-            shown = {name: process for name, process in processes.items() if process.age <= self._patience(process)}
+            shown = self._shown(processes)
             self._processes = list(shown.values())
+            self._problems = _problems(files, shown)
             self._tidy([file for file in files if file.name not in shown])
-            return [*_merged(files, shown), *_about(self._processes), self._rejected()]
+            return [
+                *_merged(files, shown),
+                *_about(self._processes),
+                _by(catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL, self._directory.rejected),
+            ]
 
     @property
     def parsed(self) -> int:
@@ -116,23 +132,38 @@ class ProcessDirectory:
         """Return the processes as of the last look, by name."""
         return self._processes
 
+    def problems(self) -> dict[tuple[str, str], str]:
+        """Return what failing checks of living processes say, by process and check."""
+        return self._problems
+
     def targets(self) -> list[str]:
         """Return host:port of each living process that serves its metrics itself."""
         return [process.address for process in self._processes if process.up and process.address]
 
     def _process(self, file: File) -> Process:
         header, age = file.header, self._age(file)
-        died = header.state == "running" and not process_identity.lives(header.identity, age, header.interval)
+        died = header.state == "running" and not self._lives(file, age)
         state = "died" if died else header.state
         pid = header.identity.pid
         return Process(file.name, pid, state, header.started, age, header.outcome, header.address)
 
-    def _age(self, file: File) -> float:
-        # Since the machine's start there is a clock that does not jump; before it there is only the other one.
+    def _lives(self, file: File, age: float) -> bool:
         header = file.header
-        if header.identity.boot == process_identity.boot():
-            return max(0.0, self._clock.monotonic() - header.monotonic)
-        return max(0.0, self._clock.now().timestamp() - header.written)
+        held = name_lock.is_held(name_lock.path_of(self.folder, file.name)) if header.locked else None
+        if held is None:
+            return process_identity.lives(header.identity, age, header.interval, header.clock)
+        # Anybody may lock a file that he can read, but cannot revive a process that is seen to be gone.
+        return held and not process_identity.is_gone(header.identity, header.clock)
+
+    def _age(self, file: File) -> float:
+        return snapshot_file.age(file.header, file.modified, self._clock)
+
+    def _shown(self, processes: dict[str, Process]) -> dict[str, Process]:
+        shown = {name: process for name, process in processes.items() if process.age <= self._patience(process)}
+        gone = sorted((process for process in shown.values() if not process.up), key=lambda process: process.age)
+        for process in gone[MAX_GONE:]:
+            del shown[process.name]
+        return shown
 
     def _patience(self, process: Process) -> float:
         if process.up:
@@ -143,7 +174,7 @@ class ProcessDirectory:
         """Fold what was shown long enough into accounts, and drop accounts that nobody came back for."""
         accounts = sorted((file for file in files if file.header.state == "account"), key=self._age)
         for place, file in enumerate(accounts):
-            if place >= MAX_ACCOUNTS or self._age(file) > FORGET:
+            if place >= self._max_accounts or self._age(file) > FORGET:
                 self._attempt(file, self._directory.forget)
         for file in files:
             if file.header.state != "account":
@@ -154,27 +185,41 @@ class ProcessDirectory:
             return
         try:
             change(file)
-        except TimeoutError:
-            return  # somebody claims a name at this moment; there is a next time
+        except FileNotFoundError:
+            return  # another exporter was faster
         except OSError as error:
             file.stuck = True
             _log.warning("%s stays as it is: %s", file.path, error)
 
-    def _rejected(self) -> Block:
-        counts = self._directory.rejected
-        metric = catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL
-        lines = [sample_line(metric.name, [("reason", reason)], counts[reason]) for reason in catalog.REJECTIONS]
-        return _block(metric, lines)
+    @property
+    def used(self) -> dict[str, float]:
+        """Return the share of each limit that the folder uses."""
+        return self._directory.used
 
 
 def _merged(files: Iterable[File], shown: dict[str, Process]) -> list[Block]:
     lines: dict[str, list[str]] = {}
+    exemplars: dict[str, dict[str, str]] = {}
     for file in files:
         process = shown.get(file.name)
         found = file.living() if process and process.up else file.gone(last_word=bool(process and process.finished))
         for name, part in found.items():
             lines.setdefault(name, []).extend(part)
-    return [_block(metric, lines[metric.name]) for metric in catalog.IN_PROCESS if lines.get(metric.name)]
+        for name, some in (file.exemplars() if process and process.up else {}).items():
+            exemplars.setdefault(name, {}).update(some)
+    return [
+        _block(metric, JoinedLines(lines[metric.name]))._replace(exemplars=exemplars.get(metric.name, {}))
+        for metric in catalog.IN_PROCESS
+        if lines.get(metric.name)
+    ]
+
+
+def _problems(files: Iterable[File], shown: dict[str, Process]) -> dict[tuple[str, str], str]:
+    living = [file for file in files if file.name in shown and shown[file.name].up]
+    # Anybody who may write into the folder may have written this.
+    return {
+        (file.name, check): redact_line(message) for file in living for check, message in file.header.problems.items()
+    }
 
 
 def _about(processes: Iterable[Process]) -> list[Block]:
@@ -190,18 +235,36 @@ def _about(processes: Iterable[Process]) -> list[Block]:
     ]
 
 
-def _block(metric: catalog.Metric, lines: list[str]) -> Block:
+def _by(metric: catalog.Metric, values: Mapping[str, float]) -> Block:
+    """Return a family of one label by its values."""
+    (label,) = metric.labels
+    return _block(metric, [sample_line(metric.name, [(label, key)], value) for key, value in values.items()])
+
+
+def _block(metric: catalog.Metric, lines: Sequence[str]) -> Block:
     return Block(metric.name, metric.kind, metric.help, lines)
 
 
 class DiscoveredProcesses(ProcessDirectory):
-    """Source of processes found by their snapshots; their addresses are resolved when the snapshots are read."""
+    """Source of processes found by their snapshots, with the addresses of those that serve themselves.
+
+    Whoever may write into the folder could send Prometheus anywhere, so only addresses of this host are passed on.
+
+    Args:
+        folder: Where they write their snapshots.
+        foreign_addresses: Whether addresses of other hosts, such as containers, are passed on too.
+        settings: Those of every folder of processes.
+    """
 
     addresses: tuple[str, ...] = ()
     """Host and port of those that serve themselves."""
 
+    def __init__(self, folder: Path, *, foreign_addresses: bool = False, **settings: Any) -> None:
+        super().__init__(folder, **settings)
+        self._foreign = foreign_addresses
+
     def collect(self) -> list[Block]:
         """Return what they tell."""
-        found = super().collect()
-        self.addresses = tuple(self.targets())
+        found = [*super().collect(), _by(catalog.PROCESS_SNAPSHOTS_USED_RATIO, self.used)]
+        self.addresses = tuple(target for target in self.targets() if self._foreign or own_addresses.is_own(target))
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +10,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources import own_metrics
 from peak_observe.exporter.sources.poller import Source, SourcePoller, Status
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.exporter.sources.metric_block import Block
 
 MAX_STRAYS = 3  # threads of one name that may hang after their source was configured anew
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class Definition(NamedTuple):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from peak_observe import catalog
+from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import label_pairs
-from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, snapshot_file
-from peak_observe.telemetry.snapshot.samples import FAMILIES
+from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, snapshot_file
+from peak_observe.telemetry.snapshot.samples import FAMILIES, family_of
 from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
 
 if TYPE_CHECKING:
@@ -22,13 +22,27 @@ if TYPE_CHECKING:
 
 MAX_FILES = 5_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
+MAX_SERIES = 800_000
 # Of a job that ended, what has a date stays true; how its circuits and checks stood does not.
 LAST_WORDS = ("_timestamp_seconds", "_bytes", "_files", "_last_duration_seconds")
+
+
+class Limits(NamedTuple):
+    """Limits on what a folder may hold; what is past them is left out.
+
+    Args:
+        bytes: Of all files.
+        series: Of all processes, as each takes memory however short its name is.
+    """
+
+    bytes: int
+    series: int
+
 
 State = tuple[int, ...]
 _UNKNOWN, _LATER = (), -1
 Lines = dict[str, list[str]]
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 def label_of(process: str) -> str:
@@ -39,22 +53,20 @@ def label_of(process: str) -> str:
 class File:
     """Snapshot file in the state in which it was last read.
 
-    `names` are the names of its samples with the label of the process, `sums` what is added to their values. `stuck` is
-    set when it was to be changed and could not be.
+    `sums` is what is added to the values of its samples. `stuck` is set when it was to be changed and could not be.
     """
 
-    def __init__(self, path: Path, state: State, snapshot: Snapshot, before: File | None) -> None:
+    def __init__(self, path: Path, found: os.stat_result, snapshot: Snapshot, before: File | None) -> None:
         self.path = path
-        self.state = state
+        self.state = _state(found)
+        self.modified = found.st_mtime
         self.snapshot = snapshot
         self.stuck = False
         self._label = label_of(self.name)
         self._shown: dict[str, Lines] = {}
         if before is not None and all(now is then for now, then in zip(self.kept, before.kept, strict=True)):
-            self.names: list[str] = before.names
             self.sums: lifetime_totals.Sum = before.sums
         else:
-            self.names = [f"{line[:-1]},{self._label}}}" for line in snapshot.own.shape.lines]
             self.sums = lifetime_totals.Sum(snapshot.own.shape, snapshot.earlier, snapshot.inherited)
 
     @property
@@ -68,13 +80,14 @@ class File:
         return self.header.process
 
     def living(self) -> Lines:
-        """Return the lines of a process that lives, by family."""
+        """Return the lines of a process that lives, by family, those of one family as one text."""
         if "living" not in self._shown:
             # Names that are ready meet values that are checked: this is done for every process at every look.
             own, values = self.snapshot.own, self.sums.values(self.snapshot.own)
-            lines = [f"{name} {value}" for name, value in zip(self.names, values, strict=True)]
+            end = f",{self._label}}} "
+            lines = [f"{name}{end}{value}" for name, value in zip(own.shape.prefixes, values, strict=True)]
             found = {
-                metric.name: lines[groups[0].start : groups[-1].start + len(groups[-1].lines)]
+                metric.name: ["\n".join(lines[groups[0].start : groups[-1].start + len(groups[-1].lines)])]
                 for metric, groups in own.shape.families
             }
             found |= self._labelled(self.sums.lasting(own))
@@ -82,6 +95,13 @@ class File:
                 found[name] = found.get(name, []) + rest
             self._shown["living"] = found
         return self._shown["living"]
+
+    def exemplars(self) -> dict[str, dict[str, str]]:
+        """Return the exemplars of a process that lives, by family and line."""
+        found: dict[str, dict[str, str]] = {}
+        for line, exemplar in self.snapshot.exemplars.items():
+            found.setdefault(family_of(line), {})[f"{line[:-1]},{self._label}}}"] = exemplar
+        return found
 
     def gone(self, *, last_word: bool) -> Lines:
         """Return the lines of one that is gone, by family.
@@ -97,6 +117,11 @@ class File:
                 found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
             self._shown[mode] = self._labelled(found)
         return self._shown[mode]
+
+    @property
+    def series(self) -> int:
+        """Return how many series it has in memory."""
+        return sum(len(table.values) for table in self.snapshot[1:4])
 
     @property
     def kept(self) -> tuple[object, ...]:
@@ -119,9 +144,12 @@ class Directory:
 
     Args:
         folder: The folder.
+        limits: What it may hold; 64 MiB and 800,000 series without.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits(MAX_TOTAL_BYTES, MAX_SERIES)
+        self.used: dict[str, float] = dict.fromkeys(catalog.SNAPSHOT_LIMITS, 0.0)
         self.rejected = dict.fromkeys(catalog.REJECTIONS, 0)
         self.parsed = 0
         self._folder = folder
@@ -134,12 +162,22 @@ class Directory:
             OSError: The folder is there but cannot be read.
         """
         found: dict[str, File | State] = {}
-        budget = MAX_TOTAL_BYTES
-        for name, state in sorted(self._states().items(), key=lambda item: item[0].removesuffix(SUFFIX)):
-            found[name] = file = self._file(name, state, too_much=state[2] > budget)
-            budget -= state[2] if isinstance(file, File) else 0
+        states = self._states()
+        size = series = 0
+        for name, state in sorted(states.items(), key=self._place):
+            full = size + state[2] > self.limits.bytes or series >= self.limits.series
+            found[name] = file = self._file(name, state, too_much=full)
+            if isinstance(file, File):
+                size, series = size + state[2], series + file.series
         self._files = found
-        return [file for file in found.values() if isinstance(file, File)]
+        used = (sum(state[2] for state in states.values()) / self.limits.bytes, series / self.limits.series)
+        self.used = dict(zip(catalog.SNAPSHOT_LIMITS, (*used, len(states) / MAX_FILES), strict=True))
+        return sorted((file for file in found.values() if isinstance(file, File)), key=lambda file: file.name)
+
+    def _place(self, item: tuple[str, State]) -> tuple[bool, str]:
+        """Return where a file stands in the order: accounts of the dead make room for the living."""
+        known = self._files.get(item[0])
+        return isinstance(known, File) and known.header.state == "account", item[0].removesuffix(SUFFIX)
 
     def fold(self, file: File) -> None:
         """Leave nothing of a process that is gone but its account.
@@ -148,11 +186,13 @@ class Directory:
             OSError: The file cannot be changed.
         """
         header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
-        kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
+        header["problems"] = {}
+        made = ("snapshot", "sizes", "checksum", "exemplars")
+        kept = {key: value for key, value in header.items() if key not in made}
         earlier = lifetime_totals.packed(lifetime_totals.settled(*file.snapshot[1:4]))
-        with snapshot_file.locked(self._folder, patience=0.0):
+        with name_lock.free(name_lock.path_of(self._folder, file.name)) as free:
             found = file.path.lstat()
-            if _state(found) == file.state:
+            if free and _state(found) == file.state:
                 snapshot_file.write(file.path, snapshot_file.encode(kept, b"", earlier, b""), like=found)
 
     def forget(self, file: File) -> None:
@@ -161,14 +201,17 @@ class Directory:
         Raises:
             OSError: The file cannot be removed.
         """
-        with snapshot_file.locked(self._folder, patience=0.0):
-            if _state(file.path.lstat()) == file.state:
+        path = name_lock.path_of(self._folder, file.name)
+        with name_lock.free(path) as free:
+            if free and _state(file.path.lstat()) == file.state:
+                snapshot_file.sweep(file.path)
                 file.path.unlink()
+                path.unlink(missing_ok=True)
 
     def _states(self) -> dict[str, State]:
         try:
             with os.scandir(self._folder) as entries:
-                seen = list(islice(entries, 2 * MAX_FILES))
+                seen = list(islice(entries, 4 * MAX_FILES))  # each has a lock, and some a temporary file
         except FileNotFoundError:
             return {}
         states: dict[str, State] = {}
@@ -182,12 +225,12 @@ class Directory:
 
     def _file(self, name: str, state: State, *, too_much: bool) -> File | State:
         known = self._files.get(name)
-        if (known.state if isinstance(known, File) else known) == state:
-            return known or state
-        before = known if isinstance(known, File) else None
         waiting = (*state, _LATER)
         if too_much:  # which may be otherwise at the next look
             return waiting if known == waiting else self._reject(name, waiting, "huge", "the folder holds too much")
+        if (known.state if isinstance(known, File) else known) == state:
+            return known or state
+        before = known if isinstance(known, File) else None
         try:
             return self._read(name, before)
         except RejectedError as error:
@@ -215,7 +258,7 @@ class Directory:
         if process_identity.owner(header.identity) not in (None, 0, found.st_uid) and header.state == "running":
             raise RejectedError("unsafe", f"process {header.identity.pid} belongs to somebody else")
         self.parsed += 1
-        return File(path, _state(found), snapshot, before)
+        return File(path, found, snapshot, before)
 
 
 def _state(found: os.stat_result) -> State:

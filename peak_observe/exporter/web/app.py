@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
+from weakref import WeakValueDictionary
 
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
@@ -15,30 +17,33 @@ from starlette.routing import Route
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.exporter.web.status_page import Page
+from peak_observe.support.redact import printable
 from peak_observe.support.toml import near
+from peak_observe.telemetry import http_rules
+from peak_observe.telemetry.http_rules import peer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from peak_observe.exporter.service import ExporterService
     from peak_observe.exporter.sources.merged_exposition import Body
-    from peak_observe.exporter.web.basic_auth import Passwords
+    from peak_observe.telemetry.basic_auth import Passwords
 
 FIELDS = 1_000  # of a query
-GUESSES = 50  # passwords that wait to be looked at; more are told to come back
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 NO_SUCH_PATH = "there is no such path: / leads to all there are\n"
 
 
 class Access:
-    """Users and response headers; replaced when the web configuration is reloaded."""
+    """Users and response headers, replaced when the web configuration is reloaded, and further names of this host."""
 
-    def __init__(self, passwords: Passwords, headers: dict[str, str]) -> None:
+    def __init__(self, passwords: Passwords, headers: dict[str, str], hosts: Collection[str] | None = None) -> None:
         self.passwords = passwords
         self.headers = headers
+        self.hosts = hosts
 
 
 class AuthMiddleware:
@@ -53,6 +58,7 @@ class AuthMiddleware:
         self._app = app
         self._access = access
         self._bcrypt = WorkerThread("passwords")  # one guess at a time keeps one core busy at most
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -65,16 +71,31 @@ class AuthMiddleware:
                 message["headers"] = [*(extra | dict(message["headers"])).items()]
             await send(message)
 
-        refusal = await self._refusal(access.passwords, scope)
+        refusal = self._malformed(access, scope) or await self._refusal(access.passwords, scope)
         await (refusal or self._app)(scope, receive, sent)
+
+    def _malformed(self, access: Access, scope: Scope) -> Response | None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        lengths, encodings = (
+            [value for name, value in headers if name == wanted] for wanted in ("content-length", "transfer-encoding")
+        )
+        problem = http_rules.framing_problem(lengths, encodings)
+        if problem:  # whoever sent it may disagree where the next request begins
+            return PlainTextResponse(f"bad request: {problem}\n", 400, {"Connection": "close"})
+        foreign = http_rules.foreign_page(dict(headers), access.hosts)
+        return PlainTextResponse(f"{foreign}\n", 403) if foreign else None
 
     async def _refusal(self, passwords: Passwords, scope: Scope) -> Response | None:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         header = given[0].decode("latin-1") if len(given) == 1 else ""
         known = passwords.remembered(header)
-        if known is None and self._bcrypt.waiting >= GUESSES:
-            return PlainTextResponse("too many unknown passwords wait to be looked at\n", 503, {"Retry-After": "5"})
-        if known or (known is None and await self._bcrypt(lambda: passwords.check(header))):
+        if known is None:
+            # Strangers queue, one of each peer at a time: a flood of guesses of one delays only its own.
+            peer = peer_of(scope["client"] or ("",))
+            async with self._turns.setdefault(peer, asyncio.Lock()):
+                known = passwords.remembered(header)
+                known = await self._bcrypt(lambda: passwords.check(header)) if known is None else known
+        if known:
             return None
         return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="peak-observe"'})
 
@@ -138,10 +159,11 @@ class Answers:
                 said = name[:100].encode(errors="replace").decode()
                 found = f"there is no source {said!r}{near(said, known)}; there are {', '.join(known)}\n"
                 return PlainTextResponse(found, 400)
-        _, content_type = choose_encoder(request.headers.get("Accept", ""))
+        accept, encoding = (", ".join(request.headers.getlist(name)) for name in ("Accept", "Accept-Encoding"))
+        _, content_type = choose_encoder(http_rules.accepted_exposition(accept))
         body = await self._host.metrics(
             openmetrics=content_type.startswith("application/openmetrics-text"),
-            gzipped=bool(gzip_accepted(request.headers.get("Accept-Encoding", ""))),
+            gzipped=http_rules.accepts_gzip(encoding),
             names=frozenset(names),
             only=frozenset(only),
         )
@@ -154,7 +176,10 @@ class Answers:
         target = request.scope["path"] + ("?verbose" if "verbose" in request.query_params else "")
         found = self._host.health(target)
         assert found is not None  # noqa: S101 - these paths are its own
-        return Response(found.body, found.status, media_type=found.content_type)
+        body = found.body
+        if target.endswith("?verbose") and "/livez" not in target:
+            body = b"".join((*_told_by_processes(self._host.problems()), body))
+        return Response(body, found.status, media_type=found.content_type)
 
     async def _ready(self, _: Request) -> Response:
         ready = self._host.sources.ready
@@ -170,6 +195,12 @@ class Answers:
         targets = [target for source in self._host.sources.of(DiscoveredProcesses) for target in source.addresses]
         found = [{"targets": targets, "labels": {}}] if targets else []
         return Response(json.dumps(found), media_type="application/json")
+
+
+def _told_by_processes(problems: Mapping[tuple[str, str], str]) -> Iterator[bytes]:
+    """Yield a line for each failing check of a process; the exporter itself is no less ready for it."""
+    for (process, check), message in problems.items():
+        yield f"[~]{printable(f'{check} in {process}')} failed: {message}\n".encode(errors="replace")
 
 
 async def _healthy(_: Request) -> Response:

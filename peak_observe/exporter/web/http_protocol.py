@@ -1,33 +1,52 @@
-"""HTTP/1.1 protocol with time limits and a connection limit, against slow, silent and hostile clients."""
+"""HTTP/1.1 protocol with time limits, against slow, silent and hostile clients."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.exporter.logs import Repeats
+from peak_observe.support.loggers import logger
+
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
 PATIENCE = 30.0  # seconds for a whole request and its answer, from the connection or the first byte on
 BUFFER = 32_768  # bytes of an answer that wait for a slow reader, of each connection
-MOST = 512  # connections; a file descriptor each, of which a process has 1,024 by default
+_repeats = Repeats()
 
 
 class TimeLimitedProtocol(H11Protocol):
-    """Protocol that closes connections that are too slow in asking or reading, and those past the limit."""
+    """Protocol that closes connections that are too slow in asking or reading.
+
+    `begun` is set once TLS is spoken. `answering_since` is when the answer under way began, `answered_at` when the last
+    one ended; None without one.
+    """
 
     sans: tuple[str, ...] = ()
     """Names of which a client's certificate has to carry one; any is right if there are none."""
 
+    begun = False
+    answering_since: float | None = None
+    answered_at: float | None = None
     _deadline: asyncio.TimerHandle | None = None
+    _answer: asyncio.Task[Any] | None = None
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.on_lost: Callable[[], None] = lambda: None
+        self._app, self.app = self.app, self._run
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take a connection in, or end it at once."""
+        self.begun = True
         super().connection_made(transport)
-        if len(self.connections) >= MOST or not self._welcome(transport):
+        if not self._welcome(transport):
             transport.abort()
         else:
             transport.set_write_buffer_limits(high=BUFFER)
@@ -41,14 +60,33 @@ class TimeLimitedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Let the time of this request end; one that was sent along already begins."""
         self._unwatch()
+        self.answering_since, self.answered_at = None, SYSTEM_CLOCK.monotonic()
         super().on_response_complete()
         if self.timeout_keep_alive_task is None:
             self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and make no answer that nobody reads."""
         self._unwatch()
         super().connection_lost(exc)
+        if self._answer is not None:
+            self._answer.cancel()
+        self.on_lost()
+
+    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
+        self.answering_since, self._answer = SYSTEM_CLOCK.monotonic(), asyncio.current_task()
+
+        async def sent(message: Any) -> None:
+            if not self.transport.is_closing():  # asyncio would log each piece for a client that is gone
+                await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except asyncio.CancelledError:
+            if self.cycle is None or not self.cycle.disconnected:
+                raise
+        finally:
+            self._answer = None
 
     def _watch(self) -> None:
         if self._deadline is None:
@@ -68,7 +106,9 @@ class TimeLimitedProtocol(H11Protocol):
 
 
 def on_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001 - asyncio's form
-    """Log on one line what asyncio would log as a traceback: lost connections and used up descriptors are weather."""
+    """Log on one line, once a minute, what asyncio would log as a traceback: lost connections are weather."""
     error = context.get("exception")
-    level = logging.DEBUG if isinstance(error, ConnectionError | ssl.SSLError) else logging.WARNING
-    logging.getLogger("peak_observe.exporter").log(level, "%s: %s", context["message"], error)
+    quiet = isinstance(error, ConnectionError | ssl.SSLError)
+    if quiet or _repeats.admit(context["message"]) is not None:
+        level = logging.DEBUG if quiet else logging.WARNING
+        logger("peak_observe.exporter").log(level, "%s: %s", context["message"], error)

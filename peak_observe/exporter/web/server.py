@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -18,21 +17,27 @@ from peak_observe.exporter.service import ExporterService
 from peak_observe.exporter.threads import apart
 from peak_observe.exporter.web import systemd, web_config
 from peak_observe.exporter.web.app import Access, Answers, application
-from peak_observe.exporter.web.basic_auth import Passwords
-from peak_observe.exporter.web.http_protocol import MOST, TimeLimitedProtocol, on_loop_trouble
+from peak_observe.exporter.web.http_protocol import TimeLimitedProtocol, on_loop_trouble
+from peak_observe.exporter.web.listener import Listener
+from peak_observe.support.loggers import logger
 from peak_observe.support.redact import printable
+from peak_observe.support.shown import shown
+from peak_observe.telemetry import server_tls
+from peak_observe.telemetry.basic_auth import Passwords
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
+    from peak_observe.telemetry.server_tls import Tls
+
 LAST_WORDS = 5  # seconds in which scrapes under way are finished
 IDLE = 60  # seconds for which a connection is kept between two scrapes
 HEADER_BYTES = 32_768
 MAX_PORT = 65_535
 TICK = 1.0
-_log = logging.getLogger("peak_observe.exporter")
+_log = logger("peak_observe.exporter")
 
 
 class Options(NamedTuple):
@@ -42,6 +47,7 @@ class Options(NamedTuple):
     listen: tuple[str, ...] = ("127.0.0.1:17325",)
     web_config_file: Path | None = None
     lifecycle: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 class Exporter:
@@ -61,10 +67,14 @@ class Exporter:
         self.web = web_config.load(options.web_config_file)
         self.host = ExporterService(options.config_file)
         self._stamp = self.web.stamp()
-        self._tls = None if self.web.tls is None else web_config.context(self.web.tls)
-        self._access = Access(Passwords(self.web.users), dict(self.web.headers))
+        self._tls = None if self.web.tls is None else server_tls.context(self.web.tls)
+        self._access = Access(Passwords(self.web.users), dict(self.web.headers), self._hosts(self.web))
         self._reloads: set[asyncio.Task[str]] = set()
         self.sockets = _listeners(options.listen)
+
+    def _hosts(self, web: web_config.WebConfig) -> tuple[str, ...] | None:
+        # A page that gave its own name our address has neither the certificate of that name nor the password.
+        return self._options.hosts if web.tls is None and not web.users else None
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -127,14 +137,15 @@ class Exporter:
             found = web_config.load(self._options.web_config_file)
             _refuse_switch(self.web, found)
             if self._tls is not None and found.tls is not None:
-                web_config.refresh(self._tls, found.tls)
+                server_tls.refresh(self._tls, found.tls)
         except ConfigError as error:
             self.host.reload_success = False
             problem = printable(str(error))
             _log.error("web configuration reload failed, the old one stays in force: %s", problem)
             return problem
         self.web, self._stamp = found, found.stamp()
-        self._access.passwords, self._access.headers = Passwords(found.users), dict(found.headers)
+        self._access.passwords.renew(found.users)
+        self._access.headers, self._access.hosts = dict(found.headers), self._hosts(found)
         return ""
 
 
@@ -145,12 +156,27 @@ def _refuse_switch(before: web_config.WebConfig, after: web_config.WebConfig) ->
         raise ConfigError(str(after.path), "tls_server_config", problem)
 
 
-def _rules(tls: web_config.Tls | None) -> tuple[object, ...] | None:
+def _rules(tls: Tls | None) -> tuple[object, ...] | None:
     return None if tls is None else (tls.client_ca, tls.client_auth, tls.allowed_sans, tls.minimum, tls.maximum)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn server without signal handlers: the exporter handles signals."""
+    """Uvicorn server with an accept loop of ours, and without signal handlers: the exporter handles signals."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        config = self.config
+
+        def protocol() -> TimeLimitedProtocol:
+            made: TimeLimitedProtocol = config.http_protocol_class(  # type: ignore[call-arg,assignment] # of any kind
+                config=config, server_state=self.server_state, app_state={}
+            )
+            return made
+
+        listener = Listener(sockets or (), protocol, config.ssl)
+        listener.start()
+        self.servers = [listener]  # type: ignore[list-item] # it is closed and waited for like one of asyncio's
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -179,7 +205,6 @@ def _uvicorn_config(app: Any, web: web_config.WebConfig, tls: ssl.SSLContext | N
         server_header=False,
         headers=[("Server", f"peak_observe/{__version__}")],
         timeout_keep_alive=IDLE,
-        limit_concurrency=MOST,
         timeout_graceful_shutdown=LAST_WORDS,
         h11_max_incomplete_event_size=HEADER_BYTES,
     )
@@ -203,7 +228,7 @@ def _listeners(addresses: tuple[str, ...]) -> list[socket.socket]:
 def _parsed(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or not port.isascii() or int(port) > MAX_PORT:
-        raise UsageError(f"--web.listen-address must be host:port, for instance 127.0.0.1:17325, not {address!r}")
+        raise UsageError(f"--web.listen-address must be host:port, for instance 127.0.0.1:17325, not {shown(address)}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

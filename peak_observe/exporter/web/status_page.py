@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from peak_observe._version import __version__
 from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.exporter.threads import WorkerThread
 from peak_observe.exporter.web import status_tables
 from peak_observe.exporter.web.status_assets import SCRIPT, STYLE
 
@@ -61,6 +62,7 @@ class Page:
 
     def __init__(self, host: ExporterService) -> None:
         self._host = host
+        self._worker = WorkerThread("page")  # of its own: no scrape waits for it
         self._lock = asyncio.Lock()
         self._made = ""
         self._made_at = float("-inf")
@@ -69,7 +71,7 @@ class Page:
         """Return it with all its headers."""
         async with self._lock:
             if SYSTEM_CLOCK.monotonic() - self._made_at >= SHARED:
-                self._made = await self._host.helper(self._make)
+                self._made = await self._worker(self._make)
                 self._made_at = SYSTEM_CLOCK.monotonic()
         return HTMLResponse(self._made, headers=HEADERS)
 
@@ -77,7 +79,9 @@ class Page:
         host, now = self._host, SYSTEM_CLOCK.now()
         statuses = host.sources.statuses()
         told = [block for status in statuses.values() for block in status.told]
-        found = status_tables.tables(told, host.checks.results(), statuses, host.sources.abouts(), now.timestamp())
+        abouts, problems = host.sources.abouts(), host.problems()
+        results = host.checks.results()
+        found = status_tables.tables(told, results, statuses, abouts, now.timestamp(), problems=problems)
         return document(found, f"{now:%Y-%m-%d %H:%M:%S} UTC", reloaded=host.reload_success)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from peak_observe import catalog
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.formatting import seconds, size
 from peak_observe.resilience.health.result import SKIPPED
+from peak_observe.support.redact import redact_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,9 @@ OWN = "this process"
 NONE = "-"
 MILLISECOND = 1e-3
 STATE_LEVELS = dict(zip(catalog.STATES, (GOOD, BAD, WARN, WARN, IDLE), strict=True))
+
+_PAIR = re.compile(r'([A-Za-z0-9_]+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 Key = tuple[str, ...]
 Values = dict[Key, float]
@@ -58,16 +62,28 @@ class Samples:
         for block in told:
             self._texts[block.name].append(block.text.decode())
 
-    def values(self, metric: str, *labels: str, sample: str = "", **wanted: str) -> Values:
-        """Return values by the values of some labels; of several samples the last one counts."""
+    def values(self, metric: str, *labels: str, sample: str = "", value: str = "", **wanted: str) -> Values:
+        """Return values by the values of some labels; of several samples the last one counts.
+
+        Args:
+            metric: The family.
+            labels: The labels that make the key.
+            sample: A sample of the family that is called otherwise, such as a histogram's count.
+            value: The only value that is wanted, as it is written; others cost nothing.
+            wanted: Labels with the only values that are wanted.
+        """
+        line = re.compile(rf"^{sample or metric}(?:\{{(.*)\}})? ({re.escape(value) or '.*'})$", re.MULTILINE)
         found: Values = {}
         for text in self._texts.get(metric, ()):
-            for family in text_string_to_metric_families(text):
-                for one in family.samples:
-                    fits = all(one.labels.get(label) == value for label, value in wanted.items())
-                    if one.name == (sample or metric) and fits:
-                        found[tuple(one.labels.get(label, "") for label in labels)] = one.value
+            for match in line.finditer(text):
+                pairs = {name: _ESCAPED.sub(_unescaped, told) for name, told in _PAIR.findall(match[1] or "")}
+                if all(pairs.get(label) == one for label, one in wanted.items()):
+                    found[tuple(pairs.get(label, "") for label in labels)] = float(match[2])
         return found
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return "\n" if match[1] == "n" else match[1]
 
 
 def tables(
@@ -76,6 +92,8 @@ def tables(
     statuses: Mapping[str, Status],
     abouts: Mapping[str, str],
     now: float,
+    *,
+    problems: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> list[Table]:
     """Return the parts of the page.
 
@@ -85,6 +103,7 @@ def tables(
         statuses: How the sources fare.
         abouts: What they watch, in words.
         now: Unix time in seconds.
+        problems: What failing checks of other processes say, by process and check.
     """
     samples = Samples(told)
     found = [
@@ -97,7 +116,7 @@ def tables(
         Table(
             "Checks",
             ("check", "state", "latency", "ran", "says"),
-            [*_own_checks(results, now), *_checks(samples, now)],
+            [*_own_checks(results, now), *_checks(samples, now, problems)],
             "No checks are configured.",
         ),
         Table(
@@ -133,12 +152,11 @@ def ago(since: float, now: float) -> str:
 def _circuits(samples: Samples, now: float) -> Iterator[Row]:
     state, change = catalog.BREAKER_STATE.name, catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS.name
     changed = samples.values(change, "breaker", "process")
-    for (breaker, process, name), value in samples.values(state, "breaker", "process", "state").items():
-        if value == 1:
-            since = changed.get((breaker, process), 0.0)
-            span = seconds(max(0.0, now - since)) if since else "since its start"
-            level = STATE_LEVELS.get(name, WARN)
-            yield Row(level, breaker, name.replace("_", "-"), (span, process or OWN))
+    for breaker, process, name in samples.values(state, "breaker", "process", "state", value="1.0"):
+        since = changed.get((breaker, process), 0.0)
+        span = seconds(max(0.0, now - since)) if since else "since its start"
+        level = STATE_LEVELS.get(name, WARN)
+        yield Row(level, breaker, name.replace("_", "-"), (span, process or OWN))
 
 
 def _own_checks(results: Mapping[str, HealthCheckResult], now: float) -> Iterator[Row]:
@@ -148,10 +166,10 @@ def _own_checks(results: Mapping[str, HealthCheckResult], now: float) -> Iterato
             level = WARN
         word = report.HEALTHY if result.healthy else result.status if result.status != report.HEALTHY else "unhealthy"
         ran = ago(result.timestamp.timestamp(), now)
-        yield Row(level, name, word, (_latency(result.duration), ran, result.message))
+        yield Row(level, name, word, (_latency(result.duration), ran, redact_line(result.message)))
 
 
-def _checks(samples: Samples, now: float) -> Iterator[Row]:
+def _checks(samples: Samples, now: float, problems: Mapping[tuple[str, str], str]) -> Iterator[Row]:
     duration = catalog.HEALTH_CHECK_DURATION_SECONDS.name
     last = samples.values(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS.name, "check", "process")
     total = samples.values(duration, "check", "process", sample=f"{duration}_sum")
@@ -162,8 +180,9 @@ def _checks(samples: Samples, now: float) -> Iterator[Row]:
             level, word = (
                 (IDLE, "not run yet") if math.isnan(value) else (GOOD, "healthy") if value else (BAD, "failing")
             )
+            says = ": ".join(filter(None, (f"in {process}", problems.get((process, check), ""))))
             mean = total.get(key, 0.0) / count[key] if count.get(key) else None
-            yield Row(level, check, word, (_latency(mean), ago(last.get(key, 0.0), now), f"in {process}"))
+            yield Row(level, check, word, (_latency(mean), ago(last.get(key, 0.0), now), says))
 
 
 def _latency(value: float | None) -> str:

@@ -9,15 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from peak_observe.errors import ConfigError
+from peak_observe.support.shown import shown
 from peak_observe.support.toml import near
+from peak_observe.telemetry.server_tls import (
+    CLIENT_AUTH,
+    IF_GIVEN,
+    NO_CERTIFICATE,
+    REQUIRED,
+    Tls,
+    client_ca_text,
+    context,
+    file_stamp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
-NO_CERTIFICATE, IF_GIVEN, REQUIRED = "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"
-CLIENT_AUTH = {NO_CERTIFICATE: ssl.CERT_NONE, IF_GIVEN: ssl.CERT_OPTIONAL, REQUIRED: ssl.CERT_REQUIRED}
 UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert")
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 OLD_VERSIONS = ("TLS10", "TLS11")
@@ -43,19 +52,6 @@ SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users")
 ELSEWHERE = {"cipher_suites", "prefer_server_cipher_suites", "curve_preferences", "cert", "key", "client_ca"}
 
 
-class Tls(NamedTuple):
-    """TLS files and settings."""
-
-    cert_file: Path
-    key_file: Path
-    client_ca_file: Path | None
-    client_ca: str
-    client_auth: str
-    allowed_sans: tuple[str, ...]
-    minimum: ssl.TLSVersion
-    maximum: ssl.TLSVersion
-
-
 class WebConfig(NamedTuple):
     """Web configuration: TLS, users and response headers.
 
@@ -73,16 +69,8 @@ class WebConfig(NamedTuple):
 
     def stamp(self) -> tuple[object, ...]:
         """Return what changes when the file, or one that it names, is written anew."""
-        named = [] if self.tls is None else [self.tls.cert_file, self.tls.key_file, self.tls.client_ca_file]
-        return tuple(_stamp(path) for path in (self.path, *named) if path is not None)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        own = () if self.path is None else (file_stamp(self.path),)
+        return own if self.tls is None else (*own, *self.tls.stamp())
 
 
 def load(path: Path | None) -> WebConfig:
@@ -142,7 +130,7 @@ class _Table:
         value = default if value is None else value
         if value is not default and not isinstance(value, kind):
             words = {str: "a string", bool: "true or false", dict: "a mapping", list: "a list"}
-            raise self.error(key, f"it has to be {words[kind]}, not {value!r}")
+            raise self.error(key, f"it has to be {words[kind]}, not {shown(value)}")
         return value
 
     def table(self, key: str) -> _Table:
@@ -173,16 +161,7 @@ def _tls(table: _Table) -> Tls:
     minimum, maximum = _version(table, "min_version", "TLS12"), _version(table, "max_version", "TLS13")
     if minimum > maximum:
         raise table.error("min_version", "it is above max_version")
-    return Tls(cert, key, ca, _text(ca), auth, tuple(map(str, sans)), minimum, maximum)
-
-
-def _text(path: Path | None) -> str:
-    try:
-        return "" if path is None else path.read_text(encoding="ascii")
-    except OSError as error:
-        raise ConfigError(str(path), "client_ca_file", error.strerror or str(error)) from None
-    except ValueError:
-        raise ConfigError(str(path), "client_ca_file", "it is not what is needed: no text") from None
+    return Tls(cert, key, ca, client_ca_text(ca), auth, tuple(map(str, sans)), minimum, maximum)
 
 
 def _version(table: _Table, key: str, default: str) -> ssl.TLSVersion:
@@ -209,39 +188,5 @@ def _headers(http: _Table) -> Iterator[tuple[str, str]]:
     table.check(HEADERS)
     for name, value in table.found.items():
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-            raise table.error(name, f"it has to be printable text, not {value!r}")
+            raise table.error(name, f"it has to be printable text, not {shown(value)}")
         yield name, value
-
-
-def context(tls: Tls) -> ssl.SSLContext:
-    """Return what speaks TLS as configured.
-
-    Raises:
-        ConfigError: A file cannot be read, or holds something else.
-    """
-    found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    found.minimum_version, found.maximum_version = tls.minimum, tls.maximum
-    found.verify_mode = CLIENT_AUTH[tls.client_auth]
-    if tls.client_ca:
-        _load(tls.client_ca_file, "client_ca_file", lambda: found.load_verify_locations(cadata=tls.client_ca))
-    refresh(found, tls)
-    return found
-
-
-def refresh(found: ssl.SSLContext, tls: Tls) -> None:
-    """Load certificate and key, which may have been renewed.
-
-    Raises:
-        ConfigError: A file cannot be read, or holds something else.
-    """
-    _load(tls.cert_file, "cert_file", lambda: found.load_cert_chain(tls.cert_file, tls.key_file, password=""))
-
-
-def _load(path: Path | None, key: str, load: Any) -> None:
-    try:
-        load()
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise ConfigError(str(path), key, f"it is not what is needed: {reason}") from None
-    except OSError as error:
-        raise ConfigError(str(error.filename or path), key, error.strerror or str(error)) from None

@@ -87,6 +87,15 @@ def processes() -> list[Json]:
             bars=True,
         )
         | {"gridPos": {"w": 8, "h": 6}},
+        panels.timeseries(
+            "Limits of snapshots used",
+            "How much of each limit the folder uses. At 100 % the last names of the alphabet are left out: remove "
+            "files, or raise max_bytes or max_series of [processes].",
+            [query(worst(select(catalog.PROCESS_SNAPSHOTS_USED_RATIO), "limit"), "{{limit}}")],
+            "percentunit",
+            empty="no exporter",
+            width=24,
+        ),
         tables.table(
             "Processes by name",
             "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full.",

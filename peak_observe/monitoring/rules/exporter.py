@@ -13,6 +13,7 @@ _LIVES = f"max by ({WHERE}) ({_UP}) == 1"
 _SILENT = f"max by ({WHERE}) ({catalog.PROCESS_SNAPSHOT_AGE_SECONDS.name})"
 _STARTS = f"max by ({WHERE}) (changes({catalog.PROCESS_START_TIME_SECONDS.name}[1h]))"
 _REJECTED = f"sum by ({HOST}, reason) (increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m]))"
+_USED = f"max by ({HOST}, limit) ({catalog.PROCESS_SNAPSHOTS_USED_RATIO.name})"
 _CLOCK = catalog.EXPORTER_TIME_SECONDS.name
 _SKEW = f"abs(max by ({HOST}) ({_CLOCK} - timestamp({_CLOCK})))"
 
@@ -73,6 +74,20 @@ PROCESSES = Group(
             "somebody tampers.",
             "The log of the exporter: it names the file and what is wrong with it.",
             "Remove the file; look at who may write into the folder.",
+            keep="15m",
+        ),
+        Alert(
+            "PeakSnapshotsNearLimit",
+            WARNING,
+            f"{_USED} > 0.8",
+            "15m",
+            "the folder of the snapshots holds nearly as much as the exporter reads",
+            "The snapshots that {{ $labels.instance }} reads are near the limit of {{ $labels.limit }}.",
+            "{{ $value | humanizePercentage }} of the limit are used; past it the last names are not shown.",
+            "The folder holds more processes, accounts of dead ones, or series than the exporter takes into memory.",
+            "The files of the folder by size: names built from ids, jobs with a date in their name, or just many bots.",
+            "Remove what nobody needs, or raise `max_bytes` or `max_series` of `[processes]`; the exporter needs up "
+            "to 1 KB of memory a series.",
             keep="15m",
         ),
     ),

@@ -6,6 +6,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import wrapping
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ def check_function(role: str, func: object, of: str = "") -> None:
         of: Its argument, in words.
     """
     if not callable(func) or wrapping.kind(func) != wrapping.FUNCTION:
-        raise ValueError(f"{role} must be a plain function{f' of {of}' if of else ''}, not {func!r}")
+        raise ValueError(f"{role} must be a plain function{f' of {of}' if of else ''}, not {shown(func)}")
 
 
 class SafeCallback:
@@ -97,11 +98,11 @@ class SafeCallback:
         """Log the first failure: an exception, with its traceback, or what is wrong with a result."""
         if self._logged:
             return
-        import logging
+        from peak_observe.support.loggers import logger
 
         self._logged = True
         error = problem if isinstance(problem, BaseException) else None
-        logging.getLogger(f"peak_observe.{self._logger}").error(
+        logger(f"peak_observe.{self._logger}").error(
             "%s: callback %r failed and a default is used, which is logged once: %r",
             self._role,
             self._func,

@@ -96,7 +96,7 @@ class BlockingWarning:
         """Log the warning, if an event loop runs on this thread and it was not logged yet."""
         if self._logged or running_loop() is None:
             return
-        import logging
+        from peak_observe.support.loggers import logger
 
         self._logged = True
-        logging.getLogger(f"peak_observe.{self._logger}").warning("%s", self._message)
+        logger(f"peak_observe.{self._logger}").warning("%s", self._message)

@@ -7,6 +7,8 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from peak_observe.support.redact import redact_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -158,5 +160,5 @@ class CheckRunner:
             if needed is None:
                 return f"depends on '{name}', which is not registered"
             if needed.last is not None and not needed.last.healthy:
-                return f"'{name}' is not healthy: {needed.last.message}"
+                return redact_line(f"'{name}' is not healthy: {needed.last.message}")
         return None

@@ -14,7 +14,7 @@ from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.layers import Layer, Layers, Stack
 from peak_observe.resilience.policy.order import check
-from peak_observe.support.shown import shown
+from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +158,7 @@ class Policy:
 
     def __repr__(self) -> str:
         kinds = ", ".join(layer.kind for layer in self.layers)
-        return f"<Policy {'' if self.name is None else f'{self.name!r} '}({kinds})>"
+        return f"<Policy {'' if self.name is None else f'{label(self.name)!r} '}({kinds})>"
 
 
 def _layers(part: Any, name: str | None) -> list[Layer]:
@@ -171,7 +171,7 @@ def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, CircuitBreaker):
         return [Layer(strategy.BREAKER, part)]
     raise ValueError(
-        f"{part!r} cannot be part of a policy: there are circuit_breaker(…), retry_with_backoff(…), timeout(…), "
+        f"{shown(part)} cannot be part of a policy: there are circuit_breaker(…), retry_with_backoff(…), timeout(…), "
         "hedge(…), bulkhead(…), rate_limit(…), timed(…), chaos(…), a CircuitBreaker and a Policy, each with "
         "parentheses; a decorator of your own is one as part(decorator)"
     )

@@ -142,7 +142,7 @@ class RetryControl:
 
     def __repr__(self) -> str:
         most = self._controller.settings.max_attempts
-        return f"<Retry {self.name!r} of {'any number of' if most is None else most} attempts>"
+        return f"<Retry {label(self.name)!r} of {'any number of' if most is None else most} attempts>"
 
 
 class Retry(RetryControl):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe.telemetry.metrics import primitive_families
-from peak_observe.telemetry.metrics.text_format import header, number, numbers, sample_line, series_line
+from peak_observe.telemetry.metrics.text_format import header, is_chosen, number, numbers, sample_line, series_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from peak_observe.measures import Exemplar
     from peak_observe.telemetry.metrics.family import Family, Labels, Readings
@@ -88,9 +88,11 @@ class _Kind:
         for index in changed:
             self._texts[index] = "".join([name.lines[index].text for name in names]).encode()
 
-    def write(self, parts: list[bytes], *, openmetrics: bool) -> None:
-        """Append the text of all families."""
+    def write(self, parts: list[bytes], *, openmetrics: bool, names: Collection[str]) -> None:
+        """Append the text of all families, or of those that one of the names means."""
         for index, family in enumerate(self._families):
+            if not is_chosen(family.metric.name, family.metric.kind, names):
+                continue
             parts.append(_header(family.metric, openmetrics=openmetrics))
             exemplars = [family.exemplars(name.reading) for name in self._names] if family.exemplars else []
             if openmetrics and any(exemplars):
@@ -106,14 +108,16 @@ class Renderer:
     def __init__(self) -> None:
         self._kinds: dict[str, _Kind] = {}
 
-    def render(self, *, openmetrics: bool = False) -> bytes:
-        """Return all families, with exemplars in the OpenMetrics format."""
+    def render(self, *, openmetrics: bool = False, names: Collection[str] = ()) -> bytes:
+        """Return all families, or those that one of the names means, with exemplars in the OpenMetrics format."""
         parts: list[bytes] = []
         for families_of_kind, readings in primitive_families.read():
             first = families_of_kind[0].metric.name
             kind = self._kinds.setdefault(first, _Kind(families_of_kind))
             kind.update(readings)
-            kind.write(parts, openmetrics=openmetrics)
+            kind.write(parts, openmetrics=openmetrics, names=names)
+        if not is_chosen(catalog.OBSERVE_BUILD_INFO.name, "gauge", names):
+            return b"".join(parts)
         parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
         build = sample_line(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS, 1.0)
         parts.append(f"{build}\n".encode())

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 MILLION = 1e6
+SUFFIXES = ("_bucket", "_count", "_sum")
 _HELP = str.maketrans({"\\": r"\\", "\n": r"\n"})
 _QUOTED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -67,3 +68,16 @@ def header(name: str, kind: str, text: str, *, openmetrics: bool) -> bytes:
     family = name.removesuffix("_total") if openmetrics and kind == "counter" else name
     shown = text.translate(_QUOTED if openmetrics else _HELP)
     return f"# HELP {family} {shown}\n# TYPE {family} {kind}\n".encode()
+
+
+def is_chosen(name: str, kind: str, names: Collection[str]) -> bool:
+    """Return whether `name[]` of a query means a family: by its own name, or by that of its samples; all do without.
+
+    Args:
+        name: The family's name; a counter's with or without `_total`.
+        kind: Its type.
+        names: Those of the query.
+    """
+    suffixes = SUFFIXES if kind in ("histogram", "summary") else ("_total",) if kind == "counter" else ()
+    meant = {name, name.removesuffix("_total"), *(name + suffix for suffix in suffixes)}
+    return not names or not meant.isdisjoint(names)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.measures import JOBS
+from peak_observe.measures import CHECKS, JOBS
 from peak_observe.telemetry.metrics.renderer import Renderer
-from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, samples, snapshot_file
+from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, samples, snapshot_file
 from peak_observe.telemetry.snapshot.snapshot_file import RejectedError, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from peak_observe.measures import JobReading
+    from peak_observe.measures import HealthReading, JobReading
+    from peak_observe.telemetry.snapshot.name_lock import NameLock
+
+_BLOCKED = {errno.EPERM, errno.EACCES, errno.EISDIR, errno.ENOTEMPTY}  # somebody else's file, or a folder of files
+MOST_NUMBERS = 1_000
+"""Processes of one name that get a number; later ones, or a bot whose numbers somebody occupies, get random letters."""
 
 
 class Claim:
@@ -51,12 +59,14 @@ class Claim:
         self._clock = clock
         self._renderer = Renderer()
         self._started = process_identity.started()
-        self.told = self._earlier = b""
+        self.told = self._earlier = self._exemplars = b""
         self._mark: tuple[int, int] | None = None
+        self._lock: NameLock | None = None
 
     def tell(self) -> bytes:
         """Return what this process has to tell now."""
-        return samples.packed(self._renderer.render())
+        text, self._exemplars = samples.without_exemplars(self._renderer.render(openmetrics=True))
+        return samples.packed(text)
 
     def write(self, state: str, address: str = "") -> None:
         """Write a snapshot, and claim a name before where this process has none, or not any more.
@@ -69,13 +79,13 @@ class Claim:
             OSError: It cannot be written.
         """
         own = self.tell()
-        if self._mark is not None and self._mark == _mark(self._path):
+        if self._keeps_its_name():
             self._put(state, own, address, self.inherited)
         else:
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with snapshot_file.locked(self._folder):
-                self._take()
-                self._put(state, own, address, self.inherited)
+            self._take(state, own, address)
+        if state == "ended":
+            self._release()
 
     def leave(self) -> None:
         """Give the name back as it was, for this process goes on under another one.
@@ -85,41 +95,82 @@ class Claim:
         """
         if self._mark is None:
             return
-        with snapshot_file.locked(self._folder):
+        try:
             if self._mark != _mark(self._path):
                 self.inherited = self.told
             elif self._earlier:
                 self._put("account", b"", "", b"")
             else:
                 self._path.unlink()
+        finally:
+            self._release(remove=not self._earlier)
 
     @property
     def _path(self) -> Path:
         return snapshot_file.path_of(self._folder, self.name)
 
-    def _take(self) -> None:
-        """Find a name, and take over what its last life left; what was ours and is taken from us is accounted for."""
-        if self._mark is not None:
-            if _mark(self._path) is None:
-                return  # the folder was emptied: nobody else has what we had
-            self.inherited, self._mark = self.told, None
-        mine = process_identity.mine()
-        for number in itertools.count(1):
-            self.name = self._process if number == 1 else f"{self._process}-{number}"
-            try:
-                left = _left(self._path)
-            except PermissionError:
-                continue  # somebody else's, who does not want it read
-            if left is None or not self._taken(left, mine):
-                self._earlier = b"" if left is None else lifetime_totals.packed(lifetime_totals.settled(*left[1:4]))
-                return
+    def _keeps_its_name(self) -> bool:
+        return self._lock is not None and self._lock.held and self._mark == _mark(self._path)
 
-    def _taken(self, left: Snapshot, mine: process_identity.Identity) -> bool:
-        header = left.header
-        if header.state != "running" or mine.is_life_of(header.identity):
+    def _take(self, state: str, own: bytes, address: str) -> None:
+        """Find a name and write under it; a name that somebody occupies with files that stay is passed over."""
+        self._account()
+        problem: OSError | None = None
+        for name in self._candidates():
+            self.name = name
+            try:
+                if self._locked():
+                    return self._put(state, own, address, self.inherited)
+            except OSError as error:
+                if error.errno not in _BLOCKED:
+                    raise
+                problem = error
+            self._release()
+        raise problem or TimeoutError(f"another process holds each name like {self._process!r} in {self._folder}")
+
+    def _account(self) -> None:
+        """Account for what was ours and is taken from us; of a folder that was emptied nobody else has what we had."""
+        if self._mark is not None and _mark(self._path) not in (None, self._mark):
+            self.inherited, self._mark, self._earlier = self.told, None, b""
+            self._release()
+
+    def _candidates(self) -> Iterator[str]:
+        if self._mark is not None:
+            yield self.name
+        yield self._process
+        yield from (f"{self._process}-{number}" for number in range(2, MOST_NUMBERS))
+        yield f"{self._process}-{os.urandom(4).hex()}"
+
+    def _locked(self) -> bool:
+        """Lock the name and take over what its last life left, or return False if it belongs to a living process."""
+        if self._lock is None or not self._lock.held:
+            self._lock = name_lock.acquire(name_lock.path_of(self._folder, self.name))
+        if self._lock is None:
             return False
-        age = self._clock.monotonic() - header.monotonic
-        return process_identity.lives(header.identity, age, header.interval)
+        left = _left(self._path)
+        if left is None:
+            self._earlier = self._earlier if self._mark is not None else b""
+        elif self._mark is None or self._mark != _mark(self._path):
+            snapshot, modified = left
+            if self._taken(snapshot, modified, self._lock):
+                return False
+            self._earlier = lifetime_totals.packed(lifetime_totals.settled(*snapshot[1:4]))
+        snapshot_file.sweep(self._path)
+        return True
+
+    def _taken(self, left: Snapshot, modified: float, lock: NameLock) -> bool:
+        header = left.header
+        if header.state != "running" or process_identity.mine().is_life_of(header.identity):
+            return False
+        if header.locked and lock.firm and not lock.created:
+            return False  # it would hold the lock
+        age = snapshot_file.age(header, modified, self._clock)
+        return process_identity.lives(header.identity, age, header.interval, header.clock)
+
+    def _release(self, *, remove: bool = False) -> None:
+        if self._lock is not None:
+            self._lock.release(remove=remove)
+        self._lock = None
 
     def _put(self, state: str, own: bytes, address: str, inherited: bytes) -> None:
         header: dict[str, Any] = {
@@ -132,14 +183,19 @@ class Claim:
             "interval": self._interval,
             "outcome": _outcome(),
             "address": address,
+            "clock": process_identity.time_namespace(),
+            "locked": self._lock is not None and self._lock.firm,
+            "problems": _problems() if state == "running" else {},
         }
-        found = snapshot_file.write(self._path, snapshot_file.encode(header, own, self._earlier, inherited))
+        content = snapshot_file.encode(header, own, self._earlier, inherited, self._exemplars if own else b"")
+        found = snapshot_file.write(self._path, content)
         self._mark, self.told = (found.st_ino, found.st_mtime_ns), own
 
 
-def _left(path: Path) -> Snapshot | None:
+def _left(path: Path) -> tuple[Snapshot, float] | None:
     try:
-        return snapshot_file.decode(snapshot_file.read(path)[0])
+        content, found = snapshot_file.read(path)
+        return snapshot_file.decode(content), found.st_mtime
     except (RejectedError, FileNotFoundError):
         return None
 
@@ -150,6 +206,22 @@ def _mark(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def _problems() -> dict[str, str]:
+    """Return the messages of failing checks, without secrets, as many as a header has room for."""
+    found: dict[str, str] = {}
+    room, longest = snapshot_file.PROBLEMS_BYTES, snapshot_file.LONGEST_PROBLEM
+    readings: list[tuple[str, HealthReading]] = CHECKS.read()
+    for name, reading in readings:
+        message = reading.problem
+        if not message or len(name) > longest or len(found) == snapshot_file.MOST_PROBLEMS:
+            continue
+        message = message if len(message) <= longest else f"{message[: longest - 1]}…"
+        room -= len(msgspec.json.encode({name: message}))
+        if room >= 0:
+            found[name] = message
+    return found
 
 
 def _outcome() -> str:

@@ -54,18 +54,17 @@ def started() -> float:
     return time.time() - since_boot + _stat("self")[0] / os.sysconf("SC_CLK_TCK")
 
 
-def lives(process: Identity, age: float, interval: float) -> bool:
-    """Return whether a process lives.
+def lives(process: Identity, age: float, interval: float, clock: int = 0) -> bool:
+    """Return whether a process lives, where no lock tells.
 
     Args:
         process: Which one.
         age: Seconds since it last wrote.
         interval: Seconds between its writes; what cannot be seen counts as alive for three of them.
+        clock: The inode of its time namespace; 0 where that is not known.
     """
-    if process.boot != boot():
-        return False
     fresh = age <= PATIENCE * interval
-    if process.namespace != namespace():
+    if not _visible(process, clock):
         return fresh
     try:
         start, state = _stat(process.pid)
@@ -75,6 +74,33 @@ def lives(process: Identity, age: float, interval: float) -> bool:
     except (OSError, ValueError):
         return fresh
     return start == process.start and state not in ("Z", "X") and same_program
+
+
+def is_gone(process: Identity, clock: int = 0) -> bool:
+    """Return whether a process has certainly ended; False where that cannot be seen.
+
+    Args:
+        process: Which one.
+        clock: The inode of its time namespace; 0 where that is not known.
+    """
+    if not _visible(process, clock):
+        return False
+    try:
+        start, state = _stat(process.pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return not _hidden(process.pid)
+    except (OSError, ValueError):
+        return False
+    return start != process.start or state in ("Z", "X")
+
+
+def comparable(process: Identity, clock: int) -> bool:
+    """Return whether the clock that does not jump is the same here as for a process."""
+    return process.boot == boot() and clock in (0, time_namespace())
+
+
+def _visible(process: Identity, clock: int) -> bool:
+    return process.namespace == namespace() and comparable(process, clock)
 
 
 def owner(process: Identity) -> int | None:
@@ -99,13 +125,18 @@ def boot() -> str:
 
 def namespace() -> int:
     """Return the inode of the pid namespace of this process; 0 where there is none."""
-    return _namespace_of(os.getpid())  # a forked child may be in another one
+    return _namespace_of(os.getpid(), "pid")  # a forked child may be in another one
 
 
-@lru_cache(maxsize=1)
-def _namespace_of(_: int) -> int:
+def time_namespace() -> int:
+    """Return the inode of the time namespace of this process; 0 where there is none."""
+    return _namespace_of(os.getpid(), "time")
+
+
+@lru_cache(maxsize=2)
+def _namespace_of(_: int, kind: str) -> int:
     try:
-        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - as above
+        return os.stat(f"/proc/self/ns/{kind}").st_ino  # noqa: PTH116 - as above
     except OSError:
         return 0
 

@@ -8,15 +8,17 @@ compared as one.
 from __future__ import annotations
 
 import re
+from array import array
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
 from peak_observe import catalog
 from peak_observe.telemetry.metrics.text_format import number
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     from peak_observe.catalog import Metric
 
@@ -33,6 +35,10 @@ _PAIR = r'[a-z_]+="(?:[^"\\\n]|\\[\\n"])*"'
 _LABELS = re.compile(rf"\{{({_PAIR}(?:,{_PAIR})*)\}}")
 _ONE = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\[\\n"])*)"')
 _NUMBER = re.compile(r"(?:-?[0-9]{1,25}(?:\.[0-9]{1,25})?(?:e[+-]?[0-9]{1,3})?)|NaN|[+-]Inf")
+_MARK = b' # {span_id="'
+_IDS = r'\{span_id="[0-9a-f]{16}",trace_id="[0-9a-f]{32}"\} [0-9.e+-]{1,30} [0-9.e+]{1,30}'
+_EXEMPLAR_OF_LINE = re.compile(f" # ({_IDS})$".encode())
+_EXEMPLAR = re.compile(f"([0-9]{{1,6}}) ({_IDS})")
 _ENDLESS = {"NaN", "+Inf", "-Inf"}
 
 
@@ -74,6 +80,7 @@ class Shape:
             raise InvalidError("a line is there twice")
         self.names = names
         self.lines = lines
+        self.prefixes = [line[:-1] for line in lines]
         self.families: list[tuple[Metric, list[Group]]] = []
         at = 0
         while at < len(lines):
@@ -90,7 +97,7 @@ class Table(NamedTuple):
 
     shape: Shape
     values: list[str]
-    numbers: list[float]
+    numbers: Sequence[float]
 
     def groups(self, chosen: Container[str] = FAMILIES) -> dict[str, dict[str, tuple[tuple[str, ...], list[str]]]]:
         """Return lines and values by family, of those chosen, and by the key of their group."""
@@ -104,6 +111,7 @@ class Table(NamedTuple):
 
 
 EMPTY = Table(Shape(b""), [], [])
+_shapes: WeakValueDictionary[bytes, Shape] = WeakValueDictionary()
 
 
 def packed(text: bytes) -> bytes:
@@ -112,6 +120,40 @@ def packed(text: bytes) -> bytes:
     if not pairs:
         return b""
     return b"\n".join([pair[0] for pair in pairs]) + _BETWEEN + b"\n".join([pair[2] for pair in pairs])
+
+
+def without_exemplars(text: bytes) -> tuple[bytes, bytes]:
+    """Return sample lines in the OpenMetrics format without their exemplars, and these as snapshots hold them.
+
+    Each is on a line of its own, after the number of its sample.
+    """
+    if _MARK not in text:
+        return text, b""
+    lines = [line for line in text.split(b"\n") if line and not line.startswith(b"#")]
+    found = [_EXEMPLAR_OF_LINE.search(line) for line in lines]
+    plain = b"\n".join([one.string[: one.start()] if one else line for one, line in zip(found, lines, strict=True)])
+    return plain, b"\n".join([b"%d %s" % (at, one[1]) for at, one in enumerate(found) if one])
+
+
+def read_exemplars(part: bytes, table: Table) -> dict[str, str]:
+    """Return the exemplars of a part of a snapshot by the lines that they belong to.
+
+    Raises:
+        ValueError: Something in it is not what a process of ours writes.
+    """
+    lines, exemplars = table.shape.lines, {}
+    for line in part.decode("ascii").split("\n") if part else ():
+        found = _EXEMPLAR.fullmatch(line)
+        at = int(found[1]) if found else len(lines)
+        if not found or at >= len(lines) or not _has_exemplars(lines[at]):
+            raise InvalidError(f"exemplar {line[:80]!r}")
+        exemplars[lines[at]] = found[2]
+    return exemplars
+
+
+def _has_exemplars(line: str) -> bool:
+    name = line.partition("{")[0]
+    return _metric(line).kind == "counter" or name.endswith("_bucket")
 
 
 def read(part: bytes, before: Table = EMPTY) -> Table:
@@ -131,18 +173,36 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
         if part.count(b"\n") > 2 * MAX_LINES:
             raise InvalidError("too many lines")
         start = part.find(_BETWEEN)
-        shape = Shape(part[: max(start, 0)])
-    values = part[start + len(_BETWEEN) :].decode("ascii").split("\n")
+        shape = _shape(part[: max(start, 0)])
+    found: dict[str, str] = {}  # most values are equal, such as 0.0
+    values = [found.setdefault(value, value) for value in part[start + len(_BETWEEN) :].decode("ascii").split("\n")]
     if len(values) != len(shape.lines):
         raise InvalidError("not as many values as names")
-    for value in set(values).difference(before.values):
+    for value in found.keys() - set(before.values):
         if not _NUMBER.fullmatch(value) or not (value in _ENDLESS or isfinite(float(value))):
             raise InvalidError(f"{value[:40]!r} is no number")
-    numbers = list(map(float, values))
+    numbers = array("d", map(float, values))
     for metric, groups in shape.families:
         if metric.kind != "gauge":
             _check_counts(metric, groups, numbers)
     return Table(shape, values, numbers)
+
+
+def family_of(line: str) -> str:
+    """Return the name of the family of a line.
+
+    Raises:
+        InvalidError: There is no such metric.
+    """
+    return _metric(line).name
+
+
+def _shape(names: bytes) -> Shape:
+    """Return the shape of names, the same for all processes that tell the same."""
+    shape = _shapes.get(names)
+    if shape is None:
+        shape = _shapes[names] = Shape(names)
+    return shape
 
 
 def labels(line: str) -> list[tuple[str, str]]:
@@ -212,7 +272,7 @@ def _rising(bounds: list[str]) -> bool:
     return all(a < b for a, b in pairwise(numbers)) and [*map(number, numbers)] == bounds
 
 
-def _check_counts(metric: Metric, groups: list[Group], numbers: list[float]) -> None:
+def _check_counts(metric: Metric, groups: list[Group], numbers: array[float]) -> None:
     counts = numbers[groups[0].start : groups[-1].start + len(groups[-1].lines)]
     if min(counts) < 0 or not isfinite(sum(counts)):
         raise InvalidError(f"{metric.name} has what is no count")
@@ -221,5 +281,5 @@ def _check_counts(metric: Metric, groups: list[Group], numbers: list[float]) -> 
     for group in groups:
         count = group.start + len(group.lines) - 2
         buckets = numbers[group.start : count]
-        if buckets[-1] != numbers[count] or sorted(buckets) != buckets:
+        if buckets[-1] != numbers[count] or sorted(buckets) != buckets.tolist():
             raise InvalidError(f"buckets of {group.key[:80]!r}")

@@ -6,35 +6,43 @@ same rename that makes its own first snapshot visible, so nothing is ever counte
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
+import re
 import stat
-import time
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
-from peak_observe.telemetry.snapshot import samples
+from peak_observe.telemetry.snapshot import process_identity, samples
 from peak_observe.telemetry.snapshot.process_identity import Identity
 from peak_observe.telemetry.snapshot.samples import EMPTY, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from peak_observe.clock import Clock
 
 FORMAT = 1
 SUFFIX = ".snap"
 MAX_BYTES = 16 * 1024 * 1024
-MAX_NAME = 70  # bytes: the 64 of a name and the number of one among several
+MAX_NAME = 140  # bytes: the 64 of a name, the 63 of an instance and the number of one among several
 MAX_HEADER = 4096
-LOCK = ".lock"
-LOCK_PATIENCE = 2.0  # seconds
+MOST_PROBLEMS = 20
+LONGEST_PROBLEM = 200
+PROBLEMS_BYTES = 2_500
+"""Bytes of a header for the messages of failing checks, with their names and as JSON writes them."""
 
 _Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_BYTES)]
 _Moment = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+
+
+_CheckName = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PROBLEM)]
+_Problem = Annotated[str, msgspec.Meta(max_length=LONGEST_PROBLEM)]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,9 +58,13 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
         monotonic: The same by the clock that does not jump, in seconds; comparable until the machine starts anew.
         interval: Seconds until the next one.
         sizes: Bytes of the samples, of the account of earlier lives, and of what was inherited.
-        checksum: CRC-32 of all three.
+        checksum: CRC-32 of all.
         outcome: How the last run of a job in it ended; empty without one.
         address: Where it serves its metrics itself, as host:port; empty if it does not.
+        clock: The inode of its time namespace: in another one `monotonic` counts from another moment.
+        locked: Whether it holds the lock of its name for as long as it lives.
+        exemplars: Bytes of the exemplars of its samples, after all others.
+        problems: Messages of its failing checks by their names, as many as there is room for.
     """
 
     snapshot: Literal[1]
@@ -67,6 +79,10 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: int
     outcome: Literal["", "success", "failed", "interrupted"] = ""
     address: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$|^$")] = ""
+    clock: int = 0
+    locked: bool = False
+    exemplars: _Size = 0
+    problems: Annotated[dict[_CheckName, _Problem], msgspec.Meta(max_length=MOST_PROBLEMS)] = {}
 
 
 class Snapshot(NamedTuple):
@@ -77,7 +93,8 @@ class Snapshot(NamedTuple):
         own: Its samples.
         earlier: The account of its earlier lives.
         inherited: What it does not answer for, as it was there at its birth.
-        parts: The text of these three.
+        parts: The text of these three; of its own samples, which hardly ever stay the same, nothing.
+        exemplars: Exemplars of its samples by their lines.
     """
 
     header: Header
@@ -85,6 +102,7 @@ class Snapshot(NamedTuple):
     earlier: Table
     inherited: Table
     parts: tuple[bytes, bytes, bytes]
+    exemplars: dict[str, str]
 
 
 class RejectedError(ValueError):
@@ -107,11 +125,12 @@ def path_of(folder: Path, process: str) -> Path:
     return folder / f"{name.replace('.', '%2E', 1) if name.startswith('.') else name}{SUFFIX}"
 
 
-def encode(header: dict[str, Any], own: bytes, earlier: bytes, inherited: bytes) -> bytes:
+def encode(header: dict[str, Any], own: bytes, earlier: bytes, inherited: bytes, exemplars: bytes = b"") -> bytes:
     """Return the content of a file."""
-    body = own + earlier + inherited
+    body = own + earlier + inherited + exemplars
     sizes = (len(own), len(earlier), len(inherited))
-    line = msgspec.json.encode(Header(snapshot=1, sizes=sizes, checksum=zlib.crc32(body), **header))
+    facts = {**header, "sizes": sizes, "checksum": zlib.crc32(body), "exemplars": len(exemplars)}
+    line = msgspec.json.encode(Header(snapshot=1, **facts))
     return line + b"\n" + body
 
 
@@ -127,25 +146,26 @@ def decode(content: bytes, before: Snapshot | None = None) -> Snapshot:
     """
     line, _, body = content.partition(b"\n")
     header = _header(line)
-    if sum(header.sizes) != len(body) or zlib.crc32(body) != header.checksum:
+    if sum(header.sizes) + header.exemplars != len(body) or zlib.crc32(body) != header.checksum:
         raise RejectedError("torn", "length or checksum differ")
     if len(header.process.encode()) > MAX_NAME or not header.process.isprintable() or header.identity.pid < 1:
         raise RejectedError("invalid", f"process {header.process!r}, pid {header.identity.pid}")
-    first, second = header.sizes[0], header.sizes[0] + header.sizes[1]
-    parts = (body[:first], body[first:second], body[second:])
+    first, second, third = accumulate(header.sizes)
+    parts = (body[:first], body[first:second], body[second:third])
     known = (before or _NOTHING)[1:4]
     same = (before or _NOTHING).parts
     try:
         own, earlier, inherited = (
-            table if part == text else samples.read(part, table)
+            table if part and part == text else samples.read(part, table)
             for part, text, table in zip(parts, same, known, strict=True)
         )
+        exemplars = samples.read_exemplars(body[third:], own)
     except ValueError as error:
         raise RejectedError("invalid", str(error)) from None
-    return Snapshot(header, own, earlier, inherited, parts)
+    return Snapshot(header, own, earlier, inherited, (b"", *parts[1:]), exemplars)
 
 
-_NOTHING = Snapshot(None, EMPTY, EMPTY, EMPTY, (b"", b"", b""))  # type: ignore[arg-type] # its header is not looked at
+_NOTHING = Snapshot(None, EMPTY, EMPTY, EMPTY, (b"", b"", b""), {})  # type: ignore[arg-type] # its header is not looked at
 
 
 def _header(line: bytes) -> Header:
@@ -169,6 +189,8 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
     except OSError as error:
         if path.is_symlink():
             raise RejectedError("unsafe", "a symbolic link") from None
+        if error.errno == errno.ENXIO:
+            raise RejectedError("unsafe", "a socket") from None
         raise error from None
     try:
         found = os.fstat(descriptor)
@@ -182,9 +204,9 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
 
 
 def write(path: Path, content: bytes, *, like: os.stat_result | None = None) -> os.stat_result:
-    """Put a file in its place by one rename, for one writer of the name at a time; return what the system says of it.
+    """Put a file in its place by one rename; return what the system says of it.
 
-    A writer that is killed leaves at most one temporary file a name, which the next one uses.
+    The temporary file has a random name, which nobody can occupy before; `sweep` removes those of killed writers.
 
     Args:
         path: Where.
@@ -194,54 +216,70 @@ def write(path: Path, content: bytes, *, like: os.stat_result | None = None) -> 
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o644)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        if like is not None:
-            os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
-            with suppress(PermissionError):
-                os.fchown(descriptor, like.st_uid, like.st_gid)
+        _fill(descriptor, content, like)
         found = os.fstat(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105 - beside its neighbours
-        return found
+        _replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
     finally:
         os.close(descriptor)
+    return found
 
 
-@contextmanager
-def locked(folder: Path, patience: float = LOCK_PATIENCE) -> Iterator[None]:
-    """Hold the folder while a name changes hands; everybody does so for an instant only.
+def sweep(path: Path) -> None:
+    """Remove what killed writers of a file left; its name must not be anybody else's."""
+    leftover = re.compile(rf"\.{re.escape(path.name)}(\.[0-9a-f]{{8}})?\.tmp")
+    with os.scandir(path.parent) as entries:
+        for name in [entry.name for entry in entries if leftover.fullmatch(entry.name)]:
+            with suppress(OSError):  # a trap that somebody else set harms nobody
+                remove(path.with_name(name))
 
-    Args:
-        folder: The folder.
-        patience: Seconds to wait for another one.
+
+def remove(path: Path) -> None:
+    """Remove a file of any kind, or an empty folder.
 
     Raises:
-        TimeoutError: Somebody holds it all the time.
-        OSError: It cannot be had.
+        OSError: It stays.
     """
-    path = folder / LOCK
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        descriptor = os.open(path, flags | os.O_CREAT, 0o644)
-    try:
-        _take(descriptor, path, time.monotonic() + patience)
-        yield
-    finally:
-        os.close(descriptor)
+    if stat.S_ISDIR(path.lstat().st_mode):
+        path.rmdir()
+    else:
+        path.unlink()
 
 
-def _take(descriptor: int, path: Path, deadline: float) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise TimeoutError(f"{path} is held by another process") from None
-            time.sleep(0.01)
+def age(header: Header, modified: float, clock: Clock) -> float:
+    """Return the seconds since a snapshot was written: by the clock that does not jump, where that can be compared.
+
+    Args:
+        header: Its header.
+        modified: Unix time at which the file was written, by the kernel of this machine.
+        clock: What time it is here.
+    """
+    if process_identity.comparable(header.identity, header.clock):
+        return max(0.0, clock.monotonic() - header.monotonic)
+    since = header.written if header.state == "account" else modified  # an account was written anew by others
+    return max(0.0, clock.now().timestamp() - since)
+
+
+def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    if like is not None:
+        os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+        with suppress(PermissionError):
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    try:
+        os.replace(temporary, path)  # noqa: PTH105 - beside its neighbours
+    except IsADirectoryError:
+        path.rmdir()
+        os.replace(temporary, path)  # noqa: PTH105 - the same

@@ -14,26 +14,30 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.measures import when_named
 from peak_observe.observers import observe
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from peak_observe.events import Event
     from peak_observe.telemetry.snapshot.name_claim import Claim
 
 DIRECTORY = "PEAK_OBSERVE_DIR"
+INSTANCE = "PEAK_OBSERVE_INSTANCE"
 INTERVAL = 5.0
 MAX_INTERVAL = 86_400.0
 MAX_NAME = 64
+MAX_INSTANCE = 63  # characters, as a host's name has at most
 GAP = 0.5  # seconds between two snapshots, however much happens
 SETTLING = 0.1  # seconds for a program to make its names before the first one
 PATIENCE = 4.0  # seconds that the end of the program, or a fork, waits for a snapshot under way
 
 
 class Settings(NamedTuple):
-    """Folder, process name and interval of snapshots; without a folder there are none."""
+    """Folder, process name, interval and instance of snapshots; without a folder there are none."""
 
     folder: str = ""
     process: str = ""
     interval: float = INTERVAL
+    instance: str = ""
 
 
 class Writer:
@@ -64,6 +68,18 @@ class Writer:
         """Write the last snapshot."""
         self._halt()
         self._write("ended")
+
+    def flush(self, timeout: float) -> bool:
+        """Write a snapshot now, and return whether it was written in time."""
+        written: list[bool] = []
+        # In a thread of its own: a disk that hangs must not hold up the program any longer than it wants.
+        thread = threading.Thread(target=lambda: written.append(self._write("running")), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the program is ending
+            return self._write("running")
+        thread.join(timeout)
+        return written == [True]
 
     def move(self) -> bytes:
         """Stop, give the name back, and return what the next writer inherits."""
@@ -107,18 +123,20 @@ class Writer:
             self._stop.wait(min(GAP, self._settings.interval))
             self._wake.wait(max(0.0, self._settings.interval - GAP))
 
-    def _write(self, state: str) -> None:
+    def _write(self, state: str) -> bool:
         if not self._lock.acquire(timeout=PATIENCE):
-            return
+            return False
         try:
             if state == "running" and self._stop.is_set():
-                return
+                return False
             self._claimed().write(state, _address)
             self._failing = False
         except Exception as error:  # noqa: BLE001 - a full disk is not the trading program's fault
             self._complain(error)
+            return False
         finally:
             self._lock.release()
+        return True
 
     def _claimed(self) -> Claim:
         if self._claim is None:
@@ -126,11 +144,11 @@ class Writer:
 
             from peak_observe.telemetry.snapshot.name_claim import Claim
 
-            folder, process, interval = self._settings
+            settings = self._settings
             self._claim = Claim(
-                Path(folder),
-                process or program(),
-                interval=interval,
+                Path(settings.folder),
+                _full_name(settings),
+                interval=settings.interval,
                 inherited=self._inherited,
             )
         return self._claim
@@ -138,13 +156,14 @@ class Writer:
     def _complain(self, error: Exception) -> None:
         if self._failing:
             return
-        import logging
+        from peak_observe.support.loggers import logger
 
         self._failing = True
-        logger = logging.getLogger("peak_observe.snapshot")
-        logger.warning("no snapshot of this process in %s: %s", self._settings.folder, error)
+        log = logger("peak_observe.snapshot")
+        log.warning("no snapshot of this process in %s: %s", self._settings.folder, error)
 
 
+_OF_INSTANCE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _settings = Settings()
 _writer: Writer | None = None
 _address = ""
@@ -164,6 +183,7 @@ def configure(
     process: str | None = None,
     folder: str | os.PathLike[str] | None = None,
     interval: float | None = None,
+    instance: str | None = None,
 ) -> None:
     """Change what is given; a process that has a name already goes on under the new one.
 
@@ -171,9 +191,10 @@ def configure(
         ValueError: A value makes no sense.
     """
     global _settings  # noqa: PLW0603 - there is one process
-    name, path, seconds = _name(process), _folder(folder), _interval(interval)
+    path, name, seconds, replica = _folder(folder), _name(process), _interval(interval), _instance(instance)
     with _lock:
-        settings = Settings(path or _settings.folder, name or _settings.process, seconds or _settings.interval)
+        old = _settings
+        settings = Settings(path or old.folder, name or old.process, seconds or old.interval, replica or old.instance)
         if settings == _settings:
             return
         _settings = settings
@@ -186,6 +207,25 @@ def soon() -> None:
     """Have a snapshot written soon, if they are written at all."""
     if _writer is not None:
         _writer.soon()
+
+
+def flush(timeout: float = PATIENCE) -> bool:
+    """Write the snapshot of this process now, for a worker that ends without `atexit`.
+
+    Args:
+        timeout: Seconds to wait for the disk.
+
+    Returns:
+        Whether it was written; also True where no snapshots are written at all.
+
+    Raises:
+        ValueError: The timeout is no number of seconds above 0.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MAX_INTERVAL:
+        raise ValueError(f"timeout must be seconds, more than 0 and at most a day, not {timeout!r}")
+    _start()
+    writer = _writer
+    return writer is None or writer.flush(timeout)
 
 
 def serving(address: str) -> None:
@@ -216,11 +256,31 @@ def program() -> str:
     return name.encode()[:MAX_NAME].decode(errors="ignore") if name not in ("", "-", "-c", "-m") else "python"
 
 
+def instance() -> str:
+    """Return what an orchestrator calls this replica of the program; empty without one."""
+    named = "".join(one for one in os.environ.get(INSTANCE, "") if one in _OF_INSTANCE)
+    return _settings.instance or named[:MAX_INSTANCE]
+
+
+def _full_name(settings: Settings) -> str:
+    name, replica = settings.process or program(), instance()
+    return f"{name}@{replica}" if replica else name
+
+
+def _instance(replica: str | None) -> str | None:
+    fits = isinstance(replica, str) and 0 < len(replica) <= MAX_INSTANCE and _OF_INSTANCE.issuperset(replica)
+    if replica is not None and not fits:
+        raise ValueError(
+            f"instance must be 1 to {MAX_INSTANCE} ASCII letters, digits, '.', '_' or '-', not {shown(replica)}"
+        )
+    return replica
+
+
 def _name(process: str | None) -> str | None:
     if process is None:
         return None
     if not isinstance(process, str) or not process.isprintable() or not 0 < len(process.encode()) <= MAX_NAME:
-        raise ValueError(f"process must be a name of 1 to {MAX_NAME} bytes that prints, not {process!r}")
+        raise ValueError(f"process must be a name of 1 to {MAX_NAME} bytes that prints, not {shown(process)}")
     return process
 
 
@@ -283,14 +343,22 @@ def _after_fork_in_child() -> None:
     born, _writer, _address, _lock = _writer is not None, None, "", threading.RLock()
     if born:
         _start()
-        _end_with_multiprocessing()
+        _end_with_workers()
 
 
-def _end_with_multiprocessing() -> None:
-    """Have multiprocessing write the last snapshot: its children leave without atexit."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.register_after_fork(_at_exit, lambda end: util.Finalize(None, end, exitpriority=0))
+def _end_with_workers() -> None:
+    """Have multiprocessing, billiard and Celery write the last snapshot: their children leave without atexit."""
+    for name in ("multiprocessing.util", "billiard.util"):
+        util = sys.modules.get(name)
+        if util is not None:
+            util.register_after_fork(_at_exit, lambda end, util=util: util.Finalize(None, end, exitpriority=0))
+    celery = sys.modules.get("celery.signals")
+    if celery is not None:
+        celery.worker_process_shutdown.connect(_end_of_worker, weak=False, dispatch_uid="peak_observe")
+
+
+def _end_of_worker(**_: object) -> None:
+    _at_exit()
 
 
 observe(_on_event)

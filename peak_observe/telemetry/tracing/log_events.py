@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from peak_observe.events import (
@@ -26,7 +27,12 @@ from peak_observe.events import (
     Transition,
     WriteUnanswered,
 )
-from peak_observe.support.redact import describe
+from peak_observe.support.loggers import one_line
+from peak_observe.support.redact import describe, redact
+from peak_observe.telemetry.log import line
+
+_SEVERITIES = {logging.DEBUG: 5, logging.INFO: 9, logging.WARNING: 13, logging.ERROR: 17}
+"""Levels of logging as OpenTelemetry's severity numbers."""
 
 _PLAIN_RECORDS: dict[type, str] = {
     BackupFinished: "peak_observe.backup.finished",
@@ -67,12 +73,25 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}
-    attributes = {f"peak_observe.{key}": value for key, value in facts.items()}
+    attributes = {f"peak_observe.{key}": _clean(value) for key, value in facts.items()}
     error = getattr(event, "error", None)
     if error is not None:
         attributes["error.type"] = type_name(error)
         attributes["error.message"] = describe(error)
     return name, attributes
+
+
+def severity_of(event: Event) -> tuple[int, str, str]:
+    """Return severity number and text of an event, as OpenTelemetry has them, and its line in the log as body."""
+    _, level, message, values = line(event)
+    text = one_line(message % values)
+    return _SEVERITIES[level], logging.getLevelName(level), text
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_clean, value))
+    return redact(value) if isinstance(value, str) else value
 
 
 def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:

@@ -7,11 +7,13 @@ this module is as light as a dictionary look-up. Own attributes are called `peak
 from __future__ import annotations
 
 import sys
+import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from peak_observe._version import __version__
 from peak_observe.measures import Exemplar
+from peak_observe.support.shown import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -142,7 +144,7 @@ class CallSpan:
         from opentelemetry import context, trace
 
         around = trace.set_span_in_context(self._parent._span) if self._parent else None  # noqa: SLF001 - its own kind
-        self._span = _current_tracer().start_span(self._name, around, attributes=self._attributes)
+        self._span = _current_tracer().start_span(label(self._name), around, attributes=_clean(self._attributes))
         self._token = context.attach(trace.set_span_in_context(self._span)) if self._current else None
 
     def end(self, attributes: Attributes, error: BaseException | None = None) -> None:
@@ -150,7 +152,7 @@ class CallSpan:
         from opentelemetry import context
         from opentelemetry.trace import Status, StatusCode
 
-        self._span.set_attributes(attributes)
+        self._span.set_attributes(_clean(attributes))
         if isinstance(error, Exception):
             from peak_observe.telemetry.tracing.log_events import type_name  # late: most calls do not fail
 
@@ -225,12 +227,34 @@ def on_event(event: Event) -> None:
     from peak_observe.telemetry.tracing.log_events import as_record
 
     name, attributes = as_record(event)
-    from opentelemetry._logs import LogRecord, get_logger
-
-    # LogRecord takes no events before opentelemetry-api 1.35, which is why that is the oldest one supported.
-    get_logger(SCOPE, __version__, schema_url=SCHEMA_URL).emit(LogRecord(event_name=name, attributes=attributes))
+    _emit(event, name, attributes)
     if span_events and recording():
         sys.modules[API].get_current_span().add_event(name, attributes)
+
+
+def _emit(event: Event, name: str, attributes: Mapping[str, Any]) -> None:
+    from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+
+    from peak_observe.telemetry.tracing.log_events import severity_of
+
+    severity, text, body = severity_of(event)
+    now = time.time_ns()
+    at = getattr(event, "at", None)
+    # LogRecord takes no events before opentelemetry-api 1.35, which is why that is the oldest one supported.
+    record = LogRecord(
+        timestamp=now if at is None else int(at.timestamp() * 1_000_000) * 1000,
+        observed_timestamp=now,
+        severity_number=SeverityNumber(severity),
+        severity_text=text,
+        body=body,
+        event_name=name,
+        attributes=attributes,
+    )
+    get_logger(SCOPE, __version__, schema_url=SCHEMA_URL).emit(record)
+
+
+def _clean(attributes: Attributes) -> Attributes:
+    return {key: label(value) if isinstance(value, str) else value for key, value in attributes.items()}
 
 
 def _described(error: BaseException) -> str:

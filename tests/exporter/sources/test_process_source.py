@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -11,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from peak_observe import catalog
-from peak_observe.exporter.sources import process_source
+from peak_observe.exporter.sources import own_addresses, process_source
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.telemetry.snapshot import process_identity, snapshot_file
+from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
 from peak_observe.telemetry.snapshot.samples import packed
 from peak_observe.testing import ManualClock
 from tests.conftest import lint
@@ -98,6 +99,7 @@ class Written:
         }
         path = snapshot_file.path_of(self.folder, process)
         snapshot_file.write(path, snapshot_file.encode(found | header, packed(text), b"", b""))
+        os.utime(path, (self.clock.now().timestamp(),) * 2)
         return path
 
 
@@ -275,13 +277,15 @@ def test_a_program_that_executes_itself_counts_on(program, shows) -> None:
 
 
 def test_another_process_with_the_same_pid_is_not_taken_for_the_first(written, directory, snapshots) -> None:
-    """Nor one before the machine's start."""
+    """Nor one before the machine's start, once it is silent: another boot id may be a sandbox's."""
     mine = process_identity.mine()
     written("reused", state="running", identity=mine._replace(start=mine.start - 1))
-    written("rebooted", state="running", identity=mine._replace(boot="before"))
+    written("rebooted", state="running", identity=mine._replace(boot="before"), monotonic=1e9)
+    written.clock.advance(16)
+    written("sandbox", state="running", identity=mine._replace(boot="other"), monotonic=1e9, written=1.0)
     written("living", state="running", identity=mine)
     found = samples(ProcessDirectory(snapshots, clock=written.clock).collect())
-    assert (found[up("reused")], found[up("rebooted")], found[up("living")]) == (0.0, 0.0, 1.0)
+    assert [found[up(name)] for name in ("reused", "rebooted", "sandbox", "living")] == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_a_process_in_another_container_lives_as_long_as_it_writes(written, snapshots, clock) -> None:
@@ -345,7 +349,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     clock.advance(process_source.FORGET)
     directory.collect()
     assert told() == {}
-    assert [entry.name for entry in snapshots.iterdir()] == [snapshot_file.LOCK]
+    assert list(snapshots.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -388,6 +392,25 @@ def test_only_so_many_accounts_are_kept(written, snapshots, clock, monkeypatch) 
     assert sorted(path.name for path in snapshots.glob("*.snap")) == ["run-3.snap", "run-4.snap", "run-5.snap"]
 
 
+def test_only_so_many_that_are_gone_are_shown(written, snapshots, clock, monkeypatch) -> None:
+    """Jobs with an id in their name, of which the oldest become accounts before their time."""
+    monkeypatch.setattr(process_source, "MAX_GONE", 3)
+    directory = ProcessDirectory(snapshots, clock=clock)
+    for number in range(6):
+        written(f"run-{number}", outcome="success")
+        clock.advance(1)
+    directory.collect()
+    assert sorted(process.name for process in directory.processes()) == ["run-3", "run-4", "run-5"]
+
+
+def test_the_use_of_the_folder_is_told(written, snapshots) -> None:
+    """Before something has to be left out."""
+    written("bot", b'peak_breaker_calls_total{breaker="feed",outcome="success"} 3.0\n')
+    found = samples(process_source.DiscoveredProcesses(snapshots).collect())
+    for limit in catalog.SNAPSHOT_LIMITS:
+        assert 0 < found[f'peak_process_snapshots_used_ratio{{limit="{limit}"}}'] < 0.01
+
+
 def test_an_account_can_be_read_by_those_who_could_read_before(written, snapshots, clock) -> None:
     """Whatever the exporter's own umask says."""
     path = written("bot")
@@ -418,23 +441,25 @@ def test_what_did_not_change_is_not_parsed_again(written, snapshots, clock) -> N
 def test_a_folder_that_may_not_be_changed_is_read_all_the_same(written, snapshots, clock, caplog) -> None:
     """And said once."""
     path = written("bot", b'peak_breaker_calls_total{breaker="feed",outcome="success"} 3.0\n')
-    (snapshots / ".lock").symlink_to("elsewhere")  # root may write anywhere, but follows no link
+    (snapshots / ".bot.lock" / "kept").mkdir(parents=True)  # root may write anywhere, but removes no full folder
     directory = ProcessDirectory(snapshots, clock=clock, retain=1.0)
     clock.advance(2)
     for _ in range(3):
         assert samples(directory.collect())[calls("bot")] == 3.0
     assert [record.message for record in caplog.records if "stays as it is" in record.message] == [
-        f"{path} stays as it is: [Errno 40] Too many levels of symbolic links: '{snapshots}/.lock'"
+        f"{path} stays as it is: [Errno 39] Directory not empty: '{snapshots}/.bot.lock'"
     ]
 
 
-def test_a_folder_that_is_held_is_not_waited_for(written, snapshots, clock) -> None:
+def test_a_name_that_is_held_is_not_waited_for(written, snapshots, clock) -> None:
     """Whoever claims a name at this moment comes first; there is a next look."""
     path = written("bot")
     directory = ProcessDirectory(snapshots, clock=clock, retain=1.0)
     clock.advance(2)
-    with snapshot_file.locked(snapshots):
-        directory.collect()
+    lock = name_lock.acquire(name_lock.path_of(snapshots, "bot"))
+    assert lock is not None
+    directory.collect()
+    lock.release()
     assert b"account" not in path.read_bytes()
     directory.collect()
     assert b'"state":"account"' in path.read_bytes()
@@ -454,6 +479,43 @@ def test_processes_that_serve_themselves_are_targets(program, directory, until) 
     until(lambda: directory.collect() and directory.targets() == [f"127.0.0.1:{port}"])
     os.kill(bot.pid, signal.SIGKILL)
     until(lambda: directory.collect() and directory.targets() == [])
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("127.0.0.1:80", True),
+        ("127.9.9.9:80", True),
+        ("[::1]:80", True),
+        ("localhost:80", True),
+        ("192.0.2.7:80", False),
+        ("[2001:db8::7]:80", False),
+        ("evil.example:80", False),
+        ("169.254.169.254:80", False),
+        ("0.0.0.0:80", False),
+        ("255.255.255.255:80", False),
+        ("224.0.0.1:80", False),
+    ],
+)
+def test_only_own_addresses_are_passed_on_to_prometheus(written, snapshots, clock, address: str, own: bool) -> None:
+    """Whoever may write a snapshot could send it anywhere, with its passwords; containers are told to be trusted."""
+    written("bot", state="running", address=address)
+    source = process_source.DiscoveredProcesses(snapshots, clock=clock)
+    source.collect()
+    assert source.addresses == ((address,) if own else ())
+    trusting = process_source.DiscoveredProcesses(snapshots, clock=clock, foreign_addresses=True)
+    trusting.collect()
+    assert trusting.addresses == (address,)
+
+
+def test_an_address_of_an_interface_is_own() -> None:
+    """Of those that this machine has."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent; the kernel says from where it would be
+        except OSError:
+            return
+        assert own_addresses.is_own(f"{probe.getsockname()[0]}:80")
 
 
 KILLED_FOLD = """

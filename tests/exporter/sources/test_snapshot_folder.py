@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from peak_observe import CircuitBreaker, catalog
 from peak_observe.exporter.sources import snapshot_folder as module
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.exporter.sources.snapshot_folder import Directory
+from peak_observe.exporter.sources.snapshot_folder import Directory, Limits
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.snapshot import process_identity, samples, snapshot_file
 
@@ -108,7 +108,7 @@ def test_a_file_that_was_mended_is_told(folder) -> None:
 
 def test_other_files_are_nobodys_business(folder) -> None:
     """A README, the lock, what is being written."""
-    for name in ("README", ".lock", ".bot.snap.tmp", ".hidden.snap", "x.snap.bak"):
+    for name in ("README", ".bot.lock", ".bot.snap.tmp", ".hidden.snap", "x.snap.bak"):
         (folder / name).write_bytes(b"anything")
     directory = Directory(folder)
     assert names(directory) == ["bot"]
@@ -148,6 +148,44 @@ def test_a_folder_full_of_files_is_read_up_to_a_bound(folder, monkeypatch) -> No
     assert directory.rejected["huge"] == 4
     (folder / "b1.snap").unlink()
     assert "b3" in [*names(directory), *names(directory)]  # there is a place at the next look
+
+
+def test_series_are_bounded_as_well_as_bytes(folder) -> None:
+    """Short names are many series in few bytes; what is used is told before something is left out."""
+    lines = b"".join(b'peak_breaker_calls_total{breaker="%d",outcome="success"} 1.0\n' % number for number in range(10))
+    for number in range(6):
+        (folder / f"b{number}.snap").write_bytes(content(f"b{number}", lines))
+    directory = Directory(folder, Limits(bytes=1 << 20, series=25))
+    assert names(directory) == ["b0", "b1", "b2"]
+    assert directory.rejected["huge"] == 4
+    assert directory.used["series"] == 30 / 25
+    assert 0 < directory.used["bytes"] < 0.1
+    assert directory.used["files"] == 7 / module.MAX_FILES
+    roomy = Directory(folder, Limits(bytes=1 << 20, series=100))
+    assert len(names(roomy)) == 7
+    assert roomy.used["series"] == 0.61
+
+
+def test_accounts_of_the_dead_make_room_for_the_living(folder) -> None:
+    """Whatever their names are."""
+    for number in range(3):
+        (folder / f"a{number}.snap").write_bytes(content(f"a{number}", state="account"))
+    directory = Directory(folder, Limits(bytes=1 << 20, series=3))
+    assert names(directory) == ["a0", "a1", "a2"]  # it does not know yet whose they are
+    (folder / "a0.snap").touch()
+    assert names(directory) == ["a0", "a1", "bot"]
+
+
+def test_processes_with_the_same_names_share_their_shape(folder) -> None:
+    """Names are parsed and kept once, for however many bots of one program."""
+    for number in range(5):
+        (folder / f"b{number}.snap").write_bytes(content(f"b{number}", GOOD.replace(b"3.0", b"%d.0" % number)))
+    found = Directory(folder).look()
+    assert len({id(file.snapshot.own.shape) for file in found}) == 1
+    assert [file.living()["peak_breaker_calls_total"][0] for file in found[:2]] == [
+        'peak_breaker_calls_total{breaker="x",outcome="success",process="b0"} 0.0',
+        'peak_breaker_calls_total{breaker="x",outcome="success",process="b1"} 1.0',
+    ]
 
 
 def test_a_sparse_giant_takes_nobody_elses_place(folder) -> None:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import http.client
 import json
+import re
 import signal
 import socket
 import ssl
@@ -194,9 +195,9 @@ def test_head_tells_of_the_metrics(running) -> None:
     assert int(answer.headers["Content-Length"]) > 0
 
 
-@pytest.mark.parametrize("host", ["[", "a/b?c", "", "x" * 5000, "evil.example"])
+@pytest.mark.parametrize("host", ["[", "a/b?c", "", "x" * 5000, "localhost", "127.0.0.1:1", "[::1]"])
 def test_what_a_client_says_our_name_is(running, host: str) -> None:
-    """Does not matter."""
+    """Does not matter, as long as it is not a name that somebody else may have."""
     assert names(running.get("/metrics?name[]=peak_exporter_time_seconds", Host=host).text) == {
         "peak_exporter_time_seconds"
     }
@@ -204,6 +205,65 @@ def test_what_a_client_says_our_name_is(running, host: str) -> None:
         assert running.get(path, Host=host).status == 200
     missing = running.get("/metrics/", Host=host)
     assert (missing.status, missing.headers["Location"]) == (404, None)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/sd", "/readyz", "/-/healthy", "/nonsense"])
+@pytest.mark.parametrize("header", [{"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}], ids=["host", "site"])
+def test_a_foreign_web_page_reads_nothing(running, path: str, header: dict[str, str]) -> None:
+    """Neither by a name that it gave our address, nor across sites."""
+    answer = running.get(path, **header)
+    assert answer.status == 403
+    assert "peak_" not in answer.text
+
+
+def test_a_public_name_can_be_allowed(exporter: Callable, tmp_path: Path) -> None:
+    """By an option; a password or a certificate makes it needless."""
+    running = exporter("", "--web.allowed-host", "bots.example.com", "--web.allowed-host", "other.example.com")
+    assert running.get(Host="bots.example.com:17325").status == 200
+    assert running.get(Host="evil.example").status == 403
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: x",
+        b"Transfer-Encoding: gzip, chunked",
+    ],
+)
+def test_a_request_whose_length_is_in_doubt_is_malformed(running, head: bytes) -> None:
+    """And the connection ends: what follows may be somebody else's request."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as client:
+        request = (
+            b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+            + head
+            + b"\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        client.sendall(request)
+        received = b""
+        while chunk := client.recv(65_536):
+            received += chunk
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert re.match(rb"HTTP/1.1 (400|501) ", received)
+
+
+@pytest.mark.parametrize(
+    ("headers", "content_type", "encoding"),
+    [
+        ({"Accept_Encoding": "gzip;q=0"}, "text/plain", None),
+        ({"Accept_Encoding": "*"}, "text/plain", "gzip"),
+        ({"Accept": "application/openmetrics-text;version=2.0.0"}, "text/plain", None),
+        ({"Accept": "application/openmetrics-text;q=0"}, "text/plain", None),
+        ({"Accept": "application/openmetrics-text"}, "application/openmetrics-text; version=1.0.0", None),
+    ],
+)
+def test_what_a_client_accepts(running, headers: dict[str, str], content_type: str, encoding: str | None) -> None:
+    """As RFC 9110 has it: a weight of 0 means no, and a version that nobody writes is not promised."""
+    answer = running.get("/metrics", **headers)
+    assert answer.headers["Content-Type"].startswith(content_type)
+    assert answer.headers["Content-Encoding"] == encoding
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])

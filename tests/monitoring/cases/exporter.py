@@ -13,6 +13,11 @@ def rejected(values: str) -> dict[str, str]:
     return series("peak_process_snapshots_rejected_total", values, reason="torn")
 
 
+def used(values: str) -> dict[str, str]:
+    """Return how much of the limit of bytes is used."""
+    return series("peak_process_snapshots_used_ratio", values, limit="bytes")
+
+
 def source(values: str) -> dict[str, str]:
     """Return whether a source answers."""
     return series("peak_exporter_source_up", values, source="borg.nas")
@@ -54,6 +59,15 @@ CASES = [
     Case("PeakSnapshotsRejected", "two of them", [rejected("0x5 2x60")], {7: ("warning",)}, (4, 50)),
     Case("PeakSnapshotsRejected", "long ago", [rejected("7x60")], silent=(1, 30)),
     Case("PeakSnapshotsRejected", "the exporter restarts", [rejected("7x10 0x30")], silent=(11, 30)),
+    Case(
+        "PeakSnapshotsNearLimit",
+        "fills up and is emptied",
+        [used("0.5x5 0.81x30 0.2x60")],
+        {25: ("warning",)},
+        (4, 15, 70),
+    ),
+    Case("PeakSnapshotsNearLimit", "has room", [used("0.8x60")], silent=(1, 40)),
+    Case("PeakSnapshotsNearLimit", "one moment", [used("0.5x5 1.5x3 0.5x60")], silent=(7, 30)),
     Case("PeakExporterDown", "and up again", [series("up", "1x5 0x20 1x20")], {10: ("critical",)}, (6, 35)),
     Case("PeakExporterDown", "starts afresh", [series("up", "_x5 1x30")], silent=(6, 20)),
     Case("PeakExporterDown", "one scrape fails", [series("up", "1x5 0 1x30")], silent=(6, 7, 20)),

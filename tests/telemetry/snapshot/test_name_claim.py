@@ -1,15 +1,19 @@
 """A name in the folder: claimed, kept, taken over by the next life exactly once, and given back."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from peak_observe import CircuitBreaker
-from peak_observe.telemetry.snapshot import lifetime_totals, process_identity, samples, snapshot_file
+from peak_observe.telemetry.snapshot import lifetime_totals, name_claim, name_lock, process_identity, samples
 from peak_observe.telemetry.snapshot.name_claim import Claim
 from peak_observe.telemetry.snapshot.snapshot_file import Snapshot, decode, encode, path_of, read, write
 
@@ -52,7 +56,7 @@ def test_the_first_snapshot_makes_the_folder_and_claims_the_name(snapshots) -> N
     assert (found.header.state, found.header.interval, found.header.address) == ("running", 2.5, "127.0.0.1:17326")
     assert found.header.started == pytest.approx(process_identity.started(), abs=1.0)
     assert 'peak_breaker_calls_total{breaker="claim.first",outcome="success"}' in found.own.shape.lines
-    assert sorted(path.name for path in snapshots.iterdir()) == [".lock", "bot.snap"]
+    assert sorted(path.name for path in snapshots.iterdir()) == [".bot.lock", "bot.snap"]
     assert breaker.name == "claim.first"
 
 
@@ -95,18 +99,124 @@ def test_a_link_is_replaced_and_not_followed(snapshots, tmp_path) -> None:
     assert not path_of(snapshots, "bot").is_symlink()
 
 
-def test_a_temporary_file_that_is_a_trap_is_an_error(snapshots, tmp_path) -> None:
-    """A link would lead elsewhere, and a pipe would never let go."""
+def linked(path: Path) -> None:
+    """Make a link to a file that must stay as it is."""
+    path.symlink_to(path.parent.parent / "victim")
+
+
+@pytest.mark.parametrize("name", ["bot.snap", ".bot.lock", ".bot.snap.tmp", ".bot.snap.0123abcd.tmp"])
+@pytest.mark.parametrize("trap", [os.mkfifo, linked, Path.mkdir, lambda path: os.mknod(path, 0o140644)])
+def test_a_trap_is_removed(snapshots, name: str, trap: Callable[[Path], object]) -> None:
+    """A pipe would never let go, a link would lead elsewhere; neither silences a bot or changes its name."""
     snapshots.mkdir(parents=True)
-    trap = snapshots / ".bot.snap.tmp"
-    trap.symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic"):
-        Claim(snapshots, "bot", interval=5.0).write("running")
-    trap.unlink()
-    os.mkfifo(trap)
-    with pytest.raises(OSError, match="No such device"):
-        Claim(snapshots, "bot", interval=5.0).write("running")
-    assert not (tmp_path / "victim").exists()
+    (snapshots.parent / "victim").write_bytes(b"mine")
+    trap(snapshots / name)
+    claim = Claim(snapshots, "bot", interval=5.0)
+    for _ in range(2):
+        claim.write("running")
+    assert claim.name == "bot"
+    assert left(snapshots, "bot").header.locked
+    assert sorted(path.name for path in snapshots.iterdir()) == [".bot.lock", "bot.snap"]
+    assert (snapshots.parent / "victim").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["bot.snap", ".bot.lock"])
+def test_a_name_that_is_blocked_for_good_is_passed_over(snapshots, name: str) -> None:
+    """A folder that holds something cannot be removed, so the next number has to do."""
+    (snapshots / name / "kept").mkdir(parents=True)
+    claim = Claim(snapshots, "bot", interval=5.0)
+    claim.write("running")
+    assert claim.name == "bot-2"
+    assert left(snapshots, "bot-2").header.process == "bot-2"
+
+
+HOLDER = """
+import fcntl, sys
+kept = [open(path, "a") for path in sys.argv[2:]]
+for lock in kept:
+    fcntl.flock(lock, getattr(fcntl, sys.argv[1]))
+print("holds", flush=True)
+input()
+"""
+
+
+@contextmanager
+def held(kind: str, *paths: Path) -> Iterator[None]:
+    """Have a stranger hold locks."""
+    command = [sys.executable, "-c", HOLDER, kind, *map(str, paths)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"holds\n"
+        try:
+            yield
+        finally:
+            holder.kill()
+
+
+def test_a_foreign_lock_costs_the_name_only(snapshots, monkeypatch) -> None:
+    """Held for ever by somebody who may read the folder; where all numbers are held, random letters are left."""
+    monkeypatch.setattr(name_claim, "MOST_NUMBERS", 3)
+    monkeypatch.setattr(name_lock.acquire, "__kwdefaults__", {"patience": 0.05})
+    snapshots.mkdir(parents=True)
+    with held("LOCK_EX", snapshots / ".bot.lock"):
+        claim = Claim(snapshots, "bot", interval=5.0)
+        claim.write("running")
+        assert claim.name == "bot-2"
+        with held("LOCK_SH", snapshots / ".bot-3.lock"):
+            other = Claim(snapshots, "bot", interval=5.0)
+            other.write("running")
+            assert re.fullmatch("bot-[0-9a-f]{8}", other.name)
+
+
+def test_who_looks_is_waited_for(snapshots) -> None:
+    """An exporter shares the lock for an instant; that makes no bot a second one."""
+    snapshots.mkdir(parents=True)
+    with name_lock.free(name_lock.path_of(snapshots, "bot")) as free:
+        assert free
+        timer = threading.Timer(0.2, lambda: None)
+        claim = Claim(snapshots, "bot", interval=5.0)
+        done = threading.Thread(target=claim.write, args=("running",))
+        timer.start()
+        done.start()
+        timer.join()
+        assert done.is_alive()
+    done.join(30)
+    assert claim.name == "bot"
+
+
+def test_a_lock_is_held_until_the_last_snapshot(snapshots) -> None:
+    """By the process, and not by its forked children."""
+    lock = name_lock.path_of(snapshots, "bot")
+    assert name_lock.is_held(lock) is None
+    claim = Claim(snapshots, "bot", interval=5.0)
+    claim.write("running")
+    assert name_lock.is_held(lock) is True
+    ready, done = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(ready[1], b"x")
+        os.read(done[0], 1)
+        os._exit(0)
+    assert os.read(ready[0], 1) == b"x"
+    claim.write("ended")
+    assert name_lock.is_held(lock) is False
+    os.write(done[1], b"x")
+    os.waitpid(child, 0)
+    for descriptor in (*ready, *done):
+        os.close(descriptor)
+
+
+def test_a_lock_file_that_was_removed_is_made_anew(snapshots) -> None:
+    """By the next snapshot, and meanwhile nobody takes the name of a living process for free."""
+    claim = Claim(snapshots, "bot", interval=5.0)
+    claim.write("running")
+    lock = name_lock.path_of(snapshots, "bot")
+    lock.unlink()
+    with held("LOCK_SH", lock):
+        assert name_lock.is_held(lock) is False
+    lock.unlink()
+    claim.write("running")
+    assert claim.name == "bot"
+    assert name_lock.is_held(lock) is True
 
 
 def test_a_folder_that_was_emptied_is_filled_again(snapshots) -> None:
@@ -147,17 +257,6 @@ def test_a_name_is_given_back_as_it_was(snapshots) -> None:
     found = left(snapshots, "bot")
     assert (found.header.state, found.parts[0], earlier(found)) == ("account", b"", 3.0)
     Claim(snapshots, "never claimed", interval=5.0).leave()
-
-
-def test_a_folder_that_is_held_too_long_is_an_error(snapshots, monkeypatch) -> None:
-    """Nobody waits for ever."""
-    snapshots.mkdir(parents=True)
-    with (
-        snapshot_file.locked(snapshots),
-        pytest.raises(TimeoutError, match=r"\.lock is held by another process"),
-        snapshot_file.locked(snapshots, patience=0.05),
-    ):
-        pass
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
@@ -222,7 +321,7 @@ def test_a_life_is_taken_over_once_wherever_the_next_one_is_killed(snapshots) ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5
-    assert not [path.name for path in snapshots.iterdir() if path.name not in (".lock", "bot.snap")]
+    assert not [path.name for path in snapshots.iterdir() if path.name not in (".bot.lock", "bot.snap")]
 
 
 def test_a_snapshot_cut_off_by_a_kill_is_never_seen(snapshots) -> None:

@@ -32,11 +32,22 @@ def test_this_process_lives(mine) -> None:
     assert 0 < time.time() - process_identity.started() < 1e6
 
 
-@pytest.mark.parametrize("change", [{"start": 1}, {"boot": "another"}])
-def test_another_life_of_the_same_pid_does_not(mine, change) -> None:
-    """It began at another time, or before the machine did."""
-    assert not process_identity.lives(mine._replace(**change), 0.0, 5.0)
-    assert not mine.is_life_of(mine._replace(**change))
+def test_another_life_of_the_same_pid_does_not(mine) -> None:
+    """It began at another time."""
+    other = mine._replace(start=1)
+    assert not process_identity.lives(other, 0.0, 5.0)
+    assert process_identity.is_gone(other)
+    assert not process_identity.is_gone(mine)
+    assert not mine.is_life_of(other)
+
+
+@pytest.mark.parametrize(("change", "clock"), [({"boot": "another"}, 0), ({"namespace": 1}, 0), ({"start": 1}, 1)])
+def test_what_cannot_be_compared_is_judged_by_its_words(mine, change, clock) -> None:
+    """Another boot id is a sandbox as often as a restart; in another time namespace start times are others."""
+    other = mine._replace(**change)
+    assert process_identity.lives(other, 15.0, 5.0, clock)
+    assert not process_identity.lives(other, 15.1, 5.0, clock)
+    assert not process_identity.is_gone(other, clock)
 
 
 def test_a_new_command_line_is_the_same_life(mine) -> None:

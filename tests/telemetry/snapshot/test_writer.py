@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -341,3 +342,109 @@ print([path.name for path in Path(r"%s").glob("*.snap")])
 """
     assert fresh(code % snapshots, PEAK_OBSERVE_DIR=str(snapshots)) == "[]"
     assert left(snapshots, "python") is None
+
+
+def test_flush_writes_at_once(snapshots) -> None:
+    """For a worker that ends without atexit; a fork starts its own writer for it."""
+    code = """
+import os, peak_observe
+peak_observe.configure(process="bot", snapshot_interval=3600)
+breaker = peak_observe.CircuitBreaker(name="feed")
+assert peak_observe.flush()
+for worker in range(3):
+    if os.fork() == 0:
+        breaker.call(lambda: None)()
+        assert peak_observe.flush(timeout=30)
+        os._exit(0)
+    os.wait()
+breaker.call(lambda: None)()
+assert peak_observe.flush()
+os._exit(0)
+"""
+    fresh(code, PEAK_OBSERVE_DIR=str(snapshots))
+    assert counted(left(snapshots, "bot")) == 1.0
+    assert counted(left(snapshots, "bot-2")) == 3.0
+
+
+def test_flush_without_a_folder_has_nothing_to_write() -> None:
+    """And says that nothing is missing; a full disk is said by False."""
+    code = "import peak_observe; peak_observe.CircuitBreaker(name='feed'); print(peak_observe.flush())"
+    assert fresh(code, PEAK_OBSERVE_DIR="") == "True"
+    assert fresh(code, PEAK_OBSERVE_DIR="/proc/nowhere") == "False"
+
+
+def test_flush_waits_no_longer_than_it_is_told(snapshots) -> None:
+    """However long the disk hangs."""
+    writer = Writer(Settings(str(snapshots), "bot", 3600.0))
+    with writer._lock:  # as its thread does for as long as the disk hangs
+        start = time.monotonic()
+        assert not writer.flush(0.1)
+        assert time.monotonic() - start < 2
+    writer.end()
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "1", True, None])
+def test_a_timeout_of_flush_that_makes_no_sense_is_refused(timeout) -> None:
+    """In one line."""
+    with pytest.raises(ValueError, match="timeout must be seconds, more than 0 and at most a day"):
+        peak_observe.flush(timeout)
+
+
+CELERY = """
+import os, signal, sys, threading, time
+import celery, peak_observe
+peak_observe.configure(process="worker", snapshot_interval=3600)
+app = celery.Celery("jobs", broker="memory://")
+app.conf.worker_hijack_root_logger = False
+call = peak_observe.circuit_breaker(name="feed")(lambda: None)
+
+@app.task
+def work():
+    call()
+    with open(sys.argv[1], "a") as done:
+        done.write("x")
+
+def end():
+    while not os.path.exists(sys.argv[1]) or os.path.getsize(sys.argv[1]) < 12:
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+for _ in range(12):
+    work.delay()
+threading.Thread(target=end, daemon=True).start()
+app.worker_main(["worker", "-P", "prefork", "-c", "2", "--max-tasks-per-child", "3", "--without-mingle", "-l", "ERROR"])
+"""
+
+
+def test_celery_counts_every_task(snapshots, tmp_path) -> None:
+    """Its workers leave by os._exit after three tasks; no count of theirs is lost."""
+    command = [sys.executable, "-c", CELERY, str(tmp_path / "done")]
+    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(snapshots), "C_FORCE_ROOT": "1"}
+    subprocess.run(command, env=environment, capture_output=True, timeout=100, check=False)
+    found = [left(snapshots, path.stem) for path in snapshots.glob("*.snap")]
+    assert sum(counted(one) for one in found) == 12.0
+    assert all(one.header.state == "ended" for one in found)
+
+
+def test_an_instance_is_part_of_the_name(snapshots) -> None:
+    """From the environment or the program, which has the last word; what no name can hold is left out."""
+    code = "import sys, peak_observe; peak_observe.configure(process='bot', **eval(sys.argv[1]))\n"
+    code += "peak_observe.CircuitBreaker(name='feed')"
+
+    def run(given: str, environment: str) -> None:
+        env = {**os.environ, "PEAK_OBSERVE_DIR": str(snapshots), "PEAK_OBSERVE_INSTANCE": environment}
+        subprocess.run([sys.executable, "-c", code, given], env=env, timeout=60, check=True)
+
+    run("{}", "pod-1")
+    run("{'instance': 'eu-1'}", "pod-1")
+    run("{}", "../evil\n" + "x" * 100)
+    run("{}", "")
+    names = sorted(decode(read(path)[0]).header.process for path in snapshots.glob("*.snap"))
+    assert names == ["bot", "bot@..evil" + "x" * 57, "bot@eu-1", "bot@pod-1"]
+
+
+@pytest.mark.parametrize("instance", ["", "a b", "ü", "x" * 64, "a/b", 1])
+def test_an_instance_that_no_name_can_hold_is_refused(instance) -> None:
+    """Orchestrators use letters, digits and a few signs."""
+    with pytest.raises(ValueError, match="instance must be 1 to 63 ASCII letters"):
+        peak_observe.configure(instance=instance)

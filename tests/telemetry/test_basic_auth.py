@@ -7,8 +7,8 @@ import time
 import bcrypt
 import pytest
 
-from peak_observe.exporter.web import basic_auth
-from peak_observe.exporter.web.basic_auth import Passwords
+from peak_observe.telemetry import basic_auth
+from peak_observe.telemetry.basic_auth import Passwords
 
 
 def basic(name: str, password: bytes) -> str:
