@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from peak_observe.support.redact import redact_line
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable, Mapping
 
+    from peak_observe.resilience.common.event_loop import Loop
     from peak_observe.resilience.health.execution import Execution
     from peak_observe.resilience.health.registered_check import Check
     from peak_observe.resilience.health.result import HealthCheckResult
@@ -35,7 +35,7 @@ class CheckRunner:
     def __init__(
         self,
         known: Mapping[str, Check],
-        loop: asyncio.AbstractEventLoop | None = None,
+        loop: Loop | None = None,
         asker: Execution | None = None,
     ) -> None:
         self.results: dict[str, HealthCheckResult] = {}
