@@ -12,6 +12,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
+from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
 
 SUCCESS, FAILED, INTERRUPTED = range(len(JOB_OUTCOMES))
@@ -132,7 +133,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
         import inspect
 
         if not callable(func) or inspect.iscoroutinefunction(func) or inspect.isgeneratorfunction(func):
-            raise TypeError(f"job() decorates plain functions, not {func!r}: use `with job(...)` inside it")
+            raise TypeError(f"job() decorates plain functions, not {shown(func)}: use `with job(...)` inside it")
 
         @wraps(func)
         def run(*args: P.args, **kwargs: P.kwargs) -> T:

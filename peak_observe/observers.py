@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from peak_observe.support.shown import shown
+
 if TYPE_CHECKING:
     from peak_observe.events import Event
 else:
@@ -34,9 +36,11 @@ class Observers:
     def add(self, observer: Observer) -> Callable[[], None]:
         """Tell `observer` of every event from now on, and return the function that ends it."""
         if not callable(observer):
-            raise TypeError(f"observe() takes a callable of one event, not {observer!r}")
+            raise TypeError(f"observe() takes a callable of one event, not {shown(observer)}")
         if getattr(getattr(observer, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
-            raise TypeError(f"observe() takes a plain function, as nobody awaits the coroutine function {observer!r}")
+            raise TypeError(
+                f"observe() takes a plain function, as nobody awaits the coroutine function {shown(observer)}"
+            )
         with self._lock:
             self._known = (*self._known, observer)
         return lambda: self._forget(observer)

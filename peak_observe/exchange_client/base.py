@@ -18,6 +18,7 @@ from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
+from peak_observe.support.shown import label
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -194,7 +195,7 @@ class ExchangeClient:
 
     def __repr__(self) -> str:
         states = ", ".join(f"{group} {breaker.state.value}" for group, breaker in self._protection.breakers.items())
-        return f"<{type(self).__name__} {self.name!r} {states}>"
+        return f"<{type(self).__name__} {label(self.name)!r} {states}>"
 
 
 def _made(exchange_id: str, config: Mapping[str, Any] | None, kind: type[ExchangeClient]) -> Any:

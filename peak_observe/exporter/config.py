@@ -19,6 +19,8 @@ from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import config as health
 from peak_observe.support import toml
 from peak_observe.support.redact import redact
+from peak_observe.support.secret_urls import origin
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -111,7 +113,7 @@ KINDS = {
     ),
     "restic": Kind(
         _restic,
-        lambda table: f"restic repository {table['repository']}",
+        lambda table: f"restic repository {origin(table['repository'])}",
         {**PROGRAM, "repository": str, "password_file": Path},
         ("repository",),
         300.0,
@@ -119,7 +121,7 @@ KINDS = {
     ),
     "borg": Kind(
         _borg,
-        lambda table: f"borg repository {table['repository']}",
+        lambda table: f"borg repository {origin(table['repository'])}",
         {**PROGRAM, "repository": str},
         ("repository",),
         300.0,
@@ -238,7 +240,7 @@ def _check_times(path: Path, where: str, table: Mapping[str, Any], keys: tuple[s
         value, longest = table.get(key, 1.0), LONGEST if key in COMMON else math.inf
         if not 0 < value <= longest or value == math.inf:
             limit = f", up to {longest:.0f}" if longest < math.inf else ""
-            raise ConfigError(str(path), f"{where}.{key}", f"it has to be seconds above 0{limit}, not {value!r}")
+            raise ConfigError(str(path), f"{where}.{key}", f"it has to be seconds above 0{limit}, not {shown(value)}")
 
 
 def _definition(path: Path, kind: Kind, where: str, name: str, table: dict[str, Any]) -> Definition:

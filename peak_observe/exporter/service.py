@@ -12,6 +12,7 @@ from peak_observe.errors import ConfigError
 from peak_observe.exporter import config
 from peak_observe.exporter.sources import merged_exposition, own_metrics
 from peak_observe.exporter.sources.merged_exposition import Body, Text
+from peak_observe.exporter.sources.process_source import ProcessDirectory
 from peak_observe.exporter.sources.registry import Sources, told
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.resilience.health import HealthCheck
@@ -115,6 +116,11 @@ class ExporterService:
         """Return what is watched, in words."""
         checks = [f"check {name}" for name in self.checks.names()]
         return [*(about for name, about in self.sources.abouts().items() if name != "checks"), *checks]
+
+    def problems(self) -> dict[tuple[str, str], str]:
+        """Return what failing checks of the processes say, by process and check."""
+        sources: list[ProcessDirectory] = self.sources.of(ProcessDirectory)
+        return {key: message for source in sources for key, message in source.problems().items()}
 
     async def metrics(
         self,

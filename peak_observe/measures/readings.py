@@ -128,9 +128,20 @@ class HealthReading:
     """Reading of a health check, or of all checks of a name; `runs` follows `catalog.HEALTH_OUTCOMES`.
 
     `healthy` is NaN before the first run. It and `last_run`, a Unix time, are None when no check of the name lives.
+    `problem` is the message of one that fails, without secrets; empty without one.
     """
 
-    __slots__ = ("bounds", "bucket_exemplars", "buckets", "duration_sum", "exemplars", "healthy", "last_run", "runs")
+    __slots__ = (
+        "bounds",
+        "bucket_exemplars",
+        "buckets",
+        "duration_sum",
+        "exemplars",
+        "healthy",
+        "last_run",
+        "problem",
+        "runs",
+    )
 
     bounds: tuple[float, ...]
     runs: list[int]
@@ -138,11 +149,13 @@ class HealthReading:
     duration_sum: float
     healthy: float | None
     last_run: float | None
+    problem: str
     exemplars: dict[int, Exemplar]
     bucket_exemplars: dict[int, Exemplar]
 
     def add(self, other: HealthReading) -> None:
         """Take in another reading of the same name; the worse one shows."""
+        self.problem = self.problem or other.problem
         self.runs = _sums(self.runs, other.runs)
         self.buckets = _sums(self.buckets, other.buckets)
         self.duration_sum += other.duration_sum
@@ -165,6 +178,7 @@ class HealthReading:
     def retire(self) -> None:
         """Forget what only the living have."""
         self.healthy = self.last_run = None
+        self.problem = ""
 
 
 def _worse(left: float | None, right: float | None) -> float | None:

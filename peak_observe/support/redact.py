@@ -24,9 +24,9 @@ MAX_BITS = 4096
 LAYERS = 3
 """Times that a text is looked at under its encoding: an address in a query in a query."""
 
-_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\u00[0-7][0-9A-Fa-f]")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\u[0-9A-Fa-f]{4}")
 _RUN = re.compile(r"\S++")
-_UNICODE = re.compile(r"\\u(00[0-7][0-9A-Fa-f])")
+_UNICODE = re.compile(r"\\{1,4}u([0-9A-Fa-f]{4})")
 
 
 def clean(text: str) -> str:

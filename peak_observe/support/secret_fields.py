@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.support.secret_names import is_header, is_secret, may_be_phrase
+from peak_observe.support.secret_urls import is_random
 from peak_observe.support.secret_values import HIDDEN
 
 if TYPE_CHECKING:
@@ -13,14 +14,24 @@ if TYPE_CHECKING:
 
 _FIELD = re.compile(
     r"(?<![A-Za-z0-9_.\-])(?P<name>[A-Za-z0-9_.\-]++)(?P<close>(?:\\*+[\"'`])?\]?)(?P<blank>[ \t]*+)"
-    r"(?P<sign>=>|:=|==|[:=,>])[ \t]*+"
+    r"(?P<sign>=>|:=|==|[:=,>])[ \t]*+(?:(?:\r?\n|\\{1,4}n)[ \t]++)?"
 )
 _OPTION = re.compile(
     r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++(?P<value>[\"']?[^\s\-\"'][^\s\"']*+)"
 )
+_USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?[^\s:\"'/]++):[^\s\"']++")
+# A name and its value as two fields, as in variables of containers and archives of requests.
+_PAIR = re.compile(
+    r"((?:name|key|header|variable|field)(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)([A-Za-z0-9_.\-]{1,80}+)"
+    r"((?:\\*+[\"'])?,?(?:\s|\\{1,4}n)*+(?:\\*+[\"'])?value(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)"
+    r"([^\s\"'\\,}]++)",
+    re.IGNORECASE,
+)
+_RANDOM = re.compile(
+    r"(?<![A-Za-z0-9_.\-])([A-Za-z][A-Za-z_\-]{2,40}+)((?: is| was)?[ \t]\(?[\"']?)([A-Za-z0-9+/_=-]{16,}+)"
+)
 _QUOTE = re.compile(r"[bBrRuU]{0,2}(\\*+[\"'`])")
 _TO_QUOTE = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.DOTALL) for quote in "\"'`"}
-_QUOTED_LINE = re.compile(r"(?:[^\r\n\"'\\]|\\(?![rn\"']))*+")
 _LINE = re.compile(r"(?:[^\r\n\\]|\\(?![rn]))*+")
 _ONE_TOKEN = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ \t]++[^\s\"'\\,;]++", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)[ \t]++(?=\S)", re.IGNORECASE)
@@ -59,6 +70,18 @@ _COMPLAINT = re.compile(
 _COLOURED = re.compile(r"^[0-9]{1,3}m(?=\w)")
 
 
+# The value of a quoted name that is followed by a sign itself is the name of the next field.
+_NEXT = re.compile(r"\\*+[\"'`][ \t]*+[:=]")
+_BRACKETS = ("(", "[", "{")
+_BRACKET = re.compile(r"[()\[\]{}]")
+# A line of source in a traceback: `key = config["x"]`.
+_SOURCE = re.compile(r"[ \t]?[A-Za-z_][A-Za-z_.]*+[\[(]")
+_AMOUNT = re.compile(r"[0-9]{1,6}(?![\w.])")
+
+ADDRESS = 42
+"""Characters of an address of Ethereum."""
+
+
 class Span(NamedTuple):
     """Part of a text that is to be hidden."""
 
@@ -73,7 +96,22 @@ def without_values(text: str) -> str:
         pieces += [text[at:start], HIDDEN]
         at = end
     text = "".join((*pieces, text[at:]))
-    return _OPTION.sub(_option, text) if "-" in text else text
+    if "-" in text:
+        text = _USER.sub(rf"\1\2:{HIDDEN}", _OPTION.sub(_option, text))
+    if "alue" in text or "ALUE" in text:
+        text = _PAIR.sub(_pair, text)
+    return _RANDOM.sub(_random, text)
+
+
+def _pair(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}{found[3]}{HIDDEN}" if is_secret(found[2]) else found[0]
+
+
+def _random(found: re.Match[str]) -> str:
+    """Hide what looks drawn by lot after a secret's name alone; the address of a contract is that of a token."""
+    address = len(found[3]) == ADDRESS and found[3].startswith("0x")
+    hidden = is_secret(found[1]) and is_random(found[3]) and not address
+    return f"{found[1]}{found[2]}{HIDDEN}" if hidden else found[0]
 
 
 def _option(found: re.Match[str]) -> str:
@@ -87,13 +125,22 @@ def _spans(text: str) -> Iterator[Span]:
     at = 0
     while found := _FIELD.search(text, at):
         at = found.end()
-        if not is_secret(_COLOURED.sub("", found["name"])) or not _is_field(text, found):
+        name = _name(text, found)
+        if not is_secret(name) or not _is_field(text, found):
             # The sign may be the end of this field's name only: in `x: key=1` the next name begins here.
             continue
-        span = _value(text, found)
+        span = _value(text, found, name)
         if span is not None:
             yield span
             at = max(at, span.end)
+
+
+def _name(text: str, found: re.Match[str]) -> str:
+    """Return the name of a field without the letter of an escape before it: of a colour, or of a line's end."""
+    name = found["name"]
+    if text[found.start() - 1 : found.start()] == "\\" and name[0] in "nrt":
+        return name[1:]
+    return _COLOURED.sub("", name)
 
 
 def _is_field(text: str, found: re.Match[str]) -> bool:
@@ -104,23 +151,49 @@ def _is_field(text: str, found: re.Match[str]) -> bool:
     return True
 
 
-def _value(text: str, found: re.Match[str]) -> Span | None:
-    start, name = found.end(), found["name"]
+def _value(text: str, found: re.Match[str], name: str) -> Span | None:
+    start = found.end()
     quote = _QUOTE.match(text, start)
     if quote is not None:
-        end = _closing(text, quote.end(), quote[1])
-        value = text[quote.end() : end]
-        pair = found["sign"] == "," and is_secret(value)
-        says = not may_be_phrase(name) and " " in value and _says_why(value)
-        return None if _HARMLESS.fullmatch(value) or pair or says else Span(quote.end(), end)
+        return _quoted(text, quote, found["sign"], name)
     if found["sign"] == ">":
         return _span(text, start, max(start, text.find("<", start)))
-    if found["sign"] != "=" and _is_reason(text, found):
+    if _is_harmless(text, found, name):
         return None
+    if text[start : start + 1] in _BRACKETS:
+        return Span(start, _group(text, start))
     if is_header(name):
         return _span(text, start, _header(text, start, around=text[found.start() - 1 : found.start()]))
     is_phrase = may_be_phrase(name) and found["sign"] != "="
     return _span(text, start, (_phrase if is_phrase else _plain)(text, start))
+
+
+def _quoted(text: str, quote: re.Match[str], sign: str, name: str) -> Span | None:
+    end = _closing(text, quote.end(), quote[1])
+    value = text[quote.end() : end]
+    pair = sign == "," and (is_secret(value) or _NEXT.match(text, end) is not None)
+    says = not may_be_phrase(name) and " " in value and _says_why(value)
+    return None if _HARMLESS.fullmatch(value) or pair or says else Span(quote.end(), end)
+
+
+def _is_harmless(text: str, found: re.Match[str], name: str) -> bool:
+    """Return whether what follows a name is a sentence about the secret, a line of source or an amount."""
+    start = found.end()
+    if found["sign"] != "=" and _is_reason(text, found):
+        return True
+    if found["blank"] and found["sign"] == "=" and _SOURCE.match(text, start):
+        return True
+    return name[-1:] in "sS" and _AMOUNT.match(text, start) is not None and not may_be_phrase(name)
+
+
+def _group(text: str, start: int) -> int:
+    """Return where a group in brackets ends, or the text."""
+    depth = 0
+    for found in _BRACKET.finditer(text, start):
+        depth += 1 if found[0] in _BRACKETS else -1
+        if depth == 0:
+            return found.end()
+    return len(text)
 
 
 def _span(text: str, start: int, end: int) -> Span | None:
@@ -128,7 +201,7 @@ def _span(text: str, start: int, end: int) -> Span | None:
 
 
 def _header(text: str, start: int, *, around: str) -> int:
-    found = _ONE_TOKEN.match(text, start) or (_QUOTED_LINE if around in _TO_QUOTE else _LINE).match(text, start)
+    found = _ONE_TOKEN.match(text, start) or _TO_QUOTE.get(around, _LINE).match(text, start)
     return found.end() if found else start
 
 

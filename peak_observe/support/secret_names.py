@@ -30,7 +30,7 @@ _NEUTRAL = frozenset(
     (
         "acc", "access", "account", "admin", "aes", "api", "app", "aws", "azure", "b64", "bapi", "base", "bfx",
         "binance", "bot", "bybit", "cb", "client", "coinbase", "crypto", "current", "data", "db", "deploy", "dev",
-        "device", "discord", "ecdsa", "ed", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx",
+        "device", "discord", "ecdsa", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx",
         "full", "gate", "gcp", "git", "gpg", "hash", "hex", "hook", "host", "http", "https", "hub", "id", "kc",
         "kraken", "licence", "license", "listen", "live", "log", "login", "mail", "main", "master", "mbx", "mongo",
         "my", "mysql", "net", "new", "ok", "okx", "old", "only", "pem", "pg", "pgp", "postgres", "private", "prod",

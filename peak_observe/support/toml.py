@@ -67,7 +67,7 @@ def table(path: Path, name: str, *, of_tables: bool = False) -> dict[str, Any]:
     tables = read(path)
     found = tables.get(name, {})
     if not isinstance(found, dict) or (of_tables and not all(isinstance(item, dict) for item in found.values())):
-        rule = f"consist of tables [{name}.NAME]" if of_tables else f"be a table, not {found!r}"
+        rule = f"consist of tables [{name}.NAME]" if of_tables else f"be a table, not {shown(found)}"
         raise ConfigError(str(path), name, f"it has to {rule}")
     if name not in tables or (of_tables and not found):
         title = f"{name}.NAME" if of_tables else name

@@ -134,7 +134,7 @@ def test_no_password_is_said(file: Path) -> None:
     """A repository's address may hold one, and what is watched stands in the log and on the status page."""
     file.write_text("[restic.x]\nrepository = 'rest:https://anna:secret@nas/repo?token=abc'\n")
     (definition,) = [one for one in config.load(file).sources if one.name == "restic.x"]
-    assert definition.about == "restic repository rest:https://nas/repo"
+    assert definition.about == "restic repository rest:https://nas"
 
 
 def test_programs_are_called_as_their_manuals_say(file: Path) -> None:

@@ -17,6 +17,7 @@ from peak_observe.backup_recovery.state.providers import TIME_LIMIT, call
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.redact import describe
+from peak_observe.support.shown import shown
 
 FORMAT = 1
 """Stands in every text we write; one without it is of the original code base and is taken as it is."""
@@ -68,10 +69,10 @@ class StateSnapshot:
             ValueError: An argument makes no sense.
         """
         if not isinstance(name, str) or not name:
-            raise ValueError(f"name must be a string that is not empty, not {name!r}")
+            raise ValueError(f"name must be a string that is not empty, not {shown(name)}")
         for argument, given in (("provider_func", provider_func), ("restore", restore)):
             if not callable(given) and (given, argument) != (None, "restore"):
-                raise ValueError(f"{argument} must be a function, not {given!r}")
+                raise ValueError(f"{argument} must be a function, not {shown(given)}")
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < threading.TIMEOUT_MAX:
             raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
         with self._lock:

@@ -11,6 +11,7 @@ from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,9 @@ def seconds(value: float | str) -> float:
     match = _DURATION.fullmatch(str(value).strip())
     found = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
     if found <= 0:
-        raise ValueError(f"it has to be more than 0 seconds, or a time like '24h' ({', '.join(UNITS)}), not {value!r}")
+        raise ValueError(
+            f"it has to be more than 0 seconds, or a time like '24h' ({', '.join(UNITS)}), not {shown(value)}"
+        )
     return found
 
 

@@ -32,6 +32,7 @@ from peak_observe.cli.options import (
 )
 from peak_observe.errors import RestoreRefusedError, UsageError
 from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.shown import shown
 
 HELP = {
     "unnamed": "--config PATH, --data PATH or --map OLD=NEW says where to, --to DIR puts all into a folder of its own, "
@@ -168,7 +169,7 @@ def _moved(given: list[str] | tuple[()]) -> dict[str, str]:
     for text in given:
         old, equals, new = text.partition("=")
         if not (old and equals and new):
-            raise UsageError(f"--map takes OLD=NEW, as /srv/bot=/home/me/bot, not {text!r}")
+            raise UsageError(f"--map takes OLD=NEW, as /srv/bot=/home/me/bot, not {shown(text)}")
         found[str(Path(old).expanduser())] = str(Path(new).expanduser())
     return found
 

@@ -27,19 +27,33 @@ _log = logger("peak_observe.exporter")
 
 
 class RenderedBlock(NamedTuple):
-    """Metric block with its lines joined to one text."""
+    """Metric block with its lines joined to one text, and to a second one for OpenMetrics where it has exemplars."""
 
     name: str
     kind: str
     help: str
     text: bytes
+    with_exemplars: bytes = b""
 
 
 def rendered(blocks: Iterable[Block]) -> tuple[RenderedBlock, ...]:
     """Return blocks with their lines as texts; those without lines are left out."""
     return tuple(
-        RenderedBlock(block.name, block.kind, block.help, block.text.encode()) for block in blocks if block.lines
+        RenderedBlock(block.name, block.kind, block.help, block.text.encode(), _with_exemplars(block))
+        for block in blocks
+        if block.lines
     )
+
+
+def _text(lines: list[str]) -> bytes:
+    return "\n".join([*lines, ""]).encode()
+
+
+def _with_exemplars(block: Block) -> bytes:
+    if not block.exemplars:
+        return b""
+    found = [(line, block.exemplars.get(line.rpartition(" ")[0])) for line in block.lines]
+    return _text([f"{line} # {exemplar}" if exemplar else line for line, exemplar in found])
 
 
 class Family(NamedTuple):
@@ -48,12 +62,13 @@ class Family(NamedTuple):
     name: str
     kind: str
     help: str
-    texts: list[bytes]
+    blocks: list[RenderedBlock]
 
     def text(self, *, openmetrics: bool) -> bytes:
         """Return header and samples."""
         kind = _openmetrics_kind(self.name, self.kind) if openmetrics else self.kind
-        return b"".join([header(self.name, kind, self.help, openmetrics=openmetrics), *self.texts])
+        texts = [(openmetrics and block.with_exemplars) or block.text for block in self.blocks]
+        return b"".join([header(self.name, kind, self.help, openmetrics=openmetrics), *texts])
 
 
 def _openmetrics_kind(name: str, kind: str) -> str:
@@ -71,17 +86,17 @@ def merged(told: Mapping[str, Iterable[RenderedBlock]]) -> list[Family]:
         for block in found:
             family = families.setdefault(block.name, Family(block.name, block.kind, block.help, []))
             if family.kind == block.kind and not block.name.startswith(OWN):
-                family.texts.append(block.text)
+                family.blocks.append(block)
             else:
                 _log.debug("%s of source %s is left out: it is known as %s", block.name, source, family.kind)
     last = len(_ORDER)
-    known = (family for family in families.values() if family.texts)
+    known = (family for family in families.values() if family.blocks)
     return sorted(known, key=lambda family: (_ORDER.get(family.name, last), family.name))
 
 
 def own(blocks: Iterable[Block]) -> list[Family]:
     """Return the exporter's own families."""
-    return [Family(told.name, told.kind, told.help, [told.text]) for told in rendered(blocks)]
+    return [Family(told.name, told.kind, told.help, [told]) for told in rendered(blocks)]
 
 
 def chosen(families: Iterable[Family], names: Collection[str]) -> Iterator[Family]:

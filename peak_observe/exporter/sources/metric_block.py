@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple, overload
 
 
@@ -43,12 +44,14 @@ class Block(NamedTuple):
         help: One sentence.
         lines: Sample lines without exemplars and without newline, as both formats write them, for instance
             `peak_breaker_calls_total{breaker="x",outcome="success",process="bot-a"} 3.0`.
+        exemplars: Exemplars for the OpenMetrics format, by the sample lines up to their values.
     """
 
     name: str
     kind: str
     help: str
     lines: Sequence[str]
+    exemplars: Mapping[str, str] = MappingProxyType({})
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from peak_observe.exporter.sources import own_addresses
 from peak_observe.exporter.sources.metric_block import Block, JoinedLines
 from peak_observe.exporter.sources.snapshot_folder import Directory, File, Limits
 from peak_observe.support.loggers import logger
+from peak_observe.support.redact import redact_line
 from peak_observe.telemetry.metrics.text_format import sample_line
 from peak_observe.telemetry.snapshot import name_lock, process_identity, snapshot_file
 
@@ -100,6 +101,7 @@ class ProcessDirectory:
         self._max_accounts = MAX_ACCOUNTS if max_accounts is None else max_accounts
         self._directory = Directory(folder, limits)
         self._processes: list[Process] = []
+        self._problems: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     def collect(self) -> list[Block]:
@@ -113,6 +115,7 @@ class ProcessDirectory:
             processes = {file.name: self._process(file) for file in files if file.header.state != "account"}
             shown = self._shown(processes)
             self._processes = list(shown.values())
+            self._problems = _problems(files, shown)
             self._tidy([file for file in files if file.name not in shown])
             return [
                 *_merged(files, shown),
@@ -128,6 +131,10 @@ class ProcessDirectory:
     def processes(self) -> list[Process]:
         """Return the processes as of the last look, by name."""
         return self._processes
+
+    def problems(self) -> dict[tuple[str, str], str]:
+        """Return what failing checks of living processes say, by process and check."""
+        return self._problems
 
     def targets(self) -> list[str]:
         """Return host:port of each living process that serves its metrics itself."""
@@ -192,12 +199,27 @@ class ProcessDirectory:
 
 def _merged(files: Iterable[File], shown: dict[str, Process]) -> list[Block]:
     lines: dict[str, list[str]] = {}
+    exemplars: dict[str, dict[str, str]] = {}
     for file in files:
         process = shown.get(file.name)
         found = file.living() if process and process.up else file.gone(last_word=bool(process and process.finished))
         for name, part in found.items():
             lines.setdefault(name, []).extend(part)
-    return [_block(metric, JoinedLines(lines[metric.name])) for metric in catalog.IN_PROCESS if lines.get(metric.name)]
+        for name, some in (file.exemplars() if process and process.up else {}).items():
+            exemplars.setdefault(name, {}).update(some)
+    return [
+        _block(metric, JoinedLines(lines[metric.name]))._replace(exemplars=exemplars.get(metric.name, {}))
+        for metric in catalog.IN_PROCESS
+        if lines.get(metric.name)
+    ]
+
+
+def _problems(files: Iterable[File], shown: dict[str, Process]) -> dict[tuple[str, str], str]:
+    living = [file for file in files if file.name in shown and shown[file.name].up]
+    # Anybody who may write into the folder may have written this.
+    return {
+        (file.name, check): redact_line(message) for file in living for check, message in file.header.problems.items()
+    }
 
 
 def _about(processes: Iterable[Process]) -> list[Block]:

@@ -12,7 +12,7 @@ from peak_observe import catalog
 from peak_observe.support.loggers import logger
 from peak_observe.telemetry.metrics.text_format import label_pairs
 from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, snapshot_file
-from peak_observe.telemetry.snapshot.samples import FAMILIES
+from peak_observe.telemetry.snapshot.samples import FAMILIES, family_of
 from peak_observe.telemetry.snapshot.snapshot_file import SUFFIX, RejectedError, Snapshot
 
 if TYPE_CHECKING:
@@ -95,6 +95,13 @@ class File:
                 found[name] = found.get(name, []) + rest
             self._shown["living"] = found
         return self._shown["living"]
+
+    def exemplars(self) -> dict[str, dict[str, str]]:
+        """Return the exemplars of a process that lives, by family and line."""
+        found: dict[str, dict[str, str]] = {}
+        for line, exemplar in self.snapshot.exemplars.items():
+            found.setdefault(family_of(line), {})[f"{line[:-1]},{self._label}}}"] = exemplar
+        return found
 
     def gone(self, *, last_word: bool) -> Lines:
         """Return the lines of one that is gone, by family.
@@ -179,7 +186,9 @@ class Directory:
             OSError: The file cannot be changed.
         """
         header = msgspec.structs.asdict(file.header) | {"state": "account", "outcome": "", "address": ""}
-        kept = {key: value for key, value in header.items() if key not in ("snapshot", "sizes", "checksum")}
+        header["problems"] = {}
+        made = ("snapshot", "sizes", "checksum", "exemplars")
+        kept = {key: value for key, value in header.items() if key not in made}
         earlier = lifetime_totals.packed(lifetime_totals.settled(*file.snapshot[1:4]))
         with name_lock.free(name_lock.path_of(self._folder, file.name)) as free:
             found = file.path.lstat()

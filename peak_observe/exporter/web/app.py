@@ -17,12 +17,13 @@ from starlette.routing import Route
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.exporter.web.status_page import Page
+from peak_observe.support.redact import printable
 from peak_observe.support.toml import near
 from peak_observe.telemetry import http_rules
 from peak_observe.telemetry.http_rules import peer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -175,7 +176,10 @@ class Answers:
         target = request.scope["path"] + ("?verbose" if "verbose" in request.query_params else "")
         found = self._host.health(target)
         assert found is not None  # noqa: S101 - these paths are its own
-        return Response(found.body, found.status, media_type=found.content_type)
+        body = found.body
+        if target.endswith("?verbose") and "/livez" not in target:
+            body = b"".join((*_told_by_processes(self._host.problems()), body))
+        return Response(body, found.status, media_type=found.content_type)
 
     async def _ready(self, _: Request) -> Response:
         ready = self._host.sources.ready
@@ -191,6 +195,12 @@ class Answers:
         targets = [target for source in self._host.sources.of(DiscoveredProcesses) for target in source.addresses]
         found = [{"targets": targets, "labels": {}}] if targets else []
         return Response(json.dumps(found), media_type="application/json")
+
+
+def _told_by_processes(problems: Mapping[tuple[str, str], str]) -> Iterator[bytes]:
+    """Yield a line for each failing check of a process; the exporter itself is no less ready for it."""
+    for (process, check), message in problems.items():
+        yield f"[~]{printable(f'{check} in {process}')} failed: {message}\n".encode(errors="replace")
 
 
 async def _healthy(_: Request) -> Response:

@@ -21,6 +21,7 @@ from peak_observe.exporter.web.http_protocol import TimeLimitedProtocol, on_loop
 from peak_observe.exporter.web.listener import Listener
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import printable
+from peak_observe.support.shown import shown
 from peak_observe.telemetry import server_tls
 from peak_observe.telemetry.basic_auth import Passwords
 
@@ -227,7 +228,7 @@ def _listeners(addresses: tuple[str, ...]) -> list[socket.socket]:
 def _parsed(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or not port.isascii() or int(port) > MAX_PORT:
-        raise UsageError(f"--web.listen-address must be host:port, for instance 127.0.0.1:17325, not {address!r}")
+        raise UsageError(f"--web.listen-address must be host:port, for instance 127.0.0.1:17325, not {shown(address)}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

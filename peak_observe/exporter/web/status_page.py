@@ -79,7 +79,9 @@ class Page:
         host, now = self._host, SYSTEM_CLOCK.now()
         statuses = host.sources.statuses()
         told = [block for status in statuses.values() for block in status.told]
-        found = status_tables.tables(told, host.checks.results(), statuses, host.sources.abouts(), now.timestamp())
+        abouts, problems = host.sources.abouts(), host.problems()
+        results = host.checks.results()
+        found = status_tables.tables(told, results, statuses, abouts, now.timestamp(), problems=problems)
         return document(found, f"{now:%Y-%m-%d %H:%M:%S} UTC", reloaded=host.reload_success)
 
 

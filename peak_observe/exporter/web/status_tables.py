@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.formatting import seconds, size
 from peak_observe.resilience.health.result import SKIPPED
+from peak_observe.support.redact import redact_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -90,6 +92,8 @@ def tables(
     statuses: Mapping[str, Status],
     abouts: Mapping[str, str],
     now: float,
+    *,
+    problems: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> list[Table]:
     """Return the parts of the page.
 
@@ -99,6 +103,7 @@ def tables(
         statuses: How the sources fare.
         abouts: What they watch, in words.
         now: Unix time in seconds.
+        problems: What failing checks of other processes say, by process and check.
     """
     samples = Samples(told)
     found = [
@@ -111,7 +116,7 @@ def tables(
         Table(
             "Checks",
             ("check", "state", "latency", "ran", "says"),
-            [*_own_checks(results, now), *_checks(samples, now)],
+            [*_own_checks(results, now), *_checks(samples, now, problems)],
             "No checks are configured.",
         ),
         Table(
@@ -161,10 +166,10 @@ def _own_checks(results: Mapping[str, HealthCheckResult], now: float) -> Iterato
             level = WARN
         word = report.HEALTHY if result.healthy else result.status if result.status != report.HEALTHY else "unhealthy"
         ran = ago(result.timestamp.timestamp(), now)
-        yield Row(level, name, word, (_latency(result.duration), ran, result.message))
+        yield Row(level, name, word, (_latency(result.duration), ran, redact_line(result.message)))
 
 
-def _checks(samples: Samples, now: float) -> Iterator[Row]:
+def _checks(samples: Samples, now: float, problems: Mapping[tuple[str, str], str]) -> Iterator[Row]:
     duration = catalog.HEALTH_CHECK_DURATION_SECONDS.name
     last = samples.values(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS.name, "check", "process")
     total = samples.values(duration, "check", "process", sample=f"{duration}_sum")
@@ -175,8 +180,9 @@ def _checks(samples: Samples, now: float) -> Iterator[Row]:
             level, word = (
                 (IDLE, "not run yet") if math.isnan(value) else (GOOD, "healthy") if value else (BAD, "failing")
             )
+            says = ": ".join(filter(None, (f"in {process}", problems.get((process, check), ""))))
             mean = total.get(key, 0.0) / count[key] if count.get(key) else None
-            yield Row(level, check, word, (_latency(mean), ago(last.get(key, 0.0), now), f"in {process}"))
+            yield Row(level, check, word, (_latency(mean), ago(last.get(key, 0.0), now), says))
 
 
 def _latency(value: float | None) -> str:

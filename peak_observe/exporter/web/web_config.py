@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from peak_observe.errors import ConfigError
+from peak_observe.support.shown import shown
 from peak_observe.support.toml import near
 from peak_observe.telemetry.server_tls import (
     CLIENT_AUTH,
@@ -129,7 +130,7 @@ class _Table:
         value = default if value is None else value
         if value is not default and not isinstance(value, kind):
             words = {str: "a string", bool: "true or false", dict: "a mapping", list: "a list"}
-            raise self.error(key, f"it has to be {words[kind]}, not {value!r}")
+            raise self.error(key, f"it has to be {words[kind]}, not {shown(value)}")
         return value
 
     def table(self, key: str) -> _Table:
@@ -187,5 +188,5 @@ def _headers(http: _Table) -> Iterator[tuple[str, str]]:
     table.check(HEADERS)
     for name, value in table.found.items():
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-            raise table.error(name, f"it has to be printable text, not {value!r}")
+            raise table.error(name, f"it has to be printable text, not {shown(value)}")
         yield name, value

@@ -30,6 +30,7 @@ from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import scopes, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.support.shown import label
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 if TYPE_CHECKING:
@@ -359,9 +360,9 @@ class CircuitBreaker(SyncAsyncContext):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"CircuitBreaker {self.name!r} cannot be pickled, as its state belongs to this process: "
+            f"CircuitBreaker {label(self.name)!r} cannot be pickled, as its state belongs to this process: "
             "make one in the other process, or send its name and call get_breaker() there"
         )
 
     def __repr__(self) -> str:
-        return f"<CircuitBreaker {self.name!r} {self.state.value}>"
+        return f"<CircuitBreaker {label(self.name)!r} {self.state.value}>"

@@ -6,6 +6,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import wrapping
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ def check_function(role: str, func: object, of: str = "") -> None:
         of: Its argument, in words.
     """
     if not callable(func) or wrapping.kind(func) != wrapping.FUNCTION:
-        raise ValueError(f"{role} must be a plain function{f' of {of}' if of else ''}, not {func!r}")
+        raise ValueError(f"{role} must be a plain function{f' of {of}' if of else ''}, not {shown(func)}")
 
 
 class SafeCallback:

@@ -251,11 +251,11 @@ class Pipeline:
         """Return the type of a result; warn once where that is awaited by other means than a deferred one is."""
         kind = type(result)
         if not self._warned and (hasattr(kind, "__await__") or hasattr(kind, "add_done_callback")):
-            import logging
+            from peak_observe.support.loggers import logger
 
             self._warned = True
             owner = "retry" if self._breaker is None else "breaker"
-            logging.getLogger(f"peak_observe.{owner}").warning(
+            logger(f"peak_observe.{owner}").warning(
                 "%s returned a %s, which counts as a success however it ends: protect the coroutine function, or what "
                 "the pool runs",
                 name_of(self._func),

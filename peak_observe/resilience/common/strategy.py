@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import wrapping
+from peak_observe.support.shown import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,4 +67,4 @@ class Strategy:
         return protected
 
     def __repr__(self) -> str:
-        return f"<{self.kind}{'' if self.name is None else f' {self.name!r}'}>"
+        return f"<{self.kind}{'' if self.name is None else f' {label(self.name)!r}'}>"

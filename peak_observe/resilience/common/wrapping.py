@@ -7,6 +7,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common.event_loop import running_loop
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -49,7 +50,7 @@ def decorate(func: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
     if isinstance(func, staticmethod | classmethod):
         return type(func)(wrap(func.__func__))
     if not callable(func):
-        raise TypeError(f"only something callable can be protected, not {func!r}")
+        raise TypeError(f"only something callable can be protected, not {shown(func)}")
     if isinstance(func, type):
         raise TypeError(
             f"the class {func.__qualname__} would become a function: protect its methods, or a function that makes it"

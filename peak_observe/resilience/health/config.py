@@ -11,6 +11,7 @@ from peak_observe.resilience.health import checks
 from peak_observe.resilience.health.references import load
 from peak_observe.resilience.health.registered_check import CheckSettings, normalized
 from peak_observe.support import toml
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -124,7 +125,7 @@ def _described(path: Path, name: str, table: dict[str, Any]) -> Described:
     except (ValueError, TypeError, LoadError) as error:
         raise ConfigError(str(path), where, str(error)) from None
     if not callable(func):
-        problem = f"check {name!r} must be a function without arguments, not {func!r}"
+        problem = f"check {name!r} must be a function without arguments, not {shown(func)}"
         raise ConfigError(str(path), where, problem)
     return Described(name, func, settings)
 

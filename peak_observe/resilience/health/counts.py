@@ -20,6 +20,7 @@ class CheckCounts:
         self._counts = CallCounts(bounds, len(catalog.HEALTH_OUTCOMES))
         self._healthy: float | None = float("nan")
         self._last_run: float | None = 0.0
+        self._problem = ""
         forks.renew(self)
 
     def after_fork(self) -> None:
@@ -30,10 +31,11 @@ class CheckCounts:
         """Count one run, with the lock held; without `seconds` it was not begun, as an earlier one still hangs."""
         self._counts.add(outcome, seconds, exemplar)
 
-    def show(self, *, healthy: bool, ran: float | None) -> None:
+    def show(self, *, healthy: bool, ran: float | None, message: str = "") -> None:
         """Set what the gauges show, with the lock held, unless the check has retired; `ran` is None if it did not."""
         if not self.retired:
             self._healthy = float(healthy)
+            self._problem = "" if healthy else message
             self._last_run = self._last_run if ran is None else ran
 
     @property
@@ -44,6 +46,7 @@ class CheckCounts:
     def retire(self) -> None:
         """Drop the gauges, with the lock held."""
         self._healthy = self._last_run = None
+        self._problem = ""
 
     def read(self) -> HealthReading:
         """Return the counts of this moment."""
@@ -53,5 +56,5 @@ class CheckCounts:
             reading.bounds, reading.buckets = counts.bounds, counts.buckets
             reading.runs, reading.duration_sum = counts.outcomes, counts.duration_sum
             reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-            reading.healthy, reading.last_run = self._healthy, self._last_run
+            reading.healthy, reading.last_run, reading.problem = self._healthy, self._last_run, self._problem
         return reading

@@ -209,7 +209,8 @@ class Check:
 
     def _result(self, found: Finding, seconds: float, *, healthy: bool) -> HealthCheckResult:
         now = self._clock.now()
-        self._counts.show(healthy=healthy, ran=None if found.status == SKIPPED else now.timestamp())
+        ran = None if found.status == SKIPPED else now.timestamp()
+        self._counts.show(healthy=healthy, ran=ran, message=found.message)
         self._last_at = self._clock.monotonic()
         self.last = HealthCheckResult(
             self.name,

@@ -21,6 +21,7 @@ from peak_observe.resilience.health.registered_check import Check, CheckSettings
 from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
 from peak_observe.support.async_library import task_event
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from peak_observe.resilience.common.event_loop import Loop
@@ -92,7 +93,7 @@ class HealthCheck:
         """
         check_name(name)
         if not callable(check_func):
-            raise TypeError(f"check {name!r} must be a function without arguments, not {check_func!r}")
+            raise TypeError(f"check {name!r} must be a function without arguments, not {shown(check_func)}")
         wanted = CheckSettings(
             timeout,
             interval,
@@ -145,7 +146,7 @@ class HealthCheck:
             TypeError: It was used without a name, which would leave the function unregistered.
         """
         if not isinstance(name, str):
-            raise TypeError(f"@health_check.check takes the check's name: @health_check.check('…'), not {name!r}")
+            raise TypeError(f"@health_check.check takes the check's name: @health_check.check('…'), not {shown(name)}")
 
         def registered(check_func: C) -> C:
             self.register(

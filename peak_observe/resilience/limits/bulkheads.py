@@ -15,6 +15,7 @@ from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPermit, Permit
+from peak_observe.support.shown import label
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,7 +147,8 @@ class Bulkhead(SyncAsyncContext):
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
 
     def __repr__(self) -> str:
-        return f"<Bulkhead {self.name!r} {self.in_flight} of {self._settings['limit']}>"
+        name = None if self.name is None else label(self.name)
+        return f"<Bulkhead {name!r} {self.in_flight} of {self._settings['limit']}>"
 
 
 def _function(func: Callable[..., Any], semaphore: FairSemaphore) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.common.context import SyncAsyncContext
+from peak_observe.support.shown import label
 
 DEFAULT = "default"
 """The class of calls outside of any block, and of those whose class has no share of its own."""
@@ -46,7 +47,7 @@ class priority(SyncAsyncContext):  # noqa: N801 - it is written like the functio
             _entered.set(tuple(other for other in here if other is not block))
 
     def __repr__(self) -> str:
-        return f"priority({self.name!r})"
+        return f"priority({label(self.name)!r})"
 
 
 class _Block:

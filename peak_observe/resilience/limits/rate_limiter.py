@@ -18,6 +18,7 @@ from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rate_controller import RateLimitController
 from peak_observe.resilience.limits.rate_settings import RateSettings, build_rate_settings, check_weight
 from peak_observe.resilience.limits.rejections import ENFORCE, Mode
+from peak_observe.support.shown import label, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 Limit: TypeAlias = float | Sequence[tuple[float, float]]
@@ -253,7 +254,7 @@ class RateLimiter(SyncAsyncContext):
         raise TypeError(f"{self!r} counts the calls of this process and cannot be sent to another: make one there")
 
     def __repr__(self) -> str:
-        return f"<RateLimiter {self.name!r} {self._build()}>"
+        return f"<RateLimiter {None if self.name is None else label(self.name)!r} {self._build()}>"
 
 
 class _Weight:
@@ -265,7 +266,7 @@ class _Weight:
             check_weight(weight)
             self.fixed = weight
         elif wrapping.kind(weight) != wrapping.FUNCTION:
-            raise ValueError(f"weight must be a number or a plain function of the arguments, not {weight!r}")
+            raise ValueError(f"weight must be a number or a plain function of the arguments, not {shown(weight)}")
         function: Any = weight
         self._function = function
         self._callback = SafeCallback("weight", function, logger="limits")
@@ -327,7 +328,7 @@ def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
             retry_after.requested_delay(answer, clock.now()) if isinstance(answer, BaseException) else None
         )
     if not callable(heed) or wrapping.kind(heed) != wrapping.FUNCTION:
-        raise ValueError(f"heed must be True, False or a plain function of the answer, not {heed!r}")
+        raise ValueError(f"heed must be True, False or a plain function of the answer, not {shown(heed)}")
     callback = SafeCallback("heed", heed, logger="limits")
     return lambda answer, _: callback.call(answer)
 

@@ -13,7 +13,7 @@ from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import Deadline
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place, check
-from peak_observe.support.shown import shown
+from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ class Policy:
 
     def __repr__(self) -> str:
         kinds = ", ".join(layer.kind for layer in self._layers)
-        return f"<Policy {'' if self.name is None else f'{self.name!r} '}({kinds})>"
+        return f"<Policy {'' if self.name is None else f'{label(self.name)!r} '}({kinds})>"
 
 
 def _layers(part: Any, name: str | None) -> list[Layer]:
@@ -166,6 +166,6 @@ def _layers(part: Any, name: str | None) -> list[Layer]:
     if isinstance(part, CircuitBreaker):
         return [Layer(strategy.BREAKER, part)]
     raise ValueError(
-        f"{part!r} cannot be part of a policy: there are circuit_breaker(…), retry_with_backoff(…), timeout(…), "
+        f"{shown(part)} cannot be part of a policy: there are circuit_breaker(…), retry_with_backoff(…), timeout(…), "
         "bulkhead(…), rate_limit(…), a CircuitBreaker and a Policy, each with parentheses"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import BUDGETS, BudgetReading, Ticker, forks
 from peak_observe.resilience.common import validation
-from peak_observe.support.shown import shown
+from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ class RetryBudget:
         return self._account.take()
 
     def __repr__(self) -> str:
-        return f"<RetryBudget {self.name!r} {self.tokens:.1f} tokens>"
+        return f"<RetryBudget {label(self.name)!r} {self.tokens:.1f} tokens>"
 
 
 _making = threading.Lock()

@@ -12,6 +12,7 @@ from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.retry import execution as executions
 from peak_observe.resilience.retry import idempotency
 from peak_observe.resilience.retry.execution import Execution
+from peak_observe.support.shown import label
 from peak_observe.telemetry.tracing.spans import API, TracingMode, switch
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Retry:
         self._before = self._controller.read()
 
     def __repr__(self) -> str:
-        return f"<Retry {self.name!r} of {self._controller.settings.max_attempts} attempts>"
+        return f"<Retry {label(self.name)!r} of {self._controller.settings.max_attempts} attempts>"
 
     def wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` with retries, of the same kind.

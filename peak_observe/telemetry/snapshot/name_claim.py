@@ -6,8 +6,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.measures import JOBS
+from peak_observe.measures import CHECKS, JOBS
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, samples, snapshot_file
 from peak_observe.telemetry.snapshot.snapshot_file import RejectedError, Snapshot
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from peak_observe.measures import JobReading
+    from peak_observe.measures import HealthReading, JobReading
     from peak_observe.telemetry.snapshot.name_lock import NameLock
 
 _BLOCKED = {errno.EPERM, errno.EACCES, errno.EISDIR, errno.ENOTEMPTY}  # somebody else's file, or a folder of files
@@ -57,13 +59,14 @@ class Claim:
         self._clock = clock
         self._renderer = Renderer()
         self._started = process_identity.started()
-        self.told = self._earlier = b""
+        self.told = self._earlier = self._exemplars = b""
         self._mark: tuple[int, int] | None = None
         self._lock: NameLock | None = None
 
     def tell(self) -> bytes:
         """Return what this process has to tell now."""
-        return samples.packed(self._renderer.render())
+        text, self._exemplars = samples.without_exemplars(self._renderer.render(openmetrics=True))
+        return samples.packed(text)
 
     def write(self, state: str, address: str = "") -> None:
         """Write a snapshot, and claim a name before where this process has none, or not any more.
@@ -182,8 +185,10 @@ class Claim:
             "address": address,
             "clock": process_identity.time_namespace(),
             "locked": self._lock is not None and self._lock.firm,
+            "problems": _problems() if state == "running" else {},
         }
-        found = snapshot_file.write(self._path, snapshot_file.encode(header, own, self._earlier, inherited))
+        content = snapshot_file.encode(header, own, self._earlier, inherited, self._exemplars if own else b"")
+        found = snapshot_file.write(self._path, content)
         self._mark, self.told = (found.st_ino, found.st_mtime_ns), own
 
 
@@ -201,6 +206,22 @@ def _mark(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def _problems() -> dict[str, str]:
+    """Return the messages of failing checks, without secrets, as many as a header has room for."""
+    found: dict[str, str] = {}
+    room, longest = snapshot_file.PROBLEMS_BYTES, snapshot_file.LONGEST_PROBLEM
+    readings: list[tuple[str, HealthReading]] = CHECKS.read()
+    for name, reading in readings:
+        message = reading.problem
+        if not message or len(name) > longest or len(found) == snapshot_file.MOST_PROBLEMS:
+            continue
+        message = message if len(message) <= longest else f"{message[: longest - 1]}…"
+        room -= len(msgspec.json.encode({name: message}))
+        if room >= 0:
+            found[name] = message
+    return found
 
 
 def _outcome() -> str:

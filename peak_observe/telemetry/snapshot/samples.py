@@ -35,6 +35,10 @@ _PAIR = r'[a-z_]+="(?:[^"\\\n]|\\[\\n"])*"'
 _LABELS = re.compile(rf"\{{({_PAIR}(?:,{_PAIR})*)\}}")
 _ONE = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\[\\n"])*)"')
 _NUMBER = re.compile(r"(?:-?[0-9]{1,25}(?:\.[0-9]{1,25})?(?:e[+-]?[0-9]{1,3})?)|NaN|[+-]Inf")
+_MARK = b' # {span_id="'
+_IDS = r'\{span_id="[0-9a-f]{16}",trace_id="[0-9a-f]{32}"\} [0-9.e+-]{1,30} [0-9.e+]{1,30}'
+_EXEMPLAR_OF_LINE = re.compile(f" # ({_IDS})$".encode())
+_EXEMPLAR = re.compile(f"([0-9]{{1,6}}) ({_IDS})")
 _ENDLESS = {"NaN", "+Inf", "-Inf"}
 
 
@@ -118,6 +122,40 @@ def packed(text: bytes) -> bytes:
     return b"\n".join([pair[0] for pair in pairs]) + _BETWEEN + b"\n".join([pair[2] for pair in pairs])
 
 
+def without_exemplars(text: bytes) -> tuple[bytes, bytes]:
+    """Return sample lines in the OpenMetrics format without their exemplars, and these as snapshots hold them.
+
+    Each is on a line of its own, after the number of its sample.
+    """
+    if _MARK not in text:
+        return text, b""
+    lines = [line for line in text.split(b"\n") if line and not line.startswith(b"#")]
+    found = [_EXEMPLAR_OF_LINE.search(line) for line in lines]
+    plain = b"\n".join([one.string[: one.start()] if one else line for one, line in zip(found, lines, strict=True)])
+    return plain, b"\n".join([b"%d %s" % (at, one[1]) for at, one in enumerate(found) if one])
+
+
+def read_exemplars(part: bytes, table: Table) -> dict[str, str]:
+    """Return the exemplars of a part of a snapshot by the lines that they belong to.
+
+    Raises:
+        ValueError: Something in it is not what a process of ours writes.
+    """
+    lines, exemplars = table.shape.lines, {}
+    for line in part.decode("ascii").split("\n") if part else ():
+        found = _EXEMPLAR.fullmatch(line)
+        at = int(found[1]) if found else len(lines)
+        if not found or at >= len(lines) or not _has_exemplars(lines[at]):
+            raise InvalidError(f"exemplar {line[:80]!r}")
+        exemplars[lines[at]] = found[2]
+    return exemplars
+
+
+def _has_exemplars(line: str) -> bool:
+    name = line.partition("{")[0]
+    return _metric(line).kind == "counter" or name.endswith("_bucket")
+
+
 def read(part: bytes, before: Table = EMPTY) -> Table:
     """Return the samples of a part of a snapshot.
 
@@ -156,6 +194,15 @@ def _shape(names: bytes) -> Shape:
     if shape is None:
         shape = _shapes[names] = Shape(names)
     return shape
+
+
+def family_of(line: str) -> str:
+    """Return the name of the family of a line.
+
+    Raises:
+        InvalidError: There is no such metric.
+    """
+    return _metric(line).name
 
 
 def labels(line: str) -> list[tuple[str, str]]:

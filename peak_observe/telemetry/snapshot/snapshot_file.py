@@ -12,6 +12,7 @@ import re
 import stat
 import zlib
 from contextlib import suppress
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -31,9 +32,17 @@ SUFFIX = ".snap"
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NAME = 140  # bytes: the 64 of a name, the 63 of an instance and the number of one among several
 MAX_HEADER = 4096
+MOST_PROBLEMS = 20
+LONGEST_PROBLEM = 200
+PROBLEMS_BYTES = 2_500
+"""Bytes of a header for the messages of failing checks, with their names and as JSON writes them."""
 
 _Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_BYTES)]
 _Moment = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+
+
+_CheckName = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PROBLEM)]
+_Problem = Annotated[str, msgspec.Meta(max_length=LONGEST_PROBLEM)]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,11 +58,13 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
         monotonic: The same by the clock that does not jump, in seconds; comparable until the machine starts anew.
         interval: Seconds until the next one.
         sizes: Bytes of the samples, of the account of earlier lives, and of what was inherited.
-        checksum: CRC-32 of all three.
+        checksum: CRC-32 of all.
         outcome: How the last run of a job in it ended; empty without one.
         address: Where it serves its metrics itself, as host:port; empty if it does not.
         clock: The inode of its time namespace: in another one `monotonic` counts from another moment.
         locked: Whether it holds the lock of its name for as long as it lives.
+        exemplars: Bytes of the exemplars of its samples, after all others.
+        problems: Messages of its failing checks by their names, as many as there is room for.
     """
 
     snapshot: Literal[1]
@@ -70,6 +81,8 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     address: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$|^$")] = ""
     clock: int = 0
     locked: bool = False
+    exemplars: _Size = 0
+    problems: Annotated[dict[_CheckName, _Problem], msgspec.Meta(max_length=MOST_PROBLEMS)] = {}
 
 
 class Snapshot(NamedTuple):
@@ -81,6 +94,7 @@ class Snapshot(NamedTuple):
         earlier: The account of its earlier lives.
         inherited: What it does not answer for, as it was there at its birth.
         parts: The text of these three; of its own samples, which hardly ever stay the same, nothing.
+        exemplars: Exemplars of its samples by their lines.
     """
 
     header: Header
@@ -88,6 +102,7 @@ class Snapshot(NamedTuple):
     earlier: Table
     inherited: Table
     parts: tuple[bytes, bytes, bytes]
+    exemplars: dict[str, str]
 
 
 class RejectedError(ValueError):
@@ -110,11 +125,12 @@ def path_of(folder: Path, process: str) -> Path:
     return folder / f"{name.replace('.', '%2E', 1) if name.startswith('.') else name}{SUFFIX}"
 
 
-def encode(header: dict[str, Any], own: bytes, earlier: bytes, inherited: bytes) -> bytes:
+def encode(header: dict[str, Any], own: bytes, earlier: bytes, inherited: bytes, exemplars: bytes = b"") -> bytes:
     """Return the content of a file."""
-    body = own + earlier + inherited
+    body = own + earlier + inherited + exemplars
     sizes = (len(own), len(earlier), len(inherited))
-    line = msgspec.json.encode(Header(snapshot=1, sizes=sizes, checksum=zlib.crc32(body), **header))
+    facts = {**header, "sizes": sizes, "checksum": zlib.crc32(body), "exemplars": len(exemplars)}
+    line = msgspec.json.encode(Header(snapshot=1, **facts))
     return line + b"\n" + body
 
 
@@ -130,12 +146,12 @@ def decode(content: bytes, before: Snapshot | None = None) -> Snapshot:
     """
     line, _, body = content.partition(b"\n")
     header = _header(line)
-    if sum(header.sizes) != len(body) or zlib.crc32(body) != header.checksum:
+    if sum(header.sizes) + header.exemplars != len(body) or zlib.crc32(body) != header.checksum:
         raise RejectedError("torn", "length or checksum differ")
     if len(header.process.encode()) > MAX_NAME or not header.process.isprintable() or header.identity.pid < 1:
         raise RejectedError("invalid", f"process {header.process!r}, pid {header.identity.pid}")
-    first, second = header.sizes[0], header.sizes[0] + header.sizes[1]
-    parts = (body[:first], body[first:second], body[second:])
+    first, second, third = accumulate(header.sizes)
+    parts = (body[:first], body[first:second], body[second:third])
     known = (before or _NOTHING)[1:4]
     same = (before or _NOTHING).parts
     try:
@@ -143,12 +159,13 @@ def decode(content: bytes, before: Snapshot | None = None) -> Snapshot:
             table if part and part == text else samples.read(part, table)
             for part, text, table in zip(parts, same, known, strict=True)
         )
+        exemplars = samples.read_exemplars(body[third:], own)
     except ValueError as error:
         raise RejectedError("invalid", str(error)) from None
-    return Snapshot(header, own, earlier, inherited, (b"", *parts[1:]))
+    return Snapshot(header, own, earlier, inherited, (b"", *parts[1:]), exemplars)
 
 
-_NOTHING = Snapshot(None, EMPTY, EMPTY, EMPTY, (b"", b"", b""))  # type: ignore[arg-type] # its header is not looked at
+_NOTHING = Snapshot(None, EMPTY, EMPTY, EMPTY, (b"", b"", b""), {})  # type: ignore[arg-type] # its header is not looked at
 
 
 def _header(line: bytes) -> Header:

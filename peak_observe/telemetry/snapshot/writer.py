@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.measures import when_named
 from peak_observe.observers import observe
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from peak_observe.events import Event
@@ -270,7 +271,7 @@ def _instance(replica: str | None) -> str | None:
     fits = isinstance(replica, str) and 0 < len(replica) <= MAX_INSTANCE and _OF_INSTANCE.issuperset(replica)
     if replica is not None and not fits:
         raise ValueError(
-            f"instance must be 1 to {MAX_INSTANCE} ASCII letters, digits, '.', '_' or '-', not {replica!r}"
+            f"instance must be 1 to {MAX_INSTANCE} ASCII letters, digits, '.', '_' or '-', not {shown(replica)}"
         )
     return replica
 
@@ -279,7 +280,7 @@ def _name(process: str | None) -> str | None:
     if process is None:
         return None
     if not isinstance(process, str) or not process.isprintable() or not 0 < len(process.encode()) <= MAX_NAME:
-        raise ValueError(f"process must be a name of 1 to {MAX_NAME} bytes that prints, not {process!r}")
+        raise ValueError(f"process must be a name of 1 to {MAX_NAME} bytes that prints, not {shown(process)}")
     return process
 
 

@@ -173,3 +173,45 @@ def test_a_huge_file_is_not_read(tmp_path) -> None:
     with pytest.raises(RejectedError) as caught:
         read(tmp_path / "huge")
     assert caught.value.reason == "huge"
+
+
+EXEMPLAR = '{span_id="00f067aa0ba902b7",trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.5 1767225600.25'
+
+
+def test_exemplars_come_back_by_their_lines() -> None:
+    """As they stood behind the samples in the OpenMetrics format."""
+    line = 'peak_breaker_calls_total{breaker="x # {span_id=",outcome="success"}'
+    text, exemplars = samples.without_exemplars(f"# HELP x y\n{line} 3.0 # {EXEMPLAR}\n".encode())
+    found = decode(encode(HEADER, samples.packed(text), b"", b"", exemplars))
+    assert found.own.shape.lines == [line]
+    assert found.own.values == ["3.0"]
+    assert found.exemplars == {line: EXEMPLAR}
+
+
+@pytest.mark.parametrize(
+    "exemplars",
+    [
+        f"1 {EXEMPLAR}",
+        f"0 {EXEMPLAR}\n# EOF",
+        f"-1 {EXEMPLAR}",
+        '0 {trace_id="x\n"} 1 1',
+        f"0 {EXEMPLAR} 7",
+        "0 " + EXEMPLAR.replace("4bf9", "ab\n9"),
+        "é",
+    ],
+)
+def test_exemplars_that_no_process_writes_are_refused(exemplars: str) -> None:
+    """They would be served as they are."""
+    assert rejected(encode(HEADER, samples.packed(TEXT), b"", b"", exemplars.encode())) == "invalid"
+
+
+def test_a_gauge_has_no_exemplars() -> None:
+    """OpenMetrics allows them at counters and buckets only."""
+    gauge = samples.packed(b'peak_breaker_failure_threshold{breaker="x"} 3.0\n')
+    assert rejected(encode(HEADER, gauge, b"", b"", f"0 {EXEMPLAR}".encode())) == "invalid"
+
+
+@pytest.mark.parametrize("problems", [{"x": "y" * 201}, {"": "y"}, {str(number): "y" for number in range(21)}, ["x"]])
+def test_problems_beyond_what_a_process_writes_are_refused(problems: object) -> None:
+    """A page must not grow by what somebody puts into the folder."""
+    assert rejected(changed(problems=problems)) == "foreign"

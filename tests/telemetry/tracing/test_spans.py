@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,8 @@ from prometheus_client import CollectorRegistry
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, circuit_breaker, retry_with_backoff, retrying
 from peak_observe._version import __version__
+from peak_observe.events import Transition
+from peak_observe.observers import emit
 from peak_observe.telemetry.tracing import spans
 from peak_observe.telemetry.tracing.spans import SCHEMA_URL
 from peak_observe.testing import ManualClock
@@ -528,3 +531,17 @@ def test_what_is_attached_is_asked_of_the_nearest_place(monkeypatch: pytest.Monk
         assert spans.attached("auto")[0]() == context.get_current(), "it looks again"
     finally:
         context.detach(token)
+
+
+def test_log_based_events_carry_time_severity_and_body(otel) -> None:
+    """The body is the line of the log; the time is that of the event."""
+    at = datetime(2026, 1, 5, tzinfo=UTC)
+    emit(Transition("feed", "closed", "open", at, "5 failures", 3.0))
+    emit(Transition("feed", "open", "closed", at, "probe"))
+    opened, closed = otel.events
+    assert opened.timestamp == 1_767_571_200_000_000_000
+    assert opened.observed_timestamp > opened.timestamp
+    assert (opened.severity_number.value, opened.severity_text) == (13, "WARNING")
+    assert opened.body == "circuit 'feed' is open: 5 failures; next probe in 3.0 s"
+    assert (closed.severity_number.value, closed.severity_text) == (9, "INFO")
+    assert closed.event_name == "peak_observe.breaker.transition"

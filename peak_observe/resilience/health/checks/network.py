@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from peak_observe._version import __version__
 from peak_observe.resilience.common import validation
 from peak_observe.support.redact import describe, redact
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ def http(
     try:
         pattern = re.compile((body or "").encode())
     except re.error as error:
-        raise ValueError(f"body must be a regular expression, not {body!r}: {error}") from None
+        raise ValueError(f"body must be a regular expression, not {shown(body)}: {error}") from None
     opener = urllib.request.build_opener()  # not the one of the process, which others may replace
     sent = {"User-Agent": f"peak_observe/{__version__}", **(headers or {})}
 
@@ -68,7 +69,7 @@ def http(
         if code != status and (status is not None or code not in SUCCESS):
             return False, f"HTTP {code} {reason}".strip() + (f" instead of {status}" if status else ""), details
         if not pattern.search(content):
-            return False, f"HTTP {code}, but the body does not match {body!r}", details
+            return False, f"HTTP {code}, but the body does not match {shown(body)}", details
         return True, f"HTTP {code} in {details['seconds']:.3f} s", details
 
     return check
