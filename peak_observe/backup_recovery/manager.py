@@ -30,7 +30,7 @@ from peak_observe.backup_recovery.restore.crash_recovery import counted, folders
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.restore.verification import VerifyReport
-from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.telemetry.tracing.spans import Operation
@@ -131,13 +131,18 @@ class RecoveryManager(BackupReader):
         )
         with self._operation("backup.create") as span:
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
-            began = time.perf_counter()
-            state = (self.state_snapshot.take(), time.perf_counter() - began) if request.snapshot else None
+            state = self._state() if request.snapshot else None
             with writing(self._repository, "make a backup"):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
         return made.backup_id
+
+    def _state(self) -> tuple[Captured, float]:
+        """Return what the state providers return, and the seconds that took."""
+        began = time.perf_counter()
+        with reading.asking(self._repository):
+            return self.state_snapshot.take(), time.perf_counter() - began
 
     def _kinds(self, wanted: dict[str, bool]) -> list[str]:
         """Return the parts that are wanted and named."""

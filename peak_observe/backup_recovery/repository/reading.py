@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
@@ -13,7 +14,7 @@ from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.ledger import Account
@@ -32,13 +33,16 @@ class ObservedRepository:
         self.repository = repository
         self.named: Callable[[], Collection[str]] = tuple
         self.max_age: float | None = None
+        self.asking: list[float] = []
 
     def read(self) -> BackupReading:
         """Return how things stand; a folder that cannot be read has no backups to show."""
         try:
-            return reading_of(self.repository, kinds=self.named(), max_age=self.max_age)
+            found = reading_of(self.repository, kinds=self.named(), max_age=self.max_age)
         except (OSError, BackupError):
             return BackupReading()
+        found.running_since = min((since for since in (found.running_since, *self.asking) if since), default=0.0)
+        return found
 
 
 _observed: dict[tuple[str, Path], ObservedRepository] = {}
@@ -65,6 +69,18 @@ def observe(
             BACKUPS.series(repository.name).join(known, known.read)
         known.named = named
         known.max_age = max_age
+
+
+@contextmanager
+def asking(repository: Repository) -> Iterator[None]:
+    """Show a backup as under way while state providers are asked, of which its ledger knows nothing yet."""
+    known = _observed[repository.name, repository.root.absolute()]
+    since = repository.clock.now().timestamp()
+    known.asking.append(since)
+    try:
+        yield
+    finally:
+        known.asking.remove(since)
 
 
 def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float | None) -> BackupReading:
