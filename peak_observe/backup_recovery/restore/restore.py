@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
@@ -143,6 +144,10 @@ class Restore:
         self.verify(tell, all_entries=False)
         if all(action.change == SAME for action in self.actions):
             return
+        lost = [action.target for action in self.actions if action.entry.xattrs and action.change != SAME]
+        if lost:
+            what = "ACLs and other extended attributes are in no backup; set those of %d files and folders again: %s"
+            _log.warning(what, len(lost), summary(lost))
         transaction = Transaction.of(
             self.actions,
             (self._repository.own, *self._beside),

@@ -104,8 +104,8 @@ BACKUPS = Group(
             f"A backup in {{{{ $labels.repository }}}} of {AT} does not end.",
             f"It was begun {SPAN} ago, and has neither ended nor been followed by another.",
             "A backup hangs, or its process was killed and nothing has run since.",
-            "Does its process live? The lock names it: `cat .peak-observe/lock` in the repository. Without a lock it waits "
-            "for a state provider, which is ended after its `timeout` (30 s unless it was registered with more).",
+            "Does its process live? The lock names it: `cat .peak-observe/lock` in the repository. Without a lock it "
+            "waits for a state provider, which is given up after its `timeout` (30 s unless registered with more).",
             "Kill what hangs; the next run clears what it left. Is the schedule still on?",
             subject="repository",
         ),
