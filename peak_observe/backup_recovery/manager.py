@@ -81,7 +81,7 @@ class RecoveryManager(BackupReader):
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
-        reading.observe(self._repository, self._named.kinds, max_age)
+        self._observed = reading.observe(self._repository, self._named.kinds, max_age)
         settle(self._repository)
 
     def create_backup(
@@ -141,7 +141,7 @@ class RecoveryManager(BackupReader):
     def _state(self) -> tuple[Captured, float]:
         """Return what the state providers return, and the seconds that took."""
         began = time.perf_counter()
-        with reading.asking(self._repository):
+        with self._observed.asking():
             return self.state_snapshot.take(), time.perf_counter() - began
 
     def _kinds(self, wanted: dict[str, bool]) -> list[str]:

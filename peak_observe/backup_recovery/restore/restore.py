@@ -200,6 +200,9 @@ def prepare(
     if refusal is not None:
         raise RestoreRefusedError(backup_id, (refusal.problem,), (refusal.reason,))
     manifest = manifest_of(repository, backup, options.named)
+    astray = list(Places(manifest, options).within(repository.root))
+    if astray:
+        raise RestoreRefusedError(backup_id, tuple(item.problem for item in astray), (BLOCKED,))
     return Restore(repository, backup, manifest, options, tell)
 
 
