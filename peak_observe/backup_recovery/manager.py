@@ -26,7 +26,7 @@ from peak_observe.backup_recovery.repository.metadata import (
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
-from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
+from peak_observe.backup_recovery.restore.crash_recovery import check_settled, counted, folders_beside, restoring, settle, writing
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.restore.verification import VerifyReport
@@ -295,7 +295,7 @@ class RecoveryManager(BackupReader):
         inside = None if restore_to is None else Path(restore_to)
         beside = folders_beside(RestoreOptions(kinds=(), named=self._named.roots(), inside=inside))
         with restoring(self._repository, "recover", beside):
-            pass
+            check_settled(self._repository)
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.

@@ -237,12 +237,13 @@ def test_latest_holds_the_parts_that_are_wanted(desk) -> None:
     assert desk.run(*RESTORE, "--only", "data", "--yes", "--json").json["backup_id"] == whole
 
 
-@pytest.mark.parametrize("how", ["map", "to"])
+@pytest.mark.parametrize("how", ["map", "to", "state"])
 def test_latest_holds_all_parts_also_where_nothing_is_named(desk, how: str) -> None:
     """On a new host: the newest one says that the data was named and left out, so it does not stand for all."""
     whole, newer = desk.made(), desk.made("--only", "config")
     (desk.folder / "peak-backup.toml").unlink()
-    where = ("--map", f"{desk.folder}={desk.folder}/moved") if how == "map" else ("--to", "look")
+    where = ("--to", "look") if how == "to" else ("--map", f"{desk.folder}={desk.folder}/moved")
+    where = (*where, "--state-file", "state.json") if how == "state" else where
     options = ("restore", "latest", "--repository", "backups", *where, "--json")
     done = desk.run(*options)
     assert done.json["backup_id"] == whole

@@ -165,7 +165,8 @@ class Restore:
         except OSError as error:
             what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
-            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}") from error
+            mend = "; run this as a user who may write there" if isinstance(error, PermissionError) else ""
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend}") from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.

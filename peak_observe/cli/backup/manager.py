@@ -115,13 +115,16 @@ def identified(manager: RecoveryManager, which: str) -> str:
     return found[0] if found else which
 
 
-def latest_to_restore(manager: RecoveryManager, only: Collection[str], moved: Collection[str] = ()) -> str:
+def latest_to_restore(
+    manager: RecoveryManager, only: Collection[str], *, also: Collection[str] = (), moved: Collection[str] = ()
+) -> str:
     """Return the newest good backup that holds the wanted parts, and say which newer ones do not.
 
     Args:
         manager: The manager.
         only: The parts that were asked for; without any those that something is named for, as far as any backup has
             them. On a new host nothing is named: there it is what was named when the newest one was made.
+        also: Parts that are wanted beside these.
         moved: Paths where something lived that goes to another place now.
 
     Raises:
@@ -132,7 +135,8 @@ def latest_to_restore(manager: RecoveryManager, only: Collection[str], moved: Co
         raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
     held = {part for backup in mine for part in backup.parts}
-    wanted = set(only) or held & set(manager.named_parts() or _parts_named_for(mine[0]))
+    named = manager.named_parts() or _parts_named_for(mine[0])
+    wanted = set(only) or held & {*named, *also}
     found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
     if not found and only:
         parts = " and ".join(part for part in KINDS if part in wanted)

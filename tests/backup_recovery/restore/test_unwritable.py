@@ -282,3 +282,21 @@ def test_a_file_in_a_folder_that_may_not_be_written_is_written_in_place(
     as_user(BOT, lambda: named(manager.backup_root, program).restore(backup_id))
     assert program.config.read_text() == "pair = 'BTC/USD'\n"
     assert list(program.config.parent.iterdir()) == [program.config]
+
+
+@as_root
+def test_who_cannot_look_is_not_told_that_all_is_whole(manager: RecoveryManager, tmp_path: Path) -> None:
+    """Another user cannot see whether a restore was cut off; the message names the mend."""
+    manager.create_backup()
+    readable(tmp_path)
+    mend = "Permission denied; run this as the user whose backups these are"
+
+    def look() -> None:
+        reader = RecoveryManager(manager.backup_root)
+        with pytest.raises(BackupError, match=mend):
+            reader.recover()
+        with pytest.raises(BackupError, match=mend):
+            reader.list_backups()
+
+    as_user(BOT, look)
+    manager.recover()
