@@ -12,7 +12,7 @@ from typing import Any
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
-from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.metadata import (
@@ -26,7 +26,14 @@ from peak_observe.backup_recovery.repository.metadata import (
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
-from peak_observe.backup_recovery.restore.crash_recovery import check_settled, counted, folders_beside, restoring, settle, writing
+from peak_observe.backup_recovery.restore.crash_recovery import (
+    check_settled,
+    counted,
+    folders_beside,
+    restoring,
+    settle,
+    writing,
+)
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.restore.verification import VerifyReport
@@ -70,7 +77,7 @@ class RecoveryManager(BackupReader):
     ) -> None:
         if not _is_period(max_age):
             raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
-        self.backup_root = Path(backup_dir)
+        self.backup_root = Path(checked_path(backup_dir))
         self.state_snapshot = StateSnapshot()
         self.config_backup = ConfigBackup()
         self.data_backup = DataBackup()

@@ -81,6 +81,17 @@ def _either(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(pattern) for pattern in patterns if pattern) or r"(?!)")
 
 
+def checked_path(path: Path | str) -> Path | str:
+    """Return a path; an empty text, as an unset variable leaves it, would mean the working directory.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not str(path) or "\0" in str(path):
+        raise ValueError(f"it has to be a path, not {str(path)!r}")
+    return path
+
+
 class NamedPaths:
     """Named paths of one part of a backup, in the order in which they were added.
 
@@ -100,7 +111,11 @@ class NamedPaths:
         Args:
             path: The path.
             written: How somebody wrote it, where that is not the path itself, as in a file in whose folder it begins.
+
+        Raises:
+            ValueError: It is none.
         """
+        checked_path(path)
         if Path(path) not in self.named:
             self.named.append(Path(path))
         if written is not None:

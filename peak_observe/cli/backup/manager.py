@@ -62,7 +62,10 @@ def opened(found: Settings, *, new: bool = False) -> RecoveryManager:
     manager = _manager(found, new=new) if found.app is None else _of_app(found.app, found)
     for part, paths in ((manager.config_backup, found.config), (manager.data_backup, found.data)):
         for path in paths:
-            part.paths.add(path, written=found.written.get(path))
+            try:
+                part.paths.add(path, written=found.written.get(path))
+            except ValueError as error:
+                raise UsageError(str(error)) from None
     return manager
 
 
