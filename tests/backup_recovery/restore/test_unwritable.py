@@ -1,5 +1,6 @@
 """Restores from a repository that is full, read-only or of somebody else, and into files that cannot be replaced."""
 
+import errno
 import os
 import shutil
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError, RecoveryManager
+from peak_observe.backup_recovery.restore.file_steps import overwrite
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.verification import NoRoomError
 
@@ -303,3 +305,40 @@ def test_who_cannot_look_is_not_told_that_all_is_whole(manager: RecoveryManager,
 
     as_user(BOT, look)
     manager.recover()
+
+
+def test_a_drill_that_fits_into_the_repository_looks_for_no_other_folder(
+    manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for one means to write into it, and it may be full or not there."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    manager.create_backup()
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    assert manager.drill().ok
+    monkeypatch.setattr("peak_observe.backup_recovery.restore.verification.BLOCK", 1 << 60)
+    with pytest.raises(NoRoomError, match="temporary files: No usable temporary directory found"):
+        manager.drill()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES])
+def test_only_the_mode_of_somebody_elses_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whoever may write into it need not own it; any other error is one, so that all is taken back."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    target.write_text("old")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fchmod", refused)
+    if number == errno.EPERM:
+        overwrite(str(source), str(target))
+        assert target.read_text() == "new"
+    else:
+        with pytest.raises(PermissionError):
+            overwrite(str(source), str(target))
