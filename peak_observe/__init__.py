@@ -31,7 +31,6 @@ from peak_observe.errors import (
     RestoreCutOff,
     RestoreRefusedError,
 )
-from peak_observe.events import Transition
 from peak_observe.observers import observe
 from peak_observe.resilience import (
     CircuitBreaker,
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
         RestoreFinished,
         RetriesNested,
         RetryScheduled,
+        Transition,
         WriteUnanswered,
     )
     from peak_observe.exchange_client import (
@@ -224,6 +224,7 @@ _LATE = {
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
     "StateSnapshot": "backup_recovery",
+    "Transition": "events",
     "Verdict": "exchange_client",
     "StoredFile": "backup_recovery",
     "VerifyReport": "backup_recovery",

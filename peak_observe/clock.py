@@ -44,10 +44,11 @@ class SystemClock:
     def monotonic() -> float:
         """Return `time.monotonic()`, which is looked up at the call, as tests may have patched it."""
         # Of time-machine, wall-clock time alone is moved: the rest has to follow it.
-        travel: Any = sys.modules.get("time_machine")
-        if travel is None or not travel.escape_hatch.is_travelling():
+        if "time_machine" not in sys.modules:
             return time.monotonic()
-        return time.monotonic() + time.time() - float(travel.escape_hatch.time.time())
+        travel: Any = sys.modules["time_machine"]
+        moved = time.time() - float(travel.escape_hatch.time.time()) if travel.escape_hatch.is_travelling() else 0.0
+        return time.monotonic() + moved
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -63,10 +64,10 @@ class SystemClock:
 
     @staticmethod
     async def async_sleep(seconds: float) -> None:
-        """Suspend this task for `seconds`."""
-        import asyncio
+        """Suspend this task, of asyncio or trio, for `seconds`."""
+        from peak_observe.support.async_library import async_sleep  # late: a start does not sleep
 
-        await asyncio.sleep(seconds)
+        await async_sleep(seconds)
 
 
 SYSTEM_CLOCK = SystemClock()

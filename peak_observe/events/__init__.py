@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.events.transitions import Transition
 from peak_observe.support.lazy_import import late
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from peak_observe.events.limits import CallTimedOut, LimitReached
     from peak_observe.events.names import NamesOverflowed
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+    from peak_observe.events.transitions import Transition
     from peak_observe.events.unions import BackupEvent, CallEvent, Event, ExchangeEvent, LimitEvent, RetryEvent
 
 __all__ = [
@@ -65,6 +65,7 @@ _LATE = {
     "RetriesNested": "retries",
     "RetryEvent": "unions",
     "RetryScheduled": "retries",
+    "Transition": "transitions",
     "WriteUnanswered": "exchange",
 }
 

@@ -88,12 +88,12 @@ class CallCounts:
             return 0
         batch = self.pending[:count]
         buckets = list(self.buckets)
-        if max(batch) <= self.bounds[0]:
-            buckets[0] += count  # calls short enough to feel this loop mostly end up here
+        total = max(0.0, sum(batch))  # a clock may go back, a sum may not
+        if total <= self.bounds[0]:
+            buckets[0] += count  # none is longer than all together: so it is with calls that would feel this loop
         else:
             for seconds in batch:
                 buckets[bisect_left(self.bounds, seconds)] += 1
-        total = max(0.0, sum(batch))  # a clock may go back, a sum may not
         outcomes = increased(self.outcomes, 0, count)
         # No call stands below: Python runs signal handlers at calls and jumps, so Ctrl-C cannot tear this apart.
         del self.pending[:count]

@@ -33,11 +33,11 @@ def broken() -> None:
 
 
 def timed(func: Callable[[], object], calls: int = CALLS) -> float:
-    """Return the seconds of many calls."""
-    start = time.perf_counter()
+    """Return the seconds of many calls, of this thread's own time, as other programs take turns with it."""
+    start = time.thread_time()
     for _ in repeat(None, calls):
         func()
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def in_redress(func: Callable) -> Callable:

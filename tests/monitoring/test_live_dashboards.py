@@ -88,11 +88,15 @@ QUIET = {
         "Waits by priority",
     },
     "peak-exchanges": {
+        "Requests per second",
         "Failed requests",
+        "Keys refused",
         "Requests by outcome",
         "Failed requests by endpoint",
+        "Requests by endpoint",
         "Answer time",
         "Answer time by endpoint, 95th percentile",
+        "Answer times",
         "Age of market data",
     },
     "peak-backups": {

@@ -57,6 +57,7 @@ DIALECT = Dialect(
         phrase(r"Too many requests\. Please try again later", LIMITED),
         phrase(r"WAF limit", _FIREWALL),
     ),
+    statuses={403: _FIREWALL},
     empty=("fastwithdrawswitch",),
 )
 

@@ -10,6 +10,7 @@ from peak_observe.exchange_client.dialects.dialect import (
     REJECTED,
     UNSURE,
     Dialect,
+    Rule,
     codes,
     json_codes,
     phrase,
@@ -33,4 +34,5 @@ DIALECT = Dialect(
         **codes(REJECTED, "603 700004 700005 30020"),
     },
     phrases=(phrase(r"under maintenance", MAINTENANCE),),
+    statuses={403: Rule("rate_limited", wait=300.0)},  # the web firewall's limit
 )

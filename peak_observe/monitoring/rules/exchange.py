@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.exchange_client.classify import BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
+from peak_observe.exchange_client.classify import AMBIGUOUS, BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
 from peak_observe.monitoring.rules.rule import (
     AT,
     COUNT,
@@ -31,11 +31,11 @@ _FAILED = f'outcome!~"{SUCCESS}|{REJECTED}|{CANCELLED}"'
 
 _FAILURES = f"sum by ({_ENDPOINT}) (increase({_REQUESTS}{{{_FAILED}}}[10m]))"
 _ALL = f"sum by ({_ENDPOINT}) (increase({_REQUESTS}[10m]))"
-_UNKNOWN = f'{_REQUESTS}{{outcome="ambiguous"}}'
-_LATELY = f"sum by ({_ENDPOINT}) (increase({_UNKNOWN}[15m])) > 0"
-# The series of an endpoint begin with its first request, so one that is new, at a target that is not, has risen too.
+_UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
+_LATELY = f"sum by ({_BY}) (increase({_UNKNOWN}[15m])) > 0"
+# An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _AT_FIRST = (
-    f"((sum by ({_ENDPOINT}) ({_UNKNOWN}) > 0) unless sum by ({_ENDPOINT}) ({_UNKNOWN} offset 15m)) "
+    f"((sum by ({_BY}) ({_UNKNOWN}) > 0) unless sum by ({_BY}) ({_UNKNOWN} offset 15m)) "
     f"and on ({HOST}) (up offset 15m == 1)"
 )
 _BANNED = f"max by ({_BY}) ({catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS.name}) - time()"
@@ -111,10 +111,11 @@ EXCHANGES = Group(
             f"({_LATELY}) or ({_AT_FIRST})",
             "0m",
             "an order was sent, and nobody knows whether it stands",
-            f"A request of {AT} to {{{{ $labels.endpoint }}}} of {{{{ $labels.exchange }}}} may or may not stand.",
+            f"An order of {AT} at {{{{ $labels.exchange }}}} may or may not stand.",
             f"{COUNT} requests that change something had no answer within 15 minutes.",
             "A write was sent and its answer was lost: the order may have been placed, or not. It was not sent again.",
-            "The log line and `OutcomeUnknown.client_order_ids`: look for these ids at the exchange.",
+            "The log line and `OutcomeUnknown` tell endpoint, order and client order ids: look for these ids at the "
+            "exchange.",
             "Cancel or take over what stands, by hand or in the program. Then it is over; the alert ends by itself.",
             subject="exchange",
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from weakref import ref
 
@@ -12,6 +11,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.observers import Observer, Observers
 from peak_observe.resilience.breaker import snapshot
+from peak_observe.resilience.breaker.blocks import Blocks
 from peak_observe.resilience.breaker.controller import BreakerController
 from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import (
@@ -135,6 +135,7 @@ class CircuitBreaker(SyncAsyncContext):
         switch(tracing)
         self._tracing = tracing
         self._fallback = fallback
+        self._blocks = Blocks()
         self._controller.series.join(self, self._controller.read)
 
     @property
@@ -337,14 +338,16 @@ class CircuitBreaker(SyncAsyncContext):
         self._controller.add_entrance(nests=True)
         call = self._guarded_call(generator)
         call.__enter__()
-        _entered.set((*_entered.get(), (self, call)))
+        self._blocks.begin(call, generator)
 
     def _exit(self, error: BaseException | None) -> None:
-        # Blocks of one breaker may nest, and run side by side: each ends the newest of its own thread or task.
-        entered = list(_entered.get())
-        last = max(index for index, (breaker, _) in enumerate(entered) if breaker is self)
-        _, call = entered.pop(last)
-        _entered.set(tuple(entered))
+        self._end(scopes.generator_of(scopes.caller(2)), error)
+
+    async def _async_exit(self, error: BaseException | None) -> None:
+        self._end(scopes.generator_of(scopes.caller(2)), error)
+
+    def _end(self, generator: FrameType | None, error: BaseException | None) -> None:
+        call = self._blocks.end(generator)
         call.__exit__(None if error is None else type(error), error, None)
 
     def __copy__(self) -> Self:
@@ -362,7 +365,3 @@ class CircuitBreaker(SyncAsyncContext):
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name!r} {self.state.value}>"
-
-
-# The calls of the blocks that this thread or task is inside of, the innermost last.
-_entered: ContextVar[tuple[tuple[CircuitBreaker, GuardedCall], ...]] = ContextVar("peak_observe_entered", default=())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from peak_observe import catalog
 from peak_observe.clock import stopwatch_of
 from peak_observe.errors import CircuitOpenError
-from peak_observe.events import Transition
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from peak_observe.clock import Clock
+    from peak_observe.events import Transition
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
     from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
@@ -237,9 +237,8 @@ class BreakerController:
         exclusively(self.lock, self.circuit.release, permit)
 
     def fold(self) -> None:
-        """Add the pending successes of the fast path to the counters, once there are enough."""
-        if len(self.counts.pending) >= BATCH:
-            exclusively(self.lock, self._fold_locked, self.clock.monotonic())
+        """Add the pending successes of the fast path to the counters."""
+        exclusively(self.lock, self._fold_locked, self.clock.monotonic())
 
     def _fold_locked(self, now: float) -> None:
         self.circuit.record_quick_successes(now, self.counts.fold())
@@ -322,6 +321,8 @@ class BreakerController:
         if change is None:
             return []
         from datetime import timedelta
+
+        from peak_observe.events.transitions import Transition  # late: a start makes no records
 
         at = self.clock.now() - timedelta(seconds=now - change.at)
         self.last_transition = at.timestamp()

@@ -1,7 +1,8 @@
 """Calls inside calls of the same circuit: they belong to the outer one, which alone is admitted and counted.
 
 A call must be announced for that, which costs as much as the rest of it. So it is done only where one can be inside
-another: the circuit protects several functions, blocks or generators, or a function that calls itself.
+another: the circuit protects several functions, blocks or generators, or a function that calls itself. One that calls
+itself through others is found out when it fails, by the frames of the stack.
 """
 
 from __future__ import annotations
@@ -14,14 +15,27 @@ from peak_observe.resilience.common.scopes import Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 _calls: Scopes[object] = Scopes("peak_observe_circuits")
-enter, leave = _calls.enter, _calls.leave
+enter, leave, entered = _calls.enter, _calls.leave, _calls.entered
 
 
 def is_inside(controller: object) -> bool:
     """Return whether a call of this controller's circuit is under way around the present one."""
     return any(outer is controller for outer in _calls.values())
+
+
+def is_below(frame: FrameType, controller: object) -> bool:
+    """Return whether a wrapper of this controller's circuit is among the frames below that of another call of it."""
+    code, ahead = frame.f_code, frame.f_back
+    if frame.f_locals["announced"] and ahead is not None:
+        ahead = ahead.f_back and ahead.f_back.f_back  # two frames more are of the same call
+    while ahead is not None:
+        if ahead.f_code is code and ahead.f_locals.get("controller") is controller:
+            return True
+        ahead = ahead.f_back
+    return False
 
 
 def may_call_itself(func: Callable[..., Any]) -> bool:

@@ -102,7 +102,7 @@ class BreakerWrappers:
         """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
         if (
             period.state != OPEN
-            or self.controller.is_inside()
+            or (nested_calls.entered() and self.controller.is_inside())
             or (API in self._modules and self._around[0]() and self._recording())
         ):
             return 0.0  # a rejection that is traced has a span
@@ -114,7 +114,15 @@ class BreakerWrappers:
 
     def needs_flow(self) -> bool:
         """Return whether the present call belongs to one of this circuit, or its judge has to be awaited."""
-        return self.controller.is_inside() or self.controller.classifier.judge is not None
+        inside = nested_calls.entered() and self.controller.is_inside()
+        return inside or self.controller.classifier.judge is not None
+
+    def is_inside_unannounced(self, frame: FrameType) -> bool:
+        """Return whether a call below the frame of a call is one of this circuit; from then on all are announced."""
+        below = nested_calls.is_below(frame, self.controller)
+        if below:
+            self.controller.add_entrance(nests=True)
+        return below
 
     def enter(self) -> Scope[object]:
         """Announce a call of a closed circuit to those inside; return what `leave` takes."""

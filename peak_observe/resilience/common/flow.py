@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
+    from types import FrameType
 
     from peak_observe.clock import Clock
     from peak_observe.telemetry.tracing.spans import TracingMode
@@ -47,10 +48,10 @@ class TimedCall:
 
     async def limit(self, attempt: Awaitable[Any]) -> Any:
         """Return what `attempt` returns in time, or raise TimeoutError."""
-        import asyncio
+        from peak_observe.support.async_library import time_limit  # late, as most programs set none
 
         try:
-            async with asyncio.timeout(self.seconds) as scope:
+            async with time_limit(self.seconds) as scope:
                 return await attempt
         except TimeoutError:
             self.expired = scope.expired()
@@ -93,6 +94,9 @@ class BreakerStrategy(Protocol):
     def needs_flow(self) -> bool:
         """Return whether the present call is inside one of the same circuit, or its judge has to be awaited."""
 
+    def is_inside_unannounced(self, frame: FrameType) -> bool:
+        """Return whether the call of a frame is inside one of the same circuit that was not announced."""
+
     def enter(self) -> Any:
         """Announce a call to those inside; return what `leave` takes."""
 
@@ -122,7 +126,7 @@ class RetryStrategy(Protocol):
         """Whether a first attempt that succeeds is only counted."""
 
     @property
-    def count_first_try(self) -> Callable[[], object]:
+    def count_first_try(self) -> Callable[[], int]:
         """Count an operation that succeeded at once."""
 
     def failed_first(self, started: float, error: BaseException) -> Any:

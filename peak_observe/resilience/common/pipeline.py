@@ -7,6 +7,7 @@ drivers make their steps.
 
 from __future__ import annotations
 
+import sys
 from functools import partial, wraps
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,9 +15,9 @@ from weakref import ref
 
 from peak_observe.clock import stopwatch_of
 from peak_observe.errors import CircuitOpenError
-from peak_observe.measures import BATCH
+from peak_observe.measures import BATCH, Ticker
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
-from peak_observe.resilience.common.wrapping import PLAIN_RESULTS, finished_by, is_deferred, put_away
+from peak_observe.resilience.common.wrapping import finished_by, is_deferred, name_of, put_away
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class _NoCircuit:
         """A state period that admits every call."""
 
         state = 0
+
+
+def _not_rejected(_: object) -> float:
+    return 0.0
 
 
 class Retried(NamedTuple):
@@ -77,7 +82,9 @@ class Pipeline:
         self._func = func
         self._breaker = breaker
         self._retry = retry
+        self._rejected_for: Callable[[Any], float] = _not_rejected if breaker is None else breaker.rejected_for
         self._plain: Callable[..., Any] | None = None
+        self._warned = False
 
     def wrap(self, outer: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
         """Return the wrapper.
@@ -95,12 +102,13 @@ class Pipeline:
         # All that a call needs is a local of the closure, and all that a part does is inlined: a further call, or a
         # look-up of an attribute, would be felt. The wrapper for coroutine functions is the same with `await`.
         func, api, (watched, recording, around) = self._func, API, self._tracing()
-        circuit, controller, monotonic, pending, count_first_try = self._locals()
-        append, failed, rejected_for, plain = pending.append, self._failed, self._rejected_for, PLAIN_RESULTS
+        circuit, controller, monotonic, append, tick = self._locals()
+        failed, rejected_for, usual = self._failed, self._rejected_for, type(None)
         announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
         def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - see the comment
+            nonlocal usual
             period = circuit.period
             if period.state or (api in watched and around[0]() and recording()):
                 if announced:
@@ -119,19 +127,20 @@ class Pipeline:
                 if flow is None:
                     raise
             else:
-                if type(result) not in plain and is_deferred(result):
-                    return finished_by(result, self.run_async(self._flow(), args, kwargs, result))
-                if count_first_try is not None:
-                    count_first_try()
-                    if controller is None:
-                        return result
+                if type(result) is not usual:
+                    if is_deferred(result):
+                        return finished_by(result, self.run_async(self._flow(), args, kwargs, result))
+                    usual = self._seen(result)
+                ticket = tick()
+                if controller is None:
+                    return result
                 now = monotonic()
                 seconds = now - started
                 if seconds < period.quick_limit:
                     # Such a success changes nothing in the circuit and needs no lock.
                     append(seconds)
                     controller.last_quick = now
-                    if len(pending) >= BATCH:
+                    if not ticket % BATCH:
                         controller.fold()
                 else:
                     controller.record_success(period, seconds, result)
@@ -143,8 +152,8 @@ class Pipeline:
 
     def _coroutine(self, outer: Callable[..., Any], *, announced: bool = False) -> Callable[..., Any]:  # noqa: C901 - as above
         func, api, (watched, recording, around) = self._func, API, self._tracing()
-        circuit, controller, monotonic, pending, count_first_try = self._locals()
-        append, failed, rejected_for = pending.append, self._failed, self._rejected_for
+        circuit, controller, monotonic, append, tick = self._locals()
+        failed, rejected_for = self._failed, self._rejected_for
         announce = () if announced or controller is None else controller.announced
 
         @wraps(outer)
@@ -167,16 +176,15 @@ class Pipeline:
                 if flow is None:
                     raise
             else:
-                if count_first_try is not None:
-                    count_first_try()
-                    if controller is None:
-                        return result
+                ticket = tick()
+                if controller is None:
+                    return result
                 now = monotonic()
                 seconds = now - started
                 if seconds < period.quick_limit:
                     append(seconds)
                     controller.last_quick = now
-                    if len(pending) >= BATCH:
+                    if not ticket % BATCH:
                         controller.fold()
                 else:
                     controller.record_success(period, seconds, result)
@@ -214,14 +222,15 @@ class Pipeline:
             breaker.leave(scope)
         return await self.run_async(self._flow(), args, kwargs) if result is DEFERRED else result
 
-    def _locals(self) -> tuple[Any, Any, Callable[[], float], list[float], Callable[[], object] | None]:
+    def _locals(self) -> tuple[Any, Any, Callable[[], float], Callable[[float], object], Callable[[], int]]:
         breaker, retry = self._breaker, self._retry
-        count_first_try = retry.count_first_try if retry is not None else None
         if breaker is None:
             assert retry is not None  # noqa: S101 - for type checkers: a pipeline has one of the two
-            return _NoCircuit, None, stopwatch_of(retry.clock), [], count_first_try
+            return _NoCircuit, None, stopwatch_of(retry.clock), list[float]().append, retry.count_first_try
+        # Every BATCH-th ticket folds the pending successes: to ask how many there are would cost a call more.
+        tick = Ticker().tick if retry is None else retry.count_first_try
         controller = breaker.controller
-        return controller.circuit, controller, controller.stopwatch, controller.counts.pending, count_first_try
+        return controller.circuit, controller, controller.stopwatch, controller.counts.pending.append, tick
 
     def _tracing(self) -> tuple[Any, Callable[[], bool], list[Callable[[], object]]]:
         """Return what sends a call on the slow path; there each strategy looks for itself whether it is traced."""
@@ -231,9 +240,6 @@ class Pipeline:
         mode: TracingMode = "always" if "always" in modes else "auto" if "auto" in modes else "off"
         return *switch(mode), attached(mode)
 
-    def _rejected_for(self, period: Any) -> float:
-        return 0.0 if self._breaker is None else self._breaker.rejected_for(period)
-
     def _flow(self) -> Flow:
         inner = None if self._retry is None else self._retry.flow()
         if self._breaker is not None:
@@ -241,9 +247,27 @@ class Pipeline:
         assert inner is not None  # noqa: S101 - as above
         return inner
 
+    def _seen(self, result: object) -> type:
+        """Return the type of a result; warn once where that is awaited by other means than a deferred one is."""
+        kind = type(result)
+        if not self._warned and (hasattr(kind, "__await__") or hasattr(kind, "add_done_callback")):
+            import logging
+
+            self._warned = True
+            owner = "retry" if self._breaker is None else "breaker"
+            logging.getLogger(f"peak_observe.{owner}").warning(
+                "%s returned a %s, which counts as a success however it ends: protect the coroutine function, or what "
+                "the pool runs",
+                name_of(self._func),
+                kind.__qualname__,
+            )
+        return kind
+
     def _failed(self, period: Any, started: float, error: BaseException) -> Flow | None:
         """Record that a first attempt failed; return how the call goes on, or None if it has ended."""
         breaker, retry = self._breaker, self._retry
+        if breaker is not None and breaker.is_inside_unannounced(sys._getframe(1)):  # noqa: SLF001 - documented
+            breaker = None  # the call around this one is told of the error, if it is one for it
         execution, started = None, self._moment(started)
         try:
             if retry is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.support.shown import shown
 
 Errors = type[BaseException] | Callable[[Exception], bool]
 Expected = Errors | tuple[Errors, ...]
@@ -27,9 +28,8 @@ class ExceptionMatcher:
         self.types = tuple(one for one in found if isinstance(one, type) and issubclass(one, BaseException))
         functions = tuple(one for one in found if callable(one) and not isinstance(one, type))
         if not found or len(self.types) + len(functions) < len(found):
-            raise ValueError(
-                f"{name} must be an exception type, a function of the exception, or a tuple of them, not {expected!r}"
-            )
+            wanted = "an exception type, a function of the exception, or a tuple of them"
+            raise ValueError(f"{name} must be {wanted}, not {shown(expected)}")
         self._functions = tuple(SafeCallback(name, function) for function in functions)
 
     def matches(self, error: Exception) -> bool:

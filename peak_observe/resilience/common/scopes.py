@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ENTRIES = frozenset({"__enter__", "__aenter__", "__exit__", "__aexit__"})
 _CO_GENERATOR, _CO_ASYNC_GENERATOR = 0x20, 0x200
 
 
@@ -50,6 +51,7 @@ class Scopes(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self._entered: ContextVar[tuple[ref[Scope[T]], ...]] = ContextVar(name, default=())
+        self.entered = self._entered.get  # one call into C: where it is empty, nothing holds
 
     def enter(self, value: T, generator: FrameType | None = None) -> Scope[T]:
         """Enter a scope and return it for `leave`."""
@@ -81,9 +83,9 @@ class Scopes(Generic[T]):
 def generator_of(frame: FrameType | None) -> FrameType | None:
     """Return the frame of the generator that a block in `frame` belongs to, or None if there is none.
 
-    The generator of a context manager stands for the block that uses it.
+    The generator of a context manager, or its `__enter__`, stands for the block that uses it.
     """
-    while frame is not None and (_is_contextlib(frame) or (_is_generator(frame) and _is_contextlib(frame.f_back))):
+    while frame is not None and (_is_entry(frame) or (_is_generator(frame) and _is_contextlib(frame.f_back))):
         frame = frame.f_back
     return frame if frame is not None and _is_generator(frame) else None
 
@@ -95,6 +97,10 @@ def caller(depth: int) -> FrameType:
 
 def _is_generator(frame: FrameType) -> bool:
     return bool(frame.f_code.co_flags & (_CO_GENERATOR | _CO_ASYNC_GENERATOR))
+
+
+def _is_entry(frame: FrameType) -> bool:
+    return frame.f_code.co_name in _ENTRIES or _is_contextlib(frame)
 
 
 def _is_contextlib(frame: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextvars import ContextVar, copy_context
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.measures import forks
 from peak_observe.resilience.common import wrapping
+from peak_observe.resilience.common.event_loop import is_running, is_trio, start_task
 from peak_observe.resilience.health.result import TIMEOUT, Finding, of_answer, of_error
+from peak_observe.support.async_library import cancelled_error, time_limit
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
     from queue import SimpleQueue
 
+    from peak_observe.resilience.common.event_loop import Loop
     from peak_observe.resilience.health.result import HealthCheckResult
 
 
@@ -64,7 +67,8 @@ class Execution:
         self.finding: Finding | None = None
         self.duration = 0.0
         self.result: HealthCheckResult | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: Loop | None = None
+        self._home: Loop | None = None
         self.span = spans.Operation(f"health.check {name}", {"peak_observe.check": name})
         self.waits_for: set[Execution] = set()
         self._func = func
@@ -102,17 +106,18 @@ class Execution:
                 ahead.extend(found.waits_for)
         return False
 
-    def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
+    def start(self, loop: Loop | None) -> None:
         """Begin: coroutine functions on `loop` if it runs, everything else in a thread.
 
         Raises:
             RuntimeError: The system gives no more threads.
         """
         context = copy_context()  # the caller's span is the parent of the check's
-        if loop is not None and loop.is_running() and wrapping.kind(self._func) == wrapping.COROUTINE:
+        if loop is not None and wrapping.kind(self._func) == wrapping.COROUTINE and is_running(loop):
             self.loop = loop
-            loop.call_soon_threadsafe(lambda: self._keep(loop.create_task(self._on_loop(), context=context)))
+            start_task(loop, self._on_loop, context, self._refused)
             return
+        self._home = loop
         name = f"peak-observe-check {self.name}"
         thread = threading.Thread(target=context.run, args=(self._in_thread,), name=name, daemon=True)
         thread.start()
@@ -126,9 +131,6 @@ class Execution:
                 return
         queue.put(self.name)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._task = task  # a loop holds its tasks weakly
-
     def _in_thread(self) -> None:
         _current.set(self)
         try:
@@ -141,6 +143,9 @@ class Execution:
         self._finish(finding)
 
     def _run(self, answer: Awaitable[Any]) -> Finding:
+        if self._home is not None and is_trio(self._home):
+            finding: Finding = sys.modules["trio"].from_thread.run(self._awaited, answer, trio_token=self._home)
+            return finding
         import asyncio
 
         from peak_observe.resilience.health.daemon_threads import DaemonExecutor
@@ -153,8 +158,6 @@ class Execution:
             return asyncio.run(main())
 
     async def _on_loop(self) -> None:
-        import asyncio
-
         _current.set(self)
         try:
             with self.span:
@@ -162,15 +165,13 @@ class Execution:
                 self.span.note(outcome=finding.status)
         except BaseException as error:
             finding = of_error(error)
-            if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+            if isinstance(error, cancelled_error() | KeyboardInterrupt):
                 raise  # these are meant for the loop's owner, who is told as well as the one who waits
         finally:
             self._finish(finding)
 
     async def _awaited(self, answer: Awaitable[Any]) -> Finding:
-        import asyncio
-
-        limit = asyncio.timeout(self.timeout)
+        limit = time_limit(self.timeout)
         try:
             async with limit:
                 return of_answer(await answer)
@@ -178,6 +179,9 @@ class Execution:
             if not limit.expired():
                 raise
         return Finding(TIMEOUT, "")
+
+    def _refused(self) -> None:
+        self._finish(of_error(RuntimeError("the event loop of the check is about to end")))
 
     def _finish(self, finding: Finding) -> None:
         with self._lock:

@@ -22,10 +22,10 @@ from peak_observe.resilience.health.result import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from peak_observe.clock import Clock
+    from peak_observe.resilience.common.event_loop import Loop
 
 MAX_STRAYS = 3
 OUTCOMES = {status: index for index, status in enumerate(catalog.HEALTH_OUTCOMES)}
@@ -114,7 +114,7 @@ class Check:
         running = self._execution
         return None if running is None or running.over else running
 
-    def begin(self, loop: asyncio.AbstractEventLoop | None) -> Execution | None:
+    def begin(self, loop: Loop | None) -> Execution | None:
         """Return the run under way, a new one if there is none; None if an earlier one hangs past its timeout.
 
         Raises:

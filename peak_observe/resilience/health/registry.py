@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +20,10 @@ from peak_observe.resilience.health.execution import current_execution
 from peak_observe.resilience.health.registered_check import Check, CheckSettings, normalized
 from peak_observe.resilience.health.result import HealthCheckResult
 from peak_observe.resilience.health.selection import selected, with_dependencies
+from peak_observe.support.async_library import task_event
 
 if TYPE_CHECKING:
-    import asyncio
-
+    from peak_observe.resilience.common.event_loop import Loop
     from peak_observe.resilience.health.execution import Execution
     from peak_observe.resilience.health.scheduler import Scheduler
 
@@ -277,7 +278,7 @@ class HealthCheck:
     ) -> dict[str, HealthCheckResult]:
         return {name: found for name in results if (found := fresh.get(name) or results[name]) is not None}
 
-    def _run(self, checks: list[Check], loop: asyncio.AbstractEventLoop | None) -> dict[str, HealthCheckResult]:
+    def _run(self, checks: list[Check], loop: Loop | None) -> dict[str, HealthCheckResult]:
         from peak_observe.resilience.health.runner import CheckRunner
 
         self._blocking.check()
@@ -286,12 +287,11 @@ class HealthCheck:
         found = runner.finish()
         return {check.name: found[check.name] for check in checks if check.name in found}
 
-    async def _in_thread(self, run: Callable[[asyncio.AbstractEventLoop], R]) -> R:
+    async def _in_thread(self, run: Callable[[Loop], R]) -> R:
         """Return what `run` gives in a daemon thread, which is handed the loop of the caller."""
-        import asyncio
         from concurrent.futures import Future
 
-        loop = asyncio.get_running_loop()
+        loop, ended = running_loop(), task_event()
         future: Future[R] = Future()
         future.set_running_or_notify_cancel()
 
@@ -300,16 +300,18 @@ class HealthCheck:
                 future.set_result(run(loop))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
                 future.set_exception(error)
+            ended.set()
 
         # Not asyncio.to_thread(): a loop waits at its end for such threads, and so for a check that hangs.
         threading.Thread(target=copy_context().run, args=(call,), name="peak-observe-health", daemon=True).start()
-        return await asyncio.wrap_future(future)
+        await ended.wait(math.inf)
+        return future.result()
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
-    def _loop(self) -> asyncio.AbstractEventLoop | None:
+    def _loop(self) -> Loop | None:
         scheduler = self._scheduler
         loop = scheduler.loop if scheduler is not None else None
         # On its own thread the loop stands still while this run waits, and nothing on it would ever end.

@@ -8,9 +8,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable, Mapping
 
+    from peak_observe.resilience.common.event_loop import Loop
     from peak_observe.resilience.health.execution import Execution
     from peak_observe.resilience.health.registered_check import Check
     from peak_observe.resilience.health.result import HealthCheckResult
@@ -33,7 +33,7 @@ class CheckRunner:
     def __init__(
         self,
         known: Mapping[str, Check],
-        loop: asyncio.AbstractEventLoop | None = None,
+        loop: Loop | None = None,
         asker: Execution | None = None,
     ) -> None:
         self.results: dict[str, HealthCheckResult] = {}

@@ -10,12 +10,13 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from peak_observe.resilience.common.event_loop import is_running
 from peak_observe.resilience.health.runner import CheckRunner
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator, Mapping
 
+    from peak_observe.resilience.common.event_loop import Loop
     from peak_observe.resilience.health.registered_check import Check
 
 
@@ -34,7 +35,7 @@ class Scheduler:
         checks: Mapping[str, Check],
         interval: float,
         jitter: float,
-        loop: asyncio.AbstractEventLoop | None,
+        loop: Loop | None,
     ) -> None:
         self._checks = checks
         self._interval = interval
@@ -58,9 +59,9 @@ class Scheduler:
         return self._thread.is_alive()
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
+    def loop(self) -> Loop | None:
         """The loop it was given, while that can run anything."""
-        return self._loop if self._loop is not None and self._loop.is_running() else None
+        return self._loop if self._loop is not None and is_running(self._loop) else None
 
     @property
     def stopped(self) -> bool:

@@ -31,14 +31,14 @@ from peak_observe.resilience.limits.rejections import (
     RejectionEvents,
     Wait,
 )
+from peak_observe.support.async_library import task_event
 
 if TYPE_CHECKING:
-    import asyncio
-
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
     from peak_observe.events import LimitReached
     from peak_observe.resilience.limits.rejections import Mode
+    from peak_observe.support.async_library import TaskEvent
 
     PermitRef = weakref.ref["Permit"]
 
@@ -102,7 +102,7 @@ class FairSemaphore:
         """Take a place for the permit, letting other tasks run until there is one; raises what `acquire` raises."""
         if not self._take(permit):
             seconds, otherwise = self._patience()
-            event = TaskEvent()
+            event = task_event()
             with self._wait(permit.ref):
                 exclusively(self._lock, self._queue_locked, permit.ref, event)
                 await event.wait(seconds)
@@ -313,40 +313,3 @@ class ThreadEvent:
     def wait(self, seconds: float) -> None:
         """Return when the event is set, or `seconds` have passed."""
         self._lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
-
-
-class TaskEvent:
-    """One-shot event for which the current task waits; any thread may set it."""
-
-    __slots__ = ("_future", "_loop")
-
-    def __init__(self) -> None:
-        import asyncio
-
-        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self._loop.create_future()
-
-    def set(self) -> bool:
-        """Wake the task; return whether its loop still runs. A second time does no harm."""
-        import asyncio
-
-        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the public one raises where none runs
-            self._wake()  # without the system call that wakes a loop in another thread
-            return True
-        try:
-            self._loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # the loop is closed, and nothing waits there any more
-            return False
-        return True
-
-    def _wake(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self, seconds: float) -> None:
-        """Return when the event is set, or `seconds` have passed."""
-        timer = self._loop.call_later(seconds, self._wake)
-        try:
-            await self._future
-        finally:
-            timer.cancel()

@@ -18,6 +18,7 @@ from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.deadlines import deadline, remaining
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.support.async_library import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -73,11 +74,9 @@ class TimedCall(SyncAsyncContext):
             CallTimeoutError: It was cancelled.
             DeadlineExceededError: The deadline had passed already.
         """
-        import asyncio
-
         seconds, own = self._seconds(), None
         try:
-            async with asyncio.timeout(seconds) as scope:
+            async with time_limit(seconds) as scope:
                 try:
                     with deadline(seconds):
                         return await resume(value)

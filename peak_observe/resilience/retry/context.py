@@ -13,6 +13,7 @@ from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import BLOCK_FOREIGN_NAMES, Nested, OnRetry, build_settings
 from peak_observe.resilience.retry.wrappers import RetryWrappers
+from peak_observe.support.async_library import time_limit
 from peak_observe.telemetry.tracing.spans import TracingMode
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ class Attempt:
     async def __aenter__(self) -> Self:
         seconds = self._execution.begin(scopes.generator_of(scopes.caller(1)))
         if seconds is not None:
-            import asyncio
-
-            self._timer = asyncio.timeout(seconds)
+            self._timer = time_limit(seconds)
             await self._timer.__aenter__()
         return self
 

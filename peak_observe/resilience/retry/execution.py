@@ -270,8 +270,10 @@ class Execution:
         return None
 
     def abandon(self, error: BaseException) -> None:
-        """End the execution, as the sleep was interrupted."""
-        self._scheduled = None
+        """End the execution, as the sleep was interrupted; what went wrong with it has the last error as its cause."""
+        scheduled, self._scheduled = self._scheduled, None
+        if isinstance(error, Exception) and error.__cause__ is None and scheduled is not None:
+            BaseException.__cause__.__set__(error, scheduled.error)  # type: ignore[union-attr] # a frozen one refuses `=`
         self._end(NOT_RETRYABLE, error)
 
     def check_time(self) -> None:

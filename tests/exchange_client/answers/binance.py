@@ -64,6 +64,8 @@ ANSWERS = [
     case(-1034, "Too many concurrent connections; current limit is 1.", LIMITED, wait=5.0),
     Case("403 the limit of the web firewall", "<html>WAF Limit has been violated</html>", LIMITED, 403,
          {"Content-Type": "text/html"}, wait=300.0),
+    Case("403 request blocked", "<HTML>403 ERROR: Request blocked. We cannot connect.</HTML>", LIMITED, 403,
+         {"Content-Type": "text/html"}, wait=300.0),
     Case("451 restricted location",
          '{"code":0,"msg":"Service unavailable from a restricted location according to b. Eligibility in the terms"}',
          REJECTED, 451),

@@ -56,6 +56,8 @@ ANSWERS = [
     case(700006, "IP [127.0.0.1] not in the ip white list", AUTH, 403),
     case(700007, "No permission to access the endpoint", AUTH, 403),
     case(140002, "sub account is forbidden", AUTH),
+    Case("403 the limit of the web firewall", "<HTML>Access Denied</HTML>", LIMITED, 403,
+         {"Content-Type": "text/html"}, wait=300.0),
     case(400, "api key required", REJECTED),
     case(600, "Parameter error", REJECTED, 200),
     case(603, "Repeated request", REJECTED, 200),

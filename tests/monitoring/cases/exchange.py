@@ -8,6 +8,11 @@ def requests(outcome: str, values: str, endpoint: str = "POST AddOrder") -> dict
     return series("peak_exchange_requests_total", values, exchange="kraken", endpoint=endpoint, outcome=outcome)
 
 
+def writes(outcome: str, values: str) -> dict[str, str]:
+    """Return the requests that change something."""
+    return series("peak_exchange_writes_total", values, exchange="kraken", outcome=outcome)
+
+
 def banned(values: str) -> dict[str, str]:
     """Return the end of a ban."""
     return series("peak_exchange_banned_until_timestamp_seconds", values, exchange="kraken")
@@ -71,31 +76,36 @@ CASES = [
     Case(
         "PeakExchangeFateUnknown",
         "an answer is lost",
-        [UP, requests("ambiguous", "0x5 1x60")],
+        [UP, writes("ambiguous", "0x5 1x60")],
         {6: ("critical",)},
         (4, 40),
     ),
     Case(
         "PeakExchangeFateUnknown",
         "the answer to the first order is lost",
-        [UP, requests("ambiguous", "_x20 1x60")],
+        [UP, writes("ambiguous", "_x20 1x60")],
         {22: ("critical",)},
         (19, 45),
     ),
     Case(
         "PeakExchangeFateUnknown",
         "one is known when Prometheus begins",
-        [UP, requests("ambiguous", "3x60")],
+        [UP, writes("ambiguous", "3x60")],
         silent=(1, 10, 20),
     ),
-    Case("PeakExchangeFateUnknown", "restarts", [UP, requests("ambiguous", "5x10 0x30")], silent=(11, 25)),
+    Case("PeakExchangeFateUnknown", "restarts", [UP, writes("ambiguous", "5x10 0x30")], silent=(11, 25)),
     Case(
         "PeakExchangeFateUnknown",
         "is back after a while",
-        [series("up", "1x10 0x20 1x40"), requests("ambiguous", "5x10 stale _x19 5x40")],
+        [series("up", "1x10 0x20 1x40"), writes("ambiguous", "5x10 stale _x19 5x40")],
         silent=(20, 32, 45, 55),
     ),
-    Case("PeakExchangeFateUnknown", "reads fail", [UP, requests("transient", "0+1x30")], silent=(10, 30)),
+    Case(
+        "PeakExchangeFateUnknown",
+        "reads fail and orders are refused",
+        [UP, requests("transient", "0+1x30"), writes("rejected", "0+1x30")],
+        silent=(10, 30),
+    ),
     Case("PeakExchangeBanned", "for 25 minutes", [banned("0x5 1800x60")], {8: ("warning",), 25: BOTH}, (5, 40)),
     Case("PeakExchangeBanned", "for some seconds", [banned("0x5 375x30")], silent=(6, 7, 20)),
     Case("PeakExchangeBanned", "never", [banned("0x60")], silent=(30, 60)),

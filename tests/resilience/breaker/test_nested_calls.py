@@ -274,3 +274,73 @@ def test_a_block_in_a_generator_does_not_take_in_its_consumer(clock: ManualClock
     service.request()
     assert breaker.stats.success_count == 1
     stream.close()
+
+
+class Pages:
+    """Service whose protected method asks for itself again through another one.
+
+    Args:
+        protect: What it is decorated with.
+    """
+
+    def __init__(self, protect: Callable) -> None:
+        self.get = protect(self.fetch)
+        self.async_get = protect(self.async_fetch)
+
+    def fetch(self, depth: int) -> int:
+        """Ask for the next page, of which the last is not there."""
+        return self.turn(depth)
+
+    def turn(self, depth: int) -> int:
+        """Do so."""
+        if depth:
+            return self.get(depth - 1)
+        raise ConnectionError
+
+    async def async_fetch(self, depth: int) -> int:
+        """Do the same as a coroutine."""
+        return await self.async_turn(depth)
+
+    async def async_turn(self, depth: int) -> int:
+        """Do so."""
+        await asyncio.sleep(0)
+        return await self.async_get(depth - 1) if depth else self.turn(0)
+
+
+@pytest.mark.parametrize("kind", ["call", "decorator", "policy", "with a retry"])
+@pytest.mark.parametrize("ways", [("sync", "sync"), ("async", "async"), ("sync", "async")])
+def test_a_function_that_calls_itself_through_others_fails_once(
+    kind: str, ways: tuple[str, ...], clock: ManualClock
+) -> None:
+    """However deep, and as often as it is called."""
+    breaker, protect = kinds(clock)[kind]
+    breaker.configure(failure_threshold=9)
+    pages = Pages(protect)
+    for number, way in enumerate(ways, 1):
+        with pytest.raises(ConnectionError):
+            pages.get(3) if way == "sync" else asyncio.run(pages.async_get(3))
+        assert breaker.snapshot().failed == number
+
+
+def test_a_callback_that_comes_back_belongs_to_its_call(clock: ManualClock) -> None:
+    """A function that is handed what to call does not mention itself."""
+    breaker = CircuitBreaker(2, 30, name="nested.callback", clock=clock)
+
+    @breaker
+    def request(func: Callable[[], object]) -> object:
+        return func()
+
+    with pytest.raises(ZeroDivisionError):
+        request(lambda: request(lambda: 1 / 0))
+    assert breaker.stats.failure_count == 1
+    request(lambda: request(dict))
+    assert breaker.stats.success_count == 1
+
+
+def test_a_failure_in_another_circuit_is_its_own(clock: ManualClock) -> None:
+    """The frames below a call are looked through for its own circuit alone."""
+    inner = CircuitBreaker(9, 30, name="nested.inner", clock=clock)
+    outer = CircuitBreaker(9, 30, name="nested.outer", clock=clock)
+    with pytest.raises(ZeroDivisionError):
+        outer.call(inner.call(lambda: 1 / 0))()
+    assert (inner.stats.failure_count, outer.stats.failure_count) == (1, 1)

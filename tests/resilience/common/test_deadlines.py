@@ -268,3 +268,25 @@ def test_a_generator_may_end_in_another_context(clock: ManualClock) -> None:
         generator = protected()
         copy_context().run(next, generator)
         assert copy_context().run(next, generator, None) is None
+
+
+def test_a_context_manager_of_a_class_sets_it_for_its_block(clock: ManualClock) -> None:
+    """Of a generator that has the block too, and not for its consumer."""
+
+    class Limited:
+        def __enter__(self) -> None:
+            self.limit = deadline(5, clock=clock)
+            self.limit.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            self.limit.__exit__(None, None, None)
+
+    def items() -> Iterator[float | None]:
+        with Limited():
+            yield remaining()
+            yield remaining()
+
+    with Limited():
+        assert remaining() == 5
+    generator = items()
+    assert (next(generator), remaining(), next(generator), remaining()) == (5, None, 5, None)

@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from functools import partial, wraps
 
 import pytest
@@ -262,3 +263,27 @@ def test_parts_with_clocks_of_their_own_count_by_them() -> None:
         fails()
     (gave_up,) = seen.of(GaveUp)
     assert gave_up.elapsed == 2
+
+
+class Request:
+    """An awaitable that is no coroutine, as HTTP clients return them."""
+
+    def __await__(self) -> Generator[None]:
+        yield
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("decorate", [circuit_breaker, retry_with_backoff])
+@pytest.mark.parametrize("kind", [Request, Future])
+def test_what_ends_unseen_is_warned_of_once(decorate: Callable, kind: type, caplog: pytest.LogCaptureFixture) -> None:
+    """A future of a pool, and an awaitable of a class of its own, are returned as they are, as a success."""
+
+    @decorate(name=f"unseen.{next(NUMBERS)}")
+    def call() -> object:
+        return answers.pop()
+
+    given = [kind(), 1, kind()]
+    answers = given[::-1]
+    assert [call() for _ in given] == given
+    (record,) = caplog.records
+    assert kind.__name__ in record.getMessage()

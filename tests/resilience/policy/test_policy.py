@@ -347,3 +347,26 @@ def test_an_open_circuit_inside_is_no_failure_of_the_one_outside(name: str, cloc
             breaker.call(inner.call(lambda: None))()
         assert breaker.state is state
     assert outer.snapshot().ignored == 1
+
+
+def test_the_policy_of_the_documents_retries_what_hangs(name: str) -> None:
+    """The parts of the first example of docs/policies.md, with times that a test can wait for."""
+    calls = count(1)
+
+    @Policy(
+        bulkhead(8, wait=2.0),
+        circuit_breaker(failure_threshold=5, recovery_timeout=30),
+        retry_with_backoff(max_attempts=3, base_delay=0.001, expected_exception=ConnectionError),
+        rate_limit(100, per=1, burst=5, wait=10.0),
+        timeout(0.02),
+        name=name,
+        deadline=20.0,
+    )
+    async def fetch_price(symbol: str) -> str:
+        if next(calls) < 3:
+            await asyncio.sleep(60)
+        return symbol
+
+    assert asyncio.run(fetch_price("BTC/USD")) == "BTC/USD"
+    assert next(calls) == 4
+    assert BREAKERS.get(name).read().calls[:2] == [1, 0]
