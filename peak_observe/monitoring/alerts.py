@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.monitoring import grafana_rules, provisioning, rules, runbook_text
 from peak_observe.monitoring.alert_files import Links, document, texts
+from peak_observe.monitoring.rules.rule import of_trouble
 from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from peak_observe.monitoring.rules.rule import Alert, Group
+    from peak_observe.monitoring.rules.rule import Alert, Group, Recording
 
 
 def prometheus_rules(links: Links) -> str:
@@ -20,17 +21,25 @@ def prometheus_rules(links: Links) -> str:
 
 
 def _group(group: Group, links: Links) -> dict[str, Any]:
-    recorded = [{"record": name, "expr": expression} for name, expression in group.recordings]
+    troubles = group.troubles
+    recorded = [_recording(recording) for recording in (*group.recordings, *troubles.values())]
+    alerting = [_rule(alert, troubles.get(alert.expression), texts(alert, group, links)) for alert in group.alerts]
     return {
         "name": f"peak_observe.{group.name}",
-        "rules": [*recorded, *(_rule(alert, texts(alert, group, links)) for alert in group.alerts)],
+        **({"interval": group.every} if group.every else {}),
+        "rules": [*recorded, *alerting],
     }
 
 
-def _rule(alert: Alert, told: dict[str, str]) -> dict[str, Any]:
+def _recording(recording: Recording) -> dict[str, Any]:
+    labels = {"labels": dict(recording.labels)} if recording.labels else {}
+    return {"record": recording.name, "expr": recording.expression, **labels}
+
+
+def _rule(alert: Alert, trouble: Recording | None, told: dict[str, str]) -> dict[str, Any]:
     return {
         "alert": alert.name,
-        "expr": alert.expression,
+        "expr": of_trouble(trouble) if trouble else alert.expression,
         "for": alert.lasting,
         **({"keep_firing_for": alert.keep} if alert.keep else {}),
         "labels": {"severity": alert.severity},
