@@ -102,12 +102,19 @@ def _policy() -> dict[str, Any]:
     return {
         "orgId": 1,
         "receiver": CONTACT,
-        "group_by": ["grafana_folder", "alert", "job", "instance"],
+        "group_by": ["grafana_folder", "job", "instance", "process"],
         "group_wait": "30s",
         "group_interval": "5m",
         "repeat_interval": "12h",
         "routes": [
-            {"receiver": CONTACT, "matchers": ["alert = PeakWatchdog"], "group_wait": "0s", "repeat_interval": "5m"},
+            {
+                "receiver": CONTACT,
+                "matchers": ["alert = PeakWatchdog"],
+                "group_wait": "0s",
+                # As in Alertmanager: an interval as long as the repetition would double it.
+                "group_interval": "1m",
+                "repeat_interval": "5m",
+            },
             {"receiver": CONTACT, "matchers": [f"severity = {CRITICAL}"], "repeat_interval": "1h"},
             {"receiver": CONTACT, "matchers": [f"severity = {INFO}"], "repeat_interval": "1d"},
         ],

@@ -44,7 +44,7 @@ def test_a_section_says_what_to_do() -> None:
 
 def test_the_runbook_says_what_counts_against_an_exchange() -> None:
     """And what does not."""
-    told = RUNBOOK.partition("## Exchanges")[2].partition("###")[0]
+    told = RUNBOOK.partition("## Objectives")[2].partition("###")[0]
     assert "`ambiguous`, `bad_response`, `maintenance`, `transient`; announced maintenance too" in told
     assert "`rejected`, `auth`, `clock` and `rate_limited` are answers" in told
 

@@ -9,14 +9,14 @@ import pytest
 
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard_files
-from peak_observe.monitoring.promql import SCRAPED, VARIABLES
+from peak_observe.monitoring.promql import BY_RULES, SCRAPED, VARIABLES
 from peak_observe.monitoring.runbook_links import SECTIONS
 from peak_observe.monitoring.style import STATE_COLOURS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {
     sample: metric
-    for metric in (*catalog.METRICS, *SCRAPED)
+    for metric in (*catalog.METRICS, *SCRAPED, *BY_RULES)
     for suffix in (["_bucket", "_count", "_sum"] if metric.kind == "histogram" else [""])
     for sample in [metric.name + suffix]
 }
@@ -242,7 +242,7 @@ def test_panels_have_numbers_and_places_of_their_own(board: dict) -> None:
 def test_every_metric_is_shown() -> None:
     """What is counted and never looked at is not worth counting."""
     shown = {SAMPLES[selector.name] for _, expression in ASKED for selector, _ in selectors(expression)}
-    assert shown == {*catalog.METRICS, *SCRAPED}
+    assert shown == {*catalog.METRICS, *SCRAPED, *BY_RULES}
 
 
 @each_board

@@ -9,9 +9,11 @@ from peak_observe.monitoring.rules.rule import (
     LOOK,
     NO,
     SHARE,
+    STATE_NUMBER,
     WARNING,
     Alert,
     Group,
+    Recording,
     last,
     twins,
 )
@@ -42,6 +44,11 @@ _RETRIED = _share('outcome=~"after_retry|exhausted|out_of_time|out_of_budget"', 
 _RETRIES = f"increase({catalog.RETRY_RETRIES_TOTAL.name}[10m])"
 _EXHAUSTED = (
     f'sum without (outcome) (increase({catalog.RETRY_CALLS_TOTAL.name}{{outcome=~"exhausted|out_of_.*"}}[15m]))'
+)
+
+_NUMBERS = " or ".join(
+    f'(0 * ({catalog.BREAKER_STATE.name}{{state="{state}"}} > 0) + {number})'
+    for number, state in enumerate(catalog.STATES, start=1)
 )
 
 BREAKERS = Group(
@@ -125,6 +132,7 @@ BREAKERS = Group(
             subject="breaker",
         ),
     ),
+    recordings=(Recording(STATE_NUMBER, f"max without (state) ({_NUMBERS})"),),
 )
 
 RETRIES = Group(

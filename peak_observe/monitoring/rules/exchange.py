@@ -139,7 +139,7 @@ REQUESTS = Group(
             "PeakExchangeDown",
             CRITICAL,
             f"({_DOWN_FAILURES} / ({_DOWN_ASKED} > 0) > 0.5) and ({_DOWN_FAILURES} >= 3)",
-            "5m",
+            "2m",
             "an exchange fails more than half of all requests",
             f"{{{{ $labels.exchange }}}} does not serve {AT}.",
             f"It failed {SHARE} of all requests within 10 minutes.",

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import COUNT, CRITICAL, HOST, INFO, SHARE, SPAN, WARNING, Alert, Group, last
+from peak_observe.monitoring.rules.rule import (
+    COUNT,
+    CRITICAL,
+    GAP,
+    HOST,
+    INFO,
+    SHARE,
+    SPAN,
+    WARNING,
+    WATCHED,
+    Alert,
+    Group,
+    Recording,
+    last,
+)
 
 JOB = "peak-observe"
 """The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""
@@ -179,4 +193,5 @@ WATCHDOG = Group(
             "Start them again.",
         ),
     ),
+    recordings=(Recording(WATCHED, f"max by ({HOST}) (last_over_time({catalog.OBSERVE_BUILD_INFO.name}[{GAP}]))"),),
 )

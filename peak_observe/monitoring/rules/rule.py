@@ -18,6 +18,12 @@ GAP = "5m"
 TROUBLE = "instance:peak_trouble:value"
 """Recording of all that alerts wait for, which the overview reads too; its label `alert` names the alert."""
 
+STATE_NUMBER = "instance_breaker:peak_breaker_state:number"
+"""Recording of the state of each circuit as a number, by its place in `catalog.STATES` from 1 on."""
+
+WATCHED = "instance:peak_watched:value"
+"""Recording of the targets that tell of peak_observe; without it, nothing that is recorded says anything."""
+
 # Aggregations name what they drop, so that labels of the owner, such as `env` or `team`, stay for Alertmanager's routes.
 HOST = "job, instance"
 AT = "{{ $labels.instance }}{{ with $labels.process }} ({{ . }}){{ end }}"
