@@ -5,7 +5,7 @@ The files fit each other on one host, and so in `compose.yaml`, whose services s
 
 from __future__ import annotations
 
-from peak_observe.monitoring.alert_files import MADE
+from peak_observe.monitoring.alert_files import BY_HAND
 from peak_observe.monitoring.rules import exporter
 
 SCRAPE_INTERVAL = "15s"
@@ -13,7 +13,7 @@ DATASOURCE_UID = "peak-prometheus"
 FOLDER = "peak_observe"
 
 PROMETHEUS = f"""\
-{MADE}\
+{BY_HAND}\
 global:
   scrape_interval: {SCRAPE_INTERVAL}
   evaluation_interval: {SCRAPE_INTERVAL}
@@ -37,7 +37,7 @@ scrape_configs:
 """
 
 ALERTMANAGER = f"""\
-{MADE}\
+{BY_HAND}\
 # An example: the receivers are yours to fill in. No host under .invalid exists, so Alertmanager's log says what it
 # cannot deliver until then. Of a url that is a secret, put a file into `url_file` (Alertmanager 0.26).
 route:
@@ -83,7 +83,8 @@ inhibit_rules:
       [alertname, job, instance, process, breaker, operation, check, task, exchange, endpoint, repository, kind, source]
   # Nothing is known of what a target tells while it is down.
   - source_matchers: ['alertname = "PeakExporterDown"']
-    target_matchers: ['alertname =~ "Peak.+"', 'alertname !~ "PeakExporterDown|PeakExchangeFateUnknown"', 'severity != "info"']
+    target_matchers:
+      ['alertname =~ "Peak.+"', 'alertname !~ "PeakExporterDown|PeakExchangeFateUnknown"', 'severity != "info"']
     equal: [job, instance]
   - source_matchers: ['alertname = "PeakExporterAbsent"']
     target_matchers: ['alertname =~ "Peak.+"', 'alertname != "PeakExporterAbsent"', 'severity != "info"']
@@ -95,12 +96,12 @@ inhibit_rules:
   # An exchange that is down, bans us or refuses the key is one message, not one for each circuit and endpoint.
   - source_matchers: ['alertname =~ "PeakExchangeDown|PeakExchangeBanned|PeakExchangeKeyRefused"']
     target_matchers:
-      - alertname =~ "PeakExchangeErrors|PeakExchangeErrorBudget.+|PeakExchangeQuiet|PeakMarketDataStale|PeakBreaker.+|PeakRetr.+"
+      - alertname =~ "PeakExchange(Error|Quiet).*|PeakMarketDataStale|PeakBreaker.+|PeakRetr.+"
     equal: [job, instance, process, exchange]
 """
 
 DATASOURCES = f"""\
-{MADE}\
+{BY_HAND}\
 apiVersion: 1
 datasources:
   - name: Prometheus
@@ -128,7 +129,7 @@ datasources:
 """
 
 DASHBOARDS = f"""\
-{MADE}\
+{BY_HAND}\
 apiVersion: 1
 providers:
   - name: {FOLDER}

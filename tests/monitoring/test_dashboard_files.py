@@ -8,7 +8,8 @@ import promql_parser
 import pytest
 
 from peak_observe import catalog
-from peak_observe.monitoring import dashboard_files
+from peak_observe.monitoring import dashboard_files, output
+from peak_observe.monitoring.alert_files import Links
 from peak_observe.monitoring.promql import BY_RULES, SCRAPED, VARIABLES
 from peak_observe.monitoring.runbook_links import SECTIONS
 from peak_observe.monitoring.style import STATE_COLOURS
@@ -89,9 +90,11 @@ def test_writing_is_complete_and_repeatable(tmp_path: Path) -> None:
     other = tmp_path / "dashboards" / "my-own.json"
     other.parent.mkdir()
     other.write_text("{}")
-    first = [path.read_bytes() for path in dashboard_files.write(tmp_path)]
-    assert [path.read_bytes() for path in dashboard_files.write(tmp_path)] == first
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {*BOARDS, other.name}
+    for _ in range(2):
+        output.write(output.changes(tmp_path, Links()))
+        assert {path.name for path in (tmp_path / "dashboards").iterdir()} == {*BOARDS, other.name}
+        assert all((tmp_path / name).read_text() == text for name, text in dashboard_files.files().items())
+    assert not any(change.needed for change in output.changes(tmp_path, Links()))
 
 
 def test_each_file_is_named_like_its_address() -> None:

@@ -83,9 +83,9 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
     left = f"{worst(f'max_over_time({now}[$__range] @ end())', *keys)} > 1"
     return panels.state_timeline(
         "Circuit states",
-        "One bar for each circuit that was not closed all the time, up to 30. Green is closed: calls pass. Red is open: "
-        "calls are refused. Amber is a probe. An opening shorter than the scrape interval shows only in 'Changes of "
-        "state'. Red: look at the errors and at the service's status page; `reset()` closes it by hand.",
+        "One bar for each circuit that was not closed all the time, up to 30. Green is closed: calls pass. Red is "
+        "open: calls are refused. Amber is a probe. An opening shorter than the scrape interval shows only in "
+        "'Changes of state'. Red: look at the errors and at the service's status page; `reset()` closes it by hand.",
         [
             query(
                 f"{worst(now, *keys)} and on ({', '.join(keys)}) topk(30, {left})",

@@ -10,7 +10,6 @@ from peak_observe.monitoring.rules.rule import (
     CRITICAL,
     HOST,
     LOOK,
-    NO,
     SHARE,
     SPAN,
     WARNING,
@@ -43,7 +42,7 @@ _DOWN_ASKED = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_ASKED}}
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
 _UNKNOWN = f'{_REQUESTS}{{outcome="{AMBIGUOUS}"}}'
 _LOST = f"sum without (outcome) (increase({_UNKNOWN}[1d])) > 0"
-# The series of an endpoint may begin with its first request, so one that is new, at a target that is not, has risen too.
+# The series of an endpoint may begin with its first request: one that is new, at a target that is not, has risen too.
 _FIRST_LOST = Recording(
     "instance_exchange_endpoint:peak_exchange_first_unknown:count",
     f"((sum without (outcome) ({_UNKNOWN}) > 0) unless sum without (outcome) ({_UNKNOWN} offset 15m)) "
@@ -230,7 +229,7 @@ EXCHANGES = Group(
                 "`…_received`: nothing has come in. `ticker`, `candles`: something comes in, but by the exchange's own "
                 "time it is old. Too old is more than three usual gaps between two receipts, more than 5 minutes, and "
                 "of candles more than a timeframe.",
-                "Does the program still ask? Are the requests answered? Does the exchange's status page tell of delays?",
+                "Does the program still ask? Are its requests answered? Does the exchange's status page tell of delays?",
                 "Do not trade on these prices. Restart a stream that hangs; turn to another source if the exchange "
                 "lags. A program that asks no more on purpose: close its client.",
                 keep="5m",

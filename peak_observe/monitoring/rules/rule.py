@@ -24,7 +24,7 @@ STATE_NUMBER = "instance_breaker:peak_breaker_state:number"
 WATCHED = "instance:peak_watched:value"
 """Recording of the targets that tell of peak_observe; without it, nothing that is recorded says anything."""
 
-# Aggregations name what they drop, so that labels of the owner, such as `env` or `team`, stay for Alertmanager's routes.
+# Aggregations name what they drop, so that the owner's labels, such as `env` or `team`, stay for Alertmanager's routes.
 HOST = "job, instance"
 AT = "{{ $labels.instance }}{{ with $labels.process }} ({{ . }}){{ end }}"
 COUNT = '{{ $value | printf "%.0f" }}'
