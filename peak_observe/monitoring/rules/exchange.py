@@ -229,7 +229,7 @@ EXCHANGES = Group(
                 "`…_received`: nothing has come in. `ticker`, `candles`: something comes in, but by the exchange's own "
                 "time it is old. Too old is more than three usual gaps between two receipts, more than 5 minutes, and "
                 "of candles more than a timeframe.",
-                "Does the program still ask? Are its requests answered? Does the exchange's status page tell of delays?",
+                "Does the program still ask? Are its requests answered? Does the exchange's status page tell of it?",
                 "Do not trade on these prices. Restart a stream that hangs; turn to another source if the exchange "
                 "lags. A program that asks no more on purpose: close its client.",
                 keep="5m",
