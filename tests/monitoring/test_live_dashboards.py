@@ -11,9 +11,10 @@ import pytest
 from demonstration import demonstration, exporting
 
 from peak_observe.monitoring import dashboard_files
+from peak_observe.monitoring.dashboard import every_panel
 
 BOARDS = dashboard_files.dashboards()
-PANELS = [(board, panel) for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"]
+PANELS = [(board, panel) for board in BOARDS.values() for panel in every_panel(board)]
 MARKS = [(board, mark) for board in BOARDS.values() for mark in board["annotations"]["list"]]
 CHOICES = [(board, choice) for board in BOARDS.values() for choice in board["templating"]["list"][1:]]
 

@@ -56,11 +56,12 @@ def reasons() -> Json:
         "Everything that speaks against it now, the worst first; the runbook has a section for each. Nothing here: "
         "no alert waits for anything.",
         keys,
-        [("Since", f"count by ({kept}) ({select(TROUBLES)}) or {nothing}", {"custom__hidden": True})],
+        [("Since", f"count by ({kept}) ({select(TROUBLES)}) or {nothing}", {})],
         empty="nothing is wrong",
         size=(20, 6),
         sort="Trade?",
     )
+    shown["transformations"][1]["options"]["excludeByName"]["Value"] = True  # it is 1 for each
     verdicts = {LOOK: ("LOOK", YELLOW), NO: ("NO", RED)}
     shown["fieldConfig"]["overrides"] += [
         panels.override("Trade?", mappings=_texts(verdicts), custom__width=80, **style.BACKGROUND),
