@@ -51,12 +51,14 @@ def reasons() -> Json:
     keys = {"verdict": "Trade?", "alert": "Why", **{name: name.capitalize() for name in _NAMED}}
     keys |= {"process": "Process", "instance": "Instance"}
     kept = ", ".join(keys)
+    no, look = (select(TROUBLES, f'verdict="{verdict}"') for verdict in (NO, LOOK))
+    found = f"{no} or ({look} unless ignoring (severity, verdict) {no})"  # a warning says no more than its twin
     shown = tables.table(
         "Why not?",
         "Everything that speaks against it now, the worst first; the runbook has a section for each. Nothing here: "
         "no alert waits for anything.",
         keys,
-        [("Since", f"count by ({kept}) ({select(TROUBLES)}) or {nothing}", {})],
+        [("Since", f"count by ({kept}) ({found}) or {nothing}", {})],
         empty="nothing is wrong",
         size=(20, 6),
         sort="Trade?",
@@ -65,7 +67,7 @@ def reasons() -> Json:
     verdicts = {LOOK: ("LOOK", YELLOW), NO: ("NO", RED)}
     shown["fieldConfig"]["overrides"] += [
         panels.override("Trade?", mappings=_texts(verdicts), custom__width=80, **style.BACKGROUND),
-        panels.override("Why", mappings=_texts(dict(_meanings())), custom__width=420),
+        panels.override("Why", mappings=_texts(dict(_meanings())), custom__width=520),
     ]
     return shown
 
@@ -73,7 +75,7 @@ def reasons() -> Json:
 def _meanings() -> Iterator[tuple[str, tuple[str, str]]]:
     for alert in reversed(alerts()):  # of twins, the words of the first stay
         yield alert.name, (alert.when, "text")
-    yield SILENCE, ("nothing answers: neither the exporter, nor a program, nor the rules", "text")
+    yield SILENCE, ("neither an exporter nor a program nor the rules answer", "text")
 
 
 def _texts(texts: dict[str, tuple[str, str]]) -> list[Json]:
@@ -87,7 +89,7 @@ def firing(link: Json | None = None) -> Json:
     return panels.stat(
         "Alerts firing",
         "Alerts that have waited long enough and fire, whether silenced or not. Each has a section in the runbook.",
-        f"{total(select(ALERTS, *matchers))} or vector(0)",
+        f"{total(select(ALERTS, *matchers))} or 0 * count({select(WATCHED)})",
         "none",
         steps={AMBER: 1},
         empty="no rules",
