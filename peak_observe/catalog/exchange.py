@@ -16,6 +16,12 @@ EXCHANGE_REQUEST_DURATION_SECONDS = Metric(
     "Time from sending a request to the end of its answer, without the wait for the rate limiter.",
     ("exchange", "endpoint"),
 )
+EXCHANGE_WRITES_TOTAL = Metric(
+    "peak_exchange_writes_total",
+    "counter",
+    "Requests that change something, over all endpoints of the exchange, by what their answer means.",
+    ("exchange", "outcome"),
+)
 EXCHANGE_DATA_AGE_SECONDS = Metric(
     "peak_exchange_data_age_seconds",
     "gauge",

@@ -88,7 +88,7 @@ def _end(path: str) -> str:
 
 
 _NEW_ORDER = re.compile(r"(?:create|edit)_(?:\w+_)?order(?:_with_\w+|_ws)?")
-_NEW_ORDERS = re.compile(r"(?:create|edit)_orders(?:_ws)?")
+_NEW_ORDERS = re.compile(r"(?:create|edit)_(?:\w+_)?orders(?:_ws)?")
 _NO_IDS = frozenset(("null", "none", "undefined", "true", "false", "ok", "success", "nan", "0"))
 _ID = re.compile(r"[A-Za-z0-9][\w:.\-/+=]*")
 _PRICES = ("last", "close", "bid", "ask", "open", "high", "low", "markPrice", "indexPrice", "vwap")
@@ -119,6 +119,19 @@ def unanswered(method: str, result: object) -> str:
     """Return what a unified result lacks of what was asked for; see `check_of`."""
     check = check_of(method)
     return check(result) if check else ""
+
+
+def missing_orders(method: str, result: object, asked: object) -> str:
+    """Return the problem if an answer to a batch names fewer orders than were sent, nothing otherwise.
+
+    Args:
+        method: The unified method in snake case.
+        result: What ccxt made of the answer.
+        asked: The orders.
+    """
+    if not _NEW_ORDERS.fullmatch(method) or not isinstance(asked, list | tuple) or not isinstance(result, list):
+        return ""
+    return f"the answer names {len(result)} of {len(asked)} orders" if len(result) < len(asked) else ""
 
 
 def _check_order(result: object) -> str:

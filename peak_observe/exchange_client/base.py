@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn
 
@@ -11,12 +12,15 @@ from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_wr
 from peak_observe.exchange_client import health_check as exchange_check
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
-from peak_observe.exchange_client.endpoint_series import entry_of
+from peak_observe.exchange_client.implicit_methods import entry_of
 from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
+
+_BY_PATH = ("request", "fetch2")
+"""Methods of ccxt that ask any endpoint by its path."""
 
 
 class ExchangeClient:
@@ -62,8 +66,6 @@ class ExchangeClient:
                 **(websocket_writes.overrides(original) if asynchronous else {}),
             },
         )
-        if asynchronous:
-            websocket_writes.make_series(state, exchange)
         try:
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:
@@ -109,8 +111,27 @@ class ExchangeClient:
     def _check(self) -> Callable[[], Any]:
         raise NotImplementedError
 
+    def _request(self, *args: Any, **kwargs: Any) -> Any:
+        """Ask an endpoint by its path in ccxt's table, protected as its implicit method is; a new one is a write."""
+        given = inspect.signature(self.exchange.fetch2).bind(*args, **kwargs)
+        given.apply_defaults()
+        path, api, method = (given.arguments[name] for name in ("path", "api", "method"))
+        label = endpoints.label(path, api, method)
+        found = self._calls.get(label)
+        if found is None:
+            write, group = self._kind_of_endpoint(label, endpoints.section(api))
+            found = self._protection.protect("fetch2", write=write, group=group, asynchronous=self._asynchronous)
+            found = self._calls.setdefault(label, found)
+        return found(*args, **kwargs)
+
+    def _kind_of_endpoint(self, label: str, section: str) -> tuple[bool, str]:
+        write = endpoints.is_write(label, exchange=self._protection.state.exchange)
+        return write, endpoints.TRADE if write else endpoints.PUBLIC if "ublic" in section else endpoints.PRIVATE
+
     def _protected(self, name: str) -> Callable[..., Any] | None:
         """Return a method with protection, None for what does not ask the exchange."""
+        if name in _BY_PATH:
+            return self._request
         method = self._spelled(name)
         found = self._calls.get(method)
         if found is None and hasattr(self.exchange, method):
@@ -131,9 +152,7 @@ class ExchangeClient:
         entry = entry_of(type(self.exchange), method)
         if entry is not None:
             label = endpoints.label(entry.path, entry.api, entry.method)
-            write = endpoints.is_write(label, exchange=self._protection.state.exchange)
-            public = "ublic" in endpoints.section(entry.api)
-            return write, endpoints.TRADE if write else endpoints.PUBLIC if public else endpoints.PRIVATE
+            return self._kind_of_endpoint(label, endpoints.section(entry.api))
         write = endpoints.writes(method)
         return write, endpoints.TRADE if write else endpoints.group(method)
 
@@ -149,6 +168,11 @@ class ExchangeClient:
         # Only what the client does not have itself comes here; names of its own are set before anything can fail.
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        if name == "fetch":
+            raise AttributeError(
+                "fetch(url) would go past circuits and retries, and might send orders twice: use "
+                "request(path, api, method, params), or client.exchange.fetch(url) without protection",
+            )
         protected = self._protected(name)
         return getattr(self.exchange, name) if protected is None else protected
 
@@ -199,6 +223,4 @@ def _given(exchange: Any, config: Mapping[str, Any] | None, kind: type[ExchangeC
 
 
 def _is_coroutine(method: Any) -> bool:
-    import inspect
-
     return inspect.iscoroutinefunction(inspect.unwrap(method))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown
 from peak_observe.exchange_client import endpoints
-from peak_observe.exchange_client.answer_check import check_of
+from peak_observe.exchange_client.answer_check import check_of, missing_orders
 from peak_observe.exchange_client.ccxt_errors import also_ccxt
 from peak_observe.exchange_client.classify import (
     AMBIGUOUS,
@@ -70,6 +70,7 @@ class Protection:
         self._settings = settings
         self._clock = clock
         self.breakers = {group: self._breaker(f"{state.name}.{group}") for group in endpoints.GROUPS}
+        self._runners: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
 
     def _breaker(self, name: str) -> CircuitBreaker:
         chosen = self._settings
@@ -91,17 +92,29 @@ class Protection:
             asynchronous: Whether it is a coroutine function.
         """
         method = getattr(self.exchange, name)
-        # Trouble of a websocket says nothing about HTTP, and must not shut that way off.
         websocket = endpoints.over_websocket(name)
-        step = Step(self, name, None if websocket else self.breakers[group], write=write)
-        call = step.awaiting(method) if asynchronous else step.calling(method)
-        call = self._retried(f"{self.state.name}.{group}", wraps(method)(call), write=write)
-        if write and not endpoints.cancels(name):
-            call = _not_to_be_repeated(call, method, asynchronous=asynchronous)
-        # A cancel must get through when all else fails; it still waits while a rate limit or ban lasts.
-        if endpoints.cancels(name) or websocket:
-            return call
-        return _refusing_as_ccxt(self.breakers[group].call(call), asynchronous=asynchronous)
+        # Trouble of a websocket says nothing about HTTP, and must not shut that way off. A cancel must get through when
+        # all else fails; it still waits while a rate limit or ban lasts.
+        circuit = not websocket and not endpoints.cancels(name)
+        if websocket and asynchronous:
+            method = _timed(method, self.exchange)
+        step = Step(self, name, method, None if websocket else self.breakers[group], write=write)
+        run = self._runner(group, write=write, circuit=circuit, asynchronous=asynchronous)
+        call = step.awaiting(run) if asynchronous else step.calling(run)
+        return idempotent(False)(call) if write and not endpoints.cancels(name) else call  # noqa: FBT003 - as it reads
+
+    def _runner(self, group: str, *, write: bool, circuit: bool, asynchronous: bool) -> Callable[..., Any]:
+        """Return the function that runs the steps of a group.
+
+        There is one for all methods: with one for each, the circuit would look in every call whether it is nested.
+        """
+        key = (group, write, circuit)
+        if key not in self._runners:
+            run = self._retried(
+                f"{self.state.name}.{group}", (_awaiting if asynchronous else _calling)(self), write=write
+            )
+            self._runners[key] = self.breakers[group].call(run) if circuit else run
+        return self._runners[key]
 
     def _retried(self, name: str, call: Callable[..., Any], *, write: bool) -> Callable[..., Any]:
         chosen = self._settings
@@ -131,38 +144,46 @@ def _counts(error: Exception) -> bool:
     return isinstance(error, OutcomeUnknown) or verdict_of(error).outcome in COUNTED
 
 
-def _not_to_be_repeated(call: Callable[..., Any], method: Any, *, asynchronous: bool) -> Callable[..., Any]:
-    """Return a function that no retry may be put around, though it repeats itself what it reads before it writes."""
+def _calling(protection: Protection) -> Callable[..., Any]:
+    """Return a plain function that runs a step."""
+    backpressure, exchange = protection.backpressure, protection.exchange
 
-    @wraps(method)
-    def calling(*args: Any, **kwargs: Any) -> Any:
-        return call(*args, **kwargs)
+    def run(step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        synced = False
+        while True:
+            if backpressure.remaining:
+                backpressure.wait()
+            try:
+                with _Attempt(step) as attempt:
+                    return attempt.checked(step.method(*args, **kwargs), args, kwargs)
+            except Exception as error:
+                if synced or not step.wants_sync(error):
+                    raise
+            exchange.load_time_difference()
+            synced = True
 
-    @wraps(method)
-    async def awaiting(*args: Any, **kwargs: Any) -> Any:
-        return await call(*args, **kwargs)
-
-    return idempotent(False)(awaiting if asynchronous else calling)  # noqa: FBT003 - as it reads
+    return run
 
 
-def _refusing_as_ccxt(call: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
-    """Return a function whose open circuit is also an error of ccxt."""
+def _awaiting(protection: Protection) -> Callable[..., Any]:
+    """Return a coroutine function that runs a step."""
+    backpressure, exchange = protection.backpressure, protection.exchange
 
-    @wraps(call)
-    def calling(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return call(*args, **kwargs)
-        except CircuitOpenError as error:
-            raise also_ccxt(error) from None
+    async def run(step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        synced = False
+        while True:
+            if backpressure.remaining:
+                await backpressure.async_wait()
+            try:
+                with _Attempt(step) as attempt:
+                    return attempt.checked(await step.method(*args, **kwargs), args, kwargs)
+            except Exception as error:
+                if synced or not step.wants_sync(error):
+                    raise
+            await exchange.load_time_difference()
+            synced = True
 
-    @wraps(call)
-    async def awaiting(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await call(*args, **kwargs)
-        except CircuitOpenError as error:
-            raise also_ccxt(error) from None
-
-    return awaiting if asynchronous else calling
+    return run
 
 
 class Step:
@@ -171,56 +192,48 @@ class Step:
     Args:
         protection: What the client's calls have in common.
         name: The method's name.
+        method: The method of the exchange object.
         breaker: The circuit that a refused key opens, None for none.
         write: Whether it changes something.
     """
 
-    def __init__(self, protection: Protection, name: str, breaker: CircuitBreaker | None, *, write: bool) -> None:
+    def __init__(
+        self,
+        protection: Protection,
+        name: str,
+        method: Callable[..., Any],
+        breaker: CircuitBreaker | None,
+        *,
+        write: bool,
+    ) -> None:
         self._protection = protection
         self._breaker = breaker
         self.name = name
+        self.method = method
         self.write = write
         self.check = check_of(name)
 
-    def calling(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a plain function that makes the call."""
-        backpressure, exchange = self._protection.backpressure, self._protection.exchange
+    def calling(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a plain function with the signature of the method, whose open circuit is also an error of ccxt."""
 
+        @wraps(self.method)
         def call(*args: Any, **kwargs: Any) -> Any:
-            synced = False
-            while True:
-                if backpressure.remaining:
-                    backpressure.wait()
-                try:
-                    with _Attempt(self) as attempt:
-                        return attempt.checked(method(*args, **kwargs), args, kwargs)
-                except Exception as error:
-                    if synced or not self.wants_sync(error):
-                        raise
-                exchange.load_time_difference()
-                synced = True
+            try:
+                return run(self, args, kwargs)
+            except CircuitOpenError as error:
+                raise also_ccxt(error) from None
 
         return call
 
-    def awaiting(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a coroutine function that makes the call."""
-        backpressure, exchange = self._protection.backpressure, self._protection.exchange
-        if endpoints.over_websocket(self.name):
-            method = _timed(method, exchange)
+    def awaiting(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a coroutine function with the signature of the method, whose open circuit is also an error of ccxt."""
 
+        @wraps(self.method)
         async def call(*args: Any, **kwargs: Any) -> Any:
-            synced = False
-            while True:
-                if backpressure.remaining:
-                    await backpressure.async_wait()
-                try:
-                    with _Attempt(self) as attempt:
-                        return attempt.checked(await method(*args, **kwargs), args, kwargs)
-                except Exception as error:
-                    if synced or not self.wants_sync(error):
-                        raise
-                await exchange.load_time_difference()
-                synced = True
+            try:
+                return await run(self, args, kwargs)
+            except CircuitOpenError as error:
+                raise also_ccxt(error) from None
 
         return call
 
@@ -256,9 +269,11 @@ class Step:
         unread = call.last_outcome == SUCCESS or (call.last_outcome == UNSENT and unasked)
         if unread and unasked and verdict.outcome in _REFUSALS and request.repeated_by(error):
             request.settle(verdict.outcome)
+            _note_carried_out(error, call)
             return None
         request.settle(AMBIGUOUS)
         if not unread and AMBIGUOUS not in (verdict.outcome, call.last_outcome):
+            _note_carried_out(error, call)
             return None
         reason = verdict.reason or type(error).__name__
         if unread:
@@ -269,9 +284,28 @@ class Step:
         _attach(unknown, error)
         return None
 
+    def returned(self, call: Call) -> None:
+        """Settle the last write of a call that raised nothing.
+
+        Raises:
+            OutcomeUnknown: Its answer was lost, or that of a part, and ccxt kept that to itself.
+        """
+        request = call.last_write
+        if request is None:
+            return
+        if call.last_outcome == AMBIGUOUS:
+            raise self._unknown(request, call.last_reason)
+        request.settle(SUCCESS)
+
     def _unknown(self, request: SentWrite, reason: str) -> OutcomeUnknown:
         name, order = self._protection.state.name, request.about.text
         return also_ccxt(OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason, order))
+
+
+def _note_carried_out(error: BaseException, call: Call) -> None:
+    """Let a refusal say what the call changed before it: an edit, for instance, may cancel and then order anew."""
+    if call.carried_out:
+        error.add_note(f"{call.method} had changed something before: {', '.join(call.carried_out)} was carried out")
 
 
 def _attach(unknown: OutcomeUnknown, error: BaseException) -> None:
@@ -324,6 +358,8 @@ class _Attempt:
         if check is None:
             return result
         problem = check(result)
+        if not problem and self._step.write:
+            problem = missing_orders(self._step.name, result, kwargs.get("orders") or next(iter(args), None))
         if problem:
             params = kwargs.get("params") or next((arg for arg in reversed(args) if isinstance(arg, dict)), {})
             if not (self._step.write and (params.get("test") or params.get("validate"))):
@@ -350,7 +386,7 @@ class _Attempt:
                 instead = self._step.failed(error, self._call)
                 if instead is not None:
                     raise instead from error
-            elif self._call.last_write is not None:
-                self._call.last_write.settle(SUCCESS)
+            else:
+                self._step.returned(self._call)
         finally:
             current_call.reset(self._token)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
 
 RESEND = "maxRetriesOnFailure"
+_DEFAULT_RESEND = "defaultMaxRetriesOnFailure"
 _THROTTLE = "_peak_observe_throttle"
 _SERVER_ERROR = 500
 
@@ -110,6 +111,8 @@ def _options(original: Any) -> Any:
 
     @wraps(handle)
     def handled(self: Any, params: Any, method: Any, option: str, default: Any = None) -> Any:
+        if option == RESEND and not (params and (option in params or _DEFAULT_RESEND in params)):
+            return [0, params]  # as with each request, where ccxt's search for the option would cost more
         value, rest = handle(self, params, method, option, default)
         return [0 if option == RESEND else value, rest]
 

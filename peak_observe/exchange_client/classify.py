@@ -143,6 +143,8 @@ def classify(
         outcome = AMBIGUOUS
     elif write and dialect.partial and dialect.partial.search(seen.body):
         outcome, reason = AMBIGUOUS, f"a part was refused: {reason}"
+    elif write and (part := dialect.unsure_part(seen.body)):
+        outcome, reason = AMBIGUOUS, f"a part is of unknown fate: {part}"
     until = reset_time(
         rule,
         dialect=dialect,

@@ -25,7 +25,7 @@ def snake(name: str) -> str:
 def label(path: str, api: str | Iterable[str], method: str) -> str:
     """Return the endpoint of a request by ccxt's table: `GET public/Ticker`; ids are still names in braces there."""
     sections = api if isinstance(api, str) else "/".join(map(str, api))
-    return f"{method} {sections}/{path}"
+    return f"{method.upper()} {sections}/{path}"
 
 
 def section(api: str | Iterable[str]) -> str:

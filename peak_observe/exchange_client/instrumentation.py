@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary, ref
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exchange_client import order_id_overrides, reviews
 from peak_observe.exchange_client.backpressure import Backpressure
-from peak_observe.exchange_client.endpoint_series import make_series
 from peak_observe.exchange_client.exchange_state import ExchangeState
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.order_summary import remember_arguments
@@ -168,7 +167,6 @@ def attach(
             members = _observed_members(original, options, asynchronous=asynchronous)
             _classes[key] = _subclass(original, members | (overrides(original) if overrides else {}))
         logging.getLogger("urllib3.connectionpool").addFilter(_wire)
-    make_series(state, original)
     logger = getattr(exchange, "logger", None)
     vars(exchange).update({STATE: state, _ORIGINAL: (original, options, logger)})
     if isinstance(logger, logging.Logger):
@@ -196,10 +194,10 @@ def _subclass(original: type, members: dict[str, Any]) -> type:
     return type(original.__name__, (original,), {**members, **named})
 
 
-def _observed_members(original: type, options: Options, *, asynchronous: bool) -> dict[str, Any]:
+def _observed_members(original: Any, options: Options, *, asynchronous: bool) -> dict[str, Any]:
     members = {
         "fetch2": (_async_request if asynchronous else _sync_request)(original, holds=options.holds),
-        "sign": _sign(original),
+        "sign": _sign(order_id_overrides.signer(original) if options.client or options.ids else original.sign),
         "on_rest_response": _on_rest_response(original),
         "log": _log(original),
     }
@@ -271,9 +269,7 @@ def _async_request(original: Any, *, holds: bool) -> Any:
     return observed
 
 
-def _sign(original: Any) -> Any:
-    sign = original.sign
-
+def _sign(sign: Any) -> Any:
     @wraps(sign)
     def signed(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = self._peak_observe_state

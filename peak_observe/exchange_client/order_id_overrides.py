@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.exchange_client.order_ids import identified, supported
+from peak_observe.exchange_client.order_ids import identified, repeated_names, supported
+from peak_observe.exchange_client.reviews import ccxt_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Where `params` stands; a batch has one for each order. An edit keeps the id that its order has.
-_PARAMS_AT = {"create_order": 5, "create_order_ws": 5, "create_orders": None, "create_orders_ws": None}
+# Steps of the unified methods, such as `create_spot_order`, can be called by themselves. An edit keeps its order's id.
+_NEW_ORDER = re.compile(r"create_(?:(?:contract|spot|swap|uta)_)?order(s?)(?:_ws)?")
 
 _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -53,10 +56,29 @@ class OrderIds:
 
 def overrides(original: Any) -> dict[str, Any]:
     """Return the methods that make orders, with ids, by their names in snake case."""
-    return {name: _with_ids(getattr(original, name), at) for name, at in _PARAMS_AT.items() if hasattr(original, name)}
+    found = {name: match for name in dir(original) if (match := _NEW_ORDER.fullmatch(name))}
+    return {name: _with_ids(getattr(original, name), batch=bool(match[1])) for name, match in found.items()}
 
 
-def _with_ids(method: Any, at: int | None) -> Any:
+def signer(original: Any) -> Any:
+    """Return the signer of a ccxt class, which repeats client order ids under the name by which they are looked up."""
+    sign, names = original.sign, repeated_names(ccxt_id(original))
+
+    @wraps(sign)
+    def signing(self: Any, path: str, api: Any = "public", method: str = "GET", params: Any = None, *rest: Any) -> Any:
+        given = {} if params is None else params
+        sent, sought = names.get(path, ("", ""))
+        if sent and isinstance(given, dict) and given.get(sent) and sought not in given:
+            given = {**given, sought: given[sent]}
+        return sign(self, path, api, method, given, *rest)
+
+    return signing if names else sign
+
+
+def _with_ids(method: Any, *, batch: bool) -> Any:
+    # A batch has parameters for each order; of single orders some classes take further arguments before them.
+    at = None if batch else list(inspect.signature(method).parameters).index("params") - 1
+
     @wraps(method)
     def with_ids(self: Any, *args: Any, **kwargs: Any) -> Any:
         identify = self._peak_observe_state.order_ids.identified

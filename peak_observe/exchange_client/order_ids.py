@@ -226,6 +226,19 @@ def identified(
     return kept
 
 
+# Where ccxt sends an id under one name, by which it cannot be looked up, and the exchange takes it under another.
+_REPEATED = {"okx": {"trade/order-algo": ("clOrdId", "algoClOrdId")}}
+
+
+def repeated_names(exchange: str) -> dict[str, tuple[str, str]]:
+    """Return the name that ccxt sends a client order id under, and the one to repeat it under, by the path.
+
+    Args:
+        exchange: ccxt's id.
+    """
+    return next((_REPEATED[name] for name in lineage(exchange) if name in _REPEATED), {})
+
+
 def ids_on_the_wire(url: str, headers: Any, body: Any, *, exchange: str, path: str = "") -> tuple[str, ...]:
     """Return the client order ids that a signed request carries, each once, in their order.
 

@@ -70,17 +70,20 @@ class Call:
     Attributes:
         last_write: The last request that may have changed something; what comes before it only prepares it.
         last_outcome: How that ended.
+        last_reason: Why, in a few words.
+        carried_out: The endpoints of the writes before it that were carried out.
         answered: Whether an answer has come, which ccxt may fail to read.
         message: The message that goes out over a websocket, which is a write once it is sent.
     """
 
-    __slots__ = ("answered", "last_outcome", "last_write", "message", "method", "write")
+    __slots__ = ("answered", "carried_out", "last_outcome", "last_reason", "last_write", "message", "method", "write")
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
         self.write = write
         self.last_write: SentWrite | None = None
-        self.last_outcome = ""
+        self.last_outcome = self.last_reason = ""
+        self.carried_out: tuple[str, ...] = ()
         self.answered = False
         self.message: Any = None
 
@@ -88,6 +91,8 @@ class Call:
         """Take in that a request is made that may change something."""
         if self.last_write is not None:
             self.last_write.settle(SUCCESS)
+            if self.last_outcome == SUCCESS:
+                self.carried_out += (self.last_write.label,)
         self.last_write, self.last_outcome = request, UNSENT
 
 
@@ -212,6 +217,9 @@ class Request:
         state, answer = self._state, self.answer
         if answer is not None and (answer[0] >= _BAD_STATUS or self._looks_odd(result)):
             self._check(result)
+        elif self.write and answer is not None and (part := state.dialect.unsure_part(answer[2] or "")):
+            # Of a batch ccxt takes each part for refused that has an error, also the one that timed out.
+            self._found = Verdict(AMBIGUOUS, f"a part is of unknown fate: {part}")
         self.ended = ended = state.clock.monotonic()
         if answer is not None and (state.tells_limits or ended >= state.learn_due):
             state.learn(self._endpoint.section, answer[1], self.start, ended)
@@ -256,7 +264,7 @@ class Request:
         self._uncounted = (seconds, exemplar)
         call = current_call.get() if self.write else None
         if call is not None:
-            call.last_outcome = outcome
+            call.last_outcome, call.last_reason = outcome, verdict.reason if verdict else ""
         # Whether an answered write was a success is known when ccxt has read the answer: the call counts it then.
         if verdict is not None or call is None or call.last_write is not self:
             self.settle(outcome)
@@ -267,6 +275,8 @@ class Request:
         """Count the request, if that was not done yet."""
         uncounted, self._uncounted = self._uncounted, None
         if uncounted is not None:
+            if self.write:
+                self._state.tally.wrote(OUTCOMES[outcome])
             self._endpoint.tally.add(OUTCOMES[outcome], *uncounted)
 
     def _facts(self, outcome: str) -> dict[str, str | int]:

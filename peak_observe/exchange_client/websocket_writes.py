@@ -16,7 +16,6 @@ from peak_observe.observers import emit
 if TYPE_CHECKING:
     from peak_observe.exchange_client.exchange_state import ExchangeState
 
-_FEATURES = {"create_order_ws": "createOrderWs", "edit_order_ws": "editOrderWs", "cancel_order_ws": "cancelOrderWs"}
 _signing_in: ContextVar[bool] = ContextVar("peak_observe_signing_in", default=False)
 
 
@@ -44,6 +43,7 @@ class WebsocketWrite:
         """Count the message, if that was not done yet."""
         if not self._counted:
             self._counted = True
+            self._state.tally.wrote(OUTCOMES[outcome])
             self._endpoint.tally.add(OUTCOMES[outcome], max(0.0, self._state.clock.monotonic() - self._start))
 
     def tell(self, reason: str, error: BaseException | None) -> None:
@@ -54,13 +54,6 @@ class WebsocketWrite:
     def repeated_by(self, _: BaseException) -> bool:
         """Return True: over a websocket ccxt raises what the exchange's message says."""
         return True
-
-
-def make_series(state: ExchangeState, exchange: Any) -> None:
-    """Make the series of the orders that an exchange takes over a websocket, at 0 in all outcomes."""
-    for method, feature in _FEATURES.items():
-        if exchange.has.get(feature) is True:
-            state.endpoint(method, "private", "WS")
 
 
 def overrides(original: Any) -> dict[str, Any]:

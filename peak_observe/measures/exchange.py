@@ -94,18 +94,23 @@ class EndpointTally:
 
 
 class ExchangeReading:
-    """Reading of an exchange; ages follow `catalog.DATA_KINDS` and are None when no object of it lives."""
+    """Reading of an exchange; ages follow `catalog.DATA_KINDS` and are None when no object of it lives.
 
-    __slots__ = ("banned_until", "clock_skew", "data_age", "data_max_age", "used_ratio")
+    `writes` follows `catalog.EXCHANGE_OUTCOMES`.
+    """
+
+    __slots__ = ("banned_until", "clock_skew", "data_age", "data_max_age", "used_ratio", "writes")
 
     data_age: list[float] | None
     data_max_age: list[float] | None
     clock_skew: float | None
     used_ratio: float | None
     banned_until: float
+    writes: list[int]
 
     def add(self, other: ExchangeReading) -> None:
-        """Take in another object of the same exchange: the fresher data, the larger skew, use and ban."""
+        """Take in another object of the same exchange: its writes, the fresher data, the larger skew, use and ban."""
+        self.writes = [a + b for a, b in zip(self.writes, other.writes, strict=True)]
         self.banned_until = max(self.banned_until, other.banned_until)
         self.clock_skew = max(self.clock_skew, other.clock_skew, key=_size)
         self.used_ratio = max(self.used_ratio, other.used_ratio, key=_size)
@@ -117,9 +122,10 @@ class ExchangeReading:
             self.data_max_age = [_fresher(*pair) for pair in limits]
 
     def since(self, other: ExchangeReading) -> tuple[bool, bool, bool]:
-        """Return whether skew, use and ban differ from an earlier reading; ages change by themselves."""
+        """Return whether writes, and skew, use and ban differ from an earlier reading; ages change by themselves."""
         now = (self.clock_skew, self.used_ratio, self.banned_until)
-        return False, now != (other.clock_skew, other.used_ratio, other.banned_until), False
+        changed = now != (other.clock_skew, other.used_ratio, other.banned_until)
+        return self.writes != other.writes, changed, False
 
     def retire(self) -> None:
         """Forget what only the living have."""
@@ -172,6 +178,7 @@ class ExchangeTally:
         self._skew = 0.0
         self._skew_until = math.inf
         self.banned_until = 0.0
+        self._writes = [0] * len(catalog.EXCHANGE_OUTCOMES)
         self._used = 0.0
         self._used_at = 0.0
         self._used_fades = 0.0
@@ -195,6 +202,11 @@ class ExchangeTally:
         if len(seen) > MARKETS:
             with self._lock:
                 seen.pop(next(iter(seen)), None)
+
+    def wrote(self, outcome: int) -> None:
+        """Count one request that changes something."""
+        with self._lock:
+            self._writes[outcome] += 1
 
     def used(self, ratio: float, fades: float = 0.0) -> None:
         """Set the share of the rate limit that is used up now, and what goes off it a second by itself."""
@@ -234,6 +246,7 @@ class ExchangeTally:
             reading.used_ratio = self._present()
             reading.clock_skew = self._skew if now < self._skew_until else None
             reading.banned_until = self.banned_until
+            reading.writes = self._writes.copy()
         return reading
 
 

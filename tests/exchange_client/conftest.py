@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from peak_observe import AsyncResilientExchangeClient, ResilientExchangeClient, measures
+from peak_observe import AsyncResilientExchangeClient, ResilientExchangeClient
 from peak_observe.measures import ENDPOINTS
 from peak_observe.telemetry.tracing import spans
 from peak_observe.testing import FakeExchange, ManualClock, RecordingObserver
@@ -175,9 +175,3 @@ def everything(monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     with RecordingObserver() as seen:
         yield Everything(tracer, exporter, caplog, seen)
-
-
-@pytest.fixture(autouse=True)
-def _room_for_all_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process here makes clients of all exchanges, each with its write endpoints; a bot makes one or two."""
-    monkeypatch.setattr(measures.ENDPOINTS, "limit", 1_000_000)

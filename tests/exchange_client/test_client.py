@@ -131,23 +131,6 @@ def test_everything_countable_is_there_at_0_from_the_beginning(fake) -> None:
         assert value("peak_exchange_data_age_seconds", {**of_it, "kind": "candles"}) != 0  # NaN
 
 
-@MODES
-@pytest.mark.parametrize("dialect", ["kraken", "binance"])
-def test_the_first_lost_order_is_seen_by_increase(dialect, mode, rig) -> None:
-    """The series of orders, edits and cancels are there at 0 in all outcomes before the first is made."""
-    from peak_observe.catalog import EXCHANGE_OUTCOMES
-
-    registry = CollectorRegistry()
-    peak_observe.register(registry)
-    orders = {"kraken": ("POST private/AddOrder", "POST private/CancelOrder", "POST private/Withdraw")}
-    orders["binance"] = ("POST private/order", "DELETE private/order", "POST sapi/capital/withdraw/apply")
-    with rig(dialect).using(mode, name=f"first.{dialect}.{mode}"):
-        for endpoint in orders[dialect]:
-            for outcome in EXCHANGE_OUTCOMES:
-                labels = {"exchange": f"first.{dialect}.{mode}", "endpoint": endpoint, "outcome": outcome}
-                assert registry.get_sample_value("peak_exchange_requests_total", labels) == 0
-
-
 # Methods --------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from peak_observe.exchange_client.dialects import kraken
         ("fetch_ledger", "private"), ("fetch_deposits", "private"), ("fetch_deposit_address", "private"),
         ("fetch_withdrawals", "private"), ("fetch_accounts", "private"), ("fetch_trading_fees", "private"),
         ("fetch_order_trades", "private"), ("fetch_transfers", "private"), ("fetch_open_interest", "public"),
+        ("sign_in", "private"),
     ],
 )  # fmt: skip
 def test_groups_of_reads(name: str, expected: str) -> None:
@@ -36,7 +37,7 @@ def test_groups_of_reads(name: str, expected: str) -> None:
         "futures_transfer", "set_leverage", "set_margin_mode", "add_margin", "reduce_margin", "modify_margin_helper",
         "borrow_cross_margin", "repay_cross_margin", "close_position", "close_all_positions", "create_deposit_address",
         "create_convert_trade", "create_vault", "create_sub_account", "enable_user_dex_abstraction", "redeem_gift_code",
-        "mint_tokenized_asset", "redeem_tokenized_asset", "approve_builder_fee", "deposit", "sign_in",
+        "mint_tokenized_asset", "redeem_tokenized_asset", "approve_builder_fee", "deposit", "onboarding",
         "convert_currency_network",
         "revoke_api_key", "upgrade_unified_trade_account", "accept_rfq_quote",
     ],

@@ -26,8 +26,7 @@ from peak_observe import (
     uninstrument,
 )
 from peak_observe.exchange_client.instrumentation import state_of
-from peak_observe.measures import ENDPOINTS, EXCHANGES, ExchangeTally
-from peak_observe.measures.exchange import SEPARATOR
+from peak_observe.measures import EXCHANGES, ExchangeTally
 from peak_observe.testing import FAULTS, FakeExchange, Fault, ManualClock, RecordingObserver
 from peak_observe.testing.spot_exchange import API_KEY
 
@@ -401,14 +400,6 @@ with FakeExchange() as fake:
     assert ran.stderr == ""
     (written,) = [path for path in tmp_path.rglob("*") if path.is_file() and b"public/Ticker" in path.read_bytes()]
     assert written.name.startswith("bot")
-
-
-def test_the_first_lost_order_is_seen_by_increase_here_too(kraken) -> None:
-    """The series of orders are there before the first."""
-    instrument(kraken, "series")
-    series = {name for name, _ in ENDPOINTS.read()}
-    assert f"series{SEPARATOR}POST private/AddOrder" in series
-    assert f"series{SEPARATOR}POST private/Withdraw" in series
 
 
 def test_a_lost_order_says_what_it_was_and_that_it_may_come_again(kraken, fake, caplog) -> None:

@@ -199,3 +199,189 @@ def test_streams_pass_no_circuit() -> None:
         client.exchange.watch_ticker = client.exchange.fetch_ticker_ws = object()
         assert client.watch_ticker is client.exchange.watch_ticker
         assert client.fetch_ticker_ws is client.exchange.fetch_ticker_ws
+
+
+# Endpoints by their path ------------------------------------------------------------------------------------
+
+BY_PATH = [
+    ("deribit", ("buy", "private", "GET"), "GET private/buy", 1),
+    ("deribit", ("get_positions", "private"), "", 3),
+    ("kraken", ("AddOrder", ["private"], "POST"), "POST private/AddOrder", 1),
+    ("kraken", ("OpenOrders", ["private"], "POST"), "", 3),
+    ("kraken", ("Ticker",), "", 3),
+    ("binance", ("order", ["private"], "post"), "POST private/order", 1),
+    ("mexc", ("order", ["spot", "private"], "DELETE"), "DELETE spot/private/order", 1),
+    ("okx", ("trade/of-tomorrow", "private", "GET"), "GET private/trade/of-tomorrow", 1),
+]
+
+
+@MODES
+@pytest.mark.parametrize("method", ["request", "fetch2"])
+@pytest.mark.parametrize(("exchange", "args", "endpoint", "times"), BY_PATH)
+def test_an_endpoint_asked_by_its_path(exchange, args, endpoint, times, method, mode) -> None:
+    """It is protected by what was judged of it, in whatever form its section comes; a new one counts as a write."""
+    silence = Silence(mode, exchange)
+    with pytest.raises(OutcomeUnknown if endpoint else ccxt.RequestTimeout) as raised:
+        silence.call(method, *args)
+    assert len(silence.urls) == times
+    assert getattr(raised.value, "endpoint", "") == endpoint
+
+
+@MODES
+def test_an_endpoint_asked_by_its_path_answers(rig, mode) -> None:
+    """With what ccxt makes of the answer, and with the arguments by name."""
+    with rig().using(mode) as client:
+        answer = rig().run(mode, lambda: client.request("Ticker", method="GET", params={"pair": "XBTUSD"}))
+        assert answer["error"] == []
+
+
+@MODES
+def test_a_url_is_refused_in_words(mode) -> None:
+    """Nobody can tell what a request to it does."""
+    client = Silence(mode, "kraken").client
+    with pytest.raises(AttributeError, match=r"use request\(path, api, method, params\), or client.exchange.fetch"):
+        _ = client.fetch
+
+
+# Methods that send several requests ---------------------------------------------------------------------------
+
+
+class Replies(Silence):
+    """A client whose exchange answers with what it is given, and then no more."""
+
+    def __init__(self, mode: str, exchange_id: str, *answers: object) -> None:
+        super().__init__(mode, exchange_id)
+        self.answers = list(answers)
+
+    def sync_fetch(self, url, *rest):
+        """Answer."""
+        self.urls.append(f"{url} {rest}")
+        answer = self.answers.pop(0) if self.answers else ccxt.RequestTimeout("no answer")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def async_fetch(self, *args):
+        """The same to be awaited."""
+        return self.sync_fetch(*args)
+
+
+EDIT = ("edit_order", "1", SYMBOL, "limit", "buy", 1, 100)
+CANCELLED = {"code": "0", "data": {"orderId": "1"}}
+
+
+@MODES
+def test_an_edit_whose_cancel_is_lost_orders_nothing(mode) -> None:
+    """At Bitrue and forty others ccxt edits by a cancel and an order."""
+    replies = Replies(mode, "bitrue")
+    with pytest.raises(OutcomeUnknown) as unknown:
+        replies.call(*EDIT)
+    assert unknown.value.endpoint == "POST fapi/v2/private/cancel"
+    assert len(replies.urls) == 1
+
+
+@MODES
+def test_an_edit_that_cancelled_and_lost_its_order(mode) -> None:
+    """Whatever is sent last is the write, and its id was on the wire."""
+    replies = Replies(mode, "bitrue", CANCELLED)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        replies.call(*EDIT)
+    assert len(replies.urls) == 2
+    assert unknown.value.endpoint == "POST fapi/v2/private/order"
+    assert unknown.value.client_order_id in replies.urls[-1]
+
+
+@MODES
+def test_an_edit_that_cancelled_and_whose_order_was_refused(mode) -> None:
+    """The refusal is ccxt's own; its note says that the old order is gone."""
+    refused = ccxt.InsufficientFunds('bitrue {"code":-2019,"msg":"Margin is insufficient"}')
+    replies = Replies(mode, "bitrue", CANCELLED, refused)
+    with pytest.raises(ccxt.InsufficientFunds) as raised:
+        replies.call(*EDIT)
+    assert raised.value.__notes__ == [
+        "edit_order had changed something before: POST fapi/v2/private/cancel was carried out",
+    ]
+
+
+@MODES
+def test_a_sign_in_is_not_the_order(mode) -> None:
+    """Bullish's class signs in before the first order: when that is lost, no order was sent, and it may come again."""
+    silence = Silence(mode, "bullish")
+    with pytest.raises(ccxt.RequestTimeout):
+        silence.call("create_order", SYMBOL, "limit", "buy", 1, 100)
+    assert len(silence.urls) == 3
+
+
+SWALLOWED = [("set_ref", ()), ("initialize_client", ()), ("handle_builder_fee_approval", ())]
+
+
+@MODES
+@pytest.mark.parametrize(("method", "args"), SWALLOWED)
+def test_a_lost_answer_that_ccxt_keeps_to_itself(method, args, mode) -> None:
+    """Hyperliquid's class swallows the errors of what it sends for itself."""
+    silence = Silence(mode, "hyperliquid")
+    silence.exchange.options["builderFee"] = True
+    silence.exchange.privateKey, silence.exchange.walletAddress = "0x" + "1" * 64, "0x" + "2" * 40
+    with pytest.raises(OutcomeUnknown, match="RequestTimeout"):
+        silence.call(method, *args)
+
+
+@MODES
+def test_what_is_sent_before_an_order_is_not_the_order(mode) -> None:
+    """Hyperliquid's class sets a referrer first, whose answer is lost; the order stands, and nothing is unknown."""
+    order = {"status": "ok", "response": {"type": "order", "data": {"statuses": [{"resting": {"oid": 5}}]}}}
+    replies = Replies(mode, "hyperliquid", ccxt.RequestTimeout("no answer"), order)
+    replies.exchange.options |= {"approvedBuilderFee": True, "enableUnifiedMargin": False}
+    replies.exchange.privateKey, replies.exchange.walletAddress = "0x" + "1" * 64, "0x" + "2" * 40
+    replies.exchange.market(SYMBOL)["baseId"] = "0"
+    found = replies.call("create_order", SYMBOL, "limit", "buy", 1, 100)
+    assert found["id"] == "5"
+    assert found["clientOrderId"] in replies.urls[-1]
+
+
+# Client order ids -----------------------------------------------------------------------------------------------
+
+STEPS = [
+    ("bitget", "create_uta_orders", True),
+    ("kucoin", "create_spot_order", False),
+    ("kucoin", "create_uta_order", False),
+    ("kucoin", "create_contract_orders", True),
+    ("mexc", "create_swap_order", False),
+    ("xt", "create_contract_order", False),
+]
+
+
+@MODES
+@pytest.mark.parametrize(("exchange", "method", "batch"), STEPS)
+def test_the_steps_of_an_order_have_ids_too(exchange, method, batch, mode) -> None:
+    """A program may call them by themselves."""
+    replies = Replies(mode, exchange)
+    order = {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 1, "price": 100}
+    market = replies.exchange.market(SYMBOL) if exchange == "mexc" else SYMBOL
+    with pytest.raises(OutcomeUnknown) as unknown:
+        replies.call(method, *(([order, order],) if batch else (market, "limit", "buy", 1, 100)))
+    ids = unknown.value.client_order_ids
+    assert len(ids) == 1 + batch
+    assert all(client_order_id in replies.urls[-1] for client_order_id in ids)
+
+
+@MODES
+@pytest.mark.parametrize("params", [{"triggerPrice": 90}, {"stopLossPrice": 90}, {"trailingPercent": 1}])
+@pytest.mark.parametrize("exchange", ["okx", "okxus"])
+def test_okx_looks_trigger_orders_up_by_another_name(exchange, params, mode) -> None:
+    """`algoClOrdId`, under which ccxt's class does not send it."""
+    replies = Replies(mode, exchange)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        replies.call("create_order", SYMBOL, "market", "sell", 1, None, {**params, "clientOrderId": "mine"})
+    assert unknown.value.client_order_ids == ("mine",)
+    assert '"algoClOrdId":"mine"' in replies.urls[-1]
+
+
+@MODES
+def test_okx_gets_plain_orders_as_they_are(mode) -> None:
+    """Only the endpoint of trigger orders has the other name."""
+    replies = Replies(mode, "okx")
+    with pytest.raises(OutcomeUnknown) as unknown:
+        replies.call("create_order", SYMBOL, "limit", "sell", 1, 100)
+    assert f'"clOrdId":"{unknown.value.client_order_id}"' in replies.urls[-1]
+    assert "algoClOrdId" not in replies.urls[-1]

@@ -67,6 +67,7 @@ with peak_observe.start_exporter(port=0) as exporter:
 QUIET = {
     "peak-overview": {
         "Why not?",
+        "Keys refused",
         "Circuit states",
         "Market data age",
         "Failed requests",
@@ -92,11 +93,15 @@ QUIET = {
     },
     "peak-exchanges": {
         "Market data age",
+        "Requests per second",
         "Failed requests",
+        "Keys refused",
         "Requests by outcome",
         "Failed requests by endpoint",
+        "Requests by endpoint",
         "Answer time",
         "Answer time by endpoint, 95th percentile",
+        "Answer times",
         "Age of market data",
     },
     "peak-backups": {

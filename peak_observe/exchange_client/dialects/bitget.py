@@ -23,7 +23,8 @@ DIALECT = Dialect(
         "https://www.bitget.com/api-doc/margin/error-code/restapi",
         "https://www.bitget.com/api-doc/uta/error-code/restapi",
     ),
-    patterns=(json_codes("code", "err_code"),),
+    # The parts of a batch that failed have theirs in `failureList`.
+    patterns=(json_codes("code", "err_code"), json_codes("errorCode")),
     fine=frozenset(("00000",)),
     rules={
         # 40010 "request timed out", 40725 "service return an error", 45001 "unknown error", 40909 "processing".

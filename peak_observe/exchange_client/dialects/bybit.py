@@ -27,7 +27,8 @@ DIALECT = Dialect(
         "https://bybit-exchange.github.io/docs/v5/error",
         "https://bybit-exchange.github.io/docs/v5/rate-limit",
     ),
-    patterns=(json_codes("retCode", "ret_code"),),
+    # The parts of a batch have theirs in `retExtInfo`.
+    patterns=(json_codes("retCode", "ret_code"), json_codes("code")),
     rules={
         # 170035 is "submitted to the system for processing"; 40004 "modified during replacing, check the status".
         **codes(

@@ -55,7 +55,7 @@ def unknown_fate(link: Json | None = None) -> Json:
         "Orders of unknown fate",
         "Requests in the time shown that may or may not have changed something, as their answer got lost. Look at the "
         "open orders of the account before you send anything again.",
-        total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, 'outcome="ambiguous"')),
+        total(increase(catalog.EXCHANGE_WRITES_TOTAL, 'outcome="ambiguous"')),
         "none",
         steps={RED: 0.5},
         empty="no requests",
@@ -281,6 +281,7 @@ def _data() -> list[Json]:
 
 def _table() -> Json:
     keys = {"exchange": "Exchange", "process": "Process", "job": "Job", "instance": "Instance"}
+    writes = catalog.EXCHANGE_WRITES_TOTAL
     banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
 
     def ended(*matchers: str) -> str:
@@ -295,7 +296,7 @@ def _table() -> Json:
             ("Held off for", banned, {"unit": "s", "decimals": 0}),
             ("Requests", ended(), COUNT),
             ("Succeeded", ended('outcome="success"'), COUNT),
-            ("Fate unknown", ended('outcome="ambiguous"'), style.bad()),
+            ("Fate unknown", total(increase(writes, 'outcome="ambiguous"'), *keys), style.bad()),
             ("Key refused", ended('outcome="auth"'), style.bad()),
             ("Limited", ended('outcome="rate_limited"'), style.bad(AMBER)),
             ("Misshapen", ended('outcome="bad_response"'), style.bad(AMBER)),

@@ -40,11 +40,11 @@ _ALL = Recording(
 _DOWN_FAILURES = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_THEIRS}}}[10m]))"
 _DOWN_ASKED = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_ASKED}}}[10m]))"
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
-_UNKNOWN = f'{_REQUESTS}{{outcome="{AMBIGUOUS}"}}'
+_UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
 _LOST = f"sum without (outcome) (increase({_UNKNOWN}[1d])) > 0"
-# The series of an endpoint may begin with its first request: one that is new, at a target that is not, has risen too.
+# An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _FIRST_LOST = Recording(
-    "instance_exchange_endpoint:peak_exchange_first_unknown:count",
+    "instance_exchange:peak_exchange_first_unknown:count",
     f"((sum without (outcome) ({_UNKNOWN}) > 0) unless sum without (outcome) ({_UNKNOWN} offset 15m)) "
     f"and on ({HOST}) (up offset 15m == 1)",
 )
@@ -169,10 +169,11 @@ REQUESTS = Group(
             f"({_LOST}) or (max_over_time({_FIRST_LOST.name}[1d:1m]) > 0)",
             "0m",
             "an order was sent within a day, and nobody knows whether it stands",
-            f"A request of {AT} to {{{{ $labels.endpoint }}}} of {{{{ $labels.exchange }}}} may or may not stand.",
+            f"An order of {AT} at {{{{ $labels.exchange }}}} may or may not stand.",
             f"{COUNT} requests that change something had no answer within a day.",
             "A write was sent and its answer was lost: the order may have been placed, or not. It was not sent again.",
-            "The log line and `OutcomeUnknown.client_order_ids`: look for these ids at the exchange.",
+            "The log line and `OutcomeUnknown` tell endpoint, order and client order ids: look for these ids at the "
+            "exchange.",
             "Cancel or take over what stands, by hand or in the program, then silence the alert: it ends after a day.",
             subject="exchange",
         ),

@@ -36,6 +36,7 @@ ENDPOINT_FAMILIES = (
     EndpointFamily(catalog.EXCHANGE_REQUEST_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars, CALLS),
 )
 EXCHANGE_FAMILIES = (
+    Family(catalog.EXCHANGE_WRITES_TOTAL, attrgetter("writes"), lambda _: catalog.EXCHANGE_OUTCOMES),
     Family(
         catalog.EXCHANGE_DATA_AGE_SECONDS,
         lambda r: r.data_age or (),

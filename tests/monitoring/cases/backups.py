@@ -47,7 +47,9 @@ def restores(values: str, outcome: str = "failed") -> dict[str, str]:
 
 HANGS = backup("running_since_timestamp_seconds", "0x9 600x200 0x20")
 CASES = [
-    Case("PeakRestoreFailed", "then two days pass", [restores("0x5 1x3000")], {8: ("critical",)}, (4, 2950)),
+    Case(
+        "PeakRestoreFailed", "then two days pass", [restores("0x5 1x780")], {32: ("critical",)}, (12, 3000), step="4m"
+    ),
     Case("PeakRestoreFailed", "before the first scrape", [restores("1x60", "interrupted")], {1: ("critical",)}),
     Case("PeakRestoreFailed", "one succeeds", [restores("0x5 1x60", "success")], silent=(8, 30)),
     Case(

@@ -44,9 +44,9 @@ CASES = [
     ),
     Case(
         "PeakHealthCheckStale",
-        "does not run for two days",
-        ran("0+60x10 600x2880", "60x2900"),
-        {20: ("warning",), 1500: ("warning",), 2800: ("warning",)},
+        "does not run for more than a day",
+        ran("0+60x10 600x1560", "60x1580"),
+        {20: ("warning",), 1550: ("warning",)},
         (12,),
     ),
     Case(

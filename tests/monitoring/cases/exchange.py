@@ -8,6 +8,11 @@ def requests(outcome: str, values: str, endpoint: str = "POST AddOrder") -> dict
     return series("peak_exchange_requests_total", values, exchange="kraken", endpoint=endpoint, outcome=outcome)
 
 
+def writes(outcome: str, values: str) -> dict[str, str]:
+    """Return the requests that change something."""
+    return series("peak_exchange_writes_total", values, exchange="kraken", outcome=outcome)
+
+
 def banned(values: str) -> dict[str, str]:
     """Return the end of a ban."""
     return series("peak_exchange_banned_until_timestamp_seconds", values, exchange="kraken")
@@ -112,31 +117,36 @@ CASES = [
     Case(
         "PeakExchangeFateUnknown",
         "an answer is lost",
-        [UP, requests("ambiguous", "0x5 1x1600")],
+        [UP, writes("ambiguous", "0x5 1x1600")],
         {6: ("critical",), 600: ("critical",), 1400: ("critical",)},
         (4, 1500),
     ),
     Case(
         "PeakExchangeFateUnknown",
         "the answer to the first order is lost",
-        [series("up", "1x1600"), requests("ambiguous", "_x20 1x1600")],
+        [series("up", "1x1600"), writes("ambiguous", "_x20 1x1600")],
         {22: ("critical",), 45: ("critical",), 1400: ("critical",)},
         (19, 1550),
     ),
     Case(
         "PeakExchangeFateUnknown",
         "one is known when Prometheus begins",
-        [UP, requests("ambiguous", "3x60")],
+        [UP, writes("ambiguous", "3x60")],
         silent=(1, 10, 20),
     ),
-    Case("PeakExchangeFateUnknown", "restarts", [UP, requests("ambiguous", "5x10 0x30")], silent=(11, 25)),
+    Case("PeakExchangeFateUnknown", "restarts", [UP, writes("ambiguous", "5x10 0x30")], silent=(11, 25)),
     Case(
         "PeakExchangeFateUnknown",
         "is back after a while",
-        [series("up", "1x10 0x20 1x40"), requests("ambiguous", "5x10 stale _x19 5x40")],
+        [series("up", "1x10 0x20 1x40"), writes("ambiguous", "5x10 stale _x19 5x40")],
         silent=(20, 32, 45, 55),
     ),
-    Case("PeakExchangeFateUnknown", "reads fail", [UP, requests("transient", "0+1x30")], silent=(10, 30)),
+    Case(
+        "PeakExchangeFateUnknown",
+        "reads fail and orders are refused",
+        [UP, requests("transient", "0+1x30"), writes("rejected", "0+1x30")],
+        silent=(10, 30),
+    ),
     Case("PeakExchangeBanned", "for 25 minutes", [banned("0x5 1800x60")], {9: ("warning",), 25: BOTH}, (5, 40)),
     Case(
         "PeakExchangeBanned",
@@ -165,9 +175,9 @@ CASES = [
     ),
     Case(
         "PeakMarketDataStale",
-        "for two days",
-        [age("candles", "1x10 61+60x2880"), limit("candles", "300x2900")],
-        {60: BOTH, 1500: BOTH, 2800: BOTH},
+        "for more than a day",
+        [age("candles", "1x10 61+60x1560"), limit("candles", "300x1580")],
+        {60: BOTH, 1550: BOTH},
         (5,),
     ),
     Case(
@@ -233,17 +243,17 @@ CASES = [
     ),
     Case(
         "PeakExchangeErrorBudgetLow",
-        "one in twenty fails for a day",
-        [requests("success", "0+19x700 13300+20x800"), requests("transient", "0+1x700 700x800")],
-        {1390: ("warning",)},
-        (2900,),
+        "one in twenty fails for hours",
+        [requests("success", "0+19x200 3800+20x300"), requests("transient", "0+1x200 200x300")],
+        {390: ("warning",)},
+        (990,),
         step="2m",
     ),
     Case(
         "PeakExchangeErrorBudgetLow",
         "one in two hundred fails",
-        [requests("success", "0+199x1000"), requests("transient", "0+1x1000")],
-        silent=(500, 1000),
+        [requests("success", "0+199x300"), requests("transient", "0+1x300")],
+        silent=(300, 590),
         step="2m",
     ),
     Case(
