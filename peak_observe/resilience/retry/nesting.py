@@ -38,6 +38,14 @@ class Enclosing(Protocol):
         """Count an operation that was retried inside one of its attempts."""
 
 
+class Attempted(Protocol):
+    """An operation that makes an attempt."""
+
+    @property
+    def controller(self) -> Enclosing:
+        """Its retry."""
+
+
 class Mark(NamedTuple):
     """Mark on the exception with which a retry gave up.
 
@@ -58,14 +66,15 @@ class _Note(str):  # noqa: SLOT000 - pickle takes attributes along, and no slots
     mark: Mark
 
 
-# The retry that the present attempt belongs to; a first attempt on the fast path does not set it.
-_attempts: Scopes[Enclosing] = Scopes("peak_observe_retry")
-enter, leave = _attempts.enter, _attempts.leave
+# The operation that the present attempt belongs to; a first attempt on the fast path does not set it.
+_attempts: Scopes[Attempted] = Scopes("peak_observe_retry")
+enter, leave, innermost = _attempts.enter, _attempts.leave, _attempts.innermost
 
 
 def enclosing() -> Enclosing | None:
     """Return the nearest retry in whose attempt this runs; a first attempt on the fast path is not seen."""
-    return _attempts.innermost()
+    attempt = innermost()
+    return None if attempt is None else attempt.controller
 
 
 def report(inner: str, outer: Enclosing) -> None:
