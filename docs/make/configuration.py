@@ -31,6 +31,7 @@ VALUES = {
     "Fault": "an exception, a list of them, or a function that returns one",
     "Heed": "true, false, or a function of the answer",
     "Jitter": "`full`, `equal`, `decorrelated`, or a number from 0 to 1",
+    "Key": "a function of the arguments",
     "Latency": "seconds, or a list of the shortest and the longest",
     "Limit": "a number, or a list of pairs of a number and seconds",
     "Literal['warn', 'inner_only']": "`warn` or `inner_only`",
@@ -47,8 +48,9 @@ VALUES = {
     "bool": "true or false",
     "float": "a number",
     "int": "a whole number",
-    "object": "a value, or a function of the error",
+    "object": "a value, a function of the error, or a table of the arguments of `last_good`",
     "str": "a string",
+    "str | Callable[..., str]": "a string",
     "tuple[float, ...]": "a list of numbers",
 }
 """What an argument of a type is to the one who writes a file."""

@@ -32,7 +32,7 @@ TIMED_CALL_DURATION_SECONDS = Metric(
     "peak_timed_call_duration_seconds",
     "histogram",
     "Time that calls of a timed function took, whatever their outcome; of generators the time inside them.",
-    ("operation",),
+    ("call",),
 )
 CHAOS_CALLS_TOTAL = Metric(
     "peak_chaos_calls_total",

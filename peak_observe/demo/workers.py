@@ -22,8 +22,10 @@ from peak_observe import (
     health_check,
     hedge,
     instrument,
+    last_good,
     rate_limit,
     retry_with_backoff,
+    share,
     timed,
     timeout,
 )
@@ -85,10 +87,12 @@ def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.kraken(exchange.config()))
 
     policy = Policy(
+        share(),
         circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed),
         retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, budget=_budget()),
         rate_limit(50, burst=5, wait=1.0, reserve={"trade": 0.2}),
         name=TICKER,
+        fallback=last_good(max_age=1.0),  # a price that old is as good as a new one
     )
 
     @policy

@@ -12,7 +12,7 @@ class NamesOverflowed(NamedTuple):
 
     Args:
         kind: `breaker`, `operation`, `budget`, `bulkhead`, `limiter`, `check`, `repository`, `endpoint`,
-            `exchange` or `policy`.
+            `exchange`, `call` or `policy`.
         name: The first name that found no place.
         limit: How many names there may be.
     """

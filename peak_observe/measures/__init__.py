@@ -41,7 +41,7 @@ LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
-TIMED: Names[TimedReading] = Names("operation")
+TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [

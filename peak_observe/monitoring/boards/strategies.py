@@ -61,7 +61,7 @@ def _timed() -> list[Json]:
             "Latency of timed calls, 95th percentile",
             "How long functions with `timed` take, whatever their outcome. Dots are exemplars: each leads to the trace "
             "of one call.",
-            [{**query(quantile(0.95, duration, "operation"), "{{operation}}"), "exemplar": True}],
+            [{**query(quantile(0.95, duration, "call"), "{{call}}"), "exemplar": True}],
             "s",
             empty=NO_TIMED,
             width=12,

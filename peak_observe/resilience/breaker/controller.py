@@ -12,7 +12,6 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
-from peak_observe.resilience.breaker.last_error import LastError
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
     from peak_observe.events import Transition
+    from peak_observe.resilience.breaker.last_error import LastError
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
     from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
@@ -75,6 +75,14 @@ def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerR
     reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
     reading.recovery_timeout = controller.first_open_duration
     return reading
+
+
+def _kept(error: BaseException | None) -> LastError | None:
+    if error is None:
+        return None
+    from peak_observe.resilience.breaker.last_error import LastError  # late, as most programs hardly ever need it
+
+    return LastError(error)
 
 
 class BreakerController:
@@ -189,7 +197,7 @@ class BreakerController:
         outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
         open_duration = self.open_duration(error) if opens else 0.0
-        last_error = LastError(error) if opens and error is not None else None
+        last_error = _kept(error) if opens else None
         transitions = exclusively(
             self.lock,
             self._record_outcome_locked,
@@ -278,7 +286,7 @@ class BreakerController:
 
     def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
         """Apply an action to the circuit and emit its state transitions."""
-        last_error = None if error is None else LastError(error)
+        last_error = _kept(error)
         self._emit(exclusively(self.lock, self._change_locked, action, error, last_error))
 
     def _change_locked(

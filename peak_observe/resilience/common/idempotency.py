@@ -100,10 +100,10 @@ def _marked(func: Any, repeatable: bool) -> Any:
 
 
 def _found(func: Any, mark: str) -> Any:
-    return next((value for one in _layers(func) if (value := getattr(one, mark, None)) is not None), None)
+    return next((value for one in layers(func) if (value := getattr(one, mark, None)) is not None), None)
 
 
-def _layers(func: Any) -> Iterator[Any]:
+def layers(func: Any) -> Iterator[Any]:
     """Yield a function and what it wraps, outermost first."""
     for _ in range(_MOST_LAYERS):
         if func is None:

@@ -113,7 +113,7 @@ class Pipeline:
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
             except BaseException as error:
-                flow = failed(period, started, error)
+                flow = failed(period, started, error, announced)
                 if flow is None:
                     raise
             else:
@@ -162,7 +162,7 @@ class Pipeline:
             try:
                 result = await func(*args, **kwargs)
             except BaseException as error:
-                flow = failed(period, started, error)
+                flow = failed(period, started, error, announced)
                 if flow is None:
                     raise
             else:
@@ -258,10 +258,10 @@ class Pipeline:
             )
         return kind
 
-    def _failed(self, period: Any, started: float, error: BaseException) -> Flow | None:
+    def _failed(self, period: Any, started: float, error: BaseException, announced: bool) -> Flow | None:
         """Record that a first attempt failed; return how the call goes on, or None if it has ended."""
         breaker, retry = self._breaker, self._retry
-        if breaker is not None and breaker.is_inside_unannounced(sys._getframe(1)):  # noqa: SLF001 - documented
+        if breaker is not None and breaker.is_inside_unannounced(sys._getframe(3 if announced else 1)):  # noqa: SLF001 - documented
             breaker = None  # the call around this one is told of the error, if it is one for it
         execution, started = None, self._moment(started)
         try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.clock import LONGEST_SLEEP, SYSTEM_CLOCK, Clock
 from peak_observe.errors import DeadlineExceededError
 from peak_observe.resilience.common import idempotency, strategy, validation, wrapping
 from peak_observe.resilience.common.call_keys import CallKeys, Key, key_callback
@@ -27,6 +26,7 @@ from peak_observe.resilience.results.singleflight import (
     end_of,
     error_for_one,
 )
+from peak_observe.support.async_library import task_event
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -195,27 +195,16 @@ class Share:
             raise DeadlineExceededError(self.name)
 
     async def _async_wait(self, flight: Flight, caller: Caller) -> None:
-        import asyncio
-
-        loop, gate = asyncio.get_running_loop(), asyncio.Event()
-
-        def waker() -> None:
-            # The call may be one of another loop, in another thread, and this loop may be closed meanwhile.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(gate.set)
-
+        gate, left = task_event(), remaining()
         try:
-            self._table.wake(caller, waker)
-            async with asyncio.timeout(remaining()) as scope:
-                await gate.wait()
-        except TimeoutError:
-            self._table.leave(flight, caller, INTERRUPTED)
-            if not scope.expired():
-                raise
-            raise DeadlineExceededError(self.name) from None
+            self._table.wake(caller, gate.set)
+            await gate.wait(LONGEST_SLEEP if left is None else min(left, LONGEST_SLEEP))
         except BaseException:
             self._table.leave(flight, caller, INTERRUPTED)
             raise
+        if not caller.over:
+            self._table.leave(flight, caller, INTERRUPTED)
+            raise DeadlineExceededError(self.name)
 
     def _joined(self, caller: Caller) -> Any:
         end, caller.end = caller.end, None

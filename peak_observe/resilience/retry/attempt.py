@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.clock import stopwatch_of
 from peak_observe.resilience.common import pipeline
-from peak_observe.resilience.retry import nesting, wrappers
+from peak_observe.resilience.retry import nesting
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,38 +37,38 @@ class CurrentAttempt(NamedTuple):
 def current_attempt() -> CurrentAttempt | None:
     """Return the attempt that the present code belongs to, None outside of one; of several the innermost.
 
-    It holds in all that the retried function calls or awaits, in tasks that it starts, and in threads that inherit its
-    context, as those of `asyncio.to_thread` do, for as long as the attempt is under way: of a generator until its first
-    item. Once this function is imported, each call of a retried function takes a few microseconds more.
+    It holds in all that the retried function calls or awaits, for as long as the attempt is under way: of a generator
+    until its first item. In tasks that it starts, and threads that inherit its context, as those of `asyncio.to_thread`
+    do, it is known where the module of the retried function imports this one; its calls take a few microseconds more.
     """
-    first = _unannounced(sys._getframe(1))  # noqa: SLF001 - documented, and the only way to know of it
-    if first is not None:
-        return first
     execution: Any = nesting.innermost()
-    return None if execution is None else _facts(execution)
+    # The scope of an attempt would cost each first attempt more than all else, so that the fast path enters none.
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - documented, and the only way to know of it
+    while frame is not None:
+        if execution is not None and execution.block == id(frame):
+            break
+        if frame.f_code.co_name == "wrapper" and frame.f_globals is vars(pipeline):
+            retry = frame.f_locals["self"]._retry  # noqa: SLF001 - as above
+            if retry is not None:
+                first = _first_attempt(retry.controller, frame.f_locals)
+                return first or _facts(execution)
+        frame = frame.f_back
+    return _facts(execution)
 
 
-def _facts(execution: Execution) -> CurrentAttempt:
+def _facts(execution: Execution | None) -> CurrentAttempt | None:
+    if execution is None:
+        return None
     return _attempt(execution.controller, execution.number, execution.elapsed(), execution.error)
+
+
+def _first_attempt(controller: RetryController, found: dict[str, Any]) -> CurrentAttempt | None:
+    """Return the attempt of a call on the fast path, by the names in its frame; None for one that has left it."""
+    if "started" not in found or "flow" in found:
+        return None
+    return _attempt(controller, 1, max(0.0, stopwatch_of(controller.clock)() - found["started"]), None)
 
 
 def _attempt(controller: RetryController, number: int, elapsed: float, error: BaseException | None) -> CurrentAttempt:
     most = controller.max_attempts
     return CurrentAttempt(controller.name, number, None if most == float("inf") else int(most), elapsed, error)
-
-
-def _unannounced(frame: FrameType | None) -> CurrentAttempt | None:
-    """Return the first attempt of a call that began before this module was imported, and so left no scope."""
-    while frame is not None:
-        if frame.f_code.co_name == "wrapper" and frame.f_globals is vars(pipeline):
-            found, retry = frame.f_locals, frame.f_locals["self"]._retry  # noqa: SLF001 - as above
-            if retry is not None:
-                fast = "started" in found and "flow" not in found
-                controller: RetryController = retry.controller
-                seconds = stopwatch_of(controller.clock)() - found["started"] if fast else 0.0
-                return _attempt(controller, 1, max(0.0, seconds), None) if fast else None
-        frame = frame.f_back
-    return None
-
-
-wrappers.announce_attempts()

@@ -171,9 +171,11 @@ def exponential_delay(
     """
     if not exponential:
         return base
+    # 2.0 ** 1024 is no float any more; long before that every cap is reached.
+    exponent = min(attempt - 1, 1000) if multiplier >= DOUBLING else attempt - 1
     try:
-        return min(base * multiplier ** (attempt - 1), cap)
-    except OverflowError:  # 2.0 ** 1024 is no float any more; long before that every cap is reached
+        return min(base * multiplier**exponent, cap)
+    except OverflowError:
         return cap if base else 0.0
 
 

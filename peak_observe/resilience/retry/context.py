@@ -20,7 +20,7 @@ from peak_observe.telemetry.tracing.spans import TracingMode
 
 if TYPE_CHECKING:
     from asyncio import Timeout
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from peak_observe.resilience.retry.execution import Execution
     from peak_observe.resilience.retry.settings import Settings
@@ -55,7 +55,7 @@ class Attempt:
         hook = self._settings.on_give_up
         if hook is not None and hook.awaits:
             raise TypeError("on_give_up needs `async with attempt:` if it is a coroutine function, which is awaited")
-        self._execution.begin(scopes.generator_of(scopes.caller(1)))
+        self._begin(scopes.caller(1))
         return self
 
     def __exit__(
@@ -67,7 +67,7 @@ class Attempt:
         return self._execution.end(error) or self._forget()
 
     async def __aenter__(self) -> Self:
-        seconds = self._execution.begin(scopes.generator_of(scopes.caller(1)))
+        seconds = self._begin(scopes.caller(1))
         if seconds is not None:
             self._timer = time_limit(seconds)
             await self._timer.__aenter__()
@@ -91,6 +91,10 @@ class Attempt:
             return True
         await self._take_leave()
         return False
+
+    def _begin(self, frame: FrameType) -> float | None:
+        self._execution.block = id(frame)
+        return self._execution.begin(scopes.generator_of(frame))
 
     def _forget(self) -> bool:
         self._execution.take_error()  # which is raised

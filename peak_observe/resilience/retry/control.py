@@ -13,7 +13,7 @@ from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, change
 from peak_observe.resilience.common.modes import Mode
 from peak_observe.resilience.common.pipeline import Pipeline
 from peak_observe.resilience.common.predicates import Expected
-from peak_observe.resilience.retry import statistics
+from peak_observe.resilience.retry import nesting, statistics
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.controller import RetryController
 from peak_observe.resilience.retry.settings import (
@@ -195,9 +195,10 @@ class Retry(RetryControl):
             settings.check_use(func, kind)
 
     def _wrapped(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        controller, tracing, nested = self._controller, self._tracing, idempotency.is_retried(func)
+        controller, tracing = self._controller, self._tracing
+        asked = idempotency.is_retried(func) or nesting.asks_for_attempts(func)
         if kind in {wrapping.FUNCTION, wrapping.COROUTINE}:
-            wrappers = RetryWrappers(controller, tracing, nested=nested)
+            wrappers = RetryWrappers(controller, tracing, asked=asked)
             asynchronous = kind == wrapping.COROUTINE
             wrapper = Pipeline(func, retry=wrappers).wrap(func, asynchronous=asynchronous)
             if isinstance(controller.settings.fallback, LastGood):

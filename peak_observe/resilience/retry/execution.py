@@ -54,6 +54,7 @@ class Execution:
         error: What the attempt before this one raised, or the last one.
         over: Whether there will be no other attempt.
         falls_back: Whether the fallback stands in for what it ended with.
+        block: The identity of the frame that has the block of the attempt, if one has; 0 where none has.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Execution:
         "_span",
         "_started",
         "_timed_out",
+        "block",
         "controller",
         "delay",
         "error",
@@ -78,7 +80,7 @@ class Execution:
         self.controller = controller
         self._started = started
         self._scopes: tuple[Scope[nesting.Attempted], Scope[Limit] | None]
-        self.number = 0
+        self.number = self.block = 0
         self.delay = 0.0
         self.error: BaseException | None = None
         self.over = self.falls_back = self._timed_out = False
@@ -330,7 +332,7 @@ class Execution:
 
     def abandon(self, error: BaseException) -> None:
         """End the execution, as the sleep was interrupted; what went wrong with it has the last error as its cause."""
-        last, self._scheduled, self.error = self.error, None, None
+        self._scheduled, last = None, self.take_error()
         if isinstance(error, Exception) and error.__cause__ is None and last is not None:
             BaseException.__cause__.__set__(error, last)  # type: ignore[union-attr] # a frozen one refuses `=`
         self._end(NOT_RETRYABLE, error)

@@ -8,16 +8,19 @@ the first sets until it ends; and a retry around a function that is marked as re
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from peak_observe.observers import emit
+from peak_observe.resilience.common import idempotency
 from peak_observe.resilience.common.scopes import Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WARNINGS = 1000
 
+_ASKED = "current_attempt"
 _SIGN = "peak_observe: "
 _MOST_RELATED = 100
 _reported: set[tuple[str, str]] = set()
@@ -75,6 +78,20 @@ def enclosing() -> Enclosing | None:
     """Return the nearest retry in whose attempt this runs; a first attempt on the fast path is not seen."""
     attempt = innermost()
     return None if attempt is None else attempt.controller
+
+
+def asks_for_attempts(func: Callable[..., Any]) -> bool:
+    """Return whether a function, or its module, names `current_attempt`, so that what it calls may ask for it."""
+    return any(
+        _ASKED in getattr(one, "__globals__", ()) or _mentions(getattr(one, "__code__", None), _ASKED)
+        for one in idempotency.layers(func)
+    )
+
+
+def _mentions(code: CodeType | None, name: str) -> bool:
+    if not isinstance(code, CodeType):
+        return False
+    return name in code.co_names or any(_mentions(one, name) for one in code.co_consts if isinstance(one, CodeType))
 
 
 def report(inner: str, outer: Enclosing) -> None:

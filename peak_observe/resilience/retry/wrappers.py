@@ -38,12 +38,12 @@ class RetryWrappers:
     Args:
         controller: Settings and counts.
         tracing: When an operation and its attempts are spans.
-        nested: Whether the function inside is retried itself.
+        asked: Whether what the function calls may ask for its attempts, which the fast path announces to nobody.
         current: Whether the span of an operation becomes the current one.
     """
 
     def __init__(
-        self, controller: RetryController, tracing: TracingMode, *, nested: bool = False, current: bool = True
+        self, controller: RetryController, tracing: TracingMode, *, asked: bool = False, current: bool = True
     ) -> None:
         self.controller = controller
         self._modules, self._recording = switch(tracing)
@@ -53,7 +53,7 @@ class RetryWrappers:
         self.count_first_try = controller.first_tries.tick
         mend = "decorate a coroutine function, or use `async for`"
         self._blocking = BlockingWarning("retry", f"retry {controller.name!r} sleeps on a running event loop: {mend}")
-        self._nested = nested
+        self._asked = asked
         self._circuits: list[list[None]] = []
         self.gate = Gate()
         _living.add(ref(self, _living.discard))
@@ -62,8 +62,7 @@ class RetryWrappers:
     @property
     def simple(self) -> bool:
         """Whether a first attempt that succeeds is only counted."""
-        # A retry inside would not know of an attempt on the fast path, nor would `current_attempt`.
-        return self.controller.settings.simple and not self._nested and not _announced
+        return self.controller.settings.simple and not self._asked
 
     def refresh(self) -> None:
         """Send first attempts on the slow path, or on the fast one, as the present settings need it."""
@@ -161,18 +160,11 @@ class RetryWrappers:
 
 
 _living: set[ref[RetryWrappers]] = set()
-_announced: list[None] = []  # empty or not: whether first attempts have to be known to what they call
 
 
-def refresh(controller: RetryController | None = None) -> None:
-    """Let new settings of a retry hold for what it protects already; without one, look at all retries."""
+def refresh(controller: RetryController) -> None:
+    """Let new settings of a retry hold for what it protects already."""
     for one in list(_living):
         wrappers = one()
-        if wrappers is not None and controller in (None, wrappers.controller):
+        if wrappers is not None and wrappers.controller is controller:
             wrappers.refresh()
-
-
-def announce_attempts() -> None:
-    """Let first attempts be known to what they call, from now on; each call takes the slow path for it."""
-    _announced.append(None)
-    refresh()

@@ -43,7 +43,7 @@ class Family(NamedTuple):
         first = (self.metric.labels[0], name)
         if self.metric.kind == "histogram":
             bounds = [number(bound) for bound in (*reading.bounds, math.inf)]
-            buckets = [(f"{self.metric.name}_bucket", tuple(sorted((first, ("le", bound))))) for bound in bounds]
+            buckets = [(f"{self.metric.name}_bucket", (first, ("le", bound))) for bound in bounds]
             return [*buckets, (f"{self.metric.name}_count", (first,)), (f"{self.metric.name}_sum", (first,))]
         if self.second is None:
             return [(self.metric.name, (first,))] * len(self.values(reading))

@@ -188,6 +188,14 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
     return Table(shape, values, numbers)
 
 
+def _shape(names: bytes) -> Shape:
+    """Return the shape of names, the same for all processes that tell the same."""
+    shape = _shapes.get(names)
+    if shape is None:
+        shape = _shapes[names] = Shape(names)
+    return shape
+
+
 def family_of(line: str) -> str:
     """Return the name of the family of a line.
 
@@ -195,14 +203,6 @@ def family_of(line: str) -> str:
         InvalidError: There is no such metric.
     """
     return _metric(line).name
-
-
-def _shape(names: bytes) -> Shape:
-    """Return the shape of names, the same for all processes that tell the same."""
-    shape = _shapes.get(names)
-    if shape is None:
-        shape = _shapes[names] = Shape(names)
-    return shape
 
 
 def labels(line: str) -> list[tuple[str, str]]:

@@ -163,7 +163,7 @@ def test_a_call_inside_a_sampled_span_leaves_its_trace(name: str) -> None:
         work()
     trace = f"{span.get_span_context().trace_id:032x}"
     [line] = [line for line in Renderer().render(openmetrics=True).decode().split("\n") if trace in line]
-    assert line.startswith(f'peak_timed_call_duration_seconds_bucket{{le="0.005",operation="{name}"}} 2.0 # ')
+    assert line.startswith(f'peak_timed_call_duration_seconds_bucket{{call="{name}",le="0.005"}} 2.0 # ')
     assert read(name)[0] == 2
 
 

@@ -228,7 +228,7 @@ def test_limits_keep_what_is_used_up(file: PolicyFile) -> None:
             {"rate_limit": "limit = [[9, 1]]"},
             "rate_limit.limit cannot change between",
         ),
-        ({"timed": "buckets = [1]"}, {"timed": "buckets = [2]"}, "buckets of operation .* already"),
+        ({"timed": "buckets = [1]"}, {"timed": "buckets = [2]"}, "buckets of call .* already"),
     ],
 )
 def test_what_cannot_change_is_refused_before_anything_has(

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trio
 
 from peak_observe import Policy, circuit_breaker, deadline, get_breaker, idempotent, rate_limit, share
 from peak_observe.errors import ConfigError, DeadlineExceededError
@@ -534,3 +535,41 @@ def test_a_policy_shares_outside_of_its_limits() -> None:
     assert repr(policy) == "<Policy 'share.config' (share, circuit_breaker)>"
     with pytest.raises(ConfigError, match=r"x\.share\.ttl: it must be"):
         Policy.from_config({"share": -1}, name="x")
+
+
+def test_tasks_of_trio_share_too() -> None:
+    """One that is cancelled hands the call over, and a deadline ends a wait."""
+    calls, got = [], []
+
+    @share
+    async def ask() -> int:
+        calls.append(1)
+        await trio.sleep(1)
+        return len(calls)
+
+    async def take() -> None:
+        got.append(await ask())
+
+    async def impatient() -> None:
+        with pytest.raises(DeadlineExceededError), deadline(0.01):
+            await ask()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            leader = trio.CancelScope()
+
+            async def lead() -> None:
+                with leader:
+                    await ask()
+
+            nursery.start_soon(lead)
+            await trio.sleep(0.1)
+            nursery.start_soon(take)
+            nursery.start_soon(take)
+            nursery.start_soon(impatient)
+            await trio.sleep(0.5)
+            leader.cancel()
+
+    trio.run(main)
+    assert (got, len(calls)) == ([2, 2], 2)
+    assert ask.share.stats == (2, 1, 0, 1)  # type: ignore[attr-defined] # which the decorator adds

@@ -6,6 +6,8 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -227,37 +229,84 @@ def test_without_a_limit_the_number_of_attempts_is_none() -> None:
     assert numbers(found) == [(1, None), (2, None)]
 
 
-FIRST_USE = """
-import asyncio, peak_observe
-from peak_observe import circuit_breaker, retry_with_backoff
+ELSEWHERE = """
+import asyncio, contextlib, threading
+from ask import ask
+from peak_observe import CircuitBreaker, circuit_breaker, retry_with_backoff, retrying
 
-def look():
-    return peak_observe.current_attempt()  # which is loaded here
+found = []
+
+def note():
+    attempt = ask()
+    found.append(None if attempt is None else (attempt.operation, attempt.number))
 
 def call():
-    found.append(look().number)
+    note()
 
 async def call_async():
     await asyncio.sleep(0)
-    found.append(look().number)
+    note()
 
-found = []
-RETRIED
-print(found, look())
+def block():
+    note()
+    for attempt in retrying(name="block"):
+        with attempt:
+            note()
+    note()
+
+def fail_once():
+    note()
+    if len(found) == 1:
+        raise ConnectionError
+
+def outer_fail_once():
+    inner()
+    fail_once()
+
+inner = retry_with_backoff(name="inner")(call)
+one = retry_with_backoff(3, 0, name="one")
+RUN
+print(found, ask())
 """
 
 
 @pytest.mark.parametrize(
-    "retried",
+    ("run", "found"),
     [
-        "retry_with_backoff(call)()",
-        "circuit_breaker(retry_with_backoff(call))()",
-        "asyncio.run(retry_with_backoff(call_async)())",
-        "asyncio.run(circuit_breaker(retry_with_backoff(call_async))())",
+        ("one(call)()", [("one", 1)]),
+        ("circuit_breaker(one(call))()", [("one", 1)]),
+        ("circuit_breaker(call)()", [None]),
+        ("asyncio.run(one(call_async)())", [("one", 1)]),
+        ("asyncio.run(circuit_breaker(one(call_async))())", [("one", 1)]),
+        ("one(block)()", [("one", 1), ("block", 1), ("one", 1)]),
+        ("one(fail_once)()", [("one", 1), ("one", 2)]),
+        ("one(outer_fail_once)()", [("inner", 1), ("one", 1)]),
+        ("one(lambda: [fail_once(), inner()])()", [("one", 1), ("one", 2), ("inner", 1)]),
+        ("one(CircuitBreaker()(call))()", [("one", 1)]),
+        ("CircuitBreaker()(circuit_breaker(one(call)))()", [("one", 1)]),
     ],
 )
-def test_the_first_use_of_a_program_is_right_too(retried: str) -> None:
-    """Before it nothing was announced, as that costs time."""
-    code = FIRST_USE.replace("RETRIED", f"for _ in range(2): {retried}")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout.strip(), done.stderr) == ("[1, 1] None", "")
+def test_it_is_known_to_other_modules_in_first_attempts(
+    run: str, found: list[tuple[str, int] | None], tmp_path: Path
+) -> None:
+    """On the fast path, which announces nothing, in the same thread or task."""
+    (tmp_path / "ask.py").write_text("def ask():\n    import peak_observe\n    return peak_observe.current_attempt()\n")
+    command = [sys.executable, "-c", ELSEWHERE.replace("RUN", run)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.strip(), done.stderr) == (f"{found} None", "")
+
+
+def test_it_is_asked_of_a_callable_object_a_partial_and_a_wrapped_function() -> None:
+    """Whatever lies between, its code is found."""
+
+    class Call:
+        async def __call__(self) -> CurrentAttempt | None:
+            return await asyncio.create_task(self.look())
+
+        async def look(self) -> CurrentAttempt | None:
+            return current_attempt()
+
+    for func in (Call(), partial(Call()), circuit_breaker(99)(Call())):
+        attempt = asyncio.run(retry_with_backoff(func)())
+        assert attempt is not None
+        assert attempt.number == 1

@@ -275,18 +275,16 @@ def test_the_budget_bounds_the_hedges(name: str, clock: ManualClock) -> None:
 def test_functions_may_share_a_budget(name: str, clock: ManualClock) -> None:
     """By object or by name."""
     budget = RetryBudget(0.0, 0.0, burst=1, name=name, clock=clock)
-    for shared in (budget, name):
-        service = Service(None, "hedge")
+    hedged = hedge(0, budget=budget, name=name, clock=clock)(Service(None, "hedge"))
+    refused = hedge(0, budget=name, name=name, clock=clock)(Service(None, "never"))
 
-        async def main(service: Service = service, shared: object = shared) -> None:
-            async with asyncio.timeout(0.02):
-                await hedge(0, budget=shared, name=name, clock=clock)(service)()
+    async def main() -> None:
+        assert await hedged() == "hedge"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await refused()
 
-        if shared is budget:
-            asyncio.run(main())
-        else:
-            with pytest.raises(TimeoutError):
-                asyncio.run(main())
+    asyncio.run(main())
     assert read(name)[1:] == (1, 1)
 
 
@@ -431,7 +429,7 @@ def test_a_timeout_around_it_ends_all_requests(name: str, clock: ManualClock) ->
     """And is the caller's error."""
     service = Service(None, None)
     with pytest.raises(CallTimeoutError):
-        asyncio.run(Policy(timeout(0.02), hedge(clock=clock), name=name)(service)())
+        asyncio.run(Policy(timeout(0.2), hedge(clock=clock), name=name)(service)())
     assert (service.asked, service.cleaned) == (2, 2)
 
 

@@ -51,7 +51,7 @@ def test_the_text_is_what_prometheus_client_writes(monkeypatch: pytest.MonkeyPat
     assert b'peak_hedge_calls_total{operation="kraken",outcome="hedge"} 0.0\n' in texts[0]
     assert b'peak_policy_reload_success{policy="kraken"} 0.0\n' in texts[0]
     assert b'peak_policy_reload_success{policy="kraken"} 1.0\n' in texts[1]
-    assert b'peak_timed_call_duration_seconds_count{operation="kraken"} 3.0\n' in texts[2]
+    assert b'peak_timed_call_duration_seconds_count{call="kraken"} 3.0\n' in texts[2]
     assert b'peak_chaos_ratio{operation="kraken"} 0.02\n' in texts[2]
     assert b"peak_chaos_ratio{" not in texts[3]
     assert b"peak_policy_reload_success{" not in texts[3]
