@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from contextlib import suppress
@@ -34,6 +33,7 @@ from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupError
 from peak_observe.events import BackupFinished
 from peak_observe.observers import emit
+from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 
 SHOWN = 3  # problems that are named in a message
-_log = logging.getLogger("peak_observe.backup")
+_log = logger("peak_observe.backup")
 
 
 class BackupRequest(NamedTuple):

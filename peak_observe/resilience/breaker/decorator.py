@@ -160,10 +160,10 @@ def _noted(breaker: CircuitBreaker) -> CircuitBreaker:
     """Return a breaker, and say once if another decorator has made one of its name: they are two circuits."""
     living = registry.of_name(breaker.name)
     if len(living) > 1 and breaker.name not in _said:
-        import logging
+        from peak_observe.support.loggers import logger
 
         _said.add(breaker.name)
-        logging.getLogger("peak_observe.breaker").warning(
+        logger("peak_observe.breaker").warning(
             "two decorators of the name '%s' are two circuits, which share metrics and not their state: put one "
             "decorator on both functions, or give each a name of its own",
             breaker.name,

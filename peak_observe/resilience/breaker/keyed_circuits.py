@@ -206,9 +206,9 @@ class KeyedCircuits:
         retire(entry.breaker)
 
     def _log(self, entry: Entry) -> None:
-        import logging
+        from peak_observe.support.loggers import logger
 
-        logging.getLogger("peak_observe.breaker").warning(
+        logger("peak_observe.breaker").warning(
             "circuit '%s' is %s and goes, as there are more than %d: raise max_size, or have fewer keys",
             entry.breaker.name,
             entry.breaker.state.value,

@@ -178,10 +178,10 @@ def _tell(name: str, message: str, *values: object) -> None:
     """Log one line for each name."""
     if name in _told or len(_told) >= _MOST_TOLD:
         return
-    import logging
+    from peak_observe.support.loggers import logger
 
     _told.add(name)
-    logging.getLogger("peak_observe.chaos").warning(message, name, *values)
+    logger("peak_observe.chaos").warning(message, name, *values)
 
 
 class _Off:

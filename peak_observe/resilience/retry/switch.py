@@ -70,7 +70,7 @@ def log_once() -> None:
     if reason is None or reason in _logged:
         return
     _logged[:] = [reason]
-    import logging
+    from peak_observe.support.loggers import logger
 
     why = f"{VARIABLE}=off" if reason is VARIABLE else "disable_retries()"
-    logging.getLogger("peak_observe.retry").warning("retries are turned off by %s: each call is made once", why)
+    logger("peak_observe.retry").warning("retries are turned off by %s: each call is made once", why)

@@ -409,6 +409,7 @@ def test_changes_of_state_are_log_based_events(otel) -> None:
         "peak_observe.old": "closed",
         "peak_observe.new": "open",
         "peak_observe.reason": "1 failure",
+        "peak_observe.mode": "enforce",
         "error.type": "ConnectionError",
         "error.message": "ConnectionError: no answer",
     }
