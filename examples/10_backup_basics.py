@@ -29,9 +29,9 @@ def play(home: Path) -> None:
     recovery.data_backup.add_data_path(trades.parent)
     recovery.state_snapshot.register_provider("bot", lambda: {"open_orders": 2})
 
-    first = recovery.create_backup(include_data=True, description="before the update", tags=["daily"])
+    first = recovery.create_backup(description="before the update", tags=["daily"])
     trades.write_text(trades.read_text() + "2026-01-05T04:00:00Z,sell,0.1,64500\n")
-    second = recovery.create_backup(include_data=True, description="after the update", tags=["daily", "release"])
+    second = recovery.create_backup(description="after the update", tags=["daily", "release"])
 
     for backup in recovery.list_backups():
         print(f"{backup.status.value}: {backup.files_count} files, {backup.size_bytes} bytes, {backup.description}")

@@ -34,7 +34,7 @@ def play(home: Path) -> None:
     health.register("positions", lambda: readable(positions))
     health.register("backup", checks.backup_freshness(recovery, max_age=24 * 3600))
 
-    recovery.create_backup(include_data=True, tags=["daily"])
+    recovery.create_backup(tags=["daily"])
     report(health, "all is well")
 
     config.write_bytes(b"\0" * 32)  # a disk that died while the file was written
@@ -46,7 +46,7 @@ def play(home: Path) -> None:
         assert recovery.verify_backup(newest.backup_id).ok
         assert recovery.restore_backup(newest.backup_id, restore_data=True)
     report(health, "recovered")
-    recovery.create_backup(include_data=True, description="after the recovery", tags=["recovery", "verified"])
+    recovery.create_backup(description="after the recovery", tags=["recovery", "verified"])
     assert recovery.drill().ok
     print("backups:", len(recovery.list_backups()))
 

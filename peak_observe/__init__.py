@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    SummarizedError,
 )
 from peak_observe.observers import observe
 from peak_observe.resilience import (
@@ -39,6 +41,8 @@ from peak_observe.resilience import (
     breakers,
     circuit_breaker,
     deadline,
+    disable_retries,
+    enable_retries,
     get_breaker,
     idempotent,
     retry_with_backoff,
@@ -49,8 +53,6 @@ from peak_observe.telemetry.snapshot.writer import flush
 from peak_observe.telemetry.tracing import spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from peak_observe.backup_recovery import (
         BackupMetadata,
         BackupSchedule,
@@ -73,9 +75,11 @@ if TYPE_CHECKING:
         Event,
         GaveUp,
         HealthChanged,
+        HedgeFailed,
         KeyRefused,
         LimitReached,
         NamesOverflowed,
+        PolicyReloaded,
         RateLimited,
         Recovered,
         RestoreFinished,
@@ -95,18 +99,29 @@ if TYPE_CHECKING:
     from peak_observe.jobs import job
     from peak_observe.metrics_server import start_exporter
     from peak_observe.resilience import (
+        Breakers,
         HealthCheck,
         HealthCheckResult,
         Policy,
         RetryBudget,
         bulkhead,
+        chaos,
+        current_attempt,
         health_check,
+        hedge,
+        last_good,
+        part,
         priority,
         rate_limit,
         retrying,
+        share,
+        timed,
         timeout,
     )
     from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
+    from peak_observe.resilience.retry.attempt import CurrentAttempt
+    from peak_observe.resilience.retry.budget import BudgetSnapshot
+    from peak_observe.resilience.retry.statistics import RetrySnapshot
     from peak_observe.telemetry.metrics.collector import register
 
 __all__ = [
@@ -122,6 +137,8 @@ __all__ = [
     "BackupUnreadableError",
     "BackupVerified",
     "BreakerSnapshot",
+    "Breakers",
+    "BudgetSnapshot",
     "BulkheadFullError",
     "CallTimedOut",
     "CallTimeoutError",
@@ -131,6 +148,7 @@ __all__ = [
     "CircuitState",
     "Clock",
     "ConfigBackup",
+    "CurrentAttempt",
     "DataBackup",
     "DeadlineExceededError",
     "Event",
@@ -138,6 +156,7 @@ __all__ = [
     "HealthChanged",
     "HealthCheck",
     "HealthCheckResult",
+    "HedgeFailed",
     "HeldBackError",
     "KeyRefused",
     "LimitReached",
@@ -147,6 +166,7 @@ __all__ = [
     "OutcomeUnknown",
     "PeakObserveError",
     "Policy",
+    "PolicyReloaded",
     "RateLimited",
     "RateLimitedError",
     "Recovered",
@@ -163,8 +183,10 @@ __all__ = [
     "RetriesNested",
     "RetryBudget",
     "RetryScheduled",
+    "RetrySnapshot",
     "StateSnapshot",
     "StoredFile",
+    "SummarizedError",
     "SystemClock",
     "Transition",
     "Verdict",
@@ -173,23 +195,32 @@ __all__ = [
     "__version__",
     "breakers",
     "bulkhead",
+    "chaos",
     "circuit_breaker",
     "configure",
+    "current_attempt",
     "deadline",
+    "disable_retries",
+    "enable_retries",
     "flush",
     "get_breaker",
     "health_check",
+    "hedge",
     "idempotent",
     "instrument",
     "job",
+    "last_good",
     "observe",
     "outcome_of",
+    "part",
     "priority",
     "rate_limit",
     "register",
     "retry_with_backoff",
     "retrying",
+    "share",
     "start_exporter",
+    "timed",
     "timeout",
     "uninstrument",
 ]
@@ -204,18 +235,23 @@ _LATE = {
     "BackupType": "backup_recovery",
     "BackupVerified": "events",
     "BreakerSnapshot": "resilience.breaker.snapshot",
+    "Breakers": "resilience",
+    "BudgetSnapshot": "resilience.retry.budget",
     "CallTimedOut": "events",
     "ConfigBackup": "backup_recovery",
+    "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
     "Event": "events",
     "GaveUp": "events",
     "HealthChanged": "events",
     "HealthCheck": "resilience",
     "HealthCheckResult": "resilience",
+    "HedgeFailed": "events",
     "KeyRefused": "events",
     "LimitReached": "events",
     "NamesOverflowed": "events",
     "Policy": "resilience",
+    "PolicyReloaded": "events",
     "RateLimited": "events",
     "Recovered": "events",
     "RecoveryManager": "backup_recovery",
@@ -227,6 +263,7 @@ _LATE = {
     "RetriesNested": "events",
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
+    "RetrySnapshot": "resilience.retry.statistics",
     "StateSnapshot": "backup_recovery",
     "Transition": "events",
     "Verdict": "exchange_client",
@@ -234,15 +271,22 @@ _LATE = {
     "VerifyReport": "backup_recovery",
     "WriteUnanswered": "events",
     "bulkhead": "resilience",
+    "chaos": "resilience",
+    "current_attempt": "resilience",
     "health_check": "resilience",
+    "hedge": "resilience",
     "instrument": "exchange_client",
     "job": "jobs",
+    "last_good": "resilience",
     "outcome_of": "exchange_client",
+    "part": "resilience",
     "priority": "resilience",
     "rate_limit": "resilience",
     "register": "telemetry.metrics.collector",
     "retrying": "resilience",
+    "share": "resilience",
     "start_exporter": "metrics_server",
+    "timed": "resilience",
     "timeout": "resilience",
     "uninstrument": "exchange_client",
 }

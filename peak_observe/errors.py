@@ -8,7 +8,7 @@ PeakObserveError                  exit code 1
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
 │   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`, `reasons`
 ├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
-├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`
+├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`, `last_error`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
 ├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
@@ -19,6 +19,7 @@ PeakObserveError                  exit code 1
 │   ├── BulkheadFullError         too many calls are under way; `name`, `limit`
 │   ├── DeadlineExceededError (TimeoutError)   its wait would pass the deadline; `name`, `needed`
 │   └── RateLimitedError          it came too soon; `name`, `retry_after`
+├── SummarizedError               stands for an exception that is not kept itself; `kind`, `text`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
 `RestoreCutOff` is no `Exception` but a `KeyboardInterrupt`: Ctrl-C ended a restore while it was being taken back.
@@ -207,10 +208,36 @@ class CircuitOpenError(PeakObserveError):
         self.retry_after = retry_after
         self.reason = reason
 
+    @property
+    def last_error(self) -> BaseException | None:
+        """What opened the circuit, which is the cause of this error too; None if that was no exception.
+
+        It is a copy: the class, and of arguments, attributes and notes the numbers and texts. Traceback, frames and
+        objects are not kept. Where a class cannot be copied so, it is an `SummarizedError`. Pickling loses it.
+        """
+        return self.__cause__
+
     def __str__(self) -> str:
         wait = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else ""
         when = ", ".join(filter(None, (self.reason, wait))) or "until it is reset"
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
+
+
+class SummarizedError(PeakObserveError):
+    """Summary of an exception that is not kept itself, as `CircuitOpenError.last_error`.
+
+    Args:
+        kind: The name of its class, with its module.
+        text: What it said.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.kind = kind
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
 
 
 class ConfigError(PeakObserveError, ValueError):

@@ -45,7 +45,7 @@ FLOORS = {
 NEIGHBOURS = {("cli", "demo"), ("demo", "")}
 
 # The strategies stand side by side: what two of them need is in `common`, and only a policy joins them.
-RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "health": 2, "policy": 2}
+RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "results": 1, "health": 2, "policy": 2}
 
 LONGEST = 400
 """Lines of a module without a reason."""
@@ -60,7 +60,7 @@ FORBIDDEN = {
 }
 # Nouns that end in -ing; any other name with this ending tells what somebody does, not what is there.
 NOUNS = {"encoding", "formatting", "locking", "monitoring", "provisioning", "reading", "scrubbing", "testing"}
-NOUNS |= {"staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
+NOUNS |= {"hedging", "staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
 
 
 def dotted(path: Path) -> str:
@@ -243,7 +243,7 @@ BREAKER_OPTIONS = (
     "minimum_calls: 'int | None' = None, slow_call_seconds: 'float | None' = None, "
     "slow_call_ratio: 'float | None' = None, half_open_calls: 'int' = 1, success_threshold: 'int' = 1, "
     "probe_timeout: 'float' = 60.0, jitter: 'float' = 0.0, ignore: 'Errors' = (), "
-    "failure_result: 'Callable[[Any], bool] | None' = None"
+    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce'"
 )
 SIGNATURES = {
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
@@ -287,8 +287,10 @@ SIGNATURES = {
     ),
     "BreakerSnapshot": (
         "(name, at, state, since, retry_after, reopened, probes, failures, window_calls, slow_calls, failure_ratio, "
-        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered)"
+        "slow_call_ratio, succeeded, failed, ignored, rejected, seconds, entered, mode='enforce', would_be=None, "
+        "would_refuse=0)"
     ),
+    "BudgetSnapshot": "(name, at, ratio, min_per_second, burst, tokens, stats)",
     "BulkheadFullError": "(name: str, limit: int) -> None",
     "CallTimedOut": "(operation, seconds)",
     "CallTimeoutError": "(name: str, seconds: float) -> None",
@@ -302,6 +304,7 @@ SIGNATURES = {
     "CircuitOpenError": "(name: str, retry_after: float = 0.0, reason: str = '') -> None",
     "CircuitState": ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED"],
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
+    "CurrentAttempt": "(operation, number, max_attempts, elapsed, error)",
     "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
     "Event": None,
     "GaveUp": "(operation, attempts, elapsed, outcome, error)",
@@ -310,6 +313,7 @@ SIGNATURES = {
     "HealthCheckResult": (
         "(name, healthy, message, timestamp=None, details=None, status=None, duration=0.0, critical=True, tags=())"
     ),
+    "HedgeFailed": "(operation, request, error)",
     "HeldBackError": "(name: str, retry_after: float, reason: str = '') -> None",
     "KeyRefused": "(name, endpoint, reason, error=None)",
     "LimitReached": "(kind, name, refused, limit, mode='enforce')",
@@ -321,11 +325,22 @@ SIGNATURES = {
         "order: str = '') -> None"
     ),
     "PeakObserveError": None,
+    "PolicyReloaded": "(policy, path, success, message)",
     "Policy": (
         "(*policy_parts: 'Any', name: 'str | None' = None, deadline: 'float | None' = None, order: 'str' = 'checked', "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "fallback: 'object' = NO_FALLBACK, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Verdict": "(outcome, reason='', until=None, duplicate=False, resync=False)",
+    "Breakers": (
+        "(failure_threshold: 'int' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
+        "expected_exception: 'Expected' = <class 'Exception'>, *, prefix: 'str' = '', max_size: 'int' = 256, "
+        "idle_timeout: 'float | None' = 3600.0, clock: 'Clock' = CLOCK, **options: 'Any') -> 'None'"
+    ),
+    "last_good": "(max_age: 'float', *, key: 'Key | None' = None, max_size: 'int' = 1024) -> 'LastGood'",
+    "share": (
+        "(ttl: 'Any' = 0.0, *, key: 'Key | None' = None, max_size: 'int' = 1024, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'Any'"
+    ),
     "outcome_of": "(error: 'BaseException', *, write: 'bool' = False) -> 'Verdict'",
     "RateLimited": "(name, endpoint, until, reason, error=None)",
     "RateLimitedError": "(name: str, retry_after: float) -> None",
@@ -344,8 +359,13 @@ SIGNATURES = {
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetryScheduled": ("(operation, attempt, max_attempts, delay, error)"),
+    "RetrySnapshot": (
+        "(name, at, enabled, max_attempts, base_delay, max_delay, exponential, multiplier, timeout, attempt_timeout, "
+        "budget, nested, stats, mode='enforce', would_retry=0)"
+    ),
+    "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
-    "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None)"),
+    "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None, mode='enforce')"),
     "WriteUnanswered": (
         "(name, endpoint, client_order_ids, at, reason, error=None, method='', order='', symbol=None, side=None, "
         "amount=None, price=None, repeatable=False)"
@@ -356,9 +376,13 @@ SIGNATURES = {
         "(limit: 'int', wait: 'float' = 0.0, *, mode: 'Mode' = 'enforce', name: 'str | None' = None, "
         "clock: 'Clock' = CLOCK) -> 'Bulkhead'"
     ),
+    "chaos": (
+        "(rate: 'float' = 0.02, *, fault: 'Fault | None' = None, latency: 'Latency' = 0.0, seed: 'int | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
+    ),
     "circuit_breaker": (
         "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
-        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | None' = None, *, "
+        "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | Callable[..., str] | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
         f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'Any'"
     ),
@@ -367,10 +391,17 @@ SIGNATURES = {
         "snapshot_dir: 'str | PathLike[str] | None' = None, snapshot_interval: 'float | None' = None, "
         "instance: 'str | None' = None, secrets: 'Iterable[str]' = ()) -> 'None'"
     ),
+    "current_attempt": "() -> 'CurrentAttempt | None'",
     "deadline": "(seconds: 'float | None', *, clock: 'Clock' = CLOCK) -> 'None'",
+    "disable_retries": "() -> 'None'",
+    "enable_retries": "() -> 'None'",
     "flush": "(timeout: 'float' = 4.0) -> 'bool'",
     "get_breaker": "(name: 'str') -> 'CircuitBreaker'",
     "health_check": None,
+    "hedge": (
+        "(after: 'float' = 0.5, *, max_hedges: 'int' = 1, budget: 'RetryBudget | str | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
+    ),
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": (
         "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
@@ -378,6 +409,10 @@ SIGNATURES = {
     ),
     "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
+    "part": (
+        "(decorator: 'Callable[[Any], Any]', *, kind: 'str' = 'mine', outside: 'str | Iterable[str]' = (), "
+        "inside: 'str | Iterable[str]' = ()) -> 'CustomPart'"
+    ),
     "priority": "(name: 'str') -> 'None'",
     "rate_limit": (
         "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
@@ -388,27 +423,34 @@ SIGNATURES = {
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, multiplier: 'float' = 2.0, "
+        "delays: 'Delays | None' = None, "
         "jitter: 'Jitter | None' = None, "
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "retry_result: 'Callable[[Any], bool] | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
-        "nested: 'Nested' = 'warn') -> 'Any'"
+        "on_give_up: 'OnGiveUp | None' = None, fallback: 'object' = NO_FALLBACK, nested: 'Nested' = 'warn', "
+        "mode: 'Mode' = 'enforce') -> 'Any'"
     ),
     "retrying": (
-        "(max_attempts: 'int' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
-        "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str' = 'retrying', "
-        "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, delays: 'Delays | None' = None, "
+        "(max_attempts: 'int | None' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, "
+        "exponential: 'bool' = True, expected_exception: 'Expected' = <class 'Exception'>, *, "
+        "name: 'str' = 'retrying', tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, multiplier: 'float' = 2.0, "
+        "delays: 'Delays | None' = None, "
         "jitter: 'Jitter | None' = None, "
         "retry_after: 'RetryAfter' = True, timeout: 'float | None' = None, attempt_timeout: 'float | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
-        "nested: 'Nested' = 'warn') -> 'None'"
+        "on_give_up: 'OnGiveUp | None' = None, nested: 'Nested' = 'warn') -> 'None'"
     ),
     "start_exporter": (
         "(port: 'int' = 17326, addr: 'str' = '127.0.0.1', *, registry: 'CollectorRegistry | None' = None, "
         "certfile: 'StrPath | None' = None, keyfile: 'StrPath | None' = None, client_ca: 'StrPath | None' = None, "
         "username: 'str' = 'prometheus', password: 'str | None' = None, "
         "allowed_hosts: 'Iterable[str]' = ()) -> 'Exporter'"
+    ),
+    "timed": (
+        "(name: 'str | None' = None, *, buckets: 'tuple[float, ...]' = BUCKETS, clock: 'Clock' = CLOCK) "
+        "-> 'Callable[[F], F]'"
     ),
     "timeout": "(seconds: 'float', *, name: 'str | None' = None) -> 'Callable[[F], F]'",
     "uninstrument": "(exchange: 'E') -> 'E'",

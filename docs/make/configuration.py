@@ -26,15 +26,19 @@ VALUES = {
     "Any": "a whole number",
     "Callable[[Any], bool]": "a function of the result",
     "Delays": "a list of seconds, or a function of attempt and error",
-    "Errors": "an exception, a list of them, or a function of the error",
-    "Expected": "an exception, a list of them, or a function of the error",
+    "Errors": "an exception, a function of the error, or a list of them",
+    "Expected": "an exception, a function of the error, or a list of them",
+    "Fault": "an exception, a list of them, or a function that returns one",
     "Heed": "true, false, or a function of the answer",
     "Jitter": "`full`, `equal`, `decorrelated`, or a number from 0 to 1",
+    "Key": "a function of the arguments",
+    "Latency": "seconds, or a list of the shortest and the longest",
     "Limit": "a number, or a list of pairs of a number and seconds",
     "Literal['warn', 'inner_only']": "`warn` or `inner_only`",
     "Mapping[str, float]": "a table of classes and shares",
     "Mode": "`enforce` or `observe`",
     "Nested": "`warn` or `inner_only`",
+    "OnGiveUp": "a function of how it ended",
     "OnRetry": "a function of what is scheduled",
     "RecoveryTimeout": "seconds, a list of them, or a function of how often it reopened",
     "RetryAfter": "true, false, or a function of the error",
@@ -44,12 +48,14 @@ VALUES = {
     "bool": "true or false",
     "float": "a number",
     "int": "a whole number",
-    "object": "a value, or a function of the error",
+    "object": "a value, a function of the error, or a table of the arguments of `last_good`",
     "str": "a string",
+    "str | Callable[..., str]": "a string",
     "tuple[float, ...]": "a list of numbers",
 }
 """What an argument of a type is to the one who writes a file."""
-PARTS = tuple((name, "a table, or a number for its first key") for name in config.FUNCTIONS)
+FALLBACK = ("fallback", VALUES["object"])
+PARTS = tuple((name, "a table, or a number or name for its first key") for name in config.FUNCTIONS)
 
 
 def page() -> str:
@@ -77,10 +83,11 @@ def _policies() -> Iterator[str]:
     yield from ("", "## `[policies.NAME]`: for `Policy.from_toml`", "")
     yield from (
         "What the keys mean: [Policies](../policies.md). Exceptions and functions are named as `module.name`.",
+        "The word `none` is Python's None.",
         "",
     )
     yield from ("| key | value | needed |", "|---|---|---|")
-    for name, words in (("name", "a string"), ("deadline", "a number"), ("order", "a list of parts"), *PARTS):
+    for name, words in (("name", "a string"), ("deadline", "a number"), ("order", "a list of parts"), FALLBACK, *PARTS):
         yield f"| `{name}` | {words} | no |"
     for name, function in config.FUNCTIONS.items():
         known, needed = config.parameters(function)

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results, strategies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +21,15 @@ A histogram `x` is scraped as `x_bucket`, `x_count` and `x_sum`. A timestamp of 
 VALUES = {
     ("breaker", "state"): metric.STATES,
     ("breaker", "to"): metric.STATES,
-    ("breaker", "outcome"): metric.CALL_OUTCOMES,
-    ("retry", "outcome"): metric.RETRY_OUTCOMES,
+    ("breaker", "outcome"): metric.OBSERVED_CALL_OUTCOMES,
+    ("retry", "outcome"): metric.OBSERVED_RETRY_OUTCOMES,
     ("bulkhead", "outcome"): metric.LIMIT_OUTCOMES,
     ("rate", "outcome"): metric.LIMIT_OUTCOMES,
     ("timeout", "outcome"): metric.TIMEOUT_OUTCOMES,
+    ("share", "outcome"): metric.SHARE_OUTCOMES,
+    ("fallback", "outcome"): metric.FALLBACK_OUTCOMES,
+    ("hedge", "outcome"): metric.HEDGE_OUTCOMES,
+    ("chaos", "outcome"): metric.CHAOS_OUTCOMES,
     ("health", "outcome"): metric.HEALTH_OUTCOMES,
     ("job", "outcome"): metric.JOB_OUTCOMES,
     ("backup", "outcome"): metric.BACKUP_OUTCOMES,
@@ -44,7 +48,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, checks, backups, exchange, exporter):
+    for module in (calls, limits, results, strategies, checks, backups, exchange, exporter):
         yield from _chapter(module)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
-from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.metadata import (
@@ -25,11 +25,18 @@ from peak_observe.backup_recovery.repository.metadata import (
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
-from peak_observe.backup_recovery.restore.crash_recovery import counted, folders_beside, restoring, settle, writing
+from peak_observe.backup_recovery.restore.crash_recovery import (
+    check_settled,
+    counted,
+    folders_beside,
+    restoring,
+    settle,
+    writing,
+)
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
 from peak_observe.backup_recovery.restore.verification import VerifyReport
-from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.support.loggers import logger
@@ -70,7 +77,7 @@ class RecoveryManager(BackupReader):
     ) -> None:
         if not _is_period(max_age):
             raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
-        self.backup_root = Path(backup_dir)
+        self.backup_root = Path(checked_path(backup_dir))
         self.state_snapshot = StateSnapshot()
         self.config_backup = ConfigBackup()
         self.data_backup = DataBackup()
@@ -81,7 +88,7 @@ class RecoveryManager(BackupReader):
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
-        reading.observe(self._repository, self._named.kinds, max_age)
+        self._observed = reading.observe(self._repository, self._named.kinds, max_age)
         settle(self._repository)
 
     def create_backup(
@@ -131,13 +138,18 @@ class RecoveryManager(BackupReader):
         )
         with self._operation("backup.create") as span:
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
-            began = time.perf_counter()
-            state = (self.state_snapshot.take(), time.perf_counter() - began) if request.snapshot else None
+            state = self._state() if request.snapshot else None
             with writing(self._repository, "make a backup"):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
         return made.backup_id
+
+    def _state(self) -> tuple[Captured, float]:
+        """Return what the state providers return, and the seconds that took."""
+        began = time.perf_counter()
+        with self._observed.asking():
+            return self.state_snapshot.take(), time.perf_counter() - began
 
     def _kinds(self, wanted: dict[str, bool]) -> list[str]:
         """Return the parts that are wanted and named."""
@@ -290,7 +302,7 @@ class RecoveryManager(BackupReader):
         inside = None if restore_to is None else Path(restore_to)
         beside = folders_beside(RestoreOptions(kinds=(), named=self._named.roots(), inside=inside))
         with restoring(self._repository, "recover", beside):
-            pass
+            check_settled(self._repository)
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.

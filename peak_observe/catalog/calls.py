@@ -13,7 +13,7 @@ BREAKER_STATE = Metric(
 BREAKER_CALLS_TOTAL = Metric(
     "peak_breaker_calls_total",
     "counter",
-    "Calls by how they ended; rejected calls were never made.",
+    "Calls by how they ended; rejected ones were never made, would_refuse ones were, as the circuit only observes.",
     ("breaker", "outcome"),
 )
 BREAKER_CALL_DURATION_SECONDS = Metric(
@@ -67,7 +67,7 @@ BREAKER_SLOW_CALL_RATIO = Metric(
 RETRY_CALLS_TOTAL = Metric(
     "peak_retry_calls_total",
     "counter",
-    "Operations by how they ended; each is one or more attempts.",
+    "Operations by how they ended; each is one or more attempts, would_retry ones are one, as the retry only observes.",
     ("operation", "outcome"),
 )
 RETRY_RETRIES_TOTAL = Metric(
@@ -97,7 +97,7 @@ RETRY_NESTED_TOTAL = Metric(
 RETRY_MAX_ATTEMPTS = Metric(
     "peak_retry_max_attempts",
     "gauge",
-    "Attempts an operation may make, as configured.",
+    "Attempts an operation may make, as configured; +Inf without a limit, 1 while retries are turned off.",
     ("operation",),
 )
 RETRY_BUDGET_TOKENS = Metric(

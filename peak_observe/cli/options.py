@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Repository = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Folder with the backups.", show_default=str(DEFAULT_REPOSITORY)),
+    typer.Option(metavar="DIR", help="Folder with the backups.", show_default=str(DEFAULT_REPOSITORY), readable=False),
 ]
 Manager = Annotated[
     str | None,

@@ -122,7 +122,7 @@ def _table() -> Table:
         table.add_column(title, justify="right")
     retries = dict(RETRIES.read())
     for name, reading in BREAKERS.read():
-        success, failure, _, rejected = reading.calls
+        success, failure, _, rejected, *_ = reading.calls
         retried = retries.get(name)
         state = "-" if reading.state is None else catalog.STATES[reading.state]
         table.add_row(
@@ -147,7 +147,7 @@ def _p95(reading: BreakerReading) -> str:
 def totals() -> Iterator[str]:
     """Yield one line a circuit: what became of its calls."""
     for name, reading in BREAKERS.read():
-        success, failure, _, rejected = reading.calls
+        success, failure, _, rejected, *_ = reading.calls
         opened = reading.transitions[catalog.STATES.index("open")]
         yield (
             f"{name}: {success} calls succeeded, {failure} failed; "

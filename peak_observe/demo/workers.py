@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import ccxt
@@ -15,12 +17,16 @@ from peak_observe import (
     CircuitOpenError,
     Policy,
     RetryBudget,
-    bulkhead,
+    chaos,
     circuit_breaker,
     health_check,
+    hedge,
     instrument,
+    last_good,
     rate_limit,
     retry_with_backoff,
+    share,
+    timed,
     timeout,
 )
 from peak_observe.resilience.health import checks
@@ -31,6 +37,16 @@ if TYPE_CHECKING:
     from peak_observe.testing import FakeExchange
 
 TICKER, CANDLES, ORDERS = "kraken.ticker", "kraken.candles", "kraken.orders"
+ORDERS_FILE = f"""
+[policies."{ORDERS}".bulkhead]
+limit = 2
+wait = 1
+
+[policies."{ORDERS}".circuit_breaker]
+failure_threshold = 3
+recovery_timeout = 3
+expected_exception = "ccxt.OperationFailed"
+"""
 
 
 @contextmanager
@@ -71,10 +87,12 @@ def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.kraken(exchange.config()))
 
     policy = Policy(
+        share(),
         circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed),
         retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, budget=_budget()),
         rate_limit(50, burst=5, wait=1.0, reserve={"trade": 0.2}),
         name=TICKER,
+        fallback=last_good(max_age=1.0),  # a price that old is as good as a new one
     )
 
     @policy
@@ -92,17 +110,18 @@ def _place_orders(exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.kraken(exchange.config()))
 
     # A breaker but no retry: an order whose answer got lost may stand, and must not be sent twice.
-    policy = Policy(
-        bulkhead(2, wait=1.0),
-        circuit_breaker(failure_threshold=3, recovery_timeout=3.0, expected_exception=ccxt.OperationFailed),
-        name=ORDERS,
-    )
+    # Its settings stand in a file, and follow it.
+    with TemporaryDirectory(prefix="peak-observe-demo-") as folder:
+        file = Path(folder, "policies.toml")
+        file.write_text(ORDERS_FILE, encoding="utf-8")
+        policy = Policy.from_toml(file, ORDERS, watch=True)
 
-    @policy
-    def order() -> None:
-        client.create_order("ETH/USD", "limit", "buy", 0.01, 1.0)
+        @policy
+        def order() -> None:
+            client.create_order("ETH/USD", "limit", "buy", 0.01, 1.0)
 
-    _loop(order, stop, 0.5)
+        _loop(order, stop, 0.5)
+        policy.close()
 
 
 def _loop(call: Callable[[], None], stop: threading.Event, pause: float) -> None:
@@ -120,11 +139,14 @@ async def _async_candles(exchange: FakeExchange, stop: threading.Event) -> None:
 
     failures = (ccxt.OperationFailed, CallTimeoutError)
     policy = Policy(
+        timed(),
         circuit_breaker(
             window=8, failure_ratio=0.5, minimum_calls=4, recovery_timeout=2.0, expected_exception=failures
         ),
         retry_with_backoff(max_attempts=2, base_delay=0.2, expected_exception=failures),
+        hedge(after=0.3),
         timeout(5.0),
+        chaos(rate=0.05, latency=0.5),  # only with PEAK_OBSERVE_CHAOS=1
         name=CANDLES,
     )
 

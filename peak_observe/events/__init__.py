@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from peak_observe.events.limits import CallTimedOut, LimitReached
     from peak_observe.events.names import NamesOverflowed
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+    from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
     from peak_observe.events.transitions import Transition
-    from peak_observe.events.unions import BackupEvent, CallEvent, Event, ExchangeEvent, LimitEvent, RetryEvent
+    from peak_observe.events.unions import (
+        BackupEvent,
+        CallEvent,
+        Event,
+        ExchangeEvent,
+        LimitEvent,
+        RetryEvent,
+        StrategyEvent,
+    )
 
 __all__ = [
     "BackupEvent",
@@ -30,16 +39,19 @@ __all__ = [
     "ExchangeEvent",
     "GaveUp",
     "HealthChanged",
+    "HedgeFailed",
     "KeyRefused",
     "LimitEvent",
     "LimitReached",
     "NamesOverflowed",
+    "PolicyReloaded",
     "RateLimited",
     "Recovered",
     "RestoreFinished",
     "RetriesNested",
     "RetryEvent",
     "RetryScheduled",
+    "StrategyEvent",
     "Transition",
     "WriteUnanswered",
 ]
@@ -55,16 +67,19 @@ _LATE = {
     "ExchangeEvent": "unions",
     "GaveUp": "retries",
     "HealthChanged": "checks",
+    "HedgeFailed": "strategies",
     "KeyRefused": "exchange",
     "LimitEvent": "unions",
     "LimitReached": "limits",
     "NamesOverflowed": "names",
+    "PolicyReloaded": "strategies",
     "RateLimited": "exchange",
     "Recovered": "retries",
     "RestoreFinished": "backups",
     "RetriesNested": "retries",
     "RetryEvent": "unions",
     "RetryScheduled": "retries",
+    "StrategyEvent": "unions",
     "Transition": "transitions",
     "WriteUnanswered": "exchange",
 }

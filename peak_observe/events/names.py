@@ -11,7 +11,8 @@ class NamesOverflowed(NamedTuple):
     """The limit of names of one kind is reached; new names share the series `_overflow`.
 
     Args:
-        kind: `breaker`, `operation`, `budget`, `bulkhead`, `limiter`, `check`, `repository`, `endpoint` or `exchange`.
+        kind: `breaker`, `operation`, `budget`, `bulkhead`, `limiter`, `check`, `repository`, `endpoint`,
+            `exchange`, `call` or `policy`.
         name: The first name that found no place.
         limit: How many names there may be.
     """

@@ -13,14 +13,14 @@ class RetryScheduled(NamedTuple):
     Args:
         operation: The operation's name.
         attempt: Number of the attempt that failed, from 1.
-        max_attempts: How many there may be.
+        max_attempts: How many there may be; None where only time ends them.
         delay: Seconds until the next one.
         error: What the attempt raised; None where its result was not accepted.
     """
 
     operation: str
     attempt: int
-    max_attempts: int
+    max_attempts: int | None
     delay: float
     error: BaseException | None
 

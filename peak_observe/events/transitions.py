@@ -19,6 +19,7 @@ class Transition(NamedTuple):
         reason: Why, in words.
         retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
         error: What the last call raised, if a call caused this.
+        mode: `enforce`, or `observe` where all calls pass and the circuit would have changed its state.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Transition(NamedTuple):
     reason: str
     retry_after: float = 0.0
     error: BaseException | None = None
+    mode: str = "enforce"
 
     def __repr__(self) -> str:
         return record_repr(self)

@@ -221,7 +221,7 @@ class Step:
             try:
                 return run(self, args, kwargs)
             except CircuitOpenError as error:
-                raise also_ccxt(error) from None
+                raise also_ccxt(error) from error.last_error
 
         return call
 
@@ -233,7 +233,7 @@ class Step:
             try:
                 return await run(self, args, kwargs)
             except CircuitOpenError as error:
-                raise also_ccxt(error) from None
+                raise also_ccxt(error) from error.last_error
 
         return call
 

@@ -143,7 +143,7 @@ def classify(
         outcome = AMBIGUOUS
     elif write and dialect.partial and dialect.partial.search(seen.body):
         outcome, reason = AMBIGUOUS, f"a part was refused: {reason}"
-    elif write and (part := dialect.unsure_part(seen.body)):
+    elif write and len(re.findall(_PART, seen.body)) > 1 and (part := dialect.unsure_part(seen.body)):
         outcome, reason = AMBIGUOUS, f"a part is of unknown fate: {part}"
     until = reset_time(
         rule,
@@ -162,6 +162,9 @@ _BY_STATUS = re.compile(r"\s*\S+ (?:(?:GET|POST|PUT|PATCH|DELETE|HEAD) \S+ )?([1
 
 _BODY = re.compile(r"\s*[a-z0-9]+ [{\[]")
 """Beginning of the text of an exception that ccxt raised for the body of a successful answer."""
+
+_PART = re.compile(r'"(?:sCode|errorCode)"')
+"""Key of the error of a part, in the answer to a batch."""
 
 _BODY_START = re.compile(r"[<{\[]|error code:")
 

@@ -56,6 +56,11 @@ class CallArguments:
         self._args = args
         self._kwargs = kwargs
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether the method takes orders, so that the answer tells of each."""
+        return self._name.removesuffix("_ws").endswith("orders")
+
     def summary(self) -> OrderSummary:
         """Return the summary; of arguments that do not fit the method only its name."""
         try:

@@ -217,9 +217,10 @@ class Request:
         state, answer = self._state, self.answer
         if answer is not None and (answer[0] >= _BAD_STATUS or self._looks_odd(result)):
             self._check(result)
-        elif self.write and answer is not None and (part := state.dialect.unsure_part(answer[2] or "")):
-            # Of a batch ccxt takes each part for refused that has an error, also the one that timed out.
-            self._found = Verdict(AMBIGUOUS, f"a part is of unknown fate: {part}")
+        elif self._arguments is not None and answer is not None and self._arguments.is_batch:
+            # Each part that has an error is refused to ccxt, also the one that timed out.
+            part = state.dialect.unsure_part(answer[2] or "")
+            self._found = Verdict(AMBIGUOUS, f"a part is of unknown fate: {part}") if part else None
         self.ended = ended = state.clock.monotonic()
         if answer is not None and (state.tells_limits or ended >= state.learn_due):
             state.learn(self._endpoint.section, answer[1], self.start, ended)

@@ -23,17 +23,25 @@ if TYPE_CHECKING:
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
+    from peak_observe.measures.results import ResultReading
+    from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
 BUDGETS: Names[BudgetReading] = Names("budget")
 BULKHEADS: Names[BulkheadReading] = Names("bulkhead")
+CHAOS: Names[ChaosReading] = Names("operation")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
+FALLBACKS: Names[ResultReading] = Names("operation")
+HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
+RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
+SHARES: Names[ResultReading] = Names("operation")
+TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [
@@ -42,36 +50,47 @@ __all__ = [
     "BREAKERS",
     "BUDGETS",
     "BULKHEADS",
+    "CHAOS",
     "CHECKS",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
+    "FALLBACKS",
+    "HEDGES",
     "JOBS",
     "LIMITERS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
+    "RELOADS",
     "RETRIES",
+    "SHARES",
+    "TIMED",
     "TIMEOUTS",
     "BackupReading",
     "BreakerReading",
     "BudgetReading",
     "BulkheadReading",
     "CallCounts",
+    "ChaosReading",
     "EndpointReading",
     "EndpointTally",
     "ExchangeReading",
     "ExchangeTally",
     "Exemplar",
     "HealthReading",
+    "HedgeReading",
     "JobReading",
     "KindReading",
     "Names",
     "RateLimitReading",
+    "ReloadReading",
+    "ResultReading",
     "RetryCounts",
     "RetryReading",
     "Series",
     "Ticker",
+    "TimedReading",
     "TimeoutReading",
     "increased",
     "when_named",
@@ -82,13 +101,18 @@ _LATE = {
     "BackupReading": "backups",
     "BudgetReading": "budgets",
     "BulkheadReading": "limits",
+    "ChaosReading": "strategies",
     "EndpointReading": "exchange",
     "EndpointTally": "exchange",
     "ExchangeReading": "exchange",
     "ExchangeTally": "exchange",
+    "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",
     "RateLimitReading": "limits",
+    "ResultReading": "results",
+    "ReloadReading": "strategies",
+    "TimedReading": "strategies",
     "TimeoutReading": "limits",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 class BreakerReading:
     """Reading of a breaker, or of all breakers of a name.
 
-    Lists follow the order of `catalog.STATES` and `catalog.CALL_OUTCOMES`; `state` is an index into the former, or
-    None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls, failures
-    and slow calls the window holds, None where there is none; `failure_threshold` is None where there is one.
+    Lists follow the order of `catalog.STATES` and `catalog.OBSERVED_CALL_OUTCOMES`; `state` is an index into the
+    former, or None when no breaker of the name lives any more. Buckets are not cumulative. `window` is how many calls,
+    failures and slow calls the window holds, None where there is none; `failure_threshold` is None where there is one.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class BreakerReading:
 
     def add(self, other: BreakerReading) -> None:
         """Take in another reading of the same name; settings are those of the later one."""
-        self.calls = _sums(self.calls, other.calls)
+        self.calls = _all_sums(self.calls, other.calls)
         self.buckets = _sums(self.buckets, other.buckets)
         self.transitions = _sums(self.transitions, other.transitions)
         self.state_seconds = [a + b for a, b in zip(self.state_seconds, other.state_seconds, strict=True)]
@@ -88,7 +89,7 @@ class BreakerReading:
 
 
 class RetryReading:
-    """Reading of a retry, or of all retries of a name; `calls` follows `catalog.RETRY_OUTCOMES`."""
+    """Reading of a retry, or of all retries of a name; `calls` follows `catalog.OBSERVED_RETRY_OUTCOMES`."""
 
     __slots__ = ("backoff_seconds", "calls", "errors", "exemplars", "max_attempts", "nested", "retries")
 
@@ -97,12 +98,12 @@ class RetryReading:
     nested: int
     backoff_seconds: float
     errors: dict[str, int]
-    max_attempts: int
+    max_attempts: float
     exemplars: dict[int, Exemplar]
 
     def add(self, other: RetryReading) -> None:
         """Take in another reading of the same name; settings are those of the later one."""
-        self.calls = _sums(self.calls, other.calls)
+        self.calls = _all_sums(self.calls, other.calls)
         self.retries += other.retries
         self.nested += other.nested
         self.backoff_seconds += other.backoff_seconds
@@ -184,6 +185,11 @@ class HealthReading:
 def _worse(left: float | None, right: float | None) -> float | None:
     living = [value for value in (left, right) if value is not None]
     return min([value for value in living if not math.isnan(value)] or living, default=None)
+
+
+def _all_sums(left: Iterable[int], right: Iterable[int]) -> list[int]:
+    """Return the sums where one of the two, which has been in mode `observe`, counts an outcome more."""
+    return [a + b for a, b in zip_longest(left, right, fillvalue=0)]
 
 
 def _sums(left: Iterable[int], right: Iterable[int]) -> list[int]:

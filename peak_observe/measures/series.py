@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import OrderedDict
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
@@ -29,6 +30,14 @@ class Reading(Protocol):
 
     def retire(self) -> None:
         """Forget what only the living have."""
+        ...
+
+
+class Sweeper(Protocol):
+    """Protocol of what takes idle names away."""
+
+    def sweep(self) -> None:
+        """Take away what is idle."""
         ...
 
 
@@ -140,13 +149,15 @@ class Names(Generic[R]):
         self.kind = kind
         self.limit = limit
         self._series: dict[str, Series[R]] = {}
+        self._gone: OrderedDict[str, Series[R]] = OrderedDict()
+        self._sweepers: weakref.WeakSet[Sweeper] = weakref.WeakSet()
         self._lock = threading.Lock()
         forks.renew(self)
 
     def after_fork(self) -> None:
         """Make all locks anew in a forked child."""
         self._lock = threading.Lock()
-        for series in self._series.values():
+        for series in (*self._series.values(), *self._gone.values()):
             series.after_fork()
 
     def series(self, name: str, bounds: tuple[float, ...] = ()) -> Series[R]:
@@ -161,6 +172,8 @@ class Names(Generic[R]):
             full = name not in self._series and len(self._series) >= self.limit
             key = OVERFLOW if full else name
             first_too_many = full and OVERFLOW not in self._series
+            if not full and key in self._gone:
+                self._series[key] = self._gone.pop(key)
             found = self._series.setdefault(key, Series(key, bounds))
         if not _any_name:
             _named()
@@ -174,6 +187,29 @@ class Names(Generic[R]):
             )
         return found
 
+    def retire(self, series: Series[R]) -> None:
+        """Take the series of a name away; if the name comes back its counts go on where they were.
+
+        As many are remembered as there may be names; one that was forgotten begins at 0 again.
+        """
+        with self._lock:
+            if self._series.get(series.name) is series:
+                self._gone[series.name] = self._series.pop(series.name)
+                self._gone.move_to_end(series.name)
+                while len(self._gone) > self.limit:
+                    self._gone.popitem(last=False)
+
+    def revive(self, series: Series[R]) -> None:
+        """Bring a series back that was taken away, if its name is not taken."""
+        with self._lock:
+            if series.name not in self._series and len(self._series) < self.limit:
+                self._gone.pop(series.name, None)
+                self._series[series.name] = series
+
+    def swept_by(self, sweeper: Sweeper) -> None:
+        """Let `sweeper` take idle names away before each reading, for as long as it lives."""
+        self._sweepers.add(sweeper)
+
     def known(self) -> list[Series[R]]:
         """Return all series in the order of their creation."""
         with self._lock:
@@ -185,6 +221,8 @@ class Names(Generic[R]):
 
     def read(self) -> list[tuple[str, R]]:
         """Return every name with its reading."""
+        for sweeper in tuple(self._sweepers):
+            sweeper.sweep()
         pairs = ((series.name, series.read()) for series in self.known())
         return [(name, reading) for name, reading in pairs if reading is not None]
 

@@ -12,9 +12,11 @@ GREEN, YELLOW, AMBER, RED, PURPLE, BLUE, GREY = "green", "yellow", "orange", "re
 DAY = 86_400
 
 STATE_COLOURS = dict(zip(catalog.STATES, (GREEN, RED, AMBER, PURPLE, GREY), strict=True))
-CALL_COLOURS = dict(zip(catalog.CALL_OUTCOMES, (GREEN, RED, BLUE, AMBER), strict=True))
-RETRY_COLOURS = dict(zip(catalog.RETRY_OUTCOMES, (GREEN, YELLOW, RED, BLUE, PURPLE, AMBER), strict=True))
+CALL_COLOURS = dict(zip(catalog.OBSERVED_CALL_OUTCOMES, (GREEN, RED, BLUE, AMBER, PURPLE), strict=True))
+RETRY_COLOURS = dict(zip(catalog.OBSERVED_RETRY_OUTCOMES, (GREEN, YELLOW, RED, BLUE, PURPLE, AMBER, GREY), strict=True))
 LIMIT_COLOURS = dict(zip(catalog.LIMIT_OUTCOMES, (GREEN, BLUE, RED, AMBER, GREY, "light-blue", PURPLE), strict=True))
+SHARE_COLOURS = dict(zip(catalog.SHARE_OUTCOMES, (BLUE, GREEN, "light-green", GREY), strict=True))
+HEDGE_COLOURS = dict(zip(catalog.HEDGE_OUTCOMES, (GREEN, BLUE, RED, GREY), strict=True))
 CHECK_COLOURS = dict(zip(catalog.HEALTH_OUTCOMES, (GREEN, RED, PURPLE, AMBER), strict=True))
 JOB_COLOURS = dict(zip(catalog.JOB_OUTCOMES, (GREEN, RED, AMBER), strict=True))
 BACKUP_COLOURS = dict(zip(catalog.BACKUP_OUTCOMES, (GREEN, YELLOW, RED, PURPLE), strict=True))

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 
 def running_trio() -> Any:
-    """Return the module trio if the running task is one of trio's, which imports sniffio to tell, else None."""
+    """Return the module trio if the running task is one of trio's, else None."""
     sniffio, trio = sys.modules.get("sniffio"), sys.modules.get("trio")
-    if sniffio is None or trio is None:
+    if trio is None:
         return None
     try:
-        return trio if sniffio.current_async_library() == "trio" else None
+        if sniffio is not None:  # which knows of asyncio inside trio, and of trio inside asyncio
+            return trio if sniffio.current_async_library() == "trio" else None
+        return trio if trio.lowlevel.current_task() else None
     except (RuntimeError, AttributeError):  # nothing runs, or another thread is importing it at this moment
         return None
 

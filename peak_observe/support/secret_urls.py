@@ -41,6 +41,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 _UNITS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[A-Z]|[0-9]+")
 _LETTERS_AND_DIGITS = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])|(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])")
 _RANDOM, _LONG = 16, 24
+_LONGEST_PATH = 200
 _SHORT_UNITS, _LONGER_UNITS = 3.0, 4.0
 
 
@@ -52,10 +53,16 @@ def without_secrets(text: str) -> str:
         text = _HOST_AND_PATH.sub(lambda found: found[1] + path(found[2], found[1]), text)
         text = _PATH.sub(lambda found: found[1] + path(found[2]), text)
     if "?" in text:
-        text = _QUERY.sub("", text)
+        text = _QUERY.sub(_query, text)
     if "@" in text:
         text = _USER.sub(rf"\1:{HIDDEN}@", text)
     return _BOT.sub(lambda found: f"{found[1] or ''}{HIDDEN}", text) if ":" in text else text
+
+
+def _query(found: re.Match[str]) -> str:
+    # Without a path before it this may be a sentence; its fields are looked at by their names.
+    before = found.string[max(0, found.start() - _LONGEST_PATH) : found.start()].split()
+    return "" if before and "/" in before[-1] else found[0]
 
 
 def origin(text: str) -> str:

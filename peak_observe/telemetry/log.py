@@ -10,15 +10,18 @@ from peak_observe.events import (
     ExchangeEvent,
     GaveUp,
     HealthChanged,
+    HedgeFailed,
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    PolicyReloaded,
     RateLimited,
     Recovered,
     RestoreFinished,
     RetriesNested,
     RetryEvent,
     RetryScheduled,
+    StrategyEvent,
     Transition,
     WriteUnanswered,
 )
@@ -62,19 +65,25 @@ def _plain(value: object) -> object:
 
 def line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
     """Return logger, level, message and its values for an event."""
+    if isinstance(event, Transition | HealthChanged | NamesOverflowed):
+        return _state(event)
+    if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):
+        return "backup", *_backup(event)
+    if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
+        return "exchange", *_exchange(event)
+    if isinstance(event, HedgeFailed | PolicyReloaded):
+        return _strategy(event)
+    return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
+
+
+def _state(event: Transition | HealthChanged | NamesOverflowed) -> tuple[str, int, str, tuple[object, ...]]:
     if isinstance(event, Transition):
         return _transition(event)
     if isinstance(event, HealthChanged):
         level, change = (INFO, "healthy") if event.healthy else (WARNING, "unhealthy")
         return "health", level, f"check '%s' is {change}: %s", (event.name, event.message)
-    if isinstance(event, NamesOverflowed):
-        message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
-        return event.kind, WARNING, message, (event.limit, event.kind, event.name)
-    if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):
-        return "backup", *_backup(event)
-    if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
-        return "exchange", *_exchange(event)
-    return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
+    message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
+    return event.kind, WARNING, message, (event.limit, event.kind, event.name)
 
 
 def _backup(event: BackupFinished | RestoreFinished | BackupVerified) -> tuple[int, str, tuple[object, ...]]:
@@ -101,10 +110,11 @@ def _ended(outcome: str) -> str:
 
 
 def _transition(event: Transition) -> tuple[str, int, str, tuple[object, ...]]:
+    change, mode = ("is", "") if event.mode == "enforce" else ("would be", " (mode observe)")
     if event.new != "open":
-        return "breaker", INFO, "circuit '%s' is %s: %s", (event.name, event.new, event.reason)
+        return "breaker", INFO, f"circuit '%s' {change} %s{mode}: %s", (event.name, event.new, event.reason)
     last = f"; last error: {describe(event.error)}" if event.error else ""
-    message = "circuit '%s' is open: %s; next probe in %.1f s%s"
+    message = f"circuit '%s' {change} open{mode}: %s; next probe in %.1f s%s"
     return "breaker", WARNING, message, (event.name, event.reason, event.retry_after, last)
 
 
@@ -114,9 +124,9 @@ def _retry(event: RetryEvent) -> tuple[int, str, tuple[object, ...]]:
             message = "'%s' is retried inside the retry of '%s', so their attempts multiply: retry in one place"
             return WARNING, message, (event.operation, event.inside)
         case RetryScheduled():
-            message = "'%s' failed (attempt %d of %d), retry in %.1f s: %s"
-            facts = (event.operation, event.attempt, event.max_attempts, event.delay, _failure(event.error))
-            return INFO, message, facts
+            most = "any number" if event.max_attempts is None else event.max_attempts
+            message = "'%s' failed (attempt %d of %s), retry in %.1f s: %s"
+            return INFO, message, (event.operation, event.attempt, most, event.delay, _failure(event.error))
         case GaveUp(outcome="not_retryable"):
             message = "'%s' is not retried (attempt %d): %s"
             return DEBUG, message, (event.operation, event.attempts, _failure(event.error))
@@ -142,6 +152,17 @@ def _limit(event: LimitReached | CallTimedOut) -> tuple[int, str, tuple[object, 
     else:
         message = f"rate limit '%s' is used up (%.3g a second): %d {end}"
     return WARNING, message, (event.name, event.limit, event.refused)
+
+
+def _strategy(event: StrategyEvent) -> tuple[str, int, str, tuple[object, ...]]:
+    match event:
+        case HedgeFailed():
+            message = "'%s' was answered, but request %d of it failed: %s"
+            return "hedge", INFO, message, (event.operation, event.request, describe(event.error))
+        case PolicyReloaded(success=True):
+            return "policy", INFO, "policy '%s' took over %s: %s", (event.policy, event.path, event.message)
+        case PolicyReloaded():
+            return "policy", ERROR, "policy '%s' keeps its settings, %s", (event.policy, event.message)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

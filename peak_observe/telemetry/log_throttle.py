@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.events import CallTimedOut, GaveUp, Recovered, RetryScheduled
+from peak_observe.events import CallTimedOut, GaveUp, HedgeFailed, Recovered, RetryScheduled
 from peak_observe.measures import forks
 
 if TYPE_CHECKING:
@@ -71,6 +71,6 @@ def _key(event: Event) -> Hashable:
             return RetryScheduled, event.operation, min(event.attempt, MOST_ATTEMPTS)
         case GaveUp():
             return GaveUp, event.operation, event.outcome
-        case CallTimedOut() | Recovered():
+        case CallTimedOut() | HedgeFailed() | Recovered():
             return type(event), event.operation
     return None

@@ -2,8 +2,9 @@
 
 import os
 import stat
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,10 @@ def as_user(uid: int, act: Callable[[], object]) -> None:
     assert not problem, problem
 
 
-def readable(folder: Path) -> None:
-    """Let everybody get as far as a folder of pytest's."""
-    for parent in (folder, *list(folder.parents)[:3]):
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """Return a folder that other users get to: each run of pytest that begins closes the folder of all runs to them."""
+    with tempfile.TemporaryDirectory(prefix="peak-observe-test-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path

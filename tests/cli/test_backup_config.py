@@ -105,7 +105,13 @@ def test_times(value: float | str, seconds: float) -> None:
         ("[backup.keep]\nlast = '3'", "backup.keep.last: it has to be a whole number, not '3'"),
         ("[backup.keep]\nlast = -1", "backup.keep: last must be a whole number of at least 0, not -1"),
         ("[backup.keep]", "backup.keep: the policy is empty: set one of last"),
-        ("[backup.keep]\nwithin = '9999999999999w'", "backup.keep: "),
+        (
+            "[backup.keep]\nwithin = '9999999999999w'",
+            "backup.keep: within must be a time that fits into a calendar, not '9999999999999w'",
+        ),
+        ("[backup]\nrepository = ''", "backup.repository: it has to be a path, not ''"),
+        ("[backup]\ndata = ['x', '']", "backup.data: it has to be a path, not ''"),
+        ("[backup]\nconfig = 'a\\u0000'".replace("'", '"'), r"backup.config: it has to be a path, not 'a\x00'"),
         ("[backup.keep]\nwithin = 'x'", "backup.keep: it has to be more than 0 seconds"),
     ],
 )

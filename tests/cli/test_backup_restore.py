@@ -237,6 +237,41 @@ def test_latest_holds_the_parts_that_are_wanted(desk) -> None:
     assert desk.run(*RESTORE, "--only", "data", "--yes", "--json").json["backup_id"] == whole
 
 
+@pytest.mark.parametrize("how", ["map", "to", "state"])
+def test_latest_holds_all_parts_also_where_nothing_is_named(desk, how: str) -> None:
+    """On a new host: the newest one says that the data was named and left out, so it does not stand for all."""
+    whole, newer = desk.made(), desk.made("--only", "config")
+    (desk.folder / "peak-backup.toml").unlink()
+    where = ("--to", "look") if how == "to" else ("--map", f"{desk.folder}={desk.folder}/moved")
+    where = (*where, "--state-file", "state.json") if how == "state" else where
+    options = ("restore", "latest", "--repository", "backups", *where, "--json")
+    done = desk.run(*options)
+    assert done.json["backup_id"] == whole
+    assert f"{newer} is newer and holds the config only" in done.err
+
+
+def test_latest_is_one_of_the_program_that_moves(desk) -> None:
+    """Another one in the same repository may have made its backup later."""
+    mine = desk.made()
+    desk.write("other/bot.toml", "x")
+    desk.run("create", "--data", "other", "--repository", "backups")
+    options = ("--repository", "backups", "--map", f"{desk.folder}/data={desk.folder}/moved", "--only", "data")
+    assert desk.run("restore", "latest", *options, "--json").json["backup_id"] == mine
+
+
+@pytest.mark.parametrize("place", ["", "/new", "/{backup}", "/.peak-observe/deep"])
+def test_no_restore_goes_among_the_backups(desk, place: str) -> None:
+    """It would write over them, or put what no backup is beside them."""
+    backup = desk.made()
+    target = f"{desk.folder}/backups{place.format(backup=backup)}"
+    done = desk.run("restore", backup, "--to", target, "--yes")
+    assert (done.code, "lies in the repository: name another folder" in done.line) == (6, True)
+    if place.startswith(("/{", "/.")):
+        done = desk.run("restore", backup, "--map", f"{desk.folder}/data={target}", "--only", "data", "--yes")
+        assert (done.code, "lies among the backups: name another place" in done.line) == (6, True)
+    assert desk.run("verify", backup).code == 0
+
+
 def test_latest_is_not_one_of_another_program(desk) -> None:
     """Two programs may share a repository."""
     mine = desk.made()

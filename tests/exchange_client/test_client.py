@@ -193,8 +193,11 @@ def test_each_group_has_a_circuit_of_its_own(mode, rig) -> None:
         for _ in range(2):
             with pytest.raises(ccxt.ExchangeNotAvailable):
                 rig.run(mode, lambda: client.fetch_ticker("BTC/USD"))
-        with pytest.raises(CircuitOpenError):
+        with pytest.raises(CircuitOpenError) as refused:
             rig.run(mode, lambda: client.fetch_ticker("BTC/USD"))
+        assert isinstance(refused.value.last_error, ccxt.ExchangeNotAvailable)
+        assert "502" in str(refused.value.last_error)
+        assert refused.value.last_error is refused.value.__cause__
         assert rig.run(mode, client.fetch_balance)["USD"]["free"] > 0
         states = {group: breaker.state.value for group, breaker in client.breakers.items()}
         assert states == {"public": "open", "private": "closed", "trade": "closed"}

@@ -93,7 +93,7 @@ async def trading(exchange_id: str, **settings):
     await site.start()
     with FakeExchange(dialect="binance") as fake:
         pro = getattr(ccxt.pro, exchange_id)({
-            "apiKey": "k" * 16, "secret": "s" * 16, "enableRateLimit": False, "timeout": 500,
+            "apiKey": "k" * 16, "secret": "s" * 16, "enableRateLimit": False, "timeout": 2000,
             "options": {"enableUnifiedMargin": False, "enableUnifiedAccount": True},
         })  # fmt: skip
         plain = ccxt.binance(fake.config())

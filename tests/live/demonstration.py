@@ -46,7 +46,8 @@ def demonstration(folder: Path, *options: str) -> Iterator[Demonstration]:
     (folder / "dumps" / "bot.sql").write_text("-- all that the bot knows\n" * 1000)
     (folder / "peak-observe.toml").write_text(CONFIG)
     # What it puts aside is here too, so that nobody else takes it for leftovers of another demo.
-    environment = {**os.environ, "PEAK_OBSERVE_DIR": str(folder / "run"), "TMPDIR": str(folder)}
+    places = {"PEAK_OBSERVE_DIR": str(folder / "run"), "TMPDIR": str(folder)}
+    environment = {**os.environ, **places, "PEAK_OBSERVE_CHAOS": "1"}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with exporting(folder) as exporter:
         demo = subprocess.Popen([*PEAK_OBSERVE, "demo", "--no-prometheus", *options], env=environment, **pipe)

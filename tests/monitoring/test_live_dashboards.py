@@ -46,9 +46,11 @@ async def nothing():
     pass
 
 policy = peak_observe.Policy(
+    peak_observe.timed(),
     peak_observe.bulkhead(2),
     peak_observe.circuit_breaker(window=10),
     peak_observe.retry_with_backoff(budget="trade"),
+    peak_observe.hedge(),
     peak_observe.rate_limit(10, reserve={"cancel": 0.2}),
     peak_observe.timeout(5),
     name="trade",
@@ -86,6 +88,11 @@ QUIET = {
         "Top errors",
         "Calls that took too long",
         "Waits by priority",
+        "Hedges per call",
+        "Latency of timed calls, 95th percentile",
+        "Calls disturbed on purpose",
+        "Policies that follow their file",
+        "Last reload ago",
     },
     "peak-exchanges": {
         "Requests per second",

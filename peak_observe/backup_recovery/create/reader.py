@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.copying import WriteError, stored_mode
-from peak_observe.backup_recovery.repository.manifest import FILE, Entry, encode_name, times
+from peak_observe.backup_recovery.files.xattrs import has_xattrs
+from peak_observe.backup_recovery.repository.manifest import FILE, LINK, Entry, encode_name, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,8 +122,8 @@ class FileReader:
         found = job.found
         quiet = sqlite.quiet(found.path)
         try:
-            if job.database and job.database[0].size and not found.status.st_size:
-                raise sqlite3.DatabaseError("it is empty")
+            if job.database and job.database[0].size and found.status.st_size < sqlite.SMALLEST_PAGE:
+                raise sqlite3.DatabaseError(f"it has {found.status.st_size or 'no'} bytes")  # one, to SQLite, is none
             sqlite.take(found.path, target)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
@@ -156,6 +157,8 @@ def entry_of(found: Found, **facts: Any) -> Entry:
     """Return the entry of what was found, with facts that its status does not tell."""
     status = found.status
     facts |= times(status.st_mtime_ns)
+    if found.type != LINK and has_xattrs(found.path):
+        facts["xattrs"] = True
     return Entry(
         encode_name(found.stored),
         mode=stat.S_IMODE(status.st_mode),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import suppress
@@ -24,6 +25,7 @@ from peak_observe.backup_recovery.repository.metadata import (
     BackupMetadata,
     BackupStatus,
     BackupType,
+    Problem,
 )
 from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository
@@ -35,15 +37,15 @@ from peak_observe.observers import emit
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from peak_observe.backup_recovery.create.sources import Exclude
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.manifest import Root
-    from peak_observe.backup_recovery.repository.metadata import Problem
     from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 
 SHOWN = 3  # problems that are named in a message
+_log = logging.getLogger("peak_observe.backup")
 
 
 class BackupRequest(NamedTuple):
@@ -258,6 +260,7 @@ class BackupRun:
             parts=writer.parts,
             problems=writer.problems,
             error_message=summary(writer.problems),
+            left_out=[*self._request.left_out, *_lost(writer.with_xattrs)],
             manifest=digest,
             duration=round(time.perf_counter() - self._began, 3),
         )
@@ -324,6 +327,14 @@ class BackupRun:
             sequence=max(known.sequence, self.backup.sequence),
             stored_bytes=stored,
         )
+
+
+def _lost(stored: Sequence[str]) -> Iterator[Problem]:
+    """Yield what a backup does not hold of the files that it holds."""
+    if stored:
+        problem = Problem("ACLs and other extended attributes", f"those of {summary(stored)} are not kept")
+        _log.warning("not in the backup: %s", problem)
+        yield problem
 
 
 def summary(problems: Collection[object]) -> str:

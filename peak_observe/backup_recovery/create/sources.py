@@ -81,6 +81,17 @@ def _either(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(pattern) for pattern in patterns if pattern) or r"(?!)")
 
 
+def checked_path(path: Path | str) -> Path | str:
+    """Return a path; an empty text, as an unset variable leaves it, would mean the working directory.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not str(path) or "\0" in str(path):
+        raise ValueError(f"it has to be a path, not {str(path)!r}")
+    return path
+
+
 class NamedPaths:
     """Named paths of one part of a backup, in the order in which they were added.
 
@@ -100,7 +111,11 @@ class NamedPaths:
         Args:
             path: The path.
             written: How somebody wrote it, where that is not the path itself, as in a file in whose folder it begins.
+
+        Raises:
+            ValueError: It is none.
         """
+        checked_path(path)
         if Path(path) not in self.named:
             self.named.append(Path(path))
         if written is not None:
@@ -149,6 +164,9 @@ def find(
             without it, they are taken.
     """
     named = _named(path, stored, problem)
+    if named is not None and (named.status.st_dev, named.status.st_ino) in skip:
+        problem(path, "is the repository itself, which cannot be in its own backups: name what is in it")
+        return
     if named is None or named.type is FILE:
         yield from () if named is None else (named,)
         return
@@ -198,9 +216,19 @@ def _taken(
             f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
         ):
             continue
+        if entry.name.endswith(sqlite.SIDES) and sqlite.is_log(entry.path):
+            _tell_of_database(entry, below, exclude, problem)
         item = _found(entry, folder, problem)
         if item is not None:
             yield item
+
+
+def _tell_of_database(log: os.DirEntry[str], below: str, exclude: Exclude, problem: Callable[[str, str], None]) -> None:
+    """Tell of a file that has a log of SQLite beside it and is no database, as one that is damaged or encrypted."""
+    (side,) = (side for side in sqlite.SIDES if log.name.endswith(side))
+    path, name = log.path.removesuffix(side), log.name.removesuffix(side)
+    if os.path.isfile(path) and not exclude(f"{below}/{name}".lstrip("/"), folder=False):
+        problem(path, f"has SQLite's {side} beside it and is no database: it is damaged, or encrypted and in use")
 
 
 def _without_cache(

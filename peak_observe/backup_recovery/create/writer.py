@@ -74,6 +74,7 @@ class StagingWriter:
         self.parts: dict[str, Part] = {}
         self.problems: list[Problem] = []
         self.files = self.size_bytes = 0
+        self.with_xattrs: list[str] = []
         self._add = add
         self._place = f"{folder}/"
         self._earlier = earlier or {}
@@ -181,6 +182,8 @@ class StagingWriter:
 
     def _keep(self, entries: list[Entry]) -> None:
         for entry in entries:
+            if entry.xattrs:
+                self.with_xattrs.append(entry.stored)
             if entry.type == FILE:
                 self.files += 1
                 self.size_bytes += entry.size

@@ -30,6 +30,8 @@ HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
 SIDES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database; it belongs to that very file and to no other version of it."""
+_WAL_MAGIC, _JOURNAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"), b"\xd9\xd5\x05\xf9"
+"""Begin write-ahead logs and rollback journals. Source: https://www.sqlite.org/fileformat2.html, sections 3 and 4."""
 
 PAGES = 4096
 DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
@@ -79,6 +81,24 @@ def _fits(path: str) -> bool:
     return len(os.fsencode(os.path.abspath(path))) <= LONGEST
 
 
+def is_log(path: str) -> bool:
+    """Return whether a file is a write-ahead log or a rollback journal that holds something."""
+    return _log_beginning(path) in (*_WAL_MAGIC, _JOURNAL_MAGIC)
+
+
+def _log_beginning(path: str) -> bytes:
+    try:
+        descriptor = os.open(path, READ)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, len(_JOURNAL_MAGIC))
+    except OSError:  # a folder
+        return b""
+    finally:
+        os.close(descriptor)
+
+
 def quiet(path: str) -> bool:
     """Return whether all of a database is in its own file, none in a log beside it."""
     return not any(_size(path + side) for side in ("-wal", "-journal"))
@@ -93,8 +113,11 @@ def take(path: str, target: str) -> None:
 
     Raises:
         OSError: It cannot be read or written.
-        sqlite3.Error: It cannot be read, is locked for longer than half a minute, or its copy fails `quick_check`.
+        sqlite3.Error: It cannot be read, is locked for longer than half a minute, its copy fails `quick_check`, or what
+            stands in the place of its write-ahead log is none.
     """
+    if _log_beginning(f"{path}-wal") not in (b"", *_WAL_MAGIC):  # SQLite takes it for an empty one
+        raise sqlite3.DatabaseError("its write-ahead log is damaged, and with it what was committed last")
     with writing(target):
         os.close(os.open(target, CREATE, 0o600))  # SQLite itself would let others read it
     if not _fits(path) or not _fits(target):
@@ -190,7 +213,7 @@ def check(path: str) -> None:
             check(shutil.copyfile(path, f"{folder}/database"))
         return
     with closing(_connect(path, "immutable=1")) as database:
-        found = [str(row[0]) for row in database.execute("PRAGMA quick_check(1)")]
+        found = [" ".join(str(row[0]).split()) for row in database.execute("PRAGMA quick_check(1)")]
     if found != ["ok"]:
         raise sqlite3.DatabaseError(f"quick_check: {'; '.join(found)}")
 

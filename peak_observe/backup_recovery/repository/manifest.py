@@ -73,9 +73,10 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         inode: The source's inode number.
         source_size: Bytes of the source's own file where they differ, as for a database.
         sparse: Whether the source had holes.
-        mtime_s: Time of the last change in whole seconds, where nanoseconds do not fit into 64 bits: before 1677 and
-            after 2262.
+        mtime_s: Time of the last change in whole seconds, where nanoseconds do not fit into 64 bits, before 1677 and
+            after 2262; `mtime_ns` has the rest then.
         hardlink: Where the first name of the same file lies in the backup's folder; empty if this is the first.
+        xattrs: Whether it had an ACL, a capability or another extended attribute, which a backup does not hold.
     """
 
     stored: str
@@ -95,11 +96,14 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     sparse: bool = False
     mtime_s: int | None = None
     hardlink: str = ""
+    xattrs: bool = False
 
     @property
     def modified_ns(self) -> int:
         """Time of the last change, in nanoseconds since 1970, whenever that was."""
-        return self.mtime_ns if self.mtime_s is None else self.mtime_s * SECOND
+        if self.mtime_s is None:
+            return self.mtime_ns
+        return self.mtime_s * SECOND + (self.mtime_ns if 0 <= self.mtime_ns < SECOND else 0)  # once there was no rest
 
     @property
     def kind(self) -> str:
@@ -180,7 +184,7 @@ def times(mtime_ns: int) -> dict[str, int]:
     """Return the fields of an entry for a time in nanoseconds since 1970, whatever a file system can hold."""
     if -LARGEST <= mtime_ns <= LARGEST:
         return {"mtime_ns": mtime_ns}
-    return {"mtime_ns": LARGEST if mtime_ns > 0 else -LARGEST, "mtime_s": mtime_ns // SECOND}
+    return {"mtime_ns": mtime_ns % SECOND, "mtime_s": mtime_ns // SECOND}
 
 
 def encode_name(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
@@ -13,7 +14,7 @@ from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.ledger import Account
@@ -32,13 +33,26 @@ class ObservedRepository:
         self.repository = repository
         self.named: Callable[[], Collection[str]] = tuple
         self.max_age: float | None = None
+        self._asking: list[float] = []
 
     def read(self) -> BackupReading:
         """Return how things stand; a folder that cannot be read has no backups to show."""
         try:
-            return reading_of(self.repository, kinds=self.named(), max_age=self.max_age)
+            found = reading_of(self.repository, kinds=self.named(), max_age=self.max_age)
         except (OSError, BackupError):
             return BackupReading()
+        found.running_since = min((since for since in (found.running_since, *self._asking) if since), default=0.0)
+        return found
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Show a backup as under way while state providers are asked, of which its ledger knows nothing yet."""
+        since = self.repository.clock.now().timestamp()
+        self._asking.append(since)
+        try:
+            yield
+        finally:
+            self._asking.remove(since)
 
 
 _observed: dict[tuple[str, Path], ObservedRepository] = {}
@@ -49,8 +63,10 @@ def observe(
     repository: Repository,
     named: Callable[[], Collection[str]],
     max_age: float | None,
-) -> None:
-    """Tell of a repository from now on, once however many managers work in it; the newest one's promise counts.
+) -> ObservedRepository:
+    """Tell of a repository from now on, and return what tells.
+
+    It is told of once, however many managers work in it; the newest one's promise counts.
 
     Args:
         repository: The repository.
@@ -65,6 +81,7 @@ def observe(
             BACKUPS.series(repository.name).join(known, known.read)
         known.named = named
         known.max_age = max_age
+    return known
 
 
 def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float | None) -> BackupReading:

@@ -147,7 +147,8 @@ class Repository:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise BackupError(f"{self.root} cannot be listed: {error.strerror}") from error
+            mend = "; run this as the user whose backups these are" if isinstance(error, PermissionError) else ""
+            raise BackupError(f"{self.root} cannot be listed: {error.strerror}{mend}") from error
 
     def _read(self, name: str) -> BackupMetadata | str | None:
         try:

@@ -7,6 +7,8 @@ import stat
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import WriteError
 from peak_observe.backup_recovery.files.safe_read import is_no_access
@@ -62,21 +64,24 @@ class StoredFiles:
             self._real.add(folder)
 
     def read(self, entry: Entry) -> bytes:
-        """Return what is stored of a small file, and a byte more if there is more.
+        """Return what is stored of a small file.
 
         Raises:
             NoAccessError: It cannot be read.
-            ValueError: It is not there.
+            ValueError: It is not there, or is not what was stored.
         """
         try:
             descriptor, _ = copying.opened(self.path(entry))
             try:
-                return os.read(descriptor, entry.size + 1)
+                found = os.read(descriptor, entry.size + 1)
             finally:
                 os.close(descriptor)
         except OSError as error:
             _refuse_no_access(error, entry)
             raise ValueError(f"{entry.stored}: {_reason(error)}") from None
+        if (len(found), blake3(found).hexdigest()) != (entry.size, entry.blake3):
+            raise ValueError(self.check(entry) or f"{entry.stored}: changed while it was read")
+        return found
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Yield what is stored of a file, after all of it was checked.

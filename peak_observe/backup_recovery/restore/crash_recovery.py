@@ -132,6 +132,21 @@ def settle(repository: Repository) -> None:
             _log.warning("%s holds the journal of a restore that was cut off, and cannot be written", repository.root)
 
 
+def check_settled(repository: Repository) -> None:
+    """Look whether a restore is still between old and new.
+
+    Raises:
+        BackupError: It is, or that cannot be seen.
+    """
+    mend = "run this as the user whose backups these are"
+    try:
+        left = [transaction.path for transaction in Transaction.left_behind(repository.own)]
+    except OSError as error:
+        raise BackupError(f"{repository.own} cannot be read: {error.strerror}; {mend}") from error
+    if left:
+        raise BackupError(f"{left[0]} tells of a restore that was cut off, and cannot be removed; {mend}")
+
+
 def _is_cut_off(repository: Repository) -> bool:
     try:
         return any(True for _ in Transaction.left_behind(repository.own))

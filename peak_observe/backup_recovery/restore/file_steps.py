@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -55,9 +56,12 @@ def _copy(source: str, target: str, flags: int) -> None:
                 chunk = chunk[os.write(writer, chunk) :]
         status = os.fstat(reader)
         given = give(writer, Owner(status.st_uid, status.st_gid, exact=True))
-        with suppress(PermissionError):  # whoever may write a file need not own it
+        try:
             os.fchmod(writer, stat.S_IMODE(status.st_mode) & (~0 if given else ~PRIVILEGED))
             os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
+        except OSError as error:
+            if error.errno != errno.EPERM:  # whoever may write a file need not own it
+                raise
         os.fsync(writer)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.repository.manifest import STATE_FILE, Entry, Manifest, Root, decode_name
 from peak_observe.backup_recovery.restore.contents import Item, items, matching, place_of
-from peak_observe.backup_recovery.restore.plan import Refusal
+from peak_observe.backup_recovery.restore.plan import BLOCKED, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -96,6 +96,18 @@ class Places:
         for path in self._options.paths:
             if not any(True for _ in self._matching([path])):
                 yield Refusal(UNMATCHED, f"no file in the backup is {path}; it holds {sources}")
+
+    def within(self, repository: Path) -> Iterator[Refusal]:
+        """Yield the places that lie among the backups, which a restore would write over."""
+        home = os.path.realpath(repository)
+        if self.inside is not None:
+            if f"{self.inside}/".startswith(f"{home}/"):
+                yield Refusal(BLOCKED, f"{self.inside} lies in the repository: name another folder")
+            return
+        for target in self._targets.values():
+            name = target[len(home) + 1 :].partition("/")[0] if target.startswith(f"{home}/") else ""
+            if name.startswith((".", "backup_")):
+                yield Refusal(BLOCKED, f"{target} lies among the backups: name another place")
 
     def _hint(self, root: Root) -> str:
         """Return where it probably lies now: what is named has the same last part."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 NEW, REPLACED, SAME = "new", "replaced", "same"
 BLOCKED, OPEN = "blocked", "open"
-_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9")
-"""Begin SQLite's write-ahead logs and rollback journals."""
 
 
 class RestorePlan(NamedTuple):
@@ -212,22 +210,11 @@ class _Comparison:
             return tuple(found)
         if status is not None and stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
             return tuple(found)
-        return tuple(found) if any(map(_is_log, found)) else ()
+        return tuple(found) if any(map(sqlite.is_log, found)) else ()
 
 
 def _is_like(entry: Entry, owner: Owner, status: os.stat_result) -> bool:
     return owner.matches(status) and stat.S_IMODE(status.st_mode) == owner.mode(entry.mode, status)
-
-
-def _is_log(path: str) -> bool:
-    try:
-        descriptor = os.open(path, copying.READ)
-    except OSError:
-        return False
-    try:
-        return os.read(descriptor, 4) in _MAGIC
-    finally:
-        os.close(descriptor)
 
 
 def _joined(found: list[Action]) -> list[Action]:

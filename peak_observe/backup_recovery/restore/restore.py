@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
@@ -143,6 +144,10 @@ class Restore:
         self.verify(tell, all_entries=False)
         if all(action.change == SAME for action in self.actions):
             return
+        lost = [action.target for action in self.actions if action.entry.xattrs and action.change != SAME]
+        if lost:
+            what = "ACLs and other extended attributes are in no backup; set those of %d files and folders again: %s"
+            _log.warning(what, len(lost), summary(lost))
         transaction = Transaction.of(
             self.actions,
             (self._repository.own, *self._beside),
@@ -160,7 +165,8 @@ class Restore:
         except OSError as error:
             what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
-            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}") from error
+            mend = "; run this as a user who may write there" if isinstance(error, PermissionError) else ""
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend}") from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.
@@ -195,6 +201,9 @@ def prepare(
     if refusal is not None:
         raise RestoreRefusedError(backup_id, (refusal.problem,), (refusal.reason,))
     manifest = manifest_of(repository, backup, options.named)
+    astray = list(Places(manifest, options).within(repository.root))
+    if astray:
+        raise RestoreRefusedError(backup_id, tuple(item.problem for item in astray), (BLOCKED,))
     return Restore(repository, backup, manifest, options, tell)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
-from peak_observe.backup_recovery.files.workers import Meter, each
+from peak_observe.backup_recovery.files.workers import Meter, ahead, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, UNKNOWN, Owner, give
 from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import StoredFiles
@@ -51,6 +50,7 @@ class Staging:
         self._stored = stored
         self._owners = owners
         self.linked: set[int] = set()
+        self._contents: Generator[bytes] = ahead(stored.read, ())
         self._changed = list(changes(actions))
         size = sum(action.entry.size for action in self._changed)
         self._meter = Meter(tell, "restore", len(self._changed), size)
@@ -67,7 +67,9 @@ class Staging:
             os.mkdir(self._place(folder), 0o777 if mode is None else PRIVATE)
         names = {action.entry.stored: action for action in self._actions if not action.entry.hardlink}
         firsts = [action for action in self._changed if action.entry.hardlink not in names or action.in_place]
-        each(self._make, firsts, lambda action: action.entry.size)
+        self._contents = ahead(self._stored.read, (action.entry for action in firsts if _is_small(action.entry)))
+        with closing(self._contents):
+            each(self._make, firsts, lambda action: action.entry.size)
         for action in self._changed:
             if action.entry.hardlink in names and not action.in_place:
                 self._link(names[action.entry.hardlink], action)
@@ -103,7 +105,7 @@ class Staging:
         return Owner(status.st_uid, status.st_gid, exact=False)
 
     def _file(self, entry: Entry, new: str, owner: Owner) -> None:
-        if entry.size <= CHUNK and not entry.sparse:
+        if _is_small(entry):
             sink = self._small(entry, new)
         else:
             self._stored.copy(entry, new, self._meter.bytes)
@@ -118,9 +120,9 @@ class Staging:
 
     def _small(self, entry: Entry, new: str) -> int:
         """Write a small file in as few calls as it can be done, and return its descriptor."""
-        content = self._stored.read(entry)
-        if (len(content), blake3(content).hexdigest()) != (entry.size, entry.blake3):
-            raise ValueError(self._stored.check(entry) or f"{entry.stored}: changed while it was read")
+        content = next(self._contents, None)
+        if content is None:  # one more name of a file, which could not be a link
+            content = self._stored.read(entry)
         sink = os.open(new, CREATE, 0o600)
         try:
             left = memoryview(content)
@@ -151,3 +153,8 @@ class Staging:
             os.chmod(path, mode if given else mode & ~PRIVILEGED)
         if self._layout.folders[folder] is not None and action is not None:
             os.utime(path, ns=(action.entry.modified_ns, action.entry.modified_ns))
+
+
+def _is_small(entry: Entry) -> bool:
+    """Return whether a file is read ahead as a whole; `each` makes these in their order, and in one thread."""
+    return entry.type == FILE and entry.size <= CHUNK and not entry.sparse

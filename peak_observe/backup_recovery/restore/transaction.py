@@ -236,7 +236,7 @@ class Transaction:
                 break
             except OSError as error:
                 if error.errno not in NO_ROOM or not self._beside:
-                    raise
+                    raise OSError(error.errno, error.strerror, str(self._folder)) from error
                 (self._folder, *more), self._prefix = self._beside, BESIDE
                 self._beside = tuple(more)
         if before != self.path:

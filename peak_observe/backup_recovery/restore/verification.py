@@ -130,10 +130,11 @@ def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None, fol
 def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -> Path:
     """Make the folder of a drill where there is room for it, for its owner only."""
     needed = int(backup.size_bytes * SPARE) + backup.files_count * BLOCK
-    places = [repository.root, Path(tempfile.gettempdir())] if folder is None else [folder]
     tried = []
-    for place in dict.fromkeys(places):
+    for known in [repository.root, None] if folder is None else [folder]:
         try:
+            # The system's folder is looked for last: to find one that can be written, Python writes to it.
+            place = Path(tempfile.gettempdir()) if known is None else known
             _sweep(place)
             status = os.statvfs(place)
             free = status.f_bavail * status.f_frsize
@@ -143,7 +144,7 @@ def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -
                 return found
             tried.append(f"{place} has {free:,} bytes free")
         except OSError as error:
-            tried.append(f"{place}: {error.strerror}")
+            tried.append(f"{known or 'temporary files'}: {error.strerror}")
     raise NoRoomError(f"there is no room for a drill, which needs {needed:,} bytes: {'; '.join(tried)}")
 
 

@@ -8,6 +8,8 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.support.redact import describe
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -15,53 +17,58 @@ TIME_LIMIT = 30.0
 """Seconds that a provider may take, unless it was registered with another limit."""
 
 
-class _Call:
-    """One call of a provider; the thread may outlive the patience of who waits for it.
+class ProviderCall:
+    """One call of a provider in a thread of its own, which may outlive the patience of who waits for it.
 
     Args:
         provider: The provider.
         seconds: How long it may take.
+        finish: Makes of its value what is kept, within the same limit, as a value can do work while it is read.
     """
 
-    def __init__(self, provider: Callable[[], Any], seconds: float) -> None:
+    def __init__(self, provider: Callable[[], Any], seconds: float, finish: Callable[[Any], Any]) -> None:
         self._provider = provider
         self._seconds = seconds
+        self._finish = finish
         self._context = contextvars.copy_context()
-        self.value: Any = None
-        self.error: BaseException | None = None
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="peak-observe-state-provider", daemon=True)
 
-    def run(self) -> None:
-        """Call the provider and keep what it returns or raises."""
+    @property
+    def hangs(self) -> bool:
+        """Whether it has not come back yet."""
+        return self._thread.is_alive()
+
+    def result(self) -> Any:
+        """Return what a provider returns; a coroutine is awaited in an event loop of its own.
+
+        Raises:
+            TimeoutError: It takes longer; it is left to itself.
+            Exception: What it raises; what ends a program or a task ends only the provider.
+        """
+        self._thread.start()
+        self._thread.join(self._seconds)
+        if self.hangs:
+            raise TimeoutError(f"it took longer than {self._seconds:g} s")
+        if isinstance(self._error, sqlite3.ProgrammingError):
+            # Connections of SQLite answer the thread only that made them, which most likely is this one.
+            return self._finish(self._provider())
+        if self._error is not None and not isinstance(self._error, Exception):
+            raise RuntimeError(f"it raised {describe(self._error)}") from self._error
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _run(self) -> None:
         try:
-            self.value = self._context.run(self._provider)
-            if inspect.isawaitable(self.value):
-                self.value = self._context.run(_awaited, self.value, self._seconds)
+            self._value = self._context.run(self._called)
         except BaseException as error:  # noqa: BLE001 - raised again by who waits
-            self.error = error
+            self._error = error
 
-
-def call(provider: Callable[[], Any], seconds: float = TIME_LIMIT) -> Any:
-    """Return what a provider returns; a coroutine is awaited in an event loop of its own.
-
-    Args:
-        provider: The provider.
-        seconds: How long it may take.
-
-    Raises:
-        TimeoutError: It takes longer; it is left to itself.
-        BaseException: What it raises.
-    """
-    work = _Call(provider, seconds)
-    thread = threading.Thread(target=work.run, name="peak-observe-state-provider", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError(f"it took longer than {seconds:g} s")
-    if isinstance(work.error, sqlite3.ProgrammingError):
-        return provider()  # connections of SQLite answer the thread only that made them, which most likely is this one
-    if work.error is not None:
-        raise work.error
-    return work.value
+    def _called(self) -> Any:
+        value = self._provider()
+        return self._finish(_awaited(value, self._seconds) if inspect.isawaitable(value) else value)
 
 
 def _awaited(value: Awaitable[Any], seconds: float) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from peak_observe.backup_recovery.repository.metadata import Problem
 from peak_observe.backup_recovery.state.encoding import plain, revive
-from peak_observe.backup_recovery.state.providers import TIME_LIMIT, call
+from peak_observe.backup_recovery.state.providers import TIME_LIMIT, ProviderCall
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.redact import describe
@@ -48,6 +48,7 @@ class StateSnapshot:
         self._state_providers: dict[str, Callable[[], Any]] = {}
         self._timeouts: dict[str, float] = {}
         self._restores: dict[str, Callable[[Any], Any]] = {}
+        self._calls: dict[str, ProviderCall] = {}
 
     def register_provider(
         self,
@@ -79,6 +80,7 @@ class StateSnapshot:
             self._state_providers[name] = provider_func
             self._timeouts[name] = timeout
             self._restores.pop(name, None)
+            self._calls.pop(name, None)
             if restore is not None:
                 self._restores[name] = restore
 
@@ -98,12 +100,19 @@ class StateSnapshot:
         timestamp = self._clock.now().isoformat()
         for name, provider, timeout in providers:
             try:
-                # There and back, so that what is written is known to be readable and does not change any more.
-                found[name] = revive(plain(call(provider, timeout or TIME_LIMIT)))
+                found[name] = self._value(name, provider, timeout or TIME_LIMIT)
             except Exception as error:  # noqa: BLE001 - one provider's fault is not the others'
                 problems.append(_problem(name, describe(error)))
                 found[name] = {"error": problems[-1].reason}
         return Captured({"timestamp": timestamp, "providers": found}, problems)
+
+    def _value(self, name: str, provider: Callable[[], Any], timeout: float) -> Any:
+        last = self._calls.get(name)
+        if last is not None and last.hangs:  # calls that never end must not pile up
+            raise TimeoutError("it was not called, as its last call has not come back yet")
+        # There and back, so that what is written is known to be readable and does not change any more.
+        self._calls[name] = call = ProviderCall(provider, timeout, lambda value: revive(plain(value)))
+        return call.result()
 
     def takes_back(self) -> bool:
         """Return whether any provider can take its state back."""

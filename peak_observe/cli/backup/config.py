@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
 from peak_observe.support.shown import shown
@@ -79,6 +79,9 @@ def read(path: Path) -> Settings:
     """
     table = toml.table(path, "backup")
     toml.check(path, "backup", table, KEYS)
+    for key in ("repository", "config", "data"):
+        for text in _texts(table.get(key, [])):
+            _checked(path, f"backup.{key}", checked_path, text)
     repository = table.get("repository")
     return Settings(
         None if repository is None else toml.resolved(path, repository),
@@ -101,7 +104,11 @@ def policy(keep: dict[str, Any]) -> RetentionPolicy:
         ValueError: They make no sense.
     """
     within = keep.get("within")
-    return RetentionPolicy(**keep | ({} if within is None else {"within": timedelta(seconds=seconds(within))}))
+    try:
+        period = {} if within is None else {"within": timedelta(seconds=seconds(within))}
+    except OverflowError:
+        raise ValueError(f"within must be a time that fits into a calendar, not {within!r}") from None
+    return RetentionPolicy(**keep | period)
 
 
 def seconds(value: float | str) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.repository.manifest import encode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
@@ -60,7 +62,10 @@ def opened(found: Settings, *, new: bool = False) -> RecoveryManager:
     manager = _manager(found, new=new) if found.app is None else _of_app(found.app, found)
     for part, paths in ((manager.config_backup, found.config), (manager.data_backup, found.data)):
         for path in paths:
-            part.paths.add(path, written=found.written.get(path))
+            try:
+                part.paths.add(path, written=found.written.get(path))
+            except ValueError as error:
+                raise UsageError(str(error)) from None
     return manager
 
 
@@ -113,13 +118,17 @@ def identified(manager: RecoveryManager, which: str) -> str:
     return found[0] if found else which
 
 
-def latest_to_restore(manager: RecoveryManager, only: Collection[str]) -> str:
+def latest_to_restore(
+    manager: RecoveryManager, only: Collection[str], *, also: Collection[str] = (), moved: Collection[str] = ()
+) -> str:
     """Return the newest good backup that holds the wanted parts, and say which newer ones do not.
 
     Args:
         manager: The manager.
         only: The parts that were asked for; without any those that something is named for, as far as any backup has
-            them.
+            them. On a new host nothing is named: there it is what was named when the newest one was made.
+        also: Parts that are wanted beside these.
+        moved: Paths where something lived that goes to another place now.
 
     Raises:
         BackupNotFoundError: There is none.
@@ -127,9 +136,10 @@ def latest_to_restore(manager: RecoveryManager, only: Collection[str]) -> str:
     good = [backup for backup in manager.list_backups() if _is_trusted(manager, backup)]
     if not good:
         raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
-    mine = [backup for backup in good if _holds_named(manager, backup)] or good
+    mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
     held = {part for backup in mine for part in backup.parts}
-    wanted = set(only) or {part for part in manager.named_parts() if part in held}
+    named = manager.named_parts() or _parts_named_for(mine[0])
+    wanted = set(only) or held & {*named, *also}
     found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
     if not found and only:
         parts = " and ".join(part for part in KINDS if part in wanted)
@@ -147,10 +157,18 @@ def _is_trusted(manager: RecoveryManager, backup: BackupMetadata) -> bool:
     return backup.good and not {backup.backup_id, backup.base} & manager.corrupt_backups()
 
 
-def _holds_named(manager: RecoveryManager, backup: BackupMetadata) -> bool:
+def _parts_named_for(backup: BackupMetadata) -> set[str]:
+    """Return the parts that something was named for when a backup was made, in it or left out."""
+    return {*backup.parts, *(problem.what for problem in backup.left_out or ())}
+
+
+def _holds_named(manager: RecoveryManager, backup: BackupMetadata, moved: Collection[str]) -> bool:
     """Return whether a backup holds something of what is named, and not of another program that shares the folder."""
     sources = {source for kind in KINDS for source in backup.sources_of(kind)}
-    return not sources or bool(sources & manager.named_sources())
+    # What links lead to is another path than the one that was named.
+    olds = [encode_name(os.path.abspath(old)).rstrip("/") for old in moved]  # noqa: PTH100 - resolve() follows links
+    below = any(source == old or source.startswith(f"{old}/") for old in olds for source in sources)
+    return not sources or below or bool(sources & manager.named_sources())
 
 
 def note(text: str) -> None:

@@ -96,9 +96,13 @@ def restore(
     """
     moved = _moved(map_ or ())
     manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
-    asked = [*chosen(only, ()), *([STATE] if state_file else [])]
+    also = [STATE] if state_file else []
+    asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
-        name = latest_to_restore(manager, asked) if backup == LATEST else identified(manager, backup)
+        if backup == LATEST:
+            name = latest_to_restore(manager, asked if only else (), also=also, moved=moved)
+        else:
+            name = identified(manager, backup)
         found = manager.get_backup(name)
     parts = set(_parts(found, only, path or [], state=bool(state_file)))
     takes_state = bool(to or state_file or as_json or manager.state_snapshot.takes_back())

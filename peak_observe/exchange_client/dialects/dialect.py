@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class Rule(NamedTuple):
@@ -116,17 +116,18 @@ class Dialect:
             found = pattern.search(body)
             if found:
                 return rule, found[pattern.groups and 1]
-        return next(self._known(body), None)
+        return next(self._known(self.errors(body)), None)
 
     def unsure_part(self, body: str) -> str:
-        """Return the name of an error in a body that leaves the fate of a write open, whatever stands beside it.
+        """Return the name of an error that leaves the fate of a part of a batch open; empty if there is none.
 
-        The answer to a batch has an error for each of its parts that failed.
+        Args:
+            body: The answer to the batch, which has an error for each of its parts that failed.
         """
-        return next((name for rule, name in self._known(body) if rule == UNSURE), "")
+        return next((name for rule, name in self._known(self.errors(body)) if rule == UNSURE), "")
 
-    def _known(self, body: str) -> Iterator[tuple[Rule, str]]:
-        for code in self.errors(body):
+    def _known(self, errors: Iterable[str]) -> Iterator[tuple[Rule, str]]:
+        for code in errors:
             key = max(filter(code.startswith, self.rules), key=len, default=None) if self.prefixes else code
             known = self.rules.get(key) if key is not None else None
             if known is not None and key is not None:

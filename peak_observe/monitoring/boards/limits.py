@@ -9,11 +9,12 @@ from peak_observe.monitoring.promql import increase, rate, select, share, total,
 from peak_observe.monitoring.style import AMBER, COUNT, Json
 
 NO_BULKHEADS, NO_LIMITS, NO_TIMEOUTS = "no bulkheads", "no rate limits", "no timeouts"
+NO_SHARES, NO_FALLBACKS = "no shared calls", "no fallbacks"
 
 
 def limits() -> list[Json]:
     """Return how full the bulkheads are, how the rates are used, who waits, and what took too long."""
-    return [*_bulkheads(), *_rate_limits(), *_timeouts()]
+    return [*_bulkheads(), *_rate_limits(), *_timeouts(), *_results()]
 
 
 def _bulkheads() -> list[Json]:
@@ -164,6 +165,32 @@ def _timeouts() -> list[Json]:
             [query(worst(select(catalog.TIMEOUT_LIMIT_SECONDS), "operation"), "{{operation}}")],
             "s",
             empty=NO_TIMEOUTS,
+            width=12,
+        ),
+    ]
+
+
+def _results() -> list[Json]:
+    shared, fallen = catalog.SHARE_CALLS_TOTAL, catalog.FALLBACK_CALLS_TOTAL
+    return [
+        panels.timeseries(
+            "Shared calls",
+            "Calls a second by what served them. Only made: nobody asks the same at the same time, and `share` saves "
+            "nothing. Interrupted: callers were cancelled or ran out of time while they waited.",
+            [query(total(rate(shared), "outcome"), "{{outcome}}")],
+            "reqps",
+            empty=NO_SHARES,
+            width=12,
+            stacked=True,
+            colours=style.SHARE_COLOURS,
+        ),
+        panels.timeseries(
+            "Answers of fallbacks",
+            "Calls a second that failed or were refused and that a fallback answered, by what it gave. None: no good "
+            "result was young enough. The program works with old data: how long has the service been away?",
+            [query(total(rate(fallen), "operation", "outcome"), "{{operation}}: {{outcome}}")],
+            "reqps",
+            empty=NO_FALLBACKS,
             width=12,
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter
+from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, policies
 
 if TYPE_CHECKING:
     from peak_observe.monitoring.rules.rule import Alert, Group, Recording
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 GROUPS: tuple[Group, ...] = (
     calls.BREAKERS,
     calls.RETRIES,
+    policies.POLICIES,
     exchange.EXCHANGES,
     checks.HEALTH,
     checks.JOBS,

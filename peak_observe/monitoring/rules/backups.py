@@ -76,8 +76,8 @@ BACKUPS = Group(
             f"There has never been a backup of {_WHAT}.",
             f"It is named for backups since {SPAN}, longer than max_age, and none has succeeded.",
             "Something is named for backups, and not one backup holds it.",
-            "`peak-observe backup list`, and the log lines of `peak_observe.backup`. Is it included "
-            "(`include_data=True`)?",
+            "`peak-observe backup list`, and the log lines of `peak_observe.backup`. Does every run leave it out "
+            "(`include_data=False`, `--only`)? `peak-observe backup show` says so.",
             "Make one now, and verify it: `peak-observe backup create`, `peak-observe backup verify latest`.",
             subject="repository",
         ),
@@ -93,7 +93,7 @@ BACKUPS = Group(
             WARNING,
             "partial",
             "is partial",
-            "Something named is missing or could not be read.",
+            "Something named is missing or could not be read, or a state provider took longer than its time limit.",
         ),
         Alert(
             "PeakBackupStuck",
@@ -104,7 +104,8 @@ BACKUPS = Group(
             f"A backup in {{{{ $labels.repository }}}} of {AT} does not end.",
             f"It was begun {SPAN} ago, and has neither ended nor been followed by another.",
             "A backup hangs, or its process was killed and nothing has run since.",
-            "Does its process live? The lock names it: `cat .peak-observe/lock` in the repository.",
+            "Does its process live? The lock names it: `cat .peak-observe/lock` in the repository. Without a lock it "
+            "waits for a state provider, which is given up after its `timeout` (30 s unless registered with more).",
             "Kill what hangs; the next run clears what it left. Is the schedule still on?",
             subject="repository",
         ),

@@ -10,6 +10,8 @@ _OPERATION = f"{WHERE}, operation"
 # A disabled circuit is somebody's decision and lets every call through.
 _NOT_CLOSED = f'sum by ({_BREAKER}) ({catalog.BREAKER_STATE.name}{{state=~"open|half_open|forced_open"}}) > 0'
 _OPENED = f'sum by ({_BREAKER}) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{{to="open"}}[30m])) >= 5'
+# One that only observes (mode observe) is disabled too, and its transitions are those that it would have made.
+_DISABLED = f'sum by ({_BREAKER}) ({catalog.BREAKER_STATE.name}{{state="disabled"}}) > 0'
 
 
 def _share(part: str, metric: str, by: str, window: str) -> str:
@@ -52,7 +54,7 @@ BREAKERS = Group(
         Alert(
             "PeakBreakerFlapping",
             WARNING,
-            _OPENED,
+            f"{_OPENED} unless {_DISABLED}",
             "0m",
             "it opened five times within half an hour",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} opens again and again.",

@@ -45,10 +45,14 @@ class Blocks:
     def begin(self, call: GuardedCall, generator: FrameType | None) -> None:
         """Note the call of a block that is entered."""
         block = _Block(self, call, generator)
-        self._open[block] = None
-        if generator is not None:
-            self._generators.setdefault(generator, []).append(block)
-        _entered.set((*(one for one in _entered.get() if one.live), block))
+        try:
+            self._open[block] = None
+            if generator is not None:
+                self._generators.setdefault(generator, []).append(block)
+            _entered.set((*(one for one in _entered.get() if one.live), block))
+        except BaseException:  # Ctrl-C: the call goes with its last reference, and its permit with it
+            self._remove(block)
+            raise
 
     def end(self, generator: FrameType | None) -> GuardedCall:
         """Return the call of the block that is left.
@@ -66,8 +70,7 @@ class Blocks:
         block.live = False
         self._open.pop(block, None)
         if block.generator is not None:
-            left = self._generators[block.generator]
-            left.remove(block)
-            if not left:
-                del self._generators[block.generator]
+            left = [one for one in self._generators.pop(block.generator, ()) if one is not block]
+            if left:
+                self._generators[block.generator] = left
         _entered.set(tuple(one for one in _entered.get() if one.live))

@@ -13,14 +13,11 @@ from peak_observe.observers import Observer, Observers
 from peak_observe.resilience.breaker import snapshot
 from peak_observe.resilience.breaker.blocks import Blocks
 from peak_observe.resilience.breaker.controller import BreakerController
-from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import (
     FOREIGN_NAMES,
-    UNCHANGED,
     Errors,
     RecoveryTimeout,
     Settings,
-    Unchanged,
     change_settings,
     check_settings,
 )
@@ -29,7 +26,9 @@ from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
 from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import scopes, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
-from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.fallback import NO_FALLBACK
+from peak_observe.resilience.common.keywords import UNCHANGED, Unchanged, changes, check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.support.shown import label
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
@@ -50,7 +49,8 @@ class CircuitBreaker(SyncAsyncContext):
     HALF_OPEN     `half_open_calls` probes at a time are admitted, all others rejected: `success_threshold` successes
                   close the circuit, one failure opens it again.
     FORCED_OPEN   by `force_open()`: every call is rejected, until `reset()` or for some seconds.
-    DISABLED      by `disable()`: every call is admitted and counted, until `reset()` or for some seconds.
+    DISABLED      by `disable()`: every call is admitted and counted, until `reset()` or for some seconds; also in
+                  mode `observe`, a dry run that counts what would have been refused.
 
     An exception outside `expected_exception` counts as ignored and changes no state; nor does a call that ends after
     the state has changed. Safe for any number of threads and tasks. Breakers of one name share metrics, not state.
@@ -60,8 +60,9 @@ class CircuitBreaker(SyncAsyncContext):
         recovery_timeout: Seconds from opening to the probe; or a sequence of them, of which each reopening takes the
             next and the last repeats; or a function of how often it has reopened. An error whose `retry_after` is a
             number of seconds has its way instead, up to a day.
-        expected_exception: What counts as failure, a type, a tuple of types or a function of the exception; others
-            pass through and count as ignored. Cancellation, Ctrl-C and exit never count.
+        expected_exception: What counts as failure, a type, a function of the exception, or a tuple of them; others
+            pass through and count as ignored. Cancellation, Ctrl-C and exit never count. Of an `ExceptionGroup` the
+            exceptions inside are asked, and one is enough.
         name: The label value of its metrics.
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
@@ -78,8 +79,9 @@ class CircuitBreaker(SyncAsyncContext):
         success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-        ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+        ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
+        mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -110,6 +112,7 @@ class CircuitBreaker(SyncAsyncContext):
         jitter: float = 0.0,
         ignore: Errors = (),
         failure_result: Callable[[Any], bool] | None = None,
+        mode: Mode = ENFORCE,
     ) -> None:
         settings = Settings(
             failure_threshold,
@@ -127,6 +130,7 @@ class CircuitBreaker(SyncAsyncContext):
             jitter,
             ignore,
             failure_result,
+            mode,
         )
         check_settings(settings)
         self._observers = Observers()
@@ -146,7 +150,10 @@ class CircuitBreaker(SyncAsyncContext):
 
     @property
     def state(self) -> snapshot.CircuitState:
-        """The state at this moment; an open circuit that is due for a probe is HALF_OPEN."""
+        """The state at this moment; an open circuit that is due for a probe is HALF_OPEN.
+
+        In mode `observe` it is DISABLED, as every call passes; `snapshot().would_be` is the state that it would have.
+        """
         return snapshot.state_of(self._controller)
 
     @property
@@ -220,6 +227,7 @@ class CircuitBreaker(SyncAsyncContext):
         jitter: float | Unchanged = UNCHANGED,
         ignore: Errors | Unchanged = UNCHANGED,
         failure_result: Callable[[Any], bool] | Unchanged | None = UNCHANGED,
+        mode: Mode | Unchanged = UNCHANGED,
     ) -> None:
         """Change settings while calls go on; state, counts and what the window holds stay.
 
@@ -228,7 +236,7 @@ class CircuitBreaker(SyncAsyncContext):
         Args:
             failure_threshold: Consecutive failures that open the circuit, at least 1; not beside a window.
             recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
-            expected_exception: What counts as failure: a type, a tuple of types or a function of the exception.
+            expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
             window: Judge by the last calls, so many of them; None judges consecutive failures again.
             window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
             failure_ratio: Share of failures in the window that opens, above 0 and at most 1; 0.5 if not given.
@@ -239,37 +247,43 @@ class CircuitBreaker(SyncAsyncContext):
             success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
             probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
             jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-            ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+            ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
             failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
+            mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 
         Raises:
             TypeError: There is no such setting; the message says which one was meant.
             ValueError: A value makes no sense; nothing is changed then.
         """
-        given = {
-            "failure_threshold": failure_threshold,
-            "recovery_timeout": recovery_timeout,
-            "expected_exception": expected_exception,
-            "window": window,
-            "window_seconds": window_seconds,
-            "failure_ratio": failure_ratio,
-            "minimum_calls": minimum_calls,
-            "slow_call_seconds": slow_call_seconds,
-            "slow_call_ratio": slow_call_ratio,
-            "half_open_calls": half_open_calls,
-            "success_threshold": success_threshold,
-            "probe_timeout": probe_timeout,
-            "jitter": jitter,
-            "ignore": ignore,
-            "failure_result": failure_result,
-        }
-        changes = {name: value for name, value in given.items() if value is not UNCHANGED}
-        self._controller.reconfigure(change_settings(self._controller.settings, changes))
+        given = changes(
+            failure_threshold=failure_threshold,
+            recovery_timeout=recovery_timeout,
+            expected_exception=expected_exception,
+            window=window,
+            window_seconds=window_seconds,
+            failure_ratio=failure_ratio,
+            minimum_calls=minimum_calls,
+            slow_call_seconds=slow_call_seconds,
+            slow_call_ratio=slow_call_ratio,
+            half_open_calls=half_open_calls,
+            success_threshold=success_threshold,
+            probe_timeout=probe_timeout,
+            jitter=jitter,
+            ignore=ignore,
+            failure_result=failure_result,
+            mode=mode,
+        )
+        self._controller.reconfigure(change_settings(self._controller.settings, given))
 
     @property
     def settings(self) -> Settings:
         """The settings of this moment, as a frozen record."""
         return self._controller.settings
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether something stands in for what failed or was refused."""
+        return self._fallback is not NO_FALLBACK
 
     @property
     def failure_threshold(self) -> int:

@@ -12,10 +12,11 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
-from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, OutcomeClassifier
-from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OPEN, Circuit
+from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
+from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import ENFORCE, OBSERVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
     from peak_observe.events import Transition
+    from peak_observe.resilience.breaker.last_error import LastError
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.breaker.sliding_window import Totals
     from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
@@ -66,13 +68,21 @@ def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerR
     reading.buckets, reading.bounds = counts.buckets, counts.bounds
     reading.duration_sum = counts.duration_sum
     reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-    reading.state = circuit.state
+    reading.state = circuit.visible_state
     reading.state_seconds = circuit.period.seconds_at(view.now)
     reading.transitions = circuit.period.entered
     reading.window = None if circuit.window is None else view.counted
     reading.failure_threshold = circuit.settings.failure_threshold if circuit.window is None else None
     reading.recovery_timeout = controller.first_open_duration
     return reading
+
+
+def _kept(error: BaseException | None) -> LastError | None:
+    if error is None:
+        return None
+    from peak_observe.resilience.breaker.last_error import LastError  # late, as most programs hardly ever need it
+
+    return LastError(error)
 
 
 class BreakerController:
@@ -105,7 +115,9 @@ class BreakerController:
         self.classifier = OutcomeClassifier(settings, name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self.observes = settings.mode == OBSERVE
         self.counts = CallCounts(self.series.bounds)
+        self._observe_if_asked()
         self.rejected = Ticker()
         self._rejected_before = 0
         self.lock = threading.RLock()
@@ -140,16 +152,23 @@ class BreakerController:
         permit, wait, reason, transitions = exclusively(self.lock, self._admit_locked)
         self._emit(transitions)
         if permit is None:
-            raise CircuitOpenError(self.name, wait, reason)
+            raise self.rejection(wait, reason)
         return permit
+
+    def rejection(self, wait: float, reason: str = "") -> CircuitOpenError:
+        """Return the error of a rejected call, whose cause is a copy of what opened the circuit."""
+        error, opened_by = CircuitOpenError(self.name, wait, reason), self.circuit.period.opened_by
+        if opened_by is not None:
+            error.__cause__ = opened_by.build()
+        return error
 
     def _admit_locked(self) -> tuple[Permit | None, float, str, list[Transition]]:
         now = self.clock.monotonic()
         transitions = self._transitions(self.circuit.advance(now), now)
         permit = self.circuit.admit(now)
+        state = self.circuit.state
         if permit is None:
             self.counts.add(REJECTED)
-        state = self.circuit.state
         wait = self._probe_wait_locked(now) if state == HALF_OPEN else self.circuit.retry_after(now)
         return permit, wait, _REASONS.get(state, ""), transitions
 
@@ -172,15 +191,31 @@ class BreakerController:
     ) -> str:
         """Record how an admitted call ended and return its outcome, which is classified if it is not given."""
         seconds = max(0.0, self.clock.monotonic() - start)
+        if period is OBSERVED:
+            outcome = WOULD_REFUSE
         # Here the user's own functions are asked, so the lock is not taken yet.
         outcome = self.classifier.classify(error) if outcome is None else outcome
         opens = outcome == FAILURE or self.circuit.is_slow(seconds)
         open_duration = self.open_duration(error) if opens else 0.0
+        last_error = _kept(error) if opens else None
         transitions = exclusively(
-            self.lock, self._record_outcome_locked, period, outcome, seconds, open_duration, error, permit, span
+            self.lock,
+            self._record_outcome_locked,
+            period,
+            outcome,
+            seconds,
+            open_duration,
+            error,
+            last_error,
+            permit,
+            span,
         )
         self._emit(transitions)
-        return catalog.CALL_OUTCOMES[outcome]
+        return catalog.OBSERVED_CALL_OUTCOMES[outcome]
+
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether the circuit counts an error as failure."""
+        return self.classifier.classify(error) == FAILURE
 
     def record_success(self, period: StatePeriod, seconds: float, result: object) -> None:
         """Record that a call returned which a closed circuit admitted; quicker than `record_outcome`."""
@@ -211,6 +246,7 @@ class BreakerController:
         seconds: float,
         open_duration: float,
         error: BaseException | None,
+        last_error: LastError | None,
         permit: Permit | None,
         span: CallSpan | None,
     ) -> list[Transition]:
@@ -230,6 +266,7 @@ class BreakerController:
         self.counts.add(outcome, seconds, span.exemplar(seconds, self.clock) if span else None)
         if change and change.new == OPEN:
             self.tripped_by = span.context if span else None
+            circuit.period.opened_by = last_error
         return transitions + self._transitions(change, now, error)
 
     def release(self, permit: Permit) -> None:
@@ -249,13 +286,19 @@ class BreakerController:
 
     def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
         """Apply an action to the circuit and emit its state transitions."""
-        self._emit(exclusively(self.lock, self._change_locked, action, error))
+        last_error = _kept(error)
+        self._emit(exclusively(self.lock, self._change_locked, action, error, last_error))
 
-    def _change_locked(self, action: Callable[[float], Change | None], error: BaseException | None) -> list[Transition]:
+    def _change_locked(
+        self, action: Callable[[float], Change | None], error: BaseException | None, last_error: LastError | None
+    ) -> list[Transition]:
         now = self.clock.monotonic()
         due = self._transitions(self.circuit.advance(now), now)
         self._fold_locked(now)
-        return due + self._transitions(action(now), now, error)
+        change = action(now)
+        if change and change.new == OPEN:
+            self.circuit.period.opened_by = last_error
+        return due + self._transitions(change, now, error)
 
     def reconfigure(self, settings: Settings) -> None:
         """Replace the settings."""
@@ -263,11 +306,18 @@ class BreakerController:
         self.classifier = OutcomeClassifier(settings, self.name, self.timeouts)
         self._recovery_callback = self._callback_of(settings)
         self.first_open_duration = settings.first_open_duration
+        self.observes = settings.mode == OBSERVE
+        exclusively(self.lock, self._observe_if_asked)
         self._await_judge()
 
     def _await_judge(self) -> None:
         if self.classifier.judge is not None:
             self.announced.append(None)  # which the fast path cannot do
+
+    def _observe_if_asked(self) -> None:
+        """Count one more outcome from the first time on that the circuit only observes."""
+        if self.observes and len(self.counts.outcomes) == WOULD_REFUSE:
+            self.counts.outcomes = [*self.counts.outcomes, 0]
 
     def open_duration(self, error: BaseException | None = None) -> float:
         """Return the seconds for which the circuit would open now."""
@@ -306,6 +356,12 @@ class BreakerController:
         ages += [] if slow is None else [now - slow]
         return self.wall(now - min(ages)) if ages else None
 
+    def last_called(self) -> float | None:
+        """Return the second of the clock at which a call last succeeded or failed, or None."""
+        quick = [] if self.last_quick is None else [self.clock.monotonic() - self.stopwatch() + self.last_quick]
+        slow = [moment for moment in (self.last_success, self.last_failure) if moment is not None]
+        return max(quick + slow, default=None)
+
     def wall(self, moment: float) -> float:
         """Return the Unix time of a second of the monotonic clock."""
         return self.clock.now().timestamp() - (self.clock.monotonic() - moment)
@@ -329,7 +385,8 @@ class BreakerController:
         open_duration = self.circuit.period.duration
         wait = open_duration if change.new in (OPEN, FORCED_OPEN) and open_duration < math.inf else 0.0
         old, new = catalog.STATES[change.old], catalog.STATES[change.new]
-        return [Transition(self.name, old, new, at, change.reason, wait, error)]
+        mode = ENFORCE if change.new == FORCED_OPEN else self.settings.mode  # by hand calls are refused in any mode
+        return [Transition(self.name, old, new, at, change.reason, wait, error, mode)]
 
     def _emit(self, transitions: list[Transition]) -> None:
         for event in transitions:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.resilience.breaker import registry
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
-from peak_observe.resilience.breaker.outcome import NO_FALLBACK
 from peak_observe.resilience.breaker.settings import (
     FOREIGN_NAMES,
     Errors,
@@ -17,7 +17,10 @@ from peak_observe.resilience.breaker.settings import (
     check_settings,
 )
 from peak_observe.resilience.common import strategy, validation
+from peak_observe.resilience.common.callbacks import check_function
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -32,7 +35,7 @@ def circuit_breaker(
     failure_threshold: int = 5,
     recovery_timeout: RecoveryTimeout = 60.0,
     expected_exception: Errors = Exception,
-    name: str | None = None,
+    name: str | Callable[..., str] | None = None,
     *,
     buckets: tuple[float, ...] = catalog.BUCKETS,
     tracing: TracingMode = "auto",
@@ -50,6 +53,7 @@ def circuit_breaker(
     jitter: float = 0.0,
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
+    mode: Mode = ENFORCE,
 ) -> Callable[[F], F]: ...
 
 
@@ -58,7 +62,7 @@ def circuit_breaker(
     failure_threshold: Any = 5,
     recovery_timeout: RecoveryTimeout = 60.0,
     expected_exception: Errors = Exception,
-    name: str | None = None,
+    name: str | Callable[..., str] | None = None,
     *,
     buckets: tuple[float, ...] = catalog.BUCKETS,
     tracing: TracingMode = "auto",
@@ -76,6 +80,7 @@ def circuit_breaker(
     jitter: float = 0.0,
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
+    mode: Mode = ENFORCE,
 ) -> Any:
     """Decorate a function with a circuit breaker; with or without parentheses.
 
@@ -84,9 +89,10 @@ def circuit_breaker(
     Args:
         failure_threshold: Consecutive failures that open the circuit, at least 1.
         recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
-        expected_exception: What counts as failure: a type, a tuple of types or a function of the exception.
+        expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
         name: The breaker's name: all functions that the decorator is put on share one circuit. Without it each function
-            has a circuit of its own, which has its qualified name.
+            has a circuit of its own, which has its module and qualified name. Or a function of a call's arguments that
+            returns the name: a circuit for each, as `Breakers` keeps them.
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto`, `always` or `off`, as for `CircuitBreaker`.
         clock: Where the time comes from; for tests.
@@ -101,8 +107,9 @@ def circuit_breaker(
         success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-        ignore: What does not count though it is expected: a type, a tuple of types or a function of the exception.
+        ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators have none.
+        mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -126,9 +133,11 @@ def circuit_breaker(
         jitter,
         ignore,
         failure_result,
+        mode,
     )
     check_settings(settings)
-    validation.check_name(name)
+    if not callable(name):
+        validation.check_name(name)
     bounds = validation.check_buckets(buckets)
     switch(tracing)
 
@@ -136,4 +145,41 @@ def circuit_breaker(
         options = settings._asdict()
         return CircuitBreaker(**options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback)
 
-    return strategy.Strategy(strategy.BREAKER, build, name, shared=name is not None)
+    if callable(name):
+        return _by_call(name, build, clock)
+    return strategy.Strategy(
+        strategy.BREAKER,
+        lambda name: _noted(build(name)),
+        name,
+        shared=name is not None,
+        has_fallback=fallback is not NO_FALLBACK,
+    )
+
+
+def _noted(breaker: CircuitBreaker) -> CircuitBreaker:
+    """Return a breaker, and say once if another decorator has made one of its name: they are two circuits."""
+    living = registry.of_name(breaker.name)
+    if len(living) > 1 and breaker.name not in _said:
+        import logging
+
+        _said.add(breaker.name)
+        logging.getLogger("peak_observe.breaker").warning(
+            "two decorators of the name '%s' are two circuits, which share metrics and not their state: put one "
+            "decorator on both functions, or give each a name of its own",
+            breaker.name,
+        )
+    return breaker
+
+
+_said: set[str] = set()  # bounded, as there are names of 1,000 series at most
+
+
+def _by_call(key: Callable[..., str], build: Callable[[str], CircuitBreaker], clock: Clock) -> strategy.Strategy:
+    """Return a decorator that takes the circuit of each call by a function of its arguments."""
+    from peak_observe.resilience.breaker import keyed_circuits  # late, as many programs have no such circuits
+
+    check_function("name", key, "the call's arguments")
+    circuits = keyed_circuits.KeyedCircuits(build, clock=clock)
+    return strategy.Strategy(
+        strategy.BREAKER, lambda name: keyed_circuits.KeyedBreaker(circuits, key, name), shared=True
+    )

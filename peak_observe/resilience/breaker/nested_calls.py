@@ -28,9 +28,8 @@ def is_inside(controller: object) -> bool:
 
 def is_below(frame: FrameType, controller: object) -> bool:
     """Return whether a wrapper of this controller's circuit is among the frames below that of another call of it."""
+    # Not the locals of the frame itself: their copy would hold its error, and the error by its traceback the frame.
     code, ahead = frame.f_code, frame.f_back
-    if frame.f_locals["announced"] and ahead is not None:
-        ahead = ahead.f_back and ahead.f_back.f_back  # two frames more are of the same call
     while ahead is not None:
         if ahead.f_code is code and ahead.f_locals.get("controller") is controller:
             return True

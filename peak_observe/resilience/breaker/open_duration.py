@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.resilience.common.predicates import members
+
 if TYPE_CHECKING:
     from peak_observe.resilience.breaker.settings import Settings
     from peak_observe.resilience.common.callbacks import SafeCallback
@@ -39,7 +41,8 @@ def open_duration(
 
 def _hinted(error: BaseException | None) -> float:
     try:
-        return _seconds(getattr(error, "retry_after", None))
+        holders = () if error is None else (error, *members(error))
+        return max((_seconds(getattr(one, "retry_after", None)) for one in holders), default=0.0)
     except Exception:  # noqa: BLE001 - a property that raises says nothing, and must not hide the error that has it
         return 0.0
 

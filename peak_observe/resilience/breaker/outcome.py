@@ -7,36 +7,23 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe.errors import CallTimeoutError, CircuitOpenError, RefusedError
 from peak_observe.resilience.common.callbacks import SafeCallback
+from peak_observe.resilience.common.fallback import Absent
+from peak_observe.resilience.common.predicates import ExceptionMatcher, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
-    from typing import TypeAlias
 
     from peak_observe.resilience.breaker.settings import Settings
 
-    Predicate: TypeAlias = type[BaseException] | tuple[type[BaseException], ...] | SafeCallback
-
-SUCCESS, FAILURE, IGNORED, REJECTED = range(len(catalog.CALL_OUTCOMES))
+SUCCESS, FAILURE, IGNORED, REJECTED, WOULD_REFUSE = range(len(catalog.OBSERVED_CALL_OUTCOMES))
 
 
-class _Absent:
-    """The type of values that stand for an absent one, as None may be present."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-NO_RESULT = _Absent("NO_RESULT")
+NO_RESULT = Absent("NO_RESULT")
 """The result of a block, or of a generator, which is not classified."""
 
-BAD_RESULT = _Absent("BAD_RESULT")
+BAD_RESULT = Absent("BAD_RESULT")
 """Stands for a result that a coroutine function has judged to be a failure."""
-
-NO_FALLBACK = _Absent("NO_FALLBACK")
 
 
 class OutcomeClassifier:
@@ -55,46 +42,55 @@ class OutcomeClassifier:
     """
 
     def __init__(self, settings: Settings, name: str, timeouts: AbstractSet[str] = frozenset()) -> None:
-        self._name = name
         self._timeouts = timeouts
-        self._heeds_open_circuits = _names_open_circuits(settings.expected_exception)
-        self._expected = self._predicate("expected_exception", settings.expected_exception)
-        self._ignored = self._predicate("ignore", settings.ignore)
-        self._bad = self._callback("failure_result", settings.failure_result) if settings.failure_result else None
+        # A function that raises has not said that an error is no failure.
+        self._expected = _matcher("expected_exception", settings.expected_exception, name, default=True)
+        self._ignored = _matcher("ignore", settings.ignore, name) if settings.ignore != () else None
+        self._bad = _judge(settings.failure_result, name) if settings.failure_result else None
         self.judge = self._bad if self._bad is not None and self._bad.awaits else None
 
     def classify(self, error: BaseException | None, result: object = NO_RESULT) -> int:
-        """Return the index of the outcome in `catalog.CALL_OUTCOMES`."""
+        """Return the index of the outcome in `catalog.CALL_OUTCOMES`.
+
+        A group counts as failure if one of its exceptions does: the others say nothing for the service.
+        """
         if error is None:
             return FAILURE if self._is_bad(result) else SUCCESS
         # Cancellation, Ctrl-C, exit and our own limits say nothing about the service, whatever is expected.
         if not isinstance(error, Exception) or isinstance(error, RefusedError):
             return IGNORED
-        if isinstance(error, CircuitOpenError) and not self._heeds_open_circuits:
+        if not isinstance(error, ExceptionGroup):
+            return self._classify_one(error)
+        if self._ignored is not None and self._ignored.names_group(error):
+            return IGNORED
+        if self._expected.names_group(error):
+            return FAILURE
+        failed = any(isinstance(one, Exception) and self._classify_one(one) == FAILURE for one in members(error))
+        return FAILURE if failed else IGNORED
+
+    def _classify_one(self, error: Exception) -> int:
+        if isinstance(error, RefusedError):
+            return IGNORED
+        if isinstance(error, CircuitOpenError) and not self._expected.names(CircuitOpenError):
             return IGNORED  # the call was not made: a circuit inside has counted what it is open for
-        if _matches(self._ignored, error, default=False):
+        if self._ignored is not None and self._ignored.matches(error):
             return IGNORED
         hangs = isinstance(error, CallTimeoutError) and error.name in self._timeouts
-        return FAILURE if hangs or _matches(self._expected, error, default=True) else IGNORED
+        return FAILURE if hangs or self._expected.matches(error) else IGNORED
+
+    async def async_is_good(self, result: object) -> bool:
+        """Return whether a result is one of a success, where `failure_result` is a coroutine function."""
+        return self.judge is None or not await self.judge.async_is_true(result)
 
     def _is_bad(self, result: object) -> bool:
         if self._bad is None or result is NO_RESULT:
             return False
         return result is BAD_RESULT if self.judge is not None else self._bad.is_true(result)
 
-    def _callback(self, role: str, function: Callable[[Any], object]) -> SafeCallback:
-        return SafeCallback(role, function, owner=self._name, logger="breaker", awaitable=role == "failure_result")
 
-    def _predicate(self, role: str, wanted: Any) -> Predicate:
-        return wanted if isinstance(wanted, type | tuple) else self._callback(role, wanted)
+def _matcher(role: str, wanted: Any, owner: str, *, default: bool = False) -> ExceptionMatcher:
+    return ExceptionMatcher(role, wanted, owner=owner, logger="breaker", default=default)
 
 
-def _names_open_circuits(expected: Any) -> bool:
-    kinds = expected if isinstance(expected, tuple) else (expected,)
-    return any(isinstance(kind, type) and issubclass(kind, CircuitOpenError) for kind in kinds)
-
-
-def _matches(wanted: Predicate, error: Exception, *, default: bool) -> bool:
-    if isinstance(wanted, SafeCallback):
-        return wanted.is_true(error, default=default)
-    return isinstance(error, wanted)
+def _judge(function: Callable[[Any], object], owner: str) -> SafeCallback:
+    return SafeCallback("failure_result", function, owner=owner, logger="breaker", awaitable=True)

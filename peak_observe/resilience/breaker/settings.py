@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from peak_observe.resilience.common import validation, wrapping
 from peak_observe.resilience.common.callbacks import check_function
-from peak_observe.resilience.common.validation import ExceptionTypes
+from peak_observe.resilience.common.modes import ENFORCE, Mode, check_mode
+from peak_observe.resilience.common.predicates import ExceptionMatcher, Expected
 from peak_observe.resilience.common.wrapping import COROUTINE, FUNCTION
 from peak_observe.support.shown import shown
 
@@ -16,23 +17,13 @@ if TYPE_CHECKING:
 
 
 RecoveryTimeout: TypeAlias = float | Sequence[float] | Callable[[int], float]
-Errors: TypeAlias = ExceptionTypes | Callable[[Exception], bool]
+Errors: TypeAlias = Expected
 
 LARGEST_WINDOW = 1_000_000
 SHORTEST_WINDOW = 0.01
 SHARE = 0.5
 CALLS = 10
 
-
-class Unchanged:
-    """The type of `UNCHANGED`."""
-
-    def __repr__(self) -> str:
-        return "UNCHANGED"
-
-
-UNCHANGED = Unchanged()
-"""The default of each argument of `configure`, as None is a value of some."""
 
 FOREIGN_NAMES = {
     "fail_max max_failures max_fails failures threshold error_threshold": "failure_threshold",
@@ -70,6 +61,7 @@ class Settings(NamedTuple):
     jitter: float = 0.0
     ignore: Errors = ()
     failure_result: Callable[[Any], bool] | None = None
+    mode: Mode = ENFORCE
 
     @property
     def has_window(self) -> bool:
@@ -136,9 +128,10 @@ def _check_threshold(settings: Settings) -> None:
 def _check_simple(settings: Settings) -> None:
     validation.check_count("failure_threshold", settings.failure_threshold)
     _check_recovery(settings.recovery_timeout)
-    _check_errors("expected_exception", settings.expected_exception)
+    ExceptionMatcher("expected_exception", settings.expected_exception)
     if settings.ignore != ():
-        _check_errors("ignore", settings.ignore)
+        ExceptionMatcher("ignore", settings.ignore)
+    check_mode(settings.mode)
     judge = settings.failure_result
     if judge is not None and (not callable(judge) or wrapping.kind(judge) not in {FUNCTION, COROUTINE}):
         raise ValueError(f"failure_result must be a function of the result, not {shown(judge)}")
@@ -158,17 +151,6 @@ def _check_recovery(timeout: Any) -> None:
         except Exception as error:
             raise ValueError(f"recovery_timeout must be a function of how often it reopened: {error!r} at 0") from error
     validation.check_seconds("recovery_timeout", timeout)
-
-
-def _check_errors(name: str, value: Any) -> None:
-    if callable(value) and not isinstance(value, type):
-        check_function(name, value, "the error")
-        return
-    try:
-        validation.check_exceptions(name, value)
-    except ValueError as error:
-        words = "must be an exception type or a tuple of them"
-        raise ValueError(str(error).replace(words, f"{words}, or a function of the error", 1)) from None
 
 
 def _check_window(settings: Settings) -> None:

@@ -42,7 +42,7 @@ class CircuitBreakerStats(NamedTuple):
 
 def state_of(controller: BreakerController) -> CircuitState:
     """Return the state at this moment."""
-    return CircuitState(catalog.STATES[controller.view().circuit.state])
+    return CircuitState(catalog.STATES[controller.view().circuit.visible_state])
 
 
 def stats_of(controller: BreakerController) -> CircuitBreakerStats:
@@ -63,7 +63,7 @@ class BreakerSnapshot(NamedTuple):
     Args:
         name: The breaker's name.
         at: The moment, in UTC.
-        state: The state; an open circuit that is due for a probe is half-open.
+        state: The state; an open circuit that is due for a probe is half-open, one that only observes is disabled.
         since: When the state was entered, in UTC.
         retry_after: Seconds until the next probe; 0.0 where that does not depend on time.
         reopened: How often a probe has failed since the circuit was last closed.
@@ -78,7 +78,10 @@ class BreakerSnapshot(NamedTuple):
         ignored: Calls that ended in a way that says nothing.
         rejected: Calls that were refused.
         seconds: Seconds spent in each state, in the order of `CircuitState`.
-        entered: How often each state was entered, in the same order.
+        entered: How often each state was entered, in the same order; in mode `observe` how often it would have been.
+        mode: `enforce` or `observe`.
+        would_be: The state that it would have, in mode `observe`; else None.
+        would_refuse: Calls that mode `observe` let pass, and that would have been refused.
     """
 
     name: str
@@ -99,6 +102,9 @@ class BreakerSnapshot(NamedTuple):
     rejected: int
     seconds: tuple[float, ...]
     entered: tuple[int, ...]
+    mode: str = "enforce"
+    would_be: CircuitState | None = None
+    would_refuse: int = 0
 
 
 def snapshot_of(controller: BreakerController) -> BreakerSnapshot:
@@ -106,11 +112,11 @@ def snapshot_of(controller: BreakerController) -> BreakerSnapshot:
     view = controller.view()
     circuit, counted, at = view.circuit, view.counted, controller.clock.now()
     windowed = circuit.window is not None
-    succeeded, failed, ignored, rejected = view.calls
+    succeeded, failed, ignored, rejected, *observed = view.calls
     return BreakerSnapshot(
         name=controller.name,
         at=at,
-        state=CircuitState(catalog.STATES[circuit.state]),
+        state=CircuitState(catalog.STATES[circuit.visible_state]),
         since=at - timedelta(seconds=max(0.0, view.now - circuit.period.since)),
         retry_after=circuit.retry_after(view.now),
         reopened=circuit.reopened,
@@ -126,4 +132,7 @@ def snapshot_of(controller: BreakerController) -> BreakerSnapshot:
         rejected=rejected,
         seconds=tuple(circuit.period.seconds_at(view.now)),
         entered=tuple(circuit.period.entered),
+        mode=circuit.settings.mode,
+        would_be=CircuitState(catalog.STATES[circuit.state]) if controller.observes else None,
+        would_refuse=sum(observed),
     )

@@ -16,8 +16,10 @@ from peak_observe import catalog
 from peak_observe.measures import increased
 from peak_observe.resilience.breaker import sliding_window
 from peak_observe.resilience.breaker.sliding_window import FAILED, SLOW
+from peak_observe.resilience.common.modes import OBSERVE
 
 if TYPE_CHECKING:
+    from peak_observe.resilience.breaker.last_error import LastError
     from peak_observe.resilience.breaker.settings import Settings
 
 
@@ -80,8 +82,20 @@ class Circuit:
         view.advance(now)
         return view
 
+    @property
+    def visible_state(self) -> int:
+        """The index of the state for callers: a circuit that only observes is disabled, unless it is forced open."""
+        observes = self.settings.mode == OBSERVE and self.state != FORCED_OPEN
+        return DISABLED if observes else self.state
+
     def admit(self, now: float) -> Permit | None:
-        """Return a permit for one call, or None for a rejection."""
+        """Return a permit for one call, or None for a rejection; in mode `observe` one of no period instead."""
+        permit = self._admit(now)
+        if permit is None and self.settings.mode == OBSERVE and self.state != FORCED_OPEN:
+            return Permit(OBSERVED, math.inf)
+        return permit
+
+    def _admit(self, now: float) -> Permit | None:
         period = self.period
         if period.state == HALF_OPEN:
             probes = self.in_flight(now)
@@ -222,6 +236,7 @@ class Circuit:
     def _begin(self, state: int, now: float, open_duration: float, entered: list[int]) -> None:
         before, period = self.period, StatePeriod(state, now, open_duration, self.period.seconds_at(now), entered)
         period.quick_limit = self._quick_limit(state)
+        period.opened_by = before.opened_by if state == HALF_OPEN else None
         before.quick_limit = -1.0  # a call that is late has to ask
         self.period = period
 
@@ -247,11 +262,12 @@ class StatePeriod:
 
     Attributes:
         quick_limit: Seconds below which a success changes nothing in the circuit and needs no lock.
+        opened_by: What opened the circuit, until it is closed.
         probes: The permits of probes.
         successes: Probes that succeeded.
     """
 
-    __slots__ = ("duration", "entered", "probes", "quick_limit", "seconds", "since", "state", "successes")
+    __slots__ = ("duration", "entered", "opened_by", "probes", "quick_limit", "seconds", "since", "state", "successes")
 
     def __init__(self, state: int, since: float, duration: float, seconds: list[float], entered: list[int]) -> None:
         self.state = state
@@ -260,6 +276,7 @@ class StatePeriod:
         self.seconds = seconds
         self.entered = entered
         self.quick_limit = -1.0
+        self.opened_by: LastError | None = None
         self.probes: list[ref[Permit]] = []
         self.successes = 0
 
@@ -268,6 +285,10 @@ class StatePeriod:
         seconds = self.seconds.copy()
         seconds[self.state] += max(0.0, now - self.since)
         return seconds
+
+
+OBSERVED = StatePeriod(CLOSED, 0.0, math.inf, [], [])
+"""The period of calls that would have been refused and that mode `observe` lets pass: it is never the present one."""
 
 
 class Permit:

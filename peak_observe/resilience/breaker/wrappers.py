@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.errors import CircuitOpenError
 from peak_observe.resilience.breaker import nested_calls
 from peak_observe.resilience.breaker.guarded_call import GuardedCall, GuardedStream
-from peak_observe.resilience.breaker.outcome import BAD_RESULT, NO_FALLBACK
+from peak_observe.resilience.breaker.outcome import BAD_RESULT, SUCCESS
 from peak_observe.resilience.breaker.state_machine import OPEN
 from peak_observe.resilience.common import wrapping
 from peak_observe.resilience.common.callbacks import check_function
+from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, with_fallback
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited
 from peak_observe.resilience.common.pipeline import Pipeline, retried
 from peak_observe.telemetry.tracing.spans import API, attached, switch
@@ -68,9 +70,7 @@ class BreakerWrappers:
 
     def _wrap_generator(self, func: Callable[..., Any], kind: str) -> Callable[..., Any]:
         if self._fallback is not NO_FALLBACK:
-            raise TypeError(
-                f"a fallback cannot stand in for the {kind} {wrapping.name_of(func)}, half of it may be used"
-            )
+            check_kind(func, kind)
         self.controller.add_entrance(nests=True)
         if kind == wrapping.GENERATOR:
             return wrapping.wrap_generator_steps(func, self._guarded_stream, GuardedStream.step)
@@ -89,9 +89,23 @@ class BreakerWrappers:
         protected = pipeline.wrap(func, asynchronous=asynchronous)
         if self._fallback is NO_FALLBACK:
             return protected
-        from peak_observe.resilience.breaker.fallback import with_fallback
+        return self._with_fallback(protected, asynchronous=asynchronous)
 
-        return with_fallback(protected, self.controller, self._fallback, asynchronous=asynchronous)
+    def _with_fallback(self, protected: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        from peak_observe.resilience.common.last_result import StandIn  # late, as many programs have no fallback
+
+        stand_in = StandIn(protected, self._fallback, self.controller.name, self.controller.clock)
+        return with_fallback(protected, self._falls_back, stand_in, asynchronous=asynchronous, is_good=self._is_good)
+
+    def _is_good(self, result: object) -> Any:
+        classifier = self.controller.classifier
+        return classifier.async_is_good(result) if classifier.judge else classifier.classify(None, result) == SUCCESS
+
+    def _falls_back(self, error: Exception) -> bool:
+        if self.controller.observes:
+            return False  # a dry run changes nothing for the caller
+        refused = isinstance(error, CircuitOpenError) and error.name == self.controller.name
+        return refused or self.controller.counts_as_failure(error)
 
     def _check_plain(self, name: str) -> None:
         judge = self.controller.settings.failure_result
@@ -102,6 +116,7 @@ class BreakerWrappers:
         """Count a rejection and return the seconds until the next probe; 0.0 where a guarded call has to decide."""
         if (
             period.state != OPEN
+            or self.controller.observes
             or (nested_calls.entered() and self.controller.is_inside())
             or (API in self._modules and self._around[0]() and self._recording())
         ):

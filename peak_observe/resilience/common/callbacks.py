@@ -90,6 +90,10 @@ class SafeCallback:
             self.log_once(error)
             return False
 
+    async def async_is_false(self, value: object) -> bool:
+        """Return whether the awaited result of a coroutine function is false, or True where it raises."""
+        return not await self.async_is_true(value)
+
     def log_once(self, problem: object) -> None:
         """Log the first failure: an exception, with its traceback, or what is wrong with a result."""
         if self._logged:

@@ -71,6 +71,19 @@ class Awaited:
         self.coroutine = coroutine
 
 
+class Returned:
+    """The end of a flow that returned a result when it was told that a step failed.
+
+    Args:
+        value: The result.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 if TYPE_CHECKING:
     # The fourth kind of step is a number: sleep so many seconds.
     Step = _Sign | TimedCall | Awaited | float
@@ -126,6 +139,13 @@ class RetryStrategy(Protocol):
         """Whether a first attempt that succeeds is only counted."""
 
     @property
+    def gate(self) -> Any:
+        """What stands for the circuit where there is no breaker; open where a first attempt needs the slow path."""
+
+    def join(self, announced: list[None]) -> None:
+        """Share the fast path of a circuit around it, whose list is not empty where calls have to be announced."""
+
+    @property
     def count_first_try(self) -> Callable[[], int]:
         """Count an operation that succeeded at once."""
 
@@ -135,8 +155,8 @@ class RetryStrategy(Protocol):
     def flow(self, execution: Any = None) -> Flow:
         """Make attempts and sleep between them; those after the first where an execution is given."""
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep between two attempts."""
+    def sleep(self, seconds: float | Awaited) -> Awaited | None:
+        """Sleep between two attempts; what only a coroutine function could await is returned as it is."""
 
     async def async_sleep(self, seconds: float) -> None:
         """Sleep between two attempts and let other tasks run."""

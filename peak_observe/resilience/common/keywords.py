@@ -1,10 +1,12 @@
-"""Hints for unknown keyword arguments: spelling errors, and names of other libraries."""
+"""Keyword arguments: the default of those that change nothing, and hints for unknown ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from peak_observe.resilience.common.strategy import Configured
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -14,7 +16,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 CLOSE = 0.75
 
 
-def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Callable[[F], F]:
+class Unchanged:
+    """The type of `UNCHANGED`."""
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED = Unchanged()
+"""The default of each argument of a `configure`, as None is a value of some."""
+
+
+def changes(**given: Any) -> dict[str, Any]:
+    """Return the arguments that are not `UNCHANGED`."""
+    return {name: value for name, value in given.items() if value is not UNCHANGED}
+
+
+def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "", onward: Any = None) -> Callable[[F], F]:
     """Decorate a function or constructor to raise a TypeError with a hint for an unknown keyword.
 
     Signature and type hints stay those of the function. It adds a call, so it is not for hot paths.
@@ -22,11 +40,17 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
     Args:
         foreign: Names in other libraries, separated by spaces, each with what to use here.
         surplus: What to do instead of giving more positional arguments than there are.
+        onward: The function, decorated so itself, that is handed the rest of the keywords.
     """
 
     def decorate(func: Any) -> Any:
         code: CodeType = func.__code__
-        known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        known = _arguments(code)
+        if onward is not None:
+            known += tuple(key for key in _arguments(onward.__wrapped__.__code__) if key not in known)
+        positional = known[: code.co_argcount]
+        optional = func.__defaults__ or ()
+        defaults = dict(zip(positional[len(positional) - len(optional) :], optional, strict=True))
         name, first = func.__qualname__.removesuffix(".__init__"), int(known[:1] == ("self",))
 
         @wraps(func)
@@ -40,11 +64,20 @@ def check_keywords(foreign: Mapping[str, str] = {}, *, surplus: str = "") -> Cal
             if surplus and len(args) > code.co_argcount:
                 count = len(args) - code.co_argcount
                 raise TypeError(f"{name}() got {count} argument{'s' * (count > 1)} too many: {surplus}")
-            return func(*args, **kwargs)
+            made = func(*args, **kwargs)
+            if isinstance(made, Configured):
+                found = {**defaults, **dict(zip(known, args, strict=False)), **kwargs}
+                shown = (key for key in known if key != "clock" and found.get(key) is not None)
+                made.given = {key: found[key] for key in shown}
+            return made
 
         return checked
 
     return decorate
+
+
+def _arguments(code: CodeType) -> tuple[str, ...]:
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _hint(unknown: str, known: tuple[str, ...], foreign: Mapping[str, str]) -> str:

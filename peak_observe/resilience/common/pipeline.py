@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from peak_observe.clock import stopwatch_of
-from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, Ticker
-from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
+from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, Returned, TimedCall
 from peak_observe.resilience.common.wrapping import finished_by, is_deferred, name_of, put_away
 from peak_observe.telemetry.tracing.spans import API, attached, switch
 
@@ -26,15 +25,6 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.common.flow import BreakerStrategy, Flow, RetryStrategy, Step
     from peak_observe.telemetry.tracing.spans import TracingMode
-
-
-class _NoCircuit:
-    """The circuit of a pipeline without a breaker: closed for ever."""
-
-    class period:  # noqa: N801 - it stands for an attribute
-        """A state period that admits every call."""
-
-        state = 0
 
 
 def _not_rejected(_: object) -> float:
@@ -115,7 +105,7 @@ class Pipeline:
                     return DEFERRED  # the circuit has changed since a moment ago: it is asked once more
                 wait = rejected_for(period)
                 if wait:
-                    raise CircuitOpenError(controller.name, wait)
+                    raise controller.rejection(wait)
                 return self.run(self._flow(), args, kwargs)
             if announce:
                 return self._announced(outer, args, kwargs)
@@ -123,7 +113,7 @@ class Pipeline:
             try:
                 result = func(*args, **kwargs) if kwargs else func(*args)
             except BaseException as error:
-                flow = failed(period, started, error)
+                flow = failed(period, started, error, announced)
                 if flow is None:
                     raise
             else:
@@ -164,7 +154,7 @@ class Pipeline:
                     return DEFERRED  # the circuit has changed since a moment ago: it is asked once more
                 wait = rejected_for(period)
                 if wait:
-                    raise CircuitOpenError(controller.name, wait)
+                    raise controller.rejection(wait)
                 return await self.run_async(self._flow(), args, kwargs)
             if announce:
                 return await self._announced_async(outer, args, kwargs)
@@ -172,7 +162,7 @@ class Pipeline:
             try:
                 result = await func(*args, **kwargs)
             except BaseException as error:
-                flow = failed(period, started, error)
+                flow = failed(period, started, error, announced)
                 if flow is None:
                     raise
             else:
@@ -197,7 +187,7 @@ class Pipeline:
         """Make a call that others may be inside of, or one that is inside another."""
         breaker = self._breaker
         assert breaker is not None  # noqa: S101 - for type checkers
-        if breaker.needs_flow():
+        if breaker.needs_flow() or self._retry_needs_flow():
             return self.run(self._flow(), args, kwargs)
         if self._plain is None:
             self._plain = self._function(outer, announced=True)
@@ -211,7 +201,7 @@ class Pipeline:
     async def _announced_async(self, outer: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         breaker = self._breaker
         assert breaker is not None  # noqa: S101 - as above
-        if breaker.needs_flow():
+        if breaker.needs_flow() or self._retry_needs_flow():
             return await self.run_async(self._flow(), args, kwargs)
         if self._plain is None:
             self._plain = self._coroutine(outer, announced=True)
@@ -226,10 +216,12 @@ class Pipeline:
         breaker, retry = self._breaker, self._retry
         if breaker is None:
             assert retry is not None  # noqa: S101 - for type checkers: a pipeline has one of the two
-            return _NoCircuit, None, stopwatch_of(retry.clock), list[float]().append, retry.count_first_try
+            return retry.gate, None, stopwatch_of(retry.clock), list[float]().append, retry.count_first_try
+        controller = breaker.controller
+        if retry is not None:
+            retry.join(controller.announced)
         # Every BATCH-th ticket folds the pending successes: to ask how many there are would cost a call more.
         tick = Ticker().tick if retry is None else retry.count_first_try
-        controller = breaker.controller
         return controller.circuit, controller, controller.stopwatch, controller.counts.pending.append, tick
 
     def _tracing(self) -> tuple[Any, Callable[[], bool], list[Callable[[], object]]]:
@@ -239,6 +231,9 @@ class Pipeline:
             modes.add("always")
         mode: TracingMode = "always" if "always" in modes else "auto" if "auto" in modes else "off"
         return *switch(mode), attached(mode)
+
+    def _retry_needs_flow(self) -> bool:
+        return self._retry is not None and not self._retry.simple
 
     def _flow(self) -> Flow:
         inner = None if self._retry is None else self._retry.flow()
@@ -263,10 +258,10 @@ class Pipeline:
             )
         return kind
 
-    def _failed(self, period: Any, started: float, error: BaseException) -> Flow | None:
+    def _failed(self, period: Any, started: float, error: BaseException, announced: bool) -> Flow | None:
         """Record that a first attempt failed; return how the call goes on, or None if it has ended."""
         breaker, retry = self._breaker, self._retry
-        if breaker is not None and breaker.is_inside_unannounced(sys._getframe(1)):  # noqa: SLF001 - documented
+        if breaker is not None and breaker.is_inside_unannounced(sys._getframe(3 if announced else 1)):  # noqa: SLF001 - documented
             breaker = None  # the call around this one is told of the error, if it is one for it
         execution, started = None, self._moment(started)
         try:
@@ -290,10 +285,12 @@ class Pipeline:
 
     def run(self, flow: Flow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Drive a flow; where the call turns out to be deferred, return what drives a new flow."""
-        step, call, retry = next(flow), partial(self._func, *args, **kwargs), self._retry
+        step, call, retry = _begin(flow), partial(self._func, *args, **kwargs), self._retry
         while True:
+            if type(step) is Returned:
+                return step.value
             try:
-                value = call() if step is CALL or retry is None else retry.sleep(step)  # type: ignore[arg-type,func-returns-value] # the other kind of step is a number
+                value = call() if step is CALL or retry is None else retry.sleep(step)  # type: ignore[arg-type] # the other kinds of steps are for it
             except BaseException as error:
                 following = _throw(flow, error)
                 if following is None:
@@ -308,7 +305,7 @@ class Pipeline:
                     return stop.value
                 return finished_by(value, self.run_async(self._flow(), args, kwargs, value))
 
-    async def run_async(
+    async def run_async(  # noqa: C901 - one branch for each kind of step
         self,
         flow: Flow,
         args: tuple[Any, ...],
@@ -325,9 +322,11 @@ class Pipeline:
         """
         made, call, retry = first, partial(self._func, *args, **kwargs), self._retry
         try:
-            step = next(flow)
+            step = _begin(flow)
             while True:
                 try:
+                    if type(step) is Returned:
+                        return step.value
                     if step is CALL or type(step) is TimedCall:
                         attempt, made = call() if made is None else made, None
                         value = await (attempt if step is CALL else step.limit(attempt))  # type: ignore[union-attr] # or it is a TimedCall
@@ -350,11 +349,21 @@ class Pipeline:
                 put_away(first)  # where it was refused
 
 
-def _throw(flow: Flow, error: BaseException) -> Step | None:
-    """Tell a flow that a step failed; return the next step, or None if it lets the exception through."""
+def _begin(flow: Flow) -> Step | Returned:
+    """Return the first step of a flow, or its result, where it is over already."""
+    try:
+        return next(flow)
+    except StopIteration as stop:
+        return Returned(stop.value)
+
+
+def _throw(flow: Flow, error: BaseException) -> Step | Returned | None:
+    """Tell a flow that a step failed; return the next step, its result, or None if it lets the exception through."""
     traceback = error.__traceback__
     try:
         return flow.throw(error)
+    except StopIteration as stop:
+        return Returned(stop.value)
     except BaseException as raised:
         # A StopIteration that leaves a generator becomes the cause of a RuntimeError (PEP 479).
         stopped = isinstance(error, StopIteration) and raised.__cause__ is error

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.predicates import members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +20,15 @@ def requested_delay(error: BaseException, now: datetime) -> float | None:
     """Return the retry delay that an exception asks for in seconds; None if it does not, or makes no sense.
 
     It looks at `retry_after` of the exception and of its `response`, at the header `Retry-After` in `headers` of both,
-    and, in the exceptions of ccxt, for "banned until". What lies in the past is 0.
+    and, in the exceptions of ccxt, for "banned until". What lies in the past is 0; of a group the longest counts.
 
     Args:
         error: The exception.
         now: The wall-clock time, aware.
     """
     try:
-        found = [seconds for value in _values(error) if (seconds := _seconds(value, now)) is not None]
+        values = (value for one in (error, *members(error)) for value in _values(one))
+        found = [seconds for value in values if (seconds := _seconds(value, now)) is not None]
     except Exception:  # noqa: BLE001 - an attribute can be a property that raises
         return None
     return max(found, default=None)

@@ -9,27 +9,47 @@ from peak_observe.resilience.common import wrapping
 from peak_observe.support.shown import label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-DEADLINE, BULKHEAD, BREAKER, RETRY, RATE_LIMIT, TIMEOUT = (
+TIMED, DEADLINE, SHARE, BULKHEAD, BREAKER, RETRY, HEDGE, RATE_LIMIT, TIMEOUT, CHAOS = (
+    "timed",
     "deadline",
+    "share",
     "bulkhead",
     "circuit_breaker",
     "retry",
+    "hedge",
     "rate_limit",
     "timeout",
+    "chaos",
 )
 
 
-class Strategy:
+class Configured:
+    """Base of what the decorator factories return: it remembers what it was given."""
+
+    given: Mapping[str, Any] = {}
+    """Arguments by name, with the defaults of the positional ones, without clock and what is None."""
+    _settings: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of this moment that can change, by name, without those that are off; a limit has some."""
+        return {
+            key: value for key, value in getattr(self, "_settings", {}).items() if value not in (None, 0.0, "enforce")
+        }
+
+
+class Strategy(Configured):
     """Decorator factory tagged with its strategy kind, so that policies can order it.
 
     Args:
         kind: The kind.
         build: Returns what protects functions, for a name.
-        name: The name, if one was given; the function's qualified name otherwise.
+        name: The name, if one was given; that of the function with its module otherwise.
         shared: Whether all functions have one protection, as the name says.
         seconds: Of a timeout, how long a call may take.
+        has_fallback: Whether something stands in for what failed, which those outside do not see then.
     """
 
     def __init__(
@@ -40,10 +60,12 @@ class Strategy:
         *,
         shared: bool = False,
         seconds: float | None = None,
+        has_fallback: bool = False,
     ) -> None:
         self.kind = kind
         self.name = name
         self.seconds = seconds
+        self.has_fallback = has_fallback
         self._build = build
         self._shared = shared
         self._built: Callable[[Any], Any] | None = None
@@ -63,7 +85,9 @@ class Strategy:
         return wrapping.decorate(func, self._protect)
 
     def _protect(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        protected: Callable[..., Any] = self.build(wrapping.name_of(func) if self.name is None else self.name)(func)
+        protected: Callable[..., Any] = self.build(wrapping.default_name(func) if self.name is None else self.name)(
+            func
+        )
         return protected
 
     def __repr__(self) -> str:

@@ -14,8 +14,6 @@ LARGEST_COUNT = 10**15
 """Whole numbers beyond it mean nothing here, and lose digits, or fail, as floats in /metrics."""
 _TOO_LARGE = 1e300  # whole numbers beyond it cannot become floats
 
-ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
-
 
 def is_function(value: Any) -> bool:
     """Return whether a decorator was used without parentheses and got the function itself."""
@@ -91,13 +89,6 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     if not all(isinstance(item, str) for item in found):
         raise ValueError(f"{name} must be a string or several of them, not {shown(value)}")
     return found
-
-
-def check_exceptions(name: str, value: object) -> None:
-    """Raise ValueError unless `value` is an exception type or a tuple of them that is not empty."""
-    types = value if isinstance(value, tuple) else (value,)
-    if not types or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types):
-        raise ValueError(f"{name} must be an exception type or a tuple of them, not {shown(value)}")
 
 
 def check_buckets(value: Any) -> tuple[float, ...]:

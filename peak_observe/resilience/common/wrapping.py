@@ -41,6 +41,18 @@ def name_of(func: Callable[..., Any]) -> str:
     return getattr(func, "__qualname__", None) or type(func).__qualname__
 
 
+def default_name(func: Callable[..., Any]) -> str:
+    """Return the name of what protects a function and was given none: its module and its qualified name.
+
+    In the program itself, `__main__`, there is no module: it would be another one where the program is imported.
+    """
+    while isinstance(func, partial):
+        func = func.func
+    owner = func if getattr(func, "__qualname__", None) else type(func)
+    module, name = getattr(owner, "__module__", None), name_of(func)
+    return name if not isinstance(module, str) or module == "__main__" else f"{module}.{name}"
+
+
 def decorate(func: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Any:
     """Wrap `func`, inside its staticmethod or classmethod where it is one.
 

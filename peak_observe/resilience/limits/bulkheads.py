@@ -11,16 +11,19 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
-from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits.semaphore import FairSemaphore, GeneratorPermit, Permit
 from peak_observe.support.shown import label
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FOREIGN_NAMES = {"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"}
+"""Names of arguments in resilience4j and Polly, each with ours."""
 
-class Bulkhead(SyncAsyncContext):
+
+class Bulkhead(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls are under way; see `bulkhead` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share its places. A call inside a call of the same bulkhead
@@ -30,8 +33,10 @@ class Bulkhead(SyncAsyncContext):
     kind = strategy.BULKHEAD
 
     def __init__(self, limit: int, wait: float, name: str | None, clock: Clock, mode: Mode = ENFORCE) -> None:
-        self._settings: dict[str, Any] = {"limit": limit, "wait": wait, "mode": mode}
-        self._late = LateController(name, lambda name: FairSemaphore(name=name, clock=clock, **self._settings))
+        settings: dict[str, Any] = {"limit": limit, "wait": wait, "mode": mode}
+        self._settings = settings
+        # Without `self`, as with a circle of references its gauges would outlive it.
+        self._late = LateController(name, lambda name: FairSemaphore(name=name, clock=clock, **settings))
         self._blocks: dict[Permit, None] = {}  # of `with` blocks: weak references would not keep them
         if name is not None:
             self.core(name)
@@ -55,6 +60,7 @@ class Bulkhead(SyncAsyncContext):
         """Return settings, counts and state of this moment, as a frozen record."""
         return snapshots.bulkhead_snapshot(self.core())
 
+    @check_keywords(FOREIGN_NAMES)
     def configure(
         self,
         *,
@@ -72,6 +78,7 @@ class Bulkhead(SyncAsyncContext):
             mode: `enforce`, or `observe` to count only and let all pass.
 
         Raises:
+            TypeError: There is no such setting; the message says which one was meant.
             ValueError: An argument makes no sense; nothing is changed then.
         """
         changes = {"limit": limit, "wait": wait, "mode": mode}
@@ -79,6 +86,10 @@ class Bulkhead(SyncAsyncContext):
         _check(**settings)
         self._settings.update(settings)
         self.core().adopt(**settings)
+
+    def adopt(self, other: Bulkhead) -> None:
+        """Take over the settings of another one; calls under way stay."""
+        self.configure(**other._settings)
 
     def core(self, name: str = strategy.BULKHEAD) -> FairSemaphore:
         """Return its semaphore; the first time under this name, if it was given none."""
@@ -92,7 +103,7 @@ class Bulkhead(SyncAsyncContext):
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        wrapper = self._wrapper(func, self.core(wrapping.name_of(func)))
+        wrapper = self._wrapper(func, self.core(wrapping.default_name(func)))
         wrapper._peak_bulkhead = self  # type: ignore[attr-defined] # noqa: SLF001 - what is decorated keeps it alive
         return wrapper
 
@@ -208,7 +219,7 @@ def _check(limit: int, wait: float, mode: str) -> None:
     check_mode(mode)
 
 
-@check_keywords({"max_calls max_concurrent max_concurrent_calls": "limit", "max_wait timeout": "wait"})
+@check_keywords(FOREIGN_NAMES)
 def bulkhead(
     limit: int,
     wait: float = 0.0,
@@ -227,7 +238,7 @@ def bulkhead(
         limit: How many calls may be under way, at least 1.
         wait: Seconds that a call waits at most; the deadline of the caller may end it earlier.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
-        name: The label value of the metrics; by default the qualified name of the first function that it decorates.
+        name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of the time in which waits are counted; for tests.
 
     Raises:

@@ -14,13 +14,13 @@ from peak_observe.measures import LIMITERS, RateLimitReading
 from peak_observe.measures.forks import renew
 from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import OBSERVE
 from peak_observe.resilience.limits import rejections
 from peak_observe.resilience.limits.priorities import DEFAULT, current_priority
 from peak_observe.resilience.limits.rejections import (
     AFTER_WAIT,
     AT_ONCE,
     INTERRUPTED,
-    OBSERVE,
     REFUSED,
     WOULD_REFUSE,
     WOULD_WAIT,

@@ -13,11 +13,11 @@ from peak_observe.resilience.common import retry_after, strategy, validation, wr
 from peak_observe.resilience.common.callbacks import SafeCallback
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.resilience.limits import snapshots
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rate_controller import RateLimitController
 from peak_observe.resilience.limits.rate_settings import RateSettings, build_rate_settings, check_weight
-from peak_observe.resilience.limits.rejections import ENFORCE, Mode
 from peak_observe.support.shown import label, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,8 +25,17 @@ Limit: TypeAlias = float | Sequence[tuple[float, float]]
 Weight: TypeAlias = float | Callable[..., float]
 Heed: TypeAlias = bool | Callable[[Any], float | None]
 
+FOREIGN_NAMES = {
+    "rate calls max_calls limit_for_period": "limit",
+    "period time_period limit_refresh_period": "per",
+    "max_burst capacity": "burst",
+    "timeout max_wait timeout_duration": "wait",
+    "cost permits": "weight",
+}
+"""Names of arguments in resilience4j, Polly and ratelimit, each with ours."""
 
-class RateLimiter(SyncAsyncContext):
+
+class RateLimiter(strategy.Configured, SyncAsyncContext):
     """Bounds how many calls pass in a time; see `rate_limit` for the arguments.
 
     All functions that it decorates, and all `with` blocks, share the rate.
@@ -40,7 +49,8 @@ class RateLimiter(SyncAsyncContext):
         self._heed = _heeding(heed)
         self._clock = clock
         self._late = LateController(
-            name, lambda name: RateLimitController(name=name, settings=self._build(), clock=clock)
+            name,  # without `self`, as with a circle of references its gauges would outlive it
+            lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock),
         )
         self._check(self._build())
         if name is not None:
@@ -60,6 +70,7 @@ class RateLimiter(SyncAsyncContext):
         """Return settings, counts and state of this moment, as a frozen record."""
         return snapshots.rate_limit_snapshot(self.core())
 
+    @check_keywords(FOREIGN_NAMES)
     def configure(
         self,
         *,
@@ -83,6 +94,7 @@ class RateLimiter(SyncAsyncContext):
             mode: `enforce`, or `observe` to count only and let all pass.
 
         Raises:
+            TypeError: There is no such setting; the message says which one was meant.
             ValueError: An argument makes no sense; nothing is changed then.
         """
         given = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
@@ -93,6 +105,12 @@ class RateLimiter(SyncAsyncContext):
         self._check(settings)
         self._settings.update(changed)
         self.core().adopt(settings)
+
+    def adopt(self, other: RateLimiter) -> None:
+        """Take over the settings of another one; what was used up stays used up."""
+        self._weight, self._heed = other._weight, other._heed
+        self._settings.update(other._settings)
+        self.core().adopt(self._build())
 
     def acquire(self, *, weight: float | None = None) -> None:
         """Pass when it is this call's turn, blocking the thread until then.
@@ -155,7 +173,7 @@ class RateLimiter(SyncAsyncContext):
     __call__ = call
 
     def _wrap(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        self.core(wrapping.name_of(func))
+        self.core(wrapping.default_name(func))
         kind = wrapping.kind(func)
         if kind == wrapping.GENERATOR:
             return self._wrap_generator(func)
@@ -334,13 +352,7 @@ def _heeding(heed: Any) -> Callable[[object, Clock], float | None] | None:
 
 
 @check_keywords(
-    {
-        "rate calls max_calls limit_for_period": "limit",
-        "period time_period limit_refresh_period": "per",
-        "max_burst capacity": "burst",
-        "timeout max_wait timeout_duration": "wait",
-        "cost permits": "weight",
-    },
+    FOREIGN_NAMES,
     surplus="burst and all that follows is given by name, as in rate_limit(15, 60, burst=5)",
 )
 def rate_limit(
@@ -373,7 +385,7 @@ def rate_limit(
         heed: Whether an exception that names a time (`retry_after`, a Retry-After header, a ban) pauses the limit for
             as long; or a function of what a call returned or raised that returns seconds or None.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
-        name: The label value of the metrics; by default the qualified name of the first function that it decorates.
+        name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of time and sleep; for tests.
 
     Raises:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.common import validation
+from peak_observe.resilience.common.modes import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits.priorities import DEFAULT
-from peak_observe.resilience.limits.rejections import ENFORCE, Mode, check_mode
 from peak_observe.resilience.limits.sliding_log import SlidingLog, Window
 from peak_observe.resilience.limits.token_bucket import TokenBucket
 from peak_observe.support.shown import shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.errors import DeadlineExceededError, RefusedError
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from peak_observe.clock import Clock
+    from peak_observe.resilience.common.modes import Mode
 
 AT_ONCE, AFTER_WAIT, REFUSED, OUT_OF_TIME, INTERRUPTED, WOULD_WAIT, WOULD_REFUSE = range(len(catalog.LIMIT_OUTCOMES))
 REJECTED = frozenset({REFUSED, OUT_OF_TIME, WOULD_REFUSE})
 QUIET = 30.0
 """Seconds for which a limit only counts rejections after it told of some, so that a storm is not one of events."""
-
-Mode: TypeAlias = Literal["enforce", "observe"]
-ENFORCE: Literal["enforce"] = "enforce"
-OBSERVE: Literal["observe"] = "observe"
-
-
-def check_mode(mode: object) -> None:
-    """Raise ValueError unless `mode` is one of the two."""
-    if mode not in {ENFORCE, OBSERVE}:
-        raise ValueError(f"mode must be 'enforce' or 'observe' (count only, let all pass), not {mode!r}")
 
 
 class RejectionEvents:

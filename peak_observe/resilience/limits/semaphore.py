@@ -20,10 +20,10 @@ from peak_observe.measures.forks import renew
 from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.event_loop import BlockingWarning
 from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import OBSERVE
 from peak_observe.resilience.limits import rejections
 from peak_observe.resilience.limits.rejections import (
     AT_ONCE,
-    OBSERVE,
     REFUSED,
     REJECTED,
     WOULD_REFUSE,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.errors import RefusedError
     from peak_observe.events import LimitReached
-    from peak_observe.resilience.limits.rejections import Mode
+    from peak_observe.resilience.common.modes import Mode
     from peak_observe.support.async_library import TaskEvent
 
     PermitRef = weakref.ref["Permit"]

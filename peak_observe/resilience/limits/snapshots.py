@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
-from peak_observe.resilience.limits.rejections import Mode
+from peak_observe.resilience.common.modes import Mode
 from peak_observe.resilience.limits.sliding_log import Window
 
 if TYPE_CHECKING:

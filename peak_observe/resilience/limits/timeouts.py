@@ -156,7 +156,7 @@ def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
 
     Args:
         seconds: How long it may take, more than 0.
-        name: The label value of the metrics and the name in the error; the function's qualified name by default.
+        name: The label value of the metrics and the name in the error; the function's module and name by default.
 
     Raises:
         ValueError: `seconds` is not a finite number above 0.

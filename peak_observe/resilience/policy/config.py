@@ -13,11 +13,16 @@ from peak_observe.errors import ConfigError
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.decorator import circuit_breaker
 from peak_observe.resilience.common import strategy
+from peak_observe.resilience.common.last_result import last_good
 from peak_observe.resilience.limits import bulkhead, rate_limit
 from peak_observe.resilience.limits.timeouts import timeout
+from peak_observe.resilience.policy.fault_injection import chaos
+from peak_observe.resilience.policy.latency import timed
 from peak_observe.resilience.policy.order import INSIST, RECOMMENDED
+from peak_observe.resilience.results.decorator import share
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.decorator import retry_with_backoff
+from peak_observe.resilience.retry.hedging import hedge
 from peak_observe.support import toml
 
 if TYPE_CHECKING:
@@ -32,10 +37,15 @@ FUNCTIONS: dict[str, Any] = {
     strategy.RETRY: retry_with_backoff,
     strategy.RATE_LIMIT: rate_limit,
     strategy.TIMEOUT: timeout,
+    strategy.SHARE: share,
+    strategy.HEDGE: hedge,
+    strategy.TIMED: timed,
+    strategy.CHAOS: chaos,
 }
-OBJECTS: dict[str, Any] = {"CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
+OBJECTS: dict[str, Any] = {"object": last_good, "CircuitBreaker": CircuitBreaker, "RetryBudget": RetryBudget}
 """Arguments that are objects, which a table of their arguments describes."""
-SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any}
+NONE = "none"
+SETTINGS: dict[str, Any] = {"name": str, "deadline": toml.NUMBER, "order": Any, "fallback": Any}
 PLAIN: dict[str, Any] = {"int": int, "float": toml.NUMBER, "bool": bool, "str": str}
 """Types that are checked here; of all other arguments the function itself says what is wrong."""
 
@@ -46,12 +56,21 @@ def load_policy(cls: Callable[..., P], path: str | PathLike[str], name: str) -> 
     Raises:
         ConfigError: The file, or something in it, makes no sense.
     """
-    file = Path(path)
-    tables = toml.table(file, "policies", of_tables=True)
+    return build_policy(cls, load_table(path, name), name, str(path), f"policies.{name}")
+
+
+def load_table(path: str | PathLike[str], name: str) -> Mapping[str, Any]:
+    """Return the table `[policies.<name>]` of a TOML file.
+
+    Raises:
+        ConfigError: The file cannot be read, or has no such table.
+    """
+    tables = toml.table(Path(path), "policies", of_tables=True)
     if name not in tables:
         there = toml.near(name, tables) or f"; there are {', '.join(tables)}"
-        raise ConfigError(str(file), "policies", f"there is no policy {name!r}{there}")
-    return build_policy(cls, tables[name], name, str(file), f"policies.{name}")
+        raise ConfigError(str(path), "policies", f"there is no policy {name!r}{there}")
+    found: Mapping[str, Any] = tables[name]
+    return found
 
 
 def build_policy(
@@ -74,6 +93,8 @@ def build_policy(
     place = Place(path, where)
     kinds = _order(config, place)
     settings = {"name": config.get("name", name), "deadline": config.get("deadline")}
+    if "fallback" in config:
+        settings["fallback"] = _value(config["fallback"], "object", place.at("fallback"))
     found = [_part(FUNCTIONS[kind], config[kind], place.at(kind)) for kind in kinds]
     try:
         return cls(*found, **settings)
@@ -113,8 +134,11 @@ def _order(config: Mapping[str, Any], place: Place) -> list[str]:
 
 def _part(function: Any, table: Any, place: Place) -> Any:
     known, needed = parameters(function)
-    if isinstance(table, int | float) and not isinstance(table, bool):
-        table = {next(iter(known)): table}  # a number alone is the first argument
+    first = next(iter(known))
+    if (isinstance(table, int | float) and not isinstance(table, bool)) or (
+        isinstance(table, str) and "str" in known[first]
+    ):
+        table = {first: table}  # a number, or a name, alone is the first argument
     types = {key: PLAIN.get(annotation.removesuffix(" | None"), Any) for key, annotation in known.items()}
     toml.check(place.path, place.where, table, types, needed)
     return _built(function, {key: _value(value, known[key], place.at(key)) for key, value in table.items()}, place)
@@ -143,11 +167,16 @@ def _blamed(error: Exception, names: Any, place: Place, otherwise: str = "") -> 
 
 
 def _value(value: Any, annotation: str, place: Place) -> Any:
-    """Return a value as the argument takes it: where no text is wanted, one with dots names an object."""
+    """Return a value as the argument takes it: where no text is wanted, one with dots names an object.
+
+    `none` stands for None, which TOML does not have.
+    """
     if isinstance(value, dict):
         return value if "Mapping" in annotation else _object(value, annotation, place)
     if re.search(r"\bstr\b", annotation):
         return value
+    if value == NONE and annotation.endswith(("None", "Any", "object")):
+        return None
     if isinstance(value, list):
         return tuple(_value(item, annotation, place) for item in value)
     if isinstance(value, str) and (hasattr(builtins, value) or re.search(r"[.:]", value)):

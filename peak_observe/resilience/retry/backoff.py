@@ -17,6 +17,7 @@ Delays = Iterable[float] | Callable[[int, Exception | None], float]
 RetryAfter = bool | Callable[[Exception], float | None]
 Jitter = Literal["full", "equal", "decorrelated"] | float
 LONGEST_SEQUENCE = 1000
+DOUBLING = 2.0
 
 
 class BackoffSchedule:
@@ -25,7 +26,8 @@ class BackoffSchedule:
     Args:
         base: Seconds of the first delay.
         cap: Upper limit of growing delays, and of what a service may ask for, in seconds.
-        exponential: Whether delays double.
+        exponential: Whether delays grow.
+        multiplier: By how much each is longer than the one before.
         own: The user's delays: seconds in order, of which the last repeats, or a function of attempt and exception.
         jitter: What is left to chance: `full`, `equal`, `decorrelated`, or a share from 0 to 1.
         retry_after: Whether hints of exceptions count; or a function that finds them.
@@ -41,20 +43,24 @@ class BackoffSchedule:
         base: float,
         cap: float,
         exponential: bool,
+        multiplier: float,
         own: Delays | None,
         jitter: Jitter | None,
         retry_after: RetryAfter,
-        limit: int,
+        limit: float,
     ) -> None:
         validation.check_seconds("base_delay", base)
         validation.check_seconds("max_delay", cap)
         validation.check_flag("exponential", exponential)
-        self._base, self.cap, self._exponential = float(base), float(cap), exponential
+        _check_multiplier(multiplier, exponential=exponential)
+        self.base, self.cap, self.exponential, self.multiplier = float(base), float(cap), exponential, float(multiplier)
         self._function = SafeCallback("delays", own) if callable(own) else None
         self._sequence = () if own is None or callable(own) else _sequence(own, limit)
         self._decorrelated = jitter == "decorrelated"
-        if self._decorrelated and (own is not None or not exponential):
-            raise ValueError("jitter 'decorrelated' makes delays that grow by chance: leave out delays and exponential")
+        if self._decorrelated and (own is not None or not exponential or multiplier != DOUBLING):
+            raise ValueError(
+                "jitter 'decorrelated' makes delays that grow by chance: leave out delays, exponential and multiplier"
+            )
         self._share = 0.0 if jitter is None or self._decorrelated else _share(jitter)
         self._listens = retry_after is True
         self._listener = SafeCallback("retry_after", retry_after) if callable(retry_after) else None
@@ -81,7 +87,7 @@ class BackoffSchedule:
 
     def _delay(self, attempt: int, error: Exception | None, previous: float) -> float:
         if self._decorrelated:
-            return decorrelated(previous, base=self._base, cap=self.cap, chance=_chance())
+            return decorrelated(previous, base=self.base, cap=self.cap, chance=_chance())
         delay = self._regular(attempt, error)
         return jittered(delay, share=self._share, chance=_chance()) if self._share else delay
 
@@ -94,7 +100,9 @@ class BackoffSchedule:
                 return float(delay)
             if delay is not None:
                 self._function.log_once(f"{delay!r} is no finite number of seconds, at least 0")
-        return exponential_delay(attempt, base=self._base, cap=self.cap, exponential=self._exponential)
+        return exponential_delay(
+            attempt, base=self.base, cap=self.cap, exponential=self.exponential, multiplier=self.multiplier
+        )
 
     def _asked(self, error: Exception | None, clock: Clock) -> float | None:
         if error is None:
@@ -109,12 +117,23 @@ class BackoffSchedule:
         return retry_after.requested_delay(error, clock.now())
 
 
-def _sequence(own: Any, limit: int) -> tuple[float, ...]:
+def _check_multiplier(multiplier: Any, *, exponential: bool) -> None:
+    validation.check_number("multiplier", multiplier)
+    if multiplier <= 1:
+        raise ValueError(
+            f"multiplier must be more than 1, not {shown(multiplier)}: for delays that stay as they are write "
+            "exponential=False"
+        )
+    if multiplier != DOUBLING and not exponential:
+        raise ValueError("multiplier says how delays grow and means nothing beside exponential=False: leave one out")
+
+
+def _sequence(own: Any, limit: float) -> tuple[float, ...]:
     # Taken once and for all: an iterator would be used up by the first operation, or shared by several.
     if isinstance(own, str | bytes | bytearray | Mapping):
         own = (own,)
     try:
-        found = tuple(islice(own, max(1, min(limit, LONGEST_SEQUENCE))))
+        found = tuple(islice(own, int(max(1, min(limit, LONGEST_SEQUENCE)))))
     except TypeError:
         found = ()
     if not found or not all(map(validation.is_duration, found)):
@@ -142,15 +161,22 @@ SHARES = {"full": 1.0, "equal": 0.5}
 """How much of a delay the named kinds of jitter leave to chance."""
 
 
-def exponential_delay(attempt: int, *, base: float, cap: float, exponential: bool) -> float:
+def exponential_delay(
+    attempt: int, *, base: float, cap: float, exponential: bool, multiplier: float = DOUBLING
+) -> float:
     """Return the seconds to wait after failed attempt number `attempt` (from 1).
 
-    Exponential delays are `base` times 1, 2, 4, 8 … and never more than `cap`; constant ones are `base` as it is.
+    Exponential delays are `base` times 1, 2, 4, 8 …, or the powers of another multiplier, and never more than `cap`;
+    constant ones are `base` as it is.
     """
     if not exponential:
         return base
     # 2.0 ** 1024 is no float any more; long before that every cap is reached.
-    return min(base * 2.0 ** min(attempt - 1, 1000), cap)
+    exponent = min(attempt - 1, 1000) if multiplier >= DOUBLING else attempt - 1
+    try:
+        return min(base * multiplier**exponent, cap)
+    except OverflowError:
+        return cap if base else 0.0
 
 
 def jittered(delay: float, *, share: float, chance: float) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import CallTimeoutError, CircuitOpenError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
+from peak_observe.resilience.common.fallback import NO_FALLBACK, LastGood
+from peak_observe.resilience.common.predicates import members
+from peak_observe.resilience.retry import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.resilience.retry.settings import Settings
 
-FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET = range(6)
+FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET, WOULD_RETRY = range(7)
 UNACCEPTED = "_result"
 """What a result that was not accepted counts as among the classes of exceptions."""
 
@@ -36,11 +39,10 @@ class RetryController:
         self.lock = threading.Lock()
         self.first_tries: Ticker = Ticker() if settings.budget is None else _BudgetedTicker(settings.budget.count)
         self.counts = RetryCounts()
+        self._observe_if_asked()
         self.timeouts: set[str] = set()  # the names of those inside the same policy
         self.series = RETRIES.series(name)
         forks.renew(self)
-        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
-        self._open_circuits_too = any(issubclass(kind, CircuitOpenError) for kind in settings.expected.types)
 
     @property
     def label(self) -> str:
@@ -50,18 +52,86 @@ class RetryController:
     @property
     def multiplies(self) -> bool:
         """Whether its attempts multiply those of a retry inside."""
-        return self.settings.max_attempts > 1 and not self.settings.inner_only
+        return self.max_attempts > 1 and not self.settings.inner_only and not self.settings.observes
+
+    @property
+    def max_attempts(self) -> float:
+        """How many attempts there may be at this moment; 1 while retries are turned off."""
+        return 1 if switch.are_off() else self.settings.most_attempts
+
+    def replace(self, before: Settings, after: Settings) -> bool:
+        """Replace the settings, unless they are others than `before` by now; return whether they were replaced."""
+        with self.lock:
+            if self.settings is not before:
+                return False
+            self.settings = after
+            self._observe_if_asked()
+            return True
+
+    def _observe_if_asked(self) -> None:
+        """Count one more outcome from the first time on that it only observes."""
+        if self.settings.observes and len(self.counts.calls) == WOULD_RETRY:
+            self.counts.calls.append(0)
 
     def after_fork(self) -> None:
         """Renew the lock in a forked child."""
         self.lock = threading.Lock()
 
     def retryable(self, error: BaseException) -> bool:
-        """Return whether an error is retried; cancellation, Ctrl-C and exit never are."""
-        if not isinstance(error, Exception) or (isinstance(error, CircuitOpenError) and not self._open_circuits_too):
+        """Return whether an error is retried; cancellation, Ctrl-C and exit never are.
+
+        A group is if all its exceptions are: another attempt would not cure the others.
+        """
+        if not isinstance(error, Exception):
+            return False
+        if not isinstance(error, ExceptionGroup):
+            return self._retryable_one(error)
+        if self.settings.expected.names_group(error):
+            return True
+        return all(isinstance(one, Exception) and self._retryable_one(one) for one in members(error))
+
+    def _retryable_one(self, error: Exception) -> bool:
+        expected = self.settings.expected
+        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
+        if isinstance(error, CircuitOpenError) and not expected.names(CircuitOpenError):
             return False
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
-        return ours or self.settings.expected.matches(error)
+        return ours or expected.matches(error)
+
+    def counts_as_failure(self, error: Exception) -> bool:
+        """Return whether an operation failed with what is retried, its timeout of attempts included."""
+        cut_off = isinstance(error, TimeoutError) and self.settings.attempt_timeout is not None
+        return cut_off or self.retryable(error)
+
+    def falls_back(self, error: BaseException | None, *, timed_out: bool) -> bool:
+        """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
+
+        Args:
+            error: What it raised; None where its result was not accepted.
+            timed_out: Whether that was the timeout of attempts.
+        """
+        if self.settings.observes or self.settings.fallback is NO_FALLBACK:
+            return False
+        if isinstance(self.settings.fallback, LastGood):
+            return False  # the last good result of a function is that of its wrapper
+        return error is None or timed_out or self._was_retried_or_refused(error)
+
+    def last_good_applies(self, error: Exception) -> bool:
+        """Return whether the last good result stands in for what an operation ended with."""
+        wanted = isinstance(self.settings.fallback, LastGood) and not self.settings.observes
+        return wanted and (self.counts_as_failure(error) or self._was_retried_or_refused(error))
+
+    def _was_retried_or_refused(self, error: BaseException) -> bool:
+        if self.retryable(error):
+            return True
+        return all(isinstance(one, CircuitOpenError) or self.retryable(one) for one in members(error))
+
+    def is_good(self, result: object) -> Any:
+        """Return whether a result is accepted; an awaitable where `retry_result` is a coroutine function."""
+        unacceptable = self.settings.retry_result
+        if unacceptable is None:
+            return True
+        return unacceptable.async_is_false(result) if unacceptable.awaits else not unacceptable.is_true(result)
 
     def left(self, until: float | None) -> float | None:
         """Return the seconds until `until` or the caller's deadline, whichever is earlier; None without either."""
@@ -97,6 +167,8 @@ class RetryController:
         """Count an operation that ended."""
         counts = self.counts
         with self.lock:
+            if outcome == len(counts.calls):
+                counts.calls.append(0)
             counts.calls[outcome] += 1
             if exemplar:
                 counts.exemplars = {**counts.exemplars, outcome: exemplar}
@@ -111,7 +183,7 @@ class RetryController:
             reading.errors = counts.errors
             reading.exemplars = counts.exemplars
             reading.nested = counts.nested
-        reading.max_attempts = self.settings.max_attempts
+        reading.max_attempts = self.max_attempts
         return reading
 
 

@@ -7,13 +7,15 @@ from typing import Any, TypeVar, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation
+from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
+from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.resilience.common.predicates import Expected
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.budget import RetryBudget
+from peak_observe.resilience.retry.control import Retry
 from peak_observe.resilience.retry.controller import RetryController
-from peak_observe.resilience.retry.settings import FOREIGN_NAMES, Nested, OnRetry, build_settings
-from peak_observe.resilience.retry.wrappers import Retry
+from peak_observe.resilience.retry.settings import FOREIGN_NAMES, Nested, OnGiveUp, OnRetry, build_settings
 from peak_observe.telemetry.tracing.spans import TracingMode, switch
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -25,7 +27,7 @@ def retry_with_backoff(max_attempts: F, /) -> F: ...
 
 @overload
 def retry_with_backoff(
-    max_attempts: int = 3,
+    max_attempts: int | None = 3,
     base_delay: float = 1.0,
     max_delay: float = 60.0,
     exponential: bool = True,
@@ -34,6 +36,7 @@ def retry_with_backoff(
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
+    multiplier: float = 2.0,
     delays: Delays | None = None,
     jitter: Jitter | None = None,
     retry_after: RetryAfter = True,
@@ -42,7 +45,10 @@ def retry_with_backoff(
     retry_result: Callable[[Any], bool] | None = None,
     budget: RetryBudget | str | None = None,
     on_retry: OnRetry | None = None,
+    on_give_up: OnGiveUp | None = None,
+    fallback: object = NO_FALLBACK,
     nested: Nested = "warn",
+    mode: Mode = ENFORCE,
 ) -> Callable[[F], F]: ...
 
 
@@ -57,6 +63,7 @@ def retry_with_backoff(
     name: str | None = None,
     tracing: TracingMode = "auto",
     clock: Clock = SYSTEM_CLOCK,
+    multiplier: float = 2.0,
     delays: Delays | None = None,
     jitter: Jitter | None = None,
     retry_after: RetryAfter = True,
@@ -65,7 +72,10 @@ def retry_with_backoff(
     retry_result: Callable[[Any], bool] | None = None,
     budget: RetryBudget | str | None = None,
     on_retry: OnRetry | None = None,
+    on_give_up: OnGiveUp | None = None,
+    fallback: object = NO_FALLBACK,
     nested: Nested = "warn",
+    mode: Mode = ENFORCE,
 ) -> Any:
     """Retry a function when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
@@ -74,15 +84,18 @@ def retry_with_backoff(
     first item. A function marked `@idempotent(False)` is refused. The decorated function has its statistics as `retry`.
 
     Args:
-        max_attempts: How often the function is called at most, at least 1.
+        max_attempts: How often the function is called at most, at least 1; None, beside a `timeout`, for as often as
+            time allows.
         base_delay: Seconds before the second attempt.
         max_delay: Upper limit in seconds of the growing delay, and of what a service may ask for.
-        exponential: Whether the delay doubles; otherwise it is always `base_delay`.
+        exponential: Whether the delay grows; otherwise it is always `base_delay`.
         expected_exception: What is retried: a type, a function of the exception, or a tuple of them. Cancellation,
-            Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself.
-        name: The label value of the metrics; the function's qualified name by default.
+            Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself. An `ExceptionGroup` is if all
+            exceptions inside are.
+        name: The label value of the metrics; the function's module and name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
+        multiplier: By how much each delay is longer than the one before, more than 1.
         delays: The delays in seconds, of which the last repeats, or a function of attempt and exception.
         jitter: The share of a delay that is left to chance: `full`, `equal`, `decorrelated`, or a number from 0 to 1.
         retry_after: Whether an exception's `retry_after` or `Retry-After` is waited for, or a function of the exception
@@ -91,8 +104,13 @@ def retry_with_backoff(
         attempt_timeout: Seconds after which the attempt of a coroutine is cancelled and counts as failed.
         retry_result: A function of the result: whether it is retried; the last one is returned as it is.
         budget: A `RetryBudget`, or its name, that limits the retries of several operations together.
-        on_retry: A function that is called with each `RetryScheduled`.
+        on_retry: A function that is called with each `RetryScheduled`; of coroutine functions also a coroutine
+            function, which is awaited.
+        on_give_up: The same with each `GaveUp`, before the error comes through; not after cancellation or Ctrl-C.
+        fallback: What the function returns where it gave up on what is retried, or a circuit refused the call: a value,
+            or a function of the error, which is None for a result (of coroutine functions also a coroutine function).
         nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.
+        mode: `enforce`, or `observe` to call each function once and count what would have been retried.
 
     Raises:
         ValueError: An argument makes no sense, or not for this kind of function; the message names it.
@@ -105,6 +123,7 @@ def retry_with_backoff(
         base_delay=base_delay,
         max_delay=max_delay,
         exponential=exponential,
+        multiplier=multiplier,
         expected_exception=expected_exception,
         delays=delays,
         jitter=jitter,
@@ -114,7 +133,10 @@ def retry_with_backoff(
         retry_result=retry_result,
         budget=budget,
         on_retry=on_retry,
+        on_give_up=on_give_up,
+        fallback=fallback,
         nested=nested,
+        mode=mode,
     )
     validation.check_name(name)
     switch(tracing)
@@ -122,4 +144,4 @@ def retry_with_backoff(
     def build(name: str) -> Retry:
         return Retry(RetryController(name, settings, clock), tracing)
 
-    return strategy.Strategy(strategy.RETRY, build, name)
+    return strategy.Strategy(strategy.RETRY, build, name, has_fallback=fallback is not NO_FALLBACK)

@@ -8,7 +8,7 @@ from peak_observe import catalog
 from peak_observe.observers import emit
 from peak_observe.resilience.common import deadlines
 from peak_observe.resilience.common.flow import Awaited
-from peak_observe.resilience.retry import nesting
+from peak_observe.resilience.retry import nesting, switch
 from peak_observe.resilience.retry.controller import (
     AFTER_RETRY,
     EXHAUSTED,
@@ -17,6 +17,7 @@ from peak_observe.resilience.retry.controller import (
     OUT_OF_BUDGET,
     OUT_OF_TIME,
     UNACCEPTED,
+    WOULD_RETRY,
 )
 from peak_observe.telemetry.tracing.spans import CallSpan
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
     from types import FrameType, TracebackType
 
-    from peak_observe.events import RetryScheduled
+    from peak_observe.events import GaveUp, RetryScheduled
     from peak_observe.resilience.common.deadlines import Limit
     from peak_observe.resilience.common.scopes import Scope
     from peak_observe.resilience.retry.controller import RetryController
@@ -50,19 +51,25 @@ class Execution:
     Attributes:
         number: The attempt it is at, from 1; 0 before the first.
         delay: Seconds waited before this attempt.
+        error: What the attempt before this one raised, or the last one.
         over: Whether there will be no other attempt.
+        falls_back: Whether the fallback stands in for what it ended with.
+        block: The identity of the frame that has the block of the attempt, if one has; 0 where none has.
     """
 
     __slots__ = (
         "_attempt_span",
-        "_controller",
+        "_farewell",
         "_scheduled",
         "_scopes",
         "_span",
         "_started",
         "_timed_out",
-        "_until",
+        "block",
+        "controller",
         "delay",
+        "error",
+        "falls_back",
         "number",
         "over",
     )
@@ -70,15 +77,15 @@ class Execution:
     def __init__(
         self, controller: RetryController, started: float, *, traced: bool = False, current: bool = True
     ) -> None:
-        timeout = controller.settings.timeout
-        self._controller = controller
+        self.controller = controller
         self._started = started
-        self._until = None if timeout is None else started + timeout
-        self._scopes: tuple[Scope[nesting.Enclosing], Scope[Limit] | None]
-        self.number = 0
+        self._scopes: tuple[Scope[nesting.Attempted], Scope[Limit] | None]
+        self.number = self.block = 0
         self.delay = 0.0
-        self.over = self._timed_out = False
+        self.error: BaseException | None = None
+        self.over = self.falls_back = self._timed_out = False
         self._scheduled: RetryScheduled | None = None
+        self._farewell: GaveUp | None = None
         self._span: CallSpan | None = None
         self._attempt_span: CallSpan | None = None
         if traced:
@@ -93,7 +100,9 @@ class Execution:
         Args:
             generator: The frame of the generator that has the block of the attempt, if one has.
         """
-        controller, until, seconds = self._controller, self._until, self._controller.settings.attempt_timeout
+        controller, until, seconds = self.controller, self._until(), self.controller.settings.attempt_timeout
+        if controller.settings.observes:
+            until = seconds = None
         if seconds is not None:
             left = controller.left(until)
             seconds = seconds if left is None else max(0.0, min(seconds, left))
@@ -106,7 +115,7 @@ class Execution:
         if self.number > 1:
             controller.count_retry()
         limit = None if until is None else deadlines.impose(until, controller.clock, generator)
-        self._scopes = nesting.enter(controller, generator), limit
+        self._scopes = nesting.enter(self, generator), limit
         return seconds
 
     def end(self, error: BaseException | None = None, *, accepted: bool = True, timed_out: bool = False) -> bool:
@@ -131,7 +140,7 @@ class Execution:
 
     def accepts(self, result: object) -> Generator[Awaited, bool, bool]:
         """Return whether a result is accepted, as a flow; called within its attempt."""
-        unacceptable = self._controller.settings.retry_result
+        unacceptable = self.controller.settings.retry_result
         if unacceptable is None:
             return True
         if unacceptable.awaits:
@@ -153,7 +162,8 @@ class Execution:
 
     def _failed(self, error: BaseException | None) -> bool:
         """Record a failed attempt, or without an error a result that was not accepted; return whether to retry."""
-        controller = self._controller
+        controller = self.controller
+        self.error = error
         self._pay()
         if error is None:
             controller.count_error(UNACCEPTED)
@@ -162,41 +172,48 @@ class Execution:
         outcome = self._reason_to_stop(error)
         if outcome is None:
             return True
+        if outcome == WOULD_RETRY:
+            self._end(outcome, error)
+            return False
         self._give_up(outcome, error)
         return False
 
     def _reason_to_stop(self, error: BaseException | None) -> int | None:
         """Return the outcome, or schedule another attempt and return None."""
-        controller, settings = self._controller, self._controller.settings
+        controller, settings = self.controller, self.controller.settings
         if error is not None and not (self._timed_out or controller.retryable(error)):
             return NOT_RETRYABLE
-        if error is not None and settings.max_attempts > 1 and self._is_left_to_the_inner(error):
+        if error is not None and settings.repeats and self._is_left_to_the_inner(error):
             return NOT_RETRYABLE
-        if self.number >= settings.max_attempts:
+        if self.number >= controller.max_attempts:
             return EXHAUSTED
         failure = error if isinstance(error, Exception) else None
         delay = settings.schedule.delay_after(self.number, failure, previous=self.delay, clock=controller.clock)
-        left = controller.left(self._until)
+        left = controller.left(self._until())
         # The delay is not cut: the attempt after it would begin when nobody waits for it any more.
         if delay is None or (left is not None and delay >= left):
             return OUT_OF_TIME
-        if settings.budget and not settings.budget.take():
-            return OUT_OF_BUDGET
-        self._schedule(delay, error)
-        return None
+        refused = None
+        if settings.observes:
+            refused = WOULD_RETRY  # without asking the budget, which others use
+        elif settings.budget and not settings.budget.take():
+            refused = OUT_OF_BUDGET
+        else:
+            self._schedule(delay, error)
+        return refused
 
     def _is_left_to_the_inner(self, error: BaseException) -> bool:
         """Return whether an inner retry has given up on this error, and one of the two says `inner_only`."""
         mark = nesting.mark_of(error, self._started)
         if mark is None:
             return False
-        if mark.final or self._controller.settings.inner_only:
+        if mark.final or self.controller.settings.inner_only:
             return True
-        nesting.report(mark.operation, self._controller)
+        nesting.report(mark.operation, self.controller)
         return False
 
     def _schedule(self, delay: float, error: BaseException | None) -> None:
-        controller = self._controller
+        controller = self.controller
         self.delay = delay
         from peak_observe.events.retries import RetryScheduled  # late: a start makes no records
 
@@ -204,64 +221,108 @@ class Execution:
         emit(self._scheduled)
 
     def _succeeded(self) -> None:
+        self.error = None
         if self.number > 1:
             self._end(AFTER_RETRY)
             outer = nesting.enclosing()
-            if outer and outer.multiplies and not self._controller.settings.inner_only:
-                nesting.report(self._controller.label, outer)
+            if outer and outer.multiplies and not self.controller.settings.inner_only:
+                nesting.report(self.controller.label, outer)
             from peak_observe.events.retries import Recovered
 
-            emit(Recovered(self._controller.name, self.number, self._elapsed()))
+            emit(Recovered(self.controller.name, self.number, self.elapsed()))
         elif self._span:
             self._pay()
             self._end(FIRST_TRY)
         else:
             self.over = True
-            self._controller.first_tries.tick()
+            self.controller.first_tries.tick()
 
     def _pay(self) -> None:
         """Add the call to the retry budget at its first attempt; a first try that succeeds does so by being counted."""
-        budget = self._controller.settings.budget
+        budget = self.controller.settings.budget
         if budget and self.number == 1:
             budget.count()
 
     def _give_up(self, outcome: int, error: BaseException | None) -> None:
-        controller = self._controller
-        elapsed = self._elapsed()
-        if (
-            isinstance(error, Exception)
-            and controller.settings.max_attempts > 1
-            and (outcome in _WORDS or self.number > 1)
-        ):
+        controller = self.controller
+        elapsed = self.elapsed()
+        suppressed = outcome == EXHAUSTED and self.number < controller.settings.most_attempts and switch.are_off()
+        if suppressed:
+            switch.log_once()
+        if isinstance(error, Exception) and controller.settings.repeats and (outcome in _WORDS or self.number > 1):
             mark = nesting.Mark(controller.label, controller.clock.monotonic(), controller.settings.inner_only)
             attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
-            why = _WORDS.get(outcome, ", as this error is not retried")
+            why = ", as retries are turned off" if suppressed else _WORDS.get(outcome, ", as this error is not retried")
             nesting.annotate(error, f"{controller.name!r} gave up after {attempts} in {elapsed:.1f} s{why}", mark)
         self._end(outcome, error)
         from peak_observe.events.retries import GaveUp
 
-        emit(GaveUp(controller.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error))
+        event = GaveUp(controller.name, self.number, elapsed, catalog.RETRY_OUTCOMES[outcome], error)
+        emit(event)
+        self._take_leave(event)
+
+    def _take_leave(self, event: GaveUp) -> None:
+        """Call the user's hook, or leave it to `farewell`; cancellation, Ctrl-C and exit are no failures."""
+        if event.error is not None and not isinstance(event.error, Exception):
+            return
+        self.falls_back = self.controller.falls_back(event.error, timed_out=self._timed_out)
+        hook = self.controller.settings.on_give_up
+        if hook is not None and hook.awaits:
+            self._farewell = event
+        elif hook is not None:
+            hook.call(event)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is something left to do when it is over: a hook to await, or a fallback."""
+        return self.falls_back or self._farewell is not None
+
+    def farewell(self) -> Awaitable[Any] | None:
+        """Return what to await of a hook that is a coroutine function, now that it gave up."""
+        event, self._farewell = self._farewell, None
+        hook = self.controller.settings.on_give_up
+        return None if event is None or hook is None or not hook.awaits else hook.async_call(event)
+
+    def take_error(self) -> BaseException | None:
+        """Return what the last attempt raised; the execution holds it no longer."""
+        error, self.error = self.error, None
+        return error
+
+    def raise_error(self) -> None:
+        """Raise what the last attempt raised, if it did."""
+        error = self.take_error()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # or the error, by its traceback, would hold itself
 
     def _end(self, outcome: int, error: BaseException | None = None) -> None:
-        controller = self._controller
+        controller = self.controller
         self.over = True
         controller.count_end(outcome, self._span.exemplar(1.0, controller.clock) if self._span else None)
-        self._end_span(catalog.RETRY_OUTCOMES[outcome], error)
+        self._end_span(catalog.OBSERVED_RETRY_OUTCOMES[outcome], error)
 
     def _end_span(self, outcome: str, error: BaseException | None = None) -> None:
         if self._span:
             self._span.end({"peak_observe.outcome": outcome, "peak_observe.attempts": self.number}, error)
 
-    def _elapsed(self) -> float:
-        return max(0.0, self._controller.clock.monotonic() - self._started)
+    def elapsed(self) -> float:
+        """Return the seconds since it began."""
+        return max(0.0, self.controller.clock.monotonic() - self._started)
+
+    def _until(self) -> float | None:
+        # Asked anew each time, as the settings may change meanwhile.
+        timeout = self.controller.settings.timeout
+        return None if timeout is None else self._started + timeout
 
     def pause(self) -> Pause:
         """Return the context manager for the sleep before the next attempt."""
-        return Pause(self, self._controller)
+        return Pause(self, self.controller)
 
     def notify(self) -> Awaitable[Any] | None:
         """Call the user's hook with the retry to come; return what to await of a coroutine function."""
-        hook = self._controller.settings.on_retry
+        hook = self.controller.settings.on_retry
         if hook is None:
             return None
         if hook.awaits:
@@ -271,26 +332,23 @@ class Execution:
 
     def abandon(self, error: BaseException) -> None:
         """End the execution, as the sleep was interrupted; what went wrong with it has the last error as its cause."""
-        scheduled, self._scheduled = self._scheduled, None
-        if isinstance(error, Exception) and error.__cause__ is None and scheduled is not None:
-            BaseException.__cause__.__set__(error, scheduled.error)  # type: ignore[union-attr] # a frozen one refuses `=`
+        self._scheduled, last = None, self.take_error()
+        if isinstance(error, Exception) and error.__cause__ is None and last is not None:
+            BaseException.__cause__.__set__(error, last)  # type: ignore[union-attr] # a frozen one refuses `=`
         self._end(NOT_RETRYABLE, error)
 
-    def check_time(self) -> None:
-        """Raise the last error if it has become too late for the next attempt.
+    def is_late(self) -> bool:
+        """Give up, and return True, if it has become too late for the next attempt.
 
-        A machine that slept, or a busy one, wakes up later than it was asked to.
+        A machine that slept, or a busy one, wakes up later than it was asked to; and retries may have been turned off.
         """
-        scheduled, self._scheduled = self._scheduled, None
-        left = self._controller.left(self._until)
-        if scheduled is None or left is None or left > 0:
-            return
-        self._give_up(OUT_OF_TIME, scheduled.error)
-        if scheduled.error is not None:
-            try:
-                raise scheduled.error
-            finally:
-                del scheduled  # or the error, by its traceback, would hold itself
+        self._scheduled = None
+        left = self.controller.left(self._until())
+        if switch.are_off():
+            self._give_up(EXHAUSTED, self.error)
+        elif left is not None and left <= 0:
+            self._give_up(OUT_OF_TIME, self.error)
+        return self.over
 
 
 class Pause:

@@ -8,16 +8,19 @@ the first sets until it ends; and a retry around a function that is marked as re
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from peak_observe.observers import emit
+from peak_observe.resilience.common import idempotency
 from peak_observe.resilience.common.scopes import Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WARNINGS = 1000
 
+_ASKED = "current_attempt"
 _SIGN = "peak_observe: "
 _MOST_RELATED = 100
 _reported: set[tuple[str, str]] = set()
@@ -36,6 +39,14 @@ class Enclosing(Protocol):
 
     def count_nested(self) -> None:
         """Count an operation that was retried inside one of its attempts."""
+
+
+class Attempted(Protocol):
+    """An operation that makes an attempt."""
+
+    @property
+    def controller(self) -> Enclosing:
+        """Its retry."""
 
 
 class Mark(NamedTuple):
@@ -58,14 +69,29 @@ class _Note(str):  # noqa: SLOT000 - pickle takes attributes along, and no slots
     mark: Mark
 
 
-# The retry that the present attempt belongs to; a first attempt on the fast path does not set it.
-_attempts: Scopes[Enclosing] = Scopes("peak_observe_retry")
-enter, leave = _attempts.enter, _attempts.leave
+# The operation that the present attempt belongs to; a first attempt on the fast path does not set it.
+_attempts: Scopes[Attempted] = Scopes("peak_observe_retry")
+enter, leave, innermost = _attempts.enter, _attempts.leave, _attempts.innermost
 
 
 def enclosing() -> Enclosing | None:
     """Return the nearest retry in whose attempt this runs; a first attempt on the fast path is not seen."""
-    return _attempts.innermost()
+    attempt = innermost()
+    return None if attempt is None else attempt.controller
+
+
+def asks_for_attempts(func: Callable[..., Any]) -> bool:
+    """Return whether a function, or its module, names `current_attempt`, so that what it calls may ask for it."""
+    return any(
+        _ASKED in getattr(one, "__globals__", ()) or _mentions(getattr(one, "__code__", None), _ASKED)
+        for one in idempotency.layers(func)
+    )
+
+
+def _mentions(code: CodeType | None, name: str) -> bool:
+    if not isinstance(code, CodeType):
+        return False
+    return name in code.co_names or any(_mentions(one, name) for one in code.co_consts if isinstance(one, CodeType))
 
 
 def report(inner: str, outer: Enclosing) -> None:

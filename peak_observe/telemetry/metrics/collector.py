@@ -25,15 +25,26 @@ class PeakCollector(Collector):
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[Sequence[float], list[Sample]]] = {}
+        self._names: list[list[str]] = []
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families in the order of the catalogue."""
-        for families_of_kind, readings in primitive_families.read():
+        kinds = primitive_families.read()
+        self._forget_others(kinds)
+        for families_of_kind, readings in kinds:
             for family in families_of_kind:
                 yield self._filled(family, readings)
         build = _family(catalog.OBSERVE_BUILD_INFO)
         build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(primitive_families.BUILD_LABELS), 1.0)
         yield build
+
+    def _forget_others(self, kinds: Sequence[tuple[tuple[Family, ...], Readings]]) -> None:
+        """Forget the samples of names that are gone."""
+        names = [[name for name, _ in readings] for _, readings in kinds]
+        if names != self._names:
+            self._names = names
+            known = {(f.metric.name, name) for families, readings in kinds for f in families for name, _ in readings}
+            self._known = {key: found for key, found in self._known.items() if key in known}
 
     def _filled(self, family: Family, readings: Readings) -> Metric:
         metric = _family(family.metric)

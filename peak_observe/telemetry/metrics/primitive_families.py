@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
-from peak_observe.telemetry.metrics import exchange_families, limit_families
+from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families, strategy_families
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
     CHANGES,
@@ -41,7 +41,7 @@ BREAKER_FAMILIES = (
     Family(
         catalog.BREAKER_CALLS_TOTAL,
         attrgetter("calls"),
-        lambda _: catalog.CALL_OUTCOMES,
+        lambda r: catalog.OBSERVED_CALL_OUTCOMES[: len(r.calls)],
         lambda r: r.exemplars,
     ),
     Family(catalog.BREAKER_CALL_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars),
@@ -57,7 +57,7 @@ RETRY_FAMILIES = (
     Family(
         catalog.RETRY_CALLS_TOTAL,
         attrgetter("calls"),
-        lambda _: catalog.RETRY_OUTCOMES,
+        lambda r: catalog.OBSERVED_RETRY_OUTCOMES[: len(r.calls)],
         lambda r: r.exemplars,
     ),
     Family(catalog.RETRY_RETRIES_TOTAL, lambda r: (r.retries,), follows=ATTEMPTS),
@@ -139,6 +139,8 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (RETRY_FAMILIES, retries),
         (BUDGET_FAMILIES, budgets),
         *limit_families.read(),
+        *result_families.read(),
+        *strategy_families.read(),
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),

@@ -81,6 +81,9 @@ class _Kind:
             names.append(found)
         if names != self._names:
             self._names = names
+            if len(names) < len(self._known):  # some names are gone
+                kept = {name for name, _ in readings}
+                self._known = {name: lines for name, lines in self._known.items() if name in kept}
             changed.update(range(len(self._families)))
         for index in changed:
             self._texts[index] = "".join([name.lines[index].text for name in names]).encode()

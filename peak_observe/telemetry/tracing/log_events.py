@@ -13,9 +13,11 @@ from peak_observe.events import (
     ExchangeEvent,
     GaveUp,
     HealthChanged,
+    HedgeFailed,
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    PolicyReloaded,
     RateLimited,
     Recovered,
     RestoreFinished,
@@ -47,7 +49,13 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
     match event:
         case Transition():
             name = "peak_observe.breaker.transition"
-            facts = {"breaker": event.name, "old": event.old, "new": event.new, "reason": event.reason}
+            facts = {
+                "breaker": event.name,
+                "old": event.old,
+                "new": event.new,
+                "reason": event.reason,
+                "mode": event.mode,
+            }
         case RetryScheduled() | GaveUp() | Recovered() | RetriesNested():
             name, facts = _retry_record(event)
         case HealthChanged():
@@ -58,6 +66,10 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
         case RateLimited() | KeyRefused() | WriteUnanswered():
             name, facts = _exchange_record(event)
+        case HedgeFailed():
+            name, facts = "peak_observe.hedge.failed", {"operation": event.operation, "request": event.request}
+        case PolicyReloaded():
+            name, facts = "peak_observe.policy.reloaded", event._asdict()
         case NamesOverflowed():
             name = "peak_observe.names.overflowed"
             facts = {"kind": event.kind, "name": event.name, "limit": event.limit}

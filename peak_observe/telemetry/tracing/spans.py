@@ -86,6 +86,20 @@ def switch(mode: TracingMode) -> tuple[Container[str], Callable[[], bool]]:
     raise ValueError(f"tracing must be 'auto', 'always' or 'off', not {mode!r}")
 
 
+def current_exemplar(value: float, clock: Clock) -> Exemplar | None:
+    """Return the exemplar that ties `value` to the current span, if that is recording and sampled."""
+    if API not in sys.modules or not recording():
+        return None
+    return _exemplar(sys.modules[API].get_current_span().get_span_context(), value, clock)
+
+
+def _exemplar(context: SpanContext, value: float, clock: Clock) -> Exemplar | None:
+    if not context.trace_flags.sampled:
+        return None
+    trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    return Exemplar(trace_id, span_id, value, clock.now().timestamp())
+
+
 _tracer: tuple[object, Tracer] | None = None
 
 
@@ -161,11 +175,7 @@ class CallSpan:
 
     def exemplar(self, value: float, clock: Clock) -> Exemplar | None:
         """Return the exemplar that ties `value` to this span, if the span is sampled."""
-        context = self.context
-        if not context.trace_flags.sampled:
-            return None
-        trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-        return Exemplar(trace_id, span_id, value, clock.now().timestamp())
+        return _exemplar(self.context, value, clock)
 
 
 class Operation:

@@ -22,6 +22,7 @@ FAR = {
     "year 2446": 15_032_385_535 * 10**9,
     "year 1960": -315_619_200 * 10**9 + 5,
     "a moment before 1970": -1,
+    "beyond 64 bits, with nanoseconds": 13_569_465_600_123_456_789,
 }
 
 
@@ -189,7 +190,12 @@ def replaced(path: Path) -> None:
     path.write_bytes(b"no database\n" * 3)
 
 
-@pytest.mark.parametrize("damage", [truncated, cut_short, zeroed, emptied, replaced])
+def of_one_byte(path: Path) -> None:
+    """Leave what SQLite takes for an empty database."""
+    os.truncate(path, 1)
+
+
+@pytest.mark.parametrize("damage", [truncated, cut_short, zeroed, emptied, of_one_byte, replaced])
 def test_a_database_that_was_damaged_makes_each_later_backup_partial(tmp_path: Path, damage: object) -> None:
     """It is known by its earlier backup; the good copy there is not pruned for copies of the damaged one."""
     path = tmp_path / "data" / "orders.db"
@@ -220,6 +226,41 @@ def test_a_damaged_database_is_known_by_its_header_too(tmp_path: Path, damage: o
     damage(path)
     backup, _ = made(of(tmp_path, path.parent))
     assert backup.error_message.startswith(f"{path}: SQLite: ")
+
+
+def in_use(path: Path) -> None:
+    """Leave what a crash leaves of a database in WAL mode: nearly all is in its log."""
+    with closing(sqlite3.connect(path.parent.parent / "live")) as live:
+        live.execute("PRAGMA journal_mode=WAL")
+        live.execute("CREATE TABLE t (x)")
+        live.commit()
+        for side in ("", "-wal"):
+            path.with_name(path.name + side).write_bytes(path.parent.with_name(f"live{side}").read_bytes())
+
+
+@pytest.mark.parametrize("content", [b"", bytes(4096), os.urandom(8192)], ids=["emptied", "zeroed", "encrypted"])
+def test_a_file_with_a_log_of_sqlite_beside_it_that_is_no_database_is_told(tmp_path: Path, content: bytes) -> None:
+    """It is damaged, or two parts of it that were read at different times; both are kept, and nothing says success."""
+    path = tmp_path / "data" / "orders.db"
+    path.parent.mkdir()
+    in_use(path)
+    path.write_bytes(content)
+    backup, entries = made(of(tmp_path, path.parent))
+    reason = "has SQLite's -wal beside it and is no database: it is damaged, or encrypted and in use"
+    assert backup.error_message == f"{path}: {reason}"
+    assert {"data/data/orders.db", "data/data/orders.db-wal"} <= set(entries)
+    assert made(of(tmp_path / "other", path.parent, exclude=["*.db"]))[0].good
+
+
+def test_a_damaged_log_of_a_database_is_told(tmp_path: Path) -> None:
+    """SQLite takes it for an empty one, and leaves out what was committed last without a word."""
+    path = tmp_path / "data" / "orders.db"
+    path.parent.mkdir()
+    in_use(path)
+    path.with_name("orders.db-wal").write_bytes(bytes(4096))
+    backup, _ = made(of(tmp_path, path.parent))
+    reason = "SQLite: its write-ahead log is damaged, and with it what was committed last"
+    assert backup.error_message == f"{path}: {reason}"
 
 
 def test_a_sound_database_of_an_odd_size_is_taken(tmp_path: Path) -> None:
@@ -292,6 +333,36 @@ def test_an_incremental_backup_finds_its_files_under_their_places(tmp_path: Path
     manager.restore(backup_id, config=False, data=True, restore_to=tmp_path / "back")
     stored = {path.name: path.read_text() for path in (tmp_path / "back" / "data").iterdir()}
     assert stored == {"app.toml": "second", "app.toml.2": "first"}
+
+
+def test_the_repository_itself_is_no_data(tmp_path: Path) -> None:
+    """Nothing of it would be taken, and nothing is no success."""
+    backup, entries = made(of(tmp_path, tmp_path / "backups"))
+    assert backup.error_message.startswith(f"{tmp_path / 'backups'}: is the repository itself")
+    assert not entries
+
+
+def test_attributes_that_no_backup_holds_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When it is made, also of files that did not change, and when it is restored; what a system sets counts not."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("plain", "marked"):
+        (data / name).write_text("x")
+    try:
+        os.setxattr(data / "marked", "user.origin", b"exchange")
+        os.setxattr(data, "user.origin", b"exchange")
+    except OSError:
+        pytest.skip("a file system without extended attributes")
+    manager = of(tmp_path, data)
+    for _ in range(2):
+        backup, entries = made(manager)
+        assert backup.good
+        assert [name for name, entry in entries.items() if entry.xattrs] == ["data/data", "data/data/marked"]
+        (told,) = backup.left_out
+        assert str(told) == "ACLs and other extended attributes: those of data/data; data/data/marked are not kept"
+    (data / "marked").write_text("changed")
+    manager.restore(backup.backup_id, config=False, data=True)
+    assert f"set those of 1 files and folders again: {data / 'marked'}" in caplog.text
 
 
 def test_repositories_and_caches_below_the_data_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from peak_observe.backup_recovery import ConfigBackup, DataBackup, RecoveryManager
 from peak_observe.backup_recovery.create.sources import Exclude, Found, NamedPaths, find
 
 
@@ -180,3 +181,11 @@ def test_named_paths_have_places_of_their_own(tmp_path: Path, monkeypatch: pytes
         ("/", "config/root"),
     ]
     assert paths.roots()[0].source == str(tmp_path / "a/config.toml")
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_is_no_path_is_refused(tmp_path: Path, path: str) -> None:
+    """An empty one, as an unset variable leaves it, would be the working directory."""
+    for part in (ConfigBackup().add_config, DataBackup().add_data_path, RecoveryManager):
+        with pytest.raises(ValueError, match="it has to be a path, not "):
+            part(path)

@@ -4,6 +4,7 @@ import gc
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,23 @@ def test_the_log_has_one_line_for_each(
         ("WARNING", f"backup {partial} of '{name}' is partial: {missing}"),
         ("ERROR", f"restore of backup {partial} failed: backup {partial} is not restored: {refusal}"),
     ]
+
+
+def test_a_backup_that_waits_for_a_provider_shows_as_running(watched: RecoveryManager, clock: ManualClock) -> None:
+    """So that the alert of a stuck backup hears of one with a long time limit, though nothing holds the lock."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        inside.set()
+        leave.wait(30)
+        return 1
+
+    watched.state_snapshot.register_provider("slow", slow)
+    thread = threading.Thread(target=watched.create_backup)
+    thread.start()
+    assert inside.wait(30)
+    since = series(watched._repository.name)["running_since_timestamp_seconds"]
+    leave.set()
+    thread.join()
+    assert since == clock.now().timestamp()
+    assert series(watched._repository.name)["running_since_timestamp_seconds"] == 0

@@ -13,10 +13,16 @@ from peak_observe import RecoveryManager
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, Manifest
 from peak_observe.backup_recovery.restore.ownership import Ownership
 
-from ..conftest import Program, as_user, readable
+from ..conftest import Program, as_user
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 BOT, OTHER = 1, 2  # users that every system has
+
+
+@pytest.fixture
+def tmp_path(public_path: Path) -> Path:
+    """Return a folder that other users get to."""
+    return public_path
 
 
 def owner(path: Path) -> tuple[int, int, int]:
@@ -124,7 +130,6 @@ def test_setuid_does_not_come_back_to_another_owner(manager: RecoveryManager, pr
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o4755)
     manager.create_backup(include_data=True)
-    readable(tmp_path)
     subprocess.run(["chown", "-R", str(BOT), str(manager.backup_root)], check=True)
     target = tmp_path / "bots"
     target.mkdir()

@@ -1,5 +1,6 @@
 """Restores from a repository that is full, read-only or of somebody else, and into files that cannot be replaced."""
 
+import errno
 import os
 import shutil
 import stat
@@ -10,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError, RecoveryManager
+from peak_observe.backup_recovery.restore.file_steps import overwrite
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.verification import NoRoomError
 
-from ..conftest import Program, as_user, picture, readable
+from ..conftest import Program, as_user, picture
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
 MEGABYTE = 1 << 20
 BOT = 1
+
+
+@pytest.fixture
+def tmp_path(public_path: Path) -> Path:
+    """Return a folder that other users get to."""
+    return public_path
 
 
 @pytest.fixture
@@ -175,7 +183,6 @@ def test_what_may_not_be_read_is_not_corrupt(
     """It says nothing of its content: no alert, and the error says what to do."""
     backup_id = manager.create_backup(include_data=True)
     manager.restore(backup_id, data=True, restore_to=tmp_path / "first")  # loads all that the child needs
-    readable(tmp_path)
     subprocess.run(["chmod", "-R", "a+rX", str(manager.backup_root)], check=True)
     (manager.backup_root / backup_id / place).chmod(0o600)
     (tmp_path / "bots").mkdir()
@@ -274,7 +281,6 @@ def test_a_file_in_a_folder_that_may_not_be_written_is_written_in_place(
     """A bot that owns its configuration and not /etc can restore it."""
     backup_id = manager.create_backup()
     manager.restore(backup_id, restore_to=tmp_path / "first")  # loads all that the child needs
-    readable(tmp_path)
     subprocess.run(["chown", "-R", str(BOT), str(manager.backup_root)], check=True)
     program.config.write_text("wrong")
     os.chown(program.config, BOT, 0)
@@ -282,3 +288,57 @@ def test_a_file_in_a_folder_that_may_not_be_written_is_written_in_place(
     as_user(BOT, lambda: named(manager.backup_root, program).restore(backup_id))
     assert program.config.read_text() == "pair = 'BTC/USD'\n"
     assert list(program.config.parent.iterdir()) == [program.config]
+
+
+@as_root
+def test_who_cannot_look_is_not_told_that_all_is_whole(manager: RecoveryManager, tmp_path: Path) -> None:
+    """Another user cannot see whether a restore was cut off; the message names the mend."""
+    manager.create_backup()
+    mend = "Permission denied; run this as the user whose backups these are"
+
+    def look() -> None:
+        reader = RecoveryManager(manager.backup_root)
+        with pytest.raises(BackupError, match=mend):
+            reader.recover()
+        with pytest.raises(BackupError, match=mend):
+            reader.list_backups()
+
+    as_user(BOT, look)
+    manager.recover()
+
+
+def test_a_drill_that_fits_into_the_repository_looks_for_no_other_folder(
+    manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for one means to write into it, and it may be full or not there."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    manager.create_backup()
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    assert manager.drill().ok
+    monkeypatch.setattr("peak_observe.backup_recovery.restore.verification.BLOCK", 1 << 60)
+    with pytest.raises(NoRoomError, match="temporary files: No usable temporary directory found"):
+        manager.drill()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES])
+def test_only_the_mode_of_somebody_elses_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whoever may write into it need not own it; any other error is one, so that all is taken back."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    target.write_text("old")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fchmod", refused)
+    if number == errno.EPERM:
+        overwrite(str(source), str(target))
+        assert target.read_text() == "new"
+    else:
+        with pytest.raises(PermissionError):
+            overwrite(str(source), str(target))

@@ -3,9 +3,11 @@
 import asyncio
 import contextvars
 import sqlite3
+import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import pytest
@@ -129,3 +131,59 @@ def test_a_backup_with_a_hanging_provider_is_partial(manager: RecoveryManager) -
     assert set(backup.parts) == {"config", "data", "state"}
     with pytest.raises(BackupError, match="partial"):
         manager.restore(backup.backup_id)
+
+
+def test_a_value_that_hangs_while_it_is_read_is_given_up() -> None:
+    """As one that asks the exchange for each of its items does."""
+    leave = threading.Event()
+
+    class Lazy(Mapping):
+        def __getitem__(self, key: str) -> int:
+            leave.wait(30)
+            return 1
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["BTC"])
+
+        def __len__(self) -> int:
+            return 1
+
+    began = time.monotonic()
+    _, problems = taken(Lazy, timeout=0.05)
+    leave.set()
+    assert time.monotonic() - began < 10
+    assert problems == ["state provider 'bot': TimeoutError: it took longer than 0.05 s"]
+
+
+def test_calls_that_hang_do_not_pile_up() -> None:
+    """With a backup every hour there would be another thread every hour; one that came back is called again."""
+    leave, calls = threading.Event(), []
+    snapshot = StateSnapshot()
+
+    def slow() -> int:
+        calls.append(threading.current_thread())
+        leave.wait(30)
+        return len(calls)
+
+    snapshot.register_provider("slow", slow, timeout=0.05)
+    snapshot.take()
+    _, problems = snapshot.take()
+    assert [str(problem) for problem in problems] == [
+        "state provider 'slow': TimeoutError: it was not called, as its last call has not come back yet"
+    ]
+    leave.set()
+    calls[0].join()
+    assert snapshot.take()[0]["providers"] == {"slow": 2}
+
+
+async def cancelled() -> None:
+    """Do what a task does that somebody has cancelled."""
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("provider", "reason"), [(cancelled, "CancelledError"), (lambda: sys.exit(3), "SystemExit: 3")]
+)
+def test_what_ends_a_task_or_a_program_ends_only_the_provider(provider: object, reason: str) -> None:
+    """And not the backup, of which nobody would hear."""
+    assert taken(provider)[1] == [f"state provider 'bot': RuntimeError: it raised {reason}"]

@@ -67,6 +67,12 @@ CASES = [
         {20: ("warning",)},
         (2, 80),
     ),
+    Case(
+        "PeakBreakerFlapping",
+        "only observes",
+        [opened("0 1 2 3 4 5 6 6x120"), breaker("disabled", "1x130"), breaker("open", "0x130")],
+        silent=(6, 20, 80),
+    ),
     Case("PeakBreakerFlapping", "opens once", [opened("0x5 1x60")], silent=(10, 30)),
     Case("PeakBreakerFlapping", "restarts", [opened("9x10 0x60")], silent=(11, 30)),
     Case("PeakBreakerFlapping", "is first seen after many", [opened("9x60")], silent=(1, 30)),

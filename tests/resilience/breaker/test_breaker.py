@@ -451,7 +451,7 @@ def test_the_decorator_takes_the_functions_name() -> None:
         """Do nothing."""
 
     local()
-    assert calls("test_the_decorator_takes_the_functions_name.<locals>.local") == [1, 0, 0, 0]
+    assert calls(f"{__name__}.test_the_decorator_takes_the_functions_name.<locals>.local") == [1, 0, 0, 0]
 
 
 def test_the_decorator_works_bare() -> None:
@@ -596,7 +596,7 @@ NONSENSE = [
     ({"recovery_timeout": float("nan")}, "recovery_timeout"),
     ({"recovery_timeout": float("inf")}, "recovery_timeout"),
     ({"recovery_timeout": None}, "recovery_timeout"),
-    ({"expected_exception": "ValueError"}, "expected_exception must be an exception type or a tuple of them"),
+    ({"expected_exception": "ValueError"}, "expected_exception must be an exception type, a function of the exception"),
     ({"expected_exception": ()}, "expected_exception"),
     ({"expected_exception": (ValueError, int)}, "expected_exception"),
     ({"expected_exception": [ValueError]}, "expected_exception"),
@@ -703,3 +703,48 @@ def test_a_circuit_can_be_tripped_for_as_long_as_needed() -> None:
     assert breaker.state is CircuitState.OPEN
     clock.advance(10)
     assert breaker.state is CircuitState.HALF_OPEN
+
+
+def test_two_decorators_of_one_name_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """They are two circuits, which users mostly do not mean; one decorator on two functions is one."""
+    once = circuit_breaker(name="twice.not")
+    kept = [once(lambda: None), once(lambda: None)]
+    assert not caplog.records
+    kept += [circuit_breaker(name="twice")(lambda: None) for _ in range(3)]
+    assert [record.name for record in caplog.records] == ["peak_observe.breaker"]
+    assert "two decorators of the name 'twice' are two circuits" in caplog.text
+    assert len({id(function.breaker) for function in kept}) == 4  # type: ignore[attr-defined] # which decorators add
+
+
+def test_a_default_name_carries_the_module() -> None:
+    """So functions of one name in two modules are two; of the program itself there is no module."""
+
+    def fetch() -> None:
+        """Fetch."""
+
+    fetch.__module__, fetch.__qualname__ = "bot.orders", "fetch"
+    orders = circuit_breaker(fetch)
+    fetch.__module__ = "bot.prices"
+    prices = circuit_breaker(fetch)
+    fetch.__module__ = "__main__"
+    program = circuit_breaker(fetch)
+    names = [function.breaker.name for function in (orders, prices, program)]  # type: ignore[attr-defined] # as above
+    assert names == ["bot.orders.fetch", "bot.prices.fetch", "fetch"]
+    assert get_breaker("orders.fetch") is orders.breaker  # type: ignore[attr-defined] # as above
+    assert get_breaker("fetch") is program.breaker  # type: ignore[attr-defined] # as above
+
+
+def test_a_module_may_be_left_out_where_that_is_clear() -> None:
+    """Two that end alike are not; the message names both."""
+
+    def fetch_alike() -> None:
+        """Fetch."""
+
+    fetch_alike.__qualname__, kept = "fetch_alike", []
+    for module in ("bot.a", "bot.b"):
+        fetch_alike.__module__ = module
+        kept.append(circuit_breaker(fetch_alike))
+        if module == "bot.a":
+            assert get_breaker("fetch_alike").name == "bot.a.fetch_alike"
+    with pytest.raises(KeyError, match="no breaker is named 'fetch_alike'"):
+        get_breaker("fetch_alike")

@@ -180,4 +180,9 @@ def test_a_refusal_is_fresh_each_time_and_keeps_nothing_alive() -> None:
     with pytest.raises(CircuitOpenError) as two:
         protected(None)
     assert one.value is not two.value
-    assert two.value.__context__ is two.value.__cause__ is None
+    assert two.value.__context__ is None
+    assert one.value.last_error is not two.value.last_error
+    assert (repr(two.value.last_error), two.value.last_error.__traceback__) == (
+        "ZeroDivisionError('division by zero')",
+        None,
+    )

@@ -19,7 +19,8 @@ from peak_observe import (
 )
 from peak_observe.measures import BREAKERS
 from peak_observe.resilience.breaker.guarded_call import GuardedCall
-from peak_observe.resilience.breaker.settings import UNCHANGED, Settings
+from peak_observe.resilience.breaker.settings import Settings
+from peak_observe.resilience.common.keywords import UNCHANGED
 from peak_observe.testing import ManualClock, RecordingObserver
 
 
@@ -599,6 +600,9 @@ def test_a_snapshot_tells_all_of_one_moment() -> None:
         "rejected": 1,
         "seconds": (4.0, 20.0, 0.0, 0.0, 0.0),
         "entered": (0, 1, 0, 0, 0),
+        "mode": "enforce",
+        "would_be": None,
+        "would_refuse": 0,
     }
     clock.advance(40)
     assert breaker.snapshot().state is CircuitState.HALF_OPEN
@@ -615,9 +619,9 @@ NONSENSE = [
     ({"recovery_timeout": lambda: 1}, "recovery_timeout must be a function of how often it reopened"),
     ({"recovery_timeout": lambda _: "soon"}, "recovery_timeout must be a finite number of seconds"),
     ({"recovery_timeout": 10**400}, "recovery_timeout must be a finite number of seconds"),
-    ({"expected_exception": 7}, "expected_exception must be an exception type or a tuple of them, or a function"),
+    ({"expected_exception": 7}, "expected_exception must be an exception type, a function of the exception, or a"),
     ({"expected_exception": int}, "expected_exception"),
-    ({"ignore": "KeyError"}, "ignore must be an exception type or a tuple of them, or a function"),
+    ({"ignore": "KeyError"}, "ignore must be an exception type, a function of the exception, or a"),
     ({"failure_result": 7}, "failure_result must be a function of the result, not 7"),
     ({"window": 0}, "window must be a whole number of at least 1"),
     ({"window": 10**7}, "window must be at most 1000000 calls"),

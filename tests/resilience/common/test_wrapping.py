@@ -317,8 +317,8 @@ def test_objects_without_a_name_are_named_after_their_class() -> None:
     """Partials after what they call."""
     circuit_breaker(Adder())(1)
     retry_with_backoff(functools.partial(add, 1))()
-    assert BREAKERS.get("Adder").read().calls[0] == 1
-    assert RETRIES.get("add").read().calls[0] == 1
+    assert BREAKERS.get(f"{__name__}.Adder").read().calls[0] == 1
+    assert RETRIES.get(f"{__name__}.add").read().calls[0] == 1
 
 
 def test_a_methods_breaker_is_shared_by_all_instances() -> None:

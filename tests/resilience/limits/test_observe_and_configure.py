@@ -291,3 +291,13 @@ def test_snapshots_have_readable_type_hints(name: str) -> None:
     """As have the records."""
     for limit in (rate_limit(1, name=name), bulkhead(1, name=name)):
         assert "stats" in typing.get_type_hints(type(limit.snapshot()))
+
+
+def test_a_setting_that_there_is_not_is_an_error_with_a_hint() -> None:
+    """Also by its name elsewhere, as for a breaker."""
+    with pytest.raises(TypeError, match="'limt'; did you mean limit"):
+        bulkhead(1).configure(limt=2)
+    with pytest.raises(TypeError, match="'max_concurrent'; did you mean limit"):
+        bulkhead(1).configure(max_concurrent=2)
+    with pytest.raises(TypeError, match="'period'; did you mean per"):
+        rate_limit(1).configure(period=2)

@@ -234,7 +234,7 @@ def test_its_name_is_that_of_the_function() -> None:
 
     gc.collect()
     asyncio.run(fetch_quote())
-    found = TIMEOUTS.get(f"{test_its_name_is_that_of_the_function.__name__}.<locals>.fetch_quote").read()
+    found = TIMEOUTS.get(f"{__name__}.{test_its_name_is_that_of_the_function.__name__}.<locals>.fetch_quote").read()
     assert found.calls == [1, 0, 0]
 
 

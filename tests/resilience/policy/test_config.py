@@ -1,5 +1,6 @@
 """Policies from mappings and TOML: all arguments flow through, and every mistake names its key and the mend."""
 
+import asyncio
 import gc
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import peak_observe
 from peak_observe import Policy, RateLimitedError
 from peak_observe.errors import ConfigError
-from peak_observe.measures import BREAKERS, BULKHEADS, LIMITERS, RETRIES
+from peak_observe.measures import BREAKERS, BULKHEADS, CHAOS, HEDGES, LIMITERS, RETRIES, TIMED
 from peak_observe.resilience.policy import config
 
 if TYPE_CHECKING:
@@ -86,6 +87,27 @@ def test_a_number_alone_is_the_first_argument(name: str) -> None:
     with pytest.raises(RateLimitedError):
         work()
     assert BULKHEADS.get(name).read().limit == 2
+
+
+def test_hedges_timed_calls_and_chaos_are_parts_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their recommended places, with all that they take."""
+    monkeypatch.setenv("PEAK_OBSERVE_CHAOS", "1")
+    chaos = {"rate": 1, "fault": ["builtins.ConnectionError"], "latency": [0, 0.001], "seed": 3}
+    hedge = {"after": 0.25, "max_hedges": 2, "budget": {"ratio": 0.5, "name": f"{name}.budget"}}
+    policy = Policy.from_config({"chaos": chaos, "hedge": hedge, "timed": f"{name}.whole", "retry": 1}, name=name)
+    assert repr(policy) == f"<Policy '{name}' (timed, retry, hedge, chaos)>"
+
+    @policy
+    async def work() -> None:
+        pytest.fail("a call that is let fail is not made")
+
+    with pytest.raises(ConnectionError, match="injected fault"):
+        asyncio.run(work())
+    assert sum(TIMED.get(f"{name}.whole").read().buckets) == 1
+    assert (HEDGES.get(name).read().after, CHAOS.get(name).read().calls) == (0.25, [0, 0, 1])
+    assert repr(Policy.from_config({"hedge": 0.5}, name=name).layers) == "1. hedge(after=0.5)"
+    with pytest.raises(ConfigError, match=r"chaos\.latency: it must be seconds"):
+        Policy.from_config({"chaos": {"latency": [2, 1]}}, name=name)
 
 
 def test_another_order_can_be_asked_for(name: str) -> None:

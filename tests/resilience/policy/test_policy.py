@@ -117,10 +117,10 @@ def test_retries_and_timeouts_are_each_functions_own() -> None:
 
     for func in (fetch_first, fetch_second):
         asyncio.run(policy(func)())
-        assert RETRIES.get(func.__qualname__).read().calls[0] == 1
-        assert TIMEOUTS.get(func.__qualname__).read().calls[0] == 1
-    assert BREAKERS.get(fetch_first.__qualname__).read().calls[0] == 2
-    assert BREAKERS.get(fetch_second.__qualname__) is None
+        assert RETRIES.get(f"{__name__}.{func.__qualname__}").read().calls[0] == 1
+        assert TIMEOUTS.get(f"{__name__}.{func.__qualname__}").read().calls[0] == 1
+    assert BREAKERS.get(f"{__name__}.{fetch_first.__qualname__}").read().calls[0] == 2
+    assert BREAKERS.get(f"{__name__}.{fetch_second.__qualname__}") is None
 
 
 def test_parts_with_a_name_keep_it(name: str) -> None:

@@ -252,7 +252,7 @@ def test_every_delay_is_within_its_bounds(
 
 
 def _schedule(**settings: object) -> Callable[..., float | None]:
-    return BackoffSchedule(own=None, retry_after=True, limit=10, **settings).delay_after
+    return BackoffSchedule(own=None, multiplier=2.0, retry_after=True, limit=10, **settings).delay_after
 
 
 def _wish(asked: object) -> float | None:

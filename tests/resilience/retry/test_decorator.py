@@ -335,7 +335,7 @@ def test_bare_decoration_works() -> None:
         return "answer"
 
     assert bare() == "answer"
-    assert reading("test_bare_decoration_works.<locals>.bare").max_attempts == 3
+    assert reading(f"{__name__}.test_bare_decoration_works.<locals>.bare").max_attempts == 3
 
 
 def test_a_retry_is_told_as_it_happens() -> None:

@@ -104,7 +104,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=MEMORY) as base:
         if not asked.threads:
-            workers.each.__defaults__ = (1,)
+            workers.each.__defaults__ = workers.ahead.__defaults__ = (1,)
         scenario = SCENARIOS[asked.scenario](World(Path(base)))
         gc.freeze()  # what is there already need not be looked at, and so not copied, in each child
         calls, told = recorded(scenario.act)

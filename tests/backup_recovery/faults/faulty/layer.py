@@ -42,7 +42,7 @@ CHANGES = [
     "lchown",
     "close",
 ]
-LOOKS = ["stat", "lstat", "fstat", "readlink", "scandir", "listdir", "read", "readv", "pread", "lseek"]
+LOOKS = ["stat", "lstat", "fstat", "readlink", "scandir", "listdir", "read", "readv", "pread", "lseek", "listxattr"]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 REAL = {name: getattr(os, name) for name in (*CHANGES, *LOOKS, "open")}
 REAL_FLOCK, REAL_LOCKF, REAL_OPEN, REAL_CONNECT = fcntl.flock, fcntl.lockf, io.open, sqlite3.connect
