@@ -55,7 +55,7 @@ bench: $(VENV)/.ready  ## Measure against the peers; fails if a budget is missed
 	$(BIN)/python tests/benchmarks
 
 grafana: $(VENV)/.ready  ## Write dashboards, alerts and provisioning anew
-	$(BIN)/peak-observe grafana write grafana
+	$(BIN)/peak-observe grafana write grafana --overwrite
 
 preview: $(VENV)/.ready  ## Draw each dashboard from a live demo into build/preview (PREVIEW=FOLDER of preview.sh)
 	@$(BIN)/python tests/live $(PREVIEW) build/preview

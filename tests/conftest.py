@@ -25,6 +25,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.register_profile("ci", settings.get_profile("patient"), max_examples=100)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "patient")
 
+RULES = Path(__file__).parents[1] / "grafana" / "alerts" / "peak-observe.rules.yaml"
 PATIENCE = 30.0
 NEEDS = "needs the program "
 
@@ -139,10 +140,11 @@ class Prometheus:
 
 
 @contextmanager
-def running(folder: Path, targets: list[str], interval: str) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes `targets`."""
+def running(folder: Path, targets: list[str], interval: str, rules: list[str]) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes `targets`, with rules that are evaluated each second."""
     config = {
-        "global": {"scrape_interval": interval},
+        "global": {"scrape_interval": interval, "evaluation_interval": "1s"},
+        "rule_files": rules,
         "scrape_configs": [{"job_name": "peak-observe", "static_configs": [{"targets": targets}]}],
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
@@ -182,8 +184,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     binary("prometheus")  # before anything is started for it to scrape
     with ExitStack() as stack:
 
-        def start(targets: list[str], interval: str = "250ms") -> Prometheus:
-            return stack.enter_context(running(tmp_path_factory.mktemp("prometheus"), targets, interval))
+        def start(targets: list[str], interval: str = "250ms", *, rules: bool = False) -> Prometheus:
+            found = [str(RULES)] if rules else []
+            return stack.enter_context(running(tmp_path_factory.mktemp("prometheus"), targets, interval, found))
 
         yield start
 

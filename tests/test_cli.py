@@ -108,6 +108,31 @@ def test_grafana_write_writes_and_names_the_files(tmp_path: Path) -> None:
     assert any(name.startswith("dashboards/") for name in written)
 
 
+def test_grafana_write_leaves_edited_files_alone(tmp_path: Path) -> None:
+    """The receivers of the owner stay; what would be written lies beside them, and the command says so."""
+    peak_observe("grafana", "write", str(tmp_path))
+    mine = tmp_path / "alertmanager.yaml"
+    mine.write_text("route: {receiver: mine}\n")
+    rules = tmp_path / "alerts" / "peak-observe.rules.yaml"
+    rules.write_text("groups: []\n")
+    shown = peak_observe("grafana", "write", str(tmp_path), "--diff")
+    assert "-groups: []\n" in shown.stdout
+    assert rules.read_text() == "groups: []\n"
+    done = peak_observe("grafana", "write", str(tmp_path))
+    assert done.stdout.splitlines() == [str(rules), f"{mine}.example"]
+    assert f"{mine} was edited and is left alone; see {mine}.example" in done.stderr
+    assert mine.read_text() == "route: {receiver: mine}\n"
+    peak_observe("grafana", "write", str(tmp_path), "--overwrite")
+    assert mine.read_text() == Path(f"{mine}.example").read_text()
+
+
+def test_grafana_write_asks_for_addresses_that_lead_somewhere(tmp_path: Path) -> None:
+    """The name of a file is no address."""
+    done = peak_observe("grafana", "write", str(tmp_path), "--runbook-url", "RUNBOOK.md")
+    assert done.returncode == 2
+    assert "begin it with https://" in done.stderr
+
+
 def test_grafana_write_to_an_impossible_place_is_one_line(tmp_path: Path) -> None:
     """A folder that cannot be made ends with 2 and one line that names it."""
     (tmp_path / "file").write_text("")

@@ -142,3 +142,47 @@ def test_objects_of_one_exchange_add_up() -> None:
     gc.collect()
     reading = names.series("k").read()
     assert (reading.data_age, reading.clock_skew, reading.used_ratio, reading.banned_until) == (None, None, None, 7)
+
+
+def test_data_are_stale_past_three_usual_gaps() -> None:
+    """Of the market that is most overdue; the longest gap, such as an outage, is not usual."""
+    clock = ManualClock()
+    tally = ExchangeTally(clock)
+    for gap in (200, 200, 200, 7200, 200):
+        tally.saw(TICKER, "A", clock.now().timestamp())
+        clock.advance(gap)
+    assert tally.read().data_max_age[:2] == [600, 600]
+    assert tally.read().data_age[:2] == [200, 200]
+
+
+def test_data_that_come_often_may_be_five_minutes_old() -> None:
+    """And candles as old as their timeframe."""
+    clock = ManualClock()
+    tally = ExchangeTally(clock)
+    for _ in range(9):
+        tally.saw(TICKER, "A", clock.now().timestamp())
+        tally.saw(CANDLES, "A 1h", clock.now().timestamp(), spans=3600)
+        clock.advance(10)
+    assert tally.read().data_max_age == [300, 300, 3600, 3600]
+
+
+def test_nobody_can_tell_what_is_usual_at_first() -> None:
+    """Nor of one price that was asked for before an order."""
+    clock = ManualClock()
+    tally = ExchangeTally(clock)
+    for _ in range(4):
+        tally.saw(TICKER, "A", None)
+        clock.advance(10)
+    assert all(map(math.isnan, tally.read().data_max_age))
+
+
+def test_the_most_overdue_market_shows() -> None:
+    """Not the oldest data, which may be of the longest timeframe."""
+    clock = ManualClock()
+    tally = ExchangeTally(clock)
+    for _ in range(6):
+        tally.saw(CANDLES, "A 1d", clock.now().timestamp(), spans=86_400)
+        tally.saw(CANDLES, "A 1m", clock.now().timestamp() - 3000, spans=60)
+        clock.advance(60)
+    reading = tally.read()
+    assert (reading.data_age[2], reading.data_max_age[2]) == (3060, 300)

@@ -28,6 +28,12 @@ HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS = Metric(
     "Unix time at which the last run ended, 0 before the first.",
     ("check",),
 )
+HEALTH_CHECK_INTERVAL_SECONDS = Metric(
+    "peak_health_check_interval_seconds",
+    "gauge",
+    "Time from one run to the next: as scheduled, else as is usual; NaN until that is known.",
+    ("check",),
+)
 JOB_RUNS_TOTAL = Metric(
     "peak_job_runs_total",
     "counter",

@@ -28,6 +28,12 @@ EXCHANGE_DATA_AGE_SECONDS = Metric(
     "Age of the data of that kind by the exchange's time, or since its receipt; NaN before the first.",
     ("exchange", "kind"),
 )
+EXCHANGE_DATA_MAX_AGE_SECONDS = Metric(
+    "peak_exchange_data_max_age_seconds",
+    "gauge",
+    "Age past which the data of that kind are stale: three usual gaps, at least 5 minutes; NaN until a gap is usual.",
+    ("exchange", "kind"),
+)
 EXCHANGE_CLOCK_SKEW_SECONDS = Metric(
     "peak_exchange_clock_skew_seconds",
     "gauge",

@@ -341,5 +341,6 @@ def _note_candles(
     exchange: Any, candles: Any, symbol: str = "", timeframe: str = "1m", since: Any = None, *_: Any, **__: Any
 ) -> None:
     if isinstance(candles, list) and candles:
-        made = candles[-1][0] / 1000 + exchange.parse_timeframe(timeframe)
-        vars(exchange)[STATE].tally.saw(CANDLES, f"{symbol} {timeframe}", made, past=since is not None)
+        spans = exchange.parse_timeframe(timeframe)
+        made = candles[-1][0] / 1000 + spans
+        vars(exchange)[STATE].tally.saw(CANDLES, f"{symbol} {timeframe}", made, past=since is not None, spans=spans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar
@@ -21,6 +21,12 @@ WATCHED = 900.0
 MINUTE = 60.0
 SKEW_LASTS = 900.0
 """Seconds after which a measured clock skew is dropped, as a clock may have been set meanwhile."""
+
+FRESH = 300.0
+"""Seconds within which no data count as stale, however often they usually come."""
+
+GAPS = 8
+"""Times between receipts that are kept of each market; four of them tell how often its data usually come."""
 
 MARKETS = 512
 TICKER, TICKER_RECEIVED, CANDLES, CANDLES_RECEIVED = range(len(catalog.DATA_KINDS))
@@ -88,14 +94,15 @@ class EndpointTally:
 
 
 class ExchangeReading:
-    """Reading of an exchange; `data_age` follows `catalog.DATA_KINDS`, None when no object of it lives.
+    """Reading of an exchange; ages follow `catalog.DATA_KINDS` and are None when no object of it lives.
 
     `writes` follows `catalog.EXCHANGE_OUTCOMES`.
     """
 
-    __slots__ = ("banned_until", "clock_skew", "data_age", "used_ratio", "writes")
+    __slots__ = ("banned_until", "clock_skew", "data_age", "data_max_age", "used_ratio", "writes")
 
     data_age: list[float] | None
+    data_max_age: list[float] | None
     clock_skew: float | None
     used_ratio: float | None
     banned_until: float
@@ -108,9 +115,11 @@ class ExchangeReading:
         self.clock_skew = max(self.clock_skew, other.clock_skew, key=_size)
         self.used_ratio = max(self.used_ratio, other.used_ratio, key=_size)
         if self.data_age is None or other.data_age is None:
-            self.data_age = self.data_age or other.data_age
+            self.data_age, self.data_max_age = self.data_age or other.data_age, self.data_max_age or other.data_max_age
         else:
             self.data_age = [_fresher(*ages) for ages in zip(self.data_age, other.data_age, strict=True)]
+            limits = zip(self.data_max_age or (), other.data_max_age or (), strict=True)
+            self.data_max_age = [_fresher(*pair) for pair in limits]
 
     def since(self, other: ExchangeReading) -> tuple[bool, bool, bool]:
         """Return whether writes, and skew, use and ban differ from an earlier reading; ages change by themselves."""
@@ -120,7 +129,7 @@ class ExchangeReading:
 
     def retire(self) -> None:
         """Forget what only the living have."""
-        self.data_age = self.clock_skew = self.used_ratio = None
+        self.data_age = self.data_max_age = self.clock_skew = self.used_ratio = None
 
 
 def _size(value: float | None) -> float:
@@ -129,6 +138,30 @@ def _size(value: float | None) -> float:
 
 def _fresher(left: float, right: float) -> float:
     return min((age for age in (left, right) if not math.isnan(age)), default=math.nan)
+
+
+class _Market(NamedTuple):
+    """Last data of a market, and how often they come.
+
+    Args:
+        made: Unix time of the data by the exchange, NaN where it does not say.
+        received: Monotonic time of the receipt.
+        gaps: The last times between two receipts, in seconds.
+        allowed: Seconds that the data may be old in any case.
+    """
+
+    made: float
+    received: float
+    gaps: tuple[float, ...]
+    allowed: float
+
+    @property
+    def limit(self) -> float:
+        """Seconds past which the data are stale: three usual gaps; NaN while nobody can tell what is usual.
+
+        The longest gap does not count, as it may be the last outage.
+        """
+        return max(self.allowed, 3 * sorted(self.gaps)[-2]) if len(self.gaps) >= GAPS // 2 else math.nan
 
 
 class ExchangeTally:
@@ -141,7 +174,7 @@ class ExchangeTally:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: tuple[dict[str, tuple[float, float]], ...] = ({}, {})
+        self._seen: tuple[dict[str, _Market], ...] = ({}, {})
         self._skew = 0.0
         self._skew_until = math.inf
         self.banned_until = 0.0
@@ -150,7 +183,7 @@ class ExchangeTally:
         self._used_at = 0.0
         self._used_fades = 0.0
 
-    def saw(self, kind: int, market: str, made: float | None, *, past: bool = False) -> None:
+    def saw(self, kind: int, market: str, made: float | None, *, past: bool = False, spans: float = 0.0) -> None:
         """Note that data came in.
 
         Args:
@@ -158,11 +191,14 @@ class ExchangeTally:
             market: Which market it is of; never a label.
             made: When it was true, by the exchange's time; None where it does not say.
             past: Whether older data may have been asked for on purpose; it makes no market look stale.
+            spans: Seconds of the timeframe of candles, for which they may be old.
         """
-        seen = self._seen[kind // 2]
+        seen, now = self._seen[kind // 2], self._clock.monotonic()
+        before = seen.get(market)
         if past and made is not None:
-            made = _not_from_the_past(made, seen.get(market, (math.nan, 0.0))[0], self._now())
-        seen[market] = (math.nan if made is None else made, self._clock.monotonic())
+            made = _not_from_the_past(made, before.made if before else math.nan, self._now())
+        gaps = (*before.gaps[1 - GAPS :], now - before.received) if before else ()
+        seen[market] = _Market(math.nan if made is None else made, now, gaps, max(FRESH, spans))
         if len(seen) > MARKETS:
             with self._lock:
                 seen.pop(next(iter(seen)), None)
@@ -205,7 +241,8 @@ class ExchangeTally:
         """Return how it is at this moment."""
         reading, now, wall = ExchangeReading(), self._clock.monotonic(), self._now()
         with self._lock:
-            reading.data_age = [age for seen in self._seen for age in _ages(list(seen.values()), now, wall)]
+            found = [pair for seen in self._seen for pair in _ages(list(seen.values()), now, wall)]
+            reading.data_age, reading.data_max_age = [age for age, _ in found], [limit for _, limit in found]
             reading.used_ratio = self._present()
             reading.clock_skew = self._skew if now < self._skew_until else None
             reading.banned_until = self.banned_until
@@ -219,10 +256,21 @@ def _not_from_the_past(made: float, before: float, now: float) -> float:
     return max(made, before)
 
 
-def _ages(seen: list[tuple[float, float]], now: float, wall: float) -> tuple[float, float]:
-    """Return the age of the stalest market that is watched, and the time since anything was received."""
-    if not seen:
-        return math.nan, math.nan
-    latest = max(received for _, received in seen)
-    made = [made for made, received in seen if latest - received < WATCHED and not math.isnan(made)]
-    return max(0.0, wall - min(made)) if made else math.nan, max(0.0, now - latest)
+def _ages(markets: list[_Market], now: float, wall: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return age and limit of the most overdue market that is watched, and those of the last receipt of any."""
+    if not markets:
+        return (math.nan, math.nan), (math.nan, math.nan)
+    latest = max(market.received for market in markets)
+    watched = [market for market in markets if latest - market.received < WATCHED]
+    made = [(max(0.0, wall - market.made), market.limit) for market in watched if not math.isnan(market.made)]
+    limits = [market.limit for market in watched if not math.isnan(market.limit)]
+    return max(made, key=_overdue, default=(math.nan, math.nan)), (
+        max(0.0, now - latest),
+        min(limits, default=math.nan),
+    )
+
+
+def _overdue(found: tuple[float, float]) -> tuple[float, float]:
+    """Order markets by how far they are beyond their limit; those without one by age, before all that have one."""
+    age, limit = found
+    return (0.0 if math.isnan(limit) else age / limit, age)

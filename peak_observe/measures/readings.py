@@ -128,7 +128,8 @@ class RetryReading:
 class HealthReading:
     """Reading of a health check, or of all checks of a name; `runs` follows `catalog.HEALTH_OUTCOMES`.
 
-    `healthy` is NaN before the first run. It and `last_run`, a Unix time, are None when no check of the name lives.
+    `healthy` is NaN before the first run. It, `last_run`, a Unix time, and `interval`, the seconds between two runs,
+    are None when no check of the name lives.
     `problem` is the message of one that fails, without secrets; empty without one.
     """
 
@@ -139,6 +140,7 @@ class HealthReading:
         "duration_sum",
         "exemplars",
         "healthy",
+        "interval",
         "last_run",
         "problem",
         "runs",
@@ -151,6 +153,7 @@ class HealthReading:
     healthy: float | None
     last_run: float | None
     problem: str
+    interval: float | None
     exemplars: dict[int, Exemplar]
     bucket_exemplars: dict[int, Exemplar]
 
@@ -163,22 +166,23 @@ class HealthReading:
         self.exemplars = self.exemplars | other.exemplars
         self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
         self.healthy = _worse(self.healthy, other.healthy)
+        self.interval = _worse(self.interval, other.interval)
         if other.last_run is not None:
             self.last_run = max(self.last_run or 0.0, other.last_run)
 
     def since(self, other: HealthReading) -> tuple[bool, bool, bool]:
         """Return whether runs, state and settings differ from an earlier reading."""
         runs = (self.runs, self.buckets, self.duration_sum)
-        state = (self.healthy, self.last_run)
+        state = (self.healthy, self.last_run, repr(self.interval))  # NaN differs from itself
         return (
             runs != (other.runs, other.buckets, other.duration_sum),
-            state != (other.healthy, other.last_run),
+            state != (other.healthy, other.last_run, repr(other.interval)),
             False,
         )
 
     def retire(self) -> None:
         """Forget what only the living have."""
-        self.healthy = self.last_run = None
+        self.healthy = self.last_run = self.interval = None
         self.problem = ""
 
 

@@ -186,7 +186,10 @@ def _mark(name: str, colour: str, expression: str, title: str, *, shown: bool = 
 
 
 def arranged(panels: list[Json]) -> list[Json]:
-    """Return the panels with their numbers and places: from left to right, a new line where one is full."""
+    """Return the panels with their numbers and places: from left to right, a new line where one is full.
+
+    Rows but the first are collapsed: their panels ask nothing until somebody opens them.
+    """
     x = y = line = 0
     placed = []
     for number, found in enumerate(panels, start=1):
@@ -195,4 +198,22 @@ def arranged(panels: list[Json]) -> list[Json]:
             x, y, line = 0, y + line, 0
         placed.append({"id": number, **found, "gridPos": {"x": x, "y": y, **size}})
         x, line = x + size["w"], max(line, size["h"])
-    return placed
+    return _folded(placed)
+
+
+def _folded(placed: list[Json]) -> list[Json]:
+    shown: list[Json] = []
+    row: Json | None = None
+    for panel in placed:
+        if panel["type"] == "row" and any(other["type"] == "row" for other in shown):
+            row = {**panel, "collapsed": True, "panels": []}
+            shown.append(row)
+        else:
+            (shown if row is None else row["panels"]).append(panel)
+    return shown
+
+
+def every_panel(board: Json) -> list[Json]:
+    """Return the panels of a dashboard, also those of collapsed rows, without the rows."""
+    found = (panel for outer in board["panels"] for panel in (outer, *outer.get("panels", ())))
+    return [panel for panel in found if panel["type"] != "row"]

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.monitoring import rules
-from peak_observe.monitoring.alert_files import Links, document, texts
+from peak_observe.monitoring.alert_files import BY_HAND, GENERATED, Links, document, texts
 from peak_observe.monitoring.provisioning import DATASOURCE_UID, FOLDER
 from peak_observe.monitoring.rules.rule import CRITICAL, INFO
 
@@ -28,12 +28,17 @@ POLICIES = """\
 _VALUE = re.compile(r"\$value\b")
 
 
-def files(links: Links) -> dict[str, str]:
-    """Return the files by their paths below the folder that is written."""
+def generated(links: Links) -> dict[str, str]:
+    """Return the rules by their path below the folder that is written."""
+    return {"provisioning/alerting/rules.yaml": document({"apiVersion": 1, "groups": groups(links)}, GENERATED)}
+
+
+def by_hand() -> dict[str, str]:
+    """Return the files that are to be edited, by their paths below the folder that is written."""
+    contacts, policies = [_contact()], [_policy()]
     return {
-        "provisioning/alerting/rules.yaml": document({"apiVersion": 1, "groups": groups(links)}),
-        "provisioning/alerting/contact-points.yaml": document({"apiVersion": 1, "contactPoints": [_contact()]}),
-        "policies.example.yaml": document({"apiVersion": 1, "policies": [_policy()]}, comment=POLICIES),
+        "provisioning/alerting/contact-points.yaml": document({"apiVersion": 1, "contactPoints": contacts}, BY_HAND),
+        "policies.example.yaml": document({"apiVersion": 1, "policies": policies}, BY_HAND + POLICIES),
     }
 
 
@@ -63,7 +68,7 @@ def _rule(alert: Alert, group: Group, links: Links) -> dict[str, Any]:
         "for": alert.lasting,
         **({"keepFiringFor": alert.keep} if alert.keep else {}),
         "labels": {"severity": alert.severity, "alert": alert.name},
-        "annotations": {key: _spelled(text) for key, text in texts(alert, group, links).items()},
+        "annotations": {key: _spelled(text) for key, text in texts(alert, group, links, "from=now-3h&to=now").items()},
         "isPaused": False,
     }
 
@@ -102,12 +107,19 @@ def _policy() -> dict[str, Any]:
     return {
         "orgId": 1,
         "receiver": CONTACT,
-        "group_by": ["grafana_folder", "alert", "job", "instance"],
+        "group_by": ["grafana_folder", "job", "instance", "process"],
         "group_wait": "30s",
         "group_interval": "5m",
         "repeat_interval": "12h",
         "routes": [
-            {"receiver": CONTACT, "matchers": ["alert = PeakWatchdog"], "group_wait": "0s", "repeat_interval": "5m"},
+            {
+                "receiver": CONTACT,
+                "matchers": ["alert = PeakWatchdog"],
+                "group_wait": "0s",
+                # As in Alertmanager: an interval as long as the repetition would double it.
+                "group_interval": "1m",
+                "repeat_interval": "5m",
+            },
             {"receiver": CONTACT, "matchers": [f"severity = {CRITICAL}"], "repeat_interval": "1h"},
             {"receiver": CONTACT, "matchers": [f"severity = {INFO}"], "repeat_interval": "1d"},
         ],

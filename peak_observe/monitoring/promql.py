@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.catalog import Metric
+from peak_observe.monitoring.rules import rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,13 @@ SCRAPE_DURATION_SECONDS = Metric("scrape_duration_seconds", "gauge", "Time that 
 SCRAPE_SAMPLES_SCRAPED = Metric("scrape_samples_scraped", "gauge", "Samples that the target exposed.")
 SCRAPED = (UP, SCRAPE_DURATION_SECONDS, SCRAPE_SAMPLES_SCRAPED)
 """What Prometheus itself tells of each target."""
+
+TROUBLES = Metric(rule.TROUBLE, "gauge", "What an alert waits for.", ("process", "alert", "severity", "verdict"))
+WATCHED = Metric(rule.WATCHED, "gauge", "1 for each target that tells of peak_observe.")
+ALERTS = Metric("ALERTS", "gauge", "1 for each alert.", ("process", "alertname", "alertstate", "severity"))
+STATE_NUMBERS = Metric(rule.STATE_NUMBER, "gauge", "State of a circuit as a number.", ("process", "breaker"))
+BY_RULES = (TROUBLES, WATCHED, ALERTS, STATE_NUMBERS)
+"""What Prometheus makes by the rules that are loaded."""
 
 
 def select(metric: Metric, *matchers: str, suffix: str = "") -> str:

@@ -5,7 +5,7 @@ The files fit each other on one host, and so in `compose.yaml`, whose services s
 
 from __future__ import annotations
 
-from peak_observe.monitoring.alert_files import MADE
+from peak_observe.monitoring.alert_files import BY_HAND
 from peak_observe.monitoring.rules import exporter
 
 SCRAPE_INTERVAL = "15s"
@@ -13,7 +13,7 @@ DATASOURCE_UID = "peak-prometheus"
 FOLDER = "peak_observe"
 
 PROMETHEUS = f"""\
-{MADE}\
+{BY_HAND}\
 global:
   scrape_interval: {SCRAPE_INTERVAL}
   evaluation_interval: {SCRAPE_INTERVAL}
@@ -37,12 +37,13 @@ scrape_configs:
 """
 
 ALERTMANAGER = f"""\
-{MADE}\
+{BY_HAND}\
 # An example: the receivers are yours to fill in. No host under .invalid exists, so Alertmanager's log says what it
 # cannot deliver until then. Of a url that is a secret, put a file into `url_file` (Alertmanager 0.26).
 route:
   receiver: chat
-  group_by: [alertname, job, instance]
+  # What is wrong with one process is one message.
+  group_by: [job, instance, process]
   group_wait: 30s
   group_interval: 5m
   repeat_interval: 12h
@@ -50,8 +51,10 @@ route:
     # A service outside that calls somebody when this stops to arrive.
     - receiver: dead-mans-switch
       matchers: ['alertname = "PeakWatchdog"']
+      group_by: [alertname]
       group_wait: 0s
-      group_interval: 1m
+      # A message is repeated when the group is looked at next: an interval as long as the repetition would double it.
+      group_interval: 10s
       repeat_interval: 1m
     - receiver: pager
       matchers: ['severity = "critical"']
@@ -80,19 +83,25 @@ inhibit_rules:
       [alertname, job, instance, process, breaker, operation, check, task, exchange, endpoint, repository, kind, source]
   # Nothing is known of what a target tells while it is down.
   - source_matchers: ['alertname = "PeakExporterDown"']
-    target_matchers: ['alertname =~ "Peak.+"', 'alertname != "PeakExporterDown"', 'severity != "info"']
+    target_matchers:
+      ['alertname =~ "Peak.+"', 'alertname !~ "PeakExporterDown|PeakExchangeFateUnknown"', 'severity != "info"']
     equal: [job, instance]
   - source_matchers: ['alertname = "PeakExporterAbsent"']
     target_matchers: ['alertname =~ "Peak.+"', 'alertname != "PeakExporterAbsent"', 'severity != "info"']
     equal: [job]
-  # Nor of what a process tells that is gone.
+  # Nor of what a process tells that is gone; but orders of unknown fate matter most when nobody looks after them.
   - source_matchers: ['alertname = "PeakProcessDied"']
-    target_matchers: ['alertname =~ "Peak.+"', 'alertname != "PeakProcessDied"']
+    target_matchers: ['alertname =~ "Peak.+"', 'alertname !~ "PeakProcessDied|PeakExchangeFateUnknown"']
     equal: [job, instance, process]
+  # An exchange that is down, bans us or refuses the key is one message, not one for each circuit and endpoint.
+  - source_matchers: ['alertname =~ "PeakExchangeDown|PeakExchangeBanned|PeakExchangeKeyRefused"']
+    target_matchers:
+      - alertname =~ "PeakExchange(Error|Quiet).*|PeakMarketDataStale|PeakBreaker.+|PeakRetr.+"
+    equal: [job, instance, process, exchange]
 """
 
 DATASOURCES = f"""\
-{MADE}\
+{BY_HAND}\
 apiVersion: 1
 datasources:
   - name: Prometheus
@@ -120,7 +129,7 @@ datasources:
 """
 
 DASHBOARDS = f"""\
-{MADE}\
+{BY_HAND}\
 apiVersion: 1
 providers:
   - name: {FOLDER}

@@ -63,6 +63,8 @@ def linked(board: Json, url: str) -> Json:
 
 
 def _with_section(panel: Json, url: str) -> Json:
+    if panel["type"] == "row":
+        return {**panel, "panels": [_with_section(inner, url) for inner in panel["panels"]]}
     alert = SECTIONS.get(panel["title"])
     return {**panel, "links": [_link("Runbook", f"{url}#{alert.lower()}")]} if alert else panel
 

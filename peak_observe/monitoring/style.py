@@ -59,6 +59,7 @@ def thresholds(steps: Json) -> Json:
 # The settings of a table's columns, by what they hold.
 COUNT: Json = {"unit": "locale", "decimals": 0}
 AGE: Json = {"unit": "s", "decimals": 0, "mappings": unknown("never")}
+EVERY: Json = {"unit": "s", "decimals": 0, "mappings": unknown("unknown")}
 SPAN: Json = {"unit": "s"}
 RUNNING: Json = {"unit": "s", "decimals": 0, "mappings": unknown("idle")}
 BYTES: Json = {"unit": "bytes"}

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+from peak_observe.monitoring.dashboard import every_panel
+
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "grafana" / "dashboards"
 TURNS = 3  # of the demo's script
@@ -42,13 +44,13 @@ def main(preview: Path, out: Path) -> int:
         return 0
     from demonstration import demonstration
 
-    from tests.conftest import running
+    from tests.conftest import RULES, running
 
     out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="peak-observe-preview-", ignore_cleanup_errors=True) as folder,
         demonstration(Path(folder)) as shown,
-        running(Path(folder), [shown.exporter], "1s") as prometheus,
+        running(Path(folder), [shown.exporter], "1s", [str(RULES)]) as prometheus,
     ):
         print(f"the demo plays {TURNS} turns; Prometheus is at {prometheus.url}", flush=True)
         moment = after_turns(shown.demo.stdout)
@@ -71,7 +73,7 @@ def drawings(folder: Path) -> Iterator[Path]:
     for path in sorted(DASHBOARDS.glob("*.json")):
         yield path
         board = json.loads(path.read_text())
-        tables = [panel for panel in board["panels"] if panel["type"] == "table"]
+        tables = [panel for panel in every_panel(board) if panel["type"] == "table"]
         for panel, above in zip(tables, accumulate(panel["gridPos"]["h"] for panel in tables), strict=True):
             panel["gridPos"] |= {"x": 0, "y": above - panel["gridPos"]["h"]}
         alone = folder / f"{path.stem}-tables.json"
@@ -83,7 +85,17 @@ def draw(preview: Path, board: Path, prometheus: str, out: Path, moment: datetim
     """Draw one dashboard, and return whether a panel has an error or nothing to show."""
     times = ["--from", (moment - SHOWN).isoformat(), "--to", moment.isoformat()]
     picture = out / f"{board.stem}.png"
-    command = [preview / "preview.sh", board, prometheus, picture, *times, "--scrape-interval", "1s", "--check"]
+    command = [
+        preview / "preview.sh",
+        board,
+        prometheus,
+        picture,
+        *times,
+        "--scrape-interval",
+        "1s",
+        "--expand-rows",
+        "--check",
+    ]
     print(picture, flush=True)
     return subprocess.run(command, check=False).returncode
 

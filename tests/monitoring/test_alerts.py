@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from peak_observe.monitoring import alerts, rules
+from peak_observe.monitoring import alerts, output, rules
 from peak_observe.monitoring.alert_files import Links
 
 ROOT = Path(__file__).parents[2]
@@ -14,16 +14,25 @@ LINKS = Links("RUNBOOK.md", "http://localhost:3000")
 
 def test_the_files_are_those_of_the_source(tmp_path: Path) -> None:
     """Whoever changes the source writes them anew: `make grafana`."""
-    for path in alerts.write(tmp_path, LINKS):
-        assert path.read_text() == (ROOT / "grafana" / path.relative_to(tmp_path)).read_text()
+    for change in output.changes(tmp_path, Links()):
+        assert change.text == (ROOT / "grafana" / change.path.relative_to(tmp_path)).read_text()
 
 
 def test_the_links_are_those_that_were_asked_for() -> None:
     """To the runbook's section, and to the dashboard of the subject, narrowed to what is wrong."""
     text = alerts.prometheus_rules(Links("https://wiki.test/runbook", "https://grafana.test/"))
     assert "runbook_url: https://wiki.test/runbook#peakbackupstale\n" in text
-    chosen = "https://grafana.test/d/peak-backups?var-repository={{ $labels.repository | urlquery }}"
-    assert f"dashboard_url: {chosen}\n" in text
+    (address,) = set(re.findall(r"dashboard_url: (https://grafana\.test/d/peak-backups.*repository.*)\n", text))
+    names = ("job", "instance", "process", "repository")
+    chosen = "".join(f"{{{{ with $labels.{name} }}}}&var-{name}={{{{ . | urlquery }}}}{{{{ end }}}}" for name in names)
+    assert address.endswith(chosen)
+
+
+def test_there_is_no_link_to_nowhere() -> None:
+    """Neither a file name nor an address of this machine helps somebody whose pager rings."""
+    text = alerts.prometheus_rules(Links())
+    assert "_url:" not in text
+    assert "localhost" not in text
 
 
 def test_the_runbook_has_a_section_for_each() -> None:
@@ -44,7 +53,7 @@ def test_a_section_says_what_to_do() -> None:
 
 def test_the_runbook_says_what_counts_against_an_exchange() -> None:
     """And what does not."""
-    told = RUNBOOK.partition("## Exchanges")[2].partition("###")[0]
+    told = RUNBOOK.partition("## Objectives")[2].partition("###")[0]
     assert "`ambiguous`, `bad_response`, `maintenance`, `transient`; announced maintenance too" in told
     assert "`rejected`, `auth`, `clock` and `rate_limited` are answers" in told
 

@@ -8,15 +8,17 @@ import promql_parser
 import pytest
 
 from peak_observe import catalog
-from peak_observe.monitoring import dashboard_files
-from peak_observe.monitoring.promql import SCRAPED, VARIABLES
+from peak_observe.monitoring import dashboard_files, output
+from peak_observe.monitoring.alert_files import Links
+from peak_observe.monitoring.dashboard import every_panel
+from peak_observe.monitoring.promql import BY_RULES, SCRAPED, VARIABLES
 from peak_observe.monitoring.runbook_links import SECTIONS
 from peak_observe.monitoring.style import STATE_COLOURS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {
     sample: metric
-    for metric in (*catalog.METRICS, *SCRAPED)
+    for metric in (*catalog.METRICS, *SCRAPED, *BY_RULES)
     for suffix in (["_bucket", "_count", "_sum"] if metric.kind == "histogram" else [""])
     for sample in [metric.name + suffix]
 }
@@ -24,7 +26,7 @@ UNITS = {"none", "short", "locale", "s", "bytes", "reqps", "ops", "percentunit",
 GRID_WIDTH = 24
 
 BOARDS = dashboard_files.dashboards()
-PANELS = [(board, panel) for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"]
+PANELS = [(board, panel) for board in BOARDS.values() for panel in every_panel(board)]
 ASKED = [(board, target["expr"]) for board, panel in PANELS for target in panel["targets"]]
 ASKED += [(board, mark["expr"]) for board in BOARDS.values() for mark in board["annotations"]["list"]]
 CHOICES = [(board, choice) for board in BOARDS.values() for choice in board["templating"]["list"][1:]]
@@ -89,9 +91,11 @@ def test_writing_is_complete_and_repeatable(tmp_path: Path) -> None:
     other = tmp_path / "dashboards" / "my-own.json"
     other.parent.mkdir()
     other.write_text("{}")
-    first = [path.read_bytes() for path in dashboard_files.write(tmp_path)]
-    assert [path.read_bytes() for path in dashboard_files.write(tmp_path)] == first
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {*BOARDS, other.name}
+    for _ in range(2):
+        output.write(output.changes(tmp_path, Links()))
+        assert {path.name for path in (tmp_path / "dashboards").iterdir()} == {*BOARDS, other.name}
+        assert all((tmp_path / name).read_text() == text for name, text in dashboard_files.files().items())
+    assert not any(change.needed for change in output.changes(tmp_path, Links()))
 
 
 def test_each_file_is_named_like_its_address() -> None:
@@ -228,11 +232,12 @@ def test_nobody_edits_it_by_hand(board: dict) -> None:
 @each_board
 def test_panels_have_numbers_and_places_of_their_own(board: dict) -> None:
     """Grafana would drop one of two with the same number, and pile up those that overlap."""
-    numbers = [panel["id"] for panel in board["panels"]]
+    rows = [panel for panel in board["panels"] if panel["type"] == "row"]
+    numbers = [panel["id"] for panel in (*rows, *every_panel(board))]
     assert len(set(numbers)) == len(numbers)
     cells = [
         (x, y)
-        for place in (panel["gridPos"] for panel in board["panels"])
+        for place in (panel["gridPos"] for panel in (*rows, *every_panel(board)))
         for x in range(place["x"], place["x"] + place["w"])
         for y in range(place["y"], place["y"] + place["h"])
     ]
@@ -243,7 +248,16 @@ def test_panels_have_numbers_and_places_of_their_own(board: dict) -> None:
 def test_every_metric_is_shown() -> None:
     """What is counted and never looked at is not worth counting."""
     shown = {SAMPLES[selector.name] for _, expression in ASKED for selector, _ in selectors(expression)}
-    assert shown == {*catalog.METRICS, *SCRAPED}
+    assert shown == {*catalog.METRICS, *SCRAPED, *BY_RULES}
+
+
+@each_board
+def test_few_panels_ask_before_somebody_wants_to_know(board: dict) -> None:
+    """Rows but the first are collapsed."""
+    first, *others = [panel for panel in board["panels"] if panel["type"] == "row"] or [None]
+    assert first is None or not first["collapsed"]
+    assert all(row["collapsed"] and row["panels"] for row in others)
+    assert sum(panel["type"] != "row" for panel in board["panels"]) <= 22
 
 
 @each_board
@@ -308,7 +322,7 @@ def test_the_runbook_is_a_click_away() -> None:
     """From each dashboard, and from the panels that show the reason of an alert to what to do then."""
     for board in dashboard_files.dashboards(runbook_url=URL).values():
         assert board["links"][-1]["url"] == URL
-        for panel in board["panels"]:
+        for panel in every_panel(board):
             alert = SECTIONS.get(panel["title"])
             assert [link["url"] for link in panel.get("links", [])] == ([f"{URL}#{alert.lower()}"] if alert else [])
     assert set(SECTIONS) <= {panel["title"] for _, panel in PANELS}

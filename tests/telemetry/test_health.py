@@ -223,3 +223,19 @@ def test_a_change_is_one_line(lines, health: HealthCheck) -> None:
         ("INFO", "check 'log.api' is healthy: said 100 %s"),
     ]
     assert (lines[0].peak_event, lines[0].peak_name, lines[0].peak_status) == ("HealthChanged", "log.api", "unhealthy")
+
+
+def test_the_interval_of_a_check_shows(scrape: Callable) -> None:
+    """As is usual where only probes run it, without the longest gap, which may be an outage; as scheduled else."""
+    clock = ManualClock()
+    health = HealthCheck(clock=clock)
+    health.register("metrics.rhythm", lambda: True)
+    for gap in (30, 30, 7200, 30, 30):
+        assert math.isnan(scrape("metrics.rhythm")["interval_seconds"])
+        health.run_all()
+        clock.advance(gap)
+    health.run_all()
+    assert scrape("metrics.rhythm")["interval_seconds"] == 30
+    health.start(interval=120)
+    assert scrape("metrics.rhythm")["interval_seconds"] == 120
+    health.stop()

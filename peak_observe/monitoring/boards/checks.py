@@ -5,8 +5,8 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total
-from peak_observe.monitoring.style import AGE, AMBER, COUNT, PURPLE, RED, Json
+from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total, worst
+from peak_observe.monitoring.style import AGE, AMBER, COUNT, EVERY, PURPLE, RED, Json
 
 NO_CHECKS = "no checks"
 NO_RUNS = "no check has run in this time"
@@ -36,7 +36,7 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
         "Health of checks",
         "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. No bar: it "
         "has not run yet.",
-        [query(f"{healthy('job', 'instance', 'process', 'check')} >= 0", "{{check}} {{process}}")],
+        [query(f"{healthy('job', 'instance', 'process', 'check')} >= 0", "{{check}} {{process}} @ {{instance}}")],
         style.mapped(style.HEALTH_TEXTS),
         empty=NO_RUNS,
         size=(width, 7),
@@ -85,6 +85,7 @@ def _checks() -> Json:
         keys,
         [
             ("Health", healthy(*keys), {**style.state(style.HEALTH_TEXTS)}),
+            ("Every", worst(select(catalog.HEALTH_CHECK_INTERVAL_SECONDS), *keys), EVERY),
             ("Ran ago", lowest(ago(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS), *keys), AGE),
             ("Passed", ended("healthy"), COUNT),
             ("Not passed", ended("unhealthy"), style.bad()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import quantile, rate, select, share, total
+from peak_observe.monitoring.promql import STATE_NUMBERS, quantile, rate, select, share, total, worst
 from peak_observe.monitoring.style import AMBER, RED, YELLOW, Json
 
 MADE = 'outcome!="rejected"'
@@ -76,15 +76,24 @@ def slowest(link: Json | None = None) -> Json:
 
 
 def states(*, width: int = 24, link: Json | None = None) -> Json:
-    """Return the course of every circuit's state."""
+    """Return the course of the state of circuits that were not closed all the time."""
+    keys = ("job", "instance", "process", "breaker")
+    now = select(STATE_NUMBERS)
+    # What was 1, closed, at each moment of the time shown, is left out: looked at once, at its end.
+    left = f"{worst(f'max_over_time({now}[$__range] @ end())', *keys)} > 1"
     return panels.state_timeline(
         "Circuit states",
-        "One bar a circuit. Green is closed: calls pass. Red is open: calls are refused. Amber is a probe. An opening "
-        "shorter than the scrape interval shows only in 'Changes of state'. Red: look at the errors and at the "
-        "service's status page; `reset()` closes it by hand.",
-        [query(state_number("job", "instance", "process", "breaker"), "{{breaker}} {{process}}")],
+        "One bar for each circuit that was not closed all the time, up to 30. Green is closed: calls pass. Red is "
+        "open: calls are refused. Amber is a probe. An opening shorter than the scrape interval shows only in "
+        "'Changes of state'. Red: look at the errors and at the service's status page; `reset()` closes it by hand.",
+        [
+            query(
+                f"{worst(now, *keys)} and on ({', '.join(keys)}) topk(30, {left})",
+                "{{breaker}} {{process}} @ {{instance}}",
+            )
+        ],
         style.mapped(style.STATE_TEXTS),
-        empty=NO_CIRCUITS,
+        empty="no circuit left 'closed' in this time",
         size=(width, 7),
         link=link,
     )

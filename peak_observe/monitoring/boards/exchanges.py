@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import changes, increase, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.promql import changes, increase, lowest, quantile, rate, select, share, total, worst
 from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
 
 FAILED = 'outcome!~"success|cancelled"'
@@ -59,6 +59,66 @@ def unknown_fate(link: Json | None = None) -> Json:
         "none",
         steps={RED: 0.5},
         empty="no requests",
+        decimals=0,
+        link=link,
+    )
+
+
+def failed(link: Json | None = None) -> Json:
+    """Return the tile of how many requests fail."""
+    requests = catalog.EXCHANGE_REQUESTS_TOTAL
+    return panels.stat(
+        "Failed requests",
+        "Share of the requests that did not succeed. See below whether all endpoints fail or one of them.",
+        share(total(rate(requests, FAILED)), total(rate(requests))),
+        "percentunit",
+        steps={YELLOW: 0.01, RED: 0.1},
+        empty="no requests",
+        link=link,
+    )
+
+
+def keys_refused(link: Json | None = None) -> Json:
+    """Return the tile that counts refusals of a key."""
+    return panels.stat(
+        "Keys refused",
+        "Requests in the time shown whose key the exchange did not accept. Check that it is valid, not expired, "
+        "and allowed from this address.",
+        total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, 'outcome="auth"')),
+        "none",
+        steps={RED: 0.5},
+        empty="no requests",
+        decimals=0,
+        link=link,
+    )
+
+
+def data_age(link: Json | None = None) -> Json:
+    """Return the tile of how old market data are."""
+    age, limit = select(catalog.EXCHANGE_DATA_AGE_SECONDS), select(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)
+    return panels.stat(
+        "Market data age",
+        "Age of the data that are most overdue, as a share of what they may have: three usual gaps, at least 5 "
+        "minutes. Above 100 %: do not trade on them; see which exchange and kind.",
+        f"{worst(f'{age} / {limit}')} >= 0",
+        "percentunit",
+        steps={YELLOW: 0.7, RED: 1},
+        empty="no data yet",
+        decimals=0,
+        link=link,
+    )
+
+
+def clock_skew(link: Json | None = None) -> Json:
+    """Return the tile of how far the clocks are apart."""
+    return panels.stat(
+        "Worst clock skew",
+        "How far the clock of an exchange is from ours, of the one that differs most. From 2 seconds on signed "
+        "requests begin to fail: see that NTP runs on our side.",
+        worst(f"abs({select(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)})"),
+        "s",
+        steps={YELLOW: 2, RED: 5},
+        empty=NO_EXCHANGES,
         link=link,
     )
 
@@ -75,24 +135,11 @@ def _tiles() -> list[Json]:
             steps={},
             empty="no requests",
         ),
-        panels.stat(
-            "Failed requests",
-            "Share of the requests that did not succeed. See below whether all endpoints fail or one of them.",
-            share(total(rate(requests, FAILED)), total(rate(requests))),
-            "percentunit",
-            steps={YELLOW: 0.01, RED: 0.1},
-            empty="no requests",
-        ),
+        failed(),
         unknown_fate(),
-        panels.stat(
-            "Keys refused",
-            "Requests in the time shown whose key the exchange did not accept. Check that it is valid, not expired, "
-            "and allowed from this address.",
-            total(increase(requests, 'outcome="auth"')),
-            "none",
-            steps={RED: 0.5},
-            empty="no requests",
-        ),
+        keys_refused(),
+        data_age(),
+        clock_skew(),
         panels.stat(
             "Rate limit used",
             "Of the exchange that has used the most of its limit; at 100 % it refuses. Ask less often, or use what it "
@@ -113,7 +160,12 @@ def bans(*, width: int = 24, link: Json | None = None) -> Json:
         "Held off by exchanges",
         "One bar an exchange and program. Red: rate limited or banned, and our clients wait; a pause that no scrape "
         "fell into shows for four of them. If it comes back again and again, ask less often.",
-        [query(f"clamp_max(({lasts} > bool time()) + ({renewed} > bool 0), 1)", "{{exchange}} {{process}}")],
+        [
+            query(
+                f"clamp_max(({lasts} > bool time()) + ({renewed} > bool 0), 1)",
+                "{{exchange}} {{process}} @ {{instance}}",
+            )
+        ],
         style.mapped(style.BAN_TEXTS),
         empty=NO_EXCHANGES,
         size=(width, 5),
@@ -191,20 +243,29 @@ def _requests() -> list[Json]:
 
 def _data() -> list[Json]:
     age, skew = select(catalog.EXCHANGE_DATA_AGE_SECONDS), select(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)
+    limit = select(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)
     return [
         panels.timeseries(
             "Age of market data",
             "By the exchange's own time (ticker, candles), and since anything came in (received). The first growing "
             "alone means that the exchange serves old data: stop trading on it.",
-            [query(f"{worst(age, 'exchange', 'kind')} >= 0", "{{exchange}} {{kind}}")],
+            [
+                query(f"{worst(age, 'exchange', 'kind')} >= 0", "{{exchange}} {{kind}}"),
+                query(f"{lowest(limit, 'exchange', 'kind')} >= 0", "limit of {{exchange}} {{kind}}"),
+            ],
             "s",
             empty="no market data yet",
+            limit="limit of ",
         ),
         panels.timeseries(
             "Clock skew",
             "How far the exchange's clock is from ours; beyond a second signed requests begin to fail. See that NTP "
             "runs on our side.",
-            [query(worst(f"abs({skew})", "exchange", "instance", "process"), "{{exchange}} {{process}}")],
+            [
+                query(
+                    worst(f"abs({skew})", "exchange", "instance", "process"), "{{exchange}} {{process}} @ {{instance}}"
+                )
+            ],
             "s",
             empty=NO_EXCHANGES,
         ),

@@ -8,11 +8,11 @@ from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     SCRAPE_DURATION_SECONDS,
     SCRAPE_SAMPLES_SCRAPED,
+    TROUBLES,
     UP,
     ago,
     increase,
     lowest,
-    missing,
     ours,
     select,
     total,
@@ -26,11 +26,12 @@ NO_TARGETS = "nothing is scraped"
 
 def gone(link: Json | None = None) -> Json:
     """Return the tile that counts processes that died."""
+    died = select(TROUBLES, 'alert="PeakProcessDied"')
     return panels.stat(
         "Processes gone",
-        "Processes that ended without saying so, within the last 15 minutes. Start them again, and see the system's "
-        "log for why.",
-        missing(catalog.PROCESS_UP),
+        "Processes that ended without saying so within the last day, and have not come back. Start them again, and see "
+        "the system's log for why.",
+        f"count({died}) or 0 * count({select(catalog.PROCESS_UP)})",
         "none",
         steps={RED: 1},
         empty="no snapshots",

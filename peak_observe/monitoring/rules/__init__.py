@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, policies
+from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies
+from peak_observe.monitoring.rules.rule import of_trouble
 
 if TYPE_CHECKING:
     from peak_observe.monitoring.rules.rule import Alert, Group, Recording
@@ -13,7 +14,10 @@ GROUPS: tuple[Group, ...] = (
     calls.BREAKERS,
     calls.RETRIES,
     policies.POLICIES,
+    limits.LIMITS,
+    exchange.REQUESTS,
     exchange.EXCHANGES,
+    exchange.OBJECTIVES,
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,
@@ -30,12 +34,19 @@ def alerts() -> list[Alert]:
 
 
 def recordings() -> list[Recording]:
-    """Return all recordings."""
+    """Return the recordings that alerts are made of."""
     return [recording for group in GROUPS for recording in group.recordings]
+
+
+def troubles() -> list[Recording]:
+    """Return the recordings of what alerts wait for."""
+    return [recording for group in GROUPS for recording in group.troubles.values()]
 
 
 def expanded(expression: str) -> str:
     """Return an expression with what is recorded in the place of the recordings' names."""
+    for trouble in troubles():
+        expression = expression.replace(of_trouble(trouble), trouble.expression)
     for recording in sorted(recordings(), key=lambda recording: -len(recording.name)):
         expression = expression.replace(recording.name, f"({recording.expression})")
     return expression

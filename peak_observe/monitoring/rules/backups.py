@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, MOMENT, SHARE, SPAN, WARNING, WHERE, Alert, Group
+from peak_observe.monitoring.rules.rule import (
+    AT,
+    COUNT,
+    CRITICAL,
+    LOOK,
+    MOMENT,
+    SHARE,
+    SPAN,
+    WARNING,
+    Alert,
+    Group,
+    last,
+)
 
-_BY = f"{WHERE}, repository"
-_LAST = catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS.name
-_PROMISED = f"on ({_BY}) group_left () max by ({_BY}) ({catalog.BACKUP_MAX_AGE_SECONDS.name})"
-_OLD = f"max by ({_BY}, kind) ({catalog.BACKUP_AGE_SECONDS.name}) > {_PROMISED}"
-_EVER = f"max by ({_BY}, kind) ({_LAST})"
+_EVER = last(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS)
+_OLD = f"{last(catalog.BACKUP_AGE_SECONDS)} > ignoring (kind) group_left () {last(catalog.BACKUP_MAX_AGE_SECONDS)}"
 _WHAT = f"{{{{ $labels.kind }}}} in {{{{ $labels.repository }}}} of {AT}"
 
-_ATTEMPT = f"max by ({_BY}) ({catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS.name})"
-_SUCCEEDED = f"max by ({_BY}) ({_LAST})"
-_SINCE = f"max by ({_BY}) ({catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS.name})"
+_ATTEMPT = last(catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS)
+_SUCCEEDED = f"max without (kind) ({_EVER})"
+_SINCE = last(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS)
 _UNSUCCESSFUL = f"({_ATTEMPT} > {_SUCCEEDED}) and ({_SINCE} == 0)"
 _RUNNING = f"time() - ({_SINCE} > 0)"
-_USUAL_TIME = f"max by ({_BY}) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d]))"
+_USUAL_TIME = f"max without (kind) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d]))"
 
-_SIZE = f"max by ({_BY}, kind) ({catalog.BACKUP_SIZE_BYTES.name})"
-_USUAL_SIZE = f"max by ({_BY}, kind) (quantile_over_time(0.5, {catalog.BACKUP_SIZE_BYTES.name}[7d]))"
-_VERIFIED = f"max by ({_BY}) ({catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS.name})"
+_SIZE = last(catalog.BACKUP_SIZE_BYTES)
+_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.BACKUP_SIZE_BYTES.name}[7d])"
+_VERIFIED = last(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS)
 _CONFIGURED = catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS.name
-_SINCE_CONFIGURED = f"max by ({_BY}) ({_CONFIGURED})"
+_SINCE_CONFIGURED = last(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)
 _WEEK = 8 * 86_400
 
 
-def _recently(outcomes: str) -> str:
+def _recently(outcomes: str, metric: catalog.Metric = catalog.BACKUP_RUNS_TOTAL) -> str:
     """Return that a run ended so in the last two days, also before the first scrape, which `increase` cannot see."""
-    runs = f'{catalog.BACKUP_RUNS_TOTAL.name}{{outcome=~"{outcomes}"}}'
-    seen = f"sum by ({_BY}) (increase({runs}[2d])) > 0"
-    return f"({seen}) or (sum by ({_BY}) ({runs}) > 0 unless sum by ({_BY}) ({runs} offset 2d))"
+    runs = f'{metric.name}{{outcome=~"{outcomes}"}}'
+    seen = f"sum without (outcome) (increase({runs}[2d])) > 0"
+    before = f"sum without (outcome) (last_over_time({runs}[5m] offset 2d))"
+    return f"({seen}) or (sum without (outcome) (last_over_time({runs}[5m])) > 0 unless {before})"
 
 
 def _unsuccessful(name: str, severity: str, outcomes: str, ended: str, meaning: str) -> Alert:
@@ -47,6 +57,7 @@ def _unsuccessful(name: str, severity: str, outcomes: str, ended: str, meaning: 
         "`peak-observe backup list` and `show`: the metadata says what is missing or went wrong.",
         "Mend that (a full disk, a file that is gone, a log that never rests: exclude it), and make another.",
         subject="repository",
+        verdict=LOOK,
     )
 
 
@@ -66,6 +77,7 @@ BACKUPS = Group(
             "`peak-observe backup list`: did later ones fail, or were there none? Does the schedule or cron job run?",
             "Mend what the metadata of the failed ones says, and make one now: `peak-observe backup create`.",
             subject="repository",
+            verdict=LOOK,
         ),
         Alert(
             "PeakBackupNeverSucceeded",
@@ -80,6 +92,7 @@ BACKUPS = Group(
             "(`include_data=False`, `--only`)? `peak-observe backup show` says so.",
             "Make one now, and verify it: `peak-observe backup create`, `peak-observe backup verify latest`.",
             subject="repository",
+            verdict=LOOK,
         ),
         _unsuccessful(
             "PeakBackupFailed",
@@ -108,6 +121,7 @@ BACKUPS = Group(
             "waits for a state provider, which is given up after its `timeout` (30 s unless registered with more).",
             "Kill what hangs; the next run clears what it left. Is the schedule still on?",
             subject="repository",
+            verdict=LOOK,
         ),
         Alert(
             "PeakBackupShrank",
@@ -122,6 +136,7 @@ BACKUPS = Group(
             "`peak-observe backup diff` between it and the one before.",
             "If it was lost, restore it from the older one. If it is meant to be so, the alert ends within a week.",
             subject="repository",
+            verdict=LOOK,
         ),
         Alert(
             "PeakBackupNotVerified",
@@ -136,11 +151,12 @@ BACKUPS = Group(
             "`peak-observe backup drill` restores the newest into a temporary folder and verifies it.",
             "Run it, and put it into the schedule, every night.",
             subject="repository",
+            verdict=LOOK,
         ),
         Alert(
             "PeakBackupCorrupt",
             CRITICAL,
-            f"max by ({_BY}) ({catalog.BACKUP_CORRUPT_FILES.name}) > 0",
+            f"{last(catalog.BACKUP_CORRUPT_FILES)} > 0",
             "0m",
             "stored files are not what was stored",
             f"Backups in {{{{ $labels.repository }}}} of {AT} are corrupt.",
@@ -150,11 +166,26 @@ BACKUPS = Group(
             "Make a new backup, to another disk if need be, and remove the corrupt one; nothing is linked to it any "
             "more.",
             subject="repository",
+            verdict=LOOK,
+        ),
+        Alert(
+            "PeakRestoreFailed",
+            CRITICAL,
+            _recently("failed|interrupted|partial", catalog.BACKUP_RESTORES_TOTAL),
+            "0m",
+            "a restore failed or was interrupted within two days",
+            f"A restore from {{{{ $labels.repository }}}} of {AT} did not succeed.",
+            f"{COUNT} restores failed, were interrupted or left something out within two days.",
+            "Somebody needed what was stored, and did not get all of it.",
+            "The output and log of the restore: they name the files. `peak-observe backup verify` tells what is right.",
+            "Run it again when its reason is gone; `--to` restores into another folder without touching anything.",
+            subject="repository",
+            verdict=LOOK,
         ),
         Alert(
             "PeakBackupMetricsAbsent",
             CRITICAL,
-            f"max by ({_BY}) (last_over_time({_CONFIGURED}[1d])) unless max by ({_BY}) ({_CONFIGURED})",
+            f"last_over_time({_CONFIGURED}[1d]) unless {_SINCE_CONFIGURED}",
             "15m",
             "a repository that was told of within a day is not heard of any more",
             f"Nothing is heard of the backups in {{{{ $labels.repository }}}} of {AT} any more.",
@@ -163,6 +194,7 @@ BACKUPS = Group(
             "Is it up? Was its configuration changed? Is the disk of the repository mounted?",
             "Start it again. If the repository is gone for good, the alert ends after a day.",
             subject="repository",
+            verdict=LOOK,
         ),
     ),
 )

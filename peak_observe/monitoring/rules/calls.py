@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, SHARE, WARNING, WHERE, Alert, Group, twins
-
-_BREAKER = f"{WHERE}, breaker"
-_OPERATION = f"{WHERE}, operation"
-# A disabled circuit is somebody's decision and lets every call through.
-_NOT_CLOSED = f'sum by ({_BREAKER}) ({catalog.BREAKER_STATE.name}{{state=~"open|half_open|forced_open"}}) > 0'
-_OPENED = f'sum by ({_BREAKER}) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{{to="open"}}[30m])) >= 5'
-# One that only observes (mode observe) is disabled too, and its transitions are those that it would have made.
-_DISABLED = f'sum by ({_BREAKER}) ({catalog.BREAKER_STATE.name}{{state="disabled"}}) > 0'
-
-
-def _share(part: str, metric: str, by: str, window: str) -> str:
-    whole = f"sum by ({by}) (rate({metric}[{window}]))"
-    return f"sum by ({by}) (rate({metric}{{{part}}}[{window}])) / ({whole} > 0)"
-
-
-_REJECTED = _share('outcome="rejected"', catalog.BREAKER_CALLS_TOTAL.name, _BREAKER, "5m")
-_RETRIED = _share(
-    'outcome=~"after_retry|exhausted|out_of_time|out_of_budget"', catalog.RETRY_CALLS_TOTAL.name, _OPERATION, "10m"
+from peak_observe.monitoring.rules.rule import (
+    AT,
+    COUNT,
+    LOOK,
+    NO,
+    SHARE,
+    STATE_NUMBER,
+    WARNING,
+    Alert,
+    Group,
+    Recording,
+    last,
+    twins,
 )
-_RETRIES = f"sum by ({_OPERATION}) (increase({catalog.RETRY_RETRIES_TOTAL.name}[10m]))"
+
+_OPENED = f'sum without (to) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{{to="open"}}[30m])) >= 5'
+
+
+def _in(states: str) -> str:
+    states = f'state=~"{states}"'
+    return f"sum without (state) ({last(catalog.BREAKER_STATE, states)}) > 0"
+
+
+def _share(part: str, metric: str, window: str) -> str:
+    whole = f"sum without (outcome) (rate({metric}[{window}]))"
+    return f"sum without (outcome) (rate({metric}{{{part}}}[{window}])) / ({whole} > 0)"
+
+
+def _of_exchange(expression: str, label: str) -> str:
+    """Return an expression with the exchange that a circuit or retry of an exchange client is of, as its label.
+
+    So that one alert about the exchange can stand for those of its circuits (see the inhibitions of Alertmanager).
+    """
+    return f'label_replace({expression}, "exchange", "$1", "{label}", "(.+)[.](?:public|private|trade)")'
+
+
+_REJECTED = _share('outcome="rejected"', catalog.BREAKER_CALLS_TOTAL.name, "5m")
+_RETRIED = _share('outcome=~"after_retry|exhausted|out_of_time|out_of_budget"', catalog.RETRY_CALLS_TOTAL.name, "10m")
+_RETRIES = f"increase({catalog.RETRY_RETRIES_TOTAL.name}[10m])"
 _EXHAUSTED = (
-    f'sum by ({_OPERATION}) (increase({catalog.RETRY_CALLS_TOTAL.name}{{outcome=~"exhausted|out_of_.*"}}[15m]))'
+    f'sum without (outcome) (increase({catalog.RETRY_CALLS_TOTAL.name}{{outcome=~"exhausted|out_of_.*"}}[15m]))'
+)
+
+_NUMBERS = " or ".join(
+    f'(0 * ({catalog.BREAKER_STATE.name}{{state="{state}"}} > 0) + {number})'
+    for number, state in enumerate(catalog.STATES, start=1)
 )
 
 BREAKERS = Group(
@@ -36,12 +59,12 @@ BREAKERS = Group(
             Alert(
                 "PeakBreakerNotClosed",
                 WARNING,
-                _NOT_CLOSED,
+                _of_exchange(_in("open|half_open"), "breaker"),
                 "2m",
-                "a circuit is open, half-open or forced open",
+                "a circuit is open or half-open",
                 f"Circuit {{{{ $labels.breaker }}}} of {AT} is not closed.",
                 "It has been open or probing for {lasting}: its calls are refused, and probes have not closed it.",
-                "A circuit is open, half-open or forced open. Calls through it fail at once.",
+                "A circuit is open or half-open. Calls through it fail at once.",
                 "The timeline of the circuits: since when? The log line of its opening names the last error. Does "
                 "the exchange's status page tell of maintenance?",
                 "Mostly wait: the circuit probes by itself and closes when the service is back. Close open positions "
@@ -52,9 +75,37 @@ BREAKERS = Group(
             lasting="15m",
         ),
         Alert(
+            "PeakBreakerForcedOpen",
+            WARNING,
+            _in("forced_open"),
+            "1h",
+            "a circuit is forced open",
+            f"Circuit {{{{ $labels.breaker }}}} of {AT} has been forced open for an hour.",
+            "Somebody called `force_open()`: all its calls are refused until somebody calls `reset()`.",
+            "A circuit was forced open by hand, and refuses all calls until it is reset by hand. Nobody is woken.",
+            "The log line of the change: when, and by which program?",
+            "If the reason is gone: `get_breaker(name).reset()`. Otherwise silence the alert for as long as it takes.",
+            subject="breaker",
+            verdict=NO,
+        ),
+        Alert(
+            "PeakBreakerDisabled",
+            WARNING,
+            _in("disabled"),
+            "1h",
+            "a circuit is disabled",
+            f"Circuit {{{{ $labels.breaker }}}} of {AT} has been disabled for an hour.",
+            "Somebody called `disable()`, or it only observes: all calls pass, and nothing protects the account.",
+            'A circuit was disabled by hand, or made with `mode="observe"`. It lets every call through.',
+            "The log line of the change: when, and by which program?",
+            "`get_breaker(name).reset()` protects again.",
+            subject="breaker",
+            verdict=LOOK,
+        ),
+        Alert(
             "PeakBreakerFlapping",
             WARNING,
-            f"{_OPENED} unless {_DISABLED}",
+            _of_exchange(f"({_OPENED}) unless ({_in('disabled')})", "breaker"),
             "0m",
             "it opened five times within half an hour",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} opens again and again.",
@@ -68,8 +119,8 @@ BREAKERS = Group(
         ),
         Alert(
             "PeakBreakerRejecting",
-            CRITICAL,
-            f"{_REJECTED} > 0.1",
+            WARNING,
+            _of_exchange(f"{_REJECTED} > 0.1", "breaker"),
             "5m",
             "more than a tenth of its calls are refused",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} refuses calls.",
@@ -81,6 +132,7 @@ BREAKERS = Group(
             subject="breaker",
         ),
     ),
+    recordings=(Recording(STATE_NUMBER, f"max without (state) ({_NUMBERS})"),),
 )
 
 RETRIES = Group(
@@ -91,7 +143,7 @@ RETRIES = Group(
             "PeakRetryStorm",
             WARNING,
             # A program that calls once in a while and tries twice makes no storm.
-            f"({_RETRIED} > 0.5) and ({_RETRIES} >= 10)",
+            _of_exchange(f"({_RETRIED} > 0.5) and ({_RETRIES} >= 10)", "operation"),
             "10m",
             "more than half of the calls need a retry, and at least ten retries within 10 minutes",
             f"Operation {{{{ $labels.operation }}}} of {AT} mostly needs a retry.",
@@ -104,7 +156,7 @@ RETRIES = Group(
         Alert(
             "PeakRetriesExhausted",
             WARNING,
-            f"{_EXHAUSTED} >= 3",
+            _of_exchange(f"{_EXHAUSTED} >= 3", "operation"),
             "0m",
             "an operation gave up three times within 15 minutes",
             f"Operation {{{{ $labels.operation }}}} of {AT} fails in spite of its retries.",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, MOMENT, SPAN, WARNING, WHERE, Alert, Group, twins
+from peak_observe.monitoring.rules.rule import AT, COUNT, MOMENT, SPAN, WARNING, Alert, Group, last, twins
 
-_CHECK = f"{WHERE}, check"
-_FAILING = f"min by ({_CHECK}) ({catalog.HEALTH_CHECK_HEALTHY.name}) == 0"
-_LAST_RUN = f"time() - (max by ({_CHECK}) ({catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS.name}) > 0)"
-# Seconds from one run to the next on average of a day; infinite where there was none.
-_RHYTHM = f"86400 / sum by ({_CHECK}) (increase({catalog.HEALTH_CHECK_RUNS_TOTAL.name}[1d]))"
+_FAILING = f"{last(catalog.HEALTH_CHECK_HEALTHY)} == 0"
+_FLAPPING = f"changes({catalog.HEALTH_CHECK_HEALTHY.name}[30m]) >= 6"
+_LAST_RUN = f"time() - ({last(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)} > 0)"
+_INTERVAL = last(catalog.HEALTH_CHECK_INTERVAL_SECONDS)
 
-_TASK = f"{WHERE}, task"
-_SUCCESS = f"max by ({_TASK}) ({catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS.name})"
-_ATTEMPT = f"max by ({_TASK}) ({catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS.name})"
-_SINCE = f"max by ({_TASK}) ({catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS.name}) > 0"
-_LONGEST = f"max by ({_TASK}) (max_over_time({catalog.JOB_LAST_DURATION_SECONDS.name}[7d]))"
+_SUCCESS = last(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS)
+_ATTEMPT = last(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS)
+_SINCE = f"{last(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS)} > 0"
+_LONGEST = f"max_over_time({catalog.JOB_LAST_DURATION_SECONDS.name}[7d])"
 
 HEALTH = Group(
     "health",
@@ -39,11 +37,25 @@ HEALTH = Group(
             lasting="15m",
         ),
         Alert(
+            "PeakHealthCheckFlapping",
+            WARNING,
+            _FLAPPING,
+            "0m",
+            "a check has changed between passed and failed six times within half an hour",
+            f"Health check {{{{ $labels.check }}}} of {AT} fails again and again.",
+            f"It has changed {COUNT} times within 30 minutes.",
+            "A check fails, passes, and fails again: each time too short for an alert.",
+            "`/readyz?verbose` of the program, several times: what does it say when it fails?",
+            "What the message says. If it is noise, let it fail several times first: `failure_threshold`.",
+            keep="10m",
+            subject="check",
+        ),
+        Alert(
             "PeakHealthCheckStale",
             WARNING,
-            f"({_LAST_RUN} > 900) and ({_LAST_RUN} > 3 * {_RHYTHM})",
-            "5m",
-            "a check has not run for 15 minutes, and for three times as long as is usual for it",
+            f"({_LAST_RUN} > 300) and ({_LAST_RUN} > 3 * {_INTERVAL})",
+            "2m",
+            "a check has not run for 5 minutes, and for three times its interval",
             f"Health check {{{{ $labels.check }}}} of {AT} does not run any more.",
             f"It ran {SPAN} ago.",
             "A check that is not run says nothing: its last state is shown as if it still held.",

@@ -1,65 +1,93 @@
-"""Alerts about exchanges: errors, bans, stale prices, clock skew and an error budget."""
+"""Alerts about exchanges: errors, keys, lost orders, bans, stale prices, clock skew and an error budget."""
 
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.exchange_client.classify import AMBIGUOUS, BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
+from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
 from peak_observe.monitoring.rules.rule import (
     AT,
     COUNT,
     CRITICAL,
     HOST,
+    LOOK,
     SHARE,
     SPAN,
     WARNING,
-    WHERE,
     Alert,
     Group,
     Recording,
+    last,
     twins,
 )
 
 OBJECTIVE = 0.99
 """Share of the requests that an exchange has to do its part of."""
 
-_BY = f"{WHERE}, exchange"
-_ENDPOINT = f"{_BY}, endpoint"
 _REQUESTS = catalog.EXCHANGE_REQUESTS_TOTAL.name
 _THEIRS = f'outcome=~"{"|".join(sorted(COUNTED))}"'
 _ASKED = f'outcome!~"{BUG}|{CANCELLED}"'
-_FAILED = f'outcome!~"{SUCCESS}|{REJECTED}|{CANCELLED}"'
+# A refused key has an alert of its own.
+_FAILED = f'outcome!~"{SUCCESS}|{REJECTED}|{CANCELLED}|{AUTH}"'
 
-_FAILURES = f"sum by ({_ENDPOINT}) (increase({_REQUESTS}{{{_FAILED}}}[10m]))"
-_ALL = f"sum by ({_ENDPOINT}) (increase({_REQUESTS}[10m]))"
-_UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
-_LATELY = f"sum by ({_BY}) (increase({_UNKNOWN}[15m])) > 0"
-# An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
-_AT_FIRST = (
-    f"((sum by ({_BY}) ({_UNKNOWN}) > 0) unless sum by ({_BY}) ({_UNKNOWN} offset 15m)) "
-    f"and on ({HOST}) (up offset 15m == 1)"
+_FAILURES = Recording(
+    "instance_exchange_endpoint:peak_exchange_failures:increase10m",
+    f"sum without (outcome) (increase({_REQUESTS}{{{_FAILED}}}[10m]))",
 )
-_BANNED = f"max by ({_BY}) ({catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS.name}) - time()"
-_AGE = f'{catalog.EXCHANGE_DATA_AGE_SECONDS.name}{{kind=~"ticker|ticker_received"}}'
-_SKEW = f"max by ({_BY}) (abs({catalog.EXCHANGE_CLOCK_SKEW_SECONDS.name}))"
+_ALL = Recording(
+    "instance_exchange_endpoint:peak_exchange_requests:increase10m",
+    f"sum without (outcome) (increase({_REQUESTS}[10m]))",
+)
+_DOWN_FAILURES = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_THEIRS}}}[10m]))"
+_DOWN_ASKED = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_ASKED}}}[10m]))"
+_KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
+_UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
+_LOST = f"sum without (outcome) (increase({_UNKNOWN}[1d])) > 0"
+# An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
+_FIRST_LOST = Recording(
+    "instance_exchange:peak_exchange_first_unknown:count",
+    f"((sum without (outcome) ({_UNKNOWN}) > 0) unless sum without (outcome) ({_UNKNOWN} offset 15m)) "
+    f"and on ({HOST}) (up offset 15m == 1)",
+)
+_BANNED = last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)
+_STALE = f"{last(catalog.EXCHANGE_DATA_AGE_SECONDS)} > {last(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)}"
+_SKEW = f"abs({last(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)})"
+_USED = f"min_over_time({catalog.EXCHANGE_RATE_LIMIT_USED_RATIO.name}[5m])"
+_QUIET = (
+    f"sum without (outcome, endpoint) (increase({_REQUESTS}[1h])) == 0 "
+    f"and sum without (outcome, endpoint) (increase({_REQUESTS}[1d])) > 500"
+)
 
 
 def _failing(share: float) -> str:
-    return f"({_FAILURES} / ({_ALL} > 0) > {share}) and ({_FAILURES} >= 3)"
+    return f"({_FAILURES.name} / ({_ALL.name} > 0) > {share}) and ({_FAILURES.name} >= 3)"
 
 
 def _level(window: str) -> str:
-    return f"instance_process_exchange:peak_exchange_failures_per_requests:ratio_rate{window}"
+    return f"instance_exchange:peak_exchange_failures_per_requests:ratio_rate{window}"
+
+
+def _rate(kind: str, outcomes: str) -> Recording:
+    rates = f"sum without (outcome, endpoint) (rate({_REQUESTS}{{{outcomes}}}[5m]))"
+    return Recording(f"instance_exchange:peak_exchange_{kind}:rate5m", rates)
+
+
+_RATE_FAILED, _RATE_ASKED = _rate("failures", _THEIRS), _rate("asked", _ASKED)
+
+
+def _over(rate: Recording, window: str) -> str:
+    # Of the recorded rates, a value in one or five minutes: the counters themselves have a hundred times as many.
+    minutes = 5 if window in ("6h", "1d", "3d") else 1
+    return f"({60 * minutes} * sum_over_time({rate.name}[{window}:{minutes}m]))"
 
 
 def _recording(window: str) -> Recording:
-    failures = f"sum by ({_BY}) (rate({_REQUESTS}{{{_THEIRS}}}[{window}]))"
-    return Recording(_level(window), f"{failures} / (sum by ({_BY}) (rate({_REQUESTS}{{{_ASKED}}}[{window}])) > 0)")
+    return Recording(_level(window), f"{_over(_RATE_FAILED, window)} / ({_over(_RATE_ASKED, window)} > 0)")
 
 
 def _burning(long: str, short: str, factor: float) -> str:
     limit = f"{factor * (1 - OBJECTIVE):.3g}"
-    # Of few requests one that fails is a large share: a page needs ten.
-    enough = f"sum by ({_BY}) (increase({_REQUESTS}{{{_THEIRS}}}[{long}])) >= 10"
+    # Of few requests one that fails is a large share: an alert needs ten.
+    enough = f"{_over(_RATE_FAILED, long)} >= 10"
     return f"({_level(long)} > {limit}) and ({_level(short)} > {limit}) and ({enough})"
 
 
@@ -78,11 +106,12 @@ def _burn(severity: str, *, long: str, short: str, factor: float, spent: str) ->
         "If it is the exchange, trade less or elsewhere until it is over. If it is the way there, mend that.",
         keep="10m",
         subject="exchange",
+        verdict=LOOK,
     )
 
 
-EXCHANGES = Group(
-    "exchanges",
+REQUESTS = Group(
+    "requests",
     "peak-exchanges",
     (
         *twins(
@@ -91,14 +120,14 @@ EXCHANGES = Group(
                 WARNING,
                 _failing(0.1),
                 "5m",
-                "more than a tenth of the requests to an endpoint fail, for whatever reason",
+                "more than a tenth of the requests to an endpoint fail",
                 f"Requests of {AT} to {{{{ $labels.endpoint }}}} of {{{{ $labels.exchange }}}} fail.",
                 f"{SHARE} of them failed within 10 minutes.",
-                "Requests to an endpoint fail: by the exchange, the network, the rate limit, the key, the clock or a "
-                "bug. A refused order (`rejected`) is an answer and does not count.",
-                "The requests by outcome: `auth` is the key, `rate_limited` asks for patience, `clock` is the time of "
-                "this machine, `bug` is the program, the others are the exchange or the way there.",
-                "As the outcome says. A refused key needs a person; the exchange's own trouble needs waiting.",
+                "Requests to an endpoint fail: by the exchange, the network, the rate limit, the clock or a bug. A "
+                "refused order (`rejected`) is an answer and does not count; a refused key has an alert of its own.",
+                "The requests by outcome: `rate_limited` asks for patience, `clock` is the time of this machine, `bug` "
+                "is the program, the others are the exchange or the way there.",
+                "As the outcome says. The exchange's own trouble needs waiting.",
                 keep="5m",
                 subject="exchange",
             ),
@@ -106,25 +135,63 @@ EXCHANGES = Group(
             when="more than half of them fail",
         ),
         Alert(
+            "PeakExchangeDown",
+            CRITICAL,
+            f"({_DOWN_FAILURES} / ({_DOWN_ASKED} > 0) > 0.5) and ({_DOWN_FAILURES} >= 3)",
+            "2m",
+            "an exchange fails more than half of all requests",
+            f"{{{{ $labels.exchange }}}} does not serve {AT}.",
+            f"It failed {SHARE} of all requests within 10 minutes.",
+            "The exchange is down, in maintenance or cannot be reached. What follows from it (its circuits, its "
+            "endpoints, its prices) is not told of besides.",
+            "The exchange's status page; do other exchanges answer?",
+            "Wait: circuits close by themselves when it is back. Then look at open orders and positions.",
+            keep="5m",
+            subject="exchange",
+        ),
+        Alert(
+            "PeakExchangeKeyRefused",
+            CRITICAL,
+            f"({_KEY}[30m])) >= 3) and ({_KEY}[10m])) > 0)",
+            "0m",
+            "an exchange refused the key three times within half an hour",
+            f"{{{{ $labels.exchange }}}} refuses the key of {AT}.",
+            f"It refused it {COUNT} times within 30 minutes.",
+            "The key is wrong, expired, lacks a permission, or may not be used from this address.",
+            "The log line of the refusal has the exchange's words. Was the key changed, or the address?",
+            "Mend the key or its permissions at the exchange, and restart the program. Nothing is placed until then.",
+            keep="10m",
+            subject="exchange",
+        ),
+        Alert(
             "PeakExchangeFateUnknown",
             CRITICAL,
-            f"({_LATELY}) or ({_AT_FIRST})",
+            f"({_LOST}) or (max_over_time({_FIRST_LOST.name}[1d:1m]) > 0)",
             "0m",
-            "an order was sent, and nobody knows whether it stands",
+            "an order was sent within a day, and nobody knows whether it stands",
             f"An order of {AT} at {{{{ $labels.exchange }}}} may or may not stand.",
-            f"{COUNT} requests that change something had no answer within 15 minutes.",
+            f"{COUNT} requests that change something had no answer within a day.",
             "A write was sent and its answer was lost: the order may have been placed, or not. It was not sent again.",
             "The log line and `OutcomeUnknown` tell endpoint, order and client order ids: look for these ids at the "
             "exchange.",
-            "Cancel or take over what stands, by hand or in the program. Then it is over; the alert ends by itself.",
+            "Cancel or take over what stands, by hand or in the program, then silence the alert: it ends after a day.",
             subject="exchange",
         ),
+    ),
+    recordings=(_FAILURES, _ALL, _FIRST_LOST),
+)
+
+EXCHANGES = Group(
+    "exchanges",
+    "peak-exchanges",
+    (
         *twins(
             Alert(
                 "PeakExchangeBanned",
                 WARNING,
-                f"{_BANNED} > 0",
-                "1m",
+                # A ban that ended a moment ago counts: some come again as soon as one asks again.
+                f"clamp_min({_BANNED} - time(), 0) and ({_BANNED} > time() - 60)",
+                "3m",
                 "an exchange limits or bans us",
                 f"{{{{ $labels.exchange }}}} has told {AT} to stop asking.",
                 f"The rate limit or ban lasts another {SPAN}.",
@@ -138,20 +205,50 @@ EXCHANGES = Group(
             lasting="15m",
         ),
         Alert(
-            "PeakMarketDataStale",
+            "PeakExchangeRateLimitNear",
             WARNING,
-            # Only where prices are usually fresh: a program that asks for one before each order is not stale between.
-            f"(max by ({_BY}, kind) ({_AGE}) > 300) and "
-            f"(max by ({_BY}, kind) (quantile_over_time(0.5, {_AGE}[1d])) < 60)",
+            f"{_USED} > 0.9",
             "5m",
-            "prices that are usually younger than a minute are older than 5 minutes",
-            f"Prices of {{{{ $labels.exchange }}}} at {AT} are old.",
-            f"They are {SPAN} old ({{{{ $labels.kind }}}}); usually they are younger than a minute.",
-            "`ticker_received`: nothing has come in. `ticker`: something comes in, but by the exchange's own time it "
-            "is old. Candles are not judged, as their age depends on the timeframe.",
-            "Does the program still ask? Are the requests answered? Does the exchange's status page tell of delays?",
-            "Do not trade on these prices. Restart a stream that hangs; turn to another source if the exchange lags.",
+            "more than nine tenths of a rate limit have been used for 5 minutes",
+            f"{AT} uses nearly all of the rate limit of {{{{ $labels.exchange }}}}.",
+            f"At least {SHARE} of it have been in use for 5 minutes.",
+            "The program asks as much as the exchange allows. A little more, and it is limited or banned.",
+            "Which endpoint takes most of it? Do other programs share the address or the key?",
+            "Ask less: fewer symbols, longer intervals, websockets.",
             keep="5m",
+            subject="exchange",
+        ),
+        *twins(
+            Alert(
+                "PeakMarketDataStale",
+                WARNING,
+                _STALE,
+                "2m",
+                "market data are older than they may be (`peak_exchange_data_max_age_seconds`)",
+                f"Prices of {{{{ $labels.exchange }}}} at {AT} are old.",
+                f"They are {SPAN} old ({{{{ $labels.kind }}}}).",
+                "`…_received`: nothing has come in. `ticker`, `candles`: something comes in, but by the exchange's own "
+                "time it is old. Too old is more than three usual gaps between two receipts, more than 5 minutes, and "
+                "of candles more than a timeframe.",
+                "Does the program still ask? Are its requests answered? Does the exchange's status page tell of it?",
+                "Do not trade on these prices. Restart a stream that hangs; turn to another source if the exchange "
+                "lags. A program that asks no more on purpose: close its client.",
+                keep="5m",
+                subject="exchange",
+            ),
+            lasting="15m",
+        ),
+        Alert(
+            "PeakExchangeQuiet",
+            WARNING,
+            f"{_QUIET}",
+            "5m",
+            "a program that sent hundreds of requests a day has sent none for an hour",
+            f"{AT} asks {{{{ $labels.exchange }}}} nothing any more.",
+            "It has sent no request for an hour, after more than 500 within a day.",
+            "The program lives, but its loop does not ask the exchange: it hangs, was paused, or has nothing to do.",
+            "The last lines of its log; `py-spy dump` shows where it waits.",
+            "Restart it if it hangs. If it rests on purpose, the alert ends within a day.",
             subject="exchange",
         ),
         Alert(
@@ -161,22 +258,61 @@ EXCHANGES = Group(
             "5m",
             "the clocks of exchange and machine are 2 seconds apart",
             f"The clocks of {{{{ $labels.exchange }}}} and {AT} differ.",
-            "They are {{ $value | humanizeDuration }} apart: signed requests begin to fail.",
+            f"They are {SPAN} apart: signed requests begin to fail.",
             "Signed requests carry the time, and exchanges refuse what is a second or so off. The outcome is `clock`.",
             "`chronyc tracking` or `timedatectl`: is the clock of this machine synchronised? Do other exchanges differ "
             "too?",
             "Mend the synchronisation. If only one exchange differs, use ccxt's `adjustForTimeDifference`.",
             subject="exchange",
         ),
+        Alert(
+            "PeakExchangeClockSkew",
+            CRITICAL,
+            f"{_SKEW} > 5",
+            "5m",
+            "they are 5 seconds apart, which is what most exchanges accept",
+            f"The clocks of {{{{ $labels.exchange }}}} and {AT} differ.",
+            f"They are {SPAN} apart: signed requests fail.",
+            "See the warning.",
+            "See the warning.",
+            "See the warning.",
+            subject="exchange",
+        ),
+    ),
+)
+
+OBJECTIVES = Group(
+    "objectives",
+    "peak-exchanges",
+    (
         _burn(CRITICAL, long="1h", short="5m", factor=14.4, spent="the budget of a month is gone in 2 days"),
         _burn(WARNING, long="6h", short="30m", factor=6.0, spent="the budget of a month is gone in 5 days"),
+        Alert(
+            "PeakExchangeErrorBudgetLow",
+            WARNING,
+            f"({_burning('1d', '2h', 3.0)}) or ({_burning('3d', '6h', 1.0)})",
+            "15m",
+            "an exchange fails so steadily that the budget of a month will not last",
+            f"{{{{ $labels.exchange }}}} fails {AT} steadily.",
+            f"It failed {SHARE} of the requests of the last day or three days; the objective has room for 1 %.",
+            "The exchange failed more than 3 % of the requests of a day, or more than 1 % of those of three days.",
+            "The requests by outcome over a week. Is it one endpoint, or all? Is it certain hours?",
+            "Nothing tonight. If it stays so, trade elsewhere or settle for a lower objective.",
+            keep="10m",
+            subject="exchange",
+        ),
     ),
-    recordings=tuple(_recording(window) for window in ("5m", "30m", "1h", "6h")),
+    recordings=(
+        _RATE_FAILED,
+        _RATE_ASKED,
+        *(_recording(window) for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")),
+    ),
     notes=(
         f"The objective is that an exchange does its part of {OBJECTIVE:.0%} of the requests. What counts against it "
         f"also counts towards a circuit's threshold: {', '.join(f'`{outcome}`' for outcome in sorted(COUNTED))}; "
         "announced maintenance too, as nobody can trade in it. `rejected`, `auth`, `clock` and `rate_limited` are "
         "answers: the exchange did its part, and the cause is ours. `bug` and `cancelled` never asked it anything, so "
-        "they are not even requests. What is ours shows in `PeakExchangeErrors`."
+        "they are not even requests. What is ours shows in `PeakExchangeErrors` and `PeakExchangeKeyRefused`."
     ),
+    every="1m",
 )

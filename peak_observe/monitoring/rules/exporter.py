@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import COUNT, CRITICAL, HOST, INFO, SPAN, WARNING, WHERE, Alert, Group
+from peak_observe.monitoring.rules.rule import (
+    COUNT,
+    CRITICAL,
+    GAP,
+    HOST,
+    INFO,
+    SHARE,
+    SPAN,
+    WARNING,
+    WATCHED,
+    Alert,
+    Group,
+    Recording,
+    last,
+)
 
 JOB = "peak-observe"
 """The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""
 
 _UP = catalog.PROCESS_UP.name
-_LIVES = f"max by ({WHERE}) ({_UP}) == 1"
-_SILENT = f"max by ({WHERE}) ({catalog.PROCESS_SNAPSHOT_AGE_SECONDS.name})"
-_STARTS = f"max by ({WHERE}) (changes({catalog.PROCESS_START_TIME_SECONDS.name}[1h]))"
-_REJECTED = f"sum by ({HOST}, reason) (increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m]))"
-_USED = f"max by ({HOST}, limit) ({catalog.PROCESS_SNAPSHOTS_USED_RATIO.name})"
+_LIVES = f"{last(catalog.PROCESS_UP)} == 1"
+_SILENT = last(catalog.PROCESS_SNAPSHOT_AGE_SECONDS)
+_STARTS = f"changes({catalog.PROCESS_START_TIME_SECONDS.name}[1h])"
+_REJECTED = f"increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m])"
+_USED = last(catalog.PROCESS_SNAPSHOTS_USED_RATIO)
 _CLOCK = catalog.EXPORTER_TIME_SECONDS.name
-_SKEW = f"abs(max by ({HOST}) ({_CLOCK} - timestamp({_CLOCK})))"
+_SKEW = f"abs({_CLOCK} - timestamp({_CLOCK}))"
+# Targets of any job that told of peak_observe within a day: the exporter, and programs that serve themselves.
+_OURS = f"on ({HOST}) last_over_time({catalog.OBSERVE_BUILD_INFO.name}[1d])"
 
 PROCESSES = Group(
     "processes",
@@ -25,7 +41,7 @@ PROCESSES = Group(
             "PeakProcessDied",
             CRITICAL,
             # The exporter shows it for 15 minutes; nobody is told that it is well again because it is not shown.
-            f"max by ({WHERE}) (last_over_time({_UP}[1d])) == 0",
+            f"last_over_time({_UP}[1d]) == 0",
             "1m",
             "a process has ended or was killed, and has not come back",
             "Process {{ $labels.process }} of {{ $labels.instance }} is gone.",
@@ -100,7 +116,7 @@ EXPORTER = Group(
         Alert(
             "PeakExporterDown",
             CRITICAL,
-            f'min by ({HOST}) (up{{job="{JOB}"}}) == 0',
+            f'(up{{job="{JOB}"}} == 0) or (up == 0 and {_OURS})',
             "2m",
             "Prometheus cannot scrape an exporter, or a program that serves itself",
             "Prometheus cannot scrape {{ $labels.instance }}.",
@@ -108,6 +124,19 @@ EXPORTER = Group(
             "The exporter, or a program that serves its own metrics, is down, too slow, or cannot be reached.",
             "Prometheus' page of targets has the error. `systemctl status peak-observe-exporter`; the program's log.",
             "Start it again. If it is too slow, see on the dashboard which source takes long.",
+        ),
+        Alert(
+            "PeakScrapesFailing",
+            WARNING,
+            f"avg_over_time(up[15m]) < 0.9 and {_OURS}",
+            "5m",
+            "more than a tenth of the scrapes of a target fail",
+            "Prometheus cannot scrape {{ $labels.instance }} reliably.",
+            f"Only {SHARE} of the scrapes of 15 minutes succeeded: what is shown has gaps.",
+            "The exporter or program answers now and then: it is overloaded, restarts, or the network loses packets.",
+            "Prometheus' page of targets has the last error and the time that scrapes take.",
+            "Give it time (`scrape_timeout`) or fewer series; mend the network.",
+            keep="15m",
         ),
         Alert(
             "PeakExporterAbsent",
@@ -124,7 +153,7 @@ EXPORTER = Group(
         Alert(
             "PeakSourceFailing",
             WARNING,
-            f"min by ({HOST}, source) ({catalog.EXPORTER_SOURCE_UP.name}) == 0",
+            f"{last(catalog.EXPORTER_SOURCE_UP)} == 0",
             "5m",
             "a source of the exporter fails or hangs",
             "Source {{ $labels.source }} of the exporter {{ $labels.instance }} fails.",
@@ -138,7 +167,7 @@ EXPORTER = Group(
         Alert(
             "PeakExporterReloadFailed",
             WARNING,
-            f"min by ({HOST}) ({catalog.EXPORTER_CONFIG_RELOAD_SUCCESS.name}) == 0",
+            f"{last(catalog.EXPORTER_CONFIG_RELOAD_SUCCESS)} == 0",
             "1m",
             "the exporter goes on with its former configuration",
             "The exporter {{ $labels.instance }} could not read its configuration.",
@@ -179,4 +208,5 @@ WATCHDOG = Group(
             "Start them again.",
         ),
     ),
+    recordings=(Recording(WATCHED, f"max by ({HOST}) (last_over_time({catalog.OBSERVE_BUILD_INFO.name}[{GAP}]))"),),
 )

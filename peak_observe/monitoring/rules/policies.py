@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, SHARE, WARNING, WHERE, Alert, Group
+from peak_observe.monitoring.rules.rule import AT, SHARE, WARNING, Alert, Group, last
 
 POLICIES = Group(
     "policies",
@@ -12,7 +12,7 @@ POLICIES = Group(
         Alert(
             "PeakPolicyReloadFailed",
             WARNING,
-            f"min by ({WHERE}, policy) ({catalog.POLICY_RELOAD_SUCCESS.name}) == 0",
+            f"{last(catalog.POLICY_RELOAD_SUCCESS)} == 0",
             "5m",
             "the file of a policy has a fault, so that its settings are older",
             f"Policy {{{{ $labels.policy }}}} of {AT} does not take its file over.",
@@ -25,7 +25,7 @@ POLICIES = Group(
         Alert(
             "PeakChaosActive",
             WARNING,
-            f"max by ({WHERE}, operation) ({catalog.CHAOS_RATIO.name}) > 0",
+            f"{last(catalog.CHAOS_RATIO)} > 0",
             "0m",
             "calls are disturbed on purpose",
             f"Operation {{{{ $labels.operation }}}} of {AT} is disturbed on purpose.",

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from peak_observe.catalog import Metric
 
 INFO, WARNING, CRITICAL = "info", "warning", "critical"
+NO, LOOK = "no", "look"
+"""Answers to "may we trade?": not now, and only after a look."""
 
-# Where a series comes from: a process by itself, or one of several behind an exporter.
-WHERE = "job, instance, process"
+GAP = "5m"
+"""Time for which what was last scraped still counts: every second scrape may fail, and no alert begins anew."""
+
+TROUBLE = "instance:peak_trouble:value"
+"""Recording of all that alerts wait for, which the overview reads too; its label `alert` names the alert."""
+
+STATE_NUMBER = "instance_breaker:peak_breaker_state:number"
+"""Recording of the state of each circuit as a number, by its place in `catalog.STATES` from 1 on."""
+
+WATCHED = "instance:peak_watched:value"
+"""Recording of the targets that tell of peak_observe; without it, nothing that is recorded says anything."""
+
+# Aggregations name what they drop, so that the owner's labels, such as `env` or `team`, stay for Alertmanager's routes.
 HOST = "job, instance"
 AT = "{{ $labels.instance }}{{ with $labels.process }} ({{ . }}){{ end }}"
 COUNT = '{{ $value | printf "%.0f" }}'
@@ -20,16 +36,28 @@ _DURATION = re.compile(r"(\d+)([mh])")
 _UNITS = {"m": "minute", "h": "hour"}
 
 
+def last(metric: Metric, *matchers: str) -> str:
+    """Return the last values of a gauge, also where a scrape or two have failed since."""
+    return f"last_over_time({chosen(metric, *matchers)}[{GAP}])"
+
+
+def chosen(metric: Metric, *matchers: str) -> str:
+    """Return the series of a metric that match."""
+    return f"{metric.name}{{{', '.join(matchers)}}}" if matchers else metric.name
+
+
 class Recording(NamedTuple):
     """Recording rule.
 
     Args:
         name: Its name, as level:metric:operations; `job` is always kept and not named in the level.
         expression: PromQL.
+        labels: Labels that it adds, with their values.
     """
 
     name: str
     expression: str
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class Alert(NamedTuple):
@@ -48,6 +76,7 @@ class Alert(NamedTuple):
         mend: What to do.
         keep: For how long it stays after it was right again, so that a flapping cause is one alarm.
         subject: The label by which its dashboard is narrowed, if there is such a variable.
+        verdict: What it means for "may we trade?": `no`, `look`, or empty for what its severity says.
     """
 
     name: str
@@ -62,6 +91,7 @@ class Alert(NamedTuple):
     mend: str
     keep: str = ""
     subject: str = ""
+    verdict: str = ""
 
 
 class Group(NamedTuple):
@@ -73,6 +103,7 @@ class Group(NamedTuple):
         alerts: What it watches for.
         recordings: What its alerts read.
         notes: For the runbook: what holds for all of its alerts.
+        every: Time between two evaluations, where it is not that of Prometheus.
     """
 
     name: str
@@ -80,6 +111,25 @@ class Group(NamedTuple):
     alerts: tuple[Alert, ...]
     recordings: tuple[Recording, ...] = ()
     notes: str = ""
+    every: str = ""
+
+    @property
+    def troubles(self) -> dict[str, Recording]:
+        """What its alerts wait for, one recording an expression."""
+        found: dict[str, Recording] = {}
+        for alert in sorted(self.alerts, key=lambda alert: alert.severity != CRITICAL):
+            if alert.severity != INFO and alert.expression not in found:
+                verdict = alert.verdict or (NO if alert.severity == CRITICAL else LOOK)
+                labels = (("alert", alert.name), ("severity", alert.severity), ("verdict", verdict))
+                found[alert.expression] = Recording(TROUBLE, alert.expression, labels)
+        return found
+
+
+def of_trouble(recording: Recording) -> str:
+    """Return an expression for what was recorded of a trouble, with the labels that it had before."""
+    matchers = ", ".join(f'{label}="{value}"' for label, value in recording.labels)
+    names = ", ".join(label for label, _ in recording.labels)
+    return f"max without ({names}) ({recording.name}{{{matchers}}})"
 
 
 def twins(alert: Alert, **graver: str) -> tuple[Alert, Alert]:

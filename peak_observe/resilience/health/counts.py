@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,15 @@ if TYPE_CHECKING:
     from peak_observe.measures import Exemplar
 
 
+GAPS = 8
+"""Times between runs that are kept; four of them tell how often a check usually runs."""
+
+
 class CheckCounts:
-    """Counts and gauges of one check; it does not know the check, so that its series outlives it."""
+    """Counts and gauges of one check; it does not know the check, so that its series outlives it.
+
+    `scheduled` is the time in seconds from one run to the next in the background, None where only probes run it.
+    """
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.lock = threading.Lock()
@@ -21,6 +29,8 @@ class CheckCounts:
         self._healthy: float | None = float("nan")
         self._last_run: float | None = 0.0
         self._problem = ""
+        self._gaps: tuple[float, ...] = ()
+        self.scheduled: float | None = None
         forks.renew(self)
 
     def after_fork(self) -> None:
@@ -33,10 +43,20 @@ class CheckCounts:
 
     def show(self, *, healthy: bool, ran: float | None, message: str = "") -> None:
         """Set what the gauges show, with the lock held, unless the check has retired; `ran` is None if it did not."""
-        if not self.retired:
-            self._healthy = float(healthy)
-            self._problem = "" if healthy else message
-            self._last_run = self._last_run if ran is None else ran
+        if self.retired:
+            return
+        self._healthy = float(healthy)
+        self._problem = "" if healthy else message
+        if ran is not None:
+            if self._last_run:
+                self._gaps = (*self._gaps[1 - GAPS :], ran - self._last_run)
+            self._last_run = ran
+
+    def _interval(self) -> float | None:
+        """Return the seconds between two runs; the longest gap does not count, as it may be the last outage."""
+        if self.retired or self.scheduled is not None:
+            return None if self.retired else self.scheduled
+        return sorted(self._gaps)[-2] if len(self._gaps) >= GAPS // 2 else math.nan
 
     @property
     def retired(self) -> bool:
@@ -56,5 +76,6 @@ class CheckCounts:
             reading.bounds, reading.buckets = counts.bounds, counts.buckets
             reading.runs, reading.duration_sum = counts.outcomes, counts.duration_sum
             reading.exemplars, reading.bucket_exemplars = counts.exemplars, counts.bucket_exemplars
-            reading.healthy, reading.last_run, reading.problem = self._healthy, self._last_run, self._problem
+            reading.healthy, reading.last_run, reading.interval = self._healthy, self._last_run, self._interval()
+            reading.problem = self._problem
         return reading

@@ -175,6 +175,10 @@ class Check:
         _tell(news)
         return result
 
+    def schedule(self, interval: float) -> None:
+        """Show the seconds between its runs in the background."""
+        self._counts.scheduled = interval
+
     def retire(self) -> None:
         """Retire the check: its gauges go, its counts stay, and a run that hangs is remembered under its name."""
         with self._counts.lock:

@@ -97,7 +97,10 @@ class Scheduler:
     def _adopt(self, now: float) -> None:
         """Take in the checks of the registry; new ones are due at once."""
         known = {check: at for at, _, check in self._queue}
-        self._queue = [(known.get(check, now), id(check), check) for check in list(self._checks.values())]
+        checks = list(self._checks.values())
+        for check in checks:
+            check.schedule(self.interval_of(check))
+        self._queue = [(known.get(check, now), id(check), check) for check in checks]
         heapify(self._queue)
 
     def _due(self, now: float) -> Iterator[Check]:

@@ -25,6 +25,7 @@ from peak_observe.resilience.retry.settings import (
     change_settings,
 )
 from peak_observe.resilience.retry.wrappers import RetryWrappers, refresh
+from peak_observe.support.shown import label
 from peak_observe.telemetry.tracing.spans import TracingMode
 
 

@@ -43,6 +43,12 @@ EXCHANGE_FAMILIES = (
         lambda r: catalog.DATA_KINDS if r.data_age else (),
         follows=None,
     ),
+    Family(
+        catalog.EXCHANGE_DATA_MAX_AGE_SECONDS,
+        lambda r: r.data_max_age or (),
+        lambda r: catalog.DATA_KINDS if r.data_max_age else (),
+        follows=None,
+    ),
     Family(catalog.EXCHANGE_CLOCK_SKEW_SECONDS, lambda r: living(r.clock_skew), follows=CHANGES),
     Family(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO, lambda r: living(r.used_ratio), follows=None),
     Family(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS, lambda r: (r.banned_until,), follows=CHANGES),

@@ -82,6 +82,7 @@ HEALTH_FAMILIES = (
         lambda r: r.exemplars,
     ),
     Family(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS, lambda r: living(r.last_run), follows=CHANGES),
+    Family(catalog.HEALTH_CHECK_INTERVAL_SECONDS, lambda r: living(r.interval), follows=CHANGES),
 )
 
 

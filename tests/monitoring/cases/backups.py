@@ -40,8 +40,18 @@ def verified(last: str) -> list[dict[str, str]]:
     return [backup("last_verified_timestamp_seconds", last), backup("configured_timestamp_seconds", "0x260")]
 
 
+def restores(values: str, outcome: str = "failed") -> dict[str, str]:
+    """Return how many restores ended so."""
+    return backup("restores_total", values, outcome=outcome)
+
+
 HANGS = backup("running_since_timestamp_seconds", "0x9 600x200 0x20")
 CASES = [
+    Case(
+        "PeakRestoreFailed", "then two days pass", [restores("0x5 1x780")], {32: ("critical",)}, (12, 3000), step="4m"
+    ),
+    Case("PeakRestoreFailed", "before the first scrape", [restores("1x60", "interrupted")], {1: ("critical",)}),
+    Case("PeakRestoreFailed", "one succeeds", [restores("0x5 1x60", "success")], silent=(8, 30)),
     Case(
         "PeakBackupStale",
         "grows old and is made anew",

@@ -42,7 +42,17 @@ CASES = [
         [breaker("open", "1 0 1 0 1 0 1 0 1"), breaker("half_open", "0 1 0 1 0 1 0 1 0")],
         {5: ("warning",)},
     ),
-    Case("PeakBreakerNotClosed", "is forced open", [breaker("forced_open", "1x60")], {5: ("warning",)}),
+    Case("PeakBreakerNotClosed", "is forced open", [breaker("forced_open", "1x60")], silent=(5, 30)),
+    Case(
+        "PeakBreakerNotClosed",
+        "every second scrape fails",
+        [breaker("open", "0x5 1 stale 1 stale 1 stale 1 stale 1 stale 1 stale 1 stale 1 stale 1 stale 1 stale 1")],
+        {8: ("warning",), 23: BOTH},
+    ),
+    Case("PeakBreakerForcedOpen", "and reset", [breaker("forced_open", "1x70 0x20")], {65: ("warning",)}, (30, 80)),
+    Case("PeakBreakerForcedOpen", "is open by itself", [breaker("open", "1x90")], silent=(65, 90)),
+    Case("PeakBreakerDisabled", "and enabled", [breaker("disabled", "1x70 0x20")], {65: ("warning",)}, (30, 80)),
+    Case("PeakBreakerDisabled", "for a while", [breaker("disabled", "1x30 0x60")], silent=(20, 65)),
     Case(
         "PeakBreakerNotClosed",
         "two processes have one of the same name",
@@ -81,7 +91,7 @@ CASES = [
         "PeakBreakerRejecting",
         "a third is refused",
         [calls("success", "0+20x20 400x60"), calls("rejected", "0+10x20 200x60")],
-        {15: ("critical",)},
+        {15: ("warning",)},
         (3, 45),
     ),
     Case(

@@ -8,11 +8,11 @@ def healthy(values: str) -> dict[str, str]:
     return series("peak_health_check_healthy", values, check="db")
 
 
-def ran(last: str, runs: str) -> list[dict[str, str]]:
-    """Return when a check ran last, and how often."""
+def ran(last: str, interval: str) -> list[dict[str, str]]:
+    """Return when a check ran last, and the seconds between two runs."""
     return [
         series("peak_health_check_last_run_timestamp_seconds", last, check="db"),
-        series("peak_health_check_runs_total", runs, check="db", outcome="healthy"),
+        series("peak_health_check_interval_seconds", interval, check="db"),
     ]
 
 
@@ -28,23 +28,38 @@ CASES = [
     Case("PeakHealthCheckFailing", "has not run yet", [healthy("NaN NaN NaN NaN NaN NaN")], silent=(4, 8)),
     Case("PeakHealthCheckFailing", "fails once", [healthy("1x5 0 1x30")], silent=(6, 7, 20)),
     Case(
+        "PeakHealthCheckFlapping",
+        "fails every other minute",
+        [healthy("1x5 0 1 0 1 0 1 0 1 0 1 0 1 1x60")],
+        {14: ("warning",)},
+        (6, 75),
+    ),
+    Case("PeakHealthCheckFlapping", "fails and recovers", [healthy("1x5 0x30 1x30")], silent=(10, 40)),
+    Case(
         "PeakHealthCheckStale",
         "stops and runs again",
-        ran("0+60x360 21600x60 25260+60x30", "0+1x360 360x60 361+1x30"),
-        {390: ("warning",)},
-        (370, 440),
+        ran("0+60x360 21600x60 25260+60x30", "60x500"),
+        {370: ("warning",), 420: ("warning",)},
+        (362, 440),
+    ),
+    Case(
+        "PeakHealthCheckStale",
+        "does not run for more than a day",
+        ran("0+60x10 600x1560", "60x1580"),
+        {20: ("warning",), 1550: ("warning",)},
+        (12,),
     ),
     Case(
         "PeakHealthCheckStale",
         "runs once an hour",
-        ran("0x59 3600x59 7200x59 10800x59 14400x59 18000x59", "0x59 1x59 2x59 3x59 4x59 5x59"),
+        ran("0x59 3600x59 7200x59 10800x59 14400x59 18000x59", "3600x360"),
         silent=(55, 115, 355),
     ),
-    Case("PeakHealthCheckStale", "has never run", ran("0x60", "0x60"), silent=(30, 60)),
+    Case("PeakHealthCheckStale", "has never run", ran("0x60", "30x60"), silent=(30, 60)),
     Case(
         "PeakHealthCheckStale",
         "starts afresh",
-        ran("0+60x360 _x20 0x60", "0+1x360 _x20 0x60"),
+        ran("0+60x360 _x20 0x60", "60x360 _x20 60x60"),
         silent=(365, 385, 420),
     ),
     Case(

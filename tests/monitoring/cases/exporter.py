@@ -23,6 +23,14 @@ def source(values: str) -> dict[str, str]:
     return series("peak_exporter_source_up", values, source="borg.nas")
 
 
+def bot(up: str) -> list[dict[str, str]]:
+    """Return a bot that serves its metrics itself, under a job of its own."""
+    return [
+        {"series": 'up{job="bots",instance="bot:17326"}', "values": up},
+        {"series": 'peak_observe_build_info{job="bots",instance="bot:17326",version="1"}', "values": "1x5 stale"},
+    ]
+
+
 OTHER = {"series": 'up{job="node",instance="bot:9100"}', "values": "0x60"}
 CASES = [
     Case(
@@ -72,6 +80,15 @@ CASES = [
     Case("PeakExporterDown", "starts afresh", [series("up", "_x5 1x30")], silent=(6, 20)),
     Case("PeakExporterDown", "one scrape fails", [series("up", "1x5 0 1x30")], silent=(6, 7, 20)),
     Case("PeakExporterDown", "somebody else's is down", [OTHER], silent=(10, 40)),
+    Case("PeakExporterDown", "a bot of another job dies", [*bot("1x5 0x20 1x20")], {10: ("critical",)}, (6, 35)),
+    Case(
+        "PeakScrapesFailing",
+        "every second one, then none",
+        [*bot("1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1x30")],
+        {18: ("warning",)},
+        (2, 60),
+    ),
+    Case("PeakScrapesFailing", "one", [*bot("1x10 0 1x30")], silent=(15, 30)),
     Case(
         "PeakExporterAbsent",
         "until it is configured",

@@ -33,6 +33,7 @@ def quote(ages: list[float] | None, skew: float | None, used: float | None, bann
     """Return the reading of an exchange."""
     reading = ExchangeReading()
     reading.data_age, reading.clock_skew, reading.used_ratio, reading.banned_until = ages, skew, used, banned
+    reading.data_max_age = [300.0] * 4 if ages else None
     reading.writes = [int(banned > 0) * number for number in range(len(EXCHANGE_OUTCOMES))]
     return reading
 

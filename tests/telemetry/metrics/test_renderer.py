@@ -81,6 +81,7 @@ def health_readings(draw: st.DrawFn) -> HealthReading:
     reading.duration_sum = draw(SECONDS)
     reading.healthy = draw(st.sampled_from([None, math.nan, 0.0, 1.0]))
     reading.last_run = None if reading.healthy is None else draw(st.floats(0, 2e9))
+    reading.interval = None if reading.healthy is None else draw(st.one_of(st.just(math.nan), st.floats(0, 2e9)))
     reading.exemplars = draw(exemplars(len(HEALTH_OUTCOMES)))
     reading.bucket_exemplars = draw(exemplars(len(BUCKETS) + 1))
     return reading
