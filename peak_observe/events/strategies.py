@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from peak_observe.support.shown import record_repr
+
 
 class HedgeFailed(NamedTuple):
     """A request of a hedged call failed though another one answered, so that the caller does not see its error.
@@ -17,6 +19,9 @@ class HedgeFailed(NamedTuple):
     operation: str
     request: int
     error: BaseException
+
+    def __repr__(self) -> str:
+        return record_repr(self)
 
 
 class PolicyReloaded(NamedTuple):
