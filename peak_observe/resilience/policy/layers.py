@@ -15,7 +15,7 @@ from peak_observe.resilience.common.fallback import NO_FALLBACK, check_kind, wit
 from peak_observe.resilience.common.predicates import members
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.order import Place
-from peak_observe.support.shown import shown
+from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -172,4 +172,6 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"({', '.join(map(_text, value))}{',' * (len(value) == 1)})"
     name: str | None = getattr(value, "__qualname__", None)
+    if isinstance(value, str):
+        return repr(label(value))  # without secrets, as names may hold some
     return name or (f"{value:g}" if isinstance(value, float) else shown(value))
