@@ -39,6 +39,7 @@ FLOORS = {
     "demo": 5,
     "cli": 5,
     "__main__": 6,
+    "health_dashboard": 7,
     "": 5,
 }
 # Floor 0 holds single pages that may import each other, without circles; elsewhere only these rooms of one floor do.
@@ -274,7 +275,7 @@ SIGNATURES = {
     "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
     "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=())"),
     "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None"),
-    "RestoreReport": ("(plan, state=None, unapplied=(), left=(), moved=())"),
+    "RestoreReport": ("(plan, state=None, unapplied=(), left=(), moved=(), not_handed_back=())"),
     "RetentionPolicy": (
         "(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=(), "
         "group_by=('part', 'root'))"

@@ -47,7 +47,14 @@ def test_the_references_are_fresh(tmp_path: Path) -> None:
     assert {path.name: path.read_text("utf-8") for path in made.iterdir()} == expected, "run `make docs` and commit"
 
 
-OTHERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "grafana/RUNBOOK.md")
+OTHERS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "examples/README.md",
+    "examples/resilience/README.md",
+    "grafana/RUNBOOK.md",
+)
 LINKED = [*PAGES, *(ROOT / name for name in OTHERS)]
 
 

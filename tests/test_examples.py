@@ -28,7 +28,14 @@ def example():
 
 # What a reader should see, as patterns that follow each other in what the program prints.
 SHOWN = {
-    "01_circuit_breaker_basics": ["3 consecutive", "OPEN", "refused, wait", "HALF_OPEN", "CLOSED .* 2\n", "state: 4"],
+    "resilience/01_circuit_breaker_basics": [
+        "3 consecutive",
+        "OPEN",
+        "refused, wait",
+        "HALF_OPEN",
+        "CLOSED .* 2\n",
+        "state: 4",
+    ],
     "02_trading_loop": [
         "bought",
         "no price",
@@ -40,11 +47,21 @@ SHOWN = {
     "03_async_bot": ["'candles': 50", "circuit: open", "the probe", "'candles': 50.*closed"],
     "04_custom_observer": ["⚠️ balance gave up after 2 attempts", "🔴 orders is open"],
     "05_several_processes": ["all live", r'"bot-b"} 1\.0', "was killed", r'"bot-a"} 1\.0', r'"bot-b"} 0\.0'],
-    "06_combining_patterns": ["outside: 3 failed, 7 refused.* 9 times", "inside:  1 failed, 9 refused.* 3 times"],
+    "resilience/06_combining_patterns": [
+        "outside: 3 failed, 7 refused.* 9 times",
+        "inside:  1 failed, 9 refused.* 3 times",
+    ],
     "07_cron_job": ["restored into", r'outcome="success",task="nightly"} 1\.0'],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
-    "10_backup_basics": ["success: 3 files", "lost", "bring back 1 file", "restored: pair", "True", r"kept: \['after"],
-    "13_disaster_recovery": ["✅ config", "❌ config", "restoring", "recovered:\n *✅ config", "backups: 2"],
+    "resilience/10_backup_basics": [
+        "success: 3 files",
+        "lost",
+        "bring back 1 file",
+        "restored: pair",
+        "True",
+        r"kept: \['after",
+    ],
+    "resilience/13_disaster_recovery": ["✅ config", "❌ config", "restoring", "recovered:\n *✅ config", "backups: 2"],
 }
 
 
@@ -53,8 +70,8 @@ def test_every_example_is_tested_here() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
     names = [
         (f'example("{path.stem}")', f'EXAMPLES / "{path.name}"')
-        for path in EXAMPLES.glob("*.py")
-        if path.stem not in SHOWN
+        for path in EXAMPLES.rglob("*.py")
+        if str(path.relative_to(EXAMPLES).with_suffix("")) not in SHOWN
     ]
     assert all(any(name in tested for name in either) for either in names)
 
@@ -65,7 +82,7 @@ def test_it_shows_what_it_is_for(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    printed = done.stderr + done.stdout if name.startswith("01") else done.stdout
+    printed = done.stderr + done.stdout if name.startswith("resilience/01") else done.stdout
     assert re.search(".*?".join(SHOWN[name]), printed, re.DOTALL), printed
 
 
@@ -123,7 +140,8 @@ def test_the_recipe_has_less_than_ten_lines() -> None:
     assert sum(len(ast.unparse(node).splitlines()) for node in functions) < 10
 
 
-def test_the_index_names_every_example() -> None:
+@pytest.mark.parametrize("folder", [EXAMPLES, EXAMPLES / "resilience"], ids=lambda folder: folder.name)
+def test_the_index_names_every_example(folder: Path) -> None:
     """A row each, and none that is gone."""
-    rows = re.findall(r"^\| \[(\w+\.py)\]\(\1\) \|", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert rows == sorted(path.name for path in EXAMPLES.glob("*.py"))
+    rows = re.findall(r"^\| \[(\w+\.py)\]\(\1\) \|", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == sorted(path.name for path in folder.glob("*.py"))

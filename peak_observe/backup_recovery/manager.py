@@ -34,7 +34,7 @@ from peak_observe.backup_recovery.restore.crash_recovery import (
     writing,
 )
 from peak_observe.backup_recovery.restore.places import RestoreOptions
-from peak_observe.backup_recovery.restore.restore import RestoreReport, prepare
+from peak_observe.backup_recovery.restore.restore import RestoreReport, log_left, prepare
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -209,8 +209,7 @@ class RecoveryManager(BackupReader):
             return False
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
-        for part in report.left:
-            _log.warning("%s also holds the %s, which is not restored: restore_%s=True does so", backup_id, part, part)
+        log_left(report)
         return not report.unapplied
 
     def restore(
@@ -271,7 +270,9 @@ class RecoveryManager(BackupReader):
             if dry_run:
                 work = prepare(self._repository, backup_id, options, progress)
                 work.verify(progress)
-                return RestoreReport(work.plan, work.state() if state else None, left=work.left, moved=work.moved)
+                found = work.state() if state else None
+                kept = () if restore_to else self.state_snapshot.nobody_takes(found)
+                return RestoreReport(work.plan, found, (), work.left, work.moved, kept)
             beside = folders_beside(options)
             with (
                 restoring(self._repository, "restore a backup", beside),
@@ -284,7 +285,8 @@ class RecoveryManager(BackupReader):
                 count.files = len(work.plan.new) + len(work.plan.replaced)
                 count.message = summary(unapplied)
                 span.note(files=count.files)
-        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved)
+        kept = () if restore_to else self.state_snapshot.nobody_takes(found)
+        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved, kept)
 
     def recover(self, *, restore_to: str | Path | None = None) -> None:
         """Bring a restore that was cut off to its end: all files are those of the backup then, or as before.
@@ -374,6 +376,9 @@ class RecoveryManager(BackupReader):
 
     def _get_backup_dir(self, backup_id: str) -> Path:
         return self._repository.folder(backup_id)
+
+    def _generate_backup_id(self) -> str:
+        return self._repository.free_name()
 
     def _load_metadata(self, backup_dir: Path) -> BackupMetadata | None:
         with suppress(FileNotFoundError):

@@ -51,6 +51,7 @@ def health(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between the runs of --watch.")] = 5.0,
     tag: Annotated[list[str] | None, typer.Option(help="Only checks with this tag; may be repeated.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only the check of this name; may be repeated.")] = None,
+    title: Annotated[str, typer.Option(help="First line of the dashboard.")] = terminal.TITLE,
     plain: Annotated[bool, typer.Option("--ascii", help="Use no character outside ASCII.")] = False,
 ) -> None:
     """Run health checks and show the dashboard.
@@ -64,6 +65,7 @@ def health(
         "health+json" if as_health_json else "json" if as_json else "dashboard",
         None if no_report else report_file,
         plain or not _shows_emoji(),
+        title,
     )
     try:
         _refuse_nonsense(interval, as_json=as_json, as_health_json=as_health_json)
@@ -102,11 +104,12 @@ class Output(NamedTuple):
     form: str
     report_file: Path | None
     plain: bool
+    title: str
 
     def text(self, results: dict[str, HealthCheckResult], at: datetime, *, on_screen: bool = False) -> Text:
         """Return the dashboard with its colours, or the JSON; on a screen, as much of it as there is room for."""
         if self.form == "dashboard":
-            lines: Iterable[terminal.Line] = terminal.lines(results, at, plain=self.plain)
+            lines: Iterable[terminal.Line] = terminal.lines(results, at, title=self.title, plain=self.plain)
             if on_screen:
                 lines = terminal.fitted(lines, self.console.width, self.console.height - 1)
             return Text("\n").join(Text(line.text, line.style) for line in lines)

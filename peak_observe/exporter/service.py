@@ -37,7 +37,7 @@ class BackgroundChecks(HealthCheck):
 
     def results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:  # noqa: ARG002 - it is what it is
         """Return the last result of each; one that has not run yet has not passed."""
-        return {check.name: check.last or self._not_yet(check.name) for check in list(self._checks.values())}
+        return {check.name: check.last or self._not_yet(check.name) for check in list(self._registered.values())}
 
     def _not_yet(self, name: str) -> HealthCheckResult:
         return HealthCheckResult(

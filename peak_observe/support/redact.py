@@ -67,11 +67,16 @@ def redact_line(text: str) -> str:
 
 def describe(error: BaseException) -> str:
     """Return `Class: message` of an error on one printable line, redacted; one that cannot say itself is named only."""
-    try:
-        message = redact_line(str(error))
-    except Exception:  # noqa: BLE001 - a broken __str__ of somebody's exception must not break the caller
-        message = ""
+    message = message_of(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error on one line, redacted; empty if it has none or cannot say it."""
+    try:
+        return redact_line(str(error))
+    except Exception:  # noqa: BLE001 - a broken __str__ of somebody's exception must not break the caller
+        return ""
 
 
 def printable(text: str) -> str:

@@ -81,7 +81,8 @@ def _state(event: Transition | HealthChanged | NamesOverflowed) -> tuple[str, in
         return _transition(event)
     if isinstance(event, HealthChanged):
         level, change = (INFO, "healthy") if event.healthy else (WARNING, "unhealthy")
-        return "health", level, f"check '%s' is {change}: %s", (event.name, event.message)
+        why = f": {event.message}" if event.message else ""
+        return "health", level, f"check '%s' is {change}%s", (event.name, why)
     message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
     return event.kind, WARNING, message, (event.limit, event.kind, event.name)
 

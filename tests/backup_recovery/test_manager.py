@@ -285,3 +285,49 @@ def test_the_seeds_disaster_is_recovered_from(tmp_path: Path, monkeypatch: pytes
     assert Path("config.toml").read_text() == "a = 1"
     recovery.create_backup(include_config=True, description="Post-recovery verification", tags=["recovery"])
     assert [backup.status for backup in recovery.list_backups()] == [BackupStatus.SUCCESS] * 2
+
+
+def test_a_partial_newest_backup_names_the_one_to_restore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A daily backup that ran after the loss is the newest, and restores nothing; the log says which one does."""
+    monkeypatch.chdir(tmp_path)
+    Program.write(Path("config.toml"), "a = 1")
+    recovery = RecoveryManager(backup_dir="backups")
+    recovery.config_backup.add_config(Path("config.toml"))
+    recovery.config_backup.add_config(Path("other.toml"))
+    Path("other.toml").write_text("b = 2")
+    good = recovery.create_backup()
+    Path("config.toml").unlink()
+    recovery.create_backup()
+    newest = recovery.list_backups()[0]
+    assert newest.status is BackupStatus.PARTIAL
+    assert not recovery.restore_backup(newest.backup_id)
+    assert f"the newest complete backup is {good}; allow_partial=True" in caplog.messages[-1]
+    assert recovery.restore_backup(good)
+    assert Path("config.toml").read_text() == "a = 1"
+
+
+def test_state_that_nobody_takes_back_is_named(manager: RecoveryManager, caplog: pytest.LogCaptureFixture) -> None:
+    """The restore succeeds, and the log and the report say what did not reach the program."""
+    taken: list[object] = []
+    manager.state_snapshot.register_provider("metrics", lambda: {"pnl": 1})
+    manager.state_snapshot.register_provider("orders", lambda: [2], restore=taken.append)
+    backup_id = manager.create_backup()
+    assert manager.restore_backup(backup_id, restore_state=True)
+    assert taken == [[2]]
+    lines = [message for message in caplog.messages if "was not handed back" in message]
+    beginnings = [f"the state '{name}' of {backup_id} was not handed back: register" for name in ("bot", "metrics")]
+    assert [line[: len(start)] for line, start in zip(lines, beginnings, strict=True)] == beginnings
+    assert manager.restore(backup_id, state=True, dry_run=True).not_handed_back == ("bot", "metrics")
+    assert manager.restore(backup_id).not_handed_back == ()
+
+
+def test_the_next_name_can_be_asked_for(tmp_path: Path) -> None:
+    """As the original code base did; the next backup has a name of that form, and no two are the same."""
+    clock = ManualClock()
+    recovery = RecoveryManager(tmp_path / "backups", clock=clock)
+    recovery.state_snapshot.register_provider("app", lambda: 1)
+    expected = recovery._generate_backup_id()
+    assert recovery.create_backup() == expected
+    assert recovery._generate_backup_id() != expected

@@ -110,7 +110,7 @@ def test_the_exit_code_is_the_verdict(place: Workplace, module: str, code: int, 
 def test_readmes_module_prints_readmes_dashboard(place: Workplace) -> None:
     """To the letter, except for the time."""
     module = re.search(r"^```python\n(.*?def telegram.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    shown = re.search(r"^```text\n(=+\nPEAK TRADE.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```text\n(=+\nHEALTH DASH.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (place.folder / "mytrader").mkdir()
     place.write("mytrader/health.py", module[1].rpartition("```python\n")[2])
     done = place.run("--app", "mytrader.health")
@@ -132,7 +132,7 @@ def test_module_and_file_together(place: Workplace) -> None:
     """Both count, and a function named in the file is found in the working directory."""
     place.write("bot.py", GOOD + "def alive():\n    return True, 'trading'\n")
     place.write("health.toml", '[checks.alive]\nkind = "python"\nfunction = "bot:alive"\n')
-    assert "ALIVE: healthy - trading" in place.run("--config.file", "health.toml").stdout
+    assert "ALIVE: healthy" in place.run("--config.file", "health.toml").stdout
     done = place.run("--app", "bot", "--config.file", "health.toml")
     assert list(json.loads(place.report.read_text())["checks"]) == ["database", "prices", "alive"]
     assert done.returncode == 0
@@ -259,7 +259,7 @@ def test_every_option_and_key_is_documented(place: Workplace) -> None:
     from peak_observe.resilience.health import config
 
     options = set(re.findall(r"--[a-z-]+", place.run("--help", TERM="dumb").stdout)) - {"--help"}
-    assert len(options) == 11
+    assert len(options) == 12
     assert all(f"`{option}" in PAGE for option in options)
     assert all(f"\n| `{setting}` |" in PAGE for setting in config.SETTINGS)
     for kind, found in config.KINDS.items():
@@ -380,7 +380,7 @@ def test_ctrl_c_ends_watch_with_the_last_verdict(
     assert found == code
     assert "Traceback" not in output
     assert "\x1b" not in output, "plain in a pipe"
-    assert set(COLOUR.sub("", output).splitlines()) >= {"PEAK TRADE HEALTH DASHBOARD"}
+    assert set(COLOUR.sub("", output).splitlines()) >= {"HEALTH DASHBOARD"}
 
 
 def test_watch_on_a_terminal_leaves_it_as_it_was(place: Workplace, watch: Callable) -> None:
@@ -469,5 +469,19 @@ def test_colour_is_for_terminals(place: Workplace) -> None:
         watched.until(1)
         found[name] = watched.end(0)[1]
         watched.close()
-    assert "\x1b[32m✅ DATABASE: healthy - 12 tables\x1b[0m" in found["colour"]
+    assert "\x1b[32m✅ DATABASE: healthy\x1b[0m" in found["colour"]
     assert "32m" not in found["none"]
+
+
+@pytest.mark.parametrize(
+    "start", [["-m", "peak_observe.health_dashboard"], [str(ROOT / "scripts" / "health_dashboard.py")]]
+)
+def test_the_dashboard_is_a_module_and_a_script_too(place: Workplace, start: list[str]) -> None:
+    """Both are `peak-observe health`: its layout, its title, its exit codes."""
+    place.write("bot.py", GOOD)
+    command = [sys.executable, *start, "--app", "bot", "--title", "BTC BOT", "--no-report"]
+    done = subprocess.run(command, cwd=place.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1] == "BTC BOT"
+    place.write("bot.py", BAD)
+    assert subprocess.run(command, cwd=place.folder, capture_output=True, timeout=60, check=False).returncode == 1

@@ -240,12 +240,16 @@ class Repository:
     def new_id(self) -> tuple[str, int]:
         """Return name and number of a new backup; with the writer's lock held."""
         newest = max((backup.sequence for backup in self.backups()), default=0)
+        return self.free_name(), max(newest, self.ledger.load().sequence) + 1
+
+    def free_name(self) -> str:
+        """Return a name that no backup has, made of the time; a new backup takes the next free one."""
         now = self.clock.now()
         while True:
             stamp = round(now.timestamp() * 1_000_000)
             found = f"backup_{stamp}_{now:%Y%m%d_%H%M%S_%f}"
             if not (self.root / found).exists():
-                return found, max(newest, self.ledger.load().sequence) + 1
+                return found
             now += now.resolution
 
     def publish(self, staging: Path, backup: BackupMetadata) -> None:

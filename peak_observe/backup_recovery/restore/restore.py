@@ -54,6 +54,7 @@ class RestoreReport(NamedTuple):
         unapplied: State providers that could not take their state back, and why.
         left: Parts that the backup holds and that were not asked for.
         moved: Named paths that go to another place than they came from: the old one and the new one.
+        not_handed_back: State providers whose state is in `state` alone, as no `restore=` function takes it.
     """
 
     plan: RestorePlan
@@ -61,6 +62,17 @@ class RestoreReport(NamedTuple):
     unapplied: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
+    not_handed_back: tuple[str, ...] = ()
+
+
+def log_left(report: RestoreReport) -> None:
+    """Log what a backup holds that its restore did not bring back, each with its mend."""
+    backup_id = report.plan.backup_id
+    for name in report.not_handed_back:
+        mend = "register its provider with restore=, a function that takes it, or read it from restore().state"
+        _log.warning("the state '%s' of %s was not handed back: %s", name, backup_id, mend)
+    for part in report.left:
+        _log.warning("%s also holds the %s, which is not restored: restore_%s=True does so", backup_id, part, part)
 
 
 class Restore:
@@ -197,7 +209,7 @@ def prepare(
         RestoreRefusedError: It would do harm.
     """
     backup = repository.get(backup_id)
-    refusal = _refusal(backup, allow_partial=options.allow_partial)
+    refusal = _refusal(repository, backup, allow_partial=options.allow_partial)
     if refusal is not None:
         raise RestoreRefusedError(backup_id, (refusal.problem,), (refusal.reason,))
     manifest = manifest_of(repository, backup, options.named)
@@ -207,13 +219,22 @@ def prepare(
     return Restore(repository, backup, manifest, options, tell)
 
 
-def _refusal(backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:
+def _refusal(repository: Repository, backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:
     if backup.status is BackupStatus.PARTIAL and not allow_partial:
         missing = backup.error_message or "something named is not in it"
-        return Refusal(PARTIAL, f"it is partial ({missing}); allow_partial=True restores what there is")
+        mend = "allow_partial=True restores what there is"
+        return Refusal(PARTIAL, f"it is partial ({missing}); {_instead(repository, backup)}{mend}")
     if backup.status in (BackupStatus.FAILED, BackupStatus.IN_PROGRESS):
-        return Refusal(FAILED, f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}")
+        why = f"it is {backup.status.value}, so there is nothing to restore: {backup.error_message}"
+        return Refusal(FAILED, f"{_instead(repository, backup)}{why}")
     return None
+
+
+def _instead(repository: Repository, backup: BackupMetadata) -> str:
+    """Return a part of a message: the newest complete backup with the same parts; empty if there is none."""
+    parts = set(backup.parts)
+    good = [item.backup_id for item in repository.backups() if item.good and parts <= set(item.parts)]
+    return f"the newest complete backup is {good[-1]}; " if good else ""
 
 
 def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[Root]) -> Manifest:

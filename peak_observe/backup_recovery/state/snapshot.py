@@ -118,6 +118,11 @@ class StateSnapshot:
         """Return whether any provider can take its state back."""
         return bool(self._restores)
 
+    def nobody_takes(self, state: dict[str, Any] | None) -> tuple[str, ...]:
+        """Return the providers of a state that have no `restore` function here."""
+        with self._lock:
+            return tuple(name for name in state["providers"] if name not in self._restores) if state else ()
+
     def apply(self, state: dict[str, Any]) -> list[Problem]:
         """Hand each value to the `restore` function of its provider and return what went wrong.
 

@@ -130,6 +130,8 @@ def restore(
         if report.state and state_file:
             replace_text(state_file, encode(report.state).decode(), durable=True, private=True)
     _tell(report, dry_run=dry_run, as_json=as_json, quiet=quiet)
+    if not (dry_run or to or state_file or as_json):
+        notes(f"not handed back: the state '{name}'; {NOBODY_TAKES_IT}" for name in report.not_handed_back)
     complete = _tell_left(report, found, [] if path else asked, quiet=quiet)
     if report.unapplied or not complete:
         raise typer.Exit(INCOMPLETE)

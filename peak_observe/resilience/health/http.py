@@ -62,7 +62,8 @@ def _text(name: str, results: dict[str, HealthCheckResult], *, ok: bool, verbose
 def _lines(results: dict[str, HealthCheckResult]) -> Iterator[str]:
     for name, result in results.items():
         mark = "+" if result.healthy else "-" if result.critical else "~"
-        yield f"[{mark}]{name} {'ok' if result.healthy else 'failed'}: {result.message}"
+        why = f": {result.message}" if result.message else ""
+        yield f"[{mark}]{name} {'ok' if result.healthy else 'failed'}{why}"
 
 
 def _health(registry: HealthCheck) -> Answer:

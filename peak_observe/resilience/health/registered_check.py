@@ -86,7 +86,7 @@ class Check:
         self.name = name
         self.settings = settings
         self.last: HealthCheckResult | None = None
-        self._func = func
+        self.func = func
         self._clock = clock
         self._last_at = 0.0
         self._strays = strays
@@ -96,10 +96,6 @@ class Check:
         series = CHECKS.series(name, catalog.BUCKETS)
         self._counts = CheckCounts(series.bounds)
         series.join(self, self._counts.read)
-
-    def __call__(self) -> Any:
-        """Call the function itself, without timeout, thresholds and counts."""
-        return self._func()
 
     def fresh(self, max_age: float | None) -> HealthCheckResult | None:
         """Return the last result if it is younger than the check's `ttl`, or else than `max_age` seconds."""
@@ -128,7 +124,7 @@ class Check:
                 self._strays.append(running)  # it is on the very loop that this call holds up, and cannot go on
             if self._count_strays() >= MAX_STRAYS:
                 return None
-            execution = Execution(self.name, self._func, self.settings.timeout)
+            execution = Execution(self.name, self.func, self.settings.timeout)
             execution.start(loop)
             self._execution = execution
             if self._counts.retired:
@@ -207,7 +203,7 @@ class Check:
                 self._healthy, self._streak = passed, 0
             else:
                 kind = "success" if passed else "failure"
-                found = found._replace(message=f"{found.message} ({kind} {self._streak} of {needed})")
+                found = found._replace(message=f"{found.message} ({kind} {self._streak} of {needed})".lstrip())
         result = self._result(found, seconds, healthy=bool(self._healthy))
         return result, self._news(before, result)
 

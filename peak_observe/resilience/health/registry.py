@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,7 @@ from peak_observe.resilience.common import validation
 from peak_observe.resilience.common.event_loop import BlockingWarning, running_loop
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.health import report
+from peak_observe.resilience.health.check_functions import CheckFunctions
 from peak_observe.resilience.health.execution import current_execution
 from peak_observe.resilience.health.registered_check import Check, CheckSettings, normalized
 from peak_observe.resilience.health.result import HealthCheckResult
@@ -46,7 +47,7 @@ class HealthCheck:
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._checks: dict[str, Check] = {}
+        self._registered: dict[str, Check] = {}
         self._strays: dict[str, list[Execution]] = {}
         self._lock = threading.Lock()
         self._scheduler: Scheduler | None = None
@@ -109,9 +110,12 @@ class HealthCheck:
             self._refuse_circle(name, settings.depends_on)
             strays = self._strays.setdefault(name, [])
             check = Check(name, check_func, settings, strays, self._clock)
-            self._retire(self._checks.get(name))
+            earlier = self._registered.get(name)
+            self._retire(earlier)
             self._needed.update(settings.depends_on)
-            self._checks[name] = check
+            self._registered[name] = check
+        if earlier is not None and earlier.func != check_func:
+            _tell_replaced(name, earlier.func, check_func)
         self._wake()
 
     @check_keywords(FOREIGN)
@@ -168,16 +172,21 @@ class HealthCheck:
     def unregister(self, name: str) -> bool:
         """Remove a check and return whether there was one; its counters stay, its gauges go."""
         with self._lock:
-            check = self._checks.pop(name, None)
+            check = self._registered.pop(name, None)
             self._retire(check)
             if not self._strays.get(name):
                 self._strays.pop(name, None)
         self._wake()
         return check is not None
 
+    @property
+    def _checks(self) -> MutableMapping[str, Callable[[], Any]]:
+        """The registered functions by name, which code for the original code base looks up, replaces and clears."""
+        return CheckFunctions(self._registered, self.register, self.unregister)
+
     def names(self) -> list[str]:
         """Return the names of all checks in the order of their registration."""
-        return list(self._checks)
+        return list(self._registered)
 
     def run_all(
         self,
@@ -194,7 +203,7 @@ class HealthCheck:
         Raises:
             KeyError: There is no check of a name in `only`, or none with one of `tags`; the message lists what is near.
         """
-        return self._run(selected(dict(self._checks), only, tags), self._loop())
+        return self._run(selected(dict(self._registered), only, tags), self._loop())
 
     async def async_run_all(
         self,
@@ -203,7 +212,7 @@ class HealthCheck:
         tags: Iterable[str] | None = None,
     ) -> dict[str, HealthCheckResult]:
         """Do what `run_all` does without blocking the event loop, on which coroutine functions are run."""
-        checks = selected(dict(self._checks), only, tags)
+        checks = selected(dict(self._registered), only, tags)
         return await self._in_thread(lambda loop: self._run(checks, loop))
 
     def is_system_healthy(self) -> bool:
@@ -256,7 +265,7 @@ class HealthCheck:
         validation.check_share("jitter", jitter)
         with self._lock:
             if self._scheduler is None or not self._scheduler.alive:
-                self._scheduler = Scheduler(self._checks, interval, jitter, running_loop())
+                self._scheduler = Scheduler(self._registered, interval, jitter, running_loop())
 
     def stop(self) -> None:
         """End the runs in the background; a check under way is not waited for. Twice is once."""
@@ -267,10 +276,10 @@ class HealthCheck:
 
     def _known(self, max_age: float | None) -> dict[str, HealthCheckResult | None]:
         """Return by name the results that are young enough, and None for the others."""
-        return {check.name: check.fresh(self._max_age(check, max_age)) for check in list(self._checks.values())}
+        return {check.name: check.fresh(self._max_age(check, max_age)) for check in list(self._registered.values())}
 
     def _old(self, results: Mapping[str, HealthCheckResult | None]) -> list[Check]:
-        known = dict(self._checks)
+        known = dict(self._registered)
         return [known[name] for name, found in results.items() if found is None and name in known]
 
     @staticmethod
@@ -283,7 +292,7 @@ class HealthCheck:
         from peak_observe.resilience.health.runner import CheckRunner
 
         self._blocking.check()
-        runner = CheckRunner(self._checks, loop, current_execution())
+        runner = CheckRunner(self._registered, loop, current_execution())
         runner.add(checks)
         found = runner.finish()
         return {check.name: found[check.name] for check in checks if check.name in found}
@@ -331,10 +340,18 @@ class HealthCheck:
 
     def _refuse_circle(self, name: str, depends_on: tuple[str, ...]) -> None:
         # Nothing leads back to a check that nobody needs: without that look, a long chain takes its time squared.
-        if (self._needed[name] or name in depends_on) and name in with_dependencies(depends_on, self._checks):
+        if (self._needed[name] or name in depends_on) and name in with_dependencies(depends_on, self._registered):
             raise ValueError(f"check {name!r} would depend on itself: {' and '.join(depends_on)} leads back to it")
 
     def _wake(self) -> None:
         scheduler = self._scheduler
         if scheduler is not None:
             scheduler.wake()
+
+
+def _tell_replaced(name: str, earlier: Callable[[], Any], later: Callable[[], Any]) -> None:
+    from peak_observe.resilience.common.wrapping import default_name  # late, as it is rare
+    from peak_observe.support.loggers import logger
+
+    message = "check '%s' is registered twice: %s takes the place of %s, which does not run any more"
+    logger("peak_observe.health").warning(message, name, default_name(later), default_name(earlier))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.support.redact import describe, redact, redact_data
+from peak_observe.support.redact import message_of, redact, redact_data
 from peak_observe.support.shown import shown
 
 HEALTHY, UNHEALTHY, ERROR, TIMEOUT, SKIPPED = "healthy", "unhealthy", "error", "timeout", "skipped"
@@ -31,7 +31,7 @@ class HealthCheckResult(_Fields):
     Args:
         name: The check's name.
         healthy: Whether the check counts as passed, by its thresholds.
-        message: One line for a person, without secrets.
+        message: One line for a person, without secrets; empty where the check answered with a plain `bool`.
         timestamp: When the check ended, in UTC; now if not given.
         details: What else the check told, without secrets.
         status: Outcome of this run by itself: `healthy`, `unhealthy`, `error` (it raised, or answered in no known
@@ -87,7 +87,7 @@ def of_answer(answer: object) -> Finding:
         status = HEALTHY if passed else UNHEALTHY
         match parts[1:]:
             case [] if not isinstance(answer, list | tuple):
-                return Finding(status, status)
+                return Finding(status, "")
             case [str(message)]:
                 return Finding(status, _line(message))
             case [str(message), dict(details)]:
@@ -107,7 +107,10 @@ def _truth(value: Any) -> bool | None:
 
 def of_error(error: BaseException) -> Finding:
     """Read what a check raised."""
-    return Finding(ERROR, _line(f"the check raised {describe(error)}"))
+    message, kind = message_of(error), type(error).__name__
+    if type(error) is not Exception:
+        message = f"{message} ({kind})" if message else kind
+    return Finding(ERROR, _line(f"Exception: {message}".rstrip()))
 
 
 def _line(message: str) -> str:

@@ -160,5 +160,6 @@ class CheckRunner:
             if needed is None:
                 return f"depends on '{name}', which is not registered"
             if needed.last is not None and not needed.last.healthy:
-                return redact_line(f"'{name}' is not healthy: {needed.last.message}")
+                why = f": {needed.last.message}" if needed.last.message else ""
+                return redact_line(f"'{name}' is not healthy{why}")
         return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH = 60
 ABOVE, BELOW = 5, 4  # lines around the checks
-TITLE = "PEAK TRADE HEALTH DASHBOARD"
+TITLE = "HEALTH DASHBOARD"
 MARKS = {"passed": "✅", "failed": "❌", "warned": "⚠️", "skipped": "⚪"}
 ASCII_MARKS = {"passed": "[ OK ]", "failed": "[FAIL]", "warned": "[WARN]", "skipped": "[SKIP]"}
 LIGHTS = {report.HEALTHY: "🟢", report.DEGRADED: "🟡", report.UNHEALTHY: "🔴"}
@@ -31,9 +31,11 @@ class Line(NamedTuple):
     style: str = ""
 
 
-def lines(results: Mapping[str, HealthCheckResult], at: datetime, *, plain: bool = False) -> Iterator[Line]:
+def lines(
+    results: Mapping[str, HealthCheckResult], at: datetime, *, title: str = TITLE, plain: bool = False
+) -> Iterator[Line]:
     """Yield the dashboard's lines; `plain` keeps them in ASCII."""
-    for line in _lines(results, at, plain=plain):
+    for line in _lines(results, at, title, plain=plain):
         yield line._replace(text=line.text.encode("ascii", "backslashreplace").decode()) if plain else line
 
 
@@ -53,9 +55,9 @@ def fitted(lines: Iterable[Line], width: int, height: int) -> list[Line]:
     return [*above, *(line for number, line in enumerate(checks) if number in kept), note, *below]
 
 
-def _lines(results: Mapping[str, HealthCheckResult], at: datetime, *, plain: bool) -> Iterator[Line]:
+def _lines(results: Mapping[str, HealthCheckResult], at: datetime, title: str, *, plain: bool) -> Iterator[Line]:
     yield Line("=" * WIDTH)
-    yield Line(TITLE, "bold")
+    yield Line(_printable(title), "bold")
     yield Line("=" * WIDTH)
     yield Line(f"Timestamp: {at.isoformat(timespec='seconds')}")
     yield Line("")
@@ -80,8 +82,10 @@ def _kind(result: HealthCheckResult) -> str:
 
 
 def _says(result: HealthCheckResult) -> str:
+    if result.healthy and result.status == HEALTHY:
+        return HEALTHY  # as in the original dashboard; the report has the message
     word = HEALTHY if result.healthy else UNHEALTHY if result.status == HEALTHY else result.status
-    return word if result.message == word else f"{word} - {result.message}"
+    return f"{word} - {result.message}" if result.message else word
 
 
 def _printable(name: str) -> str:

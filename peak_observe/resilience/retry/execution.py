@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 delays_off = 0
 """How many blocks of `testing.no_delays` are entered: above 0 nobody waits."""
 
-_WORDS = {EXHAUSTED: "", OUT_OF_TIME: ", as its time was up", OUT_OF_BUDGET: ", as the budget for retries was spent"}
+_SPENT = (EXHAUSTED, OUT_OF_TIME, OUT_OF_BUDGET)
 
 
 class Execution:
@@ -249,11 +249,9 @@ class Execution:
         suppressed = outcome == EXHAUSTED and self.number < controller.settings.most_attempts and switch.are_off()
         if suppressed:
             switch.log_once()
-        if isinstance(error, Exception) and controller.settings.repeats and (outcome in _WORDS or self.number > 1):
+        if isinstance(error, Exception) and controller.settings.repeats and (outcome in _SPENT or self.number > 1):
             mark = nesting.Mark(controller.label, controller.clock.monotonic(), controller.settings.inner_only)
-            attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
-            why = ", as retries are turned off" if suppressed else _WORDS.get(outcome, ", as this error is not retried")
-            nesting.annotate(error, f"{controller.name!r} gave up after {attempts} in {elapsed:.1f} s{why}", mark)
+            nesting.annotate(error, mark)
         self._end(outcome, error)
         from peak_observe.events.retries import GaveUp
 

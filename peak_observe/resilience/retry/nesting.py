@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 WARNINGS = 1000
 
 _ASKED = "current_attempt"
-_SIGN = "peak_observe: "
+_MARK = "__peak_observe_retry__"
+"""Where an exception keeps its mark: beside its notes, as tracebacks print those, and copied and pickled with it."""
 _MOST_RELATED = 100
 _reported: set[tuple[str, str]] = set()
 
@@ -61,12 +62,6 @@ class Mark(NamedTuple):
     operation: str
     at: float
     final: bool
-
-
-class _Note(str):  # noqa: SLOT000 - pickle takes attributes along, and no slots
-    """Note with a mark, as an exception has no other place that is copied and pickled and no attribute of its own."""
-
-    mark: Mark
 
 
 # The operation that the present attempt belongs to; a first attempt on the fast path does not set it.
@@ -111,28 +106,17 @@ def mark_of(error: BaseException, since: float) -> Mark | None:
     What was marked earlier is an exception that is raised again, not a failure of now.
     """
     for found in _related(error):
-        for note in _notes(found):
-            if isinstance(note, _Note) and note.mark.at > since:
-                return note.mark
+        # No look-up that the exception could answer in its own way; and a plain tuple, which any process can unpickle.
+        match vars(found).get(_MARK):
+            case (str(operation), float(at), bool(final)) if at > since:
+                return Mark(operation, at, final)
     return None
 
 
-def annotate(error: BaseException, text: str, mark: Mark) -> None:
-    """Add a note to an exception with a mark for the retries around this one, in place of an earlier note of ours."""
+def annotate(error: BaseException, mark: Mark) -> None:
+    """Put a mark on an exception for the retries around this one, in place of an earlier one."""
     with suppress(Exception):  # an exception of a shape of its own goes without
-        notes, note = _notes(error), _Note(_SIGN + text)
-        note.mark = mark
-        for earlier in [one for one in notes if str(one).startswith(_SIGN)]:
-            notes.remove(earlier)
-        try:
-            error.add_note(note)
-        except AttributeError:  # a frozen dataclass
-            vars(error)["__notes__"] = [*notes, note]
-
-
-def _notes(error: BaseException) -> list[str]:
-    found = vars(error).get("__notes__")  # no look-up that the exception could answer in its own way
-    return found if isinstance(found, list) else []
+        vars(error)[_MARK] = tuple(mark)
 
 
 def _related(error: BaseException) -> Iterator[BaseException]:

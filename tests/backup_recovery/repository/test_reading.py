@@ -205,7 +205,8 @@ def test_the_log_has_one_line_for_each(
     name = watched._repository.name
     size = watched.get_backup(backup_id).size_bytes
     missing = f"{program.config}: is missing"
-    refusal = f"it is partial ({missing}); allow_partial=True restores what there is"
+    instead = f"the newest complete backup is {backup_id}; allow_partial=True restores what there is"
+    refusal = f"it is partial ({missing}); {instead}"
     assert texts == [
         ("INFO", f"'{name}' has a new backup {backup_id}: 6 files, {size} bytes"),
         ("INFO", f"backup {backup_id} is as it was stored: 6 files"),

@@ -95,7 +95,7 @@ def test_every_kind_with_every_key(health: HealthCheck, file: Path) -> None:
     assert all(f'kind = "{kind}"' in ALL for kind in config.KINDS)
     keys = {*config.SETTINGS, *(key for kind in config.KINDS.values() for key in kind.keys)}
     assert all(f"\n{key} = " in ALL for key in keys - {"headers"})
-    settings = {name: check.settings for name, check in health._checks.items()}
+    settings = {name: check.settings for name, check in health._registered.items()}
     assert settings["command"].tags == ("host",)
     assert (settings["disk"].critical, settings["disk"].interval, settings["disk"].ttl) == (False, 60, 10.5)
     assert (settings["file"].failure_threshold, settings["file"].success_threshold) == (3, 2)
@@ -106,7 +106,7 @@ def test_a_check_outlasts_the_timeout_of_what_it_does(health: HealthCheck, file:
     """So that `connection refused` is told, and not `no answer`; also where no timeout is given."""
     file.write_text(ALL)
     config.add(health, file)
-    timeouts = {name: check.settings.timeout for name, check in health._checks.items()}
+    timeouts = {name: check.settings.timeout for name, check in health._registered.items()}
     assert (timeouts["command"], timeouts["http"], timeouts["tcp"], timeouts["memory"]) == (11, 3.5, 6, 1.5)
 
 

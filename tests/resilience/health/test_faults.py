@@ -226,7 +226,7 @@ while len(done) < 50:
 held, go_on = threading.Event(), threading.Event()
 def hold():
     with ExitStack() as stack:
-        for check in health._checks.values():
+        for check in health._registered.values():
             stack.enter_context(check._counts.lock)
         held.set()
         go_on.wait(30)
@@ -317,7 +317,7 @@ def chain(health: HealthCheck, length: int) -> float:
     start = time.process_time()
     for number in range(length):
         health.register(f"c{number}", lambda: True, depends_on=[f"c{number - 1}"] if number else [])
-    health._checks["c0"]._func = lambda: False  # nothing behind it needs a thread
+    health._registered["c0"].func = lambda: False  # nothing behind it needs a thread
     results = health.run_all()
     assert len(results) == length
     assert results[f"c{length - 1}"].status == "skipped"

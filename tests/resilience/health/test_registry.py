@@ -26,7 +26,7 @@ def test_a_run_returns_results_by_name(health: HealthCheck) -> None:
     results = health.run_all()
     assert list(results) == health.names() == ["simple", "detailed", "full"]
     assert [(r.healthy, r.message, r.details) for r in results.values()] == [
-        (True, "healthy", None),
+        (True, "", None),
         (False, "down", None),
         (True, "up", {"connections": 10}),
     ]
@@ -132,12 +132,38 @@ def test_the_global_registry_is_one(health: HealthCheck) -> None:
 
 
 def test_the_dictionary_of_checks_can_be_used_in_tests(health: HealthCheck) -> None:
-    """As people did with the code this replaces: look into it, call from it, clear it."""
-    health.register("api", lambda: (True, "direct"))
-    assert "api" in health._checks
-    assert health._checks["api"]() == (True, "direct")
+    """As people did with the code this replaces: look into it, call from it, set and delete one, clear it."""
+
+    def api() -> tuple[bool, str]:
+        return True, "direct"
+
+    health.register("api", api)
+    assert dict(health._checks) == {"api": api}
+    health._checks["database"] = lambda: True
+    del health._checks["api"]
+    assert list(health.run_all()) == list(health._checks) == ["database"]
+    assert len(health._checks) == 1
+    with pytest.raises(KeyError):
+        del health._checks["api"]
     health._checks.clear()
     assert health.run_all() == {}
+
+
+def test_a_name_that_is_registered_twice_is_logged(health: HealthCheck, caplog: pytest.LogCaptureFixture) -> None:
+    """With both functions; not where the same function is registered again."""
+
+    def first() -> bool:
+        return True
+
+    def second() -> bool:
+        return False
+
+    for check_func in (first, first, second):
+        health.register("api", check_func)
+    (line,) = caplog.messages
+    assert line.startswith("check 'api' is registered twice: ")
+    assert line.index("second") < line.index("takes the place of") < line.index("first")
+    assert health._checks["api"] is second
 
 
 @pytest.mark.parametrize(
@@ -189,7 +215,7 @@ def test_crashing_checks_are_unhealthy_and_harm_nobody(health: HealthCheck) -> N
     results = health.run_all()
     assert [name for name, result in results.items() if result.healthy] == ["sound"]
     assert {result.status for result in results.values()} == {"healthy", "error"}
-    assert results["ValueError"].message == "the check raised ValueError: boom"
+    assert results["ValueError"].message == "Exception: boom (ValueError)"
 
 
 def test_async_checks_run_beside_plain_ones(health: HealthCheck) -> None:
@@ -314,7 +340,7 @@ def test_a_timeout_of_the_checks_own_is_an_error(health: HealthCheck) -> None:
         raise TimeoutError("the exchange's")
 
     health.register("x", fail)
-    assert health.run_all()["x"].message == "the check raised TimeoutError: the exchange's"
+    assert health.run_all()["x"].message == "Exception: the exchange's (TimeoutError)"
 
 
 def test_hanging_checks_never_pile_up_threads(health: HealthCheck, hang: Callable) -> None:
@@ -593,7 +619,7 @@ def test_asking_on_the_loop_again_and_again_piles_up_nothing(health: HealthCheck
         health.register("async", check)
         health.start(interval=600)
         started = time.monotonic()
-        while not health._checks["async"]._execution:
+        while not health._registered["async"]._execution:
             assert time.monotonic() < started + 30
         found = [health.run_all()["async"].status for _ in range(3)]
         health.stop()
@@ -649,7 +675,7 @@ def test_a_failure_of_a_coroutines_thread_is_the_checks(health: HealthCheck) -> 
         return True
 
     health.register("async", check)
-    assert health.run_all()["async"].message.startswith("the check raised ValueError: invalid literal")
+    assert health.run_all()["async"].message.startswith("Exception: invalid literal")
 
 
 def test_a_crash_keeps_nothing_alive(health: HealthCheck, wait_until: Callable) -> None:
@@ -699,7 +725,7 @@ threading.stack_size(0)
 print(health.run_all()["x"].message)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "could not be started: can't start new thread\nhealthy\n", done.stderr
+    assert done.stdout == "could not be started: can't start new thread\n\n", done.stderr
 
 
 def test_stop_during_a_run_harms_neither(health: HealthCheck, wait_until: Callable) -> None:
@@ -774,6 +800,6 @@ def test_a_coroutine_that_fails_on_the_loop_is_an_error(health: HealthCheck) -> 
 
     results = asyncio.run(main())
     assert {name: result.message for name, result in results.items()} == {
-        "fail": "the check raised ValueError: boom",
-        "cancelled": "the check raised CancelledError",
+        "fail": "Exception: boom (ValueError)",
+        "cancelled": "Exception: CancelledError",
     }

@@ -15,8 +15,8 @@ from peak_observe.resilience.health.result import of_answer, of_error
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (True, ("healthy", "healthy", None)),
-        (False, ("unhealthy", "unhealthy", None)),
+        (True, ("healthy", "", None)),
+        (False, ("unhealthy", "", None)),
         ((True, "Service OK"), ("healthy", "Service OK", None)),
         ((False, "down"), ("unhealthy", "down", None)),
         ((True, "fine", {"latency_ms": 50}), ("healthy", "fine", {"latency_ms": 50})),
@@ -41,8 +41,9 @@ def test_anything_else_is_an_error_that_says_so(answer: object) -> None:
 
 
 def test_an_exception_is_an_error_with_its_class() -> None:
-    """The message names what was raised."""
-    assert of_error(KeyError("price")) == ("error", "the check raised KeyError: 'price'", None)
+    """The message names what was raised, unless it is an Exception without a class of its own."""
+    assert of_error(Exception("no route")) == ("error", "Exception: no route", None)
+    assert of_error(KeyError("price")) == ("error", "Exception: 'price' (KeyError)", None)
 
 
 def test_secrets_do_not_get_through() -> None:
@@ -74,7 +75,7 @@ def test_an_exception_that_cannot_say_itself_is_named() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert of_error(Mute()).message == "the check raised Mute"
+    assert of_error(Mute()).message == "Exception: Mute"
 
 
 def test_details_become_json() -> None:

@@ -55,7 +55,7 @@ def test_intervals_vary(live: HealthCheck, wait_until: Callable) -> None:
     due: set[float] = set()
     scheduler = live._scheduler
     while len(due) < 5:
-        due.add(scheduler._next(live._checks["x"]))
+        due.add(scheduler._next(live._registered["x"]))
     assert all(0 <= seconds <= 0.04 for seconds in due)
     wait_until(lambda: len(counted.runs) >= 3)
 
@@ -65,7 +65,7 @@ def test_results_are_shared_while_it_runs(live: HealthCheck, wait_until: Callabl
     counted = Counted()
     live.register("x", counted)
     live.start(interval=600)
-    wait_until(lambda: live._checks["x"].last is not None)
+    wait_until(lambda: live._registered["x"].last is not None)
     for _ in range(5):
         assert live.is_system_healthy()
         live.get_status()

@@ -13,7 +13,7 @@ BAR = "=" * 60
 
 def result(name: str, status: str = "healthy", message: str | None = None, **settings: object) -> HealthCheckResult:
     """Return a result of one status."""
-    settings = {"healthy": status == "healthy", "message": message or status, "timestamp": AT} | settings
+    settings = {"healthy": status == "healthy", "message": message or "", "timestamp": AT} | settings
     return HealthCheckResult(name, status=status, **settings)
 
 
@@ -28,7 +28,7 @@ def test_the_known_layout() -> None:
     assert (
         shown(*checks)
         == f"""{BAR}
-PEAK TRADE HEALTH DASHBOARD
+HEALTH DASHBOARD
 {BAR}
 Timestamp: 2025-12-17T15:30:00+00:00
 
@@ -45,7 +45,7 @@ System Status: 🟢 HEALTHY
 MIXED = [
     result("db", message="12 tables"),
     result("api", "timeout", "no answer within 5 s"),
-    result("mail", "error", "the check raised X", critical=False),
+    result("mail", "error", "Exception: X", critical=False),
     result("orders", "skipped", "'api' is not healthy"),
     result("disk", "unhealthy"),
 ]
@@ -54,9 +54,9 @@ MIXED = [
 def test_every_kind_of_result_has_its_mark() -> None:
     """With what was found and why."""
     assert shown(*MIXED).splitlines()[5:10] == [
-        "✅ DB: healthy - 12 tables",
+        "✅ DB: healthy",
         "❌ API: timeout - no answer within 5 s",
-        "⚠️ MAIL: error - the check raised X",
+        "⚠️ MAIL: error - Exception: X",
         "⚪ ORDERS: skipped - 'api' is not healthy",
         "❌ DISK: unhealthy",
     ]
@@ -78,13 +78,13 @@ def test_the_verdict(checks: list, status: str, plain: str) -> None:
 
 def test_plain_is_ascii() -> None:
     """Marks as words, and the user's own characters escaped."""
-    text = shown(result("größe", message="5 µs — ok"), *MIXED, plain=True)
+    text = shown(result("größe", "unhealthy", "5 µs — ok"), *MIXED, plain=True)
     assert text.isascii()
     assert text.splitlines()[5:10] == [
-        r"[ OK ] GR\xd6SSE: healthy - 5 \xb5s \u2014 ok",
-        "[ OK ] DB: healthy - 12 tables",
+        r"[FAIL] GR\xd6SSE: unhealthy - 5 \xb5s \u2014 ok",
+        "[ OK ] DB: healthy",
         "[FAIL] API: timeout - no answer within 5 s",
-        "[WARN] MAIL: error - the check raised X",
+        "[WARN] MAIL: error - Exception: X",
         "[SKIP] ORDERS: skipped - 'api' is not healthy",
     ]
 
@@ -97,6 +97,12 @@ def test_what_the_thresholds_say_shows() -> None:
         "✅ A: healthy - down (failure 1 of 3)",
         "❌ B: unhealthy - up (success 1 of 2)",
     ]
+
+
+def test_the_title_is_the_users() -> None:
+    """In place of ours, and it steers no terminal either."""
+    lines = [line.text for line in terminal.lines({}, AT, title="BTC\x1b[31m")]
+    assert lines[1] == "BTC�[31m"
 
 
 def test_a_name_steers_no_terminal() -> None:
@@ -112,7 +118,7 @@ def test_a_small_screen_shows_what_failed_and_the_status(height: int) -> None:
     found = list(terminal.fitted(terminal.lines(checks, AT), 80, height))
     assert sum(-(-max(1, len(line.text)) // 80) for line in found) <= height
     assert found[-2].text == "System Status: 🔴 UNHEALTHY"
-    assert found[1].text == "PEAK TRADE HEALTH DASHBOARD"
+    assert found[1].text == "HEALTH DASHBOARD"
     shown = [line.text for line in found if line.text.startswith("✅ ")]
     assert len([line for line in found if line.text.startswith("❌ C30")]) == 1
     assert (f"({49 - len(shown)} more checks; this screen has no room for them)" in [line.text for line in found]) is (

@@ -138,11 +138,10 @@ def test_who_asks_for_more_than_the_cap_is_left_alone() -> None:
     def fail() -> None:
         raise BusyError(10.5)
 
-    with pytest.raises(BusyError) as caught:
+    with pytest.raises(BusyError):
         fail()
     assert clock.sleeps == []
     assert RETRIES.get(name).read().calls == [0, 0, 0, 0, 1, 0]
-    assert caught.value.__notes__ == [f"peak_observe: '{name}' gave up after 1 attempt in 0.0 s, as its time was up"]
 
 
 def test_jitter_never_shortens_what_was_asked_for() -> None:

@@ -29,12 +29,11 @@ def test_it_begins_full_and_is_used_up() -> None:
     protected = retry_with_backoff(10, clock=clock, name=name, budget=budget)(fail)
     with RecordingObserver() as seen:
         for _ in range(2):
-            with pytest.raises(ConnectionError) as caught:
+            with pytest.raises(ConnectionError):
                 protected()
     assert clock.sleeps == [1, 2, 4]
     assert RETRIES.get(name).read().calls == [0, 0, 0, 0, 0, 2]
     assert [event.outcome for event in seen.of(GaveUp)] == ["out_of_budget"] * 2
-    assert "budget" in caught.value.__notes__[0]
 
 
 def test_calls_pay_into_it() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from peak_observe import RetryBudget, circuit_breaker, deadline, idempotent, retry_with_backoff, retrying
+from peak_observe import GaveUp, RetryBudget, circuit_breaker, deadline, idempotent, retry_with_backoff, retrying
 from peak_observe.measures import RETRIES
 from peak_observe.resilience.common.deadlines import remaining
 from peak_observe.resilience.common.keywords import UNCHANGED
 from peak_observe.telemetry.metrics.collector import PeakCollector
-from peak_observe.testing import ManualClock
+from peak_observe.testing import ManualClock, RecordingObserver
 
 
 class Failing:
@@ -280,10 +280,11 @@ def test_without_a_limit_time_ends_it(asynchronous: bool) -> None:
     async def fail_async() -> None:
         fail()
 
-    with pytest.raises(ConnectionError) as raised:
+    with RecordingObserver() as seen, pytest.raises(ConnectionError):
         asyncio.run(decorate(fail_async)()) if asynchronous else decorate(fail)()
     assert len(calls) == 1001
-    assert raised.value.__notes__[0].endswith("gave up after 1001 attempts in 1000.0 s, as its time was up")
+    (event,) = seen.of(GaveUp)
+    assert (event.attempts, event.elapsed, event.outcome) == (1001, 1000.0, "out_of_time")
     assert RETRIES.get("no-limit").read().max_attempts == math.inf
 
 

@@ -5,6 +5,7 @@ import copy
 import itertools
 import pickle
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -14,6 +15,7 @@ import pytest
 
 from peak_observe import RetriesNested, circuit_breaker, retry_with_backoff, retrying
 from peak_observe.measures import RETRIES
+from peak_observe.resilience.retry import nesting
 from peak_observe.testing import ManualClock, RecordingObserver, no_delays
 
 NAMES = (f"nesting.{number}" for number in itertools.count())
@@ -131,7 +133,7 @@ def test_one_attempt_is_no_retry() -> None:
 
 
 def test_inner_only_stops_the_multiplication() -> None:
-    """What the inner one has given up on is not tried again, so there is nothing to warn of; it wrote the one note."""
+    """What the inner one has given up on is not tried again, so there is nothing to warn of; it set the one mark."""
     service = Service()
     outer, inner, call = pair(service, nested="inner_only")
     with RecordingObserver() as seen, pytest.raises(ConnectionError) as caught:
@@ -139,8 +141,9 @@ def test_inner_only_stops_the_multiplication() -> None:
     assert (seen.of(RetriesNested), nested_in(outer)) == ([], 0)
     assert service.calls == 3
     assert RETRIES.get(outer).read().calls == [0, 0, 0, 1, 0, 0]
-    (note,) = caught.value.__notes__
-    assert note.startswith(f"peak_observe: {inner!r} gave up after 3 attempts")
+    mark = nesting.mark_of(caught.value, 0)
+    assert mark is not None
+    assert mark.operation == inner
 
 
 def test_the_inner_one_may_say_so_too() -> None:
@@ -277,27 +280,30 @@ def test_nothing_of_a_call_stays_in_the_context() -> None:
     assert not any(value for key, value in after.items() if value is not before.get(key))
 
 
-def test_an_exception_keeps_one_note_and_can_be_copied_and_pickled() -> None:
-    """The outermost retry writes it; one object that is raised again and again collects none."""
+def test_an_exception_keeps_one_mark_and_can_be_copied_and_pickled() -> None:
+    """The outermost retry sets it."""
     outer, _, call = pair(Service())
     with pytest.raises(ConnectionError) as caught:
         call()
-    (note,) = caught.value.__notes__
-    assert note.startswith(f"peak_observe: {outer!r} gave up after 2 attempts in ")
+    mark = nesting.mark_of(caught.value, 0)
+    assert mark is not None
+    assert mark.operation == outer
     for again in (copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):
-        assert (str(again), again.__notes__) == ("lost", [note])
+        assert (str(again), nesting.mark_of(again, 0)) == ("lost", mark)
 
 
-def test_an_exception_gets_a_note_and_no_attribute() -> None:
-    """Its attributes are those of the program that raises it."""
+def test_a_traceback_ends_with_the_exception() -> None:
+    """Without a line of ours behind it, and the exception has no public attribute that its program did not set."""
     _, _, call = pair(Service())
     with pytest.raises(ConnectionError) as caught:
         call()
-    assert list(vars(caught.value)) == ["__notes__"]
+    assert traceback.format_exception(caught.value)[-1] == "ConnectionError: lost\n"
+    assert not hasattr(caught.value, "__notes__")
+    assert not [name for name in vars(caught.value) if not name.startswith("_")]
 
 
-def test_one_object_for_all_failures_has_the_last_note_only() -> None:
-    """And keeps those of others."""
+def test_one_object_for_all_failures_keeps_its_notes() -> None:
+    """However often it is raised."""
     error, clock, name = ConnectionError("the same"), ManualClock(), next(NAMES)
     error.add_note("written by the program")
 
@@ -309,31 +315,25 @@ def test_one_object_for_all_failures_has_the_last_note_only() -> None:
     for _ in range(3):
         with pytest.raises(ConnectionError):
             fail()
-    assert error.__notes__ == [
-        "written by the program",
-        f"peak_observe: {name!r} gave up after 2 attempts in 2.0 s",
-    ]
+    assert error.__notes__ == ["written by the program"]
 
 
 class _StubbornError(Exception):
-    """Takes neither notes nor attributes."""
-
-    def add_note(self, note: str) -> None:
-        """Refuse."""
-        raise RuntimeError(note)
+    """Takes no attributes."""
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(name)
 
 
-class _OddNotesError(Exception):
-    """Has notes that are none."""
+class _OddMarkError(Exception):
+    """Has something else where the mark would be."""
 
-    __notes__ = None
+    def __init__(self) -> None:
+        vars(self)["__peak_observe_retry__"] = None
 
 
-@pytest.mark.parametrize("kind", [_StubbornError, _OddNotesError])
-def test_an_exception_that_takes_no_note_comes_through(kind: type[Exception]) -> None:
+@pytest.mark.parametrize("kind", [_StubbornError, _OddMarkError])
+def test_an_exception_of_a_shape_of_its_own_comes_through(kind: type[Exception]) -> None:
     """Unchanged."""
 
     def fail() -> None:
@@ -344,7 +344,7 @@ def test_an_exception_that_takes_no_note_comes_through(kind: type[Exception]) ->
 
 
 @pytest.mark.parametrize(("attempts", "error"), [(1, ConnectionError), (3, KeyError)])
-def test_what_was_not_retried_gets_no_note(attempts: int, error: type[Exception]) -> None:
+def test_what_was_not_retried_gets_no_mark(attempts: int, error: type[Exception]) -> None:
     """There is nothing to tell."""
 
     def fail() -> None:
@@ -352,7 +352,7 @@ def test_what_was_not_retried_gets_no_note(attempts: int, error: type[Exception]
 
     with pytest.raises(error) as caught:
         retry_with_backoff(attempts, expected_exception=ConnectionError, name=next(NAMES))(fail)()
-    assert not hasattr(caught.value, "__notes__")
+    assert nesting.mark_of(caught.value, 0) is None
 
 
 def test_threads_do_not_see_each_others_retries() -> None:

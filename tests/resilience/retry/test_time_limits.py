@@ -46,9 +46,6 @@ def test_it_gives_up_at_once_when_the_next_delay_would_cross_the_deadline() -> N
     assert clock.monotonic() == 4.5
     assert caught.value.args == (3,)
     assert caught.value.__cause__ is caught.value.__context__ is None
-    assert caught.value.__notes__ == [
-        "peak_observe: 'time.deadline' gave up after 3 attempts in 4.5 s, as its time was up"
-    ]
     assert reading("time.deadline").calls == [0, 0, 0, 0, 1, 0]
     assert seen.of(GaveUp)[0].outcome == "out_of_time"
 
@@ -172,9 +169,8 @@ def test_the_last_attempt_that_takes_too_long_is_a_timeout_error() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(TimeoutError) as caught:
+    with pytest.raises(TimeoutError):
         asyncio.run(hang())
-    assert "gave up after 2 attempts" in caught.value.__notes__[0]
     assert reading("time.cut_last").calls == [0, 0, 1, 0, 0, 0]
 
 

@@ -1,6 +1,6 @@
 """Detect that something is broken, restore the newest good backup, verify, and go on.
 
-python examples/13_disaster_recovery.py
+python examples/resilience/13_disaster_recovery.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Make backups, list them, look what changed, restore, and keep what a policy keeps.
 
-python examples/10_backup_basics.py
+python examples/resilience/10_backup_basics.py
 """
 
 from __future__ import annotations

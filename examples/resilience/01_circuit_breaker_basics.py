@@ -1,6 +1,6 @@
 """A circuit through all its states, what it has counted, and how to close it by hand.
 
-python examples/01_circuit_breaker_basics.py
+python examples/resilience/01_circuit_breaker_basics.py
 """
 
 from __future__ import annotations

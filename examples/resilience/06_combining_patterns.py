@@ -1,6 +1,6 @@
 """Breaker and retry on one function, and what the order of the two decorators changes.
 
-python examples/06_combining_patterns.py
+python examples/resilience/06_combining_patterns.py
 """
 
 from __future__ import annotations
