@@ -23,6 +23,7 @@ that names file, table, key and mend.
 """
 
 VALUES = {
+    "Any": "a number",
     "Callable[[Any], bool]": "a function of the result",
     "Delays": "a list of seconds, or a function of attempt and error",
     "Errors": "an exception, a function of the error, or a list of them",
