@@ -9,8 +9,10 @@ import typer
 from peak_observe._version import __version__
 from peak_observe.cli import backup, demo, exporter, grafana, health
 from peak_observe.cli.options import ConfigRenamed
+from peak_observe.cli.usage_errors import PlainGroup
 
 app = typer.Typer(
+    cls=PlainGroup,
     name="peak-observe",
     help="Resilience for trading code that tells Prometheus what it did.",
     no_args_is_help=True,

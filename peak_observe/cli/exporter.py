@@ -47,8 +47,14 @@ def exporter(
         list[str],
         typer.Option("--web.allowed-host", metavar="NAME", help="A public name of this host; may be repeated."),
     ] = [],  # noqa: B006 - typer copies it
-    level: Annotated[Level, typer.Option("--log.level", help="Least level that is logged.")] = Level.INFO,
-    form: Annotated[Format, typer.Option("--log.format", help="Form of the log on standard error.")] = Format.LOGFMT,
+    level: Annotated[
+        Level,
+        typer.Option("--log.level", case_sensitive=False, help="Least level that is logged."),
+    ] = Level.INFO,
+    form: Annotated[
+        Format,
+        typer.Option("--log.format", case_sensitive=False, help="Form of the log on standard error."),
+    ] = Format.LOGFMT,
     check: Annotated[
         bool,
         typer.Option("--config.check", help="Check both files, say what would be watched, and end."),

@@ -18,7 +18,7 @@ from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
-from peak_observe.support.shown import label
+from peak_observe.support.shown import label, shown
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -211,10 +211,14 @@ def _made(exchange_id: str, config: Mapping[str, Any] | None, kind: type[Exchang
 
         near = difflib.get_close_matches(exchange_id.lower(), ccxt.exchanges, cutoff=0.5)
         raise ValueError(f"ccxt knows no exchange {exchange_id!r}" + (f"; near: {', '.join(near)}" if near else ""))
+    if not isinstance(config, Mapping | None):
+        raise TypeError(f"config must be a mapping, as ccxt's constructors take one, not {shown(config)}")
     return getattr(ccxt, exchange_id)(dict(config or {}))
 
 
 def _given(exchange: Any, config: Mapping[str, Any] | None, kind: type[ExchangeClient]) -> Any:
+    if isinstance(exchange, Mapping):
+        raise TypeError(f"the id of the exchange comes first: {kind.__name__}('kraken', config)")
     if config is not None:
         raise TypeError("config goes with the id of an exchange; an object has its own already")
     if is_async(exchange) is not kind._asynchronous:  # noqa: SLF001 - a class of this module

@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError
-        raise ConfigError(str(path), "", f"no TOML: {error}") from None
+        raise ConfigError(str(path), "", f"not valid TOML: {error}") from None
 
 
 def table(path: Path, name: str, *, of_tables: bool = False) -> dict[str, Any]:

@@ -82,8 +82,12 @@ class Desk:
 
     def run(self, *args: str) -> Done:
         """Run `peak-observe backup` in this process, with nobody at a terminal."""
+        return self.run_any("backup", *args)
+
+    def run_any(self, *args: str) -> Done:
+        """Run any command in this process."""
         self._capsys.readouterr()
-        self._patch.setattr(sys, "argv", ["peak-observe", "backup", *args])
+        self._patch.setattr(sys, "argv", ["peak-observe", *args])
         with pytest.raises(SystemExit) as ended:
             main()
         return Done(ended.value.code or 0, *self._capsys.readouterr())

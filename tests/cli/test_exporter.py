@@ -107,7 +107,7 @@ def test_check_without_any_file(run, tmp_path: Path, monkeypatch: pytest.MonkeyP
             [],
             "peak-observe.toml: file: there is no such section; did you mean 'files'?; there are [processes], ",
         ),
-        ({"x.toml": "[files.x"}, ["--config.file", "x.toml"], "x.toml: no TOML: "),
+        ({"x.toml": "[files.x"}, ["--config.file", "x.toml"], "x.toml: not valid TOML: "),
         ({"x.yml": "x: 1"}, ["--web.config.file", "x.yml"], "x.yml: x: there is no such key"),
         (
             {"bad.py": "raise SystemExit(3)", "x.toml": '[checks.x]\nkind = "python"\nfunction = "bad:x"'},

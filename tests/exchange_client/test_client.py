@@ -79,6 +79,12 @@ def test_an_object_of_the_other_kind_is_refused() -> None:
         ResilientExchangeClient(ccxt.async_support.kraken())
     with pytest.raises(TypeError, match="use ResilientExchangeClient"):
         AsyncResilientExchangeClient(ccxt.kraken())
+    with pytest.raises(
+        TypeError, match=r"the id of the exchange comes first: ResilientExchangeClient\('kraken', config\)"
+    ):
+        ResilientExchangeClient({"enableRateLimit": True})
+    with pytest.raises(TypeError, match="config must be a mapping, as ccxt's constructors take one, not 'binance'"):
+        ResilientExchangeClient("kraken", "binance")
     with pytest.raises(TypeError, match="a ccxt exchange object is wanted, not int"):
         ResilientExchangeClient(7)
     with pytest.raises(TypeError, match="config goes with the id"):

@@ -198,7 +198,7 @@ def test_the_directory_may_come_from_the_environment(file: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[files.x\n", "no TOML: "),
+        ("[files.x\n", "not valid TOML: "),
         ("x = 1", "x: there is no such section; there are [processes], [checks.NAME] and [repositories.NAME], "),
         ("[file.x]\nglob = '*'", "file: there is no such section; did you mean 'files'?"),
         ("files = 5", "files: it has to consist of tables [files.NAME]"),

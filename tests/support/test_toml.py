@@ -62,10 +62,11 @@ def test_what_does_not_fit_is_named(table: dict, end: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A missing one, one that is no TOML, and one that is no text."""
+    """A missing one, one that is not valid TOML, and one that is no text."""
     (tmp_path / "bad.toml").write_text("a = \n")
     (tmp_path / "raw.toml").write_bytes(b"\xff")
-    for name, reason in (("none.toml", "No such file"), ("bad.toml", "no TOML: .*line 1"), ("raw.toml", "no TOML")):
+    wrong = "not valid TOML"
+    for name, reason in (("none.toml", "No such file"), ("bad.toml", f"{wrong}: .*line 1"), ("raw.toml", wrong)):
         with pytest.raises(ConfigError, match=rf"{name}: {reason}"):
             toml.read(tmp_path / name)
 
@@ -109,7 +110,7 @@ def test_a_file_that_is_nested_for_ever_is_no_toml(tmp_path: Path) -> None:
     """And no reason to crash."""
     file = tmp_path / "x.toml"
     file.write_text(f"x = {'[' * 50_000}")
-    with pytest.raises(ConfigError, match="no TOML"):
+    with pytest.raises(ConfigError, match="not valid TOML"):
         toml.read(file)
 
 

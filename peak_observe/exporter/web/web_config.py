@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        raise ConfigError(str(path), "", f"no YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(str(path), "", f"not valid YAML: {' '.join(str(error).split())}") from None
     if found is None:
         return {}
     if not isinstance(found, dict):

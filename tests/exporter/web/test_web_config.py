@@ -110,7 +110,7 @@ def test_client_certificates(folder: Path, keys: dict[str, str], mode: ssl.Verif
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[", "web.yml: no YAML: "),
+        ("[", "web.yml: not valid YAML: "),
         ("- x", "web.yml: it has to consist of tls_server_config, http_server_config, basic_auth_users"),
         ("basic_auth_user: {}", "web.yml: basic_auth_user: there is no such key; did you mean 'basic_auth_users'?"),
         ("1: 2", "web.yml: 1: there is no such key"),

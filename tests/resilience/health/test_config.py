@@ -167,7 +167,7 @@ def test_a_function_of_the_user_is_the_check(health: HealthCheck, file: Path, mo
         ("", "there is no table [checks.NAME]"),
         ("[checks]\n", "there is no table [checks.NAME]"),
         ('[check.x]\nkind = "memory"', "there is no table [checks.NAME]; did you mean [checks] where it says [check]?"),
-        ("[checks.x\n", "no TOML: "),
+        ("[checks.x\n", "not valid TOML: "),
     ],
 )
 def test_nonsense_is_one_line_that_names_the_key(health: HealthCheck, file: Path, text: str, message: str) -> None:
@@ -183,5 +183,5 @@ def test_a_file_that_cannot_be_read_says_why(health: HealthCheck, file: Path) ->
     with pytest.raises(ConfigError, match="Is a directory"):
         config.add(health, file.parent)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="no TOML: "):
+    with pytest.raises(ConfigError, match="not valid TOML: "):
         config.add(health, file)

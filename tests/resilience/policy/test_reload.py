@@ -158,7 +158,7 @@ def test_an_invalid_file_changes_nothing_and_is_named(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[policies.NAME.retry", "no TOML: "),
+        ("[policies.NAME.retry", "not valid TOML: "),
         ("", "there is no table"),
         ("[policies.other.retry]", "there is no policy 'NAME'; there are other"),
         ("[policies.NAME.retri]", "policies.NAME.retri: there is no such key; did you mean 'retry'"),

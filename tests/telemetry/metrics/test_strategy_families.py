@@ -96,7 +96,7 @@ def test_they_are_log_based_events_and_log_lines(otel, caplog: pytest.LogCapture
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             emit(HedgeFailed("candles", 1, error))
-        emit(PolicyReloaded("kraken", "bot.toml", success=False, message="bot.toml: no TOML"))
+        emit(PolicyReloaded("kraken", "bot.toml", success=False, message="bot.toml: not valid TOML"))
     first, *_, last = [(event.event_name, dict(event.attributes)) for event in otel.events]
     assert first[0] == "peak_observe.hedge.failed"
     assert (first[1]["peak_observe.operation"], first[1]["peak_observe.request"]) == ("candles", 1)
@@ -107,7 +107,7 @@ def test_they_are_log_based_events_and_log_lines(otel, caplog: pytest.LogCapture
             "peak_observe.policy": "kraken",
             "peak_observe.path": "bot.toml",
             "peak_observe.success": False,
-            "peak_observe.message": "bot.toml: no TOML",
+            "peak_observe.message": "bot.toml: not valid TOML",
         },
     )
     lines = [(record.name, record.levelname) for record in caplog.records]
