@@ -8,9 +8,13 @@ from peak_observe.errors import MissingExtraError, PeakObserveError
 from peak_observe.support.redact import printable
 from peak_observe.support.streams import open_streams
 
-EXTRAS = dict.fromkeys(("typer", "click", "rich", "starlette", "uvicorn", "yaml", "bcrypt"), "exporter") | {
-    "ccxt": "exchange"
+MODULES = {
+    "exchange": ("ccxt",),
+    "exporter": ("typer", "rich", "starlette", "uvicorn", "yaml", "bcrypt"),
 }
+"""The modules that each extra brings."""
+NEEDED = {"demo": ("exchange", "exporter")}
+"""The extras of commands that need more than `exporter`."""
 INTERRUPTED = 130
 
 
@@ -34,10 +38,31 @@ def _run() -> None:
         writer.disarm()  # the command asks about processes, it is none that anybody watches
         app()
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        missing = _missing_extras((error.name or "").partition(".")[0])
+        if not missing:
             raise
-        raise MissingExtraError(extra, "this command") from None
+        raise MissingExtraError(",".join(missing), "this command") from None
+
+
+def _missing_extras(module: str) -> list[str]:
+    """Return all extras that this command lacks, so that one `pip install` mends it; none if a module is of no extra."""
+    if not any(module in modules for modules in MODULES.values()) and module != "click":
+        return []
+    needed = NEEDED.get(next(iter(sys.argv[1:]), ""), ("exporter",))
+    return [
+        extra
+        for extra, modules in MODULES.items()
+        if module in modules or (extra in needed and not all(map(_is_installed, modules)))
+    ]
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # it is blocked, or half loaded
+        return False
 
 
 if __name__ == "__main__":

@@ -329,7 +329,7 @@ class MissingExtraError(PeakObserveError, ImportError):
     """An optional dependency is not installed.
 
     Args:
-        extra: The name of the extra that brings it.
+        extra: The name of the extra that brings it; several with commas.
         what: What needs it.
     """
 
@@ -341,7 +341,10 @@ class MissingExtraError(PeakObserveError, ImportError):
         self.what = what
 
     def __str__(self) -> str:
-        return f"{self.what} needs the extra '{self.extra}': pip install 'peak-observe[{self.extra}]'"
+        names = self.extra.split(",")
+        extras = "the extra" if len(names) == 1 else "the extras"
+        listed = " and ".join(f"'{name}'" for name in names)
+        return f"{self.what} needs {extras} {listed}: pip install 'peak-observe[{self.extra}]'"
 
 
 class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the world, not a mistake

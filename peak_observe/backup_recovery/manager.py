@@ -40,6 +40,7 @@ from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.support.loggers import logger
+from peak_observe.support.posix import unsupported
 from peak_observe.telemetry.tracing.spans import Operation
 
 Tell = Callable[[Progress], object]
@@ -62,7 +63,8 @@ class RecoveryManager(BackupReader):
 
     Raises:
         ValueError: An argument makes no sense.
-        BackupError: The folder cannot be made, or a restore that a crash cut off cannot be brought to its end.
+        BackupError: The folder cannot be made, a restore that a crash cut off cannot be brought to its end, or the
+            platform has no file locks (Windows).
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class RecoveryManager(BackupReader):
         append_only: Iterable[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if missing := unsupported("backups"):
+            raise BackupError(missing)
         if not _is_period(max_age):
             raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
         self.backup_root = Path(checked_path(backup_dir))

@@ -7,6 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from peak_observe.support import posix
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -55,7 +57,7 @@ def sync_folder(path: Path) -> None:
         OSError: The disk reports an error.
     """
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        folder = os.open(path, os.O_RDONLY | posix.CLOEXEC)
     except PermissionError:
         return
     try:
@@ -68,7 +70,7 @@ def _replace(path: Path, content: bytes, *, durable: bool, private: bool) -> Non
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.unlink(missing_ok=True)  # a crash may have left one, which others can read
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.CLOEXEC
         with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(content)
             if durable:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from peak_observe.support import posix
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHUNK = 1 << 18  # bytes; larger ones fall out of the processor's cache between hash and write
 WRITABLE = 0o222
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | posix.NOFOLLOW | posix.NONBLOCK | posix.CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.NOFOLLOW | posix.CLOEXEC
 
 HEAD = 16  # bytes of the beginning of a file that are kept, enough to know a database by
 PSEUDO = 1 << 30  # bytes that are read at most of what the kernel makes up

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import grp
-import pwd
 from typing import TYPE_CHECKING
+
+from peak_observe.support.posix import grp, pwd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 def user_name(number: int) -> str:
     """Return the name of a user of this host; empty if the number has none."""
     try:
-        return pwd.getpwuid(number).pw_name
+        name: str = pwd.getpwuid(number).pw_name
     except (KeyError, OverflowError):
         return ""
+    return name
 
 
 def group_name(number: int) -> str:
     """Return the name of a group of this host; empty if the number has none."""
     try:
-        return grp.getgrgid(number).gr_name
+        name: str = grp.getgrgid(number).gr_name
     except (KeyError, OverflowError):
         return ""
+    return name
 
 
 def user_names(numbers: Iterable[int]) -> dict[int, str]:

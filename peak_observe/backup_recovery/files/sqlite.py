@@ -7,7 +7,6 @@ Source: https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks canceled
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from peak_observe.backup_recovery.files.copying import CREATE, READ, writing
+from peak_observe.support.posix import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -16,6 +15,8 @@ import msgspec
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import RepositoryLockedError
+from peak_observe.support import posix
+from peak_observe.support.posix import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 PATIENCE = 10.0  # seconds for a lock that is held for an instant
-_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_OPEN = os.O_RDWR | os.O_CREAT | posix.CLOEXEC | posix.NOFOLLOW | posix.NONBLOCK
 _DECODER = msgspec.json.Decoder(Holder)
 
 
@@ -78,7 +79,7 @@ def locked_for_reading(path: Path, repository: Path) -> Iterator[None]:
         return
     try:
         with suppress(OSError):  # a file system without locks
-            if not _taken(descriptor, fcntl.LOCK_SH):
+            if not _taken(descriptor, shared=True):
                 raise RepositoryLockedError(str(repository), _holder(descriptor))
         yield
     finally:
@@ -113,7 +114,8 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def _taken(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+def _taken(descriptor: int, *, shared: bool = False) -> bool:
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Owner, give
 from peak_observe.backup_recovery.restore.plan import look
+from peak_observe.support import posix
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 PARTIAL = "~"
 """Ends the name of a copy on its way."""
-_OVERWRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OVERWRITE = os.O_WRONLY | posix.NOFOLLOW | posix.NONBLOCK | posix.CLOEXEC
+_FOLDER = os.O_RDONLY | posix.DIRECTORY | posix.NOFOLLOW | posix.CLOEXEC
 
 
 def keep(target: str, old: str) -> None:

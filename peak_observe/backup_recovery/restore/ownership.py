@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import grp
 import os
-import pwd
 from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.support.posix import grp, pwd
 
 if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.manifest import Entry, Manifest

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import resource
 import socket
 from asyncio import sslproto
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.exporter.logs import Repeats
 from peak_observe.support.loggers import logger
+from peak_observe.support.posix import resource
 from peak_observe.telemetry.http_rules import peer_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _log = logger("peak_observe.exporter")
 
 def limit() -> int:
     """Return how many connections may be open at a time in this process."""
+    if resource is None:  # Windows, where sockets are no descriptors
+        return MOST
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST if descriptors == resource.RLIM_INFINITY else max(LEAST, min(MOST, descriptors - RESERVE))
 

@@ -7,7 +7,6 @@ it exclusively; who looks, or folds what a dead process left, shares it for an i
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING
 from weakref import finalize
 
 from peak_observe.measures import forks
+from peak_observe.support import posix
+from peak_observe.support.posix import fcntl
 from peak_observe.telemetry.snapshot import snapshot_file
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SUFFIX = ".lock"
 PATIENCE = 2.0
 """Seconds to wait for those who look."""
 RETRY = 0.01  # seconds
-_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FLAGS = posix.NOFOLLOW | posix.NONBLOCK | posix.CLOEXEC
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # a file system without flock
 
 
@@ -85,6 +86,8 @@ def acquire(path: Path, *, patience: float = PATIENCE) -> NameLock | None:
     Raises:
         OSError: The lock file cannot be had.
     """
+    if missing := posix.unsupported("snapshots of processes"):
+        raise OSError(missing)
     deadline = time.monotonic() + patience
     while True:
         descriptor, created = _opened(path)
@@ -111,7 +114,7 @@ def is_held(path: Path) -> bool | None:
         return None
     try:
         plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        free = _flock(descriptor, fcntl.LOCK_SH) if plain else None
+        free = _flock(descriptor, fcntl.LOCK_SH) if plain and fcntl is not None else None
     except OSError:
         free = None
     finally:

@@ -8,6 +8,8 @@ import zlib
 from functools import lru_cache
 from typing import NamedTuple
 
+from peak_observe.support import posix
+
 PATIENCE = 3  # intervals without a new snapshot, after which doubt means death
 _SINCE_COMMAND = 19  # where /proc/<pid>/stat has the start time, counted behind the command's name
 
@@ -163,7 +165,7 @@ def _hidden(pid: int) -> bool:
 
 
 def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | posix.CLOEXEC)
     try:
         return os.read(descriptor, 4096)
     finally:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from peak_observe.support import posix
 from peak_observe.telemetry.snapshot import process_identity, samples
 from peak_observe.telemetry.snapshot.process_identity import Identity
 from peak_observe.telemetry.snapshot.samples import EMPTY, Table
@@ -185,7 +186,7 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
         OSError: It cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | posix.NOFOLLOW | posix.NONBLOCK | posix.CLOEXEC)
     except OSError as error:
         if path.is_symlink():
             raise RejectedError("unsafe", "a symbolic link") from None
@@ -217,7 +218,7 @@ def write(path: Path, content: bytes, *, like: os.stat_result | None = None) -> 
         OSError: It cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.NOFOLLOW | posix.CLOEXEC
     descriptor = os.open(temporary, flags, 0o644)
     try:
         _fill(descriptor, content, like)
