@@ -45,7 +45,7 @@ def _run() -> None:
 
 
 def _missing_extras(module: str) -> list[str]:
-    """Return all extras that this command lacks, so that one `pip install` mends it; none if a module is of no extra."""
+    """Return all extras that this command lacks, so that one `pip install` mends it; none for a module of no extra."""
     if not any(module in modules for modules in MODULES.values()) and module != "click":
         return []
     needed = NEEDED.get(next(iter(sys.argv[1:]), ""), ("exporter",))

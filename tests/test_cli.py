@@ -182,3 +182,34 @@ def test_the_shell_completes_commands() -> None:
         [script], capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **words}
     )
     assert {"create", "restore", "drill"} <= set(done.stdout.split())
+
+
+WITHOUT = """
+import sys
+for name in sys.argv.pop(1).split(","):
+    sys.modules[name] = None
+from peak_observe.__main__ import main
+main()
+"""
+NOTHING = "ccxt,typer,click,rich,starlette,uvicorn,yaml,bcrypt"
+
+
+@pytest.mark.parametrize(
+    ("missing", "args", "extras"),
+    [
+        (NOTHING, ["demo", "--once"], "exchange,exporter"),
+        (NOTHING, ["health"], "exporter"),
+        (NOTHING, ["backup", "list"], "exporter"),
+        (NOTHING, [], "exporter"),
+        ("ccxt", ["demo", "--once", "--no-prometheus"], "exchange"),
+        ("uvicorn", ["exporter"], "exporter"),
+        ("uvicorn,ccxt", ["demo", "--once", "--no-prometheus"], "exchange,exporter"),
+    ],
+)
+def test_all_missing_extras_are_named_at_once(tmp_path: Path, missing: str, args: list[str], extras: str) -> None:
+    """With the one line that installs them."""
+    command = [sys.executable, "-c", WITHOUT, missing, *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f": pip install 'peak-observe[{extras}]'")

@@ -51,6 +51,7 @@ OTHERS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "examples/README.md",
     "examples/resilience/README.md",
     "grafana/RUNBOOK.md",

@@ -52,6 +52,11 @@ def test_a_missing_extra_says_what_to_install() -> None:
     """The message is a command."""
     error = MissingExtraError("exchange", "the demo")
     assert str(error) == "the demo needs the extra 'exchange': pip install 'peak-observe[exchange]'"
+    both = MissingExtraError("exchange,exporter", "the demo")
+    assert (
+        str(both)
+        == "the demo needs the extras 'exchange' and 'exporter': pip install 'peak-observe[exchange,exporter]'"
+    )
 
 
 def test_a_configuration_error_names_file_and_key() -> None:
