@@ -196,18 +196,21 @@ def test_a_class_that_can_be_copied_once_only_is_summarized_then() -> None:
 
 
 def test_notes_are_kept_as_text() -> None:
-    """What a retry wrote on the error, without the mark for retries around it."""
+    """What a program wrote on the error, without the mark of the retry inside for retries around it."""
     breaker = CircuitBreaker(1, 60, clock=ManualClock())
 
     @breaker
     @retry_with_backoff(2, clock=ManualClock(), name="orders")
     def fail() -> None:
-        raise ConnectionError("reset")
+        error = ConnectionError("reset")
+        error.add_note("while orders were fetched")
+        raise error
 
     with pytest.raises(ConnectionError):
         fail()
-    notes = refusal_of(breaker).last_error.__notes__
-    assert [(type(note), note) for note in notes] == [(str, "peak_observe: 'orders' gave up after 2 attempts in 1.0 s")]
+    last = refusal_of(breaker).last_error
+    assert [(type(note), note) for note in last.__notes__] == [(str, "while orders were fetched")]
+    assert list(vars(last)) == ["__notes__"]
 
 
 def test_an_unknown_outcome_of_the_past_is_not_taken_for_one_of_now() -> None:
