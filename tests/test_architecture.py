@@ -32,6 +32,7 @@ FLOORS = {
     "backup_recovery": 2,
     "jobs": 2,
     "metrics_server": 3,
+    "otel": 2,
     "exchange_client": 3,
     "monitoring": 4,
     "exporter": 4,
@@ -420,6 +421,7 @@ SIGNATURES = {
         "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
+    "register_otel": "(meter_provider: 'MeterProvider | None' = None) -> 'None'",
     "retry_with_backoff": (
         "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "

@@ -1,0 +1,172 @@
+"""Metric exporter that adds latency histograms with exemplars to what another one sends."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from peak_observe._version import __version__
+from peak_observe.telemetry.otel import histograms
+from peak_observe.telemetry.otel.names import SCOPE
+from peak_observe.telemetry.otel.resource import Identity
+from peak_observe.telemetry.snapshot import process_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.metrics.export import Metric
+
+PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+EXIT_TIMEOUT = 4.0
+MAX_TIMEOUT = 86_400.0
+_CUMULATIVE, _DELTA = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
+_ALWAYS_CUMULATIVE: dict[type, AggregationTemporality] = dict.fromkeys(
+    (UpDownCounter, ObservableUpDownCounter, ObservableGauge), _CUMULATIVE
+)
+_PREFERENCES: Mapping[str, Mapping[type, AggregationTemporality]] = {
+    "DELTA": {**dict.fromkeys((Counter, Histogram, ObservableCounter), _DELTA), **_ALWAYS_CUMULATIVE},
+    "LOWMEMORY": {**dict.fromkeys((Counter, Histogram), _DELTA), ObservableCounter: _CUMULATIVE, **_ALWAYS_CUMULATIVE},
+}
+
+
+class HistogramBridge(MetricExporter):
+    """Exporter that sends our histograms along with the metrics of the SDK.
+
+    Args:
+        exporter: Sends them; its own preference decides on delta or cumulative, that of the environment if it has none.
+        exit_timeout: Seconds for the last export, when the program ends.
+    """
+
+    def __init__(self, exporter: MetricExporter, exit_timeout: float) -> None:
+        own = exporter._preferred_temporality  # noqa: SLF001 - readers ask an exporter for it in the same way
+        temporality = dict(_of_environment() if own is None else own)
+        super().__init__(temporality, exporter._preferred_aggregation)  # noqa: SLF001 - as above
+        self._exporter, self._exit_timeout = exporter, exit_timeout
+        self._delta = temporality.get(Histogram) is _DELTA
+        self._identity = Identity()
+        # What was added up before is told too: the counts begin with the process.
+        self._base: dict[histograms.Key, histograms.Counts] = {}
+        self._start = _started()
+        _at_fork(self)
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Send metrics of the SDK and our histograms; a difference counts as told once this has succeeded."""
+        series, now = histograms.read(), time.time_ns()
+        added = histograms.metrics_of(series, self._base, delta=self._delta, start=self._start, now=now)
+        data = MetricsData([self._extended(found, added) for found in _resources(metrics_data)])
+        result = self._send(lambda: self._exporter.export(data, timeout_millis=timeout_millis, **kwargs))
+        if self._delta and result is MetricExportResult.SUCCESS:
+            self._base, self._start = histograms.counts_of(series), now
+        return result
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Have the exporter send what it holds."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown(timeout_millis, **kwargs)
+
+    def set_meter_provider(self, meter_provider: Any) -> None:
+        """Hand on where an exporter counts its own work, if it does."""
+        getattr(self._exporter, "set_meter_provider", lambda _: None)(meter_provider)
+
+    def _extended(self, found: ResourceMetrics, added: list[Metric]) -> ResourceMetrics:
+        scopes = list(found.scope_metrics)
+        ours = next((index for index, scope in enumerate(scopes) if scope.scope.name == SCOPE), None)
+        if ours is None:
+            scopes.append(ScopeMetrics(InstrumentationScope(SCOPE, __version__), added, ""))
+        else:
+            scopes[ours] = replace(scopes[ours], metrics=[*scopes[ours].metrics, *added])
+        return replace(found, resource=self._identity.named(found.resource), scope_metrics=scopes)
+
+    def _send(self, export: Callable[[], MetricExportResult]) -> MetricExportResult:
+        """Export, and no longer than the deadline once the main thread has ended."""
+        if threading.main_thread().is_alive():
+            return export()
+        results: list[MetricExportResult] = []
+        thread = threading.Thread(target=lambda: results.append(export()), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # this Python starts none any more; the exporter's own timeout has to do
+            return export()
+        thread.join(self._exit_timeout)
+        return results[0] if results else MetricExportResult.FAILURE
+
+    def begin_child(self) -> None:
+        """Begin anew in a forked child: what was counted before is its parent's."""
+        self._base, self._start = histograms.counts_of(histograms.read()), time.time_ns()
+
+
+def bridge(exporter: MetricExporter, *, exit_timeout: float = EXIT_TIMEOUT) -> MetricExporter:
+    """Return an exporter that adds our latency histograms, with exemplars, to what `exporter` sends.
+
+    Histograms are cumulative or deltas as the exporter prefers (OTLP:
+    `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`). A delta that could not be sent is part of the next one.
+    The resource gets `service.name` from `configure(process=)` and `service.instance.id` where it has none.
+
+    Args:
+        exporter: Any metric exporter of the OpenTelemetry SDK; a bridge is returned as it is.
+        exit_timeout: Seconds that the end of the program waits for the last export, if the collector hangs.
+
+    Raises:
+        TypeError: `exporter` is no metric exporter.
+        ValueError: `exit_timeout` is not a number of seconds above 0 and up to a day.
+    """
+    if not isinstance(exporter, MetricExporter):
+        raise TypeError(f"exporter must be a MetricExporter of the OpenTelemetry SDK, not {type(exporter).__name__}")
+    number = isinstance(exit_timeout, int | float) and not isinstance(exit_timeout, bool)
+    if not number or not 0 < exit_timeout <= MAX_TIMEOUT:
+        raise ValueError(f"exit_timeout must be seconds, more than 0 and at most a day, not {exit_timeout!r}")
+    return exporter if isinstance(exporter, HistogramBridge) else HistogramBridge(exporter, exit_timeout)
+
+
+def _of_environment() -> Mapping[type, AggregationTemporality]:
+    return _PREFERENCES.get(os.environ.get(PREFERENCE, "").strip().upper(), {})
+
+
+def _resources(data: MetricsData) -> list[ResourceMetrics]:
+    return list(data.resource_metrics) or [ResourceMetrics(Resource.create(), [], "")]
+
+
+def _started() -> int:
+    try:
+        return int(process_identity.started() * histograms.NANO)
+    except (OSError, AttributeError):  # no /proc, or not Linux
+        return time.time_ns()
+
+
+def _at_fork(bridged: HistogramBridge) -> None:
+    """Have a child begin anew, for as long as its bridge is used; the measures have made their locks anew before."""
+    found = weakref.ref(bridged)
+
+    def begin() -> None:
+        alive = found()
+        if alive is not None:
+            alive.begin_child()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=begin)
