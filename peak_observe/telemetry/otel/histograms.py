@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from peak_observe.telemetry.metrics.family import Labels
 
 NANO = 1_000_000_000
-Key = tuple[str, "Labels"]
+Key = tuple[str, "Labels", tuple[float, ...]]
 DELTA = AggregationTemporality.DELTA
 
 
@@ -46,8 +46,8 @@ class Series(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """Return what tells the series from all others."""
-        return self.metric.name, self.labels
+        """Return what tells the series from all others, also from one of other buckets that had its name before."""
+        return self.metric.name, self.labels, self.bounds
 
     def point(self, base: Counts | None, start: int, now: int) -> HistogramDataPoint:
         """Return the data point of what was added to a base since `start`, both times in nanoseconds."""

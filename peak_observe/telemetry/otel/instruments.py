@@ -120,4 +120,9 @@ def _observations(rows: Iterable[tuple[Labels, float]]) -> list[Observation]:
     """Return observations of the finite values: the SDK drops others with a warning each."""
     from opentelemetry.metrics import Observation
 
-    return [Observation(value, attributes_of(labels)) for labels, value in rows if math.isfinite(value)]
+    return [Observation(_number(value), attributes_of(labels)) for labels, value in rows if math.isfinite(value)]
+
+
+def _number(value: float) -> float:
+    """Return a number also for True and False, which OTLP does not take for one."""
+    return int(value) if isinstance(value, bool) else value
