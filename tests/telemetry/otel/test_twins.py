@@ -38,7 +38,8 @@ from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 from peak_observe.testing import FakeExchange, ManualClock
 
 Key = tuple[str, frozenset[tuple[str, str]]]
-FINITE = {metric.name: metric for metric in catalog.IN_PROCESS}
+RHYTHM = 8  # times, after which is known how often something comes
+METRICS = {metric.name: metric for metric in catalog.IN_PROCESS}
 RELOADED = '[policies."otel.all"]\ncircuit_breaker = { failure_threshold = 3 }\n'
 
 
@@ -86,7 +87,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         pass
     check = HealthCheck()
     check.register(name, lambda: True)
-    check.run_all()
+    for _ in range(RHYTHM):
+        check.run_all()
     (tmp_path / "data").write_text("1")
     manager = RecoveryManager(tmp_path / "backups", name=name, max_age=60)
     manager.data_backup.add_data_path(tmp_path / "data")
@@ -96,7 +98,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())
         client = stack.enter_context(ResilientExchangeClient("kraken", fake.config(), name=name, health=None))
-        client.fetch_ticker("BTC/USD")
+        for _ in range(RHYTHM):
+            client.fetch_ticker("BTC/USD")
         client.fetch_balance()
         yield
     assert len([*kept, limited, hedged]) > 1
@@ -106,7 +109,7 @@ def exposed() -> dict[Key, float]:
     """Return the series of `/metrics` under their OpenTelemetry names; buckets of histograms as they are."""
     found = {}
     for family in text_string_to_metric_families(Renderer().render().decode()):
-        metric = FINITE.get(family.name) or FINITE[f"{family.name}_total"]
+        metric = METRICS.get(family.name) or METRICS[f"{family.name}_total"]
         name = instrument_of(metric).name
         for sample in family.samples:
             suffix = sample.name.removeprefix(metric.name)
