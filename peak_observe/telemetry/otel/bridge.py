@@ -1,4 +1,4 @@
-"""Metric exporter that adds latency histograms with exemplars to what another one sends."""
+"""Metric exporter that adds latency histograms and exemplars to what another one sends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from opentelemetry.sdk.metrics import (
     Counter,
@@ -29,7 +29,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from peak_observe._version import __version__
-from peak_observe.telemetry.otel import histograms
+from peak_observe.telemetry.metrics import primitive_families
+from peak_observe.telemetry.otel import counters, histograms
+from peak_observe.telemetry.otel.exemplars import NANO
 from peak_observe.telemetry.otel.names import SCOPE
 from peak_observe.telemetry.otel.resource import Identity
 from peak_observe.telemetry.snapshot import process_identity
@@ -37,7 +39,6 @@ from peak_observe.telemetry.snapshot import process_identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opentelemetry.sdk.metrics.export import Metric
 
 PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 EXIT_TIMEOUT = 4.0
@@ -50,6 +51,34 @@ _PREFERENCES: Mapping[str, Mapping[type, AggregationTemporality]] = {
     "DELTA": {**dict.fromkeys((Counter, Histogram, ObservableCounter), _DELTA), **_ALWAYS_CUMULATIVE},
     "LOWMEMORY": {**dict.fromkeys((Counter, Histogram), _DELTA), ObservableCounter: _CUMULATIVE, **_ALWAYS_CUMULATIVE},
 }
+
+
+class _Told(NamedTuple):
+    """Counts of histograms and counters that an exporter acknowledged, and when they were read in nanoseconds."""
+
+    series: Mapping[histograms.Key, histograms.Counts]
+    samples: counters.Samples
+    at: int
+
+
+class _Moment(NamedTuple):
+    """All histograms and counters at one time in nanoseconds."""
+
+    series: list[histograms.Series]
+    samples: counters.Samples
+    at: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """Read everything."""
+        kinds, at = primitive_families.read(), time.time_ns()
+        return cls(histograms.read(kinds), counters.read(kinds), at)
+
+    def told(self, before: _Told, resources: list[ResourceMetrics]) -> _Told:
+        """Return what is told once this was sent; a counter that was not among it is told later."""
+        metrics = [metric for found in resources for scope in found.scope_metrics for metric in scope.metrics]
+        samples = {**before.samples, **counters.sent(metrics, self.samples)}
+        return _Told(histograms.counts_of(self.series), samples, self.at)
 
 
 class HistogramBridge(MetricExporter):
@@ -65,21 +94,23 @@ class HistogramBridge(MetricExporter):
         temporality = dict(_of_environment() if own is None else own)
         super().__init__(temporality, exporter._preferred_aggregation)  # noqa: SLF001 - as above
         self._exporter, self._exit_timeout = exporter, exit_timeout
-        self._delta = temporality.get(Histogram) is _DELTA
+        self._delta = {
+            "histogram": temporality.get(Histogram) is _DELTA,
+            "counter": temporality.get(ObservableCounter) is _DELTA,
+        }
         self._identity = Identity()
         # What was added up before is told too: the counts begin with the process.
-        self._base: dict[histograms.Key, histograms.Counts] = {}
-        self._start = _started()
+        self._told = self._born = _Told({}, {}, _started())
         _at_fork(self)
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Send metrics of the SDK and our histograms; a difference counts as told once this has succeeded."""
-        series, now = histograms.read(), time.time_ns()
-        added = histograms.metrics_of(series, self._base, delta=self._delta, start=self._start, now=now)
-        data = MetricsData([self._extended(found, added) for found in _resources(metrics_data)])
+        moment = _Moment.now()
+        resources = [self._extended(found, moment) for found in _resources(metrics_data)]
+        data = MetricsData(resources)
         result = self._send(lambda: self._exporter.export(data, timeout_millis=timeout_millis, **kwargs))
-        if self._delta and result is MetricExportResult.SUCCESS:
-            self._base, self._start = histograms.counts_of(series), now
+        if result is MetricExportResult.SUCCESS:
+            self._told = moment.told(self._told, resources)
         return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -94,14 +125,24 @@ class HistogramBridge(MetricExporter):
         """Hand on where an exporter counts its own work, if it does."""
         getattr(self._exporter, "set_meter_provider", lambda _: None)(meter_provider)
 
-    def _extended(self, found: ResourceMetrics, added: list[Metric]) -> ResourceMetrics:
-        scopes = list(found.scope_metrics)
-        ours = next((index for index, scope in enumerate(scopes) if scope.scope.name == SCOPE), None)
-        if ours is None:
-            scopes.append(ScopeMetrics(InstrumentationScope(SCOPE, __version__), added, ""))
-        else:
-            scopes[ours] = replace(scopes[ours], metrics=[*scopes[ours].metrics, *added])
+    def _extended(self, found: ResourceMetrics, moment: _Moment) -> ResourceMetrics:
+        base = self._base("histogram")
+        delta = self._delta["histogram"]
+        added = histograms.metrics_of(moment.series, base.series, delta=delta, start=base.at, now=moment.at)
+        theirs = [scope for scope in found.scope_metrics if scope.scope.name != SCOPE]
+        ours = [self._renewed(scope, moment) for scope in found.scope_metrics if scope.scope.name == SCOPE]
+        first = ours[0] if ours else ScopeMetrics(InstrumentationScope(SCOPE, __version__), [], "")
+        scopes = [*theirs, replace(first, metrics=[*first.metrics, *added]), *ours[1:]]
         return replace(found, resource=self._identity.named(found.resource), scope_metrics=scopes)
+
+    def _renewed(self, scope: ScopeMetrics, moment: _Moment) -> ScopeMetrics:
+        base = self._base("counter")
+        metrics = [counters.renewed(metric, moment.samples, base.samples, base.at) for metric in scope.metrics]
+        return replace(scope, metrics=metrics)
+
+    def _base(self, kind: str) -> _Told:
+        """Return what to take off: what was acknowledged for differences, else what a parent counted."""
+        return self._told if self._delta[kind] else self._born
 
     def _send(self, export: Callable[[], MetricExportResult]) -> MetricExportResult:
         """Export, and no longer than the deadline once the main thread has ended."""
@@ -118,7 +159,8 @@ class HistogramBridge(MetricExporter):
 
     def begin_child(self) -> None:
         """Begin anew in a forked child: what was counted before is its parent's."""
-        self._base, self._start = histograms.counts_of(histograms.read()), time.time_ns()
+        moment = _Moment.now()
+        self._told = self._born = _Told(histograms.counts_of(moment.series), moment.samples, moment.at)
 
 
 def bridge(exporter: MetricExporter, *, exit_timeout: float = EXIT_TIMEOUT) -> MetricExporter:
@@ -154,7 +196,7 @@ def _resources(data: MetricsData) -> list[ResourceMetrics]:
 
 def _started() -> int:
     try:
-        return int(process_identity.started() * histograms.NANO)
+        return int(process_identity.started() * NANO)
     except (OSError, AttributeError):  # no /proc, or not Linux
         return time.time_ns()
 

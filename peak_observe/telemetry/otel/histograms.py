@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric
 
-from peak_observe.telemetry.metrics import primitive_families
+from peak_observe.telemetry.otel.exemplars import exemplars_of
 from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from peak_observe import catalog, measures
-    from peak_observe.telemetry.metrics.family import Labels
+    from peak_observe.telemetry.metrics.family import Family, Labels, Readings
 
-NANO = 1_000_000_000
 Key = tuple[str, "Labels", tuple[float, ...]]
 DELTA = AggregationTemporality.DELTA
 
@@ -62,15 +60,15 @@ class Series(NamedTuple):
             explicit_bounds=self.bounds,
             min=None,  # type: ignore[arg-type] # optional in OTLP, and nobody keeps them
             max=None,  # type: ignore[arg-type] # as above
-            exemplars=[_exemplar(one) for one in self.exemplars if _nanoseconds(one) >= start],
+            exemplars=exemplars_of(self.exemplars, start),
         )
 
 
-def read() -> list[Series]:
-    """Return all series of histograms as they are now."""
+def read(kinds: Iterable[tuple[tuple[Family, ...], Readings]]) -> list[Series]:
+    """Return all series of histograms of a reading."""
     return [
         _series(family, name, reading)
-        for families, readings in primitive_families.read()
+        for families, readings in kinds
         for family in families
         if family.metric.kind == "histogram"
         for name, reading in readings
@@ -108,12 +106,3 @@ def _series(family: Any, name: str, reading: Any) -> Series:
     _, labels = family.rows(name, reading)[-1]  # of the sum, which has no `le`
     counts = Counts(tuple(reading.buckets), reading.duration_sum)
     return Series(family.metric, labels, tuple(reading.bounds), counts, tuple(family.exemplars(reading).values()))
-
-
-def _nanoseconds(exemplar: measures.Exemplar) -> int:
-    return int(exemplar.timestamp * NANO)
-
-
-def _exemplar(exemplar: measures.Exemplar) -> Exemplar:
-    ids = {"trace_id": int(exemplar.trace_id, 16), "span_id": int(exemplar.span_id, 16)}
-    return Exemplar({}, exemplar.value, _nanoseconds(exemplar), **ids)
