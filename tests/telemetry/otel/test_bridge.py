@@ -15,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import DropAggregation, View
 from opentelemetry.sdk.resources import Resource
 
 import peak_observe
@@ -60,6 +61,16 @@ def point(sink, name: str) -> object:
     """Return the data point of a timed call in the last request."""
     points = histogram(sink).data_points
     (found,) = [one for one in points if name in [attribute.value.string_value for attribute in one.attributes]]
+    return found
+
+
+def successes(sink, name: str) -> object:
+    """Return the data point of a breaker's successes in the last request."""
+    (found,) = [
+        one
+        for one in sink.metrics()["peak_observe.breaker.calls"].sum.data_points
+        if {name, "success"} <= {attribute.value.string_value for attribute in one.attributes}
+    ]
     return found
 
 
@@ -116,6 +127,54 @@ def test_a_delta_that_was_refused_is_part_of_the_next(sink, push, name, monkeypa
     reader.collect()
     assert (refused.count, point(sink, name).count) == (1, 2)
     assert point(sink, name).start_time_unix_nano == refused.start_time_unix_nano
+
+
+def test_a_delta_of_a_counter_is_kept_as_well(sink, push, name, monkeypatch) -> None:
+    """The SDK alone forgets what could not be sent."""
+    monkeypatch.setenv(PREFERENCE, "delta")
+    reader, protected = push(), peak_observe.circuit_breaker(name=name)(nothing)
+    protected()
+    reader.collect()
+    assert successes(sink, name).as_int == 1
+    sink.refusing = True
+    protected()
+    reader.collect()
+    sink.refusing = False
+    protected()
+    reader.collect()
+    assert successes(sink, name).as_int == 2
+    reader.collect()
+    assert successes(sink, name).as_int == 0
+
+
+def test_a_counter_has_exemplars(sink, push, name, otel) -> None:
+    """Which the SDK drops on observable counters."""
+    assert not otel.spans
+    reader, protected = push(), peak_observe.circuit_breaker(name=name)(nothing)
+    with trace.get_tracer("test").start_as_current_span("order") as span:
+        protected()
+    reader.collect()
+    (exemplar,) = successes(sink, name).exemplars
+    assert exemplar.trace_id == span.get_span_context().trace_id.to_bytes(16, "big")
+
+
+def test_a_view_of_the_program_is_respected(sink, monkeypatch) -> None:
+    """A metric that it drops is not sent, and one that it names otherwise is sent as it is."""
+    monkeypatch.delenv(PREFERENCE, raising=False)
+    views = [
+        View(instrument_name="peak_observe.breaker.state", aggregation=DropAggregation()),
+        View(instrument_name="peak_observe.breaker.calls", name="calls", attribute_keys={"peak_observe.outcome"}),
+    ]
+    reader = PeriodicExportingMetricReader(otel.bridge(OTLPMetricExporter(sink.url)), math.inf)
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    peak_observe.register_otel(provider)
+    breaker = peak_observe.CircuitBreaker(name="otel.bridge.view")
+    reader.collect()
+    provider.shutdown()
+    assert "peak_observe.breaker.state" not in sink.metrics()
+    (metric,) = [metric for name, metric in sink.metrics().items() if name == "calls"]
+    assert all(len(point.attributes) == 1 for point in metric.sum.data_points)
+    assert breaker.name == "otel.bridge.view"
 
 
 def test_each_exporter_has_its_own_state(sink, push, name, monkeypatch) -> None:
@@ -256,7 +315,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 exporter = otel.bridge(OTLPMetricExporter(sys.argv[1], timeout=20), exit_timeout=1)
 provider = MeterProvider([PeriodicExportingMetricReader(exporter)])
 peak_observe.register_otel(provider)
-call = timed("job")(lambda: None)
+call = peak_observe.circuit_breaker(name="job")(timed("job")(lambda: None))
 call()
 """
 FORK = """
@@ -304,10 +363,11 @@ def test_a_forked_child_is_an_instance_of_its_own_without_its_parents_counts(sin
         ids.append(attributes["service.instance.id"])
     assert ids[0] != ids[1]
     sink.requests = [parent]
-    first = point(sink, "job")
+    first, calls = point(sink, "job"), successes(sink, "job").as_int
     sink.requests = [child]
     second = point(sink, "job")
     assert (first.count, second.count) == (1, 2)
+    assert (calls, successes(sink, "job").as_int) == (1, 2)
     assert second.start_time_unix_nano >= first.time_unix_nano
 
 
