@@ -7,6 +7,9 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from opentelemetry import metrics
+from opentelemetry.metrics import MeterProvider, Observation
+
 from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.telemetry.metrics import primitive_families
@@ -15,7 +18,7 @@ from peak_observe.telemetry.otel.names import SCOPE, attributes_of, instrument_o
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
+    from opentelemetry.metrics import CallbackOptions, Meter
 
     from peak_observe.telemetry.metrics.family import Family, Labels, Readings
 
@@ -85,9 +88,7 @@ def register_otel(meter_provider: MeterProvider | None = None) -> None:
     Raises:
         TypeError: The provider is none.
     """
-    from opentelemetry import metrics  # late: only programs that ask for it have it loaded
-
-    if meter_provider is not None and not isinstance(meter_provider, metrics.MeterProvider):
+    if meter_provider is not None and not isinstance(meter_provider, MeterProvider):
         raise TypeError(f"meter_provider must be an OpenTelemetry MeterProvider, not {type(meter_provider).__name__}")
     current = metrics.get_meter_provider()
     provider = current if meter_provider is None else meter_provider
@@ -118,8 +119,6 @@ def _observe(meter: Meter, metric: catalog.Metric, callback: Callback) -> None:
 
 def _observations(rows: Iterable[tuple[Labels, float]]) -> list[Observation]:
     """Return observations of the finite values: the SDK drops others with a warning each."""
-    from opentelemetry.metrics import Observation
-
     return [Observation(_number(value), attributes_of(labels)) for labels, value in rows if math.isfinite(value)]
 
 
