@@ -473,6 +473,15 @@ def test_the_public_names_are_these() -> None:
     ]
 
 
+def test_the_bridge_to_opentelemetry_is_pinned() -> None:
+    """It stands in a module of its own, as it needs the SDK."""
+    from peak_observe import otel
+
+    signature = str(inspect.signature(otel.bridge))
+    assert otel.__all__ == ["bridge"]
+    assert signature == "(exporter: 'MetricExporter', *, exit_timeout: 'float' = 4.0) -> 'MetricExporter'"
+
+
 @pytest.mark.parametrize("name", [name for name, pinned in SIGNATURES.items() if pinned])
 def test_signatures_are_pinned(name: str) -> None:
     """Users' code depends on names, order and defaults."""

@@ -6,6 +6,7 @@ A name loses `_total` and its unit, which OpenTelemetry keeps beside it: `peak_b
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Instrument(NamedTuple):
     unit: str
 
 
+@lru_cache(maxsize=256)  # more than there are metrics; each export asks for every series
 def instrument_of(metric: Metric) -> Instrument:
     """Return what a metric of the catalogue is called in OpenTelemetry, and its unit; `1` has none to count."""
     plain = metric.name.removesuffix("_total")
