@@ -99,6 +99,7 @@ class HistogramBridge(MetricExporter):
             "counter": temporality.get(ObservableCounter) is _DELTA,
         }
         self._identity = Identity()
+        self._forked: _Moment | None = None
         # What was added up before is told too: the counts begin with the process.
         self._told = self._born = _Told({}, {}, _started())
         _at_fork(self)
@@ -109,7 +110,7 @@ class HistogramBridge(MetricExporter):
         resources = [self._extended(found, moment) for found in _resources(metrics_data)]
         data = MetricsData(resources)
         result = self._send(lambda: self._exporter.export(data, timeout_millis=timeout_millis, **kwargs))
-        if result is MetricExportResult.SUCCESS:
+        if result is MetricExportResult.SUCCESS and any(self._delta.values()):
             self._told = moment.told(self._told, resources)
         return result
 
@@ -157,10 +158,15 @@ class HistogramBridge(MetricExporter):
         thread.join(self._exit_timeout)
         return results[0] if results else MetricExportResult.FAILURE
 
-    def begin_child(self) -> None:
-        """Begin anew in a forked child: what was counted before is its parent's."""
-        moment = _Moment.now()
-        self._told = self._born = _Told(histograms.counts_of(moment.series), moment.samples, moment.at)
+    def before_fork(self) -> None:
+        """Read what a child must not tell again; in the child, a lock of another thread could stay locked."""
+        self._forked = _Moment.now()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on, in a child anew: what was counted before is its parent's."""
+        moment, self._forked = self._forked, None
+        if child and moment is not None:
+            self._told = self._born = _Told(histograms.counts_of(moment.series), moment.samples, moment.at)
 
 
 def bridge(exporter: MetricExporter, *, exit_timeout: float = EXIT_TIMEOUT) -> MetricExporter:
@@ -202,13 +208,17 @@ def _started() -> int:
 
 
 def _at_fork(bridged: HistogramBridge) -> None:
-    """Have a child begin anew, for as long as its bridge is used; the measures have made their locks anew before."""
+    """Have forks told to a bridge for as long as it is used."""
     found = weakref.ref(bridged)
 
-    def begin() -> None:
+    def tell(call: Callable[[HistogramBridge], None]) -> None:
         alive = found()
         if alive is not None:
-            alive.begin_child()
+            call(alive)
 
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=begin)
+        os.register_at_fork(
+            before=lambda: tell(HistogramBridge.before_fork),
+            after_in_parent=lambda: tell(lambda alive: alive.after_fork(child=False)),
+            after_in_child=lambda: tell(lambda alive: alive.after_fork(child=True)),
+        )
