@@ -13,7 +13,7 @@ from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
 from peak_observe.support.shown import shown
-from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.snapshot import program_end, writer
 
 SUCCESS, FAILED, INTERRUPTED = range(len(JOB_OUTCOMES))
 P = ParamSpec("P")
@@ -120,6 +120,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        program_end.recorded(error)
         seconds = self._clock.monotonic() - self._began
         self._task.end(self, _outcome(error), self._clock.now().timestamp(), seconds)
         writer.soon()

@@ -230,6 +230,8 @@ def _processes(samples: Samples, now: float) -> Iterator[Row]:
         since = ago(began[key], now) if key in began else NONE
         word = f"{seconds(heard[key])} ago" if key in heard else NONE
         yield Row(GOOD if value else BAD, key[0], "up" if value else "down", (since, word))
+    for key, at in samples.values(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS.name, "process").items():
+        yield Row(GOOD, key[0], "ended", (NONE, ago(at, now)))
 
 
 def _jobs(samples: Samples, now: float) -> Iterator[Row]:

@@ -63,8 +63,8 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
     keys = ("job", "instance", "process")
     return panels.state_timeline(
         "Processes that write snapshots",
-        "One bar a process, as the exporter sees it. Red: it is gone, and is shown for 15 minutes; start it again. A "
-        "job that ended in order has no bar.",
+        "One bar a process, as the exporter sees it. Red: it died, and is shown for 15 minutes; start it again. The "
+        "bar of one that ended in good order ends.",
         [query(lowest(select(catalog.PROCESS_UP), *keys), "{{process}} @ {{instance}}")],
         style.mapped(style.PROCESS_TEXTS),
         empty=NO_PROCESSES,
@@ -99,12 +99,14 @@ def processes() -> list[Json]:
         ),
         tables.table(
             "Processes by name",
-            "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full.",
+            "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full. "
+            "One without a state has ended in good order.",
             keys,
             [
                 ("State", lowest(select(catalog.PROCESS_UP), *keys), style.state(style.PROCESS_TEXTS)),
                 ("Began ago", lowest(ago(catalog.PROCESS_START_TIME_SECONDS), *keys), AGE),
                 ("Snapshot age", worst(select(catalog.PROCESS_SNAPSHOT_AGE_SECONDS), *keys), SPAN),
+                ("Ended in order ago", lowest(ago(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS), *keys), AGE),
             ],
             empty=NO_PROCESSES,
             size=(24, 5),

@@ -124,6 +124,7 @@ def test_processes_and_jobs() -> None:
     rows = tables(
         'peak_process_up{process="bot"} 1.0',
         'peak_process_up{process="dead"} 0.0',
+        f'peak_process_ended_timestamp_seconds{{process="stopped"}} {NOW - 120}',
         f'peak_process_start_time_seconds{{process="bot"}} {NOW - 7200}',
         'peak_process_snapshot_age_seconds{process="bot"} 2.5',
         f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="backup"}} {NOW - 60}',
@@ -137,6 +138,7 @@ def test_processes_and_jobs() -> None:
         Row(BAD, "dead", "down", ("-", "-")),
         Row(BAD, "report (job)", "failed", ("1.0 min ago", "success 2.0 h ago")),
         Row(GOOD, "bot", "up", ("2.0 h ago", "2.5 s ago")),
+        Row(GOOD, "stopped", "ended", ("-", "2.0 min ago")),
         Row(GOOD, "backup (job)", "succeeded", ("1.0 min ago", "success 50.0 s ago")),
         Row(GOOD, "now (job)", "runs", ("1.0 min ago", "success never")),
     ]
