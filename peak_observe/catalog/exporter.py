@@ -85,3 +85,8 @@ OBSERVE_BUILD_INFO = Metric(
     "1, labelled with the versions of peak_observe and Python.",
     ("version", "python"),
 )
+OBSERVE_START_TIME_SECONDS = Metric(
+    "peak_observe_start_time_seconds",
+    "gauge",
+    "Unix time at which the process that tells of itself began.",
+)

@@ -151,6 +151,7 @@ def _targets() -> Json:
             ("State", lowest(ours(select(UP)), *keys), style.state(style.UP_TEXTS)),
             ("Scrape took", worst(ours(select(SCRAPE_DURATION_SECONDS)), *keys), SPAN),
             ("Samples", worst(ours(select(SCRAPE_SAMPLES_SCRAPED)), *keys), COUNT),
+            ("Began ago", lowest(ago(catalog.OBSERVE_START_TIME_SECONDS), *keys), AGE),
         ],
         empty=NO_TARGETS,
         size=(12, 6),

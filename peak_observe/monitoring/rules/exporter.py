@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring.rules.rule import (
+    AT,
     COUNT,
     CRITICAL,
     GAP,
@@ -27,7 +28,8 @@ _BEGAN = catalog.PROCESS_START_TIME_SECONDS.name
 _ENDED = catalog.PROCESS_ENDED_TIMESTAMP_SECONDS.name
 _LIVES = f"{last(catalog.PROCESS_UP)} == 1"
 _SILENT = last(catalog.PROCESS_SNAPSHOT_AGE_SECONDS)
-_STARTS = f"changes({_BEGAN}[1h])"
+# As the exporter sees them, and as programs that serve themselves tell.
+_STARTS = " or ".join(f"changes({metric}[1h]) >= 3" for metric in (_BEGAN, catalog.OBSERVE_START_TIME_SECONDS.name))
 _REJECTED = f"increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m])"
 _USED = last(catalog.PROCESS_SNAPSHOTS_USED_RATIO)
 _CLOCK = catalog.EXPORTER_TIME_SECONDS.name
@@ -58,10 +60,10 @@ PROCESSES = Group(
         Alert(
             "PeakProcessRestarting",
             WARNING,
-            f"{_STARTS} >= 3",
+            _STARTS,
             "0m",
             "a process was started three times within an hour",
-            "Process {{ $labels.process }} of {{ $labels.instance }} starts again and again.",
+            f"{AT} starts again and again.",
             f"It was started {COUNT} times within an hour.",
             "It ends, and something starts it again, before anybody would notice that it is gone.",
             "The last lines of its log before each start.",

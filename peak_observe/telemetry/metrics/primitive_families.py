@@ -20,6 +20,7 @@ from peak_observe.telemetry.metrics.family import (
     histogram,
     living,
 )
+from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -125,6 +126,14 @@ JOB_FAMILIES = (
     _one(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS, "running_since"),
 )
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
+
+
+def about_process() -> tuple[tuple[catalog.Metric, Labels, float], ...]:
+    """Return what is told of this process itself: metric, labels and value."""
+    return (
+        (catalog.OBSERVE_BUILD_INFO, BUILD_LABELS, 1.0),
+        (catalog.OBSERVE_START_TIME_SECONDS, (), process_identity.started()),
+    )
 
 
 def read() -> list[tuple[tuple[Family, ...], Readings]]:

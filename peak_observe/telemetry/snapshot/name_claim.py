@@ -57,7 +57,7 @@ class Claim:
         self._process = process
         self._interval = interval
         self._clock = clock
-        self._renderer = Renderer()
+        self._renderer = Renderer(start_time=False)
         self._started = process_identity.started()
         self.told = self._earlier = self._exemplars = b""
         self._mark: tuple[int, int] | None = None

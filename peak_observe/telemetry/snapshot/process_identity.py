@@ -45,13 +45,20 @@ def mine() -> Identity:
 
 
 def started() -> float:
-    """Return the Unix time at which this process began.
+    """Return the Unix time at which this process began: each time the same, whatever the clocks do since.
 
-    Raises:
-        OSError: There is no /proc as Linux has it.
+    Without a /proc as Linux has it, that of the first call.
     """
-    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.time() - since_boot + _stat("self")[0] / os.sysconf("SC_CLK_TCK")
+    return _started(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _started(_: int) -> float:
+    try:
+        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return round(time.time() - since_boot + _stat("self")[0] / os.sysconf("SC_CLK_TCK"), 3)
+    except (AttributeError, OSError):
+        return round(time.time(), 3)
 
 
 def lives(process: Identity, age: float, interval: float, clock: int = 0) -> bool:

@@ -77,6 +77,18 @@ CASES = [
         {25: ("warning",)},
         (20, 90),
     ),
+    Case(
+        "PeakProcessRestarting",
+        "three times, and serves itself",
+        [
+            {
+                "series": 'peak_observe_start_time_seconds{job="bots",instance="bot:17326"}',
+                "values": "100x5 _x4 700x5 _ 1000x5 _x3 1300x70",
+            }
+        ],
+        {25: ("warning",)},
+        (12, 95),
+    ),
     Case("PeakProcessRestarting", "once", [process("start_time_seconds", "100x10 700x60")], silent=(11, 40)),
     Case(
         "PeakProcessSilent",
