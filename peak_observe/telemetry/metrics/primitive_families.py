@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,7 @@ JOB_FAMILIES = (
     _one(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS, "last_success"),
     _one(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS, "last_attempt"),
     _one(catalog.JOB_LAST_DURATION_SECONDS, "last_duration"),
+    Family(catalog.JOB_MAX_AGE_SECONDS, lambda r: (math.nan if r.max_age is None else r.max_age,)),
     _one(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS, "running_since"),
 )
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))

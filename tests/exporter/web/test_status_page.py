@@ -132,11 +132,16 @@ def test_processes_and_jobs() -> None:
         f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="report"}} {NOW - 60}',
         f'peak_job_last_success_timestamp_seconds{{process="cron",task="report"}} {NOW - 7200}',
         f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="now"}} {NOW - 60}',
+        f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="late"}} {NOW - 7300}',
+        f'peak_job_last_success_timestamp_seconds{{process="cron",task="late"}} {NOW - 7200}',
+        'peak_job_max_age_seconds{process="cron",task="late"} 3600',
+        'peak_job_max_age_seconds{process="cron",task="backup"} NaN',
         f'peak_job_running_since_timestamp_seconds{{process="cron",task="now"}} {NOW - 60}',
     )["Processes and jobs"]
     assert rows == [
         Row(BAD, "dead", "down", ("-", "-")),
         Row(BAD, "report (job)", "failed", ("1.0 min ago", "success 2.0 h ago")),
+        Row(BAD, "late (job)", "succeeded, overdue", ("2.0 h ago", "success 2.0 h ago")),
         Row(GOOD, "bot", "up", ("2.0 h ago", "2.5 s ago")),
         Row(GOOD, "stopped", "ended", ("-", "2.0 min ago")),
         Row(GOOD, "backup (job)", "succeeded", ("1.0 min ago", "success 50.0 s ago")),

@@ -86,7 +86,7 @@ CASES = [
                 "values": "100x5 _x4 700x5 _ 1000x5 _x3 1300x70",
             }
         ],
-        {25: ("warning",)},
+        {27: ("warning",)},
         (12, 95),
     ),
     Case("PeakProcessRestarting", "once", [process("start_time_seconds", "100x10 700x60")], silent=(11, 40)),
