@@ -9,7 +9,8 @@ class JobReading:
     """Reading of a job, or of all jobs of a name.
 
     `runs` follows `catalog.JOB_OUTCOMES`; times are Unix times in seconds, 0 for never; `last_duration` is in seconds
-    and None before a run has ended; `max_age`, in seconds, is None without a promise. `outcome` is that of the last run that ended, empty before.
+    and None before a run has ended; `max_age`, in seconds, is None without a promise. `outcome` is that of the last
+    run that ended, empty before.
     """
 
     __slots__ = ("last_attempt", "last_duration", "last_success", "max_age", "outcome", "running_since", "runs")
