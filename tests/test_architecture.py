@@ -381,10 +381,10 @@ SIGNATURES = {
         "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'Callable[[F], F]'"
     ),
     "circuit_breaker": (
-        "(failure_threshold: 'Any' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
+        "(failure_threshold: 'int | Callable[..., Any]' = 5, recovery_timeout: 'RecoveryTimeout' = 60.0, "
         "expected_exception: 'Errors' = <class 'Exception'>, name: 'str | Callable[..., str] | None' = None, *, "
         "buckets: 'tuple[float, ...]' = BUCKETS, tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, "
-        f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'Any'"
+        f"fallback: 'object' = NO_FALLBACK, {BREAKER_OPTIONS}) -> 'Callable[..., Any]'"
     ),
     "configure": (
         "(*, span_events: 'bool | None' = None, process: 'str | None' = None, "
@@ -421,7 +421,8 @@ SIGNATURES = {
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
     "retry_with_backoff": (
-        "(max_attempts: 'Any' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, exponential: 'bool' = True, "
+        "(max_attempts: 'int | Callable[..., Any] | None' = 3, base_delay: 'float' = 1.0, "
+        "max_delay: 'float' = 60.0, exponential: 'bool' = True, "
         "expected_exception: 'Expected' = <class 'Exception'>, *, name: 'str | None' = None, "
         "tracing: 'TracingMode' = 'auto', clock: 'Clock' = CLOCK, multiplier: 'float' = 2.0, "
         "delays: 'Delays | None' = None, "
@@ -430,7 +431,7 @@ SIGNATURES = {
         "retry_result: 'Callable[[Any], bool] | None' = None, "
         "budget: 'RetryBudget | str | None' = None, on_retry: 'OnRetry | None' = None, "
         "on_give_up: 'OnGiveUp | None' = None, fallback: 'object' = NO_FALLBACK, nested: 'Nested' = 'warn', "
-        "mode: 'Mode' = 'enforce') -> 'Any'"
+        "mode: 'Mode' = 'enforce') -> 'Callable[..., Any]'"
     ),
     "retrying": (
         "(max_attempts: 'int | None' = 3, base_delay: 'float' = 1.0, max_delay: 'float' = 60.0, "

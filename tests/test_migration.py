@@ -52,11 +52,11 @@ def function(error: object = None) -> None:
 
 
 @pytest.fixture
-def names() -> dict[str, Any]:
+def names() -> Iterator[dict[str, Any]]:
     """Return what a reader has: the public names, and objects by the names that the tables use."""
     breaker = peak_observe.CircuitBreaker(name="kraken")
     places = {name: getattr(peak_observe, name) for name in peak_observe.__all__}
-    return places | {
+    yield places | {
         "breaker": breaker,
         "limit": peak_observe.rate_limit(1000, burst=100),
         "policy": peak_observe.Policy(peak_observe.circuit_breaker()),
@@ -73,6 +73,7 @@ def names() -> dict[str, Any]:
         "random": random,
         "peak_observe": peak_observe,
     }
+    peak_observe.enable_retries()  # a cell has turned them off
 
 
 def arguments(span: str) -> bool:

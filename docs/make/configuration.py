@@ -23,7 +23,7 @@ that names file, table, key and mend.
 """
 
 VALUES = {
-    "Any": "a whole number",
+    "Any": "a number",
     "Callable[[Any], bool]": "a function of the result",
     "Delays": "a list of seconds, or a function of attempt and error",
     "Errors": "an exception, a function of the error, or a list of them",
@@ -48,6 +48,7 @@ VALUES = {
     "bool": "true or false",
     "float": "a number",
     "int": "a whole number",
+    "int | Callable[..., Any]": "a whole number",
     "object": "a value, a function of the error, or a table of the arguments of `last_good`",
     "str": "a string",
     "str | Callable[..., str]": "a string",

@@ -217,7 +217,7 @@ def test_readme_names_every_option_and_path(run) -> None:
     """And every key of both files."""
     text = PAGE
     options = set(re.findall(r"--[a-z][a-z.-]+", run("--help").stdout)) - {"--help"}
-    assert len(options) == 7
+    assert len(options) == 8
     missing = [option for option in options if f"`{option}" not in text]
     keys = {*config.PROCESSES, *(key for kind in config.KINDS.values() for key in kind.keys)}
     web = {

@@ -65,6 +65,8 @@ EXPECTED = {
     "binance": {
         **COMMON,
         "banned": ("rate_limited", "rate_limited", "rate_limited", "rate_limited"),
+        # Binance's web firewall answers so when an address has asked too often.
+        "http_403": ("rate_limited", "rate_limited", "rate_limited", "rate_limited"),
         # -1008 says that the request was refused, so that also a write has surely not been carried out.
         "busy": ("transient", "transient", "transient", "transient"),
     },
@@ -102,6 +104,7 @@ ENDPOINTS = {
 LONG = (
     ("kraken", "lockout"),
     ("binance", "banned"),
+    ("binance", "http_403"),
     *(("bybit", name) for name in ("ip_banned", "too_frequent", "http_403")),
 )
 """What asks to be left alone for longer than a call waits, so that also a read is made once."""

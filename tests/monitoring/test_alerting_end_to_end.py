@@ -18,9 +18,12 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from peak_observe.monitoring.alert_files import Links
+from peak_observe.monitoring.alerts import prometheus_rules
 from tests.conftest import PATIENCE, binary, free_port, until_ready
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
+LINKS = Links("https://wiki.test/runbook", "https://grafana.test")
 
 # Each line on stdin is something that happens.
 PROGRAM = """
@@ -252,7 +255,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
     (tmp_path / "config.toml").write_text("a = 1")
     (tmp_path / "peak-observe.toml").write_text(EXPORTER)
     (tmp_path / "alerts").mkdir()
-    (tmp_path / "alerts" / "a.rules.yaml").write_text(quick((GRAFANA / "alerts/peak-observe.rules.yaml").read_text()))
+    (tmp_path / "alerts" / "a.rules.yaml").write_text(quick(prometheus_rules(LINKS)))
     with ExitStack() as stack:
         stack.enter_context(webhook.serving())
         (tmp_path / "alertmanager.yaml").write_text(yaml.safe_dump(alertmanager_config(webhook.url)))
@@ -288,8 +291,14 @@ def test_somebody_is_woken_and_may_sleep_again(night: Night) -> None:
     assert opened.labels.items() >= {"breaker": "kraken.orders", "job": "peak-observe", "process": "bot"}.items()
     assert opened.annotations["summary"] == f"Circuit kraken.orders of {instance} (bot) is not closed."
     assert opened.annotations["description"].startswith("It has been open or probing for 15 minutes: ")
-    assert opened.annotations["runbook_url"].endswith("#peakbreakernotclosed")
-    assert opened.annotations["dashboard_url"].endswith("/d/peak-breakers?var-breaker=kraken.orders")
+    assert opened.annotations["runbook_url"] == "https://wiki.test/runbook#peakbreakernotclosed"
+    address = urllib.parse.urlsplit(opened.annotations["dashboard_url"])
+    chosen = dict(urllib.parse.parse_qsl(address.query))
+    assert (address.netloc, address.path) == ("grafana.test", "/d/peak-breakers")
+    assert int(chosen["from"]) < time.time() * 1000 < int(chosen["to"])
+    assert {key: chosen[f"var-{key}"] for key in ("job", "instance", "process", "breaker")} == {
+        key: opened.labels[key] for key in ("job", "instance", "process", "breaker")
+    }
     assert night.muted("PeakBreakerNotClosed", severity="warning")
     stale = webhook.wait_for("PeakBackupStale", "firing", repository="nightly", kind="config")
     assert stale.receiver == "pager"

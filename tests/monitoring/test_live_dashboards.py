@@ -31,7 +31,11 @@ CHOSEN = {
     "source": "processes",
 }
 # What only one of the circuits has.
-HAS = {"Windows": {"breaker": "kraken.candles"}}
+HAS = {
+    "Windows": {"breaker": "kraken.candles"},
+    "Shared calls": {"operation": "kraken.ticker"},
+    "Answers of fallbacks": {"operation": "kraken.ticker"},
+}
 # What did not happen in the demo: each of its processes lived, and all its backups were whole.
 NEVER = {"Processes restarted or gone", "Backups failed"}
 
@@ -92,6 +96,8 @@ QUIET = {
         "Top errors",
         "Calls that took too long",
         "Waits by priority",
+        "Shared calls",
+        "Answers of fallbacks",
         "Hedges per call",
         "Latency of timed calls, 95th percentile",
         "Calls disturbed on purpose",
@@ -223,15 +229,15 @@ def test_every_variable_has_values(whole_demo, board: dict, choice: dict) -> Non
     assert {**CHOSEN, "instance": whole_demo.exporter}[choice["name"]] in values
 
 
-def test_the_verdict_is_yes_in_calm_and_no_in_an_outage(whole_demo) -> None:
-    """And no where nobody trades, as nobody can tell."""
+def test_the_verdict_is_look_in_calm_and_no_in_an_outage(whole_demo) -> None:
+    """But to be looked at, as the demo disturbs its calls on purpose; and no where nobody trades: nobody can tell."""
     board = BOARDS["peak-overview.json"]
     verdict = board["panels"][0]["targets"][0]["expr"]
     course = {"start": whole_demo.began, "end": whole_demo.moment, "step": 1}
     (series,) = whole_demo.prometheus.get("query_range", query=filled(verdict, board, {}), **course)["result"]
     found = [float(value) for _, value in series["values"]]
-    yes, no, silent = 0, 2, 3
-    assert {yes, no} <= set(found)
+    look, no, silent = 1, 2, 3
+    assert {look, no} <= set(found)
     (nobody,) = answer(whole_demo.prometheus, filled(verdict, board, {"process": "nobody"}), whole_demo.moment)
     assert float(nobody["value"][1]) == silent
 
@@ -260,6 +266,14 @@ def test_no_panel_is_blank_on_a_fresh_start(fresh, board: dict, panel: dict) -> 
     """A panel shows zeros or says in words what there is not; never has it an error."""
     found = [answer(fresh, filled(target["expr"], board, {}), None) for target in panel["targets"]]
     assert bool(any(found)) == (panel["title"] not in QUIET[board["uid"]])
+
+
+def test_the_verdict_is_yes_where_nothing_is_wrong(fresh) -> None:
+    """And the table of reasons is empty."""
+    tile, reasons = BOARDS["peak-overview.json"]["panels"][:2]
+    ((found),) = answer(fresh, filled(tile["targets"][0]["expr"], BOARDS["peak-overview.json"], {}), None)
+    assert float(found["value"][1]) == 0
+    assert answer(fresh, filled(reasons["targets"][0]["expr"], BOARDS["peak-overview.json"], {}), None) == []
 
 
 def test_the_quiet_panels_are_panels() -> None:

@@ -256,7 +256,7 @@ def test_metadata_reached_prometheus(server) -> None:
     metadata = metadata or server.get("metadata", metric="peak_breaker_calls_total")
     ((found,),) = metadata.values()
     assert found["type"] == "counter"
-    assert found["help"] == "Calls by how they ended; rejected calls were never made."
+    assert found["help"] == catalog.BREAKER_CALLS_TOTAL.help
 
 
 def filled(expression: str) -> str:

@@ -175,6 +175,8 @@ def _version(table: _Table, key: str, default: str) -> ssl.TLSVersion:
 
 def _users(found: _Table) -> Iterator[tuple[str, bytes]]:
     table = found.table("basic_auth_users")
+    if table.found:
+        import bcrypt  # noqa: F401 - missed now, not when somebody knocks
     for name, hashed in table.found.items():
         if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
             # Never the value: it may be a password that somebody forgot to hash.

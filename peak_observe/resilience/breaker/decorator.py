@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -59,7 +59,7 @@ def circuit_breaker(
 
 @check_keywords(FOREIGN_NAMES)
 def circuit_breaker(
-    failure_threshold: Any = 5,
+    failure_threshold: int | Callable[..., Any] = 5,
     recovery_timeout: RecoveryTimeout = 60.0,
     expected_exception: Errors = Exception,
     name: str | Callable[..., str] | None = None,
@@ -81,7 +81,7 @@ def circuit_breaker(
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
     mode: Mode = ENFORCE,
-) -> Any:
+) -> Callable[..., Any]:
     """Decorate a function with a circuit breaker; with or without parentheses.
 
     The decorated function has the breaker as its attribute `breaker`.
@@ -116,9 +116,9 @@ def circuit_breaker(
         TypeError: What is decorated cannot be called, or there is no such option.
     """
     if validation.is_function(failure_threshold):
-        return circuit_breaker()(failure_threshold)
+        return circuit_breaker()(cast("Callable[..., Any]", failure_threshold))
     settings = Settings(
-        failure_threshold,
+        cast("int", failure_threshold),
         recovery_timeout,
         expected_exception,
         window,

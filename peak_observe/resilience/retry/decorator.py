@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.resilience.common import strategy, validation
@@ -54,7 +54,7 @@ def retry_with_backoff(
 
 @check_keywords(FOREIGN_NAMES)
 def retry_with_backoff(
-    max_attempts: Any = 3,
+    max_attempts: int | Callable[..., Any] | None = 3,
     base_delay: float = 1.0,
     max_delay: float = 60.0,
     exponential: bool = True,
@@ -76,7 +76,7 @@ def retry_with_backoff(
     fallback: object = NO_FALLBACK,
     nested: Nested = "warn",
     mode: Mode = ENFORCE,
-) -> Any:
+) -> Callable[..., Any]:
     """Retry a function when it fails, after 1, 2, 4, 8 … times `base_delay`; with or without parentheses.
 
     The last exception comes through unchanged, with a note that says how many attempts were made and how long they
@@ -117,9 +117,9 @@ def retry_with_backoff(
         TypeError: What is decorated cannot be called or must not be repeated, or there is no such option.
     """
     if validation.is_function(max_attempts):
-        return retry_with_backoff()(max_attempts)
+        return retry_with_backoff()(cast("Callable[..., Any]", max_attempts))
     settings = build_settings(
-        max_attempts=max_attempts,
+        max_attempts=cast("int | None", max_attempts),
         base_delay=base_delay,
         max_delay=max_delay,
         exponential=exponential,
