@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
+from peak_observe.support import process_start
 from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families, strategy_families
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
@@ -21,7 +22,6 @@ from peak_observe.telemetry.metrics.family import (
     histogram,
     living,
 )
-from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -134,7 +134,7 @@ def about_process() -> tuple[tuple[catalog.Metric, Labels, float], ...]:
     """Return what is told of this process itself: metric, labels and value."""
     return (
         (catalog.OBSERVE_BUILD_INFO, BUILD_LABELS, 1.0),
-        (catalog.OBSERVE_START_TIME_SECONDS, (), process_identity.started()),
+        (catalog.OBSERVE_START_TIME_SECONDS, (), process_start.started()),
     )
 
 

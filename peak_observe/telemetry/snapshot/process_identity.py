@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import zlib
 from functools import lru_cache
 from typing import NamedTuple
@@ -42,23 +41,6 @@ def mine() -> Identity:
     """
     start, _ = _stat("self")
     return Identity(os.getpid(), start, boot(), namespace(), _command("self"))
-
-
-def started() -> float:
-    """Return the Unix time at which this process began: each time the same, whatever the clocks do since.
-
-    Without a /proc as Linux has it, that of the first call.
-    """
-    return _started(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _started(_: int) -> float:
-    try:
-        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-        return round(time.time() - since_boot + _stat("self")[0] / os.sysconf("SC_CLK_TCK"), 3)
-    except (AttributeError, OSError):
-        return round(time.time(), 3)
 
 
 def lives(process: Identity, age: float, interval: float, clock: int = 0) -> bool:

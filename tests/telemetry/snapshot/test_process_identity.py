@@ -29,22 +29,6 @@ def test_this_process_lives(mine) -> None:
     assert mine.pid == os.getpid()
     assert process_identity.lives(mine, 0.0, 5.0)
     assert process_identity.lives(mine, 1e6, 5.0)
-    assert 0 < time.time() - process_identity.started() < 1e6
-
-
-def test_the_start_of_a_process_is_told_the_same_each_time(monkeypatch) -> None:
-    """Whatever happens to the clock, or it would count as a restart; a forked child has its own."""
-    first = process_identity.started()
-    monkeypatch.setattr(time, "time", lambda: 1.0)
-    assert process_identity.started() == first
-    reading, writing = os.pipe()
-    if os.fork() == 0:
-        os.write(writing, b"another" if process_identity.started() != first else b"the same")
-        os._exit(0)
-    os.wait()
-    assert os.read(reading, 100) == b"another"
-    os.close(reading)
-    os.close(writing)
 
 
 def test_another_life_of_the_same_pid_does_not(mine) -> None:
