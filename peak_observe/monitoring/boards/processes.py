@@ -16,6 +16,7 @@ from peak_observe.monitoring.promql import (
     ours,
     select,
     total,
+    without,
     worst,
 )
 from peak_observe.monitoring.style import AGE, COUNT, RED, SPAN, Json
@@ -58,14 +59,20 @@ def targets_down(link: Json | None = None) -> Json:
     )
 
 
+def _state(*labels: str) -> str:
+    """Return whether each process is up, and 2 for one that ended in good order."""
+    ended = f"2 * ({select(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS)} > bool 0)"
+    return f"{lowest(select(catalog.PROCESS_UP), *labels)} or {lowest(ended, *labels)}"
+
+
 def states(*, width: int = 24, link: Json | None = None) -> Json:
     """Return the course of every process."""
     keys = ("job", "instance", "process")
     return panels.state_timeline(
         "Processes that write snapshots",
-        "One bar a process, as the exporter sees it. Red: it died, and is shown for 15 minutes; start it again. The "
-        "bar of one that ended in good order ends.",
-        [query(lowest(select(catalog.PROCESS_UP), *keys), "{{process}} @ {{instance}}")],
+        "One bar a process, as the exporter sees it. Red: it died, and is shown for 15 minutes; start it again. Grey: "
+        "it ended in good order.",
+        [query(_state(*keys), "{{process}} @ {{instance}}")],
         style.mapped(style.PROCESS_TEXTS),
         empty=NO_PROCESSES,
         size=(width, 6),
@@ -100,13 +107,12 @@ def processes() -> list[Json]:
         tables.table(
             "Processes by name",
             "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full. "
-            "One without a state has ended in good order.",
+            "One that ended did so in good order.",
             keys,
             [
-                ("State", lowest(select(catalog.PROCESS_UP), *keys), style.state(style.PROCESS_TEXTS)),
+                ("State", _state(*keys), style.state(style.PROCESS_TEXTS)),
                 ("Began ago", lowest(ago(catalog.PROCESS_START_TIME_SECONDS), *keys), AGE),
                 ("Snapshot age", worst(select(catalog.PROCESS_SNAPSHOT_AGE_SECONDS), *keys), SPAN),
-                ("Ended in order ago", lowest(ago(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS), *keys), AGE),
             ],
             empty=NO_PROCESSES,
             size=(24, 5),
@@ -142,6 +148,7 @@ def targets() -> list[Json]:
 
 def _targets() -> Json:
     keys = {"job": "Job", "instance": "Instance"}
+    began = without(ago(catalog.OBSERVE_START_TIME_SECONDS), ("process",))
     return tables.table(
         "Targets",
         "Everything that told of peak_observe in the time shown. Down: does it run, and is its port open to "
@@ -151,7 +158,7 @@ def _targets() -> Json:
             ("State", lowest(ours(select(UP)), *keys), style.state(style.UP_TEXTS)),
             ("Scrape took", worst(ours(select(SCRAPE_DURATION_SECONDS)), *keys), SPAN),
             ("Samples", worst(ours(select(SCRAPE_SAMPLES_SCRAPED)), *keys), COUNT),
-            ("Began ago", lowest(ago(catalog.OBSERVE_START_TIME_SECONDS), *keys), AGE),
+            ("Began ago", lowest(began, *keys), AGE),
         ],
         empty=NO_TARGETS,
         size=(12, 6),
