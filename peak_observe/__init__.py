@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
     from peak_observe.telemetry.metrics.collector import register
+    from peak_observe.telemetry.otel.instruments import register_otel
 
 __all__ = [
     "AsyncResilientExchangeClient",
@@ -216,6 +217,7 @@ __all__ = [
     "priority",
     "rate_limit",
     "register",
+    "register_otel",
     "retry_with_backoff",
     "retrying",
     "share",
@@ -283,6 +285,7 @@ _LATE = {
     "priority": "resilience",
     "rate_limit": "resilience",
     "register": "telemetry.metrics.collector",
+    "register_otel": "telemetry.otel.instruments",
     "retrying": "resilience",
     "share": "resilience",
     "start_exporter": "metrics_server",

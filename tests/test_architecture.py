@@ -32,6 +32,7 @@ FLOORS = {
     "backup_recovery": 2,
     "jobs": 2,
     "metrics_server": 3,
+    "otel": 2,
     "exchange_client": 3,
     "monitoring": 4,
     "exporter": 4,
@@ -420,6 +421,7 @@ SIGNATURES = {
         "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
+    "register_otel": "(meter_provider: 'MeterProvider | None' = None) -> 'None'",
     "retry_with_backoff": (
         "(max_attempts: 'int | Callable[..., Any] | None' = 3, base_delay: 'float' = 1.0, "
         "max_delay: 'float' = 60.0, exponential: 'bool' = True, "
@@ -469,6 +471,15 @@ def test_the_public_names_are_these() -> None:
         "RecordingObserver",
         "no_delays",
     ]
+
+
+def test_the_bridge_to_opentelemetry_is_pinned() -> None:
+    """It stands in a module of its own, as it needs the SDK."""
+    from peak_observe import otel
+
+    signature = str(inspect.signature(otel.bridge))
+    assert otel.__all__ == ["bridge"]
+    assert signature == "(exporter: 'MetricExporter', *, exit_timeout: 'float' = 4.0) -> 'MetricExporter'"
 
 
 @pytest.mark.parametrize("name", [name for name, pinned in SIGNATURES.items() if pinned])

@@ -264,6 +264,11 @@ def program() -> str:
     return name.encode()[:MAX_NAME].decode(errors="ignore") if name not in ("", "-", "-c", "-m") else "python"
 
 
+def process_name() -> str:
+    """Return what this process is called: by `configure`, or like its program."""
+    return _settings.process or program()
+
+
 def instance() -> str:
     """Return what an orchestrator calls this replica of the program; empty without one."""
     named = "".join(one for one in os.environ.get(INSTANCE, "") if one in _OF_INSTANCE)

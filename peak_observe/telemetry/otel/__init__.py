@@ -1,0 +1,1 @@
+"""OpenTelemetry metrics: observable instruments, and histograms through the exporter."""

@@ -1,0 +1,173 @@
+"""Everything that `/metrics` shows goes to a collector over OTLP, with the same values."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from prometheus_client.parser import text_string_to_metric_families
+
+import peak_observe
+from peak_observe import (
+    HealthCheck,
+    Policy,
+    RecoveryManager,
+    ResilientExchangeClient,
+    RetryBudget,
+    bulkhead,
+    catalog,
+    chaos,
+    circuit_breaker,
+    hedge,
+    last_good,
+    otel,
+    priority,
+    rate_limit,
+    retry_with_backoff,
+    share,
+    timed,
+    timeout,
+)
+from peak_observe.telemetry.metrics.renderer import Renderer
+from peak_observe.telemetry.otel.names import attributes_of, instrument_of
+from peak_observe.testing import FakeExchange, ManualClock
+
+Key = tuple[str, frozenset[tuple[str, str]]]
+RHYTHM = 8  # times, after which is known how often something comes
+METRICS = {metric.name: metric for metric in catalog.IN_PROCESS}
+RELOADED = '[policies."otel.all"]\ncircuit_breaker = { failure_threshold = 3 }\n'
+
+
+def same(number: int) -> int:
+    """Answer like an exchange that is well."""
+    return number
+
+
+async def same_later(number: int) -> int:
+    """Answer like it to asyncio."""
+    return number
+
+
+def fail() -> None:
+    """Fail like an exchange that is away."""
+    raise ConnectionError
+
+
+@pytest.fixture
+def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Use every primitive once, so that each family has a series."""
+    monkeypatch.setenv("PEAK_OBSERVE_CHAOS", "1")
+    clock, name = ManualClock(), "otel.all"
+    policy_file = tmp_path / "policies.toml"
+    policy_file.write_text(RELOADED)
+    kept = [
+        circuit_breaker(5, name=name, window=10, failure_ratio=0.5, slow_call_seconds=1, slow_call_ratio=0.5)(same),
+        retry_with_backoff(2, name=name, budget=RetryBudget(name=name), clock=clock)(same),
+        bulkhead(3, name=name)(same),
+        rate_limit(100, name=name, reserve={"orders": 0.5})(same),
+        share(ttl=1, key=str, name=name)(same),
+        circuit_breaker(name=f"{name}.fallback", fallback=last_good(60))(same),
+        timed(name)(same),
+        chaos(0.5, latency=1, name=name, clock=clock)(same),
+    ]
+    limited = timeout(5, name=name)(same_later)
+    hedged = hedge(5, name=name)(same_later)
+    assert asyncio.run(limited(1)) == asyncio.run(hedged(1)) == 1
+    with priority("orders"):
+        for protected in kept:
+            protected(1)
+    with pytest.raises(ConnectionError):
+        retry_with_backoff(2, name=name, clock=clock)(fail)()
+    with peak_observe.job(name):
+        pass
+    check = HealthCheck()
+    check.register(name, lambda: True)
+    for _ in range(RHYTHM):
+        check.run_all()
+    (tmp_path / "data").write_text("1")
+    manager = RecoveryManager(tmp_path / "backups", name=name, max_age=60)
+    manager.data_backup.add_data_path(tmp_path / "data")
+    manager.verify_backup(manager.create_backup(include_config=False, include_state=False))
+    with ExitStack() as stack:
+        policy = Policy.from_toml(policy_file, name, watch=True)
+        stack.callback(policy.close)
+        fake = stack.enter_context(FakeExchange())
+        client = stack.enter_context(ResilientExchangeClient("kraken", fake.config(), name=name, health=None))
+        for _ in range(RHYTHM):
+            client.fetch_ticker("BTC/USD")
+        client.fetch_balance()
+        yield
+    assert len([*kept, limited, hedged]) > 1
+
+
+def exposed() -> dict[Key, float]:
+    """Return the series of `/metrics` under their OpenTelemetry names; buckets of histograms as they are."""
+    found = {}
+    for family in text_string_to_metric_families(Renderer().render().decode()):
+        metric = METRICS.get(family.name) or METRICS[f"{family.name}_total"]
+        name = instrument_of(metric).name
+        for sample in family.samples:
+            suffix = sample.name.removeprefix(metric.name)
+            labels = tuple(sample.labels.items())
+            found[f"{name}{suffix}", frozenset(attributes_of(labels).items())] = sample.value
+    return found
+
+
+def sent(metrics: dict) -> dict[Key, float]:
+    """Return the points of a request in the same form."""
+    found = {}
+    for metric in metrics.values():
+        kind = metric.WhichOneof("data")
+        for point in getattr(metric, kind).data_points:
+            attributes = {one.key: one.value.string_value for one in point.attributes}
+            key = frozenset(attributes.items())
+            if kind == "histogram":
+                found[f"{metric.name}_count", key] = point.count
+                found[f"{metric.name}_sum", key] = point.sum
+                total = 0
+                for bound, count in zip([*point.explicit_bounds, math.inf], point.bucket_counts, strict=True):
+                    total += count
+                    le = "+Inf" if bound == math.inf else str(bound)
+                    found[f"{metric.name}_bucket", key | {("peak_observe.le", le)}] = total
+            else:
+                found[metric.name, key] = getattr(point, point.WhichOneof("value"))
+    return found
+
+
+@pytest.mark.usefixtures("everything")
+def test_every_family_has_its_twin_with_equal_values(sink) -> None:
+    """Series by series; what changes with the time lies between the scrapes before and after."""
+    reader = PeriodicExportingMetricReader(otel.bridge(OTLPMetricExporter(sink.url)), math.inf)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    peak_observe.register_otel(provider)
+    before = exposed()
+    provider.force_flush()
+    after = exposed()
+    provider.shutdown()
+    assert {instrument_of(metric).name for metric in catalog.IN_PROCESS} == set(sink.metrics())
+    finite = {key for key in before if math.isfinite(before[key]) and math.isfinite(after[key])}
+    pushed = sent(sink.metrics())
+    assert set(pushed) == finite
+    for key, value in pushed.items():
+        low, high = sorted((before[key], after[key]))
+        assert low <= value <= high, key
+
+
+@pytest.mark.usefixtures("everything")
+def test_kinds_and_units_are_those_of_the_catalogue(sink) -> None:
+    """Counters are monotonic sums, durations histograms, the rest gauges."""
+    reader = PeriodicExportingMetricReader(otel.bridge(OTLPMetricExporter(sink.url)), math.inf)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    peak_observe.register_otel(provider)
+    provider.force_flush()
+    provider.shutdown()
+    kinds = {"counter": "sum", "gauge": "gauge", "histogram": "histogram"}
+    expected = {instrument_of(metric): (kinds[metric.kind], metric.help) for metric in catalog.IN_PROCESS}
+    found = {(m.name, m.unit): (m.WhichOneof("data"), m.description) for m in sink.metrics().values()}
+    assert found == expected
+    assert all(m.sum.is_monotonic for m in sink.metrics().values() if m.WhichOneof("data") == "sum")
