@@ -16,7 +16,6 @@ from peak_observe.monitoring.promql import (
     ours,
     select,
     total,
-    without,
     worst,
 )
 from peak_observe.monitoring.style import AGE, COUNT, RED, SPAN, Json
@@ -84,6 +83,7 @@ def processes() -> list[Json]:
     """Return who lives and who does not."""
     rejected = increase(catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL, window="$__rate_interval")
     keys = {"process": "Process", "job": "Job", "instance": "Instance"}
+    seen, told = ago(catalog.PROCESS_START_TIME_SECONDS), ago(catalog.OBSERVE_START_TIME_SECONDS)
     return [
         states(width=16),
         panels.timeseries(
@@ -106,12 +106,12 @@ def processes() -> list[Json]:
         ),
         tables.table(
             "Processes by name",
-            "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full. "
-            "One that ended did so in good order.",
+            "Every process that writes snapshots, and programs that serve themselves, which have no state here. One "
+            "that is up and whose snapshot is old hangs, or its disk is full. Ended: in good order.",
             keys,
             [
                 ("State", _state(*keys), style.state(style.PROCESS_TEXTS)),
-                ("Began ago", lowest(ago(catalog.PROCESS_START_TIME_SECONDS), *keys), AGE),
+                ("Began ago", f"{lowest(seen, *keys)} or {lowest(told, *keys)}", AGE),
                 ("Snapshot age", worst(select(catalog.PROCESS_SNAPSHOT_AGE_SECONDS), *keys), SPAN),
             ],
             empty=NO_PROCESSES,
@@ -148,7 +148,6 @@ def targets() -> list[Json]:
 
 def _targets() -> Json:
     keys = {"job": "Job", "instance": "Instance"}
-    began = without(ago(catalog.OBSERVE_START_TIME_SECONDS), ("process",))
     return tables.table(
         "Targets",
         "Everything that told of peak_observe in the time shown. Down: does it run, and is its port open to "
@@ -158,7 +157,6 @@ def _targets() -> Json:
             ("State", lowest(ours(select(UP)), *keys), style.state(style.UP_TEXTS)),
             ("Scrape took", worst(ours(select(SCRAPE_DURATION_SECONDS)), *keys), SPAN),
             ("Samples", worst(ours(select(SCRAPE_SAMPLES_SCRAPED)), *keys), COUNT),
-            ("Began ago", lowest(began, *keys), AGE),
         ],
         empty=NO_TARGETS,
         size=(12, 6),
