@@ -13,7 +13,7 @@ from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
 from peak_observe.support.shown import shown
-from peak_observe.telemetry.snapshot import writer
+from peak_observe.telemetry.snapshot import program_end, writer
 
 SUCCESS, FAILED, INTERRUPTED = range(len(JOB_OUTCOMES))
 P = ParamSpec("P")
@@ -27,6 +27,10 @@ class _Task:
         self.running: dict[job, float] = {}
         self._told = JobReading()
         self._lock = threading.Lock()
+
+    def promise(self, max_age: float) -> None:
+        with self._lock:
+            self._told.max_age = max_age
 
     def begin(self, run: job, at: float) -> None:
         with self._lock:
@@ -94,16 +98,21 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
 
     Args:
         name: What the job is called, the same at every run; the label `task`.
+        max_age: Time that may pass from one success to the next before `PeakJobOverdue` fires, in seconds or as
+            `90min`, `26h` or `8d`; without it, that of another `job` of the name, else nothing is promised.
         clock: Where time comes from.
 
     Raises:
-        ValueError: The name is not a string that UTF-8 can hold, or empty.
+        ValueError: The name is not a string that UTF-8 can hold, or empty; or `max_age` is no time.
     """
 
-    def __init__(self, name: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, name: str, *, max_age: float | str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        promised = None if max_age is None else _seconds(max_age)
         self.name = name
         self._clock = clock
         self._task = _task(name)
+        if promised is not None:
+            self._task.promise(promised)
         self._began = 0.0
 
     def __enter__(self) -> Self:
@@ -120,6 +129,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        program_end.recorded(error)
         seconds = self._clock.monotonic() - self._began
         self._task.end(self, _outcome(error), self._clock.now().timestamp(), seconds)
         writer.soon()
@@ -141,6 +151,15 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
                 return func(*args, **kwargs)
 
         return cast("Callable[P, T]", run)
+
+
+def _seconds(max_age: float | str) -> float:
+    from peak_observe.support.durations import seconds
+
+    try:
+        return seconds(max_age)
+    except ValueError as error:
+        raise ValueError(f"max_age: {error}") from None
 
 
 def _outcome(error: BaseException | None) -> int:

@@ -35,8 +35,9 @@ def start_exporter(
 ) -> Exporter:
     """Serve the metrics and the health of this process on `http://addr:port/` from a background thread.
 
-    `/metrics` are the metrics, `/metrics?name[]=NAME` some of them; `/livez`, `/readyz`, `/healthz` and `/health`
-    answer for the checks of `health_check`. With a certificate it is `https://`; a renewed one needs no restart.
+    `/metrics` are the metrics, `/metrics?name[]=NAME` some of them; `/livez`, `/readyz`, `/healthz`, `/health` and
+    `/startupz` answer for the checks of `health_check`. With a certificate it is `https://`; a renewed one
+    needs no restart.
 
     Args:
         port: The port; 0 picks a free one.

@@ -409,7 +409,7 @@ SIGNATURES = {
         "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
         "-> 'E'"
     ),
-    "job": "(name: 'str', *, clock: 'Clock' = CLOCK) -> 'None'",
+    "job": "(name: 'str', *, max_age: 'float | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",
     "part": (
         "(decorator: 'Callable[[Any], Any]', *, kind: 'str' = 'mine', outside: 'str | Iterable[str]' = (), "

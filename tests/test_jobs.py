@@ -198,3 +198,26 @@ def test_a_forked_child_does_not_end_its_parents_run() -> None:
     """It leaves the block too, but the run is the parent's."""
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == ["child [0, 0, 0] 0.0", "parent [1, 0, 0] 0.0"]
+
+
+@pytest.mark.parametrize(
+    ("max_age", "seconds"), [("26h", 93_600.0), (90, 90.0), ("90min", 5_400.0), ("1.5 d", 129_600.0)]
+)
+def test_a_job_promises_how_old_its_last_success_may_get(max_age, seconds) -> None:
+    """In seconds or in words; another place that names the job need not say it again."""
+    name = f"jobs.promised.{max_age}"
+    job(name, max_age=max_age)
+    with job(name):
+        pass
+    assert told(name).max_age == seconds
+    registry = CollectorRegistry()
+    peak_observe.register(registry)
+    assert registry.get_sample_value("peak_job_max_age_seconds", {"task": name}) == seconds
+
+
+@pytest.mark.parametrize("max_age", [0, -1, "soon", "", True, float("nan"), float("inf"), "26 hours"])
+def test_a_promise_that_makes_no_sense_is_refused(max_age) -> None:
+    """And no job is made."""
+    with pytest.raises(ValueError, match="max_age: it has to be more than 0 seconds, or a time like '24h'"):
+        job("jobs.senseless", max_age=max_age)
+    assert "jobs.senseless" not in dict(JOBS.read())

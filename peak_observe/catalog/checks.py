@@ -58,6 +58,12 @@ JOB_LAST_DURATION_SECONDS = Metric(
     "Time that the last run that ended took, whatever its outcome.",
     ("task",),
 )
+JOB_MAX_AGE_SECONDS = Metric(
+    "peak_job_max_age_seconds",
+    "gauge",
+    "Time that may pass from one success to the next, as was promised; NaN without a promise.",
+    ("task",),
+)
 JOB_RUNNING_SINCE_TIMESTAMP_SECONDS = Metric(
     "peak_job_running_since_timestamp_seconds",
     "gauge",

@@ -34,6 +34,12 @@ EXCHANGE_DATA_MAX_AGE_SECONDS = Metric(
     "Age past which the data of that kind are stale: three usual gaps, at least 5 minutes; NaN until a gap is usual.",
     ("exchange", "kind"),
 )
+EXCHANGE_CANDLE_GAPS_TOTAL = Metric(
+    "peak_exchange_candle_gaps_total",
+    "counter",
+    "Candles that were missing between the first and the last one of an answer; each counts once.",
+    ("exchange",),
+)
 EXCHANGE_CLOCK_SKEW_SECONDS = Metric(
     "peak_exchange_clock_skew_seconds",
     "gauge",

@@ -7,7 +7,13 @@ from peak_observe.catalog.metric import Metric
 PROCESS_UP = Metric(
     "peak_process_up",
     "gauge",
-    "1 while the process lives, 0 once it is gone; a job that ended in order has none.",
+    "1 while the process lives, 0 once it died; one that ended in good order has none.",
+    ("process",),
+)
+PROCESS_ENDED_TIMESTAMP_SECONDS = Metric(
+    "peak_process_ended_timestamp_seconds",
+    "gauge",
+    "Unix time at which the process ended in good order: by its own end, Ctrl-C or SIGTERM.",
     ("process",),
 )
 PROCESS_START_TIME_SECONDS = Metric(
@@ -78,4 +84,9 @@ OBSERVE_BUILD_INFO = Metric(
     "gauge",
     "1, labelled with the versions of peak_observe and Python.",
     ("version", "python"),
+)
+OBSERVE_START_TIME_SECONDS = Metric(
+    "peak_observe_start_time_seconds",
+    "gauge",
+    "Unix time at which the process that tells of itself began.",
 )

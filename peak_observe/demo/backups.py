@@ -44,7 +44,7 @@ class VerifiedManager:
 
     def create_backup(self, **create: Any) -> None:
         """Make one, prove it, and remove old ones."""
-        with job("backup"):
+        with job("backup", max_age="1h"):
             self._recovery.create_backup(**create)
             self._recovery.drill()
             self._recovery.cleanup_old_backups(KEPT)

@@ -342,5 +342,7 @@ def _note_candles(
 ) -> None:
     if isinstance(candles, list) and candles:
         spans = exchange.parse_timeframe(timeframe)
-        made = candles[-1][0] / 1000 + spans
-        vars(exchange)[STATE].tally.saw(CANDLES, f"{symbol} {timeframe}", made, past=since is not None, spans=spans)
+        made, market = candles[-1][0] / 1000 + spans, f"{symbol} {timeframe}"
+        tally = vars(exchange)[STATE].tally
+        tally.saw(CANDLES, market, made, past=since is not None, spans=spans)
+        tally.saw_candles(market, [candle[0] / 1000 for candle in candles if candle and candle[0]], spans)

@@ -18,11 +18,12 @@ from peak_observe.exporter.threads import WorkerThread
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.http import answers
 from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
+from peak_observe.resilience.health.selection import selected
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from peak_observe.exporter.sources.merged_exposition import RenderedBlock
@@ -35,9 +36,15 @@ _log = logger("peak_observe.exporter")
 class BackgroundChecks(HealthCheck):
     """Health checks that run in the background only; a request gets the latest results and never waits for a check."""
 
-    def results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:  # noqa: ARG002 - it is what it is
+    def results(
+        self,
+        max_age: float | None = None,  # noqa: ARG002 - it is what it is
+        *,
+        tags: Iterable[str] | None = None,
+    ) -> dict[str, HealthCheckResult]:
         """Return the last result of each; one that has not run yet has not passed."""
-        return {check.name: check.last or self._not_yet(check.name) for check in list(self._registered.values())}
+        checks = selected(dict(self._registered), None, tags)
+        return {check.name: check.last or self._not_yet(check.name) for check in checks}
 
     def _not_yet(self, name: str) -> HealthCheckResult:
         return HealthCheckResult(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
 from peak_observe.measures.counts import BATCH, CallCounts, Exemplar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from peak_observe.clock import Clock
 
 SEPARATOR = "\x00"
@@ -96,10 +99,10 @@ class EndpointTally:
 class ExchangeReading:
     """Reading of an exchange; ages follow `catalog.DATA_KINDS` and are None when no object of it lives.
 
-    `writes` follows `catalog.EXCHANGE_OUTCOMES`.
+    `writes` follows `catalog.EXCHANGE_OUTCOMES`; `candle_gaps` are candles that were missing in answers.
     """
 
-    __slots__ = ("banned_until", "clock_skew", "data_age", "data_max_age", "used_ratio", "writes")
+    __slots__ = ("banned_until", "candle_gaps", "clock_skew", "data_age", "data_max_age", "used_ratio", "writes")
 
     data_age: list[float] | None
     data_max_age: list[float] | None
@@ -107,10 +110,12 @@ class ExchangeReading:
     used_ratio: float | None
     banned_until: float
     writes: list[int]
+    candle_gaps: int
 
     def add(self, other: ExchangeReading) -> None:
         """Take in another object of the same exchange: its writes, the fresher data, the larger skew, use and ban."""
         self.writes = [a + b for a, b in zip(self.writes, other.writes, strict=True)]
+        self.candle_gaps += other.candle_gaps
         self.banned_until = max(self.banned_until, other.banned_until)
         self.clock_skew = max(self.clock_skew, other.clock_skew, key=_size)
         self.used_ratio = max(self.used_ratio, other.used_ratio, key=_size)
@@ -125,7 +130,8 @@ class ExchangeReading:
         """Return whether writes, and skew, use and ban differ from an earlier reading; ages change by themselves."""
         now = (self.clock_skew, self.used_ratio, self.banned_until)
         changed = now != (other.clock_skew, other.used_ratio, other.banned_until)
-        return self.writes != other.writes, changed, False
+        counted = (self.writes, self.candle_gaps) != (other.writes, other.candle_gaps)
+        return counted, changed, False
 
     def retire(self) -> None:
         """Forget what only the living have."""
@@ -179,6 +185,8 @@ class ExchangeTally:
         self._skew_until = math.inf
         self.banned_until = 0.0
         self._writes = [0] * len(catalog.EXCHANGE_OUTCOMES)
+        self._candle_gaps = 0
+        self._checked: dict[str, tuple[float, float]] = {}
         self._used = 0.0
         self._used_at = 0.0
         self._used_fades = 0.0
@@ -202,6 +210,25 @@ class ExchangeTally:
         if len(seen) > MARKETS:
             with self._lock:
                 seen.pop(next(iter(seen)), None)
+
+    def saw_candles(self, market: str, times: Sequence[float], spans: float) -> None:
+        """Count the candles that are missing between others, each once, however often they are asked for.
+
+        Args:
+            market: Which market and timeframe they are of; never a label.
+            times: When each begins, in seconds.
+            spans: Seconds of the timeframe.
+        """
+        if not times:
+            return
+        with self._lock:
+            first, last = self._checked.pop(market, (math.inf, -math.inf))
+            for before, after in pairwise(sorted(times)):
+                if before < first or after > last:
+                    self._candle_gaps += max(0, round((after - before) / spans) - 1)
+            self._checked[market] = (min(first, *times), max(last, *times))
+            if len(self._checked) > MARKETS:
+                self._checked.pop(next(iter(self._checked)))
 
     def wrote(self, outcome: int) -> None:
         """Count one request that changes something."""
@@ -246,7 +273,7 @@ class ExchangeTally:
             reading.used_ratio = self._present()
             reading.clock_skew = self._skew if now < self._skew_until else None
             reading.banned_until = self.banned_until
-            reading.writes = self._writes.copy()
+            reading.writes, reading.candle_gaps = self._writes.copy(), self._candle_gaps
         return reading
 
 

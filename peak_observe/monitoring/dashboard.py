@@ -163,8 +163,11 @@ def backups() -> list[Json]:
 def restarts() -> list[Json]:
     """Return marks where a process was started anew, or went and came back."""
     began = _changed(catalog.PROCESS_START_TIME_SECONDS, "process")
+    itself = _changed(catalog.OBSERVE_START_TIME_SECONDS, "process")
     went = _changed(catalog.PROCESS_UP, "process")
-    return [_mark("Processes restarted or gone", PURPLE, f"{began} or {went}", "{{process}} restarted or gone")]
+    return [
+        _mark("Processes restarted or gone", PURPLE, f"{began} or {itself} or {went}", "{{process}} restarted or gone")
+    ]
 
 
 def _changed(metric: Metric, name: str, *matchers: str, more: str = "") -> str:

@@ -21,6 +21,7 @@ SECTIONS = {
     "Exchanges holding us off": "PeakExchangeBanned",
     "Held off by exchanges": "PeakExchangeBanned",
     "Age of market data": "PeakMarketDataStale",
+    "Missing candles by exchange": "PeakMarketDataGap",
     "Clock skew": "PeakExchangeClockSkew",
     "Checks failing": "PeakHealthCheckFailing",
     "Health of checks": "PeakHealthCheckFailing",

@@ -34,7 +34,7 @@ STATE_TEXTS = {0: ("gone", GREY)} | {
 }
 HEALTH_TEXTS = {0: ("failing", RED), 1: ("healthy", GREEN)}
 UP_TEXTS = {0: ("down", RED), 1: ("up", GREEN)}
-PROCESS_TEXTS = {0: ("gone", RED), 1: ("up", GREEN)}
+PROCESS_TEXTS = {0: ("gone", RED), 1: ("up", GREEN), 2: ("ended", GREY)}
 BAN_TEXTS = {0: ("free", GREEN), 1: ("held off", RED)}
 
 

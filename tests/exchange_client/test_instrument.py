@@ -443,3 +443,39 @@ def test_an_old_clock_skew_is_dropped() -> None:
     assert tally.read().clock_skew == 7.0
     clock.advance(1)
     assert tally.read().clock_skew is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "missing"),
+    [
+        ([[1, 2, 3]], 0),
+        ([[1, 2, 5, 6]], 2),
+        ([[6, 5, 2, 1]], 2),
+        ([[1, 2, 5], [2, 5, 6], [5, 6, 7]], 2),
+        ([[5, 6], [6, 8]], 1),
+        ([[5, 6], [1, 3, 4, 5]], 1),
+        ([[1, 3], [1, 2, 3]], 1),
+        ([[4]], 0),
+        ([[], [1, 3]], 1),
+    ],
+)
+def test_candles_that_are_missing_count_once(kraken, answers, missing) -> None:
+    """However often they are asked for, from the newest or from the past."""
+    name = f"gaps.{answers}"
+    tally = state_of(instrument(kraken, name)).tally
+    for times in answers:
+        tally.saw_candles("BTC/USD 1m", [time * 60.0 for time in times], 60.0)
+    assert EXCHANGES.get(name).read().candle_gaps == missing
+
+
+def test_a_hole_in_the_answer_of_an_exchange_is_counted(binance, monkeypatch) -> None:
+    """What the program gets stays as it is."""
+    exchange, _ = binance
+    whole = exchange.fetch_ohlcv("BTC/USDT", "1m", limit=6)
+    before = EXCHANGES.get("instrumented.binance").read().candle_gaps
+    assert before == 0
+    parse = exchange.parse_ohlcvs
+    monkeypatch.setattr(exchange, "parse_ohlcvs", lambda *given: [c for n, c in enumerate(parse(*given)) if n != 2])
+    found = exchange.fetch_ohlcv("ETH/USDT", "1m", limit=6)
+    assert len(found) == len(whole) - 1
+    assert EXCHANGES.get("instrumented.binance").read().candle_gaps == 1

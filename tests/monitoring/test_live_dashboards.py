@@ -126,7 +126,7 @@ QUIET = {
         "Duration of the last run by job",
         "Jobs",
     },
-    "peak-exporter": {"Processes gone", "Processes that write snapshots", "Processes by name"},
+    "peak-exporter": {"Processes gone", "Processes that write snapshots"},
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +10,7 @@ from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
-from peak_observe.support.shown import shown
+from peak_observe.support.durations import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +37,6 @@ KEEP = {
     "keep_tags": toml.TEXTS,
     "group_by": toml.TEXTS,
 }
-UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)?")
 
 
 class Settings(NamedTuple):
@@ -109,21 +106,6 @@ def policy(keep: dict[str, Any]) -> RetentionPolicy:
     except OverflowError:
         raise ValueError(f"within must be a time that fits into a calendar, not {within!r}") from None
     return RetentionPolicy(**keep | period)
-
-
-def seconds(value: float | str) -> float:
-    """Return a time in seconds, which may be written as `90min`, `24h`, `7d` or `2w`.
-
-    Raises:
-        ValueError: It is no such time, or not more than 0.
-    """
-    match = _DURATION.fullmatch(str(value).strip())
-    found = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
-    if found <= 0:
-        raise ValueError(
-            f"it has to be more than 0 seconds, or a time like '24h' ({', '.join(UNITS)}), not {shown(value)}"
-        )
-    return found
 
 
 def _policy(path: Path, keep: dict[str, Any]) -> RetentionPolicy:

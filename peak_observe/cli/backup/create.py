@@ -6,12 +6,12 @@ import typer
 
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
-from peak_observe.cli.backup import config as config_file
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.manager import note, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import AsJson, Config, ConfigFile, Data, Excluded, Manager, Only, Quiet, Repository
 from peak_observe.errors import UsageError
+from peak_observe.support import durations
 
 
 def create(
@@ -80,7 +80,7 @@ def seconds(option: str, text: str) -> float:
         UsageError: It is no time.
     """
     try:
-        return config_file.seconds(text)
+        return durations.seconds(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
 

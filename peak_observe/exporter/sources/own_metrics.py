@@ -61,9 +61,10 @@ class ThisProcess:
         """Return it, without checks and backups, which have sources of their own."""
         others = (primitive_families.HEALTH_FAMILIES, primitive_families.BACKUP_FAMILIES)
         known = [pair for pair in primitive_families.read() if pair[0] not in others]
-        labels = dict(primitive_families.BUILD_LABELS)
-        build = catalog.OBSERVE_BUILD_INFO
         return [
             *(block for kept, readings in known for block in of_readings(kept, readings)),
-            of_values(build, [(tuple(labels[label] for label in build.labels), 1.0)]),
+            *(
+                of_values(metric, [(tuple(dict(labels)[label] for label in metric.labels), value)])
+                for metric, labels, value in primitive_families.about_process()
+            ),
         ]

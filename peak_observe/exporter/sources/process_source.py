@@ -48,6 +48,7 @@ class Process(NamedTuple):
         age: Seconds since its last snapshot.
         outcome: How the last run of a job in it ended: `success`, `failed`, `interrupted`; empty without one.
         address: Where it serves its metrics itself, as host:port; empty if it does not.
+        written: Unix time of its last snapshot.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Process(NamedTuple):
     age: float
     outcome: str
     address: str
+    written: float
 
     @property
     def up(self) -> bool:
@@ -64,9 +66,14 @@ class Process(NamedTuple):
         return self.state == "running"
 
     @property
+    def ended(self) -> bool:
+        """Return whether it ended in good order."""
+        return self.state == "ended"
+
+    @property
     def finished(self) -> bool:
         """Return whether it is a job that ended in good order."""
-        return self.state == "ended" and self.outcome != ""
+        return self.ended and self.outcome != ""
 
 
 class ProcessDirectory:
@@ -145,7 +152,8 @@ class ProcessDirectory:
         died = header.state == "running" and not self._lives(file, age)
         state = "died" if died else header.state
         pid = header.identity.pid
-        return Process(file.name, pid, state, header.started, age, header.outcome, header.address)
+        facts = (header.started, age, header.outcome, header.address, header.written)
+        return Process(file.name, pid, state, *facts)
 
     def _lives(self, file: File, age: float) -> bool:
         header = file.header
@@ -223,15 +231,19 @@ def _problems(files: Iterable[File], shown: dict[str, Process]) -> dict[tuple[st
 
 
 def _about(processes: Iterable[Process]) -> list[Block]:
-    present = [process for process in processes if not process.finished]
+    present: list[Process] = []
+    ended: list[Process] = []
+    for process in processes:
+        (ended if process.ended else present).append(process)
     facts = {
-        catalog.PROCESS_UP: attrgetter("up"),
-        catalog.PROCESS_START_TIME_SECONDS: attrgetter("started"),
-        catalog.PROCESS_SNAPSHOT_AGE_SECONDS: attrgetter("age"),
+        catalog.PROCESS_UP: ("up", present),
+        catalog.PROCESS_START_TIME_SECONDS: ("started", present),
+        catalog.PROCESS_SNAPSHOT_AGE_SECONDS: ("age", present),
+        catalog.PROCESS_ENDED_TIMESTAMP_SECONDS: ("written", ended),
     }
     return [
-        _block(metric, [sample_line(metric.name, [("process", process.name)], fact(process)) for process in present])
-        for metric, fact in facts.items()
+        _block(metric, [sample_line(metric.name, [("process", one.name)], attrgetter(fact)(one)) for one in found])
+        for metric, (fact, found) in facts.items()
     ]
 
 

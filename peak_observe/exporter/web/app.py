@@ -135,7 +135,7 @@ class Answers:
 
     def routes(self) -> list[Route]:
         """Return the paths."""
-        health = [Route(path, self._health) for path in ("/livez", "/readyz", "/healthz", "/health")]
+        health = [Route(path, self._health) for path in ("/livez", "/readyz", "/healthz", "/health", "/startupz")]
         return [
             Route("/metrics", self._metrics),
             Route("/", self._status),
@@ -173,11 +173,13 @@ class Answers:
         return await self._page.answer()
 
     async def _health(self, request: Request) -> Response:
-        target = request.scope["path"] + ("?verbose" if "verbose" in request.query_params else "")
-        found = self._host.health(target)
+        path, query = request.scope["path"], request.query_params
+        if path == "/startupz" and not self._host.sources.ready:
+            return PlainTextResponse("not every source has answered yet\n", 503)
+        found = self._host.health(f"{path}?{query}")
         assert found is not None  # noqa: S101 - these paths are its own
         body = found.body
-        if target.endswith("?verbose") and "/livez" not in target:
+        if "verbose" in query and "tag" not in query and path not in ("/livez", "/startupz"):
             body = b"".join((*_told_by_processes(self._host.problems()), body))
         return Response(body, found.status, media_type=found.content_type)
 

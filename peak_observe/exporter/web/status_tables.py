@@ -230,17 +230,22 @@ def _processes(samples: Samples, now: float) -> Iterator[Row]:
         since = ago(began[key], now) if key in began else NONE
         word = f"{seconds(heard[key])} ago" if key in heard else NONE
         yield Row(GOOD if value else BAD, key[0], "up" if value else "down", (since, word))
+    for key, at in samples.values(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS.name, "process").items():
+        yield Row(GOOD, key[0], "ended", (NONE, ago(at, now)))
 
 
 def _jobs(samples: Samples, now: float) -> Iterator[Row]:
     success = samples.values(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS.name, "task", "process")
     running = samples.values(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS.name, "task", "process")
+    promised = samples.values(catalog.JOB_MAX_AGE_SECONDS.name, "task", "process")
     for key, attempt in samples.values(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS.name, "task", "process").items():
         succeeded = success.get(key, 0.0)
         if running.get(key):
             level, word = GOOD, "runs"
         else:
             level, word = (GOOD, "succeeded") if succeeded >= attempt else (BAD, "failed")
+        if attempt and now - (succeeded or attempt) > promised.get(key, math.inf):
+            level, word = BAD, f"{word}, overdue"
         yield Row(level, f"{key[0]} (job)", word, (ago(attempt, now), f"success {ago(succeeded, now)}"))
 
 

@@ -276,6 +276,19 @@ def _data() -> list[Json]:
             "percentunit",
             empty=NO_EXCHANGES,
         ),
+        panels.timeseries(
+            "Missing candles by exchange",
+            "Candles that were not there between others, each counted once. Fill the hole before a strategy reads it.",
+            [
+                query(
+                    total(increase(catalog.EXCHANGE_CANDLE_GAPS_TOTAL, window="$__rate_interval"), "exchange"),
+                    "{{exchange}}",
+                )
+            ],
+            "short",
+            empty=NO_EXCHANGES,
+            bars=True,
+        ),
     ]
 
 

@@ -53,6 +53,7 @@ def _jobs() -> Json:
         keys,
         [
             ("Last success ago", lowest(ago(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS), *keys), AGE),
+            ("Promised", worst(f"({select(catalog.JOB_MAX_AGE_SECONDS)} > 0)", *keys), SPAN),
             ("Begun ago", lowest(ago(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS), *keys), AGE),
             ("Took", worst(select(catalog.JOB_LAST_DURATION_SECONDS), *keys), SPAN),
             ("Running for", worst(ago(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS), *keys), RUNNING),

@@ -58,14 +58,20 @@ def targets_down(link: Json | None = None) -> Json:
     )
 
 
+def _state(*labels: str) -> str:
+    """Return whether each process is up, and 2 for one that ended in good order."""
+    ended = f"2 * ({select(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS)} > bool 0)"
+    return f"{lowest(select(catalog.PROCESS_UP), *labels)} or {lowest(ended, *labels)}"
+
+
 def states(*, width: int = 24, link: Json | None = None) -> Json:
     """Return the course of every process."""
     keys = ("job", "instance", "process")
     return panels.state_timeline(
         "Processes that write snapshots",
-        "One bar a process, as the exporter sees it. Red: it is gone, and is shown for 15 minutes; start it again. A "
-        "job that ended in order has no bar.",
-        [query(lowest(select(catalog.PROCESS_UP), *keys), "{{process}} @ {{instance}}")],
+        "One bar a process, as the exporter sees it. Red: it died, and is shown for 15 minutes; start it again. Grey: "
+        "it ended in good order.",
+        [query(_state(*keys), "{{process}} @ {{instance}}")],
         style.mapped(style.PROCESS_TEXTS),
         empty=NO_PROCESSES,
         size=(width, 6),
@@ -77,6 +83,7 @@ def processes() -> list[Json]:
     """Return who lives and who does not."""
     rejected = increase(catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL, window="$__rate_interval")
     keys = {"process": "Process", "job": "Job", "instance": "Instance"}
+    seen, told = ago(catalog.PROCESS_START_TIME_SECONDS), ago(catalog.OBSERVE_START_TIME_SECONDS)
     return [
         states(width=16),
         panels.timeseries(
@@ -99,11 +106,12 @@ def processes() -> list[Json]:
         ),
         tables.table(
             "Processes by name",
-            "Every process that writes snapshots. One that is up and whose snapshot is old hangs, or its disk is full.",
+            "Every process that writes snapshots, and programs that serve themselves, which have no state here. One "
+            "that is up and whose snapshot is old hangs, or its disk is full. Ended: in good order.",
             keys,
             [
-                ("State", lowest(select(catalog.PROCESS_UP), *keys), style.state(style.PROCESS_TEXTS)),
-                ("Began ago", lowest(ago(catalog.PROCESS_START_TIME_SECONDS), *keys), AGE),
+                ("State", _state(*keys), style.state(style.PROCESS_TEXTS)),
+                ("Began ago", f"{lowest(seen, *keys)} or {lowest(told, *keys)}", AGE),
                 ("Snapshot age", worst(select(catalog.PROCESS_SNAPSHOT_AGE_SECONDS), *keys), SPAN),
             ],
             empty=NO_PROCESSES,

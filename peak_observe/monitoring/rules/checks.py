@@ -13,6 +13,11 @@ _INTERVAL = last(catalog.HEALTH_CHECK_INTERVAL_SECONDS)
 _SUCCESS = last(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS)
 _ATTEMPT = last(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS)
 _SINCE = f"{last(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS)} > 0"
+_MAX_AGE = last(catalog.JOB_MAX_AGE_SECONDS)
+_BORN = f"{last(catalog.PROCESS_START_TIME_SECONDS)} or {last(catalog.OBSERVE_START_TIME_SECONDS)}"
+# One that was never begun is waited for since its process began.
+_NEVER = f"0 * ({_ATTEMPT} == 0) + on (job, instance, process) group_left () max by (job, instance, process) ({_BORN})"
+_OVERDUE = f"(time() - ({_SUCCESS} > 0 or {_ATTEMPT} > 0 or {_NEVER})) > {_MAX_AGE}"
 _LONGEST = f"max_over_time({catalog.JOB_LAST_DURATION_SECONDS.name}[7d])"
 
 HEALTH = Group(
@@ -86,6 +91,20 @@ JOBS = Group(
             subject="task",
         ),
         Alert(
+            "PeakJobOverdue",
+            WARNING,
+            _OVERDUE,
+            "1m",
+            "a job has not succeeded for longer than was promised (`max_age`)",
+            f"Job {{{{ $labels.task }}}} of {AT} is overdue.",
+            f"Its last success was {SPAN} ago, or it has not succeeded since it first began.",
+            "No run has succeeded within the time that the program promises by `job(…, max_age=…)`: it failed, hangs, "
+            "or nothing starts it any more.",
+            "Did its timer fire (`systemctl list-timers`, `crontab -l`)? Then its output: cron's mail, `journalctl`.",
+            "Run it by hand, and mend the timer. If it may be older, promise less.",
+            subject="task",
+        ),
+        Alert(
             "PeakJobStuck",
             WARNING,
             f"(time() - ({_SINCE}) > 3600) and (time() - ({_SINCE}) > 3 * {_LONGEST})",
@@ -99,6 +118,5 @@ JOBS = Group(
             subject="task",
         ),
     ),
-    notes="How often a job has to succeed is not written anywhere, so no alert knows it. Say it yourself: "
-    '`time() - peak_job_last_success_timestamp_seconds{task="nightly-backup"} > 26 * 3600`.',
+    notes='How often a job has to succeed is known where the program says it: `job("nightly-backup", max_age="26h")`.',
 )

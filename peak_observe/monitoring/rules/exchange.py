@@ -239,6 +239,21 @@ EXCHANGES = Group(
             lasting="15m",
         ),
         Alert(
+            "PeakMarketDataGap",
+            WARNING,
+            f"increase({catalog.EXCHANGE_CANDLE_GAPS_TOTAL.name}[15m]) >= 1",
+            "0m",
+            "candles were missing between others",
+            f"Candles of {{{{ $labels.exchange }}}} at {AT} have holes.",
+            f"{COUNT} candles were missing within 15 minutes.",
+            "An answer had candles before and after some that are not there. Averages over them are wrong. Exchanges "
+            "leave out candles without a trade, and have holes after maintenance.",
+            "Ask for the candles again: are they there now? Is it a market that is hardly traded?",
+            "Fill the hole before a strategy reads it. For markets that are hardly traded, ask for a longer timeframe.",
+            keep="15m",
+            subject="exchange",
+        ),
+        Alert(
             "PeakExchangeQuiet",
             WARNING,
             f"{_QUIET}",

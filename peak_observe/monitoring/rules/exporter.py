@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring.rules.rule import (
+    AT,
     COUNT,
     CRITICAL,
     GAP,
@@ -23,9 +24,12 @@ JOB = "peak-observe"
 """The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""
 
 _UP = catalog.PROCESS_UP.name
+_BEGAN = catalog.PROCESS_START_TIME_SECONDS.name
+_ENDED = catalog.PROCESS_ENDED_TIMESTAMP_SECONDS.name
 _LIVES = f"{last(catalog.PROCESS_UP)} == 1"
 _SILENT = last(catalog.PROCESS_SNAPSHOT_AGE_SECONDS)
-_STARTS = f"changes({catalog.PROCESS_START_TIME_SECONDS.name}[1h])"
+# As the exporter sees them, and as programs that serve themselves tell.
+_STARTS = " or ".join(f"changes({metric}[1h]) >= 3" for metric in (_BEGAN, catalog.OBSERVE_START_TIME_SECONDS.name))
 _REJECTED = f"increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m])"
 _USED = last(catalog.PROCESS_SNAPSHOTS_USED_RATIO)
 _CLOCK = catalog.EXPORTER_TIME_SECONDS.name
@@ -41,23 +45,25 @@ PROCESSES = Group(
             "PeakProcessDied",
             CRITICAL,
             # The exporter shows it for 15 minutes; nobody is told that it is well again because it is not shown.
-            f"last_over_time({_UP}[1d]) == 0",
+            # One that came back and ended in good order, all between two looks, has only the time of that end.
+            f"(last_over_time({_UP}[1d]) == 0) unless (last_over_time({_ENDED}[1d]) > last_over_time({_BEGAN}[1d]))",
             "1m",
-            "a process has ended or was killed, and has not come back",
+            "a process crashed or was killed, and has not come back",
             "Process {{ $labels.process }} of {{ $labels.instance }} is gone.",
-            "It has ended or was killed, and has not come back for a minute. A job that ended in order is not meant.",
-            "A process that wrote snapshots is gone: it crashed, was killed (for its memory, say), or was stopped.",
+            "It crashed or was killed, and has not come back for a minute. One that ended in good order is not meant.",
+            "A process that wrote snapshots is gone: an exception ended it, or it was killed (for its memory, say). "
+            "One that ends by itself, by Ctrl-C or by SIGTERM is not meant.",
             "`systemctl status`, `journalctl`, and `dmesg` for the kernel's out-of-memory killer.",
-            "Start it again: that ends the alert. If it was stopped for good, silence the alert: it ends after a day.",
+            "Start it again: that ends the alert. If it shall stay away, silence the alert: it ends after a day.",
             subject="process",
         ),
         Alert(
             "PeakProcessRestarting",
             WARNING,
-            f"{_STARTS} >= 3",
+            _STARTS,
             "0m",
             "a process was started three times within an hour",
-            "Process {{ $labels.process }} of {{ $labels.instance }} starts again and again.",
+            f"{AT} starts again and again.",
             f"It was started {COUNT} times within an hour.",
             "It ends, and something starts it again, before anybody would notice that it is gone.",
             "The last lines of its log before each start.",

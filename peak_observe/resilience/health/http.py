@@ -33,28 +33,50 @@ def answers(registry: HealthCheck) -> Callable[[str], Answer | None]:
     - `/readyz`, `/healthz`: 200 when the system is healthy or degraded, 503 when it is unhealthy; `?verbose` lists the
       checks.
     - `/health`: the same as `application/health+json`.
+    - `/startupz`: 503 until each check has been run once, whatever came of it, and 200 from then on.
+
+    With `?tag=TAG`, which may be repeated, only checks with one of the tags count, and those they depend on; a tag
+    that no check has is a 404.
     """
+    started = False
 
     def answer(target: str) -> Answer | None:
+        nonlocal started
         parts = urlsplit(target)
-        verbose = "verbose" in parse_qs(parts.query, keep_blank_values=True)
+        query = parse_qs(parts.query, keep_blank_values=True)
+        verbose, tags = "verbose" in query, query.get("tag")
         if parts.path == "/livez":
             return _text("livez", {}, ok=True, verbose=verbose)
-        if parts.path in ("/readyz", "/healthz"):
-            results = registry.results(SHARED)
-            ok = report.verdict(results.values()) != report.UNHEALTHY
-            return _text(parts.path[1:], results, ok=ok, verbose=verbose)
+        if parts.path == "/startupz":
+            # A probe of readiness waits for this one, so it has to run the checks where nobody else does.
+            results = {} if started else registry.results(SHARED)
+            started = started or registry.have_run()
+            return _text("startupz", results, ok=started, verbose=verbose, bad=b"not every check has been run yet\n")
+        if parts.path not in ("/readyz", "/healthz", "/health"):
+            return None
+        try:
+            results = registry.results(SHARED, tags=tags)
+        except (KeyError, ValueError) as error:
+            return Answer(404, f"{error.args[0]}\n".encode(errors="replace"), TEXT)
         if parts.path == "/health":
-            return _health(registry)
-        return None
+            return _health(results)
+        ok = report.verdict(results.values()) != report.UNHEALTHY
+        return _text(parts.path[1:], results, ok=ok, verbose=verbose)
 
     return answer
 
 
-def _text(name: str, results: dict[str, HealthCheckResult], *, ok: bool, verbose: bool) -> Answer:
+def _text(
+    name: str,
+    results: dict[str, HealthCheckResult],
+    *,
+    ok: bool,
+    verbose: bool,
+    bad: bytes = b"unhealthy\n",
+) -> Answer:
     status = 200 if ok else 503
     if not verbose:
-        return Answer(status, b"ok\n" if ok else b"unhealthy\n", TEXT)
+        return Answer(status, b"ok\n" if ok else bad, TEXT)
     lines = [*_lines(results), f"{name} check {'passed' if ok else 'failed'}"]
     return Answer(status, "".join(f"{line}\n" for line in lines).encode(), TEXT)
 
@@ -66,10 +88,9 @@ def _lines(results: dict[str, HealthCheckResult]) -> Iterator[str]:
         yield f"[{mark}]{name} {'ok' if result.healthy else 'failed'}{why}"
 
 
-def _health(registry: HealthCheck) -> Answer:
+def _health(results: dict[str, HealthCheckResult]) -> Answer:
     import json
 
-    results = registry.results(SHARED)
     found = report.as_health_json(results, SYSTEM_CLOCK.now())
     status = 503 if found["status"] == report.FAIL else 200
     return Answer(status, json.dumps(found).encode(), "application/health+json")

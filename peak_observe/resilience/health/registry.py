@@ -238,12 +238,24 @@ class HealthCheck:
             return self._updated(results, {})
         return await self._in_thread(lambda loop: self._updated(results, self._run(self._old(results), loop)))
 
-    def results(self, max_age: float | None = None) -> dict[str, HealthCheckResult]:
+    def results(
+        self,
+        max_age: float | None = None,
+        *,
+        tags: Iterable[str] | None = None,
+    ) -> dict[str, HealthCheckResult]:
         """Return results not older than each check's `ttl`, or else `max_age` seconds, and run what is older.
 
         While checks run in the background, a result stays good for twice the check's interval.
+
+        Args:
+            max_age: Seconds that a result may be old.
+            tags: Return checks that carry one of these, with those they depend on; all if not given.
+
+        Raises:
+            KeyError: There is no check with one of `tags`; the message lists what is near.
         """
-        results = self._known(max_age)
+        results = self._known(max_age, tags)
         old = self._old(results)
         return self._updated(results, self._run(old, self._loop()) if old else {})
 
@@ -274,9 +286,14 @@ class HealthCheck:
         if scheduler is not None:
             scheduler.stop()
 
-    def _known(self, max_age: float | None) -> dict[str, HealthCheckResult | None]:
+    def have_run(self) -> bool:
+        """Return whether each check has a result, whatever it is."""
+        return all(check.last is not None for check in list(self._registered.values()))
+
+    def _known(self, max_age: float | None, tags: Iterable[str] | None = None) -> dict[str, HealthCheckResult | None]:
         """Return by name the results that are young enough, and None for the others."""
-        return {check.name: check.fresh(self._max_age(check, max_age)) for check in list(self._registered.values())}
+        checks = selected(dict(self._registered), None, tags)
+        return {check.name: check.fresh(self._max_age(check, max_age)) for check in checks}
 
     def _old(self, results: Mapping[str, HealthCheckResult | None]) -> list[Check]:
         known = dict(self._registered)

@@ -34,9 +34,10 @@ class PeakCollector(Collector):
         for families_of_kind, readings in kinds:
             for family in families_of_kind:
                 yield self._filled(family, readings)
-        build = _family(catalog.OBSERVE_BUILD_INFO)
-        build.add_sample(catalog.OBSERVE_BUILD_INFO.name, dict(primitive_families.BUILD_LABELS), 1.0)
-        yield build
+        for fact, labels, value in primitive_families.about_process():
+            found = _family(fact)
+            found.add_sample(fact.name, dict(labels), value)
+            yield found
 
     def _forget_others(self, kinds: Sequence[tuple[tuple[Family, ...], Readings]]) -> None:
         """Forget the samples of names that are gone."""

@@ -49,6 +49,7 @@ EXCHANGE_FAMILIES = (
         lambda r: catalog.DATA_KINDS if r.data_max_age else (),
         follows=None,
     ),
+    Family(catalog.EXCHANGE_CANDLE_GAPS_TOTAL, lambda r: (r.candle_gaps,)),
     Family(catalog.EXCHANGE_CLOCK_SKEW_SECONDS, lambda r: living(r.clock_skew), follows=CHANGES),
     Family(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO, lambda r: living(r.used_ratio), follows=None),
     Family(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS, lambda r: (r.banned_until,), follows=CHANGES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
+from peak_observe.support import process_start
 from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families, strategy_families
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
@@ -122,9 +124,18 @@ JOB_FAMILIES = (
     _one(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS, "last_success"),
     _one(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS, "last_attempt"),
     _one(catalog.JOB_LAST_DURATION_SECONDS, "last_duration"),
+    Family(catalog.JOB_MAX_AGE_SECONDS, lambda r: (math.nan if r.max_age is None else r.max_age,)),
     _one(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS, "running_since"),
 )
 BUILD_LABELS: Labels = (("python", platform.python_version()), ("version", __version__))
+
+
+def about_process() -> tuple[tuple[catalog.Metric, Labels, float], ...]:
+    """Return what is told of this process itself: metric, labels and value."""
+    return (
+        (catalog.OBSERVE_BUILD_INFO, BUILD_LABELS, 1.0),
+        (catalog.OBSERVE_START_TIME_SECONDS, (), process_start.started()),
+    )
 
 
 def read() -> list[tuple[tuple[Family, ...], Readings]]:

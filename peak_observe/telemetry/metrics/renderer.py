@@ -103,9 +103,14 @@ class _Kind:
 
 
 class Renderer:
-    """Renderer of this process's metrics, with a cache from scrape to scrape; for one thread at a time."""
+    """Renderer of this process's metrics, with a cache from scrape to scrape; for one thread at a time.
 
-    def __init__(self) -> None:
+    Args:
+        start_time: Whether it tells when the process began, which a snapshot has in its header.
+    """
+
+    def __init__(self, *, start_time: bool = True) -> None:
+        self._about = primitive_families.about_process()[: None if start_time else 1]
         self._kinds: dict[str, _Kind] = {}
 
     def render(self, *, openmetrics: bool = False, names: Collection[str] = ()) -> bytes:
@@ -116,11 +121,10 @@ class Renderer:
             kind = self._kinds.setdefault(first, _Kind(families_of_kind))
             kind.update(readings)
             kind.write(parts, openmetrics=openmetrics, names=names)
-        if not is_chosen(catalog.OBSERVE_BUILD_INFO.name, "gauge", names):
-            return b"".join(parts)
-        parts.append(_header(catalog.OBSERVE_BUILD_INFO, openmetrics=openmetrics))
-        build = sample_line(catalog.OBSERVE_BUILD_INFO.name, primitive_families.BUILD_LABELS, 1.0)
-        parts.append(f"{build}\n".encode())
+        for metric, labels, value in self._about:
+            if is_chosen(metric.name, "gauge", names):
+                parts.append(_header(metric, openmetrics=openmetrics))
+                parts.append(f"{sample_line(metric.name, labels, value)}\n".encode())
         return b"".join(parts)
 
 

@@ -29,12 +29,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from peak_observe._version import __version__
+from peak_observe.support import process_start
 from peak_observe.telemetry.metrics import primitive_families
 from peak_observe.telemetry.otel import counters, histograms
 from peak_observe.telemetry.otel.exemplars import NANO
 from peak_observe.telemetry.otel.names import SCOPE
 from peak_observe.telemetry.otel.resource import Identity
-from peak_observe.telemetry.snapshot import process_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -201,10 +201,7 @@ def _resources(data: MetricsData) -> list[ResourceMetrics]:
 
 
 def _started() -> int:
-    try:
-        return int(process_identity.started() * NANO)
-    except (OSError, AttributeError):  # no /proc, or not Linux
-        return time.time_ns()
+    return int(process_start.started() * NANO)
 
 
 def _at_fork(bridged: HistogramBridge) -> None:

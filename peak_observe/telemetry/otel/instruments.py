@@ -103,8 +103,12 @@ def _create(meter: Meter) -> None:
             if family.metric.kind != "histogram":
                 _observe(meter, family.metric, _callback(collection, family.metric.name))
     # A reader calls its exporter, and with it the bridge, only if some instrument has a value: this one always does.
-    build = [(primitive_families.BUILD_LABELS, 1)]
-    _observe(meter, catalog.OBSERVE_BUILD_INFO, lambda _: _observations(build))
+    for metric, labels, value in primitive_families.about_process():
+        _observe(meter, metric, _fact(labels, value))
+
+
+def _fact(labels: Labels, value: float) -> Callback:
+    return lambda _: _observations([(labels, value)])
 
 
 def _callback(collection: _Collection, metric: str) -> Callback:

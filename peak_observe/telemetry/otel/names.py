@@ -28,6 +28,7 @@ _COUNTED = {
     "calls": "{call}",
     "errors": "{error}",
     "files": "{file}",
+    "gaps": "{candle}",
     "in_flight": "{call}",
     "limit": "{call}",
     "nested": "{retry}",

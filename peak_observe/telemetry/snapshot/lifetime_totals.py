@@ -21,7 +21,7 @@ LIMIT = 20_000
 DURABLE = {catalog.BACKUP_RUNS_TOTAL.name, catalog.BACKUP_RESTORES_TOTAL.name}
 # A job's last word is about its runs, of which most are lives of their own.
 DATES = {catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS.name, catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS.name}
-LASTING = DATES | {catalog.JOB_LAST_DURATION_SECONDS.name}
+LASTING = DATES | {catalog.JOB_LAST_DURATION_SECONDS.name, catalog.JOB_MAX_AGE_SECONDS.name}
 LATEST = DURABLE | LASTING
 
 Lines = dict[str, str]

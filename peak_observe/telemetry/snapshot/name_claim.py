@@ -10,6 +10,7 @@ import msgspec
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import CHECKS, JOBS
+from peak_observe.support import process_start
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.snapshot import lifetime_totals, name_lock, process_identity, samples, snapshot_file
 from peak_observe.telemetry.snapshot.snapshot_file import RejectedError, Snapshot
@@ -57,8 +58,8 @@ class Claim:
         self._process = process
         self._interval = interval
         self._clock = clock
-        self._renderer = Renderer()
-        self._started = process_identity.started()
+        self._renderer = Renderer(start_time=False)
+        self._started = process_start.started()
         self.told = self._earlier = self._exemplars = b""
         self._mark: tuple[int, int] | None = None
         self._lock: NameLock | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import zlib
 from functools import lru_cache
 from typing import NamedTuple
@@ -44,16 +43,6 @@ def mine() -> Identity:
     """
     start, _ = _stat("self")
     return Identity(os.getpid(), start, boot(), namespace(), _command("self"))
-
-
-def started() -> float:
-    """Return the Unix time at which this process began.
-
-    Raises:
-        OSError: There is no /proc as Linux has it.
-    """
-    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.time() - since_boot + _stat("self")[0] / os.sysconf("SC_CLK_TCK")
 
 
 def lives(process: Identity, age: float, interval: float, clock: int = 0) -> bool:

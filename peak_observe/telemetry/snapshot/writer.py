@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe.measures import when_named
 from peak_observe.observers import observe
 from peak_observe.support.shown import shown
+from peak_observe.telemetry.snapshot import program_end
 
 if TYPE_CHECKING:
     from peak_observe.events import Event
@@ -64,10 +65,10 @@ class Writer:
         """Have a snapshot written as soon as the gap allows."""
         self._wake.set()
 
-    def end(self) -> None:
-        """Write the last snapshot."""
+    def end(self, *, crashed: bool = False) -> None:
+        """Write the last snapshot; that of a crash is one of a running process, which will be found dead."""
         self._halt()
-        self._write("ended")
+        self._write("running" if crashed else "ended", last=True)
 
     def flush(self, timeout: float) -> bool:
         """Write a snapshot now, and return whether it was written in time."""
@@ -80,6 +81,12 @@ class Writer:
             return self._write("running")
         thread.join(timeout)
         return written == [True]
+
+    def terminate(self) -> None:
+        """Write the last snapshot, as SIGTERM ends the process; a disk that hangs holds it up for a while only."""
+        thread = threading.Thread(target=self.end, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
 
     def move(self) -> bytes:
         """Stop, give the name back, and return what the next writer inherits."""
@@ -123,11 +130,11 @@ class Writer:
             self._stop.wait(min(GAP, self._settings.interval))
             self._wake.wait(max(0.0, self._settings.interval - GAP))
 
-    def _write(self, state: str) -> bool:
+    def _write(self, state: str, *, last: bool = False) -> bool:
         if not self._lock.acquire(timeout=PATIENCE):
             return False
         try:
-            if state == "running" and self._stop.is_set():
+            if self._stop.is_set() and not last:
                 return False
             self._claimed().write(state, _address)
             self._failing = False
@@ -200,6 +207,7 @@ def configure(
         _settings = settings
         _restart()
     if settings.folder:
+        program_end.on_sigterm(_before_sigterm)
         when_named(_start)
 
 
@@ -325,7 +333,12 @@ def _on_event(event: Event) -> None:
 
 def _at_exit() -> None:
     if _writer is not None:
-        _writer.end()
+        _writer.end(crashed=program_end.crashed())
+
+
+def _before_sigterm() -> None:
+    if _writer is not None:
+        _writer.terminate()
 
 
 def _before_fork() -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_counters_do_not_fall_over_restarts(program, shows) -> None:
     shows({calls("bot-a"): 6.0, up("bot-a"): 1.0})
     second.process.stdin.write("enough\n")
     assert second.finish() == 0
-    shows({calls("bot-a"): 6.0, up("bot-a"): 0.0})
+    shows({calls("bot-a"): 6.0, up("bot-a"): None})
     program("bot-a", BOT)
     found = shows({calls("bot-a"): 9.0, up("bot-a"): 1.0})
     assert found['peak_breaker_call_duration_seconds_count{breaker="feed",process="bot-a"}'] == 9.0
@@ -309,6 +310,27 @@ def test_a_job_that_is_killed_was_interrupted(program, shows) -> None:
     assert since not in found
 
 
+def test_a_process_that_ends_in_good_order_is_marked_and_not_down(program, shows) -> None:
+    """A bot that was stopped wakes nobody; one that was killed has no mark."""
+    ended = 'peak_process_ended_timestamp_seconds{process="%s"}'
+    bots = [program(name, BOT) for name in ("stopped", "killed")]
+    shows({up("stopped"): 1.0, up("killed"): 1.0, ended % "stopped": None})
+    began = time.time()
+    bots[0].process.terminate()
+    bots[1].kill()
+    found = shows({up("stopped"): None, up("killed"): 0.0, calls("stopped"): 3.0, ended % "killed": None})
+    assert began - 1 <= found[ended % "stopped"] <= time.time()
+
+
+def test_a_job_that_is_terminated_was_interrupted(program, shows) -> None:
+    """The process ended in good order, its run did not."""
+    job = program("backup", JOB)
+    shows({runs("backup", "interrupted"): 0.0, up("backup"): 1.0})
+    job.process.terminate()
+    found = shows({runs("backup", "interrupted"): 1.0, up("backup"): None})
+    assert 'peak_job_running_since_timestamp_seconds{task="nightly",process="backup"}' not in found
+
+
 def test_a_job_keeps_its_last_success_over_a_run_that_fails(program, shows, directory) -> None:
     """So that a dead man's alert has what it needs."""
     success = 'peak_job_last_success_timestamp_seconds{task="nightly",process="backup"}'
@@ -340,7 +362,8 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     def told() -> dict[str, float]:
         return {line: value for line, value in samples(directory.collect()).items() if "rejected" not in line}
 
-    assert told() == kept | size
+    ended = {'peak_process_ended_timestamp_seconds{process="job"}': clock.now().timestamp()}
+    assert told() == kept | size | ended
     clock.advance(100.1)
     assert told() == kept
     assert told() == kept

@@ -166,6 +166,7 @@ def test_the_clock_and_the_configuration(running) -> None:
         ("/livez", "ok\n"),
         ("/readyz", "ok\n"),
         ("/healthz", "ok\n"),
+        ("/startupz", "ok\n"),
         ("/sd", "[]"),
         (
             "/readyz?verbose",
@@ -179,6 +180,12 @@ def test_probes(running, path: str, body: str) -> None:
     assert (answer.status, answer.text) == (200, body)
     head = running.get(path, "HEAD")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(body)))
+
+
+def test_a_tag_that_no_check_has_is_not_found(running) -> None:
+    """Instead of an answer for all."""
+    answer = running.get("/readyz?verbose&tag=trade")
+    assert (answer.status, answer.text) == (404, "no check has the tag 'trade'\n")
 
 
 def test_health_is_degraded(running) -> None:

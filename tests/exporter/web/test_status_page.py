@@ -124,6 +124,7 @@ def test_processes_and_jobs() -> None:
     rows = tables(
         'peak_process_up{process="bot"} 1.0',
         'peak_process_up{process="dead"} 0.0',
+        f'peak_process_ended_timestamp_seconds{{process="stopped"}} {NOW - 120}',
         f'peak_process_start_time_seconds{{process="bot"}} {NOW - 7200}',
         'peak_process_snapshot_age_seconds{process="bot"} 2.5',
         f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="backup"}} {NOW - 60}',
@@ -131,12 +132,18 @@ def test_processes_and_jobs() -> None:
         f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="report"}} {NOW - 60}',
         f'peak_job_last_success_timestamp_seconds{{process="cron",task="report"}} {NOW - 7200}',
         f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="now"}} {NOW - 60}',
+        f'peak_job_last_attempt_timestamp_seconds{{process="cron",task="late"}} {NOW - 7300}',
+        f'peak_job_last_success_timestamp_seconds{{process="cron",task="late"}} {NOW - 7200}',
+        'peak_job_max_age_seconds{process="cron",task="late"} 3600',
+        'peak_job_max_age_seconds{process="cron",task="backup"} NaN',
         f'peak_job_running_since_timestamp_seconds{{process="cron",task="now"}} {NOW - 60}',
     )["Processes and jobs"]
     assert rows == [
         Row(BAD, "dead", "down", ("-", "-")),
         Row(BAD, "report (job)", "failed", ("1.0 min ago", "success 2.0 h ago")),
+        Row(BAD, "late (job)", "succeeded, overdue", ("2.0 h ago", "success 2.0 h ago")),
         Row(GOOD, "bot", "up", ("2.0 h ago", "2.5 s ago")),
+        Row(GOOD, "stopped", "ended", ("-", "2.0 min ago")),
         Row(GOOD, "backup (job)", "succeeded", ("1.0 min ago", "success 50.0 s ago")),
         Row(GOOD, "now (job)", "runs", ("1.0 min ago", "success never")),
     ]

@@ -63,6 +63,50 @@ CASES = [
         silent=(365, 385, 420),
     ),
     Case(
+        "PeakJobOverdue",
+        "succeeds too late",
+        [
+            job("last_attempt_timestamp_seconds", "0x60 3600x90 9060x30"),
+            job("last_success_timestamp_seconds", "0x60 3600x90 9060x30"),
+            job("max_age_seconds", "3600x200"),
+        ],
+        {125: ("warning",), 145: ("warning",)},
+        (115, 156),
+    ),
+    Case(
+        "PeakJobOverdue",
+        "begins and never succeeds",
+        [
+            job("last_attempt_timestamp_seconds", "60x100"),
+            job("last_success_timestamp_seconds", "0x100"),
+            job("max_age_seconds", "3600x100"),
+        ],
+        {64: ("warning",)},
+        (60,),
+    ),
+    Case(
+        "PeakJobOverdue",
+        "is never begun",
+        [
+            job("last_attempt_timestamp_seconds", "0x100"),
+            job("last_success_timestamp_seconds", "0x100"),
+            job("max_age_seconds", "3600x100"),
+            series("peak_process_start_time_seconds", "60x100", process="cron"),
+        ],
+        {64: ("warning",)},
+        (60,),
+    ),
+    Case(
+        "PeakJobOverdue",
+        "promises nothing",
+        [
+            job("last_attempt_timestamp_seconds", "60x100"),
+            job("last_success_timestamp_seconds", "60x100"),
+            job("max_age_seconds", " ".join(["NaN"] * 100)),
+        ],
+        silent=(5, 90),
+    ),
+    Case(
         "PeakJobFailed",
         "fails, and succeeds half an hour later",
         [

@@ -28,6 +28,11 @@ def limit(kind: str, values: str) -> dict[str, str]:
     return series("peak_exchange_data_max_age_seconds", values, exchange="kraken", kind=kind)
 
 
+def gaps(values: str) -> dict[str, str]:
+    """Return how many candles were missing."""
+    return series("peak_exchange_candle_gaps_total", values, exchange="kraken")
+
+
 def used(values: str) -> dict[str, str]:
     """Return the share of the rate limit that is used up."""
     return series("peak_exchange_rate_limit_used_ratio", values, exchange="kraken")
@@ -40,6 +45,8 @@ def skew(values: str) -> dict[str, str]:
 
 UP = series("up", "1x200")
 CASES = [
+    Case("PeakMarketDataGap", "three are missing", [gaps("0x10 3x80")], {12: ("warning",)}, (9, 60)),
+    Case("PeakMarketDataGap", "were missing long ago", [gaps("7x60")], silent=(1, 30)),
     Case(
         "PeakExchangeErrors",
         "a third fails, then none",

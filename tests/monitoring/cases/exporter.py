@@ -44,11 +44,50 @@ CASES = [
     Case("PeakProcessDied", "its exporter is gone", [process("up", "1x10 _x20 1x10")], silent=(20, 25, 40)),
     Case("PeakProcessDied", "is a job that ended", [process("up", "1x5 stale")], silent=(6, 30)),
     Case(
+        "PeakProcessDied",
+        "is a bot that was stopped",
+        [process("up", "1x5 stale"), process("ended_timestamp_seconds", "_x6 330x15 stale")],
+        silent=(6, 10, 30, 90),
+    ),
+    Case(
+        "PeakProcessDied",
+        "is killed, started again, and ends in good order before anybody looks",
+        [
+            process("up", "1x5 0 0 stale"),
+            process("start_time_seconds", "100x6 stale"),
+            process("ended_timestamp_seconds", "_x7 430x15 stale"),
+        ],
+        silent=(8, 15, 60),
+    ),
+    Case(
+        "PeakProcessDied",
+        "was stopped the time before, and is killed this time",
+        [
+            process("up", "1x5 stale _x5 1x5 0x15 stale"),
+            process("start_time_seconds", "100x5 stale _x5 700x20 stale"),
+            process("ended_timestamp_seconds", "_x6 330x4 stale"),
+        ],
+        {19: ("critical",), 60: ("critical",)},
+        (8, 15),
+    ),
+    Case(
         "PeakProcessRestarting",
         "three times",
         [process("start_time_seconds", "100x10 700x5 1000x5 1300x70")],
         {25: ("warning",)},
         (20, 90),
+    ),
+    Case(
+        "PeakProcessRestarting",
+        "three times, and serves itself",
+        [
+            {
+                "series": 'peak_observe_start_time_seconds{job="bots",instance="bot:17326"}',
+                "values": "100x5 _x4 700x5 _ 1000x5 _x3 1300x70",
+            }
+        ],
+        {27: ("warning",)},
+        (12, 95),
     ),
     Case("PeakProcessRestarting", "once", [process("start_time_seconds", "100x10 700x60")], silent=(11, 40)),
     Case(

@@ -126,3 +126,64 @@ def test_the_index_leads_to_them(url: str) -> None:
     body = fetch(f"{url}/")[2].decode()
     assert '<a href="/readyz?verbose">' in body
     assert '<a href="/health">' in body
+
+
+@pytest.fixture
+def tagged(health: HealthCheck) -> HealthCheck:
+    """Checks of which the one with a tag depends on another one; a third is unhealthy."""
+    health.register("net", lambda: True)
+    health.register("api", lambda: True, tags=["trade"], depends_on=["net"])
+    health.register("db", lambda: False, tags=["report"])
+    return health
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/healthz", "/health"])
+def test_a_tag_chooses_the_checks(tagged: HealthCheck, path: str) -> None:
+    """One of several is enough."""
+    assert ask(tagged, f"{path}?tag=trade").status == 200
+    assert ask(tagged, f"{path}?tag=report").status == 503
+    assert ask(tagged, f"{path}?tag=trade&tag=report").status == 503
+
+
+def test_a_tag_brings_what_its_checks_depend_on(tagged: HealthCheck) -> None:
+    """And runs nothing else."""
+    assert ask(tagged, "/readyz?tag=trade&verbose").body.decode().splitlines() == [
+        "[+]net ok: healthy",
+        "[+]api ok: healthy",
+        "readyz check passed",
+    ]
+    assert not tagged.have_run()
+
+
+@pytest.mark.parametrize("tag", ["tarde", "", "%00", "%ff", "x" * 5000])
+def test_a_tag_that_no_check_has_is_not_found(tagged: HealthCheck, tag: str) -> None:
+    """Instead of an answer for all, or for none."""
+    assert ask(tagged, f"/readyz?tag={tag}").status == 404
+
+
+def test_a_mistyped_tag_is_told_with_what_is_near(tagged: HealthCheck) -> None:
+    """As on the command line."""
+    assert ask(tagged, "/readyz?tag=tarde").body == b"no check has the tag 'tarde'; near: trade\n"
+
+
+def test_startup_has_ended_after_the_first_full_run(tagged: HealthCheck) -> None:
+    """Whatever its results; from then on nothing is run for it, though another check is added."""
+    answer = answers(tagged)
+    assert not tagged.have_run()
+    assert answer("/startupz")[:2] == (200, b"ok\n")
+    assert tagged.have_run()
+    ran: list = []
+    tagged.register("late", lambda: ran.append(1) is None)
+    assert answer("/startupz?verbose").body == b"startupz check passed\n"
+    assert ran == []
+
+
+def test_startup_waits_for_checks_that_have_not_been_run(tagged: HealthCheck, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the exporter, where nobody waits for a check."""
+    monkeypatch.setattr(tagged, "results", lambda _: {})
+    assert ask(tagged, "/startupz")[:2] == (503, b"not every check has been run yet\n")
+
+
+def test_a_system_without_checks_has_started(health: HealthCheck) -> None:
+    """There is nothing to wait for."""
+    assert ask(health, "/startupz").status == 200

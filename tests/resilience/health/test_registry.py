@@ -97,6 +97,7 @@ def test_the_signature_is_pinned() -> None:
         "async_run_all",
         "check",
         "get_status",
+        "have_run",
         "is_system_healthy",
         "names",
         "register",

@@ -144,6 +144,7 @@ def test_the_default_registry_is_the_default() -> None:
     collector = peak_observe.register()
     try:
         assert b"peak_observe_build_info{" in generate_latest(REGISTRY)
+        assert b"peak_observe_start_time_seconds 1" in generate_latest(REGISTRY)
     finally:
         REGISTRY.unregister(collector)
 
@@ -166,7 +167,7 @@ def test_every_metric_of_the_catalogue_is_served(registry) -> None:
     ours = catalog.IN_PROCESS
     assert served == [(metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in ours]
     described = {family.metric for families_of_kind, _ in primitive_families.read() for family in families_of_kind}
-    assert described | {catalog.OBSERVE_BUILD_INFO} == set(ours)
+    assert described | {catalog.OBSERVE_BUILD_INFO, catalog.OBSERVE_START_TIME_SECONDS} == set(ours)
 
 
 def test_labels_are_those_of_the_catalogue(registry) -> None:

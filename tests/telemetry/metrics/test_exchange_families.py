@@ -34,6 +34,7 @@ def quote(ages: list[float] | None, skew: float | None, used: float | None, bann
     reading = ExchangeReading()
     reading.data_age, reading.clock_skew, reading.used_ratio, reading.banned_until = ages, skew, used, banned
     reading.data_max_age = [300.0] * 4 if ages else None
+    reading.candle_gaps = int(banned > 0) * 3
     reading.writes = [int(banned > 0) * number for number in range(len(EXCHANGE_OUTCOMES))]
     return reading
 

@@ -91,7 +91,7 @@ def test_two_readers_of_a_provider_see_the_same() -> None:
     assert calls(collected(second), "otel.two")["success"] == calls(collected(first), "otel.two")["success"] == 2
 
 
-def test_build_info_is_always_there() -> None:
+def test_build_info_and_start_time_are_always_there() -> None:
     """A reader without a single value never calls its exporter."""
     code = """
 import peak_observe
@@ -100,10 +100,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 reader = InMemoryMetricReader()
 provider = MeterProvider([reader])
 peak_observe.register_otel(provider)
-(metric,) = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
-print(metric.name, metric.data.data_points[0].value, *sorted(metric.data.data_points[0].attributes))
+for metric in reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics:
+    (point,) = metric.data.data_points
+    print(metric.name, point.value > 0, *sorted(point.attributes))
 """
-    assert fresh(code) == "peak_observe.build_info 1 peak_observe.version process.runtime.version"
+    assert fresh(code).splitlines() == [
+        "peak_observe.build_info True peak_observe.version process.runtime.version",
+        "peak_observe.start_time True",
+    ]
 
 
 def test_the_global_provider_may_come_later_and_is_one_with_its_stand_in() -> None:
@@ -119,7 +123,7 @@ provider = MeterProvider([reader])
 metrics.set_meter_provider(provider)
 peak_observe.register_otel()
 peak_observe.register_otel(provider)
-(metric,) = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+metric, _ = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
 print(metric.name, len(metric.data.data_points))
 """
     assert fresh(code) == "peak_observe.build_info 1"

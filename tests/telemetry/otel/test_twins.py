@@ -83,7 +83,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
             protected(1)
     with pytest.raises(ConnectionError):
         retry_with_backoff(2, name=name, clock=clock)(fail)()
-    with peak_observe.job(name):
+    with peak_observe.job(name, max_age="26h"):
         pass
     check = HealthCheck()
     check.register(name, lambda: True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe import CircuitBreaker
+from peak_observe.support import process_start
 from peak_observe.telemetry.snapshot import lifetime_totals, name_claim, name_lock, process_identity, samples
 from peak_observe.telemetry.snapshot.name_claim import Claim
 from peak_observe.telemetry.snapshot.snapshot_file import Snapshot, decode, encode, path_of, read, write
@@ -54,7 +55,7 @@ def test_the_first_snapshot_makes_the_folder_and_claims_the_name(snapshots) -> N
     found = left(snapshots, "bot")
     assert found.header.identity == process_identity.mine()
     assert (found.header.state, found.header.interval, found.header.address) == ("running", 2.5, "127.0.0.1:17326")
-    assert found.header.started == pytest.approx(process_identity.started(), abs=1.0)
+    assert found.header.started == pytest.approx(process_start.started(), abs=1.0)
     assert 'peak_breaker_calls_total{breaker="claim.first",outcome="success"}' in found.own.shape.lines
     assert sorted(path.name for path in snapshots.iterdir()) == [".bot.lock", "bot.snap"]
     assert breaker.name == "claim.first"

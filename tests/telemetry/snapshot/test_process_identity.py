@@ -29,7 +29,6 @@ def test_this_process_lives(mine) -> None:
     assert mine.pid == os.getpid()
     assert process_identity.lives(mine, 0.0, 5.0)
     assert process_identity.lives(mine, 1e6, 5.0)
-    assert 0 < time.time() - process_identity.started() < 1e6
 
 
 def test_another_life_of_the_same_pid_does_not(mine) -> None:

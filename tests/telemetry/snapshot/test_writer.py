@@ -1,7 +1,6 @@
 """When a process writes its snapshots, and that it never pays for it."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -120,34 +119,6 @@ def test_many_transitions_are_few_snapshots(program, snapshots) -> None:
         """,
     )
     bot.expect("rare")
-
-
-TERMINATED = """
-    import signal, sys
-    {handler}
-    call = peak_observe.circuit_breaker(name="feed")(lambda: None)
-    call()
-    print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, flush=True)
-    try:
-        input()
-    except EOFError:
-        pass
-"""
-
-
-@pytest.mark.parametrize(
-    ("handler", "state"),
-    [("signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))", "ended"), ("", "running")],
-    ids=["with a handler", "without"],
-)
-def test_a_program_that_ends_itself_at_sigterm_ends_in_order(program, snapshots, until, handler, state) -> None:
-    """No handler is installed for one that has none: that one is killed, as it would be without us."""
-    bot = program("bot", TERMINATED.format(handler=handler))
-    bot.expect(str(not handler))
-    until(lambda: left(snapshots, "bot"))
-    bot.process.send_signal(signal.SIGTERM)
-    assert bot.process.wait(30) == (3 if handler else -signal.SIGTERM)
-    assert left(snapshots, "bot").header.state == state
 
 
 def test_a_process_goes_on_under_a_new_name(program, snapshots, until) -> None:
