@@ -338,7 +338,9 @@ def test_one_that_hangs_delays_nobody(exporter: Callable, tmp_path: Path) -> Non
         assert running.get().status == 200
         assert running.get("/readyz").status == 503
         assert time.monotonic() - start < 5
-    assert running.value('peak_exporter_source_runs_total{outcome="error",source="restic.hangs"}') >= 1
+    series = 'peak_exporter_source_runs_total{outcome="%s",source="restic.hangs"}'
+    # On a busy machine the look is over before the program that was killed is buried.
+    assert sum(running.value(series % outcome) for outcome in ("error", "timeout")) >= 1
     assert len(list(Path(f"/proc/{running.process.pid}/task").iterdir())) <= threads + 1
     assert running.end() == 0
 
