@@ -254,7 +254,7 @@ def test_any_name_that_prints_is_told_as_it_is(tmp_path, name) -> None:
     """Quotes and backslashes escaped, as the format asks; all of what a process tells can be parsed."""
     kept = CircuitBreaker(name="snapshots.printed")
     path = snapshot_file.path_of(tmp_path, name)
-    path.write_bytes(content(name, Renderer().render()))
+    path.write_bytes(content(name, Renderer(start_time=False).render()))
     blocks = ProcessDirectory(tmp_path).collect()
     text = ""
     for block in blocks:
