@@ -82,6 +82,8 @@ class TimeLimitedProtocol(H11Protocol):
 
         try:
             await self._app(scope, receive, sent)
+            if self.cycle is not None and self.transport.is_closing():
+                self.cycle.disconnected = True  # uvicorn would log each such answer as one that was not completed
         except asyncio.CancelledError:
             if self.cycle is None or not self.cycle.disconnected:
                 raise
