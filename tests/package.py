@@ -41,7 +41,7 @@ def main(dist: Path) -> None:
         refused = subprocess.run([python.with_name("peak-observe")], capture_output=True, text=True, check=False)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
         assert "peak-observe[exporter]" in refused.stderr
-        python = environment(home / "whole", f"{wheel}[exchange,exporter]", *TOOLS)
+        python = environment(home / "whole", f"{wheel}[all]", *TOOLS)
         run(python, "-c", CORE, cwd=home)
         run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS), cwd=tree)
 
