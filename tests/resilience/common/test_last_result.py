@@ -240,7 +240,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
 def test_wrong_keywords_have_a_hint() -> None:
     """Names of other libraries too."""
     with pytest.raises(TypeError, match="did you mean max_age"):
-        last_good(ttl=5)  # type: ignore[call-arg]
+        last_good(ttl=5)  # type: ignore[call-arg] - the mistake that is tried
 
 
 @pytest.mark.parametrize("way", ["retry", "policy", "file"])

@@ -501,7 +501,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
 def test_wrong_keywords_have_a_hint() -> None:
     """Names of other libraries too."""
     with pytest.raises(TypeError, match="did you mean max_size"):
-        share(maxsize=1)  # type: ignore[call-overload]
+        share(maxsize=1)  # type: ignore[call-overload] - the mistake that is tried
 
 
 def test_counts_are_metrics() -> None:

@@ -175,4 +175,4 @@ def test_a_policy_and_its_file_have_it_too() -> None:
     with pytest.raises(ConfigError, match=r"x\.retry\.mode: it must be 'enforce' or 'observe'"):
         Policy.from_config({"retry": {"mode": "dry"}}, name="x")
     with pytest.raises(ValueError, match="mode must be 'enforce' or 'observe'"):
-        retry_with_backoff(mode="dry")  # type: ignore[call-overload]
+        retry_with_backoff(mode="dry")  # type: ignore[call-overload] - the mistake that is tried
