@@ -240,6 +240,9 @@ def test_the_verdict_is_look_in_calm_and_no_in_an_outage(whole_demo) -> None:
     assert {look, no} <= set(found)
     (nobody,) = answer(whole_demo.prometheus, filled(verdict, board, {"process": "nobody"}), whole_demo.moment)
     assert float(nobody["value"][1]) == silent
+    reasons = filled(board["panels"][1]["targets"][0]["expr"], board, {"process": "nobody"})
+    (reason,) = answer(whole_demo.prometheus, reasons, whole_demo.moment)
+    assert reason["metric"] == {"alert": "nothing answers", "verdict": "no"}
 
 
 @pytest.fixture(scope="module")

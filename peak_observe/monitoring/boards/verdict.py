@@ -22,21 +22,25 @@ _NAMED = ("breaker", "operation", "check", "task", "exchange", "endpoint", "repo
 def tile() -> Json:
     """Return the tile that says yes only while something that trades tells of itself, and nothing of trouble."""
     found = {verdict: _count(verdict) for verdict in (NO, LOOK)}
-    traders = (catalog.BREAKER_STATE, catalog.HEALTH_CHECK_HEALTHY, catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)
-    told = " or ".join(select(metric) for metric in traders)
     answers = {0: ("YES", GREEN), 1: ("LOOK", YELLOW), 2: ("NO", RED), 3: ("NO", RED)}
     return panels.stat(
         "May we trade?",
         "No: something that a critical alert waits for is wrong, or nothing answers. Look: something that a warning "
         "waits for. The reasons stand beside it. It reads the same recording rules as the alerts, so it says no "
         "where Prometheus has not loaded them.",
-        f"(2 + 0 * {found[NO]}) or (1 + 0 * {found[LOOK]}) or "
-        f"(0 * count({select(WATCHED)}) and on () count({told})) or vector(3)",
+        f"(2 + 0 * {found[NO]}) or (vector(3) unless on () {_answers()}) or (1 + 0 * {found[LOOK]}) or vector(0)",
         "none",
         steps={YELLOW: 1, RED: 2},
         empty="NO DATA",
         mappings=style.mapped(answers),
     )
+
+
+def _answers() -> str:
+    """Return an expression that is there while the rules run and something that trades tells of itself."""
+    traders = (catalog.BREAKER_STATE, catalog.HEALTH_CHECK_HEALTHY, catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)
+    told = " or ".join(select(metric) for metric in traders)
+    return f"(count({select(WATCHED)}) and on () count({told}))"
 
 
 def _count(verdict: str) -> str:
@@ -47,7 +51,7 @@ def _count(verdict: str) -> str:
 def reasons() -> Json:
     """Return the table of what is wrong, the worst first."""
     silent = f'label_replace(label_replace(vector(1), "alert", "{SILENCE}", "", ""), "verdict", "{NO}", "", "")'
-    nothing = f"{silent} unless on () count({select(WATCHED)})"
+    nothing = f"{silent} unless on () {_answers()}"
     keys = {"verdict": "Trade?", "alert": "Why", **{name: name.capitalize() for name in _NAMED}}
     keys |= {"process": "Process", "instance": "Instance"}
     kept = ", ".join(keys)
@@ -58,7 +62,7 @@ def reasons() -> Json:
         "Everything that speaks against it now, the worst first; the runbook has a section for each. Nothing here: "
         "no alert waits for anything.",
         keys,
-        [("Since", f"count by ({kept}) ({found}) or {nothing}", {})],
+        [("Count", f"count by ({kept}) ({found}) or {nothing}", {})],
         empty="nothing is wrong",
         size=(20, 6),
         sort="Trade?",
@@ -75,7 +79,7 @@ def reasons() -> Json:
 def _meanings() -> Iterator[tuple[str, tuple[str, str]]]:
     for alert in reversed(alerts()):  # of twins, the words of the first stay
         yield alert.name, (alert.when, "text")
-    yield SILENCE, ("neither an exporter nor a program nor the rules answer", "text")
+    yield SILENCE, ("nothing that trades answers, or the rules are not loaded", "text")
 
 
 def _texts(texts: dict[str, tuple[str, str]]) -> list[Json]:
