@@ -14,6 +14,7 @@ from peak_observe import BulkheadFullError, DeadlineExceededError, RateLimitedEr
 from peak_observe.resilience.limits.sliding_log import SlidingLog, Window
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
+from tests.conftest import untraced
 
 PATIENCE = 30.0
 NUMBERS = count()
@@ -457,9 +458,10 @@ def test_four_thousand_cancelled_waiters_cost_little() -> None:
         limited.acquire()
         controller = limited.core()
         turns = [controller._reserve(1) for _ in range(4000)]
-        start = time.process_time()
-        for turn in turns[:-1]:
-            controller._end_locked(turn, 4, 0.0)
-        return time.process_time() - start
+        with untraced():
+            start = time.thread_time()  # threads that other tests have left are not what is timed
+            for turn in turns[:-1]:
+                controller._end_locked(turn, 4, 0.0)
+            return time.thread_time() - start
 
     assert min(asyncio.run(main()) for _ in range(3)) < 0.05
