@@ -31,6 +31,7 @@ FLOORS = {
     "resilience": 2,
     "backup_recovery": 2,
     "jobs": 2,
+    "safety": 2,
     "metrics_server": 3,
     "otel": 2,
     "exchange_client": 3,

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
+    from peak_observe.measures.safety import AccountReading, GuardReading, TradingReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
+ACCOUNTS: Names[AccountReading] = Names("account")
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
 BUDGETS: Names[BudgetReading] = Names("budget")
@@ -35,16 +37,19 @@ ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 FALLBACKS: Names[ResultReading] = Names("operation")
+GUARDS: Names[GuardReading] = Names("guard")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
+SWITCHES: Names[TradingReading] = Names("switch")
 TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [
+    "ACCOUNTS",
     "BACKUPS",
     "BATCH",
     "BREAKERS",
@@ -56,6 +61,7 @@ __all__ = [
     "EXCEPTION_LIMIT",
     "EXCHANGES",
     "FALLBACKS",
+    "GUARDS",
     "HEDGES",
     "JOBS",
     "LIMITERS",
@@ -65,8 +71,10 @@ __all__ = [
     "RELOADS",
     "RETRIES",
     "SHARES",
+    "SWITCHES",
     "TIMED",
     "TIMEOUTS",
+    "AccountReading",
     "BackupReading",
     "BreakerReading",
     "BudgetReading",
@@ -78,6 +86,7 @@ __all__ = [
     "ExchangeReading",
     "ExchangeTally",
     "Exemplar",
+    "GuardReading",
     "HealthReading",
     "HedgeReading",
     "JobReading",
@@ -92,12 +101,14 @@ __all__ = [
     "Ticker",
     "TimedReading",
     "TimeoutReading",
+    "TradingReading",
     "increased",
     "when_named",
 ]
 
 # Many programs have no backups, exchanges, jobs or limits: their readings are loaded when they are first used.
 _LATE = {
+    "AccountReading": "safety",
     "BackupReading": "backups",
     "BudgetReading": "budgets",
     "BulkheadReading": "limits",
@@ -106,6 +117,7 @@ _LATE = {
     "EndpointTally": "exchange",
     "ExchangeReading": "exchange",
     "ExchangeTally": "exchange",
+    "GuardReading": "safety",
     "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",
@@ -114,6 +126,7 @@ _LATE = {
     "ReloadReading": "strategies",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
+    "TradingReading": "safety",
 }
 
 __getattr__ = late(__name__, _LATE)
