@@ -310,6 +310,7 @@ SIGNATURES = {
     "CurrentAttempt": "(operation, number, max_attempts, elapsed, error)",
     "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
     "Event": None,
+    "GuardTripped": "(guard, reason, message, action, at)",
     "GaveUp": "(operation, attempts, elapsed, outcome, error)",
     "HealthChanged": "(name, healthy, status, at, message, critical=True)",
     "HealthCheck": "(*, clock: 'Clock' = CLOCK) -> 'None'",
@@ -354,7 +355,7 @@ SIGNATURES = {
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (
@@ -365,6 +366,13 @@ SIGNATURES = {
     "RetrySnapshot": (
         "(name, at, enabled, max_attempts, base_delay, max_delay, exponential, multiplier, timeout, attempt_timeout, "
         "budget, nested, stats, mode='enforce', would_retry=0)"
+    ),
+    "ShuttingDownError": "(name: str) -> None",
+    "TradingChanged": "(name, state, reason, by, at)",
+    "TradingHaltedError": "(name: str, reason: str, state: str = 'halted', until: float | None = None) -> None",
+    "TradingState": "(state, reason='', by='', at=0.0, until=None, id='')",
+    "TradingSwitch": (
+        "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client.backpressure import Backpressure
     from peak_observe.exchange_client.order_id_overrides import OrderIds
     from peak_observe.exchange_client.scrubbing import Scrubber
+    from peak_observe.exchange_client.trading_gate import TradingGate
 
 _LEARN_EVERY = 10.0
 """Seconds between two looks at headers where they tell of no limits, and at the exchange's clock."""
@@ -77,6 +78,7 @@ class ExchangeState:
         self.strict = strict
         self.order_ids = order_ids
         self.backpressure = backpressure
+        self.gate: TradingGate | None = None
         self.key_refused = False
         self.signing = threading.Lock()
         self.dialect = dialects.of(exchange)

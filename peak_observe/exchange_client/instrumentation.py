@@ -232,7 +232,10 @@ def _sync_request(original: Any, *, holds: bool) -> Any:
     def observed(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
         if holds:
             self._peak_observe_state.backpressure.wait()
-        request = Request(self._peak_observe_state, path, *args, **kwargs)
+        state = self._peak_observe_state
+        if state.gate is not None:
+            state.gate.admit_request(state, path, *args, **kwargs)
+        request = Request(state, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = fetch2(self, path, *args, **kwargs)
@@ -254,7 +257,10 @@ def _async_request(original: Any, *, holds: bool) -> Any:
     async def observed(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
         if holds:
             await self._peak_observe_state.backpressure.async_wait()
-        request = Request(self._peak_observe_state, path, *args, **kwargs)
+        state = self._peak_observe_state
+        if state.gate is not None:
+            state.gate.admit_request(state, path, *args, **kwargs)
+        request = Request(state, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = await fetch2(self, path, *args, **kwargs)

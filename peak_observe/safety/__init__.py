@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from peak_observe.support.lazy_import import late
 
-__all__: list[str] = []
+if TYPE_CHECKING:
+    from peak_observe.safety.switch_file import TradingState
+    from peak_observe.safety.trading_switch import TradingSwitch
 
-_LATE: dict[str, str] = {}
+__all__ = [
+    "TradingState",
+    "TradingSwitch",
+]
+
+_LATE = {
+    "TradingState": "switch_file",
+    "TradingSwitch": "trading_switch",
+}
 
 __getattr__ = late(__name__, _LATE)

@@ -264,6 +264,11 @@ def program() -> str:
     return name.encode()[:MAX_NAME].decode(errors="ignore") if name not in ("", "-", "-c", "-m") else "python"
 
 
+def folder() -> str:
+    """Return the folder of the snapshots; empty without one."""
+    return _settings.folder
+
+
 def process_name() -> str:
     """Return what this process is called: by `configure`, or like its program."""
     return _settings.process or program()
@@ -323,7 +328,7 @@ def _restart() -> None:
 
 
 # By name, as the classes are made only when they are used.
-TOLD_SOON = frozenset({"Transition", "HealthChanged", "BackupFinished", "RestoreFinished"})
+TOLD_SOON = frozenset({"Transition", "HealthChanged", "BackupFinished", "RestoreFinished", "GuardTripped"})
 
 
 def _on_event(event: Event) -> None:
