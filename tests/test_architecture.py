@@ -62,7 +62,17 @@ FORBIDDEN = {
     *("restoring", "running", "settled", "showing", "stored", "watch", "watching", "words"),
 }
 # Nouns that end in -ing; any other name with this ending tells what somebody does, not what is there.
-NOUNS = {"encoding", "formatting", "locking", "monitoring", "provisioning", "reading", "scrubbing", "testing"}
+NOUNS = {
+    "encoding",
+    "formatting",
+    "locking",
+    "monitoring",
+    "provisioning",
+    "reading",
+    "scrubbing",
+    "testing",
+    "trading",
+}
 NOUNS |= {"hedging", "staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
 
 

@@ -278,10 +278,9 @@ class Step:
         if not unread and AMBIGUOUS not in (verdict.outcome, call.last_outcome):
             _note_carried_out(error, call)
             return None
-        reason = verdict.reason or type(error).__name__
+        unknown = self._unknown(request, verdict.reason or type(error).__name__)
         if unread:
-            request.tell(reason, error if isinstance(error, Exception) else None)
-        unknown = self._unknown(request, reason)
+            request.tell(unknown.reason, error if isinstance(error, Exception) else None)
         if isinstance(error, Exception):
             return unknown
         _attach(unknown, error)
@@ -307,10 +306,8 @@ class Step:
 
 def _settle_before(error: TradingHaltedError, call: Call) -> None:
     """Settle what a call had sent before trading was halted in its midst, as the cancel of an edit."""
-    if call.last_write is not None:
-        call.last_write.settle(SUCCESS if call.last_outcome == SUCCESS else AMBIGUOUS)
-        if call.last_outcome == SUCCESS:
-            call.carried_out += (call.last_write.label,)
+    if call.last_write is not None and call.last_outcome == SUCCESS:
+        call.writes(call.last_write)
         _note_carried_out(error, call)
 
 
@@ -394,11 +391,9 @@ class _Attempt:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if error is not None:
-                instead = self._step.failed(error, self._call)
-                if instead is not None:
-                    raise instead from error
-            else:
+            if error is None:
                 self._step.returned(self._call)
+            elif instead := self._step.failed(error, self._call):
+                raise instead from error
         finally:
             current_call.reset(self._token)

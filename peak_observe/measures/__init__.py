@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
-    from peak_observe.measures.safety import AccountReading, GuardReading, TradingReading
+    from peak_observe.measures.safety import AccountReading, GuardReading, TradingReading, TradingTally
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 ACCOUNTS: Names[AccountReading] = Names("account")
@@ -102,6 +102,7 @@ __all__ = [
     "TimedReading",
     "TimeoutReading",
     "TradingReading",
+    "TradingTally",
     "increased",
     "when_named",
 ]
@@ -127,6 +128,7 @@ _LATE = {
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
     "TradingReading": "safety",
+    "TradingTally": "safety",
 }
 
 __getattr__ = late(__name__, _LATE)

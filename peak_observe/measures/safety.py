@@ -6,6 +6,9 @@ import math
 
 from peak_observe import catalog
 
+LAST_REASONS, LONGEST_REASON = 5, 100
+"""Reasons that have a series, and the characters of each: a label is no place for a story."""
+
 
 class TradingReading:
     """Reading of a trading switch, or of all of a name, which read the same file.
@@ -40,6 +43,33 @@ class TradingReading:
         """Forget what only the living have."""
         self.state = None
         self.reasons = {}
+
+
+class TradingTally:
+    """Counts of one trading switch, which outlive it.
+
+    Attributes:
+        refused: Calls that were not made.
+    """
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self._state, self._changed = catalog.TRADING_STATES[0], 0.0
+        self._reasons: dict[str, int] = {}
+
+    def now(self, state: str, reason: str, changed: float) -> None:
+        """Take in what holds now."""
+        reasons = dict.fromkeys(self._reasons, 0)
+        if state != catalog.TRADING_STATES[0]:
+            label = f"{state}: {reason}"[:LONGEST_REASON]
+            reasons.pop(label, None)
+            reasons[label] = 1
+        kept = tuple(reasons)[-LAST_REASONS:]
+        self._state, self._changed, self._reasons = state, changed, {key: reasons[key] for key in kept}
+
+    def read(self) -> TradingReading:
+        """Return how things stand."""
+        return TradingReading(self._state, self._reasons, self.refused, self._changed)
 
 
 class GuardReading:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import ConfigError, TradingHaltedError
 from peak_observe.events import TradingChanged
-from peak_observe.measures import SWITCHES, TradingReading, forks
+from peak_observe.measures import SWITCHES, TradingTally, forks
 from peak_observe.observers import emit
 from peak_observe.safety import halt_hooks, switch_file
 from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, SwitchFile, TradingState
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
-_REASONS = 5
-_LONGEST_LABEL = 100
 _stopwatch = SYSTEM_CLOCK._stopwatch  # noqa: SLF001 - files change in real time, whatever clock a test gives
 
 
@@ -74,14 +72,13 @@ class TradingSwitch:
         self._written = self._state = TradingState(TRADING)
         self._ends = self._due = 0.0
         self._open = True
-        self._refused = 0
-        self._reasons: dict[str, int] = {}
+        self._tally = TradingTally()
         self._hooks: list[halt_hooks.Hook] = []
         self._guards: list[Guard] = []
         forks.renew(self)
         with self._lock:
             self._read(first=True)
-        SWITCHES.series(name).join(self, self._reading)
+        SWITCHES.series(name).join(self, self._tally.read)
         WATCHER.add(self)
 
     @property
@@ -122,7 +119,7 @@ class TradingSwitch:
     def refusal(self, state: TradingState) -> TradingHaltedError:
         """Count a call that is not made, and return the error to raise."""
         with self._lock:
-            self._refused += 1
+            self._tally.refused += 1
         return TradingHaltedError(self.name, state.reason, state.state, state.until)
 
     def guards(self, func: F) -> F:
@@ -251,13 +248,7 @@ class TradingSwitch:
             state = TradingState(TRADING, "its time is over", state.by, state.until)
         self._state = state
         self._open = state.state == TRADING
-        self._reasons = dict.fromkeys(self._reasons, 0)
-        if not self._open:
-            label = f"{state.state}: {state.reason}"[:_LONGEST_LABEL]
-            self._reasons.pop(label, None)
-            self._reasons[label] = 1
-            while len(self._reasons) > _REASONS:
-                del self._reasons[next(iter(self._reasons))]
+        self._tally.now(state.state, state.reason, state.at)
 
     def _change(
         self, kind: str, reason: str, for_seconds: float | str | None, by: str, *, never_weaker: bool
@@ -330,10 +321,6 @@ class TradingSwitch:
 
     def _wall(self) -> float:
         return self._clock.now().timestamp()
-
-    def _reading(self) -> TradingReading:
-        state = self.look()
-        return TradingReading(state.state, self._reasons, self._refused, state.at)
 
     def __repr__(self) -> str:
         return f"<TradingSwitch {self.name!r} {self._state.state}>"
