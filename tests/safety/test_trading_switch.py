@@ -1,7 +1,6 @@
 """The trading switch: one file that every process obeys, and that means halted where it cannot be read."""
 
 import asyncio
-import gc
 import json
 import os
 import stat
@@ -299,13 +298,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         TradingSwitch("main", folder=tmp_path / "file")
 
 
-def test_its_metrics_tell_state_reason_and_refusals(switch: TradingSwitch, clock: ManualClock) -> None:
+def test_its_metrics_tell_state_reason_and_refusals(tmp_path: Path, clock: ManualClock) -> None:
     """The last reasons stay at 0, so that an alert on them resolves at once."""
-    gc.collect()  # the switches of other tests
-    before = dict(SWITCHES.read())["main"].refused
+    switch = TradingSwitch("measured", folder=tmp_path, clock=clock)
+    before = dict(SWITCHES.read())["measured"].refused
     switch.halt("one")
     refused(switch)
-    reading = dict(SWITCHES.read())["main"]
+    reading = dict(SWITCHES.read())["measured"]
     assert (reading.state, reading.refused - before) == ("halted", 1)
     assert reading.reasons == {"halted: one": 1}
     assert reading.changed == clock.now().timestamp()
@@ -313,7 +312,8 @@ def test_its_metrics_tell_state_reason_and_refusals(switch: TradingSwitch, clock
         switch.resume()
         switch.halt(f"reason {number}")
     switch.resume()
-    assert list(dict(SWITCHES.read())["main"].reasons.values()) == [0] * 5
+    assert list(dict(SWITCHES.read())["measured"].reasons.values()) == [0] * 5
+    switch.close()
 
 
 def test_a_change_is_an_event(switch: TradingSwitch) -> None:
