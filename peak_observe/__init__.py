@@ -126,7 +126,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.attempt import CurrentAttempt
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
-    from peak_observe.safety import TradingState, TradingSwitch
+    from peak_observe.safety import LossGuard, OrderGuard, TradingState, TradingSwitch
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 
@@ -168,8 +168,10 @@ __all__ = [
     "KeyRefused",
     "LimitReached",
     "ListenError",
+    "LossGuard",
     "MissingExtraError",
     "NamesOverflowed",
+    "OrderGuard",
     "OutcomeUnknown",
     "PeakObserveError",
     "Policy",
@@ -263,7 +265,9 @@ _LATE = {
     "HedgeFailed": "events",
     "KeyRefused": "events",
     "LimitReached": "events",
+    "LossGuard": "safety",
     "NamesOverflowed": "events",
+    "OrderGuard": "safety",
     "Policy": "resilience",
     "PolicyReloaded": "events",
     "RateLimited": "events",

@@ -520,7 +520,7 @@ class TradingHaltedError(RefusedError):
     Args:
         name: The switch's name.
         reason: Why, as whoever halted it said.
-        state: `halted` or `reduce_only`.
+        state: `halted`, `reduce_only`, or `refusing` where a guard cannot judge this one order.
         until: Unix time at which that ends by itself; None if somebody has to resume.
     """
 
@@ -532,5 +532,5 @@ class TradingHaltedError(RefusedError):
         self.until = until
 
     def __str__(self) -> str:
-        how = "halted" if self.state == "halted" else "reduced to orders with reduceOnly"
-        return f"trading '{self.name}' is {how}: {self.reason}"
+        how = {"halted": "is halted", "reduce_only": "is reduced to orders with reduceOnly"}
+        return f"trading '{self.name}' {how.get(self.state, 'refuses an order')}: {self.reason}"

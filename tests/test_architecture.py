@@ -332,6 +332,19 @@ SIGNATURES = {
     "KeyRefused": "(name, endpoint, reason, error=None)",
     "LimitReached": "(kind, name, refused, limit, mode='enforce')",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
+    "LossGuard": (
+        "(trading: 'TradingSwitch', *, max_drawdown: 'float | None' = None, max_daily_loss: 'float | None' = None, "
+        "max_losing_streak: 'int | None' = None, max_age: 'float | str | None' = None, account: 'str | None' = None, "
+        "on_trip: 'Action' = 'halt', for_seconds: 'float | str | None' = None, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "OrderGuard": (
+        "(trading: 'TradingSwitch', *, max_orders: 'int | None' = None, per: 'float' = 60.0, "
+        "max_same: 'int | None' = None, max_notional: 'Mapping[str, float] | None' = None, "
+        "max_unknown: 'int | None' = None, price_of: 'Callable[[str], float] | None' = None, "
+        "on_trip: 'Action' = 'halt', for_seconds: 'float | str | None' = None, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
     "OutcomeUnknown": (

@@ -95,6 +95,7 @@ class ExchangeState:
         self.order_ids = order_ids
         self.backpressure = backpressure
         self.gate: Gate | None = None
+        self.prices: dict[str, float] = {}
         self.key_refused = False
         self.signing = threading.Lock()
         self.dialect = dialects.of(exchange)

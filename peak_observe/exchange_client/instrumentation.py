@@ -334,7 +334,10 @@ def _noted(method: Any, note: Callable[..., None], *, asynchronous: bool) -> Any
 def _note_ticker(exchange: Any, ticker: Any, symbol: str = "", *_: Any, **__: Any) -> None:
     if type(ticker) is dict and (ticker.get("last") is not None or ticker.get("bid") is not None):
         made = ticker.get("timestamp")
-        vars(exchange)[STATE].tally.saw(TICKER, symbol, made and made / 1000)
+        state = vars(exchange)[STATE]
+        state.tally.saw(TICKER, symbol, made and made / 1000)
+        if state.gate is not None:
+            state.prices[symbol] = ticker.get("last") or ticker["bid"]
 
 
 def _note_tickers(exchange: Any, tickers: Any, *_: Any, **__: Any) -> None:

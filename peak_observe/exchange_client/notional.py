@@ -15,10 +15,12 @@ class Notional:
 
     Args:
         exchange: Returns the ccxt object, None when it is gone.
+        prices: The last prices that it saw, by symbol.
     """
 
-    def __init__(self, exchange: Callable[[], Any]) -> None:
+    def __init__(self, exchange: Callable[[], Any], prices: Mapping[str, float]) -> None:
         self._exchange = exchange
+        self._prices = prices
 
     def is_contract(self, symbol: Any) -> bool:
         """Return whether a symbol is that of a contract, of which there are positions to reduce."""
@@ -39,7 +41,7 @@ class Notional:
             return OrderValue(quote, cost)
         if market.get("inverse"):
             return OrderValue(market.get("quote") or quote, None if amount is None else amount * size)
-        price = price or _number((order.get("params") or {}).get("triggerPrice"))
+        price = price or _number((order.get("params") or {}).get("triggerPrice")) or self._prices.get(str(symbol))
         return OrderValue(quote, None if amount is None or price is None else amount * size * price, amount, size)
 
     def _market(self, symbol: Any) -> dict[str, Any] | None:

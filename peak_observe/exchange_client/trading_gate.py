@@ -45,7 +45,7 @@ class TradingGate:
     def open_for(self, exchange: Any, state: ExchangeState) -> None:
         """Stand before all writes of an exchange object."""
         self._exchange = ref(exchange)
-        self._notional = Notional(self._exchange)
+        self._notional = Notional(self._exchange, state.prices)
         state.gate = self
 
     def admit(self, arguments: CallArguments, *, outermost: bool) -> None:

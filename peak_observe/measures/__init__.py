@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
-    from peak_observe.measures.safety import AccountReading, GuardReading, TradingReading, TradingTally
+    from peak_observe.measures.safety import (
+        AccountReading,
+        AccountTally,
+        GuardReading,
+        GuardTally,
+        TradingReading,
+        TradingTally,
+    )
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 ACCOUNTS: Names[AccountReading] = Names("account")
@@ -75,6 +82,7 @@ __all__ = [
     "TIMED",
     "TIMEOUTS",
     "AccountReading",
+    "AccountTally",
     "BackupReading",
     "BreakerReading",
     "BudgetReading",
@@ -87,6 +95,7 @@ __all__ = [
     "ExchangeTally",
     "Exemplar",
     "GuardReading",
+    "GuardTally",
     "HealthReading",
     "HedgeReading",
     "JobReading",
@@ -110,6 +119,7 @@ __all__ = [
 # Many programs have no backups, exchanges, jobs or limits: their readings are loaded when they are first used.
 _LATE = {
     "AccountReading": "safety",
+    "AccountTally": "safety",
     "BackupReading": "backups",
     "BudgetReading": "budgets",
     "BulkheadReading": "limits",
@@ -119,6 +129,7 @@ _LATE = {
     "ExchangeReading": "exchange",
     "ExchangeTally": "exchange",
     "GuardReading": "safety",
+    "GuardTally": "safety",
     "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",

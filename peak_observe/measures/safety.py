@@ -97,6 +97,26 @@ class GuardReading:
         self.headroom = None
 
 
+class GuardTally:
+    """Counts of one guard, which outlive it.
+
+    Args:
+        limits: The labels of its limits.
+
+    Attributes:
+        trips: By limit how often it was exceeded.
+        headroom: Share of the tightest limit that is left.
+    """
+
+    def __init__(self, limits: tuple[str, ...]) -> None:
+        self.trips = dict.fromkeys(limits, 0)
+        self.headroom = 1.0
+
+    def read(self) -> GuardReading:
+        """Return how things stand."""
+        return GuardReading(dict(self.trips), self.headroom)
+
+
 class AccountReading:
     """Reading of an account's equity and drawdown; both are None when nobody watches it."""
 
@@ -119,3 +139,18 @@ class AccountReading:
     def retire(self) -> None:
         """Forget what only the living have."""
         self.equity = self.drawdown = None
+
+
+class AccountTally:
+    """Equity and drawdown of an account as one guard was told."""
+
+    def __init__(self) -> None:
+        self._equity = self._drawdown = math.nan
+
+    def now(self, equity: float, drawdown: float) -> None:
+        """Take in what the account is worth."""
+        self._equity, self._drawdown = equity, drawdown
+
+    def read(self) -> AccountReading:
+        """Return how things stand."""
+        return AccountReading(self._equity, self._drawdown)

@@ -185,22 +185,33 @@ class SwitchFile:
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """Keep other writers out, and say whether that was possible within 2 s."""
-        if posix.fcntl is None:
-            yield True
-            return
-        try:
-            descriptor = os.open(self._lock_path, os.O_RDONLY | os.O_CREAT | posix.CLOEXEC, 0o666)
-        except OSError:
-            yield False
-            return
-        try:
-            yield _lock(descriptor)
-        finally:
-            os.close(descriptor)
+        with locked(self._lock_path) as alone:
+            yield alone
 
     def _unreadable(self, why: str) -> TradingState:
         mend = f"`peak-observe trading resume {self._name}` writes it anew"
         return TradingState(HALTED, f"the file of the switch cannot be read: {why}; {mend}", id="unreadable")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Lock a file among all processes and threads, and say whether that was possible within 2 s.
+
+    Args:
+        path: The file, which is made.
+    """
+    if posix.fcntl is None:
+        yield True
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | posix.CLOEXEC, 0o666)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:

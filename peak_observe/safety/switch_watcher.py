@@ -65,8 +65,17 @@ class SwitchWatcher:
                     self._thread = None
                     return
             for one in watched:
-                one.look()
+                _look(one)
             del watched
+
+
+def _look(watched: Watched) -> None:
+    try:
+        watched.look()
+    except Exception:  # noqa: BLE001 - the other switches have to be looked at
+        from peak_observe.support.loggers import logger
+
+        logger("peak_observe.trading").exception("%r cannot be looked at", watched)
 
 
 WATCHER = SwitchWatcher()

@@ -208,7 +208,19 @@ class TradingSwitch:
         """The guards that trip this switch."""
         return tuple(self._guards)
 
+    @property
+    def current(self) -> TradingState:
+        """What held at the last look, a quarter of a second ago at most."""
+        return self._state
+
     def look(self) -> TradingState:
+        """Read the file if it has changed, let guards trip for which time is over, and return what holds now."""
+        self.refresh()
+        for guard in self.joined:
+            guard.look()
+        return self._state
+
+    def refresh(self) -> TradingState:
         """Read the file if it has changed, and return what holds now."""
         with self._lock:
             before = self._state
@@ -216,9 +228,7 @@ class TradingSwitch:
             state = self._state
         if state != before:
             self._tell(before, state)
-        for guard in self.joined:
-            guard.look()
-        return self._state
+        return state
 
     def close(self) -> None:
         """Look at the file no more by itself; calls still do."""
