@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, CRITICAL, NO, SHARE, WARNING, Alert, Group, last
+from peak_observe.monitoring.rules.rule import AT, CRITICAL, LOOK, NO, SHARE, WARNING, Alert, Group, last
 
 SAFETY = Group(
     "safety",
@@ -36,6 +36,7 @@ SAFETY = Group(
             "`peak_guard_trips_total` by `reason` says which limit; then the open orders and positions of the account.",
             "Find out why before you resume: a bot that loops goes on where it was.",
             keep="5m",
+            verdict=LOOK,  # whether trading is stopped now is what the switch says
         ),
         Alert(
             "PeakGuardNear",
