@@ -126,7 +126,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.attempt import CurrentAttempt
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
-    from peak_observe.safety import LossGuard, OrderGuard, TradingState, TradingSwitch
+    from peak_observe.safety import LossGuard, OrderGuard, TradingState, TradingSwitch, stopping
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 
@@ -235,6 +235,7 @@ __all__ = [
     "retrying",
     "share",
     "start_exporter",
+    "stopping",
     "timed",
     "timeout",
     "uninstrument",
@@ -308,6 +309,7 @@ _LATE = {
     "retrying": "resilience",
     "share": "resilience",
     "start_exporter": "metrics_server",
+    "stopping": "safety",
     "timed": "resilience",
     "timeout": "resilience",
     "uninstrument": "exchange_client",

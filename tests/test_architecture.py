@@ -484,6 +484,7 @@ SIGNATURES = {
         "username: 'str' = 'prometheus', password: 'str | None' = None, "
         "allowed_hosts: 'Iterable[str]' = ()) -> 'Exporter'"
     ),
+    "stopping": "(deadline: 'float | str' = 10.0) -> 'None'",
     "timed": (
         "(name: 'str | None' = None, *, buckets: 'tuple[float, ...]' = BUCKETS, clock: 'Clock' = CLOCK) "
         "-> 'Callable[[F], F]'"

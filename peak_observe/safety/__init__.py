@@ -9,6 +9,7 @@ from peak_observe.support.lazy_import import late
 if TYPE_CHECKING:
     from peak_observe.safety.loss_guard import LossGuard
     from peak_observe.safety.order_guard import OrderGuard
+    from peak_observe.safety.shutdown import stopping
     from peak_observe.safety.switch_file import TradingState
     from peak_observe.safety.trading_switch import TradingSwitch
 
@@ -17,6 +18,7 @@ __all__ = [
     "OrderGuard",
     "TradingState",
     "TradingSwitch",
+    "stopping",
 ]
 
 _LATE = {
@@ -24,6 +26,7 @@ _LATE = {
     "OrderGuard": "order_guard",
     "TradingState": "switch_file",
     "TradingSwitch": "trading_switch",
+    "stopping": "shutdown",
 }
 
 __getattr__ = late(__name__, _LATE)

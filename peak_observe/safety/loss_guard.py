@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.catalog import LOSS_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import ACCOUNTS, AccountTally
-from peak_observe.safety.guard import Action, Guard, checked_number, least
+from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, least
 from peak_observe.safety.guard_file import GuardFileError
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.support.shown import shown
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from peak_observe.safety.trading_switch import TradingSwitch
 
 
-class LossGuard(Guard):
+class LossGuard(BaseGuard):
     """Guard that trips a switch when an account loses more than it should, kept across restarts.
 
     A limit trips when it is reached. When somebody resumes, the next report is the new peak and the new start of the

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.catalog import ORDER_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import TradingHaltedError
-from peak_observe.safety.guard import Action, Guard, checked_number, least
+from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, least
 from peak_observe.safety.guard_file import GuardFileError
 from peak_observe.safety.order_value import OrderValue
 from peak_observe.safety.switch_file import TRADING
@@ -28,7 +28,7 @@ _SAME = ("symbol", "type", "side", "amount", "price", "cost")
 _UNIQUE = re.compile(r"client|cl_?ord|link|nonce|time|userref|notional|\bid$", re.IGNORECASE)
 
 
-class OrderGuard(Guard):
+class OrderGuard(BaseGuard):
     """Guard that trips a switch when a bot sends more orders than it should; exact for all threads and processes.
 
     It counts the orders of all clients that have the switch, before they are sent: the one that would exceed a limit is

@@ -55,7 +55,9 @@ class Processes:
         environment = {"PEAK_OBSERVE_DIR": str(self._folder), "PYTHONPATH": str(Path(__file__).parents[2])}
         pipe = subprocess.PIPE
         command = [sys.executable, "-c", code, *args]
-        started = subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        started = subprocess.Popen(
+            command, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
         self._started.append(started)
         return started
 
@@ -69,8 +71,8 @@ class Processes:
         for process in self._started:
             process.kill()
             process.wait(SECONDS)
-            if process.stdout is not None:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                stream.close()
 
 
 @pytest.fixture

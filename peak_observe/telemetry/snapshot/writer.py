@@ -207,7 +207,7 @@ def configure(
         _settings = settings
         _restart()
     if settings.folder:
-        program_end.on_sigterm(_before_sigterm)
+        program_end.on_sigterm(last_word)
         when_named(_start)
 
 
@@ -341,7 +341,8 @@ def _at_exit() -> None:
         _writer.end(crashed=program_end.crashed())
 
 
-def _before_sigterm() -> None:
+def last_word() -> None:
+    """Write the last snapshot, in good order, before this process is ended without `atexit`."""
     if _writer is not None:
         _writer.terminate()
 

@@ -24,7 +24,7 @@ Action = Literal["halt", "reduce_only", "tell"]
 ACTIONS = ("halt", "reduce_only", "tell")
 
 
-class Guard:
+class BaseGuard:
     """Guard that trips a trading switch.
 
     Args:
