@@ -31,7 +31,9 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    ShuttingDownError,
     SummarizedError,
+    TradingHaltedError,
 )
 from peak_observe.observers import observe
 from peak_observe.resilience import (
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         CallTimedOut,
         Event,
         GaveUp,
+        GuardTripped,
         HealthChanged,
         HedgeFailed,
         KeyRefused,
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
         RestoreFinished,
         RetriesNested,
         RetryScheduled,
+        TradingChanged,
         Transition,
         WriteUnanswered,
     )
@@ -122,6 +126,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.attempt import CurrentAttempt
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
+    from peak_observe.safety import LossGuard, OrderGuard, TradingState, TradingSwitch, stopping
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 
@@ -154,6 +159,7 @@ __all__ = [
     "DeadlineExceededError",
     "Event",
     "GaveUp",
+    "GuardTripped",
     "HealthChanged",
     "HealthCheck",
     "HealthCheckResult",
@@ -162,8 +168,10 @@ __all__ = [
     "KeyRefused",
     "LimitReached",
     "ListenError",
+    "LossGuard",
     "MissingExtraError",
     "NamesOverflowed",
+    "OrderGuard",
     "OutcomeUnknown",
     "PeakObserveError",
     "Policy",
@@ -185,10 +193,15 @@ __all__ = [
     "RetryBudget",
     "RetryScheduled",
     "RetrySnapshot",
+    "ShuttingDownError",
     "StateSnapshot",
     "StoredFile",
     "SummarizedError",
     "SystemClock",
+    "TradingChanged",
+    "TradingHaltedError",
+    "TradingState",
+    "TradingSwitch",
     "Transition",
     "Verdict",
     "VerifyReport",
@@ -222,6 +235,7 @@ __all__ = [
     "retrying",
     "share",
     "start_exporter",
+    "stopping",
     "timed",
     "timeout",
     "uninstrument",
@@ -245,13 +259,16 @@ _LATE = {
     "DataBackup": "backup_recovery",
     "Event": "events",
     "GaveUp": "events",
+    "GuardTripped": "events",
     "HealthChanged": "events",
     "HealthCheck": "resilience",
     "HealthCheckResult": "resilience",
     "HedgeFailed": "events",
     "KeyRefused": "events",
     "LimitReached": "events",
+    "LossGuard": "safety",
     "NamesOverflowed": "events",
+    "OrderGuard": "safety",
     "Policy": "resilience",
     "PolicyReloaded": "events",
     "RateLimited": "events",
@@ -267,6 +284,9 @@ _LATE = {
     "RetryScheduled": "events",
     "RetrySnapshot": "resilience.retry.statistics",
     "StateSnapshot": "backup_recovery",
+    "TradingChanged": "events",
+    "TradingState": "safety",
+    "TradingSwitch": "safety",
     "Transition": "events",
     "Verdict": "exchange_client",
     "StoredFile": "backup_recovery",
@@ -289,6 +309,7 @@ _LATE = {
     "retrying": "resilience",
     "share": "resilience",
     "start_exporter": "metrics_server",
+    "stopping": "safety",
     "timed": "resilience",
     "timeout": "resilience",
     "uninstrument": "exchange_client",

@@ -18,14 +18,17 @@ PeakObserveError                  exit code 1
 ├── RefusedError                  a limit of ours let a call not pass, which says nothing of the service it was for
 │   ├── BulkheadFullError         too many calls are under way; `name`, `limit`
 │   ├── DeadlineExceededError (TimeoutError)   its wait would pass the deadline; `name`, `needed`
-│   └── RateLimitedError          it came too soon; `name`, `retry_after`
+│   ├── RateLimitedError          it came too soon; `name`, `retry_after`
+│   ├── ShuttingDownError         the program is ending, so its wait was cut short; `name`
+│   └── TradingHaltedError        trading is halted or reduced; `name`, `reason`, `state`, `until`
 ├── SummarizedError               stands for an exception that is not kept itself; `kind`, `text`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
 `RestoreCutOff` is no `Exception` but a `KeyboardInterrupt`: Ctrl-C ended a restore while it was being taken back.
 
-Errors carry data, so that code can act on it without reading the message. `CircuitOpenError`, `HeldBackError` and
-`OutcomeUnknown` of an exchange client are also ccxt's `ExchangeNotAvailable`, `RateLimitExceeded` and `ExchangeError`.
+Errors carry data, so that code can act on it without reading the message. `CircuitOpenError`, `HeldBackError`,
+`OutcomeUnknown` and `TradingHaltedError` of an exchange client are also ccxt's `ExchangeNotAvailable`,
+`RateLimitExceeded`, `ExchangeError` and `OperationRejected`.
 """
 
 from collections.abc import Callable
@@ -494,3 +497,40 @@ class RateLimitedError(RefusedError):
 
     def __str__(self) -> str:
         return f"rate limit '{self.name}' is used up: next call in {self.retry_after:.3g} s"
+
+
+class ShuttingDownError(RefusedError):
+    """The call was not made: the program is ending, and does not wait for it any more.
+
+    Args:
+        name: What was waited for.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name} waits no longer: the program is shutting down"
+
+
+class TradingHaltedError(RefusedError):
+    """The call was not made: the trading switch is halted, or reduced to what closes positions.
+
+    Args:
+        name: The switch's name.
+        reason: Why, as whoever halted it said.
+        state: `halted`, `reduce_only`, or `refusing` where a guard cannot judge this one order.
+        until: Unix time at which that ends by itself; None if somebody has to resume.
+    """
+
+    def __init__(self, name: str, reason: str, state: str = "halted", until: float | None = None) -> None:
+        super().__init__(name, reason, state, until)
+        self.name = name
+        self.reason = reason
+        self.state = state
+        self.until = until
+
+    def __str__(self) -> str:
+        how = {"halted": "is halted", "reduce_only": "is reduced to orders with reduceOnly"}
+        return f"trading '{self.name}' {how.get(self.state, 'refuses an order')}: {self.reason}"

@@ -31,6 +31,7 @@ FLOORS = {
     "resilience": 2,
     "backup_recovery": 2,
     "jobs": 2,
+    "safety": 2,
     "metrics_server": 3,
     "otel": 2,
     "exchange_client": 3,
@@ -61,7 +62,17 @@ FORBIDDEN = {
     *("restoring", "running", "settled", "showing", "stored", "watch", "watching", "words"),
 }
 # Nouns that end in -ing; any other name with this ending tells what somebody does, not what is there.
-NOUNS = {"encoding", "formatting", "locking", "monitoring", "provisioning", "reading", "scrubbing", "testing"}
+NOUNS = {
+    "encoding",
+    "formatting",
+    "locking",
+    "monitoring",
+    "provisioning",
+    "reading",
+    "scrubbing",
+    "testing",
+    "trading",
+}
 NOUNS |= {"hedging", "staging", "copying", "pruning", "tracing", "wrapping", "nesting"}
 
 
@@ -309,6 +320,7 @@ SIGNATURES = {
     "CurrentAttempt": "(operation, number, max_attempts, elapsed, error)",
     "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
     "Event": None,
+    "GuardTripped": "(guard, reason, message, action, at)",
     "GaveUp": "(operation, attempts, elapsed, outcome, error)",
     "HealthChanged": "(name, healthy, status, at, message, critical=True)",
     "HealthCheck": "(*, clock: 'Clock' = CLOCK) -> 'None'",
@@ -320,6 +332,19 @@ SIGNATURES = {
     "KeyRefused": "(name, endpoint, reason, error=None)",
     "LimitReached": "(kind, name, refused, limit, mode='enforce')",
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
+    "LossGuard": (
+        "(trading: 'TradingSwitch', *, max_drawdown: 'float | None' = None, max_daily_loss: 'float | None' = None, "
+        "max_losing_streak: 'int | None' = None, max_age: 'float | str | None' = None, account: 'str | None' = None, "
+        "on_trip: 'Action' = 'halt', for_seconds: 'float | str | None' = None, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "OrderGuard": (
+        "(trading: 'TradingSwitch', *, max_orders: 'int | None' = None, per: 'float' = 60.0, "
+        "max_same: 'int | None' = None, max_notional: 'Mapping[str, float] | None' = None, "
+        "max_unknown: 'int | None' = None, price_of: 'Callable[[str], float] | None' = None, "
+        "on_trip: 'Action' = 'halt', for_seconds: 'float | str | None' = None, name: 'str | None' = None, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
     "OutcomeUnknown": (
@@ -353,7 +378,7 @@ SIGNATURES = {
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (
@@ -364,6 +389,13 @@ SIGNATURES = {
     "RetrySnapshot": (
         "(name, at, enabled, max_attempts, base_delay, max_delay, exponential, multiplier, timeout, attempt_timeout, "
         "budget, nested, stats, mode='enforce', would_retry=0)"
+    ),
+    "ShuttingDownError": "(name: str) -> None",
+    "TradingChanged": "(name, state, reason, by, at)",
+    "TradingHaltedError": "(name: str, reason: str, state: str = 'halted', until: float | None = None) -> None",
+    "TradingState": "(state, reason='', by='', at=0.0, until=None, id='')",
+    "TradingSwitch": (
+        "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
@@ -452,6 +484,7 @@ SIGNATURES = {
         "username: 'str' = 'prometheus', password: 'str | None' = None, "
         "allowed_hosts: 'Iterable[str]' = ()) -> 'Exporter'"
     ),
+    "stopping": "(deadline: 'float | str' = 10.0) -> 'None'",
     "timed": (
         "(name: 'str | None' = None, *, buckets: 'tuple[float, ...]' = BUCKETS, clock: 'Clock' = CLOCK) "
         "-> 'Callable[[F], F]'"

@@ -94,6 +94,17 @@ def test_terminate_is_as_orderly_as_interrupt(tmp_path: Path) -> None:
     assert b"kraken.orders" in (tmp_path / "demo.snap").read_bytes()
 
 
+def test_a_guard_trips_and_the_switch_is_resumed() -> None:
+    """By the loop of orders, which runs wild for a moment."""
+    command = [*DEMO, "--duration", "60", "--no-prometheus"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        text = read_until(process.stdout, "trading demo is trading: the loop was mended")
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+    assert "trading demo is halted: guard demo.orders: more than 20 orders within 10 s" in text
+    assert "guard demo.orders tripped" in text
+
+
 def test_duration_ends_it() -> None:
     """--duration 1 is over in little more than a second."""
     done = subprocess.run(

@@ -52,6 +52,13 @@ SHOWN = {
         "inside:  1 failed, 9 refused.* 3 times",
     ],
     "07_cron_job": ["restored into", r'outcome="success",task="nightly"} 1\.0'],
+    "09_trading_switch": [
+        "refused: .* more than 3 equal orders",
+        "3 of 40 orders",
+        "main: halted",
+        "main: trading.*mended",
+        "after that: OFAKE",
+    ],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
     "resilience/10_backup_basics": [
         "success: 3 files",

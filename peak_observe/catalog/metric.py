@@ -45,6 +45,11 @@ EXCHANGE_OUTCOMES = (
     "bug",
     "cancelled",
 )
+TRADING_STATES = ("trading", "reduce_only", "halted")
+ORDER_LIMITS = ("orders", "same", "notional", "unknown", "unreadable")
+"""Limits of a guard of orders."""
+LOSS_LIMITS = ("drawdown", "daily_loss", "losing_streak", "stale", "unreadable")
+"""Limits of a guard of losses; stale is for want of reports."""
 DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
 SOURCE_OUTCOMES = ("success", "error", "timeout")
 SNAPSHOT_LIMITS = ("bytes", "series", "files")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from peak_observe.measures import BreakerReading
 
+Told = events.Transition | events.HealthChanged | events.TradingChanged | events.GuardTripped
+TOLD = (events.Transition, events.HealthChanged, events.TradingChanged, events.GuardTripped)
 COLORS = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
@@ -64,7 +66,7 @@ class Lines(View):
 
     def on_event(self, event: events.Event) -> None:
         """Tell of changes of state and of health."""
-        if isinstance(event, events.Transition | events.HealthChanged):
+        if isinstance(event, TOLD):
             self._say(_sentence(event))
 
     def _say(self, *lines: str) -> None:
@@ -86,7 +88,7 @@ class Screen(View):
 
     def on_event(self, event: events.Event) -> None:
         """Keep the latest changes of state and of health for the list below the table."""
-        if isinstance(event, events.Transition | events.HealthChanged):
+        if isinstance(event, TOLD):
             stamp = f"{event.at.astimezone():%H:%M:%S}  "
             self.news.append(Text.assemble((stamp, "dim"), (_sentence(event), _color(event))))
 
@@ -101,13 +103,21 @@ class Screen(View):
         return Group(title, _table(), *list(self.news), *links, Text("Ctrl-C ends the demo", style="dim"))
 
 
-def _color(event: events.Transition | events.HealthChanged) -> str:
+def _color(event: Told) -> str:
+    if isinstance(event, events.TradingChanged):
+        return "green" if event.state == "trading" else "red"
+    if isinstance(event, events.GuardTripped):
+        return "red"
     if isinstance(event, events.Transition):
         return COLORS[event.new]
     return "green" if event.healthy else "red"
 
 
-def _sentence(event: events.Transition | events.HealthChanged) -> str:
+def _sentence(event: Told) -> str:
+    if isinstance(event, events.TradingChanged):
+        return f"trading {event.name} is {event.state}: {event.reason}"
+    if isinstance(event, events.GuardTripped):
+        return f"guard {event.guard} tripped: {event.message}"
     if isinstance(event, events.HealthChanged):
         return f"check {event.name} is {'healthy' if event.healthy else 'unhealthy'}: {event.message[:90]}"
     error = f" ({describe(event.error)[:70]})" if event.error else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +16,12 @@ import ccxt.async_support
 from peak_observe import (
     CallTimeoutError,
     CircuitOpenError,
+    LossGuard,
+    OrderGuard,
     Policy,
     RetryBudget,
+    TradingHaltedError,
+    TradingSwitch,
     chaos,
     circuit_breaker,
     health_check,
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from peak_observe.testing import FakeExchange
 
 TICKER, CANDLES, ORDERS = "kraken.ticker", "kraken.candles", "kraken.orders"
+WILD, WILD_FOR = 30, 6
+"""Steps of the loop of orders from one time that it runs wild to the next, and until it is mended."""
 ORDERS_FILE = f"""
 [policies."{ORDERS}".bulkhead]
 limit = 2
@@ -120,13 +127,36 @@ def _place_orders(exchange: FakeExchange, stop: threading.Event) -> None:
         def order() -> None:
             client.create_order("ETH/USD", "limit", "buy", 0.01, 1.0)
 
-        _loop(order, stop, 0.5)
+        with _guarded(order, Path(folder)) as step:
+            _loop(step, stop, 0.5)
         policy.close()
+
+
+@contextmanager
+def _guarded(order: Callable[[], None], folder: Path) -> Iterator[Callable[[], None]]:
+    """Yield a loop's step that now and then runs wild, until a guard halts it, and is resumed three seconds later."""
+    switch = TradingSwitch("demo", folder=folder)
+    guard = OrderGuard(switch, max_orders=20, per=10)
+    losses = LossGuard(switch, max_drawdown=0.2, account="demo")
+    steps = itertools.count(1)
+
+    def step() -> None:
+        number = next(steps)
+        losses.report(1000.0 - number % 10)
+        if number > WILD and number % WILD == WILD_FOR:
+            switch.resume("the loop was mended")
+        for _ in range(40 if number % WILD == 0 else 1):
+            guard.admit([{"symbol": "ETH/USD", "side": "buy", "amount": 0.01, "price": 1.0}])
+            if number % WILD:
+                order()
+
+    yield step
+    switch.close()
 
 
 def _loop(call: Callable[[], None], stop: threading.Event, pause: float) -> None:
     while not stop.wait(pause):
-        with suppress(ccxt.BaseError, CircuitOpenError):
+        with suppress(ccxt.BaseError, CircuitOpenError, TradingHaltedError):
             call()
 
 

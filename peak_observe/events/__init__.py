@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from peak_observe.events.limits import CallTimedOut, LimitReached
     from peak_observe.events.names import NamesOverflowed
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+    from peak_observe.events.safety import GuardTripped, TradingChanged
     from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
     from peak_observe.events.transitions import Transition
     from peak_observe.events.unions import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ExchangeEvent,
         LimitEvent,
         RetryEvent,
+        SafetyEvent,
         StrategyEvent,
     )
 
@@ -38,6 +40,7 @@ __all__ = [
     "Event",
     "ExchangeEvent",
     "GaveUp",
+    "GuardTripped",
     "HealthChanged",
     "HedgeFailed",
     "KeyRefused",
@@ -51,7 +54,9 @@ __all__ = [
     "RetriesNested",
     "RetryEvent",
     "RetryScheduled",
+    "SafetyEvent",
     "StrategyEvent",
+    "TradingChanged",
     "Transition",
     "WriteUnanswered",
 ]
@@ -66,6 +71,7 @@ _LATE = {
     "Event": "unions",
     "ExchangeEvent": "unions",
     "GaveUp": "retries",
+    "GuardTripped": "safety",
     "HealthChanged": "checks",
     "HedgeFailed": "strategies",
     "KeyRefused": "exchange",
@@ -79,7 +85,9 @@ _LATE = {
     "RetriesNested": "retries",
     "RetryEvent": "unions",
     "RetryScheduled": "retries",
+    "SafetyEvent": "unions",
     "StrategyEvent": "unions",
+    "TradingChanged": "safety",
     "Transition": "transitions",
     "WriteUnanswered": "exchange",
 }

@@ -8,6 +8,7 @@ from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswere
 from peak_observe.events.limits import CallTimedOut, LimitReached
 from peak_observe.events.names import NamesOverflowed
 from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
+from peak_observe.events.safety import GuardTripped, TradingChanged
 from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
 from peak_observe.events.transitions import Transition
 
@@ -15,6 +16,7 @@ BackupEvent = BackupFinished | RestoreFinished | BackupVerified
 ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered
 RetryEvent = RetryScheduled | GaveUp | Recovered | RetriesNested
 LimitEvent = LimitReached | CallTimedOut
+SafetyEvent = TradingChanged | GuardTripped
 StrategyEvent = HedgeFailed | PolicyReloaded
 CallEvent = Transition | RetryEvent | LimitEvent | StrategyEvent
-Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
+Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | SafetyEvent | NamesOverflowed

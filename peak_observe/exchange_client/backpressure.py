@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.errors import HeldBackError
 from peak_observe.exchange_client.ccxt_errors import also_ccxt
+from peak_observe.support import shutdown_state
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
@@ -33,6 +34,7 @@ class Backpressure:
         self._lock = threading.Lock()
         self._until = 0.0
         self._reason = ""
+        self._waiter = f"exchange {name!r}"
 
     def set(self, until: float, reason: str) -> None:
         """Delay all calls until a Unix time; an earlier one than is known changes nothing."""
@@ -53,7 +55,7 @@ class Backpressure:
             HeldBackError: That would be too long; also ccxt's `RateLimitExceeded`.
         """
         while delay := self._delay():
-            self._clock.sleep(delay)
+            shutdown_state.sleep(self._clock, delay, self._waiter)
 
     async def async_wait(self) -> None:
         """Sleep until a call may be made, letting other tasks run.
@@ -62,7 +64,7 @@ class Backpressure:
             HeldBackError: That would be too long; also ccxt's `RateLimitExceeded`.
         """
         while delay := self._delay():
-            await self._clock.async_sleep(delay)
+            await shutdown_state.async_sleep(self._clock, delay, self._waiter)
 
     def _delay(self) -> float:
         remaining = self.remaining

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -16,9 +16,13 @@ from peak_observe.exchange_client.implicit_methods import entry_of
 from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
+from peak_observe.exchange_client.trading_gate import gate_of
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 from peak_observe.support.shown import label, shown
+
+if TYPE_CHECKING:
+    from peak_observe.safety.trading_switch import TradingSwitch
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -44,8 +48,10 @@ class ExchangeClient:
         max_wait: float = 10.0,
         client_order_id: Callable[[], str | int] | None = None,
         health: HealthCheck | None = health_check,
+        trading: TradingSwitch | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        gate = gate_of(trading)
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
@@ -68,6 +74,8 @@ class ExchangeClient:
             },
         )
         try:
+            if gate is not None:
+                gate.open_for(exchange, state)
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:
             detach(exchange)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown
+from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown, RefusedError, TradingHaltedError
 from peak_observe.exchange_client import endpoints
 from peak_observe.exchange_client.answer_check import check_of, missing_orders
 from peak_observe.exchange_client.ccxt_errors import also_ccxt
@@ -129,7 +129,7 @@ class Protection:
         )(call)
 
     def _worth_another(self, error: Exception) -> bool:
-        if isinstance(error, HeldBackError) or self.backpressure.remaining > self.backpressure.max_wait:
+        if isinstance(error, HeldBackError | RefusedError) or self.backpressure.remaining > self.backpressure.max_wait:
             return False
         return verdict_of(error, self.state.exchange).retryable
 
@@ -139,7 +139,7 @@ class Protection:
 
 
 def _counts(error: Exception) -> bool:
-    if isinstance(error, HeldBackError):
+    if isinstance(error, HeldBackError | RefusedError):
         return False
     return isinstance(error, OutcomeUnknown) or verdict_of(error).outcome in COUNTED
 
@@ -246,6 +246,9 @@ class Step:
     def failed(self, error: BaseException, call: Call) -> OutcomeUnknown | None:
         """Draw the consequences of a failed call; return what to raise in its place, if anything."""
         state = self._protection.state
+        if isinstance(error, TradingHaltedError):
+            _settle_before(error, call)
+            return None
         state.scrubber.error(error)
         unasked = found_verdict(error) is None
         verdict = verdict_of(error, state.exchange, call)
@@ -275,10 +278,9 @@ class Step:
         if not unread and AMBIGUOUS not in (verdict.outcome, call.last_outcome):
             _note_carried_out(error, call)
             return None
-        reason = verdict.reason or type(error).__name__
+        unknown = self._unknown(request, verdict.reason or type(error).__name__)
         if unread:
-            request.tell(reason, error if isinstance(error, Exception) else None)
-        unknown = self._unknown(request, reason)
+            request.tell(unknown.reason, error if isinstance(error, Exception) else None)
         if isinstance(error, Exception):
             return unknown
         _attach(unknown, error)
@@ -300,6 +302,13 @@ class Step:
     def _unknown(self, request: SentWrite, reason: str) -> OutcomeUnknown:
         name, order = self._protection.state.name, request.about.text
         return also_ccxt(OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason, order))
+
+
+def _settle_before(error: TradingHaltedError, call: Call) -> None:
+    """Settle what a call had sent before trading was halted in its midst, as the cancel of an edit."""
+    if call.last_write is not None and call.last_outcome == SUCCESS:
+        call.writes(call.last_write)
+        _note_carried_out(error, call)
 
 
 def _note_carried_out(error: BaseException, call: Call) -> None:
@@ -382,11 +391,9 @@ class _Attempt:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if error is not None:
-                instead = self._step.failed(error, self._call)
-                if instead is not None:
-                    raise instead from error
-            else:
+            if error is None:
                 self._step.returned(self._call)
+            elif instead := self._step.failed(error, self._call):
+                raise instead from error
         finally:
             current_call.reset(self._token)

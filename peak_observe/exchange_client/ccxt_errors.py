@@ -9,15 +9,16 @@ import sys
 from functools import cache
 from typing import Any, TypeVar
 
-from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown
+from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown, TradingHaltedError
 
-E = TypeVar("E", CircuitOpenError, HeldBackError, OutcomeUnknown)
+E = TypeVar("E", CircuitOpenError, HeldBackError, OutcomeUnknown, TradingHaltedError)
 
 # Loops repeat what is a NetworkError of ccxt, as the first two are, and an unknown outcome must not be repeated.
 _COUNTERPARTS: dict[type[Exception], str] = {
     CircuitOpenError: "ExchangeNotAvailable",
     HeldBackError: "RateLimitExceeded",
     OutcomeUnknown: "ExchangeError",
+    TradingHaltedError: "OperationRejected",
 }
 
 

@@ -36,6 +36,7 @@ class ResilientExchangeClient(ExchangeClient):
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
         health: Where its check is registered; None for no check.
+        trading: The switch that halts it: while halted nothing but cancels is sent, and reads; its guards count orders.
         clock: Where time and sleep come from; for tests.
 
     Raises:

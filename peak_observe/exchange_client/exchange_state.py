@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe import catalog
 from peak_observe.exchange_client import dialects, endpoints
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.exchange_client.backpressure import Backpressure
     from peak_observe.exchange_client.order_id_overrides import OrderIds
+    from peak_observe.exchange_client.order_summary import CallArguments
     from peak_observe.exchange_client.scrubbing import Scrubber
 
 _LEARN_EVERY = 10.0
@@ -44,6 +45,22 @@ class Endpoint:
         self.public = "ublic" in self.section
         self.write = endpoints.is_write(label, exchange=exchange)
         self.changes = endpoints.effect(label, exchange=exchange) == endpoints.WRITE
+
+
+class Gate(Protocol):
+    """Protocol of a gate that writes have to pass."""
+
+    def admit(self, arguments: CallArguments, *, outermost: bool) -> None:
+        """Let a unified method pass, or raise."""
+
+    def admit_request(self, state: ExchangeState, path: str, *args: Any, **kwargs: Any) -> None:
+        """Let a request pass, or raise."""
+
+    def refusal_now(self) -> Exception | None:
+        """Return why the write under way may not be sent, None if it may."""
+
+    def unanswered(self) -> None:
+        """Count an order of unknown outcome."""
 
 
 class ExchangeState:
@@ -77,6 +94,8 @@ class ExchangeState:
         self.strict = strict
         self.order_ids = order_ids
         self.backpressure = backpressure
+        self.gate: Gate | None = None
+        self.prices: dict[str, float] = {}
         self.key_refused = False
         self.signing = threading.Lock()
         self.dialect = dialects.of(exchange)

@@ -232,7 +232,10 @@ def _sync_request(original: Any, *, holds: bool) -> Any:
     def observed(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
         if holds:
             self._peak_observe_state.backpressure.wait()
-        request = Request(self._peak_observe_state, path, *args, **kwargs)
+        state = self._peak_observe_state
+        if state.gate is not None:
+            state.gate.admit_request(state, path, *args, **kwargs)
+        request = Request(state, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = fetch2(self, path, *args, **kwargs)
@@ -254,7 +257,10 @@ def _async_request(original: Any, *, holds: bool) -> Any:
     async def observed(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
         if holds:
             await self._peak_observe_state.backpressure.async_wait()
-        request = Request(self._peak_observe_state, path, *args, **kwargs)
+        state = self._peak_observe_state
+        if state.gate is not None:
+            state.gate.admit_request(state, path, *args, **kwargs)
+        request = Request(state, path, *args, **kwargs)
         token = current_request.set(request)
         try:
             result = await fetch2(self, path, *args, **kwargs)
@@ -328,7 +334,10 @@ def _noted(method: Any, note: Callable[..., None], *, asynchronous: bool) -> Any
 def _note_ticker(exchange: Any, ticker: Any, symbol: str = "", *_: Any, **__: Any) -> None:
     if type(ticker) is dict and (ticker.get("last") is not None or ticker.get("bid") is not None):
         made = ticker.get("timestamp")
-        vars(exchange)[STATE].tally.saw(TICKER, symbol, made and made / 1000)
+        state = vars(exchange)[STATE]
+        state.tally.saw(TICKER, symbol, made and made / 1000)
+        if state.gate is not None:
+            state.prices[symbol] = ticker.get("last") or ticker["bid"]
 
 
 def _note_tickers(exchange: Any, tickers: Any, *_: Any, **__: Any) -> None:

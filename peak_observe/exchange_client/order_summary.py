@@ -57,6 +57,18 @@ class CallArguments:
         self._kwargs = kwargs
 
     @property
+    def name(self) -> str:
+        """The method's name in snake case."""
+        return self._name
+
+    def given(self) -> dict[str, Any]:
+        """Return the arguments by their names; none where they do not fit the method."""
+        try:
+            return inspect.signature(self._method).bind(None, *self._args, **self._kwargs).arguments
+        except TypeError:
+            return {}
+
+    @property
     def is_batch(self) -> bool:
         """Whether the method takes orders, so that the answer tells of each."""
         return self._name.removesuffix("_ws").endswith("orders")
@@ -89,7 +101,9 @@ def remember_arguments(name: str, method: Any, *, asynchronous: bool) -> Callabl
 
     @wraps(method)
     def remembering(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = current_arguments.set(CallArguments(name, method, args, kwargs))
+        arguments = CallArguments(name, method, args, kwargs)
+        _admit(self, arguments)
+        token = current_arguments.set(arguments)
         try:
             return method(self, *args, **kwargs)
         finally:
@@ -97,13 +111,21 @@ def remember_arguments(name: str, method: Any, *, asynchronous: bool) -> Callabl
 
     @wraps(method)
     async def async_remembering(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = current_arguments.set(CallArguments(name, method, args, kwargs))
+        arguments = CallArguments(name, method, args, kwargs)
+        _admit(self, arguments)
+        token = current_arguments.set(arguments)
         try:
             return await method(self, *args, **kwargs)
         finally:
             current_arguments.reset(token)
 
     return async_remembering if asynchronous else remembering
+
+
+def _admit(exchange: Any, arguments: CallArguments) -> None:
+    gate = exchange._peak_observe_state.gate  # noqa: SLF001 - the state is ours
+    if gate is not None:
+        gate.admit(arguments, outermost=current_arguments.get() is None)
 
 
 def _batch(orders: list[Any] | tuple[Any, ...]) -> str:

@@ -74,9 +74,20 @@ class Call:
         carried_out: The endpoints of the writes before it that were carried out.
         answered: Whether an answer has come, which ccxt may fail to read.
         message: The message that goes out over a websocket, which is a write once it is sent.
+        message_hash: ccxt's name of what waits for the answer to that message.
     """
 
-    __slots__ = ("answered", "carried_out", "last_outcome", "last_reason", "last_write", "message", "method", "write")
+    __slots__ = (
+        "answered",
+        "carried_out",
+        "last_outcome",
+        "last_reason",
+        "last_write",
+        "message",
+        "message_hash",
+        "method",
+        "write",
+    )
 
     def __init__(self, method: str, *, write: bool) -> None:
         self.method = method
@@ -86,6 +97,7 @@ class Call:
         self.carried_out: tuple[str, ...] = ()
         self.answered = False
         self.message: Any = None
+        self.message_hash = ""
 
     def writes(self, request: SentWrite) -> None:
         """Take in that a request is made that may change something."""
@@ -302,6 +314,8 @@ class Request:
         """Emit that the request was sent and that its outcome is unknown."""
         about = self.about
         state = self._state
+        if state.gate is not None:
+            state.gate.unanswered()
         facts = (self.label, self.order_ids, self.at, reason, error, *about)
         emit(WriteUnanswered(state.name, *facts, repeatable=not state.strict))
 

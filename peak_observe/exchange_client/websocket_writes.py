@@ -48,6 +48,8 @@ class WebsocketWrite:
 
     def tell(self, reason: str, error: BaseException | None) -> None:
         """Emit that the message was sent and that its outcome is unknown."""
+        if self._state.gate is not None:
+            self._state.gate.unanswered()
         facts = (self.label, self.order_ids, self.at, reason, error, *self.about)
         emit(WriteUnanswered(self._state.name, *facts, repeatable=not self._state.strict))
 
@@ -75,7 +77,7 @@ def _watch(original: Any) -> Any:
     def watch(self: Any, url: str, message_hash: str, message: Any = None, *args: Any, **kwargs: Any) -> Any:
         call = current_call.get()
         if call is not None and call.write and message and not _signing_in.get():
-            call.message = message
+            call.message, call.message_hash = message, message_hash
         return send(self, url, message_hash, message, *args, **kwargs)
 
     return watch
@@ -88,18 +90,25 @@ def _client(original: Any) -> Any:
     def client(self: Any, url: str) -> Any:
         found = make(self, url)
         if "send" not in vars(found):
-            found.send = _noted(found.send, self._peak_observe_state)
+            found.send = _noted(found, self._peak_observe_state)
         return found
 
     return client
 
 
-def _noted(send: Any, state: ExchangeState) -> Any:
+def _noted(connection: Any, state: ExchangeState) -> Any:
+    send = connection.send
+
     @wraps(send)
     async def noted(message: Any) -> Any:
         # ccxt sends from a task of its own, which has the context of the call; so have the pings of its connection.
         call = current_call.get()
         if call is not None and message is call.message:
+            refused = None if state.gate is None else state.gate.refusal_now()
+            if refused is not None:
+                # It waited for the connection. To raise it here would end everything else that the connection carries.
+                connection.reject(refused, call.message_hash)
+                return None
             call.writes(WebsocketWrite(state, call.method, message))
         return await send(message)
 

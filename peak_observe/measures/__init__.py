@@ -24,8 +24,17 @@ if TYPE_CHECKING:
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
+    from peak_observe.measures.safety import (
+        AccountReading,
+        AccountTally,
+        GuardReading,
+        GuardTally,
+        TradingReading,
+        TradingTally,
+    )
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
+ACCOUNTS: Names[AccountReading] = Names("account")
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
 BUDGETS: Names[BudgetReading] = Names("budget")
@@ -35,16 +44,19 @@ ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 FALLBACKS: Names[ResultReading] = Names("operation")
+GUARDS: Names[GuardReading] = Names("guard")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
+SWITCHES: Names[TradingReading] = Names("switch")
 TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
 __all__ = [
+    "ACCOUNTS",
     "BACKUPS",
     "BATCH",
     "BREAKERS",
@@ -56,6 +68,7 @@ __all__ = [
     "EXCEPTION_LIMIT",
     "EXCHANGES",
     "FALLBACKS",
+    "GUARDS",
     "HEDGES",
     "JOBS",
     "LIMITERS",
@@ -65,8 +78,11 @@ __all__ = [
     "RELOADS",
     "RETRIES",
     "SHARES",
+    "SWITCHES",
     "TIMED",
     "TIMEOUTS",
+    "AccountReading",
+    "AccountTally",
     "BackupReading",
     "BreakerReading",
     "BudgetReading",
@@ -78,6 +94,8 @@ __all__ = [
     "ExchangeReading",
     "ExchangeTally",
     "Exemplar",
+    "GuardReading",
+    "GuardTally",
     "HealthReading",
     "HedgeReading",
     "JobReading",
@@ -92,12 +110,16 @@ __all__ = [
     "Ticker",
     "TimedReading",
     "TimeoutReading",
+    "TradingReading",
+    "TradingTally",
     "increased",
     "when_named",
 ]
 
 # Many programs have no backups, exchanges, jobs or limits: their readings are loaded when they are first used.
 _LATE = {
+    "AccountReading": "safety",
+    "AccountTally": "safety",
     "BackupReading": "backups",
     "BudgetReading": "budgets",
     "BulkheadReading": "limits",
@@ -106,6 +128,8 @@ _LATE = {
     "EndpointTally": "exchange",
     "ExchangeReading": "exchange",
     "ExchangeTally": "exchange",
+    "GuardReading": "safety",
+    "GuardTally": "safety",
     "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",
@@ -114,6 +138,8 @@ _LATE = {
     "ReloadReading": "strategies",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
+    "TradingReading": "safety",
+    "TradingTally": "safety",
 }
 
 __getattr__ = late(__name__, _LATE)

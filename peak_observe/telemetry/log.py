@@ -9,6 +9,7 @@ from peak_observe.events import (
     Event,
     ExchangeEvent,
     GaveUp,
+    GuardTripped,
     HealthChanged,
     HedgeFailed,
     KeyRefused,
@@ -21,7 +22,9 @@ from peak_observe.events import (
     RetriesNested,
     RetryEvent,
     RetryScheduled,
+    SafetyEvent,
     StrategyEvent,
+    TradingChanged,
     Transition,
     WriteUnanswered,
 )
@@ -73,6 +76,8 @@ def line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
         return "exchange", *_exchange(event)
     if isinstance(event, HedgeFailed | PolicyReloaded):
         return _strategy(event)
+    if isinstance(event, TradingChanged | GuardTripped):
+        return "trading", *_safety(event)
     return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
 
 
@@ -164,6 +169,14 @@ def _strategy(event: StrategyEvent) -> tuple[str, int, str, tuple[object, ...]]:
             return "policy", INFO, "policy '%s' took over %s: %s", (event.policy, event.path, event.message)
         case PolicyReloaded():
             return "policy", ERROR, "policy '%s' keeps its settings, %s", (event.policy, event.message)
+
+
+def _safety(event: SafetyEvent) -> tuple[int, str, tuple[object, ...]]:
+    if isinstance(event, GuardTripped):
+        message = "guard '%s' tripped (%s): %s; action: %s"
+        return ERROR, message, (event.guard, event.reason, event.message, event.action)
+    level = INFO if event.state == "trading" else ERROR
+    return level, "trading '%s' is %s: %s; by %s", (event.name, event.state, event.reason, event.by or "unknown")
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

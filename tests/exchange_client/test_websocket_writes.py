@@ -10,7 +10,14 @@ import ccxt
 import ccxt.pro
 import pytest
 
-from peak_observe import AsyncResilientExchangeClient, CircuitState, OutcomeUnknown, WriteUnanswered
+from peak_observe import (
+    AsyncResilientExchangeClient,
+    CircuitState,
+    OutcomeUnknown,
+    TradingHaltedError,
+    TradingSwitch,
+    WriteUnanswered,
+)
 from peak_observe.testing import FakeExchange, RecordingObserver
 
 EXCHANGES = pytest.mark.parametrize("exchange_id", ["binance", "bybit"])
@@ -24,10 +31,12 @@ class Exchange:
         self.mode = "answer"
         self.connections = 0
         self.messages = []
+        self.connected = lambda: None
 
     async def __call__(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         """Serve one connection."""
         self.connections += 1
+        self.connected()
         if self.mode == "refuse":
             raise aiohttp.web.HTTPServiceUnavailable
         socket = aiohttp.web.WebSocketResponse()
@@ -212,3 +221,43 @@ def test_messages_are_counted(counted) -> None:
     endpoint = "WS private/create_order_ws"
     new = {key: count - before.get(key, 0) for key, count in after.items() if count != before.get(key, 0)}
     assert new == {(endpoint, "success"): 1, (endpoint, "ambiguous"): 1}
+
+
+@EXCHANGES
+def test_a_halted_switch_lets_only_cancels_out(exchange_id, tmp_path) -> None:
+    """Also over a websocket."""
+
+    async def main():
+        switch = TradingSwitch("ws", folder=tmp_path)
+        async with trading(exchange_id, trading=switch, max_attempts=1) as (client, served):
+            switch.halt("x")
+            with pytest.raises(TradingHaltedError):
+                await order(client)
+            assert served.messages == []
+            served.mode = "silent"
+            with pytest.raises(OutcomeUnknown):
+                await client.cancel_order_ws("7", SYMBOL)
+            assert len(served.messages) == 1
+        switch.close()
+
+    asyncio.run(main())
+
+
+@EXCHANGES
+def test_an_order_that_waits_for_its_connection_is_not_sent_after_a_halt(exchange_id, tmp_path) -> None:
+    """The switch is asked again before the message goes out."""
+
+    async def main():
+        switch = TradingSwitch("ws", folder=tmp_path)
+        async with trading(exchange_id, trading=switch, max_attempts=1) as (client, served):
+            served.connected = lambda: switch.halt("x")
+            with pytest.raises(TradingHaltedError):
+                await order(client)
+            assert served.connections == 1
+            assert served.messages == []
+            switch.resume()
+            served.connected = lambda: None
+            assert (await order(client))["id"] == "7"
+        switch.close()
+
+    asyncio.run(main())

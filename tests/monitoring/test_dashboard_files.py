@@ -208,7 +208,11 @@ def test_counters_are_rated_over_the_right_interval(board: dict, expression: str
 @each_expression
 def test_matchers_name_values_that_exist(board: dict, expression: str) -> None:
     """A misspelt state or outcome would be an empty panel."""
-    known = {"state": catalog.STATES, "to": catalog.STATES, "status": catalog.BACKUP_STATUSES}
+    known = {
+        "state": (*catalog.STATES, *catalog.TRADING_STATES),
+        "to": catalog.STATES,
+        "status": catalog.BACKUP_STATUSES,
+    }
     by_kind = {"breaker": catalog.CALL_OUTCOMES, "retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}
     by_kind |= {"backup": catalog.BACKUP_OUTCOMES, "exchange": catalog.EXCHANGE_OUTCOMES, "job": catalog.JOB_OUTCOMES}
     by_kind |= {"bulkhead": catalog.LIMIT_OUTCOMES, "rate": catalog.LIMIT_OUTCOMES, "timeout": catalog.TIMEOUT_OUTCOMES}

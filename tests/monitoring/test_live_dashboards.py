@@ -116,6 +116,13 @@ QUIET = {
         "Answer time by endpoint, 95th percentile",
         "Answer times",
         "Age of market data",
+        "Trading switches",
+        "Switches",
+        "Headroom of guards",
+        "Trips of guards by limit",
+        "Calls refused by switches",
+        "Equity by account",
+        "Drawdown by account",
     },
     "peak-backups": {
         "Oldest newest backup",

@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SILENCE = "nothing answers"
-# A label of a primitive names what the trouble is with; no trouble has two of them but exchange and endpoint.
-_NAMED = ("breaker", "operation", "check", "task", "exchange", "endpoint", "repository", "source", "kind")
+# A label of a primitive names what the trouble is with; only exchange and endpoint, and
+# switch and the reason of its halt, come together.
+_NAMED = (
+    "breaker",
+    "operation",
+    "check",
+    "task",
+    "switch",
+    "guard",
+    "reason",
+    "exchange",
+    "endpoint",
+    "repository",
+    "source",
+    "kind",
+)
 
 
 def tile() -> Json:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.resilience.health import report
+from peak_observe.support.shutdown_state import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def answers(registry: HealthCheck) -> Callable[[str], Answer | None]:
 
     - `/livez`: 200 as long as the process answers; no check is run, as a restart mends no exchange.
     - `/readyz`, `/healthz`: 200 when the system is healthy or degraded, 503 when it is unhealthy; `?verbose` lists the
-      checks.
+      checks. 503 from the moment on that the program shuts down.
     - `/health`: the same as `application/health+json`.
     - `/startupz`: 503 until each check has been run once, whatever came of it, and 200 from then on.
 
@@ -52,8 +53,8 @@ def answers(registry: HealthCheck) -> Callable[[str], Answer | None]:
             results = {} if started else registry.results(SHARED)
             started = started or registry.have_run()
             return _text("startupz", results, ok=started, verbose=verbose, bad=b"not every check has been run yet\n")
-        if parts.path not in ("/readyz", "/healthz", "/health"):
-            return None
+        if parts.path not in ("/readyz", "/healthz", "/health") or SHUTDOWN.begun:
+            return _shutting_down(parts.path)
         try:
             results = registry.results(SHARED, tags=tags)
         except (KeyError, ValueError) as error:
@@ -64,6 +65,15 @@ def answers(registry: HealthCheck) -> Callable[[str], Answer | None]:
         return _text(parts.path[1:], results, ok=ok, verbose=verbose)
 
     return answer
+
+
+def _shutting_down(path: str) -> Answer | None:
+    """Return the answer of a process that shuts down, to which nothing shall be sent; None for a path of others."""
+    if path not in ("/readyz", "/healthz", "/health"):
+        return None
+    if path == "/health":
+        return Answer(503, b'{"status": "fail", "output": "shutting down"}', "application/health+json")
+    return Answer(503, b"shutting down\n", TEXT)
 
 
 def _text(

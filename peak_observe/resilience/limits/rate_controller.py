@@ -28,6 +28,7 @@ from peak_observe.resilience.limits.rejections import (
     Wait,
 )
 from peak_observe.resilience.limits.token_bucket import NOTHING
+from peak_observe.support import shutdown_state
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
@@ -135,6 +136,7 @@ class RateLimitController:
         mend = "use `async with` or async_acquire(), or decorate a coroutine function"
         self._blocking = BlockingWarning("limits", f"rate limit {name!r} waits on a running event loop: {mend}")
         self._rejections = RejectionEvents("rate_limit", name, clock)
+        self._waiter = f"rate limit {name!r}"
         self._lock = threading.RLock()  # the collector may end a coroutine, which gives back, while we are inside
         self._adopt_locked(settings)
         renew(self)
@@ -153,7 +155,7 @@ class RateLimitController:
             with self._wait(reservation):
                 seconds = reservation.wait
                 while seconds > 0:
-                    self.clock.sleep(min(seconds, LONGEST_SLEEP))
+                    shutdown_state.sleep(self.clock, min(seconds, LONGEST_SLEEP), self._waiter)
                     seconds = exclusively(self._lock, self._left_locked, reservation, seconds)
 
     async def async_acquire(self, weight: float = 1) -> None:
@@ -163,7 +165,7 @@ class RateLimitController:
             with self._wait(reservation):
                 seconds = reservation.wait
                 while seconds > 0:
-                    await self.clock.async_sleep(min(seconds, LONGEST_SLEEP))
+                    await shutdown_state.async_sleep(self.clock, min(seconds, LONGEST_SLEEP), self._waiter)
                     seconds = exclusively(self._lock, self._left_locked, reservation, seconds)
 
     def pause(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.errors import DeadlineExceededError, RefusedError
+from peak_observe.errors import DeadlineExceededError, RefusedError, ShuttingDownError
 from peak_observe.events import LimitReached
 from peak_observe.observers import emit
 from peak_observe.resilience.common.deadlines import remaining
@@ -102,6 +102,6 @@ class Wait:
 def _outcome(error: BaseException | None) -> int:
     if error is None:
         return AFTER_WAIT
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedError) and not isinstance(error, ShuttingDownError):
         return OUT_OF_TIME if isinstance(error, DeadlineExceededError) else REFUSED
     return INTERRUPTED

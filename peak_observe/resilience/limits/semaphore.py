@@ -32,6 +32,7 @@ from peak_observe.resilience.limits.rejections import (
     Wait,
 )
 from peak_observe.support.async_library import task_event
+from peak_observe.support.shutdown_state import SHUTDOWN
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
@@ -95,7 +96,8 @@ class FairSemaphore:
             event = ThreadEvent()
             with self._wait(permit.ref):
                 exclusively(self._lock, self._queue_locked, permit.ref, event)
-                event.wait(seconds)
+                with SHUTDOWN.waking(event.set):
+                    event.wait(seconds)
                 self._judge(permit.ref, otherwise)
 
     async def async_acquire(self, permit: Permit) -> None:
@@ -105,7 +107,8 @@ class FairSemaphore:
             event = task_event()
             with self._wait(permit.ref):
                 exclusively(self._lock, self._queue_locked, permit.ref, event)
-                await event.wait(seconds)
+                with SHUTDOWN.waking(event.set):
+                    await event.wait(seconds)
                 self._judge(permit.ref, otherwise)
 
     def release(self, permit: Permit) -> None:
@@ -171,6 +174,7 @@ class FairSemaphore:
 
     def _judge(self, ref: PermitRef, otherwise: int) -> None:
         if ref not in self.holders:
+            SHUTDOWN.check(f"bulkhead {self.name!r}")
             raise self._rejection(otherwise)
 
     def _queue_locked(self, ref: PermitRef, event: ThreadEvent | TaskEvent) -> None:

@@ -10,6 +10,7 @@ from peak_observe.resilience.common.fallback import is_awaitable, result_instead
 from peak_observe.resilience.common.flow import CALL, DEFERRED, Awaited, TimedCall
 from peak_observe.resilience.retry import execution as executions
 from peak_observe.resilience.retry.execution import Execution
+from peak_observe.support import shutdown_state
 from peak_observe.telemetry.tracing.spans import API, TracingMode, switch
 
 if TYPE_CHECKING:
@@ -151,12 +152,13 @@ class RetryWrappers:
             return seconds
         if not executions.delays_off:
             self._blocking.check()
-            self.clock.sleep(seconds)
+            shutdown_state.sleep(self.clock, seconds, f"retry {self.controller.name!r}")
         return None
 
     async def async_sleep(self, seconds: float) -> None:
         """Sleep between two attempts and let other tasks run."""
-        await self.clock.async_sleep(0.0 if executions.delays_off else seconds)
+        wanted = 0.0 if executions.delays_off else seconds
+        await shutdown_state.async_sleep(self.clock, wanted, f"retry {self.controller.name!r}")
 
 
 _living: set[ref[RetryWrappers]] = set()

@@ -43,6 +43,7 @@ _COUNTED = {
     "threshold": "{failure}",
     "tokens": "{token}",
     "transitions": "{transition}",
+    "trips": "{trip}",
     "waiting": "{call}",
     "writes": "{request}",
 }

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from peak_observe.errors import ShuttingDownError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -28,7 +30,9 @@ def crashed() -> bool:
         return False
     # A worker of multiprocessing runs its finalizers while the exception passes; elsewhere Python has noted it.
     error = sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    return not isinstance(error, SystemExit | KeyboardInterrupt | None) and not hasattr(error, _RECORDED)
+    return not isinstance(error, SystemExit | KeyboardInterrupt | ShuttingDownError | None) and not hasattr(
+        error, _RECORDED
+    )
 
 
 def on_sigterm(last_word: Callable[[], object]) -> None:

@@ -207,7 +207,7 @@ def configure(
         _settings = settings
         _restart()
     if settings.folder:
-        program_end.on_sigterm(_before_sigterm)
+        program_end.on_sigterm(last_word)
         when_named(_start)
 
 
@@ -262,6 +262,11 @@ def program() -> str:
         name = folder.rpartition("/")[2]
     name = "".join(filter(str.isprintable, name.removesuffix(".py")))
     return name.encode()[:MAX_NAME].decode(errors="ignore") if name not in ("", "-", "-c", "-m") else "python"
+
+
+def folder() -> str:
+    """Return the folder of the snapshots; empty without one."""
+    return _settings.folder
 
 
 def process_name() -> str:
@@ -323,7 +328,7 @@ def _restart() -> None:
 
 
 # By name, as the classes are made only when they are used.
-TOLD_SOON = frozenset({"Transition", "HealthChanged", "BackupFinished", "RestoreFinished"})
+TOLD_SOON = frozenset({"Transition", "HealthChanged", "BackupFinished", "RestoreFinished", "GuardTripped"})
 
 
 def _on_event(event: Event) -> None:
@@ -336,7 +341,8 @@ def _at_exit() -> None:
         _writer.end(crashed=program_end.crashed())
 
 
-def _before_sigterm() -> None:
+def last_word() -> None:
+    """Write the last snapshot, in good order, before this process is ended without `atexit`."""
     if _writer is not None:
         _writer.terminate()
 

@@ -12,6 +12,7 @@ from peak_observe.events import (
     Event,
     ExchangeEvent,
     GaveUp,
+    GuardTripped,
     HealthChanged,
     HedgeFailed,
     KeyRefused,
@@ -24,6 +25,7 @@ from peak_observe.events import (
     RetriesNested,
     RetryEvent,
     RetryScheduled,
+    TradingChanged,
     Transition,
     WriteUnanswered,
 )
@@ -40,6 +42,8 @@ _PLAIN_RECORDS: dict[type, str] = {
     BackupVerified: "peak_observe.backup.verified",
     LimitReached: "peak_observe.limit.reached",
     CallTimedOut: "peak_observe.timeout.timed_out",
+    TradingChanged: "peak_observe.trading.changed",
+    GuardTripped: "peak_observe.guard.tripped",
 }
 
 
@@ -61,7 +65,15 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case HealthChanged():
             name = "peak_observe.health.changed"
             facts = {"check": event.name, "healthy": event.healthy, "status": event.status, "message": event.message}
-        case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
+        case (
+            BackupFinished()
+            | RestoreFinished()
+            | BackupVerified()
+            | LimitReached()
+            | CallTimedOut()
+            | TradingChanged()
+            | GuardTripped()
+        ):
             name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
         case RateLimited() | KeyRefused() | WriteUnanswered():

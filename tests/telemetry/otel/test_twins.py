@@ -15,10 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 import peak_observe
 from peak_observe import (
     HealthCheck,
+    LossGuard,
+    OrderGuard,
     Policy,
     RecoveryManager,
     ResilientExchangeClient,
     RetryBudget,
+    TradingSwitch,
     bulkhead,
     catalog,
     chaos,
@@ -94,6 +97,11 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     manager.data_backup.add_data_path(tmp_path / "data")
     manager.verify_backup(manager.create_backup(include_config=False, include_state=False))
     with ExitStack() as stack:
+        trading = TradingSwitch(name, folder=tmp_path)
+        stack.callback(trading.close)
+        OrderGuard(trading, max_orders=5)
+        LossGuard(trading, max_drawdown=0.5).report(1000.0)
+        trading.halt("to have a reason")
         policy = Policy.from_toml(policy_file, name, watch=True)
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())

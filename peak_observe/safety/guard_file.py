@@ -1,0 +1,86 @@
+"""File in which a guard keeps what it has counted: shared by processes, kept across restarts, written by rename."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.measures import forks
+from peak_observe.safety.switch_file import PATIENCE, locked
+from peak_observe.support.atomic_files import replace_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LONGEST = 4_000_000
+"""Bytes of a file that is read."""
+
+
+class GuardFileError(Exception):
+    """The file cannot be read, written or locked; the message says which."""
+
+
+class GuardFile:
+    """What a guard has counted, as JSON.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child."""
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def changed(self) -> Iterator[dict[str, Any]]:
+        """Yield what is kept, alone among all threads and processes, and keep what was made of it.
+
+        Raises:
+            GuardFileError: It cannot be read, written or locked.
+        """
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise GuardFileError(f"{self.path} is locked by another thread")
+        try:
+            with locked(self.path.with_name(f".{self.path.name}.lock")) as alone:
+                if not alone:
+                    raise GuardFileError(f"{self.path} is locked by another process")
+                kept = self.read()
+                yield kept
+                self._write(kept)
+        finally:
+            self._lock.release()
+
+    def read(self) -> dict[str, Any]:
+        """Return what is kept; nothing where there is no file yet.
+
+        Raises:
+            GuardFileError: It cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                found = json.loads(file.read(LONGEST))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise GuardFileError(f"{self.path} cannot be read: {error}") from None
+        if not isinstance(found, dict):
+            raise GuardFileError(f"{self.path} does not hold what a guard keeps")
+        return found
+
+    def forget(self) -> None:
+        """Take a file away that cannot be read."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, kept: dict[str, Any]) -> None:
+        try:
+            replace_text(self.path, json.dumps(kept))
+        except OSError as error:
+            raise GuardFileError(f"{self.path} cannot be written: {error.strerror}") from None

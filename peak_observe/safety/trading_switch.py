@@ -1,0 +1,345 @@
+"""Trading switch: one file says whether the bots of an account may trade, and every process obeys within a second."""
+
+from __future__ import annotations
+
+import threading
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.errors import ConfigError, TradingHaltedError
+from peak_observe.events import TradingChanged
+from peak_observe.measures import SWITCHES, TradingTally, forks
+from peak_observe.observers import emit
+from peak_observe.safety import halt_hooks, switch_file
+from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, SwitchFile, TradingState
+from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
+from peak_observe.support.shown import shown
+from peak_observe.telemetry.snapshot import writer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+F = TypeVar("F", bound="Callable[..., Any]")
+_stopwatch = SYSTEM_CLOCK._stopwatch  # noqa: SLF001 - files change in real time, whatever clock a test gives
+
+
+class Guard(Protocol):
+    """Protocol of what a switch asks before each order of its clients."""
+
+    def look(self) -> object:
+        """Trip, if time alone has exceeded a limit."""
+
+    def admit(self, orders: Sequence[Mapping[str, Any]]) -> None:
+        """Count orders that are about to be sent.
+
+        Raises:
+            TradingHaltedError: They exceed a limit.
+        """
+
+    def unanswered(self) -> None:
+        """Count an order of unknown outcome."""
+
+
+class TradingSwitch:
+    """Switch that halts trading, reduces it to closing positions, or resumes it, for all processes that name it.
+
+    It is kept in a file, which survives restarts; a file that is missing or cannot be read means halted.
+
+    Args:
+        name: The switch's name, as of an account; also the label `switch`.
+        folder: Where the files are; the folder of the snapshots, `PEAK_OBSERVE_DIR`, if not given. All processes have
+            to give the same.
+        clock: Where time comes from; for tests.
+
+    Raises:
+        ValueError: The name cannot be that of a file.
+        ConfigError: There is no folder, or it cannot be written.
+    """
+
+    def __init__(
+        self, name: str = "main", *, folder: str | os.PathLike[str] | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self.name = switch_file.checked_name(name)
+        self._clock = clock
+        self._folder = switch_file.folder_of(folder)
+        self._file = SwitchFile(self._folder, name)
+        self._file.create()
+        self._lock = threading.RLock()
+        self._key: tuple[int, ...] | None = None
+        self._forced: TradingState | None = None
+        self._written = self._state = TradingState(TRADING)
+        self._ends = self._due = 0.0
+        self._open = True
+        self._tally = TradingTally()
+        self._hooks: list[halt_hooks.Hook] = []
+        self._guards: list[Guard] = []
+        forks.renew(self)
+        with self._lock:
+            self._read(first=True)
+        SWITCHES.series(name).join(self, self._tally.read)
+        WATCHER.add(self)
+
+    @property
+    def folder(self) -> Any:
+        """The folder of the files of all switches."""
+        return self._folder
+
+    @property
+    def state(self) -> TradingState:
+        """What holds now: state, reason, who set it, since when and until when."""
+        return self.look()
+
+    def allows(self, *, reducing: bool = False) -> bool:
+        """Return whether orders may be sent.
+
+        Args:
+            reducing: Whether they only reduce positions, which reduce-only lets through.
+        """
+        state = self._state
+        if state.until is not None or _stopwatch() >= self._due:
+            state = self.look()
+        return state.state == TRADING or (reducing and state.state == REDUCE_ONLY)
+
+    def check(self, *, reducing: bool = False) -> None:
+        """Return if orders may be sent.
+
+        Args:
+            reducing: Whether they only reduce positions, which reduce-only lets through.
+
+        Raises:
+            TradingHaltedError: They may not.
+        """
+        if _stopwatch() < self._due and self._open:
+            return
+        if not self.allows(reducing=reducing):
+            raise self.refusal(self._state)
+
+    def refusal(self, state: TradingState) -> TradingHaltedError:
+        """Count a call that is not made, and return the error to raise."""
+        with self._lock:
+            self._tally.refused += 1
+        return TradingHaltedError(self.name, state.reason, state.state, state.until)
+
+    def guards(self, func: F) -> F:
+        """Return a function, plain or `async def`, that is called only while trading is neither halted nor reduced."""
+        import inspect
+
+        if not callable(func):
+            raise TypeError(f"guards() decorates functions, not {shown(func)}")
+        if inspect.isasyncgenfunction(func) or inspect.isgeneratorfunction(func):
+            raise TypeError(f"guards() decorates functions that place orders, not generators such as {shown(func)}")
+
+        @wraps(func)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            self.check()
+            return func(*args, **kwargs)
+
+        @wraps(func)
+        async def async_checked(*args: Any, **kwargs: Any) -> Any:
+            self.check()
+            return await func(*args, **kwargs)
+
+        return cast("F", async_checked if inspect.iscoroutinefunction(func) else checked)
+
+    def on_halt(self, hook: Callable[[], object]) -> Callable[[], object]:
+        """Call a function once in each halt that begins from now on, in a thread of its own; also a decorator.
+
+        Args:
+            hook: A function without arguments, as `client.cancel_all_orders`; a coroutine is run on the event loop that
+                runs here now. One that raises is logged, and the others still run.
+        """
+        added = halt_hooks.Hook(hook)
+        with self._lock:
+            self._hooks.append(added)
+        return hook
+
+    def halt(self, reason: str, *, for_seconds: float | str | None = None, by: str = "") -> TradingState:
+        """Halt trading: nothing but cancels is sent from now on, by any process. A longer halt is not shortened.
+
+        Args:
+            reason: Why, for whoever reads it at 3 a.m.
+            for_seconds: Time after which trading goes on by itself, in seconds or as `90min`; never if not given.
+            by: Who halts; user, host and program if not given.
+
+        Raises:
+            ValueError: There is no reason, or the time makes no sense.
+            ConfigError: The file cannot be written; this process is halted all the same.
+        """
+        return self._change(HALTED, reason, for_seconds, by, never_weaker=True)
+
+    def reduce_only(
+        self, reason: str, *, for_seconds: float | str | None = None, by: str = "", unless_halted: bool = False
+    ) -> TradingState:
+        """Let only orders through that carry `reduceOnly`, and cancels; on spot markets that equals a halt.
+
+        Args:
+            reason: Why.
+            for_seconds: Time after which trading goes on by itself, in seconds or as `90min`; never if not given.
+            by: Who does it; user, host and program if not given.
+            unless_halted: Whether a halt stays as it is, which this would weaken.
+
+        Raises:
+            ValueError: There is no reason, or the time makes no sense.
+            ConfigError: The file cannot be written; this process obeys all the same.
+        """
+        return self._change(REDUCE_ONLY, reason, for_seconds, by, never_weaker=unless_halted)
+
+    def resume(self, reason: str = "resumed", *, by: str = "") -> TradingState:
+        """Let trading go on, also after a file that could not be read.
+
+        Args:
+            reason: Why.
+            by: Who resumes; user, host and program if not given.
+
+        Raises:
+            ConfigError: The file cannot be written, or another process changes it at this moment: nothing is changed.
+        """
+        return self._change(TRADING, reason, None, by, never_weaker=False)
+
+    def join(self, guard: Guard) -> None:
+        """Ask a guard before each order of the clients of this switch; it lives as long as the switch."""
+        with self._lock:
+            self._guards.append(guard)
+
+    @property
+    def joined(self) -> tuple[Guard, ...]:
+        """The guards that trip this switch."""
+        return tuple(self._guards)
+
+    @property
+    def current(self) -> TradingState:
+        """What held at the last look, a quarter of a second ago at most."""
+        return self._state
+
+    def look(self) -> TradingState:
+        """Read the file if it has changed, let guards trip for which time is over, and return what holds now."""
+        self.refresh()
+        for guard in self.joined:
+            guard.look()
+        return self._state
+
+    def refresh(self) -> TradingState:
+        """Read the file if it has changed, and return what holds now."""
+        with self._lock:
+            before = self._state
+            self._read()
+            state = self._state
+        if state != before:
+            self._tell(before, state)
+        return state
+
+    def close(self) -> None:
+        """Look at the file no more by itself; calls still do."""
+        WATCHER.discard(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child, and look at the file at the next call."""
+        self._lock = threading.RLock()
+        self._due = 0.0
+
+    def _read(self, *, first: bool = False) -> None:
+        key = self._file.key()
+        if first or key is None or key != self._key:
+            written = self._file.read()
+            if written.id == "unreadable":
+                written = written._replace(at=self._state.at if self._state.id == "unreadable" else self._wall())
+            if written != self._written or first:
+                self._written = written
+                self._ends = self._clock.monotonic() + (written.until or 0.0) - self._wall()
+            self._key = key
+        self._settle(self._forced or self._written)
+        self._due = _stopwatch() + INTERVAL
+
+    def _settle(self, state: TradingState) -> None:
+        # Both clocks have to agree that the time is over: a wall clock that jumps ahead must not end a halt.
+        if state.until is not None and self._wall() >= state.until and self._clock.monotonic() >= self._ends:
+            state = TradingState(TRADING, "its time is over", state.by, state.until)
+        self._state = state
+        self._open = state.state == TRADING
+        self._tally.now(state.state, state.reason, state.at)
+
+    def _change(
+        self, kind: str, reason: str, for_seconds: float | str | None, by: str, *, never_weaker: bool
+    ) -> TradingState:
+        wanted = self._wanted(kind, reason, for_seconds, by)
+        with self._lock:
+            before = self._state
+            try:
+                self._write(wanted, never_weaker=never_weaker)
+            except OSError as error:
+                self._obey(wanted, error)
+            self._read()
+            state = self._state
+        self._tell(before, state)
+        return state
+
+    def _wanted(self, kind: str, reason: str, for_seconds: float | str | None, by: str) -> TradingState:
+        from uuid import uuid4
+
+        from peak_observe.support.redact import redact_line
+
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError(f"reason must be text that says why, not {shown(reason)}")
+        at = self._wall()
+        until = None if for_seconds is None else at + _seconds(for_seconds)
+        why, who = (redact_line(text)[: switch_file.LONGEST_REASON] for text in (reason, by or switch_file.actor()))
+        return TradingState(kind, why, who, at, until, uuid4().hex)
+
+    def _write(self, wanted: TradingState, *, never_weaker: bool) -> None:
+        with self._file.locked() as alone:
+            if not alone and wanted.state == TRADING:
+                raise OSError(None, "another process changes it at this moment: try again")
+            self._read()
+            now = self._state
+            if now.id == "unreadable" and never_weaker:
+                now = TradingState(TRADING)  # which a halt replaces by one that can be read
+            if never_weaker and not wanted.outlasts(now):
+                self._note(wanted, f"nothing changed: it is {now.state} already")
+                return
+            if never_weaker and now.state == wanted.state:
+                wanted = wanted._replace(id=now.id)  # the same halt, which lasts longer: hooks have run
+            self._file.write(wanted)
+            self._forced = None
+            self._note(wanted)
+
+    def _note(self, state: TradingState, note: str = "") -> None:
+        try:
+            self._file.log(state, note=note)
+        except OSError as error:
+            from peak_observe.support.loggers import logger
+
+            logger("peak_observe.trading").error("no line in %s: %s", self._file.log_path, error)
+
+    def _obey(self, wanted: TradingState, error: OSError) -> None:
+        """Obey in this process what could not be written, and raise."""
+        if wanted.state != TRADING:
+            self._forced = wanted
+            self._settle(wanted)
+            halt_hooks.run(self._hooks, self.name, wanted.id)
+        done = "" if wanted.state == TRADING else "; this process alone obeys"
+        path, why = str(self._file.path), error.strerror or str(error)
+        raise ConfigError(path, "", f"the trading switch {self.name!r} is not changed: {why}{done}") from error
+
+    def _tell(self, before: TradingState, state: TradingState) -> None:
+        if state.state == HALTED and (before.state != HALTED or state.id != before.id):
+            halt_hooks.run(self._hooks, self.name, state.id)
+        if (state.state, state.reason, state.id) != (before.state, before.reason, before.id):
+            emit(TradingChanged(self.name, state.state, state.reason, state.by, self._clock.now()))
+            writer.soon()
+
+    def _wall(self) -> float:
+        return self._clock.now().timestamp()
+
+    def __repr__(self) -> str:
+        return f"<TradingSwitch {self.name!r} {self._state.state}>"
+
+
+def _seconds(value: float | str) -> float:
+    from peak_observe.support.durations import seconds
+
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise ValueError(f"for_seconds: {error}") from None

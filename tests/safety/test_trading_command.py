@@ -1,0 +1,99 @@
+"""`peak-observe trading`: what somebody types at 3 a.m."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from peak_observe import TradingSwitch
+from peak_observe.__main__ import main
+from peak_observe.telemetry.snapshot import writer
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> object:
+    """Return what runs the command and gives exit code, output and errors."""
+    monkeypatch.setattr(writer, "disarm", lambda: None)
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["peak-observe", "trading", *args, "--dir", str(tmp_path)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def switches(tmp_path: Path) -> object:
+    """Make two switches, as bots do."""
+    made = [TradingSwitch(name, folder=tmp_path) for name in ("main", "other")]
+    yield made
+    for switch in made:
+        switch.close()
+
+
+def test_without_a_name_it_means_all(command, switches: list[TradingSwitch]) -> None:
+    """One command stops all bots of an account."""
+    code, told, _ = command("halt", "--reason", "fat finger")
+    assert (code, told.count("halted"), told.count(": fat finger")) == (0, 2, 2)
+    assert not any(switch.look().state == "trading" for switch in switches)
+    assert command("resume")[0] == 0
+    assert all(switch.look().state == "trading" for switch in switches)
+
+
+def test_the_status_is_also_an_exit_code(command) -> None:
+    """For scripts: 1 where anything is stopped."""
+    assert command("status") == (0, "main: trading\nother: trading\n", "")
+    command("reduce", "other", "--reason", "volatile")
+    code, told, _ = command("status", "other")
+    assert code == 1
+    assert told.startswith("other: reduce_only, since ")
+    assert command("status", "main")[0] == 0
+
+
+def test_the_status_can_be_read_by_programs(command) -> None:
+    """As JSON."""
+    command("halt", "main", "--reason", "x", "--for", "30min")
+    found = json.loads(command("status", "--json")[1])
+    assert (found["main"]["state"], found["other"]["state"]) == ("halted", "trading")
+    assert found["main"]["until"] - found["main"]["at"] == pytest.approx(1800)
+
+
+def test_a_misspelt_name_halts_nothing_and_says_so(command, tmp_path: Path) -> None:
+    """It must not look as if it had."""
+    code, told, error = command("halt", "mian", "--reason", "x")
+    assert (code, told) == (2, "")
+    assert "there is no switch 'mian'" in error
+    assert "main, other" in error
+    assert not (tmp_path / "trading" / "mian.json").exists()
+
+
+@pytest.mark.parametrize("args", [("halt", "main"), ("halt", "main", "--reason", " "), ("reduce", "main")])
+def test_a_halt_without_a_reason_is_refused(command, args: tuple[str, ...]) -> None:
+    """Whoever is woken wants to know why."""
+    code, _, error = command(*args)
+    assert code == 2
+    assert "reason" in error
+
+
+def test_a_time_that_is_none_is_refused(command) -> None:
+    """With the forms that are understood."""
+    code, _, error = command("halt", "main", "--reason", "x", "--for", "soon")
+    assert (code, "--for" in error) == (2, True)
+
+
+def test_a_file_that_cannot_be_read_is_mended_by_resuming(command, tmp_path: Path) -> None:
+    """And shown as halted before."""
+    (tmp_path / "trading" / "main.json").write_text("{")
+    assert command("status", "main")[0] == 1
+    assert command("resume", "main")[0] == 0
+    assert command("status", "main")[0] == 0
+
+
+def test_a_folder_without_switches_is_named(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the wrong one, or no bot has started yet."""
+    for path in (tmp_path / "trading").iterdir():
+        path.unlink()
+    code, _, error = command("halt", "--reason", "x")
+    assert (code, str(tmp_path) in error) == (2, True)
