@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
 from peak_observe.errors import (
+    AlreadyRunningError,
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
@@ -22,6 +23,7 @@ from peak_observe.errors import (
     CircuitOpenError,
     DeadlineExceededError,
     HeldBackError,
+    InstanceLockError,
     ListenError,
     MissingExtraError,
     OutcomeUnknown,
@@ -122,10 +124,12 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.attempt import CurrentAttempt
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
+    from peak_observe.safety import DeadManSwitch, only_one
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 
 __all__ = [
+    "AlreadyRunningError",
     "AsyncResilientExchangeClient",
     "BackupCorruptError",
     "BackupError",
@@ -151,6 +155,7 @@ __all__ = [
     "ConfigBackup",
     "CurrentAttempt",
     "DataBackup",
+    "DeadManSwitch",
     "DeadlineExceededError",
     "Event",
     "GaveUp",
@@ -159,6 +164,7 @@ __all__ = [
     "HealthCheckResult",
     "HedgeFailed",
     "HeldBackError",
+    "InstanceLockError",
     "KeyRefused",
     "LimitReached",
     "ListenError",
@@ -212,6 +218,7 @@ __all__ = [
     "job",
     "last_good",
     "observe",
+    "only_one",
     "outcome_of",
     "part",
     "priority",
@@ -243,6 +250,7 @@ _LATE = {
     "ConfigBackup": "backup_recovery",
     "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
+    "DeadManSwitch": "safety",
     "Event": "events",
     "GaveUp": "events",
     "HealthChanged": "events",
@@ -280,6 +288,7 @@ _LATE = {
     "instrument": "exchange_client",
     "job": "jobs",
     "last_good": "resilience",
+    "only_one": "safety",
     "outcome_of": "exchange_client",
     "part": "resilience",
     "priority": "resilience",

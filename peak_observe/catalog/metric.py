@@ -46,6 +46,9 @@ EXCHANGE_OUTCOMES = (
     "cancelled",
 )
 DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
+BEAT_OUTCOMES = ("success", "failed", "withheld")
+RECONCILE_OUTCOMES = ("agreed", "differed", "failed")
+DIFFERENCE_KINDS = ("balance", "foreign_order", "missing_order", "position")
 SOURCE_OUTCOMES = ("success", "error", "timeout")
 SNAPSHOT_LIMITS = ("bytes", "series", "files")
 REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")

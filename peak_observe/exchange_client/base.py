@@ -18,6 +18,7 @@ from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
+from peak_observe.safety.single_instance import SingleInstance, only_one_of_account
 from peak_observe.support.shown import label, shown
 
 _BY_PATH = ("request", "fetch2")
@@ -45,11 +46,14 @@ class ExchangeClient:
         client_order_id: Callable[[], str | int] | None = None,
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
+        exclusive: bool = False,
     ) -> None:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
+        validation.check_flag("exclusive", exclusive)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
+        self._instance: SingleInstance | None = None
         order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)
@@ -68,10 +72,13 @@ class ExchangeClient:
             },
         )
         try:
+            if exclusive:
+                self._instance = only_one_of_account(exchange, state.name)
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:
             detach(exchange)
             ccxt_overrides.release(exchange)
+            self._let_go()
             raise
 
     def _protect(self, protection: Protection, health: HealthCheck | None) -> None:
@@ -185,7 +192,12 @@ class ExchangeClient:
         if self._health is not None and name is not None:
             exchange_check.unregister(self, self._health, name)
 
+    def _let_go(self) -> None:
+        if self._instance is not None:
+            self._instance.release()
+
     def _give_back(self) -> None:
+        self._let_go()
         if not self._owns:
             detach(self.exchange)
             ccxt_overrides.release(self.exchange)

@@ -37,8 +37,12 @@ class ResilientExchangeClient(ExchangeClient):
             takes none refuses it; `order_ids_supported` tells.
         health: Where its check is registered; None for no check.
         clock: Where time and sleep come from; for tests.
+        exclusive: Whether no other process of this host may have a client with the same API key and `exclusive`, until
+            it is closed or its process ends. All clients of one process are one instance.
 
     Raises:
+        AlreadyRunningError: Another process has one with this key; the error names it.
+        InstanceLockError: The lock that keeps it exclusive cannot be kept; the message tells why.
         MissingExtraError: ccxt is not installed.
         ValueError: ccxt knows no such exchange, or an argument makes no sense; the message names it.
         TypeError: What was given is no exchange object, or an async one.

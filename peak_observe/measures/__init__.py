@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
+    from peak_observe.measures.safety_venue import DeadManReading, InstanceReading, KeyReading, ReconcileReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
@@ -34,6 +35,10 @@ CHAOS: Names[ChaosReading] = Names("operation")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
+DEAD_MAN_SWITCHES: Names[DeadManReading] = Names("exchange")
+EXCHANGE_KEYS: Names[KeyReading] = Names("exchange")
+INSTANCES: Names[InstanceReading] = Names("lock")
+RECONCILERS: Names[ReconcileReading] = Names("exchange")
 FALLBACKS: Names[ResultReading] = Names("operation")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
@@ -52,16 +57,20 @@ __all__ = [
     "BULKHEADS",
     "CHAOS",
     "CHECKS",
+    "DEAD_MAN_SWITCHES",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
+    "EXCHANGE_KEYS",
     "FALLBACKS",
     "HEDGES",
+    "INSTANCES",
     "JOBS",
     "LIMITERS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
+    "RECONCILERS",
     "RELOADS",
     "RETRIES",
     "SHARES",
@@ -73,6 +82,7 @@ __all__ = [
     "BulkheadReading",
     "CallCounts",
     "ChaosReading",
+    "DeadManReading",
     "EndpointReading",
     "EndpointTally",
     "ExchangeReading",
@@ -80,10 +90,13 @@ __all__ = [
     "Exemplar",
     "HealthReading",
     "HedgeReading",
+    "InstanceReading",
     "JobReading",
+    "KeyReading",
     "KindReading",
     "Names",
     "RateLimitReading",
+    "ReconcileReading",
     "ReloadReading",
     "ResultReading",
     "RetryCounts",
@@ -110,6 +123,10 @@ _LATE = {
     "JobReading": "jobs",
     "KindReading": "backups",
     "RateLimitReading": "limits",
+    "DeadManReading": "safety_venue",
+    "InstanceReading": "safety_venue",
+    "KeyReading": "safety_venue",
+    "ReconcileReading": "safety_venue",
     "ResultReading": "results",
     "ReloadReading": "strategies",
     "TimedReading": "strategies",

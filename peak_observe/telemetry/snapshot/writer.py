@@ -211,6 +211,11 @@ def configure(
         when_named(_start)
 
 
+def folder() -> str:
+    """Return the folder of the snapshots, as configured or as the environment names it; empty if there is none."""
+    return _settings.folder or os.environ.get(DIRECTORY, "")
+
+
 def soon() -> None:
     """Have a snapshot written soon, if they are written at all."""
     if _writer is not None:
