@@ -1,7 +1,7 @@
 """All errors of the package.
 
 PeakObserveError                  exit code 1
-├── AlreadyRunningError           exit code 5; another process holds what only one may hold; `name`, `pid`, `since`, `host`
+├── AlreadyRunningError           exit code 5; another process holds what only one may; `name`, `pid`, `since`, `host`
 ├── BackupError                   exit code 1; a backup could not be made, changed or removed
 │   ├── BackupNotFoundError (LookupError)   exit code 3; there is no such backup; `backup_id`
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`

@@ -78,9 +78,9 @@ class InstanceLock:
                 raise _already_running(name, path)
             lock = cls(path, descriptor)
             lock.sign()
-            return lock
         except OSError as error:
             raise InstanceLockError(name, str(folder), error.strerror or str(error)) from error
+        return lock
 
     def sign(self) -> None:
         """Write down who holds it, for those who are refused, and count these from here on."""
