@@ -124,7 +124,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.attempt import CurrentAttempt
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
-    from peak_observe.safety import DeadManSwitch, only_one
+    from peak_observe.safety import DeadManSwitch, Difference, Reconciler, only_one
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 
@@ -157,6 +157,7 @@ __all__ = [
     "DataBackup",
     "DeadManSwitch",
     "DeadlineExceededError",
+    "Difference",
     "Event",
     "GaveUp",
     "HealthChanged",
@@ -176,6 +177,7 @@ __all__ = [
     "PolicyReloaded",
     "RateLimited",
     "RateLimitedError",
+    "Reconciler",
     "Recovered",
     "RecoveryManager",
     "RefusedError",
@@ -251,6 +253,7 @@ _LATE = {
     "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
     "DeadManSwitch": "safety",
+    "Difference": "safety",
     "Event": "events",
     "GaveUp": "events",
     "HealthChanged": "events",
@@ -263,6 +266,7 @@ _LATE = {
     "Policy": "resilience",
     "PolicyReloaded": "events",
     "RateLimited": "events",
+    "Reconciler": "safety",
     "Recovered": "events",
     "RecoveryManager": "backup_recovery",
     "ResilientExchangeClient": "exchange_client",

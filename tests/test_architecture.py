@@ -272,6 +272,13 @@ SIGNATURES = {
     "BackupVerified": ("(repository, backup_id, ok, at, seconds, files=0, message='')"),
     "ConfigBackup": ("(config_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
+    "Difference": "(kind: 'str', what: 'str', believed: 'float', actual: 'float', about: 'str' = '') -> None",
+    "Reconciler": (
+        "(client: 'Client', *, balances: 'Callable[[], Any] | None' = None, orders: 'Callable[[], Any] | None' = None, "
+        "positions: 'Callable[[], Any] | None' = None, symbols: 'Iterable[str]' = (), every: 'float | str' = 60, "
+        "tolerance: 'Tolerance' = 1e-08, settle: 'float' = 5, on_difference: 'Callable[[str], object] | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "RecoveryManager": (
         "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "
         "exclude: 'Iterable[str]' = (), append_only: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
