@@ -54,15 +54,14 @@ class _Table:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[tuple[str, str], _Lock] = {}
-        self._lost: list[_Lock] = []
         forks.renew(self)
 
     def after_fork(self) -> None:
         """Close a forked child's copies: it is another process, and must not keep the lock when the parent is gone."""
         self._lock = threading.Lock()
         for found in self._held.values():
+            found.released = True
             found.lock.forget()
-        self._lost += self._held.values()  # their metrics say 0 there
         self._held = {}
 
     def take(self, name: str, identity: str, folder: Path) -> tuple[tuple[str, str], _Lock]:
