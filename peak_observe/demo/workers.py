@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,9 @@ import ccxt.async_support
 from peak_observe import (
     CallTimeoutError,
     CircuitOpenError,
+    DeadManSwitch,
     Policy,
+    Reconciler,
     RetryBudget,
     chaos,
     circuit_breaker,
@@ -23,6 +26,7 @@ from peak_observe import (
     hedge,
     instrument,
     last_good,
+    only_one,
     rate_limit,
     retry_with_backoff,
     share,
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from peak_observe.testing import FakeExchange
 
 TICKER, CANDLES, ORDERS = "kraken.ticker", "kraken.candles", "kraken.orders"
+KEY_LIVES = 90 * 86_400.0
 ORDERS_FILE = f"""
 [policies."{ORDERS}".bulkhead]
 limit = 2
@@ -67,6 +72,22 @@ def working(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
         exchange.close()  # lets go of the calls under way
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def guarding(exchange: FakeExchange) -> Iterator[None]:
+    """Guard the account: dead man's switch, one instance, books that agree, and a key that trades alone."""
+    client: Any = instrument(ccxt.kraken(exchange.config()))
+    exchange.key.expires = time.time() + KEY_LIVES
+    check = checks.api_key(client, want_ip=False)
+    health_check.register("api_key", check, interval=2.0, critical=False)
+    with (
+        TemporaryDirectory(prefix="peak-observe-demo-") as folder,
+        only_one("demo", folder=folder),
+        DeadManSwitch(client, timeout=60, every=1),
+        Reconciler(client, balances=lambda: {"BTC": 10.0, "ETH": 100.0}, every=1, settle=0.2),
+    ):
+        yield
 
 
 @contextmanager

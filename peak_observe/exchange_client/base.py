@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -18,8 +18,10 @@ from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
-from peak_observe.safety.single_instance import SingleInstance, only_one_of_account
 from peak_observe.support.shown import label, shown
+
+if TYPE_CHECKING:
+    from peak_observe.safety import SingleInstance
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -73,6 +75,8 @@ class ExchangeClient:
         )
         try:
             if exclusive:
+                from peak_observe.safety.single_instance import only_one_of_account  # late: few clients are exclusive
+
                 self._instance = only_one_of_account(exchange, state.name)
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:
