@@ -9,23 +9,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from peak_observe.catalog import BEAT_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import DEAD_MAN_SWITCHES, DeadManReading, increased
 from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of
-from peak_observe.safety.exchange_timers import ExchangeTimer
+from peak_observe.safety.exchange_timers import ExchangeTimer, Symbols
 from peak_observe.support.durations import seconds
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
-    from peak_observe.safety.exchange_timers import Symbols
 
 SUCCESS, FAILED, WITHHELD = range(len(BEAT_OUTCOMES))
 LOOK_AGAIN = 1.0

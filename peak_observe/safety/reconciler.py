@@ -8,23 +8,19 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from peak_observe.catalog import DIFFERENCE_KINDS, RECONCILE_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import RECONCILERS, ReconcileReading, increased
 from peak_observe.safety import books
+from peak_observe.safety.books import Difference, Tolerance
 from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of
 from peak_observe.support.durations import seconds
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
-    from peak_observe.safety.books import Difference, Tolerance
 
 AGREED, DIFFERED, FAILED = range(len(RECONCILE_OUTCOMES))
 MOST_NAMED = 3

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
 from peak_observe.errors import AlreadyRunningError
 from peak_observe.measures import INSTANCES, InstanceReading, forks
@@ -16,10 +17,6 @@ from peak_observe.measures.series import check_name
 from peak_observe.safety.instance_lock import InstanceLock
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
 StrPath = str | os.PathLike[str]
 DEFAULT_FOLDER = Path("~/.local/state/peak-observe")
