@@ -6,6 +6,7 @@ exchange's cancel-all timer anew. Without beats it runs out, and the exchange ca
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -102,7 +103,7 @@ class DeadManSwitch:
     @property
     def armed(self) -> bool:
         """Whether the exchange would cancel the orders if this program died now."""
-        return bool(self._expires) and not self._ran_out()
+        return bool(self._expires) and self._mine() and not self._ran_out()
 
     @property
     def expires_at(self) -> float:
@@ -118,8 +119,9 @@ class DeadManSwitch:
         Returns:
             Whether it is armed.
         """
-        with self._condition:
-            self._condition.wait_for(lambda: self.armed or self._stopping, timeout)
+        if self._mine():
+            with self._condition:
+                self._condition.wait_for(lambda: self.armed or self._stopping, timeout)
         return self.armed
 
     def close(self, *, disarm: bool = True) -> None:
@@ -180,11 +182,15 @@ class DeadManSwitch:
         return f"<DeadManSwitch {self.name!r} {state}, cancels {self._timer.rules.scope} after {self._timeout} s>"
 
     def _read(self) -> DeadManReading:
-        return DeadManReading(self._beats, self._expires)
+        return DeadManReading(self._beats, self._expires if self._mine() else None)
+
+    def _mine(self) -> bool:
+        # In a forked child the thread, the timer and the state of the lock are the parent's.
+        return self._pid == os.getpid()
 
     def _stop(self) -> bool:
-        if self._pid != os.getpid():
-            return False  # the thread, the timer and the lock's state are the parent's
+        if not self._mine():
+            return False
         with self._condition:
             first, self._stopping = not self._stopping, True
             self._condition.notify_all()
@@ -229,9 +235,12 @@ class DeadManSwitch:
         if self._healthy is None:
             return ""
         try:
-            answer = self._healthy()
+            answer: Any = self._healthy()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - what cannot tell that the bot lives holds beats back
             return describe(error)
+        if inspect.iscoroutine(answer):
+            answer.close()
+            return "while_healthy returned a coroutine, which nobody awaits here"
         ok, *message = answer[:2] if isinstance(answer, tuple) and answer else (answer,)
         return "" if ok else str(*message) or "the bot is not healthy"
 
@@ -301,8 +310,8 @@ def _times(timeout: float | str, every: float | str) -> tuple[int, float]:
 
 
 def _check_callable(name: str, value: object) -> None:
-    if value is not None and not callable(value):
-        raise ValueError(f"{name} must be a function, not {shown(value)}")
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise ValueError(f"{name} must be a plain function, not {shown(value)}")
 
 
 def _log(level: str, message: str, *values: object) -> None:

@@ -84,8 +84,8 @@ class Reconciler:
         self._sides = _sides(exchange_of(client), balances, orders, positions)
         self._every, self._settle = _times(every, settle)
         self._tolerance = _tolerance(tolerance)
-        if on_difference is not None and not callable(on_difference):
-            raise TypeError(f"on_difference must be a function of one text, not {shown(on_difference)}")
+        if on_difference is not None and (not callable(on_difference) or inspect.iscoroutinefunction(on_difference)):
+            raise TypeError(f"on_difference must be a plain function of one text, not {shown(on_difference)}")
         self._on_difference = on_difference
         self._clock = clock
         self._pid = os.getpid()
@@ -182,11 +182,12 @@ class Reconciler:
         return f"<Reconciler {self.name!r} of {kinds}: {len(self.differences)} differences>"
 
     def _read(self) -> ReconcileReading:
+        if self._pid != os.getpid():  # what was found is the parent's to tell
+            return ReconcileReading(self._runs, None, None, None)
         counts = None
         if self._found is not None:
             counts = [sum(found.kind == kind for found in self._found) for kind in DIFFERENCE_KINDS]
-        running = self._thread is not None and self._pid == os.getpid()
-        return ReconcileReading(self._runs, counts, self._last_success, self._every if running else None)
+        return ReconcileReading(self._runs, counts, self._last_success, self._every if self._thread else None)
 
     def _steps(self) -> Steps:
         first = yield from self._look()

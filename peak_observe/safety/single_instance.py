@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from peak_observe.errors import AlreadyRunningError
+from peak_observe.errors import AlreadyRunningError, InstanceLockError
 from peak_observe.measures import INSTANCES, InstanceReading, forks
 from peak_observe.measures.series import check_name
 from peak_observe.safety.instance_lock import InstanceLock
@@ -105,7 +105,7 @@ class SingleInstance:
         check_name(name)
         self.name = name
         try:
-            self._key, self._lock = _table.take(name, identity, _folder(folder))
+            self._key, self._lock = _table.take(name, identity, _folder(name, folder))
         except AlreadyRunningError as error:
             _log("error", "%s", error)
             raise
@@ -171,10 +171,14 @@ def only_one_of_account(exchange: Any, name: str) -> SingleInstance:
     return SingleInstance(name, identity=f"key {key}")
 
 
-def _folder(given: StrPath | None) -> Path:
+def _folder(name: str, given: StrPath | None) -> Path:
     if given is not None and (not isinstance(given, str | os.PathLike) or not os.fspath(given)):
         raise ValueError(f"folder must be a path, not {shown(given)}")
-    return Path(given or writer.folder() or DEFAULT_FOLDER).expanduser().absolute()
+    found = Path(given or writer.folder() or DEFAULT_FOLDER)
+    try:
+        return found.expanduser().absolute()
+    except RuntimeError as error:  # this user has no home
+        raise InstanceLockError(name, str(found), str(error)) from error
 
 
 def _log(level: str, message: str, *values: object) -> None:

@@ -151,7 +151,20 @@ def test_a_bot_that_recovers_is_armed_again_and_told(exchange: FakeExchange) -> 
     assert told[0] == expired
 
 
-@pytest.mark.parametrize("healthy", [lambda: False, lambda: (False, "no beat yet", {}), lambda: 1 / 0, lambda: None])
+async def alive() -> bool:
+    """Say so, to whoever awaits it."""
+    return True
+
+
+def not_awaited():
+    """Return what would be true, were it asked whether it is."""
+    return alive()
+
+
+@pytest.mark.parametrize(
+    "healthy",
+    [lambda: False, lambda: (False, "no beat yet", {}), lambda: 1 / 0, lambda: None, not_awaited, sys.exit],
+)
 def test_whoever_cannot_say_that_it_lives_does_not_beat(exchange: FakeExchange, healthy) -> None:
     """A check that raises holds the beats back, too."""
     with DeadManSwitch(ccxt.kraken(exchange.config()), **FAST, while_healthy=healthy) as switch:
@@ -232,7 +245,9 @@ def test_the_kind_of_a_future_is_told_by_its_symbol(symbol: str, kind: str) -> N
         ("kraken", {"every": 31}, r"every must be at most half of timeout \(30 s\)"),
         ("kraken", {"every": 0}, "every: it has to be more than 0 seconds"),
         ("kraken", {"timeout": "soon"}, "timeout: it has to be more than 0 seconds"),
-        ("kraken", {"while_healthy": True}, "while_healthy must be a function, not True"),
+        ("kraken", {"while_healthy": True}, "while_healthy must be a plain function, not True"),
+        ("kraken", {"while_healthy": asyncio.sleep}, "while_healthy must be a plain function, not "),
+        ("kraken", {"on_expired": 3}, "on_expired must be a plain function, not 3"),
         ("kraken", {"name": ""}, "name must be a string that is not empty"),
     ],
 )
@@ -303,8 +318,9 @@ def test_a_forked_child_neither_beats_nor_disarms(exchange: FakeExchange) -> Non
         assert switch.wait_armed()
         child = os.fork()
         if child == 0:
+            reading = switch._read()
             switch.close()
-            os._exit(0)
+            os._exit(int(reading.expires is not None or switch.armed or switch.wait_armed(60)))
         assert os.waitpid(child, 0)[1] == 0
         assert exchange.requests["CancelAllOrdersAfter"] == 1
         assert switch.armed

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -219,6 +220,21 @@ def test_prometheus_sees_differences_and_the_last_success(client) -> None:
     assert value("peak_reconcile_interval_seconds") is None
 
 
+def test_a_forked_child_tells_nothing_of_the_parents_books(client) -> None:
+    """Its copy would stay as it was for ever; a reconciler that it starts is its own."""
+    reconciler = Reconciler(client, orders=lambda: ["gone"], settle=0, name="forked")
+    reconciler.run()
+    reconciler.start()
+    child = os.fork()
+    if child == 0:
+        reconciler.stop()
+        reading = reconciler._read()
+        os._exit(int((reading.differences, reading.last_success, reading.interval) != (None, None, None)))
+    assert os.waitpid(child, 0)[1] == 0
+    assert reconciler._read().differences == [0, 0, 1, 0]
+    reconciler.stop()
+
+
 def test_a_thread_compares_again_and_again_whatever_fails(exchange: FakeExchange, client) -> None:
     """The first time at once."""
     found = threading.Event()
@@ -261,7 +277,7 @@ def test_an_async_client_is_compared_on_its_loop(exchange: FakeExchange) -> None
         ({"orders": list, "settle": -1}, ValueError, "settle must be a number of seconds"),
         ({"orders": list, "tolerance": -1}, ValueError, "tolerance must be an amount of at least 0"),
         ({"orders": list, "tolerance": {"BTC": "x"}}, ValueError, "tolerance must be an amount of at least 0"),
-        ({"orders": list, "on_difference": 3}, TypeError, "on_difference must be a function of one text, not 3"),
+        ({"orders": list, "on_difference": 3}, TypeError, "on_difference must be a plain function of one text, not 3"),
     ],
 )
 def test_what_makes_no_sense_is_refused(client, arguments: dict, error: type, words: str) -> None:

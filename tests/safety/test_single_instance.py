@@ -199,6 +199,14 @@ def test_a_folder_that_cannot_be_used_is_refused_in_words(tmp_path: Path, kind: 
     assert text.endswith("name a folder on this machine that may be written, by PEAK_OBSERVE_DIR or folder=")
 
 
+def test_a_user_without_a_home_names_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how."""
+    monkeypatch.delenv("PEAK_OBSERVE_DIR")
+    monkeypatch.setattr("peak_observe.safety.single_instance.DEFAULT_FOLDER", Path("~nobody-of-this-name/state"))
+    with pytest.raises(InstanceLockError, match="by PEAK_OBSERVE_DIR or folder="):
+        only_one("homeless")
+
+
 def test_a_trap_in_the_place_of_the_lock_is_refused(folder: Path) -> None:
     """Neither a link nor a pipe is followed."""
     with only_one("trap"):

@@ -46,6 +46,7 @@ def api_key(
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
+        TypeError: The client is no ccxt exchange.
     """
     checked = KeyCheck(client, warn_days, frozenset(_permissions(forbid)), want_ip, _time(expires), name, clock)
     return checked.async_run if checked.asynchronous else checked.run
@@ -67,6 +68,8 @@ class KeyCheck:
         validation.check_number("warn_days", warn_days)
         validation.check_flag("want_ip", want_ip)
         exchange = getattr(client, "exchange", client)
+        if not callable(getattr(exchange, "fetch2", None)):
+            raise TypeError(f"a client or a ccxt exchange object is wanted, not {shown(client)}")
         self._id = str(exchange.id)
         self._question = QUESTIONS.get(self._id)
         self._ask = getattr(client, self._question.method) if self._question else None

@@ -143,6 +143,12 @@ def test_what_makes_no_sense_is_refused(arguments: dict, words: str) -> None:
         checks.api_key(ccxt.kraken(), **arguments)
 
 
+def test_no_exchange_has_no_key() -> None:
+    """What was given by mistake is named."""
+    with pytest.raises(TypeError, match="a client or a ccxt exchange object is wanted, not 'kraken'"):
+        checks.api_key("kraken")
+
+
 def test_a_read_only_key_of_bybit_may_nothing_else() -> None:
     """Its groups of permissions do not count then."""
     key = {"readOnly": 1, "permissions": {"Spot": ["SpotTrade"], "Wallet": ["Withdraw"]}, "ips": ["*"]}
