@@ -369,8 +369,9 @@ SIGNATURES = {
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
+        "exclusive: 'bool' = False, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
-        "clock: 'Clock' = CLOCK, exclusive: 'bool' = False) -> 'None'"
+        "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (

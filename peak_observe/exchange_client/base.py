@@ -45,10 +45,10 @@ class ExchangeClient:
         base_delay: float = 0.5,
         max_delay: float = 10.0,
         max_wait: float = 10.0,
+        exclusive: bool = False,
         client_order_id: Callable[[], str | int] | None = None,
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
-        exclusive: bool = False,
     ) -> None:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)

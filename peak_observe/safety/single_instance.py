@@ -174,7 +174,7 @@ def only_one_of_account(exchange: Any, name: str) -> SingleInstance:
 def _folder(name: str, given: StrPath | None) -> Path:
     if given is not None and (not isinstance(given, str | os.PathLike) or not os.fspath(given)):
         raise ValueError(f"folder must be a path, not {shown(given)}")
-    found = Path(given or writer.folder() or DEFAULT_FOLDER)
+    found = Path(given or writer.folder() or os.environ.get(writer.DIRECTORY) or DEFAULT_FOLDER)
     try:
         return found.expanduser().absolute()
     except RuntimeError as error:  # this user has no home

@@ -211,11 +211,6 @@ def configure(
         when_named(_start)
 
 
-def folder() -> str:
-    """Return the folder of the snapshots, as configured or as the environment names it; empty if there is none."""
-    return _settings.folder or os.environ.get(DIRECTORY, "")
-
-
 def soon() -> None:
     """Have a snapshot written soon, if they are written at all."""
     if _writer is not None:
@@ -267,6 +262,11 @@ def program() -> str:
         name = folder.rpartition("/")[2]
     name = "".join(filter(str.isprintable, name.removesuffix(".py")))
     return name.encode()[:MAX_NAME].decode(errors="ignore") if name not in ("", "-", "-c", "-m") else "python"
+
+
+def folder() -> str:
+    """Return the folder of the snapshots; empty without one."""
+    return _settings.folder
 
 
 def process_name() -> str:
