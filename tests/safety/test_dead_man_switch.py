@@ -85,7 +85,7 @@ def test_a_loop_that_hangs_leaves_no_order(exchange: FakeExchange) -> None:
 
 def test_a_bot_that_lives_keeps_its_orders_past_the_timeout(exchange: FakeExchange) -> None:
     """Each beat sets the timer anew."""
-    client = ResilientExchangeClient("kraken", exchange.config())
+    client = ResilientExchangeClient("kraken", exchange.config(), health=None)
     with DeadManSwitch(client, **FAST) as switch:
         assert switch.wait_armed()
         place(client)
@@ -96,7 +96,7 @@ def test_a_bot_that_lives_keeps_its_orders_past_the_timeout(exchange: FakeExchan
 
 def test_a_lost_beat_cancels_nothing(exchange: FakeExchange) -> None:
     """A beat that failed is tried again soon."""
-    client = ResilientExchangeClient("kraken", exchange.config())
+    client = ResilientExchangeClient("kraken", exchange.config(), health=None)
     with DeadManSwitch(client, timeout=6, every=1) as switch:
         assert switch.wait_armed()
         place(client)
@@ -131,7 +131,7 @@ def test_a_block_left_by_an_exception_stays_armed(exchange: FakeExchange) -> Non
 
 def test_beats_pass_an_open_circuit(exchange: FakeExchange) -> None:
     """Trouble with orders must not cancel those that stand."""
-    client = ResilientExchangeClient("kraken", exchange.config())
+    client = ResilientExchangeClient("kraken", exchange.config(), health=None)
     client.breakers["trade"].trip("for the test")
     with DeadManSwitch(client, **FAST) as switch:
         assert switch.wait_armed()
@@ -176,7 +176,7 @@ def test_an_async_client_beats_on_its_own_loop(exchange: FakeExchange) -> None:
     """And a loop that is blocked sends no beat."""
 
     async def run() -> None:
-        async with AsyncResilientExchangeClient("kraken", exchange.config()) as client:
+        async with AsyncResilientExchangeClient("kraken", exchange.config(), health=None) as client:
             switch = DeadManSwitch(client, **FAST)
             assert await asyncio.to_thread(switch.wait_armed)
             await client.create_order("BTC/USD", "limit", "buy", 0.1, 50_000)

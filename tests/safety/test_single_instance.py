@@ -57,7 +57,7 @@ def second(*arguments: str) -> tuple[int, dict]:
 
 def test_a_second_client_of_the_key_is_refused_and_told_of_the_first(folder: Path) -> None:
     """Whatever it is called; the key stands nowhere."""
-    client = ResilientExchangeClient("kraken", CONFIG, name="first", exclusive=True)
+    client = ResilientExchangeClient("kraken", CONFIG, name="first", exclusive=True, health=None)
     code, said = second("binance", KEY)
     assert code == 5
     assert said["pid"] == os.getpid()
@@ -91,8 +91,8 @@ def test_a_stopped_process_still_holds() -> None:
 
 def test_two_clients_of_one_process_are_one_instance() -> None:
     """The last to be closed frees the key."""
-    first = ResilientExchangeClient("kraken", CONFIG, name="spot", exclusive=True)
-    other = AsyncResilientExchangeClient("krakenfutures", CONFIG, name="futures", exclusive=True)
+    first = ResilientExchangeClient("kraken", CONFIG, name="spot", exclusive=True, health=None)
+    other = AsyncResilientExchangeClient("krakenfutures", CONFIG, name="futures", exclusive=True, health=None)
     first.close()
     first.close()
     assert second("kraken", KEY)[0] == 5
@@ -103,14 +103,14 @@ def test_two_clients_of_one_process_are_one_instance() -> None:
 
 def test_another_key_is_another_account() -> None:
     """Bots of several accounts do not meet."""
-    with ResilientExchangeClient("kraken", CONFIG, exclusive=True), holder("kraken", "another-key"):
+    with ResilientExchangeClient("kraken", CONFIG, exclusive=True, health=None), holder("kraken", "another-key"):
         pass
 
 
 def test_a_client_that_cannot_be_made_frees_the_key() -> None:
     """What failed holds nothing."""
     with pytest.raises(ValueError, match="failure_threshold"):
-        ResilientExchangeClient("kraken", CONFIG, exclusive=True, failure_threshold=0)
+        ResilientExchangeClient("kraken", CONFIG, exclusive=True, health=None, failure_threshold=0)
     with holder("kraken", KEY):
         pass
 
@@ -224,7 +224,7 @@ def test_a_trap_in_the_place_of_the_lock_is_refused(folder: Path) -> None:
 def test_without_a_key_there_is_nothing_to_hold() -> None:
     """The error names what is missing."""
     with pytest.raises(ValueError, match=r"exclusive=True needs the account's key \(apiKey, .* which 'kraken' has not"):
-        ResilientExchangeClient("kraken", exclusive=True)
+        ResilientExchangeClient("kraken", exclusive=True, health=None)
 
 
 @pytest.mark.parametrize("name", ["", None, 3, "\udcff"])

@@ -76,7 +76,7 @@ def test_an_expiry_fails_in_time(exchange: FakeExchange, days: float, ok: bool, 
 
 def test_a_resilient_client_asks_too(exchange: FakeExchange) -> None:
     """Through its circuits, as for all reads."""
-    with ResilientExchangeClient(exchange.exchange_id, exchange.config()) as resilient:
+    with ResilientExchangeClient(exchange.exchange_id, exchange.config(), health=None) as resilient:
         assert checks.api_key(resilient)()[0]
 
 
@@ -84,7 +84,7 @@ def test_an_async_client_is_awaited(exchange: FakeExchange) -> None:
     """On its own loop."""
 
     async def run() -> None:
-        async with AsyncResilientExchangeClient(exchange.exchange_id, exchange.config()) as resilient:
+        async with AsyncResilientExchangeClient(exchange.exchange_id, exchange.config(), health=None) as resilient:
             assert (await checks.api_key(resilient)())[0]
         plain = getattr(ccxt.async_support, exchange.exchange_id)(exchange.config())
         try:
