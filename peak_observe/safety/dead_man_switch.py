@@ -140,7 +140,7 @@ class DeadManSwitch:
         if self._thread is not threading.current_thread():  # as in on_expired
             self._thread.join()
         if disarm and self._expires:
-            self._disarmed(self._attempt(0))
+            self._disarmed(self._attempt(0) if self._timer.rules.disarms else None)
         self._ended()
 
     async def async_close(self, *, disarm: bool = True) -> None:
@@ -158,7 +158,8 @@ class DeadManSwitch:
         while self._thread.is_alive():  # a beat under way needs this loop
             await async_sleep(0.01)
         if disarm and self._expires:
-            self._disarmed(await self._caller.async_error(self._timer.requests(0)))
+            off = self._timer.requests(0) if self._timer.rules.disarms else ()
+            self._disarmed(await self._caller.async_error(off))
         return self._ended()
 
     def __enter__(self) -> Self:

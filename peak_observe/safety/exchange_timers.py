@@ -117,6 +117,7 @@ class ExchangeTimer:
         self._exchange = exchange
         self._symbols: Callable[[], Iterable[str]] = symbols if callable(symbols) else _fixed(symbols)
         self._params = dict(params or {})
+        self._set: set[str] = set()
         self.rules = _rules(exchange)
         _check_symbols(exchange.id, self.rules, symbols)
 
@@ -135,7 +136,13 @@ class ExchangeTimer:
             yield METHOD, (timeout * 1000, self._params)
             return
         yield "load_markets", ()
-        for symbol in self._symbols():
+        wanted = tuple(self._symbols()) if timeout else ()
+        if timeout and not wanted:
+            raise ValueError("symbols names no market, so that nothing would be cancelled")
+        for symbol in sorted(self._set.difference(wanted)):  # a market that was left, and all of them at the end
+            yield self._of_symbol(symbol, 0)
+        self._set = set(wanted)
+        for symbol in wanted:
             yield self._of_symbol(symbol, timeout * 1000)
 
     def _of_symbol(self, symbol: str, milliseconds: int) -> tuple[str, tuple[Any, ...]]:

@@ -1,6 +1,7 @@
 """The exchange cancels the orders of a bot that hangs, is stopped or dies, and of no other."""
 
 import asyncio
+import dataclasses
 import json
 import logging
 import os
@@ -221,6 +222,46 @@ def test_binance_futures_are_cancelled_by_symbol() -> None:
         switch.close(disarm=False)
         assert eventually(lambda: "canceled" in statuses(exchange))
         assert {order.pair: order.status for order in exchange.orders} == {"BTCUSDT": "canceled", "ETHUSDT": "open"}
+
+
+class Future:
+    """As much of ccxt's Binance as its timers need."""
+
+    id, has = "binanceusdm", {}
+
+    def market(self, symbol: str) -> dict[str, str]:
+        """Return a market."""
+        return {"id": symbol.partition("/")[0]}
+
+
+def test_a_symbol_that_is_left_is_switched_off() -> None:
+    """And all that were set are switched off at the end, whatever is wanted by then."""
+    wanted = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+    timer = ExchangeTimer(Future(), symbols=lambda: wanted)
+
+    def sent(seconds: int) -> list[tuple[str, int]]:
+        return [(args[0]["symbol"], args[0]["countdownTime"]) for _, args in list(timer.requests(seconds))[1:]]
+
+    assert sent(60) == [("BTC", 60_000), ("ETH", 60_000)]
+    wanted.remove("BTC/USDT:USDT")
+    assert sent(60) == [("BTC", 0), ("ETH", 60_000)]
+    assert sent(60) == [("ETH", 60_000)]
+    wanted.clear()
+    assert sent(0) == [("ETH", 0)]
+    assert sent(0) == []
+    with pytest.raises(ValueError, match="symbols names no market"):
+        sent(60)
+
+
+def test_a_timer_that_ccxt_cannot_switch_off_is_left_alone(monkeypatch, exchange, caplog) -> None:
+    """Zero would mean now there; the log says that the orders go."""
+    rules = dataclasses.replace(RULES["kraken"], disarms=False)
+    monkeypatch.setitem(RULES, "kraken", rules)
+    switch = DeadManSwitch(ccxt.kraken(exchange.config()), timeout=60, every=20)
+    assert switch.wait_armed()
+    switch.close()
+    assert exchange.requests["CancelAllOrdersAfter"] == 1
+    assert "is not disarmed and cancels all orders of the account: ccxt cannot switch its timer off" in caplog.text
 
 
 @pytest.mark.parametrize(
