@@ -93,6 +93,7 @@ class DeadManSwitch:
         self._expires: float | None = 0.0
         self._armed_at: tuple[float, float] | None = None
         self._due = 0.0
+        self._sent = False
         self._outcome: int | None = None
         series = DEAD_MAN_SWITCHES.series(name_of(client) if name is None else name)
         self.name = series.name
@@ -133,13 +134,14 @@ class DeadManSwitch:
         Raises:
             RuntimeError: The client is async and this is its event loop, which would wait for itself.
         """
-        if disarm and self._caller.on_own_loop():
+        own_loop = self._caller.on_own_loop()
+        if disarm and own_loop:
             raise RuntimeError("close() waits for the event loop that it is called on: await async_close() there")
         if not self._stop():
             return
-        if self._thread is not threading.current_thread():  # as in on_expired
+        if not own_loop and self._thread is not threading.current_thread():  # which it is in on_expired
             self._thread.join()
-        if disarm and self._expires:
+        if disarm and self._sent:
             self._disarmed(self._attempt(0) if self._timer.rules.disarms else None)
         self._ended()
 
@@ -157,7 +159,7 @@ class DeadManSwitch:
 
         while self._thread.is_alive():  # a beat under way needs this loop
             await async_sleep(0.01)
-        if disarm and self._expires:
+        if disarm and self._sent:
             off = self._timer.requests(0) if self._timer.rules.disarms else ()
             self._disarmed(await self._caller.async_error(off))
         return self._ended()
@@ -247,12 +249,14 @@ class DeadManSwitch:
 
     def _beat(self) -> bool:
         wall, monotonic = self._clock.now().timestamp(), self._clock.monotonic()
+        self._sent = True  # one whose answer is lost may have armed it all the same
         error = self._attempt(self._timeout)
         if error is not None:
             self._count(FAILED, f"a beat failed: {describe(error)}")
             return False
         with self._condition:
-            self._expires, self._armed_at = wall + self._timeout, (wall, monotonic)
+            if self._expires is not None:  # else it was closed meanwhile
+                self._expires, self._armed_at = wall + self._timeout, (wall, monotonic)
             self._condition.notify_all()
         self._count(SUCCESS, "")
         return True

@@ -120,6 +120,19 @@ def test_closing_disarms(exchange: FakeExchange) -> None:
     assert not switch.armed
 
 
+def test_a_beat_whose_answer_was_lost_is_taken_back_too(exchange: FakeExchange) -> None:
+    """It may have armed the switch."""
+    exchange.fail(Fault.lost_reply(), path="CancelAllOrdersAfter")
+    client = ccxt.kraken(exchange.config())
+    switch = DeadManSwitch(client, **FAST)
+    assert eventually(lambda: exchange.requests["CancelAllOrdersAfter"] >= 1)
+    place(client)
+    exchange.heal()
+    switch.close()
+    time.sleep(3.5)
+    assert statuses(exchange) == {"open"}
+
+
 def test_a_block_left_by_an_exception_stays_armed(exchange: FakeExchange) -> None:
     """A bot that crashes does not leave its orders standing."""
     client = ccxt.kraken(exchange.config())
@@ -189,6 +202,8 @@ def test_an_async_client_beats_on_its_own_loop(exchange: FakeExchange) -> None:
             assert statuses(exchange) == {"canceled"}
             await switch.async_close()
             assert not switch.armed
+            with pytest.raises(ZeroDivisionError), DeadManSwitch(client, **FAST):
+                raise ZeroDivisionError
 
     asyncio.run(run())
 
