@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from peak_observe._version import __version__
 from peak_observe.clock import Clock, SystemClock
 from peak_observe.errors import (
+    AlreadyRunningError,
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
@@ -22,6 +23,7 @@ from peak_observe.errors import (
     CircuitOpenError,
     DeadlineExceededError,
     HeldBackError,
+    InstanceLockError,
     ListenError,
     MissingExtraError,
     OutcomeUnknown,
@@ -127,10 +129,12 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
     from peak_observe.safety import LossGuard, OrderGuard, TradingState, TradingSwitch, stopping
+    from peak_observe.safety import DeadManSwitch, Difference, Reconciler, only_one
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 
 __all__ = [
+    "AlreadyRunningError",
     "AsyncResilientExchangeClient",
     "BackupCorruptError",
     "BackupError",
@@ -156,7 +160,9 @@ __all__ = [
     "ConfigBackup",
     "CurrentAttempt",
     "DataBackup",
+    "DeadManSwitch",
     "DeadlineExceededError",
+    "Difference",
     "Event",
     "GaveUp",
     "GuardTripped",
@@ -165,6 +171,7 @@ __all__ = [
     "HealthCheckResult",
     "HedgeFailed",
     "HeldBackError",
+    "InstanceLockError",
     "KeyRefused",
     "LimitReached",
     "ListenError",
@@ -178,6 +185,7 @@ __all__ = [
     "PolicyReloaded",
     "RateLimited",
     "RateLimitedError",
+    "Reconciler",
     "Recovered",
     "RecoveryManager",
     "RefusedError",
@@ -225,6 +233,7 @@ __all__ = [
     "job",
     "last_good",
     "observe",
+    "only_one",
     "outcome_of",
     "part",
     "priority",
@@ -257,6 +266,8 @@ _LATE = {
     "ConfigBackup": "backup_recovery",
     "CurrentAttempt": "resilience.retry.attempt",
     "DataBackup": "backup_recovery",
+    "DeadManSwitch": "safety",
+    "Difference": "safety",
     "Event": "events",
     "GaveUp": "events",
     "GuardTripped": "events",
@@ -272,6 +283,7 @@ _LATE = {
     "Policy": "resilience",
     "PolicyReloaded": "events",
     "RateLimited": "events",
+    "Reconciler": "safety",
     "Recovered": "events",
     "RecoveryManager": "backup_recovery",
     "ResilientExchangeClient": "exchange_client",
@@ -300,6 +312,7 @@ _LATE = {
     "instrument": "exchange_client",
     "job": "jobs",
     "last_good": "resilience",
+    "only_one": "safety",
     "outcome_of": "exchange_client",
     "part": "resilience",
     "priority": "resilience",

@@ -1,6 +1,7 @@
 """All errors of the package.
 
 PeakObserveError                  exit code 1
+├── AlreadyRunningError           exit code 5; another process holds what only one may; `name`, `pid`, `since`, `host`
 ├── BackupError                   exit code 1; a backup could not be made, changed or removed
 │   ├── BackupNotFoundError (LookupError)   exit code 3; there is no such backup; `backup_id`
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
@@ -11,6 +12,7 @@ PeakObserveError                  exit code 1
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`, `last_error`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
 ├── HeldBackError                 a call was not made, as the exchange asked to wait; `name`, `retry_after`
+├── InstanceLockError             exit code 2; the lock of a single instance cannot be kept; `name`, `folder`
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 ├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
@@ -64,6 +66,54 @@ class PeakObserveError(Exception):
 
     def __str__(self) -> str:
         return _redacted(super().__str__)()
+
+
+class AlreadyRunningError(PeakObserveError):
+    """Another process holds what only one process may hold, such as the API key of an account.
+
+    Args:
+        name: What is held.
+        pid: The process that holds it, 0 if that cannot be read.
+        since: When that process began, ISO 8601 in UTC, empty if that cannot be read.
+        host: The host that it runs on.
+    """
+
+    exit_code = 5
+
+    def __init__(self, name: str, pid: int = 0, since: str = "", host: str = "") -> None:
+        super().__init__(name, pid, since, host)
+        self.name = name
+        self.pid = pid
+        self.since = since
+        self.host = host
+
+    def __str__(self) -> str:
+        holder = f"process {self.pid} on {self.host}, which began at {self.since}," if self.pid else "another process"
+        return f"{self.name!r} is running already: {holder} holds it; end that one first"
+
+
+class InstanceLockError(PeakObserveError):
+    """The lock that only one process may hold cannot be kept in its folder, so that nothing would be guarded.
+
+    Args:
+        name: What was to be held.
+        folder: Where.
+        reason: What the system says.
+    """
+
+    exit_code = 2
+
+    def __init__(self, name: str, folder: str, reason: str) -> None:
+        super().__init__(name, folder, reason)
+        self.name = name
+        self.folder = folder
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the lock of {self.name!r} cannot be kept in {self.folder}: {self.reason}; name a folder on this machine "
+            "that may be written, by PEAK_OBSERVE_DIR or folder="
+        )
 
 
 class BackupError(PeakObserveError):

@@ -30,6 +30,7 @@ FLOORS = {
     "telemetry": 1.5,
     "resilience": 2,
     "backup_recovery": 2,
+    "safety": 2,
     "jobs": 2,
     "safety": 2,
     "metrics_server": 3,
@@ -259,6 +260,9 @@ BREAKER_OPTIONS = (
     "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce'"
 )
 SIGNATURES = {
+    "AlreadyRunningError": "(name: str, pid: int = 0, since: str = '', host: str = '') -> None",
+    "InstanceLockError": "(name: str, folder: str, reason: str) -> None",
+    "only_one": "(name: 'str', *, folder: 'StrPath | None' = None) -> 'SingleInstance'",
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
     "BackupError": None,
     "BackupFinished": ("(repository, backup_id, outcome, at, seconds, files=0, size_bytes=0, message='')"),
@@ -279,6 +283,13 @@ SIGNATURES = {
     "BackupVerified": ("(repository, backup_id, ok, at, seconds, files=0, message='')"),
     "ConfigBackup": ("(config_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
+    "Difference": "(kind: 'str', what: 'str', believed: 'float', actual: 'float', about: 'str' = '') -> None",
+    "Reconciler": (
+        "(client: 'Client', *, balances: 'Callable[[], Any] | None' = None, orders: 'Callable[[], Any] | None' = None, "
+        "positions: 'Callable[[], Any] | None' = None, symbols: 'Iterable[str]' = (), every: 'float | str' = 60, "
+        "tolerance: 'Tolerance' = 1e-08, settle: 'float' = 5, on_difference: 'Callable[[str], object] | None' = None, "
+        "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "RecoveryManager": (
         "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "
         "exclude: 'Iterable[str]' = (), append_only: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"
@@ -317,6 +328,12 @@ SIGNATURES = {
     "CircuitOpenError": "(name: str, retry_after: float = 0.0, reason: str = '') -> None",
     "CircuitState": ["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "DISABLED"],
     "Clock": ["async_sleep", "monotonic", "now", "sleep"],
+    "DeadManSwitch": (
+        "(client: 'Client', *, timeout: 'float | str' = 60, every: 'float | str' = 20, "
+        "while_healthy: 'Health | None' = None, symbols: 'Symbols' = (), params: 'Mapping[str, Any] | None' = None, "
+        "on_expired: 'Callable[[float], object] | None' = None, name: 'str | None' = None, clock: 'Clock' = CLOCK) "
+        "-> 'None'"
+    ),
     "CurrentAttempt": "(operation, number, max_attempts, elapsed, error)",
     "DeadlineExceededError": "(name: str, needed: float = 0.0) -> None",
     "Event": None,
@@ -377,6 +394,7 @@ SIGNATURES = {
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
+        "exclusive: 'bool' = False, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),

@@ -60,6 +60,13 @@ SHOWN = {
         "after that: OFAKE",
     ],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
+    "09_account_safety": [
+        "second copy: 'bot' is running already: process",
+        "before the first order: 0",
+        "halt: books of kraken differ: order OFAKE",
+        "armed: True",
+        "the loop hung, and the exchange cancelled",
+    ],
     "resilience/10_backup_basics": [
         "success: 3 files",
         "lost",

@@ -6,7 +6,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results, strategies
+from peak_observe.catalog import (
+    backups,
+    calls,
+    checks,
+    exchange,
+    exporter,
+    limits,
+    metric,
+    results,
+    safety_venue,
+    strategies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +59,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, results, strategies, checks, backups, exchange, exporter):
+    for module in (calls, limits, results, strategies, checks, backups, exchange, safety_venue, exporter):
         yield from _chapter(module)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog.limits import *
     from peak_observe.catalog.results import *
     from peak_observe.catalog.safety import *
+    from peak_observe.catalog.safety_venue import *
     from peak_observe.catalog.strategies import *
 
     METRICS: tuple[Metric, ...]
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     """The metrics of a single process; only the exporter knows the others."""
 
 PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "safety", "exporter")
+PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "safety_venue", "exporter")
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from peak_observe.demo.backups import backing_up
 from peak_observe.demo.prometheus import started_prometheus
 from peak_observe.demo.script import SCRIPT, Phase
 from peak_observe.demo.view import Lines, Screen, View, totals
-from peak_observe.demo.workers import checking, working
+from peak_observe.demo.workers import checking, guarding, working
 from peak_observe.testing import FakeExchange
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
         stack.callback(observe(view.on_event))
         stack.enter_context(view)
         stack.enter_context(working(exchange, stop))
+        stack.enter_context(guarding(exchange))
         stack.enter_context(checking(exchange))
         for phase in SCRIPT if once else itertools.cycle(SCRIPT):
             if stop.is_set() or (deadline is not None and time.monotonic() >= deadline):

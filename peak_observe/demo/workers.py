@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,9 @@ from peak_observe import (
     CircuitOpenError,
     LossGuard,
     OrderGuard,
+    DeadManSwitch,
     Policy,
+    Reconciler,
     RetryBudget,
     TradingHaltedError,
     TradingSwitch,
@@ -28,6 +31,7 @@ from peak_observe import (
     hedge,
     instrument,
     last_good,
+    only_one,
     rate_limit,
     retry_with_backoff,
     share,
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 TICKER, CANDLES, ORDERS = "kraken.ticker", "kraken.candles", "kraken.orders"
 WILD, WILD_FOR = 30, 6
 """Steps of the loop of orders from one time that it runs wild to the next, and until it is mended."""
+KEY_LIVES = 90 * 86_400.0
 ORDERS_FILE = f"""
 [policies."{ORDERS}".bulkhead]
 limit = 2
@@ -74,6 +79,22 @@ def working(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
         exchange.close()  # lets go of the calls under way
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def guarding(exchange: FakeExchange) -> Iterator[None]:
+    """Guard the account: dead man's switch, one instance, books that agree, and a key that trades alone."""
+    client: Any = instrument(ccxt.kraken(exchange.config()))
+    exchange.key.expires = time.time() + KEY_LIVES
+    check = checks.api_key(client, want_ip=False)
+    health_check.register("api_key", check, interval=2.0, critical=False)
+    with (
+        TemporaryDirectory(prefix="peak-observe-demo-") as folder,
+        only_one("demo", folder=folder),
+        DeadManSwitch(client, timeout=60, every=1),
+        Reconciler(client, balances=lambda: {"BTC": 10.0, "ETH": 100.0}, every=1, settle=0.2),
+    ):
+        yield
 
 
 @contextmanager

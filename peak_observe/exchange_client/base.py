@@ -23,6 +23,7 @@ from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from peak_observe.safety.trading_switch import TradingSwitch
+    from peak_observe.safety import SingleInstance
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -46,6 +47,7 @@ class ExchangeClient:
         base_delay: float = 0.5,
         max_delay: float = 10.0,
         max_wait: float = 10.0,
+        exclusive: bool = False,
         client_order_id: Callable[[], str | int] | None = None,
         health: HealthCheck | None = health_check,
         trading: TradingSwitch | None = None,
@@ -54,8 +56,10 @@ class ExchangeClient:
         gate = gate_of(trading)
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
+        validation.check_flag("exclusive", exclusive)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
+        self._instance: SingleInstance | None = None
         order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)
@@ -76,10 +80,15 @@ class ExchangeClient:
         try:
             if gate is not None:
                 gate.open_for(exchange, state)
+            if exclusive:
+                from peak_observe.safety.single_instance import only_one_of_account  # late: few clients are exclusive
+
+                self._instance = only_one_of_account(exchange, state.name)
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
         except BaseException:
             detach(exchange)
             ccxt_overrides.release(exchange)
+            self._let_go()
             raise
 
     def _protect(self, protection: Protection, health: HealthCheck | None) -> None:
@@ -193,7 +202,12 @@ class ExchangeClient:
         if self._health is not None and name is not None:
             exchange_check.unregister(self, self._health, name)
 
+    def _let_go(self) -> None:
+        if self._instance is not None:
+            self._instance.release()
+
     def _give_back(self) -> None:
+        self._let_go()
         if not self._owns:
             detach(self.exchange)
             ccxt_overrides.release(self.exchange)

@@ -33,6 +33,8 @@ class ResilientExchangeClient(ExchangeClient):
         base_delay: Seconds before a read's second attempt; the delay doubles with each.
         max_delay: Upper limit of that delay in seconds.
         max_wait: Seconds that a call waits at most for the end of a rate limit or ban; beyond that it is rejected.
+        exclusive: Whether no other process of this host may have a client with the same API key and `exclusive`, until
+            it is closed or its process ends. All clients of one process are one instance.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
         health: Where its check is registered; None for no check.
@@ -40,6 +42,8 @@ class ResilientExchangeClient(ExchangeClient):
         clock: Where time and sleep come from; for tests.
 
     Raises:
+        AlreadyRunningError: Another process has one with this key; the error names it.
+        InstanceLockError: The lock that keeps it exclusive cannot be kept; the message tells why.
         MissingExtraError: ccxt is not installed.
         ValueError: ccxt knows no such exchange, or an argument makes no sense; the message names it.
         TypeError: What was given is no exchange object, or an async one.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         TradingReading,
         TradingTally,
     )
+    from peak_observe.measures.safety_venue import DeadManReading, InstanceReading, KeyReading, ReconcileReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 ACCOUNTS: Names[AccountReading] = Names("account")
@@ -43,6 +44,10 @@ CHAOS: Names[ChaosReading] = Names("operation")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
+DEAD_MAN_SWITCHES: Names[DeadManReading] = Names("exchange")
+EXCHANGE_KEYS: Names[KeyReading] = Names("exchange")
+INSTANCES: Names[InstanceReading] = Names("lock")
+RECONCILERS: Names[ReconcileReading] = Names("exchange")
 FALLBACKS: Names[ResultReading] = Names("operation")
 GUARDS: Names[GuardReading] = Names("guard")
 HEDGES: Names[HedgeReading] = Names("operation")
@@ -64,17 +69,21 @@ __all__ = [
     "BULKHEADS",
     "CHAOS",
     "CHECKS",
+    "DEAD_MAN_SWITCHES",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
+    "EXCHANGE_KEYS",
     "FALLBACKS",
     "GUARDS",
     "HEDGES",
+    "INSTANCES",
     "JOBS",
     "LIMITERS",
     "NAME_LIMIT",
     "OTHER",
     "OVERFLOW",
+    "RECONCILERS",
     "RELOADS",
     "RETRIES",
     "SHARES",
@@ -89,6 +98,7 @@ __all__ = [
     "BulkheadReading",
     "CallCounts",
     "ChaosReading",
+    "DeadManReading",
     "EndpointReading",
     "EndpointTally",
     "ExchangeReading",
@@ -98,10 +108,13 @@ __all__ = [
     "GuardTally",
     "HealthReading",
     "HedgeReading",
+    "InstanceReading",
     "JobReading",
+    "KeyReading",
     "KindReading",
     "Names",
     "RateLimitReading",
+    "ReconcileReading",
     "ReloadReading",
     "ResultReading",
     "RetryCounts",
@@ -134,6 +147,10 @@ _LATE = {
     "JobReading": "jobs",
     "KindReading": "backups",
     "RateLimitReading": "limits",
+    "DeadManReading": "safety_venue",
+    "InstanceReading": "safety_venue",
+    "KeyReading": "safety_venue",
+    "ReconcileReading": "safety_venue",
     "ResultReading": "results",
     "ReloadReading": "strategies",
     "TimedReading": "strategies",

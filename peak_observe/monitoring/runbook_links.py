@@ -49,6 +49,10 @@ SECTIONS = {
     "Sources down": "PeakSourceFailing",
     "Runs of sources that failed": "PeakSourceFailing",
     "Configurations not taken": "PeakExporterReloadFailed",
+    "Dead man's switches": "PeakDeadManFired",
+    "Single instances": "PeakInstanceRefused",
+    "API keys": "PeakExchangeKeyExpires",
+    "Books": "PeakBooksDiffer",
     "Clocks apart": "PeakClockSkew",
 }
 """The alert that each of these panels shows the reason of."""

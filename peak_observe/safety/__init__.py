@@ -1,4 +1,5 @@
 """Trading safety: the switch that halts trading, and the guards that trip it; nothing here trades."""
+"""Trading safety: what stops trading; nothing here trades."""
 
 from __future__ import annotations
 
@@ -27,6 +28,25 @@ _LATE = {
     "TradingState": "switch_file",
     "TradingSwitch": "trading_switch",
     "stopping": "shutdown",
+    from peak_observe.safety.books import Difference
+    from peak_observe.safety.dead_man_switch import DeadManSwitch
+    from peak_observe.safety.reconciler import Reconciler
+    from peak_observe.safety.single_instance import SingleInstance, only_one
+
+__all__ = [
+    "DeadManSwitch",
+    "Difference",
+    "Reconciler",
+    "SingleInstance",
+    "only_one",
+]
+
+_LATE = {
+    "DeadManSwitch": "dead_man_switch",
+    "Difference": "books",
+    "Reconciler": "reconciler",
+    "SingleInstance": "single_instance",
+    "only_one": "single_instance",
 }
 
 __getattr__ = late(__name__, _LATE)

@@ -23,16 +23,25 @@ if TYPE_CHECKING:
 
 _IDS = {f"{base}USDT": (market, base) for base, market in USDT_MARKETS.items()}
 _MINUTES = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
-_PRIVATE = ("order", "order/test", "openOrders", "allOrders", "account")
+_PRIVATE = ("order", "order/test", "openOrders", "allOrders", "account", "account/apiRestrictions")
+_FUTURES = "fapi/"
+_RIGHTS = (
+    *("enableReading", "enableSpotAndMarginTrading", "enableFutures", "enableMargin", "enableWithdrawals"),
+    *("enableInternalTransfer", "permitsUniversalTransfer"),
+)
 _EARLY = 1000
 _WINDOW = 5000
 """Milliseconds that a request's time may be ahead of the exchange's, and behind it if the request names no window."""
 
 
 class Binance(SpotExchange):
-    """Binance's spot exchange in memory."""
+    """Binance's spot exchange in memory, with as much of its futures as a cancel-all timer needs.
+
+    Orders of futures lie beside those of spot under the same symbols.
+    """
 
     exchange_id = "binance"
+    permissions = frozenset(("enableReading", "enableSpotAndMarginTrading"))
     no_endpoint = (-1000, "An unknown error occurred while processing the request.", 404)
     malformed = (-1100, "Illegal characters found in a parameter.", 400)
 
@@ -45,7 +54,15 @@ class Binance(SpotExchange):
         """Return a new configuration for `ccxt.binance`, spot markets only."""
         spot = dict.fromkeys(("public", "private"), f"{url}/api/v3")
         return {
-            "urls": {"api": {**spot, "sapi": f"{url}/sapi/v1"}},
+            "urls": {
+                "api": {
+                    **spot,
+                    "sapi": f"{url}/sapi/v1",
+                    "fapiPublic": f"{url}/fapi/v1",
+                    "fapiPrivate": f"{url}/fapi/v1",
+                    "fapiPrivateV2": f"{url}/fapi/v2",
+                },
+            },
             "apiKey": API_KEY,
             "secret": SECRET,
             "options": {
@@ -57,12 +74,14 @@ class Binance(SpotExchange):
         }
 
     def name(self, call: Call) -> str:
-        """Return the endpoint's name: the method, and the path without its version."""
-        return f"{call.method} {call.path.partition('/v3/')[2] or call.path.partition('/v1/')[2]}"
+        """Return the endpoint's name: the method, and the path without its version; `fapi/` begins that of futures."""
+        path = call.path.partition("/v3/")[2] or call.path.partition("/v1/")[2]
+        return f"{call.method} {_FUTURES if call.path.startswith('/fapi/') else ''}{path}"
 
     def authenticate(self, call: Call) -> None:
         """Check key, signature and time of a private request."""
-        if self.name(call).partition(" ")[2] not in _PRIVATE:
+        path = self.name(call).partition(" ")[2]
+        if path.removeprefix(_FUTURES) not in _PRIVATE and path != f"{_FUTURES}countdownCancelAll":
             return
         if call.headers.get("X-MBX-APIKEY") != API_KEY:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
@@ -177,6 +196,25 @@ class Binance(SpotExchange):
             raise Refusal(-2011, "Unknown order sent.", 400)
         return _payload(self.cancel(order))
 
+    def _get_account_apirestrictions(self, _: Params) -> Json:
+        expires = {} if self.key.expires is None else {"tradingAuthorityExpirationTime": int(self.key.expires * 1000)}
+        rights = {name: name in self.key.permissions for name in _RIGHTS}
+        return {"ipRestrict": bool(self.key.addresses), "createTime": 1_600_000_000_000, **rights, **expires}
+
+    def _get_fapi_exchangeinfo(self, _: Params) -> Json:
+        return {"timezone": "UTC", "serverTime": self.milliseconds(), "symbols": [_listed_future(id_) for id_ in _IDS]}
+
+    def _post_fapi_order(self, params: Params) -> Json:
+        return self._post_order(params)
+
+    def _get_fapi_openorders(self, params: Params) -> list[Json]:
+        return self._get_openorders(params)
+
+    def _post_fapi_countdowncancelall(self, params: Params) -> Json:
+        _market(params.get("symbol", ""))
+        self.set_timer(int(params["countdownTime"]) / 1000, params["symbol"])
+        return {"symbol": params["symbol"], "countdownTime": params["countdownTime"]}
+
     def _priced(self, id_: str) -> tuple[Market, float]:
         market = _market(id_)
         return market, market.price(self._tick)
@@ -205,6 +243,23 @@ def _listed(id_: str) -> Json:
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "10000000", "tickSize": tick},
             {"filterType": "LOT_SIZE", "minQty": market.minimum, "maxQty": "9000", "stepSize": "0.00001"},
         ],
+    }
+
+
+def _listed_future(id_: str) -> Json:
+    listed = _listed(id_)
+    base = _IDS[id_][1]
+    return {
+        **listed,
+        "pair": id_,
+        "contractType": "PERPETUAL",
+        "deliveryDate": 4_133_404_800_000,
+        "onboardDate": 1_569_398_400_000,
+        "marginAsset": "USDT",
+        "baseAsset": base,
+        "contractSize": 1,
+        "pricePrecision": 2,
+        "quantityPrecision": 5,
     }
 
 

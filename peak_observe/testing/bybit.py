@@ -5,6 +5,7 @@ Payloads have the shape of https://bybit-exchange.github.io/docs/v5/intro. Nothi
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.testing.loopback import Reply
@@ -31,6 +32,7 @@ class Bybit(SpotExchange):
     """Bybit's spot exchange in memory."""
 
     exchange_id = "bybit"
+    permissions = frozenset(("SpotTrade",))
     no_endpoint = (10001, "Request parameter error.", 404)
     malformed = (10001, "Request parameter error.", 200)
 
@@ -161,6 +163,26 @@ class Bybit(SpotExchange):
             if params.get("symbol", order.pair) == order.pair and named in (None, order.id, order.client_order_id)
         ]
         return {"category": "spot", "list": rows, "nextPageCursor": ""}
+
+    def _get_user_query_api(self, _: Params) -> Json:
+        groups = {"Spot": ["SpotTrade"], "Wallet": ["AccountTransfer", "SubMemberTransfer", "Withdraw"]}
+        expires = self.key.expires
+        return {
+            "id": "1",
+            "note": "bot",
+            "apiKey": API_KEY,
+            "readOnly": 0 if "SpotTrade" in self.key.permissions else 1,
+            "secret": "",
+            "permissions": {name: [p for p in known if p in self.key.permissions] for name, known in groups.items()},
+            "ips": list(self.key.addresses) or ["*"],
+            "type": 1,
+            "deadlineDay": 0 if expires is None else max(0, int((expires - self.now()) // 86_400)),
+            "expiredAt": "1970-01-01T00:00:00Z"
+            if expires is None
+            else f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "uta": 1,
+            "isMaster": True,
+        }
 
 
 def _market(id_: str) -> Market:

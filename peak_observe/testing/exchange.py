@@ -17,7 +17,7 @@ from peak_observe.testing.faults import Fault
 from peak_observe.testing.kraken import Kraken
 from peak_observe.testing.loopback import HOST, Call, LoopbackServer
 from peak_observe.testing.okx import Okx
-from peak_observe.testing.spot_exchange import PlacedOrder, SpotExchange
+from peak_observe.testing.spot_exchange import ApiKey, PlacedOrder, SpotExchange
 
 __all__ = ["FakeExchange", "Fault", "PlacedOrder"]
 
@@ -86,6 +86,11 @@ class FakeExchange:
     def orders(self) -> tuple[PlacedOrder, ...]:
         """Return the orders that were really placed, oldest first."""
         return self._dialect.orders
+
+    @property
+    def key(self) -> ApiKey:
+        """Return the API key of its account, whose rights may be changed."""
+        return self._dialect.key
 
     @property
     def exchange_id(self) -> str:

@@ -6,6 +6,7 @@ Payloads have the shape of https://docs.kraken.com/api-reference. Nothing here k
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.testing.loopback import Reply
@@ -28,6 +29,7 @@ class Kraken(SpotExchange):
     """Kraken in memory; balances show what open orders hold."""
 
     exchange_id = "kraken"
+    permissions = frozenset(("query-funds", "query-open-trades", "modify-trades", "close-trades"))
     no_endpoint = ("EGeneral:Unknown method", "", 200)
     malformed = ("EGeneral:Invalid arguments", "", 200)
 
@@ -153,6 +155,26 @@ class Kraken(SpotExchange):
         for order in found:
             self.cancel(order)
         return {"count": len(found)}
+
+    def _private_cancelallordersafter(self, params: Params) -> Json:
+        at = self.set_timer(int(_argument(params, "timeout")))
+        return {"currentTime": _rfc3339(self.now()), "triggerTime": _rfc3339(at) if at else "0"}
+
+    def _private_getapikeyinfo(self, _: Params) -> Json:
+        return {
+            "apiKeyName": "bot",
+            "apiKey": API_KEY,
+            "nonce": "0",
+            "nonceWindow": 0,
+            "permissions": sorted(self.key.permissions),
+            "iban": "",
+            "validUntil": str(int(self.key.expires or 0)),
+            "ipAllowlist": list(self.key.addresses),
+        }
+
+
+def _rfc3339(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _market(name: str) -> Market:

@@ -27,6 +27,9 @@ _MINUTES = {"m": 1, "H": 60, "D": 1440, "W": 10_080}
 _WINDOW = 30.0
 """Seconds that a request's time may differ from the exchange's."""
 
+_SHORTEST_TIMER, _LONGEST_TIMER = 10, 120
+"""Seconds after which all orders can be cancelled."""
+
 _STATES = {"open": "live", "closed": "filled", "canceled": "canceled"}
 
 
@@ -180,6 +183,13 @@ class Okx(SpotExchange):
 
     def _get_trade_orders_pending(self, params: Params) -> list[Json]:
         return [_payload(order) for order in self.visible("open") if params.get("instId", order.pair) == order.pair]
+
+    def _post_trade_cancel_all_after(self, params: Params) -> list[Json]:
+        seconds = int(params["timeOut"])
+        if seconds and not _SHORTEST_TIMER <= seconds <= _LONGEST_TIMER:
+            raise Refusal(*self.malformed)
+        at = self.set_timer(seconds)
+        return [{"triggerTime": str(int(at * 1000)), "tag": "", "ts": str(self.milliseconds())}]
 
 
 def _market(id_: str) -> Market:

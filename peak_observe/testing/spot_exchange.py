@@ -52,6 +52,21 @@ class PlacedOrder:
     closed_at: float | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class ApiKey:
+    """The API key of the fake's one account, to be changed by tests.
+
+    Args:
+        permissions: What it may do, in the exchange's own words.
+        expires: Unix time when it expires, None for never.
+        addresses: IP addresses that it is bound to; none for any.
+    """
+
+    permissions: set[str]
+    expires: float | None = None
+    addresses: tuple[str, ...] = ()
+
+
 class SpotExchange:
     """An exchange in memory: every answer depends only on the clock and the requests before it.
 
@@ -65,6 +80,9 @@ class SpotExchange:
     exchange_id: ClassVar[str]
     """ccxt's id of the exchange."""
 
+    permissions: ClassVar[frozenset[str]] = frozenset()
+    """What its API key may do at first, in its own words."""
+
     no_endpoint: ClassVar[tuple[str | int, str, int]]
     malformed: ClassVar[tuple[str | int, str, int]]
     """Code, words and HTTP status for an unknown endpoint, and for arguments that make no sense."""
@@ -75,11 +93,14 @@ class SpotExchange:
         self._orders: dict[str, PlacedOrder] = {}
         self._tick = 0
         self._behind = 0.0
+        self._timers: dict[str, float] = {}
+        self.key = ApiKey(permissions=set(self.permissions))
 
     @property
     def orders(self) -> tuple[PlacedOrder, ...]:
         """Return the orders placed, oldest first."""
         with self._lock:
+            self._run_timers()
             return tuple(self._orders.values())
 
     def config(self, url: str) -> dict[str, Any]:
@@ -96,12 +117,31 @@ class SpotExchange:
         try:
             with self._lock:
                 self._behind = behind
+                self._run_timers()
                 self.authenticate(call)
                 return self.reply(target(call.params))
         except Refusal as refusal:
             return self.refuse(refusal)
         except (ValueError, ArithmeticError):
             return self.refuse(Refusal(*self.malformed))
+
+    def set_timer(self, seconds: float, pair: str = "") -> float:
+        """Cancel all orders, or those of a pair, after `seconds` unless this is called again before; 0 is never.
+
+        Returns:
+            The Unix time of that, 0.0 for never.
+        """
+        self._timers.pop(pair, None)
+        if seconds:
+            self._timers[pair] = self.now() + seconds
+        return self._timers.get(pair, 0.0)
+
+    def _run_timers(self) -> None:
+        for pair, at in list(self._timers.items()):
+            if at <= self.now():
+                del self._timers[pair]
+                for order in [order for order in self.live() if pair in ("", order.pair)]:
+                    self.place(replace(order, status="canceled", closed_at=at))
 
     def _missing(self, _: object) -> None:
         raise Refusal(*self.no_endpoint)

@@ -105,6 +105,10 @@ QUIET = {
         "Last reload ago",
     },
     "peak-exchanges": {
+        "Dead man's switches",
+        "Single instances",
+        "API keys",
+        "Books",
         "Market data age",
         "Requests per second",
         "Failed requests",

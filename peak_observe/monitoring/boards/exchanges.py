@@ -5,6 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import safety
+from peak_observe.monitoring.boards import account_safety
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import changes, increase, lowest, quantile, rate, select, share, total, worst
 from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
@@ -32,6 +33,7 @@ def board() -> Json:
             _table(),
             panels.row("Trading safety"),
             *safety.safety(),
+            *account_safety.account_safety(),
         ],
         variables=("exchange",),
         marks=[*dashboard.transitions(), *dashboard.restarts()],

@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies, safety
+from peak_observe.monitoring.rules import (
+    account_safety,
+    backups,
+    calls,
+    checks,
+    exchange,
+    exporter,
+    limits,
+    policies,
+)
 from peak_observe.monitoring.rules.rule import of_trouble
 
 if TYPE_CHECKING:
@@ -19,6 +29,7 @@ GROUPS: tuple[Group, ...] = (
     exchange.EXCHANGES,
     exchange.OBJECTIVES,
     safety.SAFETY,
+    account_safety.ACCOUNT_SAFETY,
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,

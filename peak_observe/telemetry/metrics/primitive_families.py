@@ -16,6 +16,7 @@ from peak_observe.telemetry.metrics import (
     limit_families,
     result_families,
     safety_families,
+    safety_venue_families,
     strategy_families,
 )
 from peak_observe.telemetry.metrics.family import (
@@ -164,3 +165,4 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (BACKUP_FAMILIES, backups),
     ]
     return [*kinds, *exchange_families.read(), *safety_families.read()]
+    return [*kinds, *exchange_families.read(), *safety_venue_families.read()]

@@ -23,6 +23,8 @@ _TAKEN = {
     "peak_backup_stored_bytes": "peak_observe.backup.stored_size",
 }
 _COUNTED = {
+    "beats": "{beat}",
+    "differences": "{difference}",
     "attempts": "{attempt}",
     "burst": "{call}",
     "calls": "{call}",

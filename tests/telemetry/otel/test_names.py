@@ -11,6 +11,7 @@ OF_NO_UNIT = {
     *("breaker.state", "breaker.failure_ratio", "breaker.slow_call_ratio", "rate_limit.weight", "chaos.ratio"),
     *("trading.state", "trading.reason", "guard.headroom_ratio", "account.equity", "account.drawdown_ratio"),
     *("policy.reload_success", "health_check.healthy", "exchange.rate_limit_used_ratio", "build_info"),
+    *("instance.held", "exchange.key_permission"),
 }
 
 

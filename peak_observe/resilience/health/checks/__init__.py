@@ -3,6 +3,7 @@
 What it is given is checked at once; what the world looks like is found out when it runs.
 """
 
+from peak_observe.resilience.health.checks.api_key import api_key
 from peak_observe.resilience.health.checks.exchange import exchange
 from peak_observe.resilience.health.checks.files import file_age, sqlite_integrity
 from peak_observe.resilience.health.checks.machine import clock_skew, disk_space, memory
@@ -12,6 +13,7 @@ from peak_observe.resilience.health.checks.process import command
 
 __all__ = [
     "Heartbeat",
+    "api_key",
     "backup_freshness",
     "breaker_closed",
     "clock_skew",

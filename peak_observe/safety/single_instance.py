@@ -1,0 +1,187 @@
+"""Single instance: one process at a time may hold a name, or trade with an API key.
+
+A second copy of a bot sends the same orders again. Here it ends with an error that names the first one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from peak_observe.errors import AlreadyRunningError, InstanceLockError
+from peak_observe.measures import INSTANCES, InstanceReading, forks
+from peak_observe.measures.series import check_name
+from peak_observe.safety.instance_lock import InstanceLock
+from peak_observe.support.shown import shown
+from peak_observe.telemetry.snapshot import writer
+
+StrPath = str | os.PathLike[str]
+DEFAULT_FOLDER = Path("~/.local/state/peak-observe")
+CREDENTIALS = ("apiKey", "walletAddress", "login", "token", "privateKey")
+"""What tells accounts apart, by ccxt's names, in the order in which it is looked for."""
+
+
+class _Lock:
+    """Lock of this process with all that hold it here, which together are one instance."""
+
+    def __init__(self, lock: InstanceLock) -> None:
+        self.lock = lock
+        self.users = 0
+        self.released = False
+        self._labels: set[str] = set()
+
+    def join(self, label: str) -> None:
+        """Have the metrics tell of it under a name, once."""
+        self.users += 1
+        series = INSTANCES.series(label)
+        if series.name not in self._labels:
+            self._labels.add(series.name)
+            series.join(self, self._read)
+
+    def _read(self) -> InstanceReading:
+        return InstanceReading(None if self.released else float(self.lock.held), self.lock.refusals)
+
+
+class _Table:
+    """Locks that this process holds, by folder and identity."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, str], _Lock] = {}
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        """Close a forked child's copies: it is another process, and must not keep the lock when the parent is gone."""
+        self._lock = threading.Lock()
+        for found in self._held.values():
+            found.released = True
+            found.lock.forget()
+        self._held = {}
+
+    def take(self, name: str, identity: str, folder: Path) -> tuple[tuple[str, str], _Lock]:
+        """Return the key and the lock, taken if this process does not hold it yet."""
+        key = (str(folder), identity)
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                found = self._held[key] = _Lock(InstanceLock.acquire(name, identity, folder))
+            found.join(name)
+        return key, found
+
+    def give_back(self, key: tuple[str, str], lock: _Lock) -> None:
+        """Release a lock with the last that holds it."""
+        with self._lock:
+            lock.users -= 1
+            if lock.users or self._held.get(key) is not lock:
+                return
+            del self._held[key]
+            lock.released = True
+            lock.lock.release()
+
+
+_table = _Table()
+
+
+class SingleInstance:
+    """Hold of this process on what only one process may hold; made by `only_one`.
+
+    It is a context manager, too. All holds of one name in a process are one instance, which ends with the last of them.
+    A forked child has no part in it.
+
+    Args:
+        name: The label value `lock`, and the name in messages.
+        identity: What only one process may hold; only its salted hash is written down.
+        folder: Where the lock file lies.
+
+    Raises:
+        AlreadyRunningError: Another process holds it.
+        InstanceLockError: The folder or its file system does not allow it.
+    """
+
+    def __init__(self, name: str, *, identity: str, folder: StrPath | None = None) -> None:
+        check_name(name)
+        self.name = name
+        try:
+            self._key, self._lock = _table.take(name, identity, _folder(name, folder))
+        except AlreadyRunningError as error:
+            _log("error", "%s", error)
+            raise
+        self._pid = os.getpid()
+        self._released = False
+        writer.soon()
+
+    @property
+    def held(self) -> bool:
+        """Whether this process holds it; not if the lock file was removed, nor in a forked child."""
+        return not self._released and self._lock.lock.held
+
+    def release(self) -> None:
+        """Let another process hold it; twice is once, and in a forked child nothing happens."""
+        released, self._released = self._released, True
+        if not released and self._pid == os.getpid():
+            _table.give_back(self._key, self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<SingleInstance {self.name!r} {'held' if self.held else 'not held'}>"
+
+
+def only_one(name: str, *, folder: StrPath | None = None) -> SingleInstance:
+    """Make sure that no other process on this host holds `name`, until the process ends or the result is released.
+
+    Args:
+        name: What only one process may be, the same in each copy of the program.
+        folder: Where the lock file lies, on a disk of this machine; that of `PEAK_OBSERVE_DIR` or
+            `configure(snapshot_dir=)` if not given, else `~/.local/state/peak-observe`.
+
+    Raises:
+        AlreadyRunningError: Another process holds it; the error names it.
+        InstanceLockError: The lock cannot be kept there.
+        ValueError: The name is not a string that UTF-8 can hold, or empty.
+    """
+    check_name(name)
+    return SingleInstance(name, identity=f"name {name}", folder=folder)
+
+
+def only_one_of_account(exchange: Any, name: str) -> SingleInstance:
+    """Make sure that no other process on this host trades with the key of a ccxt object.
+
+    Args:
+        exchange: The ccxt object.
+        name: The client's name, for metrics and messages.
+
+    Raises:
+        AlreadyRunningError: Another process holds the key; the error names it.
+        InstanceLockError: The lock cannot be kept.
+        ValueError: The object has no key.
+    """
+    key = next((found for field in CREDENTIALS if (found := getattr(exchange, field, None))), None)
+    if key is None:
+        raise ValueError(f"exclusive=True needs the account's key ({', '.join(CREDENTIALS)}), which {name!r} has not")
+    return SingleInstance(name, identity=f"key {key}")
+
+
+def _folder(name: str, given: StrPath | None) -> Path:
+    if given is not None and (not isinstance(given, str | os.PathLike) or not os.fspath(given)):
+        raise ValueError(f"folder must be a path, not {shown(given)}")
+    found = Path(given or writer.folder() or os.environ.get(writer.DIRECTORY) or DEFAULT_FOLDER)
+    try:
+        return found.expanduser().absolute()
+    except RuntimeError as error:  # this user has no home
+        raise InstanceLockError(name, str(found), str(error)) from error
+
+
+def _log(level: str, message: str, *values: object) -> None:
+    from peak_observe.support.loggers import logger
+
+    getattr(logger("peak_observe.safety"), level)(message, *values)
