@@ -128,8 +128,17 @@ if TYPE_CHECKING:
     from peak_observe.resilience.retry.attempt import CurrentAttempt
     from peak_observe.resilience.retry.budget import BudgetSnapshot
     from peak_observe.resilience.retry.statistics import RetrySnapshot
-    from peak_observe.safety import LossGuard, OrderGuard, TradingState, TradingSwitch, stopping
-    from peak_observe.safety import DeadManSwitch, Difference, Reconciler, only_one
+    from peak_observe.safety import (
+        DeadManSwitch,
+        Difference,
+        LossGuard,
+        OrderGuard,
+        Reconciler,
+        TradingState,
+        TradingSwitch,
+        only_one,
+        stopping,
+    )
     from peak_observe.telemetry.metrics.collector import register
     from peak_observe.telemetry.otel.instruments import register_otel
 

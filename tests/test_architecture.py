@@ -30,7 +30,6 @@ FLOORS = {
     "telemetry": 1.5,
     "resilience": 2,
     "backup_recovery": 2,
-    "safety": 2,
     "jobs": 2,
     "safety": 2,
     "metrics_server": 3,

@@ -31,8 +31,18 @@ if TYPE_CHECKING:
     IN_PROCESS: tuple[Metric, ...]
     """The metrics of a single process; only the exporter knows the others."""
 
-PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "safety", "exporter")
-PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "safety_venue", "exporter")
+PAGES = (
+    "calls",
+    "limits",
+    "results",
+    "strategies",
+    "checks",
+    "backups",
+    "exchange",
+    "safety",
+    "safety_venue",
+    "exporter",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -17,9 +17,9 @@ import ccxt.async_support
 from peak_observe import (
     CallTimeoutError,
     CircuitOpenError,
+    DeadManSwitch,
     LossGuard,
     OrderGuard,
-    DeadManSwitch,
     Policy,
     Reconciler,
     RetryBudget,

@@ -22,8 +22,8 @@ from peak_observe.resilience.common import validation
 from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
-    from peak_observe.safety.trading_switch import TradingSwitch
     from peak_observe.safety import SingleInstance
+    from peak_observe.safety.trading_switch import TradingSwitch
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""

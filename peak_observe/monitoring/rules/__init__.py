@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies, safety
 from peak_observe.monitoring.rules import (
     account_safety,
     backups,
@@ -14,6 +13,7 @@ from peak_observe.monitoring.rules import (
     exporter,
     limits,
     policies,
+    safety,
 )
 from peak_observe.monitoring.rules.rule import of_trouble
 

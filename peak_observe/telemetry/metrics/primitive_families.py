@@ -164,5 +164,4 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
     ]
-    return [*kinds, *exchange_families.read(), *safety_families.read()]
-    return [*kinds, *exchange_families.read(), *safety_venue_families.read()]
+    return [*kinds, *exchange_families.read(), *safety_families.read(), *safety_venue_families.read()]
