@@ -47,6 +47,8 @@ EXCHANGE_OUTCOMES = (
 )
 DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
 SOURCE_OUTCOMES = ("success", "error", "timeout")
+ORDER_STATES = ("intended", "sent", "open", "closed", "refused", "unknown")
+RECONCILE_OUTCOMES = ("open", "closed", "refused", "absent", "unknown")
 SNAPSHOT_LIMITS = ("bytes", "series", "files")
 REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
 

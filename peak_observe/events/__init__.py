@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswered
     from peak_observe.events.limits import CallTimedOut, LimitReached
     from peak_observe.events.names import NamesOverflowed
+    from peak_observe.events.orders import OrderSettled, OrderUnresolved
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
     from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
     from peak_observe.events.transitions import Transition
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Event,
         ExchangeEvent,
         LimitEvent,
+        OrderEvent,
         RetryEvent,
         StrategyEvent,
     )
@@ -44,6 +46,9 @@ __all__ = [
     "LimitEvent",
     "LimitReached",
     "NamesOverflowed",
+    "OrderEvent",
+    "OrderSettled",
+    "OrderUnresolved",
     "PolicyReloaded",
     "RateLimited",
     "Recovered",
@@ -72,6 +77,9 @@ _LATE = {
     "LimitEvent": "unions",
     "LimitReached": "limits",
     "NamesOverflowed": "names",
+    "OrderEvent": "unions",
+    "OrderSettled": "orders",
+    "OrderUnresolved": "orders",
     "PolicyReloaded": "strategies",
     "RateLimited": "exchange",
     "Recovered": "retries",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -19,6 +19,10 @@ from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 from peak_observe.support.shown import label, shown
+
+if TYPE_CHECKING:
+    from peak_observe.exchange_client.order_journal import OrderJournal
+    from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -43,6 +47,7 @@ class ExchangeClient:
         max_delay: float = 10.0,
         max_wait: float = 10.0,
         client_order_id: Callable[[], str | int] | None = None,
+        journal: OrderJournal | None = None,
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -69,6 +74,7 @@ class ExchangeClient:
         )
         try:
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
+            self._journaled = None if journal is None else _journaled(journal, exchange, state, clock)
         except BaseException:
             detach(exchange)
             ccxt_overrides.release(exchange)
@@ -108,6 +114,20 @@ class ExchangeClient:
     def order_ids_supported(self) -> bool:
         """True if orders carry a client order id, by which one of unknown outcome can be found."""
         return self._protection.state.order_ids.supported
+
+    @property
+    def journal(self) -> OrderJournal | None:
+        """The journal of its orders, None if it has none."""
+        return None if self._journaled is None else self._journaled.journal
+
+    @property
+    def _orders(self) -> ClientOrders:
+        if self._journaled is None:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} has no order journal: give it one, "
+                f'{type(self).__name__}(..., journal=OrderJournal("orders.sqlite"))',
+            )
+        return self._journaled
 
     def _check(self) -> Callable[[], Any]:
         raise NotImplementedError
@@ -196,6 +216,15 @@ class ExchangeClient:
     def __repr__(self) -> str:
         states = ", ".join(f"{group} {breaker.state.value}" for group, breaker in self._protection.breakers.items())
         return f"<{type(self).__name__} {label(self.name)!r} {states}>"
+
+
+def _journaled(journal: Any, exchange: Any, state: Any, clock: Clock) -> ClientOrders:
+    from peak_observe.exchange_client.order_journal import OrderJournal
+    from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
+
+    if not isinstance(journal, OrderJournal):
+        raise TypeError(f'journal must be OrderJournal("orders.sqlite"), not {shown(journal)}')
+    return ClientOrders(journal, exchange, state, clock)
 
 
 def _made(exchange_id: str, config: Mapping[str, Any] | None, kind: type[ExchangeClient]) -> Any:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
 from peak_observe.exchange_client.base import ExchangeClient
+from peak_observe.exchange_client.order_journal.effects import async_run, run
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from peak_observe.exchange_client.order_journal.intent import Intent
 
 
 class ResilientExchangeClient(ExchangeClient):
@@ -35,6 +38,7 @@ class ResilientExchangeClient(ExchangeClient):
         max_wait: Seconds that a call waits at most for the end of a rate limit or ban; beyond that it is rejected.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
+        journal: The order journal that `submit` and `reconcile` use, shared by any number of clients and processes.
         health: Where its check is registered; None for no check.
         clock: Where time and sleep come from; for tests.
 
@@ -75,6 +79,56 @@ class ResilientExchangeClient(ExchangeClient):
         """Return what the account holds."""
         balance: dict[str, Any] = self._called("fetch_balance")(params or {})
         return balance
+
+    def submit(
+        self,
+        key: str,
+        symbol: str,
+        type: str,  # noqa: A002 - ccxt's word
+        side: str,
+        amount: float | str | None,
+        price: float | str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Place an order at most once, and return ccxt's structure of it; the same key twice is the same order.
+
+        An order of unknown fate is looked up, and sent again only when it is known to be absent.
+
+        Args:
+            key: The order's name, the same at each attempt and after each restart.
+            symbol: The market, and so on as ccxt's `create_order` takes it.
+
+        Raises:
+            OutcomeUnknown: It may or may not stand, and that could not be found out; `reconcile()` asks again.
+            OrderNotPlaced: It is known not to stand.
+            OrderKeyConflict: The key belongs to another order.
+            OrderJournalError: The journal cannot be written; nothing was sent that it does not know.
+            ValueError: The client has no journal, or the exchange shows no order by its client order id.
+        """
+        return run(self._orders.submit(key, symbol, type, side, amount, price, params), self, self._orders.clock)
+
+    def submit_orders(self, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Place the orders of a batch at most once each, in one request where the exchange takes one.
+
+        Args:
+            orders: Mappings with `key`, and the names of ccxt's `create_orders`.
+
+        Raises:
+            ExceptionGroup: Some orders do not stand for certain; the journal knows each of them by its key.
+            ValueError: An order makes no sense, or see `submit`.
+        """
+        return run(self._orders.submit_orders(orders), self, self._orders.clock)
+
+    def reconcile(self) -> list[Intent]:
+        """Ask for every order of the journal whose fate is open, and how those that were open stand, and return them.
+
+        To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
+
+        Raises:
+            OrderJournalError: The journal cannot be read or written.
+            ValueError: The client has no journal.
+        """
+        return run(self._orders.reconcile(), self, self._orders.clock)
 
     def _called(self, method: str) -> Callable[..., Any]:
         found: Callable[..., Any] = self._calls.get(method) or self.__getattr__(method)
@@ -150,6 +204,56 @@ class AsyncResilientExchangeClient(ExchangeClient):
         """Return what the account holds."""
         balance: dict[str, Any] = await self._called("fetch_balance")(params or {})
         return balance
+
+    async def submit(
+        self,
+        key: str,
+        symbol: str,
+        type: str,  # noqa: A002 - ccxt's word
+        side: str,
+        amount: float | str | None,
+        price: float | str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Place an order at most once, and return ccxt's structure of it; the same key twice is the same order.
+
+        An order of unknown fate is looked up, and sent again only when it is known to be absent.
+
+        Args:
+            key: The order's name, the same at each attempt and after each restart.
+            symbol: The market, and so on as ccxt's `create_order` takes it.
+
+        Raises:
+            OutcomeUnknown: It may or may not stand, and that could not be found out; `reconcile()` asks again.
+            OrderNotPlaced: It is known not to stand.
+            OrderKeyConflict: The key belongs to another order.
+            OrderJournalError: The journal cannot be written; nothing was sent that it does not know.
+            ValueError: The client has no journal, or the exchange shows no order by its client order id.
+        """
+        return await async_run(self._orders.submit(key, symbol, type, side, amount, price, params), self, self._orders.clock)
+
+    async def submit_orders(self, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Place the orders of a batch at most once each, in one request where the exchange takes one.
+
+        Args:
+            orders: Mappings with `key`, and the names of ccxt's `create_orders`.
+
+        Raises:
+            ExceptionGroup: Some orders do not stand for certain; the journal knows each of them by its key.
+            ValueError: An order makes no sense, or see `submit`.
+        """
+        return await async_run(self._orders.submit_orders(orders), self, self._orders.clock)
+
+    async def reconcile(self) -> list[Intent]:
+        """Ask for every order of the journal whose fate is open, and how those that were open stand, and return them.
+
+        To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
+
+        Raises:
+            OrderJournalError: The journal cannot be read or written.
+            ValueError: The client has no journal.
+        """
+        return await async_run(self._orders.reconcile(), self, self._orders.clock)
 
     def _called(self, method: str) -> Callable[..., Any]:
         if self.loop is None:

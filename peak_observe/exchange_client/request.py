@@ -19,7 +19,7 @@ from peak_observe.observers import emit
 from peak_observe.telemetry.tracing.spans import API, CallSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from peak_observe.exchange_client.exchange_state import ExchangeState
     from peak_observe.measures.counts import Exemplar
@@ -97,6 +97,9 @@ class Call:
 
 
 current_call: ContextVar[Call | None] = ContextVar("peak_observe_call", default=None)
+before_write: ContextVar[Callable[[], None] | None] = ContextVar("peak_observe_before_write", default=None)
+"""Called before a request that may change something goes out; what it raises keeps the request from being sent."""
+
 current_request: ContextVar[Request | None] = ContextVar("peak_observe_request", default=None)
 
 
@@ -172,6 +175,9 @@ class Request:
     def sends(self, url: str, headers: Any, body: Any) -> None:
         """Take in that the request goes out now."""
         state = self._state
+        recorded = before_write.get() if self.write else None
+        if recorded is not None:
+            recorded()
         self.sent = (url, headers, body)
         if self.write:
             self.sent_at = state.clock.now()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
+    from peak_observe.measures.orders import OrderReading
     from peak_observe.measures.results import ResultReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
@@ -38,6 +39,7 @@ FALLBACKS: Names[ResultReading] = Names("operation")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
+ORDERS: Names[OrderReading] = Names("exchange")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
@@ -60,6 +62,7 @@ __all__ = [
     "JOBS",
     "LIMITERS",
     "NAME_LIMIT",
+    "ORDERS",
     "OTHER",
     "OVERFLOW",
     "RELOADS",
@@ -83,6 +86,7 @@ __all__ = [
     "JobReading",
     "KindReading",
     "Names",
+    "OrderReading",
     "RateLimitReading",
     "ReloadReading",
     "ResultReading",
@@ -109,6 +113,7 @@ _LATE = {
     "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",
+    "OrderReading": "orders",
     "RateLimitReading": "limits",
     "ResultReading": "results",
     "ReloadReading": "strategies",

@@ -14,6 +14,8 @@ from peak_observe.events import (
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    OrderSettled,
+    OrderUnresolved,
     PolicyReloaded,
     RateLimited,
     Recovered,
@@ -71,6 +73,8 @@ def line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
         return "backup", *_backup(event)
     if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
         return "exchange", *_exchange(event)
+    if isinstance(event, OrderSettled | OrderUnresolved):
+        return "exchange", *_order(event)
     if isinstance(event, HedgeFailed | PolicyReloaded):
         return _strategy(event)
     return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
@@ -85,6 +89,14 @@ def _state(event: Transition | HealthChanged | NamesOverflowed) -> tuple[str, in
         return "health", level, f"check '%s' is {change}%s", (event.name, why)
     message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
     return event.kind, WARNING, message, (event.limit, event.kind, event.name)
+
+
+def _order(event: OrderSettled | OrderUnresolved) -> tuple[int, str, tuple[object, ...]]:
+    facts = (event.name, event.key, event.order, event.client_order_id)
+    if isinstance(event, OrderSettled):
+        return INFO, "order of '%s' '%s' (%s, client order id %s) is settled: %s", (*facts, event.outcome)
+    message = "order of '%s' '%s' (%s, client order id %s) may or may not stand: %s; reconcile() asks again"
+    return ERROR, message, (*facts, event.reason)
 
 
 def _backup(event: BackupFinished | RestoreFinished | BackupVerified) -> tuple[int, str, tuple[object, ...]]:

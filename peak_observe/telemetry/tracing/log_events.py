@@ -17,6 +17,8 @@ from peak_observe.events import (
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    OrderSettled,
+    OrderUnresolved,
     PolicyReloaded,
     RateLimited,
     Recovered,
@@ -40,6 +42,8 @@ _PLAIN_RECORDS: dict[type, str] = {
     BackupVerified: "peak_observe.backup.verified",
     LimitReached: "peak_observe.limit.reached",
     CallTimedOut: "peak_observe.timeout.timed_out",
+    OrderSettled: "peak_observe.order.settled",
+    OrderUnresolved: "peak_observe.order.unresolved",
 }
 
 
@@ -64,6 +68,9 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
             name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
+        case OrderSettled() | OrderUnresolved():
+            name = _PLAIN_RECORDS[type(event)]
+            facts = {"exchange" if key == "name" else key: value for key, value in event._asdict().items()}
         case RateLimited() | KeyRefused() | WriteUnanswered():
             name, facts = _exchange_record(event)
         case HedgeFailed():
