@@ -75,6 +75,7 @@ class SpotExchange:
         self._orders: dict[str, PlacedOrder] = {}
         self._tick = 0
         self._behind = 0.0
+        self._at: float | None = None
 
     @property
     def orders(self) -> tuple[PlacedOrder, ...]:
@@ -90,12 +91,18 @@ class SpotExchange:
         """Return the endpoint's name, as faults are aimed at it."""
         raise NotImplementedError
 
-    def answer(self, call: Call, behind: float = 0.0) -> Reply:
-        """Carry out one request and return its answer, with data that is `behind` seconds old."""
+    def answer(self, call: Call, behind: float = 0.0, at: float | None = None) -> Reply:
+        """Carry out one request and return its answer, with data that is `behind` seconds old.
+
+        Args:
+            call: The request.
+            behind: How old the data is.
+            at: The Unix time at which it came in; the present if not given.
+        """
         target = getattr(self, self.handler(call), self._missing)
         try:
             with self._lock:
-                self._behind = behind
+                self._behind, self._at = behind, at
                 self.authenticate(call)
                 return self.reply(target(call.params))
         except Refusal as refusal:
@@ -129,7 +136,7 @@ class SpotExchange:
 
     def now(self) -> float:
         """Return the exchange's Unix time."""
-        return self._clock.now().timestamp()
+        return self._clock.now().timestamp() if self._at is None else self._at
 
     def milliseconds(self, behind: float = 0.0) -> int:
         """Return the exchange's Unix time in milliseconds, or that of `behind` seconds ago."""

@@ -363,7 +363,7 @@ class Protocol:
         if problem or intent.stands or not fence.proves(empty, self._now()):
             reason = problem or ("its client order id is taken, and no order is shown" if intent.stands else
                                  "so much time has passed that an order which has ended may not be shown")  # fmt: skip
-            intent = self._told(self._records.unknown(intent, f"{intent.reason}; {reason}".removeprefix("; ")))
+            intent = self._told(self._records.unknown(intent, f"{intent.reason.partition('; ')[0]}; {reason}".removeprefix("; ")))
             raise self._outcome_unknown(intent, reason) from error
         return self._told(self._records.absent(intent, "the exchange does not show it"))
 
