@@ -136,6 +136,7 @@ class Request:
     sent: tuple[str, Any, Any] | None = None
     sent_at: datetime | None = None
     answer: tuple[int, Any, str] | None = None
+    _journaled = False
     _found: Verdict | None = None
     _span: CallSpan | None = None
     _arguments: CallArguments | None = None
@@ -178,6 +179,7 @@ class Request:
         recorded = before_write.get() if self.write else None
         if recorded is not None:
             recorded()
+            self._journaled = True
         self.sent = (url, headers, body)
         if self.write:
             self.sent_at = state.clock.now()
@@ -282,7 +284,8 @@ class Request:
         """Count the request, if that was not done yet."""
         uncounted, self._uncounted = self._uncounted, None
         if uncounted is not None:
-            if self.write:
+            # What became of an order of the journal is counted when its look-up tells.
+            if self.write and not (self._journaled and outcome == AMBIGUOUS):
                 self._state.tally.wrote(OUTCOMES[outcome])
             self._endpoint.tally.add(OUTCOMES[outcome], *uncounted)
 

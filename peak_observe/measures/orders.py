@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.clock import Clock
+    from peak_observe.measures.counts import Exemplar
 
 _STATES = {state: index for index, state in enumerate(catalog.ORDER_STATES)}
 _OUTCOMES = {outcome: index for index, outcome in enumerate(catalog.RECONCILE_OUTCOMES)}
@@ -26,13 +27,14 @@ class OrderReading:
     where no client of the name lives, or its journal cannot be read.
     """
 
-    __slots__ = ("bounds", "buckets", "duration_sum", "oldest", "outcomes", "pending", "states")
+    __slots__ = ("bounds", "bucket_exemplars", "buckets", "duration_sum", "oldest", "outcomes", "pending", "states")
 
     states: list[int]
     outcomes: list[int]
     bounds: tuple[float, ...]
     buckets: list[int]
     duration_sum: float
+    bucket_exemplars: dict[int, Exemplar]
     pending: int | None
     oldest: float | None
 
@@ -42,6 +44,7 @@ class OrderReading:
         self.outcomes = [a + b for a, b in zip(self.outcomes, other.outcomes, strict=True)]
         self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
         self.duration_sum += other.duration_sum
+        self.bucket_exemplars = self.bucket_exemplars | other.bucket_exemplars
         self.pending = max((p for p in (self.pending, other.pending) if p is not None), default=None)
         self.oldest = max((o for o in (self.oldest, other.oldest) if o is not None), default=None)
 
@@ -96,10 +99,10 @@ class OrderTally:
         with self._lock:
             self._outcomes = increased(self._outcomes, _OUTCOMES[outcome])
 
-    def reconciled_in(self, seconds: float) -> None:
+    def reconciled_in(self, seconds: float, exemplar: Exemplar | None = None) -> None:
         """Count one run of reconcile()."""
         with self._lock:
-            self._durations.add(0, max(0.0, seconds))
+            self._durations.add(0, max(0.0, seconds), exemplar)
 
     def read(self) -> OrderReading:
         """Return the counts of this moment."""
@@ -108,7 +111,7 @@ class OrderTally:
             reading.states, reading.outcomes = self._states, self._outcomes
             durations = self._durations
             reading.bounds, reading.buckets = durations.bounds, durations.buckets
-            reading.duration_sum = durations.duration_sum
+            reading.duration_sum, reading.bucket_exemplars = durations.duration_sum, durations.bucket_exemplars
         reading.pending, reading.oldest = self._read_journal()
         return reading
 

@@ -140,7 +140,7 @@ class Binance(SpotExchange):
 
     def _post_order(self, params: Params) -> Json:
         order = self._made(params)
-        if self.is_taken(order.client_order_id):
+        if any(live.client_order_id == order.client_order_id for live in self.live() if order.client_order_id):
             raise Refusal(-2010, "Duplicate order sent.", 400)
         return {**_payload(self.place(order)), "transactTime": self.milliseconds(), "fills": []}
 

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.errors import OrderJournalError
 from peak_observe.events import OrderSettled, OrderUnresolved
+from peak_observe.exchange_client.classify import AMBIGUOUS, REJECTED, SUCCESS, TRANSIENT
 from peak_observe.exchange_client.order_journal.intent import UNKNOWN, Intent, OrderArguments
 from peak_observe.exchange_client.order_journal.protocol import Protocol
 from peak_observe.exchange_client.order_journal.records import Records
+from peak_observe.exchange_client.request import OUTCOMES
 from peak_observe.measures.orders import OrderTally
 from peak_observe.observers import emit
 from peak_observe.support.shown import shown
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client.exchange_state import ExchangeState
     from peak_observe.exchange_client.order_journal.effects import Steps
     from peak_observe.exchange_client.order_journal.journal import OrderJournal
+
+_WROTE = {"unknown": AMBIGUOUS, "absent": TRANSIENT, "refused": REJECTED}
+"""Outcome of a write whose fate a look-up told; all others were carried out."""
 
 _ORDER_KEYS = frozenset(("key", "symbol", "type", "side", "amount", "price", "params"))
 
@@ -68,18 +74,30 @@ class ClientOrders:
 
     def reconcile(self) -> Steps[list[Intent]]:
         """Return the steps that ask for every order whose fate is open."""
-        began = self.clock.monotonic()
+        span = self._span("reconcile", {})
+        began, error = self.clock.monotonic(), None
         try:
             return (yield from self._protocol.reconcile())
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
-            self.tally.reconciled_in(self.clock.monotonic() - began)
+            seconds = self.clock.monotonic() - began
+            self.tally.reconciled_in(seconds, span and span.exemplar(seconds, self.clock))
+            if span is not None:
+                span.end({}, error)
+
+    def _span(self, method: str, facts: dict[str, str]) -> CallSpan | None:
+        if API not in sys.modules:
+            return None
+        span = CallSpan(f"{self._state.name} {method}", {"peak_observe.exchange": self._state.name, **facts})
+        span.begin()
+        return span
 
     def _traced(self, key: str, order: OrderArguments, steps: Steps[dict[str, Any]]) -> Steps[dict[str, Any]]:
-        if API not in sys.modules:
+        span = self._span("submit", {"peak_observe.order.key": str(key), "peak_observe.order": order.text})
+        if span is None:
             return (yield from steps)
-        facts = {"peak_observe.exchange": self._state.name, "peak_observe.order.key": str(key)}
-        span = CallSpan(f"{self._state.name} submit", {**facts, "peak_observe.order": order.text})
-        span.begin()
         error: BaseException | None = None
         try:
             return (yield from steps)
@@ -87,14 +105,20 @@ class ClientOrders:
             error = raised
             raise
         finally:
+            span.end(self._known(key), error)
+
+    def _known(self, key: object) -> dict[str, str | int]:
+        try:
             found = self.journal.find(key) if isinstance(key, str) else None
-            known = {"peak_observe.order.state": found.state, "peak_observe.order.sends": found.sends} if found else {}
-            span.end(known, error)
+        except OrderJournalError:
+            found = None  # the error itself is raised already
+        return {"peak_observe.order.state": found.state, "peak_observe.order.sends": found.sends} if found else {}
 
     def _settled(self, intent: Intent, outcome: str) -> None:
         if not outcome:
             return
         self.tally.settled(outcome)
+        self._state.tally.wrote(OUTCOMES[_WROTE.get(outcome, SUCCESS)])
         if intent.state == UNKNOWN:
             facts = (intent.key, intent.client_order_id, intent.text, intent.sent_at or intent.created_at, intent.reason)
             emit(OrderUnresolved(intent.exchange, *facts))

@@ -17,7 +17,7 @@ ORDER_FAMILIES = (
     Family(catalog.ORDERS_PENDING, lambda r: living(r.pending), follows=CHANGES),
     Family(catalog.ORDERS_OLDEST_PENDING_SECONDS, lambda r: living(r.oldest), follows=None),
     Family(catalog.ORDERS_RECONCILED_TOTAL, attrgetter("outcomes"), lambda _: catalog.RECONCILE_OUTCOMES),
-    Family(catalog.ORDERS_RECONCILE_DURATION_SECONDS, histogram, follows=CALLS),
+    Family(catalog.ORDERS_RECONCILE_DURATION_SECONDS, histogram, None, lambda r: r.bucket_exemplars, CALLS),
 )
 
 
