@@ -119,16 +119,19 @@ class ResilientExchangeClient(ExchangeClient):
         """
         return run(self._orders.submit_orders(orders), self, self._orders.clock)
 
-    def reconcile(self) -> list[Intent]:
-        """Ask for every order of the journal whose fate is open, and how those that were open stand, and return them.
+    def reconcile(self, *, open_orders: bool = False) -> list[Intent]:
+        """Ask for every order of the journal whose fate is open, and return them as they are now.
 
         To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
+
+        Args:
+            open_orders: Whether also those are asked for that were open: they may have been filled since, or cancelled.
 
         Raises:
             OrderJournalError: The journal cannot be read or written.
             ValueError: The client has no journal.
         """
-        return run(self._orders.reconcile(), self, self._orders.clock)
+        return run(self._orders.reconcile(open_orders=open_orders), self, self._orders.clock)
 
     def _called(self, method: str) -> Callable[..., Any]:
         found: Callable[..., Any] = self._calls.get(method) or self.__getattr__(method)
@@ -244,16 +247,19 @@ class AsyncResilientExchangeClient(ExchangeClient):
         """
         return await async_run(self._orders.submit_orders(orders), self, self._orders.clock)
 
-    async def reconcile(self) -> list[Intent]:
-        """Ask for every order of the journal whose fate is open, and how those that were open stand, and return them.
+    async def reconcile(self, *, open_orders: bool = False) -> list[Intent]:
+        """Ask for every order of the journal whose fate is open, and return them as they are now.
 
         To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
+
+        Args:
+            open_orders: Whether also those are asked for that were open: they may have been filled since, or cancelled.
 
         Raises:
             OrderJournalError: The journal cannot be read or written.
             ValueError: The client has no journal.
         """
-        return await async_run(self._orders.reconcile(), self, self._orders.clock)
+        return await async_run(self._orders.reconcile(open_orders=open_orders), self, self._orders.clock)
 
     def _called(self, method: str) -> Callable[..., Any]:
         if self.loop is None:

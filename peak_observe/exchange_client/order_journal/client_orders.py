@@ -72,12 +72,12 @@ class ClientOrders:
             raise ExceptionGroup(f"{len(errors)} of {len(found)} orders of the batch do not stand for certain", errors)
         return [result for result in found if not isinstance(result, Exception)]
 
-    def reconcile(self) -> Steps[list[Intent]]:
-        """Return the steps that ask for every order whose fate is open."""
+    def reconcile(self, *, open_orders: bool) -> Steps[list[Intent]]:
+        """Return the steps that ask for every order whose fate is open, and for those that stood."""
         span = self._span("reconcile", {})
         began, error = self.clock.monotonic(), None
         try:
-            return (yield from self._protocol.reconcile())
+            return (yield from self._protocol.reconcile(open_orders=open_orders))
         except BaseException as raised:
             error = raised
             raise

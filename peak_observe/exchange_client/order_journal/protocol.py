@@ -299,9 +299,10 @@ class Protocol:
 
     # Settling
 
-    def reconcile(self) -> Steps[list[Intent]]:
-        """Return the orders whose fate was open, and those that were open, as they are now."""
-        intents = self._records.store.select((*UNSETTLED, OPEN), self._state.name)
+    def reconcile(self, *, open_orders: bool) -> Steps[list[Intent]]:
+        """Return the orders whose fate was open, and those that stood if these are wanted, as they are now."""
+        states = (*UNSETTLED, OPEN) if open_orders else UNSETTLED
+        intents = self._records.store.select(states, self._state.name)
         if intents:
             self._found_look_up()
             yield Call("load_markets")

@@ -17,6 +17,7 @@ import ccxt
 import requests
 
 from peak_observe import OrderJournal, OrderTimes, ResilientExchangeClient
+from peak_observe import events
 from peak_observe.exchange_client.order_journal.store import Store
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -179,6 +180,15 @@ def live(exchange, command: dict, clock: SharedClock) -> None:
     os.write(1, b'{"done": true}\n')
 
 
+def warm_up(exchange, folder: Path) -> None:
+    """Make once what each life would make anew: classes and modules."""
+    _ = events.OrderSettled, events.WriteUnanswered
+    with OrderJournal(folder / "warm.sqlite") as journal:
+        client = ResilientExchangeClient(exchange, journal=journal, health=None)
+        client.reconcile()
+        client.close()
+
+
 def main() -> None:
     """Fork a life for each command."""
     clock = SharedClock(Path(sys.argv[1]))
@@ -191,6 +201,7 @@ def main() -> None:
             exchange = getattr(ccxt, name)(command["config"])
             exchange.milliseconds = lambda: int(clock.now().timestamp() * 1000)
             exchange.load_markets()
+            warm_up(exchange, Path(command["folder"]))
             exchanges[url] = exchange
         child = os.fork()
         if not child:
