@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     )
     from peak_observe.exchange_client import (
         AsyncResilientExchangeClient,
+        OrderIntent,
         OrderJournal,
         OrderTimes,
         ResilientExchangeClient,
@@ -171,6 +172,7 @@ __all__ = [
     "ListenError",
     "MissingExtraError",
     "NamesOverflowed",
+    "OrderIntent",
     "OrderJournal",
     "OrderJournalError",
     "OrderKeyConflict",
@@ -266,6 +268,7 @@ _LATE = {
     "KeyRefused": "events",
     "LimitReached": "events",
     "NamesOverflowed": "events",
+    "OrderIntent": "exchange_client",
     "OrderJournal": "exchange_client",
     "OrderSettled": "events",
     "OrderTimes": "exchange_client",

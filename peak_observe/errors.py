@@ -399,7 +399,7 @@ class OrderNotPlaced(PeakObserveError):  # noqa: N818 - it names a state of the 
         final: Whether the key is used up, as the exchange refused the order; else it may be submitted again.
     """
 
-    def __init__(self, key: str, reason: str, final: bool = False) -> None:  # noqa: FBT001, FBT002 - pickle hands it over by position
+    def __init__(self, key: str, reason: str, final: bool = False) -> None:
         super().__init__(key, reason, final)
         self.key = key
         self.reason = reason

@@ -322,6 +322,16 @@ SIGNATURES = {
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
+    "OrderJournal": "(path: 'str | os.PathLike[str]', *, times: 'Mapping[str, OrderTimes] | None' = None) -> 'None'",
+    "OrderJournalError": "(path: str, problem: str) -> None",
+    "OrderKeyConflict": "(key: str, known: str, given: str) -> None",
+    "OrderNotPlaced": "(key: str, reason: str, final: bool = False) -> None",
+    "OrderSettled": "(name, key, client_order_id, order, outcome)",
+    "OrderTimes": (
+        "(*, deadline: 'float', visibility: 'float', retention: 'float' = 86400.0, interval: 'float' = 1.0, "
+        "answers: 'int' = 2) -> None"
+    ),
+    "OrderUnresolved": "(name, key, client_order_id, order, sent_at, reason)",
     "OutcomeUnknown": (
         "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '', "
         "order: str = '') -> None"
@@ -352,7 +362,8 @@ SIGNATURES = {
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
-        "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
+        "client_order_id: 'Callable[[], str | int] | None' = None, journal: 'OrderJournal | None' = None, "
+        "health: 'HealthCheck | None' = HEALTH, "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results, strategies
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, orders, results, strategies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,8 @@ VALUES = {
     ("backup", "status"): metric.BACKUP_STATUSES,
     ("backup", "kind"): ("config", "state", "data"),
     ("exchange", "outcome"): metric.EXCHANGE_OUTCOMES,
+    ("orders", "state"): metric.ORDER_STATES,
+    ("orders", "outcome"): metric.RECONCILE_OUTCOMES,
     ("exchange", "kind"): metric.DATA_KINDS,
     ("exporter", "outcome"): metric.SOURCE_OUTCOMES,
     ("process", "reason"): metric.REJECTIONS,
@@ -48,7 +50,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, results, strategies, checks, backups, exchange, exporter):
+    for module in (calls, limits, results, strategies, checks, backups, exchange, orders, exporter):
         yield from _chapter(module)
 
 

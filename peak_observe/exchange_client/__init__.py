@@ -1,23 +1,16 @@
 """ccxt without surprises: a resilient client for any exchange, and measuring for ccxt objects that exist already."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from peak_observe.errors import HeldBackError, OrderJournalError, OrderKeyConflict, OrderNotPlaced, OutcomeUnknown
 from peak_observe.exchange_client.classify import Verdict
 from peak_observe.exchange_client.client import AsyncResilientExchangeClient, ResilientExchangeClient
 from peak_observe.exchange_client.instrumentation import instrument, uninstrument
+from peak_observe.exchange_client.order_journal import OrderIntent, OrderJournal, OrderTimes
 from peak_observe.exchange_client.outcome import outcome_of
-from peak_observe.support.lazy_import import late
-
-if TYPE_CHECKING:
-    from peak_observe.exchange_client.order_journal import Intent, OrderJournal, OrderTimes
 
 __all__ = [
     "AsyncResilientExchangeClient",
     "HeldBackError",
-    "Intent",
+    "OrderIntent",
     "OrderJournal",
     "OrderJournalError",
     "OrderKeyConflict",
@@ -30,6 +23,3 @@ __all__ = [
     "outcome_of",
     "uninstrument",
 ]
-
-_JOURNAL = ("Intent", "OrderJournal", "OrderTimes")
-__getattr__ = late(__name__, dict.fromkeys(_JOURNAL, "order_journal"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
@@ -15,14 +15,12 @@ from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.implicit_methods import entry_of
 from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
+from peak_observe.exchange_client.order_journal import OrderJournal
+from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 from peak_observe.support.shown import label, shown
-
-if TYPE_CHECKING:
-    from peak_observe.exchange_client.order_journal import OrderJournal
-    from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
@@ -219,9 +217,6 @@ class ExchangeClient:
 
 
 def _journaled(journal: Any, exchange: Any, state: Any, clock: Clock) -> ClientOrders:
-    from peak_observe.exchange_client.order_journal import OrderJournal
-    from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
-
     if not isinstance(journal, OrderJournal):
         raise TypeError(f'journal must be OrderJournal("orders.sqlite"), not {shown(journal)}')
     return ClientOrders(journal, exchange, state, clock)

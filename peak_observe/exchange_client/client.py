@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
 from peak_observe.exchange_client.base import ExchangeClient
+from peak_observe.exchange_client.order_journal import OrderIntent
 from peak_observe.exchange_client.order_journal.effects import async_run, run
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-
-    from peak_observe.exchange_client.order_journal.intent import Intent
 
 
 class ResilientExchangeClient(ExchangeClient):
@@ -80,7 +79,7 @@ class ResilientExchangeClient(ExchangeClient):
         balance: dict[str, Any] = self._called("fetch_balance")(params or {})
         return balance
 
-    def submit(
+    def submit(  # noqa: PLR0917 - the arguments of ccxt's create_order, by position as there
         self,
         key: str,
         symbol: str,
@@ -96,7 +95,12 @@ class ResilientExchangeClient(ExchangeClient):
 
         Args:
             key: The order's name, the same at each attempt and after each restart.
-            symbol: The market, and so on as ccxt's `create_order` takes it.
+            symbol: The market.
+            type: ccxt's type, such as `limit` or `market`.
+            side: `buy` or `sell`.
+            amount: The amount, in units of the base currency as a rule.
+            price: The price, if the type has one.
+            params: Further parameters of ccxt and the exchange.
 
         Raises:
             OutcomeUnknown: It may or may not stand, and that could not be found out; `reconcile()` asks again.
@@ -119,7 +123,7 @@ class ResilientExchangeClient(ExchangeClient):
         """
         return run(self._orders.submit_orders(orders), self, self._orders.clock)
 
-    def reconcile(self, *, open_orders: bool = False) -> list[Intent]:
+    def reconcile(self, *, open_orders: bool = False) -> list[OrderIntent]:
         """Ask for every order of the journal whose fate is open, and return them as they are now.
 
         To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
@@ -208,7 +212,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
         balance: dict[str, Any] = await self._called("fetch_balance")(params or {})
         return balance
 
-    async def submit(
+    async def submit(  # noqa: PLR0917 - the arguments of ccxt's create_order, by position as there
         self,
         key: str,
         symbol: str,
@@ -224,7 +228,12 @@ class AsyncResilientExchangeClient(ExchangeClient):
 
         Args:
             key: The order's name, the same at each attempt and after each restart.
-            symbol: The market, and so on as ccxt's `create_order` takes it.
+            symbol: The market.
+            type: ccxt's type, such as `limit` or `market`.
+            side: `buy` or `sell`.
+            amount: The amount, in units of the base currency as a rule.
+            price: The price, if the type has one.
+            params: Further parameters of ccxt and the exchange.
 
         Raises:
             OutcomeUnknown: It may or may not stand, and that could not be found out; `reconcile()` asks again.
@@ -233,7 +242,9 @@ class AsyncResilientExchangeClient(ExchangeClient):
             OrderJournalError: The journal cannot be written; nothing was sent that it does not know.
             ValueError: The client has no journal, or the exchange shows no order by its client order id.
         """
-        return await async_run(self._orders.submit(key, symbol, type, side, amount, price, params), self, self._orders.clock)
+        return await async_run(
+            self._orders.submit(key, symbol, type, side, amount, price, params), self, self._orders.clock
+        )
 
     async def submit_orders(self, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Place the orders of a batch at most once each, in one request where the exchange takes one.
@@ -247,7 +258,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
         """
         return await async_run(self._orders.submit_orders(orders), self, self._orders.clock)
 
-    async def reconcile(self, *, open_orders: bool = False) -> list[Intent]:
+    async def reconcile(self, *, open_orders: bool = False) -> list[OrderIntent]:
         """Ask for every order of the journal whose fate is open, and return them as they are now.
 
         To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.errors import OrderJournalError
-from peak_observe.measures import ORDERS, forks
 from peak_observe.measures.counts import CallCounts, increased
+from peak_observe.measures.forks import renew
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,14 +76,7 @@ class OrderTally:
         self._outcomes = [0] * len(_OUTCOMES)
         self._durations = CallCounts(catalog.BUCKETS, 1)
         self._lock = threading.Lock()
-        forks.renew(self)
-
-    @classmethod
-    def of(cls, name: str, clock: Clock, pending: Callable[[str], tuple[int, float | None]]) -> OrderTally:
-        """Return the counters of a client, whose series are there at 0."""
-        tally = cls(name, clock, pending)
-        ORDERS.series(name, catalog.BUCKETS).join(tally, tally.read)
-        return tally
+        renew(self)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child."""

@@ -82,7 +82,13 @@ class Bybit(SpotExchange):
 
     def _enveloped(self, code: str | int, message: str, result: Any, status: int = 200) -> Reply:
         extra, self._extra = self._extra, {}
-        payload = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": extra, "time": self.milliseconds()}
+        payload = {
+            "retCode": code,
+            "retMsg": message,
+            "result": result,
+            "retExtInfo": extra,
+            "time": self.milliseconds(),
+        }
         limits = (("X-Bapi-Limit", "50"), ("X-Bapi-Limit-Status", "40"))
         return Reply(payload, status, limits)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -55,7 +56,7 @@ class FakeExchange:
         if dialect not in _DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}, not {dialect!r}")
         self._dialect = _DIALECTS[dialect](clock=clock)
-        self._now = lambda: clock.now().timestamp()
+        self._now: Callable[[], float] = lambda: clock.now().timestamp()
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._rules: list[_Rule] = []

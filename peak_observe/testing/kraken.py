@@ -67,7 +67,7 @@ class Kraken(SpotExchange):
 
     def _check_deadline(self, params: Params) -> None:
         if params.get("deadline"):
-            left = datetime.fromisoformat(params["deadline"].replace("Z", "+00:00")).timestamp() - self.now()
+            left = datetime.fromisoformat(params["deadline"]).timestamp() - self.now()
             if left <= 0:
                 raise Refusal("EService:Deadline elapsed")
             if left > _LONGEST_DEADLINE:

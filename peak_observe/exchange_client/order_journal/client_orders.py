@@ -6,13 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.catalog import BUCKETS
 from peak_observe.errors import OrderJournalError
 from peak_observe.events import OrderSettled, OrderUnresolved
 from peak_observe.exchange_client.classify import AMBIGUOUS, REJECTED, SUCCESS, TRANSIENT
-from peak_observe.exchange_client.order_journal.intent import UNKNOWN, Intent, OrderArguments
+from peak_observe.exchange_client.order_journal.intent import UNKNOWN, OrderArguments, OrderIntent
 from peak_observe.exchange_client.order_journal.protocol import Protocol
 from peak_observe.exchange_client.order_journal.records import Records
+from peak_observe.exchange_client.order_journal.settlement import Settlement
 from peak_observe.exchange_client.request import OUTCOMES
+from peak_observe.measures import ORDERS
 from peak_observe.measures.orders import OrderTally
 from peak_observe.observers import emit
 from peak_observe.support.shown import shown
@@ -44,16 +47,12 @@ class ClientOrders:
         self._state = state
         self.clock = clock
         self.journal = journal
-        self.tally = OrderTally.of(state.name, clock, journal.store.pending)
-        self._protocol = Protocol(
-            exchange,
-            state,
-            Records(journal.store, clock, self.tally.count),
-            journal.locks,
-            clock,
-            times=next((journal.times[name] for name in (state.exchange, exchange.id) if name in journal.times), None),
-            settled=self._settled,
-        )
+        self.tally = OrderTally(state.name, clock, journal.store.pending)
+        ORDERS.series(state.name, BUCKETS).join(self.tally, self.tally.read)
+        records = Records(journal.store, clock, self.tally.count)
+        times = next((journal.times[name] for name in (state.exchange, exchange.id) if name in journal.times), None)
+        settlement = Settlement(exchange, state, records, clock, times=times, settled=self._settled)
+        self._protocol = Protocol(exchange, state, records, journal.locks, clock, settlement)
 
     def submit(self, key: str, *given: Any) -> Steps[dict[str, Any]]:
         """Return the steps that place the order of a key, if it was not placed; `given` is what ccxt takes."""
@@ -72,7 +71,7 @@ class ClientOrders:
             raise ExceptionGroup(f"{len(errors)} of {len(found)} orders of the batch do not stand for certain", errors)
         return [result for result in found if not isinstance(result, Exception)]
 
-    def reconcile(self, *, open_orders: bool) -> Steps[list[Intent]]:
+    def reconcile(self, *, open_orders: bool) -> Steps[list[OrderIntent]]:
         """Return the steps that ask for every order whose fate is open, and for those that stood."""
         span = self._span("reconcile", {})
         began, error = self.clock.monotonic(), None
@@ -83,7 +82,7 @@ class ClientOrders:
             raise
         finally:
             seconds = self.clock.monotonic() - began
-            self.tally.reconciled_in(seconds, span and span.exemplar(seconds, self.clock))
+            self.tally.reconciled_in(seconds, span.exemplar(seconds, self.clock) if span is not None else None)
             if span is not None:
                 span.end({}, error)
 
@@ -114,19 +113,23 @@ class ClientOrders:
             found = None  # the error itself is raised already
         return {"peak_observe.order.state": found.state, "peak_observe.order.sends": found.sends} if found else {}
 
-    def _settled(self, intent: Intent, outcome: str) -> None:
-        if not outcome:
-            return
+    def _settled(self, intent: OrderIntent, outcome: str) -> None:
         self.tally.settled(outcome)
         self._state.tally.wrote(OUTCOMES[_WROTE.get(outcome, SUCCESS)])
         if intent.state == UNKNOWN:
-            facts = (intent.key, intent.client_order_id, intent.text, intent.sent_at or intent.created_at, intent.reason)
+            facts = (
+                intent.key,
+                intent.client_order_id,
+                intent.text,
+                intent.sent_at or intent.created_at,
+                intent.reason,
+            )
             emit(OrderUnresolved(intent.exchange, *facts))
         else:
             emit(OrderSettled(intent.exchange, intent.key, intent.client_order_id, intent.text, outcome))
 
 
-def _arguments(
+def _arguments(  # noqa: PLR0917 - the arguments of ccxt's create_order, by position as there
     symbol: str,
     type: str,  # noqa: A002 - ccxt's word
     side: str,
@@ -137,13 +140,14 @@ def _arguments(
     """Return the arguments of an order.
 
     Raises:
-        ValueError: One of them is no text, or no mapping.
+        ValueError: One of them is no text.
+        TypeError: `params` is no mapping.
     """
     for name, value in (("symbol", symbol), ("type", type), ("side", side)):
         if not isinstance(value, str) or not value:
             raise ValueError(f"{name} must be a text as ccxt's create_order takes it, not {shown(value)}")
     if not isinstance(params, Mapping | None):
-        raise ValueError(f"params must be a mapping as ccxt's create_order takes it, not {shown(params)}")
+        raise TypeError(f"params must be a mapping as ccxt's create_order takes it, not {shown(params)}")
     return OrderArguments(symbol, type, side, amount, price, dict(params or {}))
 
 
@@ -152,7 +156,9 @@ def _arguments_of(order: Any) -> tuple[str, OrderArguments]:
         raise ValueError(f"an order of a batch must be a mapping with 'key' and ccxt's names, not {shown(order)}")
     odd = order.keys() - _ORDER_KEYS
     if odd:
-        raise ValueError(f"an order of a batch has no {', '.join(sorted(map(str, odd)))}: {', '.join(sorted(_ORDER_KEYS))}")
+        raise ValueError(
+            f"an order of a batch has no {', '.join(sorted(map(str, odd)))}: {', '.join(sorted(_ORDER_KEYS))}"
+        )
     missing = {"symbol", "type", "side", "amount"} - order.keys()
     if missing:
         raise ValueError(f"the order {shown(order['key'])} of the batch needs {', '.join(sorted(missing))}")

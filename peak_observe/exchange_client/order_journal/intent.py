@@ -26,8 +26,10 @@ _CONDITIONAL = frozenset(
 )
 # What decides where ccxt looks for an order; other parameters are not kept.
 _LOOKED_UP_BY = frozenset(
-    "trigger stop trailing marginMode portfolioMargin uta type subType category settle settleCoin user subAccountAddress"
-    .split()
+    (
+        "trigger", "stop", "trailing", "marginMode", "portfolioMargin", "uta", "type", "subType", "category", "settle",
+        "settleCoin", "user", "subAccountAddress",
+    )
 )  # fmt: skip
 
 
@@ -77,7 +79,7 @@ class OrderArguments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class OrderIntent:
     """One order as the journal knows it.
 
     Attributes:

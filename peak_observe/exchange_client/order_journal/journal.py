@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import OrderJournalError
-from peak_observe.exchange_client.order_journal.intent import CLOSED, INTENDED, PENDING, REFUSED, UNSETTLED, Intent
+from peak_observe.exchange_client.order_journal.intent import CLOSED, INTENDED, PENDING, REFUSED, UNSETTLED, OrderIntent
 from peak_observe.exchange_client.order_journal.key_lock import KeyLocks
 from peak_observe.exchange_client.order_journal.lookup import OrderTimes
 from peak_observe.exchange_client.order_journal.store import Store
 from peak_observe.support.durations import seconds as seconds_of
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
-    from pathlib import Path
-    from types import TracebackType
 
 
 class OrderJournal:
@@ -45,7 +43,7 @@ class OrderJournal:
         """The file."""
         return self.store.path
 
-    def pending(self, exchange: str | None = None) -> list[Intent]:
+    def pending(self, exchange: str | None = None) -> list[OrderIntent]:
         """Return the orders that are not settled (intended, sent, unknown), oldest first.
 
         Args:
@@ -53,11 +51,11 @@ class OrderJournal:
         """
         return self.store.select(PENDING, exchange)
 
-    def find(self, key: str) -> Intent | None:
+    def find(self, key: str) -> OrderIntent | None:
         """Return what is known of the order of a key, None if there is none."""
         return self.store.find(key)
 
-    def resolve(self, key: str, state: Literal["closed", "refused"], *, reason: str = "by hand") -> Intent:
+    def resolve(self, key: str, state: Literal["closed", "refused"], *, reason: str = "by hand") -> OrderIntent:
         """Settle by hand an order that nothing can be found out about any more.
 
         Args:
@@ -73,7 +71,9 @@ class OrderJournal:
         intent = self.find(key)
         if intent is None:
             raise LookupError(f"the journal has no order {key!r}")
-        if state not in (CLOSED, REFUSED) or (intent.state not in UNSETTLED and (intent.state, state) != (INTENDED, REFUSED)):
+        if state not in (CLOSED, REFUSED) or (
+            intent.state not in UNSETTLED and (intent.state, state) != (INTENDED, REFUSED)
+        ):
             raise ValueError(f"the order {key!r} is {intent.state} and cannot be resolved as {state!r}")
         locks = self.locks()
         if not locks.take(intent.id):

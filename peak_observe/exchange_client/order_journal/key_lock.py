@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from peak_observe.support import posix
 from peak_observe.support.posix import fcntl
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _OPEN = os.O_RDWR | os.O_CREAT | posix.CLOEXEC | posix.NOFOLLOW
 
@@ -49,7 +46,7 @@ class KeyLocks:
 
     def _current(self, name: str) -> bool:
         try:
-            return os.path.samestat(os.stat(name), os.fstat(self._descriptor))
+            return os.path.samestat(Path(name).stat(), os.fstat(self._descriptor))
         except OSError:
             return False
 

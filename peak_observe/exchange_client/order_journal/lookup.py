@@ -1,8 +1,8 @@
 """Look-up of orders by client order id: which of ccxt's methods really asks for one, and when an answer proves absence.
 
 The table was found by experiment with ccxt's own signers and is held by tests. ccxt's
-`fetch_order_with_client_order_id` sends the id as `userref` at Kraken, and there always ends in `OrderNotFound`; at Bybit
-it refuses spot markets; both are asked through their lists.
+`fetch_order_with_client_order_id` sends the id as `userref` at Kraken, and there always ends in `OrderNotFound`; at
+Bybit it refuses spot markets: both are asked through their lists.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from peak_observe.resilience.common import validation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from peak_observe.exchange_client.order_journal.intent import Intent, OrderArguments
+    from peak_observe.exchange_client.order_journal.intent import OrderArguments, OrderIntent
 
 _ONE = "fetch_order_with_client_order_id"
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
@@ -78,7 +78,7 @@ class LookUp:
     page: int = 0
     lists_all: bool = False
 
-    def questions(self, intent: Intent) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def questions(self, intent: OrderIntent) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield the methods to call, with their arguments, that show an intent's order if it stands."""
         ways = [intent.look_up]
         if intent.conditional and self.conditional:
@@ -92,7 +92,7 @@ class LookUp:
                     limit = self.page if self.lists_all else None
                     yield method, (intent.symbol, since, limit, {**params, parameter: intent.client_order_id})
 
-    def read(self, answer: Any, intent: Intent) -> tuple[dict[str, Any] | None, str]:
+    def read(self, answer: Any, intent: OrderIntent) -> tuple[dict[str, Any] | None, str]:
         """Return the order in an answer, and what keeps the answer from proving anything; empty if nothing does."""
         orders = answer if isinstance(answer, list) else [answer]
         for order in orders:
@@ -127,9 +127,7 @@ LOOK_UPS: Mapping[str, LookUp] = {
         deadline_parameter=("recvWindow", "milliseconds"),
         window="recvWindow",
     ),
-    "bitget": LookUp(
-        times=OrderTimes(deadline=30.0, visibility=5.0, retention=2 * _HOUR), conditional=None
-    ),
+    "bitget": LookUp(times=OrderTimes(deadline=30.0, visibility=5.0, retention=2 * _HOUR), conditional=None),
     "bybit": LookUp(
         times=OrderTimes(deadline=5.0, visibility=5.0, retention=_DAY),
         methods=_LISTS_BYBIT,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import OrderKeyConflict, OrderNotPlaced, OutcomeUnknown
-from peak_observe.exchange_client.ccxt_errors import also_ccxt
 from peak_observe.exchange_client.classify import (
     AUTH,
     CLOCK,
@@ -14,7 +14,6 @@ from peak_observe.exchange_client.classify import (
     REJECTED,
     TRANSIENT,
     Verdict,
-    related,
 )
 from peak_observe.exchange_client.order_ids import identified, parameter
 from peak_observe.exchange_client.order_journal.effects import Call, Sleep
@@ -22,23 +21,19 @@ from peak_observe.exchange_client.order_journal.intent import (
     CLOSED,
     INTENDED,
     OPEN,
-    PENDING,
     REFUSED,
     SENT,
-    UNKNOWN,
     UNSETTLED,
-    Intent,
     OrderArguments,
+    OrderIntent,
     check_key,
 )
-from peak_observe.exchange_client.order_journal.lookup import LookUp, OrderTimes, look_up_of
-from peak_observe.exchange_client.order_journal.records import Records, moment, sent_moment, shown_order
-from peak_observe.exchange_client.order_journal.state_machine import Fence
+from peak_observe.exchange_client.order_journal.records import Records, shown_order, utc
+from peak_observe.exchange_client.order_journal.settlement import Settlement
 from peak_observe.exchange_client.outcome import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from peak_observe.clock import Clock
     from peak_observe.exchange_client.exchange_state import ExchangeState
@@ -67,36 +62,31 @@ class Protocol:
         records: Writes each step.
         locks: Returns the locks of the journal.
         clock: Where time comes from.
-        times: Those of this exchange; those documented if not given.
-        settled: Called with an intent and the outcome of its look-up, once for each that was settled or given up.
+        settlement: Finds out the fate of orders.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place
         self,
         exchange: Any,
         state: ExchangeState,
         records: Records,
         locks: Callable[[], KeyLocks],
         clock: Clock,
-        *,
-        times: OrderTimes | None,
-        settled: Callable[[Intent, str], None],
+        settlement: Settlement,
     ) -> None:
         self._exchange = exchange
         self._state = state
         self._records = records
         self._locks = locks
         self._clock = clock
-        self._given_times = times
-        self._settled = settled
-        self._look_up = look_up_of(state.exchange)
+        self._settlement = settlement
 
     # Placing
 
     def submit(self, key: str, order: OrderArguments) -> Steps[dict[str, Any]]:
         """Return ccxt's structure of the order of a key, which is placed if it was not."""
         check_key(key)
-        self._found_look_up()
+        _ = self._settlement.look_up  # refused in words before anything is asked
         yield Call("load_markets")
         intent = self._intended(key, order)
         yield from self._take(intent)
@@ -107,12 +97,14 @@ class Protocol:
 
     def submit_orders(self, orders: Sequence[tuple[str, OrderArguments]]) -> Steps[list[dict[str, Any] | Exception]]:
         """Return for each order of a batch its structure, or the error that keeps it from having one."""
-        self._found_look_up()
+        _ = self._settlement.look_up  # refused in words before anything is asked
         yield Call("load_markets")
         intents = [self._intended(check_key(key), order) for key, order in orders]
-        taken: list[Intent] = []
+        taken: list[OrderIntent] = []
         try:
-            for intent in sorted(intents, key=lambda intent: intent.id):  # always in one order, so that nobody waits for us
+            for intent in sorted(
+                intents, key=lambda intent: intent.id
+            ):  # always in one order, so that nobody waits for us
                 yield from self._take(intent)
                 taken.append(intent)
             yield from self._send_batch(intents, [order for _, order in orders])
@@ -127,21 +119,13 @@ class Protocol:
             for intent in taken:
                 self._locks().free(intent.id)
 
-    def _found_look_up(self) -> LookUp:
-        if self._look_up is None:
-            raise ValueError(
-                f"{self._state.exchange} shows no order by its client order id, as far as is known, so submit() could "
-                "not find one whose answer was lost: use create_order() there, and look for it by market, side and time"
-            )
-        return self._look_up
-
-    def _intended(self, key: str, order: OrderArguments) -> Intent:
+    def _intended(self, key: str, order: OrderArguments) -> OrderIntent:
         name, exchange, now = self._state.name, self._state.exchange, self._clock.now().timestamp()
-        refused = self._found_look_up().refuses(order, self._exchange.market(order.symbol))
+        refused = self._settlement.look_up.refuses(order, self._exchange.market(order.symbol))
         if refused:
             raise ValueError(f"{exchange} finds {refused} by client order id: use create_order() for {order.text}")
         self._check_params(order)
-        intent = Intent(
+        intent = OrderIntent(
             id=0,
             key=key,
             exchange=name,
@@ -166,8 +150,10 @@ class Protocol:
     def _check_params(self, order: OrderArguments) -> None:
         rehearsed = next((name for name in ("test", "validate") if order.params.get(name)), None)
         if rehearsed is not None:
-            raise ValueError(f"{rehearsed!r} places no order: rehearse with create_order(), which the journal leaves alone")
-        name, _ = self._found_look_up().deadline_parameter or ("", "")
+            raise ValueError(
+                f"{rehearsed!r} places no order: rehearse with create_order(), which the journal leaves alone"
+            )
+        name, _ = self._settlement.look_up.deadline_parameter or ("", "")
         if name in order.params:
             raise ValueError(
                 f"{name!r} is the journal's to send, as it waits for what is sent: give it to the journal, "
@@ -181,14 +167,16 @@ class Protocol:
             raise ValueError(f"give the client order id of {order.text} as {name!r} in params, or none at all")
         return str(found)
 
-    def _take(self, intent: Intent) -> Steps[None]:
+    def _take(self, intent: OrderIntent) -> Steps[None]:
         began = self._clock.monotonic()
         while not self._locks().take(intent.id):
             if self._clock.monotonic() - began > _PATIENCE:
-                raise self._outcome_unknown(self._fresh(intent), "another process or thread is still working on it")
+                raise self._settlement.outcome_unknown(
+                    self._fresh(intent), "another process or thread is still working on it"
+                )
             yield Sleep(_POLL)
 
-    def _placed(self, intent: Intent, order: OrderArguments) -> Steps[dict[str, Any]]:
+    def _placed(self, intent: OrderIntent, order: OrderArguments) -> Steps[dict[str, Any]]:
         error: Exception | None = None
         for _ in range(2 * SENDS):
             intent = self._fresh(intent)
@@ -197,7 +185,7 @@ class Protocol:
             if intent.state == REFUSED:
                 raise OrderNotPlaced(intent.key, intent.reason, True)  # noqa: FBT003 - as its signature has it
             if intent.state in UNSETTLED:
-                yield from self._settle(intent, error)
+                yield from self._settlement.settle(intent, error)
             else:
                 answer = yield from self._send(intent, order)
                 if isinstance(answer, dict):
@@ -205,13 +193,13 @@ class Protocol:
                 error = answer
         raise OrderNotPlaced(intent.key, self._fresh(intent).reason or "it was not carried out") from error
 
-    def _send(self, intent: Intent, order: OrderArguments) -> Steps[dict[str, Any] | Exception]:
+    def _send(self, intent: OrderIntent, order: OrderArguments) -> Steps[dict[str, Any] | Exception]:
         """Return the order, or the error after which its fate has to be found out or it may be sent again."""
-        sending = _Sending(self._records, [intent], self._deadline())
+        sending = _Sending(self._records, [intent], self._settlement.deadline)
         given = (order.symbol, order.type, order.side, order.amount, order.price, self._params(intent, order))
         try:
             found: dict[str, Any] = yield Call("create_order", given, sending)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what it means is decided, and raised if it is the caller's
             return self._failed(sending.intents[0], error)
         except BaseException:
             self._cut_off(sending)
@@ -220,17 +208,17 @@ class Protocol:
             self._records.seen(sending.intents[0], found)
         return found
 
-    def _send_batch(self, intents: list[Intent], orders: list[OrderArguments]) -> Steps[None]:
+    def _send_batch(self, intents: list[OrderIntent], orders: list[OrderArguments]) -> Steps[None]:
         """Send what was never sent of a batch in one request; whatever is open afterwards is settled one by one."""
         pairs = [(fresh, order) for intent, order in zip(intents, orders, strict=True)
                  if (fresh := self._fresh(intent)).state == INTENDED]  # fmt: skip
         if len(pairs) < 2 or not self._exchange.has.get("createOrders"):  # noqa: PLR2004 - of one there is no batch
             return
-        sending = _Sending(self._records, [intent for intent, _ in pairs], self._deadline())
+        sending = _Sending(self._records, [intent for intent, _ in pairs], self._settlement.deadline)
         given = [_as_ccxt(order, self._params(intent, order)) for intent, order in pairs]
         try:
             answer: list[dict[str, Any]] = yield Call("create_orders", (given,), sending)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what it means is found out order by order
             for intent in sending.intents:
                 self._failed_part(intent, error)
             return
@@ -245,7 +233,7 @@ class Protocol:
             elif intent.state == SENT:
                 self._records.unknown(intent, "the answer to the batch does not show it")
 
-    def _failed_part(self, intent: Intent, error: Exception) -> None:
+    def _failed_part(self, intent: OrderIntent, error: Exception) -> None:
         # One error for all parts tells nothing for certain of each, but for what keeps a request from being read.
         verdict = outcome_of(error, write=True)
         if intent.state == SENT and verdict.outcome in _KNOWN_NOT and not isinstance(error, OutcomeUnknown):
@@ -253,17 +241,17 @@ class Protocol:
         elif intent.state == SENT:
             self._records.unknown(intent, verdict.reason)
 
-    def _params(self, intent: Intent, order: OrderArguments) -> dict[str, Any]:
+    def _params(self, intent: OrderIntent, order: OrderArguments) -> dict[str, Any]:
         name = parameter(self._state.exchange) or ""
         params = identified({**order.params, name: intent.client_order_id}, exchange=self._state.exchange)
-        given, seconds = self._found_look_up().deadline_parameter, self._deadline()
+        given, seconds = self._settlement.look_up.deadline_parameter, self._settlement.deadline
         if given is None or not seconds:
             return params
         if given[1] == "milliseconds":
             return {**params, given[0]: int(seconds * 1000)}
         return {**params, given[0]: _rfc3339(self._clock.now().timestamp() + seconds)}
 
-    def _failed(self, intent: Intent, error: Exception) -> Exception:
+    def _failed(self, intent: OrderIntent, error: Exception) -> Exception:
         """Record what a failed request means; return the error if the steps go on.
 
         Raises:
@@ -297,14 +285,14 @@ class Protocol:
             if intent.state == SENT:
                 self._records.unknown(intent, "the call was cut off")
 
-    # Settling
+    # Reconciling
 
-    def reconcile(self, *, open_orders: bool) -> Steps[list[Intent]]:
+    def reconcile(self, *, open_orders: bool) -> Steps[list[OrderIntent]]:
         """Return the orders whose fate was open, and those that stood if these are wanted, as they are now."""
         states = (*UNSETTLED, OPEN) if open_orders else UNSETTLED
         intents = self._records.store.select(states, self._state.name)
         if intents:
-            self._found_look_up()
+            _ = self._settlement.look_up
             yield Call("load_markets")
         for intent in intents:
             if self._locks().take(intent.id):  # else somebody works on it at this moment
@@ -314,126 +302,28 @@ class Protocol:
                     self._locks().free(intent.id)
         return [self._fresh(intent) for intent in intents]
 
-    def _reconciled(self, intent: Intent) -> Steps[None]:
+    def _reconciled(self, intent: OrderIntent) -> Steps[None]:
         if intent.state == OPEN:
-            yield from self._refresh(intent)
-        elif intent.state in PENDING and intent.state != INTENDED:
-            try:
-                yield from self._settle(intent, None)
-            except OutcomeUnknown:
-                pass  # it is recorded, counted and told; the others have a right to be asked for
+            yield from self._settlement.refresh(intent)
+        elif intent.state in UNSETTLED:
+            # It is recorded, counted and told; the others have a right to be asked for.
+            with suppress(OutcomeUnknown):
+                yield from self._settlement.settle(intent, None)
 
-    def _refresh(self, intent: Intent) -> Steps[None]:
-        empty = 0
-        while empty < self._times().answers:
-            order, problem = yield from self._asked(intent)
-            if order is not None:
-                self._settled(self._records.seen(intent, order), "")
-                return
-            if problem:
-                return
-            empty += 1
-            yield Sleep(self._times().interval)
-        self._records.to(intent, CLOSED, reason="the exchange shows it no more")
-
-    def _settle(self, intent: Intent, error: Exception | None) -> Steps[Intent]:
-        """Return an intent whose fate was open and is known.
-
-        Raises:
-            OutcomeUnknown: It stays open.
-        """
-        order, problem = yield from self._asked(intent)
-        fence, empty = self._fence(intent), 0
-        wait = fence.remaining(self._now())
-        while order is None and empty < fence.answers:
-            if wait:
-                yield Sleep(wait)
-                wait = fence.remaining(self._now())  # a clock that was set back makes it longer
-                if wait:
-                    continue
-            order, problem = yield from self._asked(intent)
-            if problem:
-                break
-            empty += 1
-            wait = self._times().interval if empty < fence.answers else 0.0
-            if wait and order is None:
-                yield Sleep(wait)
-                wait = fence.remaining(self._now())
-        if order is not None:
-            return self._told(self._records.seen(intent, order))
-        if problem or intent.stands or not fence.proves(empty, self._now()):
-            reason = problem or ("its client order id is taken, and no order is shown" if intent.stands else
-                                 "so much time has passed that an order which has ended may not be shown")  # fmt: skip
-            intent = self._told(self._records.unknown(intent, f"{intent.reason.partition('; ')[0]}; {reason}".removeprefix("; ")))
-            raise self._outcome_unknown(intent, reason) from error
-        return self._told(self._records.absent(intent, "the exchange does not show it"))
-
-    def _told(self, intent: Intent) -> Intent:
-        self._settled(intent, "absent" if intent.state == INTENDED else intent.state)
-        return intent
-
-    def _asked(self, intent: Intent) -> Steps[tuple[dict[str, Any] | None, str]]:
-        """Return the order as the exchange shows it, and what keeps the answers from proving that there is none."""
-        doubt = ""
-        for method, args in self._found_look_up().questions(intent):
-            try:
-                answer = yield Call(method, args)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it proves nothing
-                verdict = outcome_of(error)
-                if not (verdict.outcome == REJECTED and _not_found(error)):
-                    doubt = f"the look-up failed: {verdict.reason or type(error).__name__}"
-                continue
-            order, problem = self._found_look_up().read(answer, intent)
-            if order is not None:
-                return order, ""
-            doubt = problem or doubt
-        return None, doubt
-
-    def _outcome_unknown(self, intent: Intent, reason: str) -> OutcomeUnknown:
-        at = _utc(intent.sent_at or intent.created_at)
-        ids = (intent.client_order_id,)
-        return also_ccxt(OutcomeUnknown(intent.exchange, "submit", "create_order", ids, at, reason, intent.text))
-
-    def _fresh(self, intent: Intent) -> Intent:
+    def _fresh(self, intent: OrderIntent) -> OrderIntent:
         return self._records.store.find(intent.key) or intent
-
-    def _now(self) -> Any:
-        return moment(self._clock)
-
-    def _times(self) -> OrderTimes:
-        return self._given_times or self._found_look_up().times
-
-    def _deadline(self) -> float:
-        """Return the seconds after which a request sent now is not carried out."""
-        look_up = self._found_look_up()
-        if self._given_times is None and look_up.deadline_parameter is None and look_up.window:
-            option = self._exchange.options.get(look_up.window)
-            return max(look_up.times.deadline, float(option) / 1000 if option else 0.0)
-        return self._times().deadline
-
-    def _fence(self, intent: Intent) -> Fence:
-        times = self._times()
-        # Where our clock is ahead, a deadline by it is later for the exchange.
-        skew = self._state.tally.read().clock_skew or 0.0
-        return Fence(
-            sent_moment(intent), intent.deadline, times.visibility, times.retention, max(0.0, -skew), times.answers
-        )
 
 
 class _Sending:
     """Recorder of the requests of one call, called before each goes out."""
 
-    def __init__(self, records: Records, intents: list[Intent], deadline: float) -> None:
+    def __init__(self, records: Records, intents: list[OrderIntent], deadline: float) -> None:
         self.intents = intents
         self._records = records
         self._deadline = deadline
 
     def __call__(self) -> None:
         self.intents = self._records.sent(self.intents, self._deadline)
-
-
-def _not_found(error: Exception) -> bool:
-    return any("OrderNotFound" in (kind.__name__ for kind in type(found).__mro__) for found in related(error))
 
 
 def _as_ccxt(order: OrderArguments, params: dict[str, Any]) -> dict[str, Any]:
@@ -447,11 +337,5 @@ def _as_ccxt(order: OrderArguments, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _utc(timestamp: float) -> datetime:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(timestamp, UTC)
-
-
 def _rfc3339(timestamp: float) -> str:
-    return f"{_utc(timestamp):%Y-%m-%dT%H:%M:%S}.{int(timestamp % 1 * 1000):03d}Z"
+    return f"{utc(timestamp):%Y-%m-%dT%H:%M:%S}.{int(timestamp % 1 * 1000):03d}Z"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import OrderJournalError
-from peak_observe.exchange_client.order_journal.intent import PENDING, UNSETTLED, Intent
+from peak_observe.exchange_client.order_journal.intent import PENDING, UNSETTLED, OrderIntent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -35,7 +35,7 @@ CREATE TABLE intents (
 ) STRICT
 """
 _INDEX = "CREATE INDEX unsettled ON intents (exchange, state) WHERE state NOT IN ('closed', 'refused')"
-_COLUMNS = tuple(field.name for field in fields(Intent))
+_COLUMNS = tuple(field.name for field in fields(OrderIntent))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
 _SELECT = f"SELECT {_NAMES} FROM intents"  # noqa: S608 - names of our own columns
 _JSON = ("look_up", "order")
@@ -60,7 +60,7 @@ class Store:
         with self._transaction():
             pass
 
-    def add(self, intent: Intent) -> Intent:
+    def add(self, intent: OrderIntent) -> OrderIntent:
         """Return the intent of a key, which is the one given if there was none."""
         values = {name: _encoded(name, getattr(intent, name)) for name in _COLUMNS if name != "id"}
         names = ", ".join(f'"{name}"' for name in values)
@@ -69,13 +69,13 @@ class Store:
             connection.execute(insert, tuple(values.values()))
             return _intent(connection.execute(f"{_SELECT} WHERE key = ?", (intent.key,)).fetchone())
 
-    def find(self, key: str) -> Intent | None:
+    def find(self, key: str) -> OrderIntent | None:
         """Return the intent of a key, None if there is none."""
         with self._reading() as connection:
             row = connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
         return _intent(row) if row else None
 
-    def change(self, changes: Iterable[tuple[Intent, dict[str, Any]]]) -> list[Intent]:
+    def change(self, changes: Iterable[tuple[OrderIntent, dict[str, Any]]]) -> list[OrderIntent]:
         """Return intents with some facts replaced, all of them on the disk together.
 
         Raises:
@@ -84,16 +84,18 @@ class Store:
         with self._transaction() as connection:
             return [self._changed(connection, intent, facts) for intent, facts in changes]
 
-    def _changed(self, connection: sqlite3.Connection, intent: Intent, facts: dict[str, Any]) -> Intent:
+    def _changed(self, connection: sqlite3.Connection, intent: OrderIntent, facts: dict[str, Any]) -> OrderIntent:
         values = {name: _encoded(name, value) for name, value in facts.items()}
         names = ", ".join(f'"{name}" = ?' for name in values)
         update = f"UPDATE intents SET {names} WHERE id = ? AND state = ? AND sends = ?"  # noqa: S608 - see above
         done = connection.execute(update, (*values.values(), intent.id, intent.state, intent.sends))
         if done.rowcount != 1:
-            raise OrderJournalError(str(self.path), f"the order {intent.key!r} was changed by another process meanwhile")
+            raise OrderJournalError(
+                str(self.path), f"the order {intent.key!r} was changed meanwhile by another process"
+            )
         return _intent(connection.execute(f"{_SELECT} WHERE id = ?", (intent.id,)).fetchone())
 
-    def select(self, states: Iterable[str], exchange: str | None = None) -> list[Intent]:
+    def select(self, states: Iterable[str], exchange: str | None = None) -> list[OrderIntent]:
         """Return the intents in some states, oldest first, of one exchange or of all."""
         wanted = tuple(states)
         where = f"state IN ({_marks(wanted)}) AND (? IS NULL OR exchange = ?)"
@@ -226,10 +228,10 @@ def _encoded(name: str, value: Any) -> Any:
     return int(value) if name in _FLAGS else value
 
 
-def _intent(row: tuple[Any, ...]) -> Intent:
+def _intent(row: tuple[Any, ...]) -> OrderIntent:
     facts = dict(zip(_COLUMNS, row, strict=True))
     for name in _JSON:
         facts[name] = facts[name] and json.loads(facts[name])
     for name in _FLAGS:
         facts[name] = bool(facts[name])
-    return Intent(**{**facts, "look_up": facts["look_up"] or {}})
+    return OrderIntent(**{**facts, "look_up": facts["look_up"] or {}})

@@ -64,7 +64,12 @@ def _charts() -> list[Json]:
             "Look-ups by outcome",
             "What became of orders whose answer was lost. Absent: it was never placed, and may be sent again. Unknown: "
             "it could not be found out, and somebody has to look.",
-            [query(total(increase(catalog.ORDERS_RECONCILED_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}")],
+            [
+                query(
+                    total(increase(catalog.ORDERS_RECONCILED_TOTAL, window="$__rate_interval"), "outcome"),
+                    "{{outcome}}",
+                )
+            ],
             "short",
             empty=NO_JOURNAL,
             bars=True,

@@ -17,6 +17,7 @@ from peak_observe.events import (
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    OrderEvent,
     OrderSettled,
     OrderUnresolved,
     PolicyReloaded,
@@ -42,8 +43,6 @@ _PLAIN_RECORDS: dict[type, str] = {
     BackupVerified: "peak_observe.backup.verified",
     LimitReached: "peak_observe.limit.reached",
     CallTimedOut: "peak_observe.timeout.timed_out",
-    OrderSettled: "peak_observe.order.settled",
-    OrderUnresolved: "peak_observe.order.unresolved",
 }
 
 
@@ -68,10 +67,7 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
             name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
-        case OrderSettled() | OrderUnresolved():
-            name = _PLAIN_RECORDS[type(event)]
-            facts = {"exchange" if key == "name" else key: value for key, value in event._asdict().items()}
-        case RateLimited() | KeyRefused() | WriteUnanswered():
+        case RateLimited() | KeyRefused() | WriteUnanswered() | OrderSettled() | OrderUnresolved():
             name, facts = _exchange_record(event)
         case HedgeFailed():
             name, facts = "peak_observe.hedge.failed", {"operation": event.operation, "request": event.request}
@@ -114,7 +110,11 @@ def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
             return "peak_observe.retry.nested", facts | {"inside": event.inside}
 
 
-def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
+def _exchange_record(event: ExchangeEvent | OrderEvent) -> tuple[str, dict[str, Any]]:
+    if isinstance(event, OrderSettled | OrderUnresolved):
+        name = "settled" if isinstance(event, OrderSettled) else "unresolved"
+        named = {"exchange" if key == "name" else key: value for key, value in event._asdict().items()}
+        return f"peak_observe.order.{name}", named
     facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
     match event:
         case RateLimited():

@@ -16,8 +16,7 @@ from pathlib import Path
 import ccxt
 import requests
 
-from peak_observe import OrderJournal, OrderTimes, ResilientExchangeClient
-from peak_observe import events
+from peak_observe import OrderJournal, OrderTimes, ResilientExchangeClient, events
 from peak_observe.exchange_client.order_journal.store import Store
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +81,7 @@ def journaled(client, orders: list, folder: Path, clock: SharedClock) -> None:
                 break
             except ccxt.BaseError:
                 clock.sleep(5)
-            except Exception:  # noqa: BLE001 - as a bot that goes on
+            except Exception:
                 clock.sleep(5)
 
 
@@ -124,7 +123,7 @@ def _each(orders: list, folder: Path, clock: SharedClock, send) -> None:
                 placed.add(key)
                 with done.open("a") as file:
                     file.write(f"{key}\n")
-            except Exception:  # noqa: BLE001 - as a bot that goes on
+            except Exception:
                 clock.sleep(1)
 
 

@@ -54,9 +54,10 @@ class Desk:
 
         return self.runner.run(main())
 
-    def submit(self, key: str = "a", type: str = "limit", side: str = "buy", amount=0.1, price=40_000, params=None):
-        """Submit an order."""
-        return self.run("submit", key, self.symbol, type, side, amount, price, params)
+    def submit(self, key: str = "a", **other):
+        """Submit an order, a limit order if nothing else is asked for."""
+        order = {"type": "limit", "side": "buy", "amount": 0.1, "price": 40_000, **other}
+        return self.run("submit", key, self.symbol, **order)
 
     def reconcile(self, **kwargs):
         """Reconcile the journal."""

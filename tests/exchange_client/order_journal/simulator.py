@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from peak_observe.exchange_client.order_journal.journal import OrderJournal
 from peak_observe.testing import FakeExchange, Fault
@@ -130,7 +131,7 @@ class Zygote:
         self._process.wait()
         self._process.stdout.close()
 
-    def __enter__(self) -> "Zygote":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -197,10 +198,12 @@ def table(intents: int, seed: int = 1) -> dict[str, Result]:
 def main() -> None:
     """Print the table."""
     intents = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    print(f"{'':18}{'intents':>9}{'duplicates':>12}{'lost':>6}{'unknown':>9}{'kills':>7}")
+    sys.stdout.write(f"{'':18}{'intents':>9}{'duplicates':>12}{'lost':>6}{'unknown':>9}{'kills':>7}\n")
     for strategy, result in table(intents).items():
         kills = sum(result.kills.values())
-        print(f"{strategy:18}{result.intents:9}{result.duplicates:12}{result.lost:6}{result.unknown:9}{kills:7}")
+        sys.stdout.write(
+            f"{strategy:18}{result.intents:9}{result.duplicates:12}{result.lost:6}{result.unknown:9}{kills:7}\n"
+        )
 
 
 if __name__ == "__main__":

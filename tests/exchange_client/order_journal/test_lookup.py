@@ -65,7 +65,7 @@ def test_triggers_that_cannot_be_looked_for_are_refused(exchange, symbol) -> Non
 
 
 def test_mexc_finds_no_contract_by_client_id() -> None:
-    """ccxt asks for it by the exchange's own id there."""
+    """Ccxt asks for it by the exchange's own id there."""
     order = OrderArguments(SWAP, "limit", "buy", 1, 1, {})
     assert look_up_of("mexc").refuses(order, {"spot": False}) == "spot orders only"
     assert not look_up_of("mexc").refuses(order, {"spot": True})
@@ -79,7 +79,7 @@ def test_ids_of_a_family_share_its_look_up() -> None:
 
 
 def test_kraken_is_not_asked_by_the_method_that_finds_nothing() -> None:
-    """ccxt sends the id as `userref` there, and looks for an empty id in the answer."""
+    """Ccxt sends the id as `userref` there, and looks for an empty id in the answer."""
     labels = {label for label, _ in asked("kraken")[0]}
     assert labels == {"POST private/OpenOrders", "POST private/ClosedOrders"}
 

@@ -1,29 +1,31 @@
 """The file of the journal: durable, shared, and clear about what is wrong with it."""
 
-import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from peak_observe import OrderJournal, OrderJournalError
 from peak_observe.exchange_client.order_journal import store as stores
-from peak_observe.exchange_client.order_journal.intent import Intent
+from peak_observe.exchange_client.order_journal.intent import OrderIntent
 from peak_observe.exchange_client.order_journal.store import Store
 
+ROOT = Path(__file__).parents[3]
 
-def intent(key: str = "a", client_order_id: str = "1", **facts) -> Intent:
+
+def intent(key: str = "a", client_order_id: str = "1", **facts) -> OrderIntent:
     """Return an intent that is not in any journal."""
     given = {
         "id": 0, "key": key, "exchange": "kraken", "exchange_id": "kraken", "symbol": "BTC/USD", "type": "limit",
         "side": "buy", "text": "limit buy 1 BTC/USD at 1", "fingerprint": "f", "client_order_id": client_order_id,
         "look_up": {}, "conditional": False, "state": "intended", "created_at": 1.0, "updated_at": 1.0,
     }  # fmt: skip
-    return Intent(**{**given, **facts})
+    return OrderIntent(**{**given, **facts})
 
 
 def test_each_step_is_on_the_disk(path) -> None:
@@ -71,7 +73,7 @@ def test_a_step_that_another_process_made_meanwhile_is_not_made_again(path) -> N
     first, second = Store(path), Store(path)
     kept = first.add(intent())
     second.change([(kept, {"state": "sent"})])
-    with pytest.raises(OrderJournalError, match="changed by another process"):
+    with pytest.raises(OrderJournalError, match="changed meanwhile by another process"):
         first.change([(kept, {"state": "sent"})])
 
 
@@ -98,7 +100,7 @@ def test_a_fork_has_a_connection_of_its_own(path) -> None:
         "    store.change([(store.find('a'), {'state': 'sent'})]); os._exit(store._opened() is before)\n"
         "assert os.waitpid(child, 0)[1] == 0; assert store._opened() is before\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(path), os.getcwd()], check=True)
+    subprocess.run([sys.executable, "-c", code, str(path), str(ROOT)], check=True)
     assert store.find("a").state == "sent"
 
 
@@ -186,7 +188,7 @@ def test_nobody_writes_past_the_limit_of_a_file(path) -> None:
         "    for n in range(400): journal.store.add(intent(f'key {n}', text='x' * 1000))\n"
         "except OrderJournalError as error: print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(path), os.getcwd()], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code, str(path), str(ROOT)], capture_output=True, text=True, check=True)
     assert "order journal" in run.stdout
 
 

@@ -37,12 +37,14 @@ def test_the_same_key_is_the_same_order(desk) -> None:
     assert len(desk.fake.orders) == 1
 
 
-@pytest.mark.parametrize("other", [{"amount": 0.2}, {"side": "sell"}, {"price": 41_000}, {"params": {"timeInForce": "IOC"}}])
+@pytest.mark.parametrize(
+    "other", [{"amount": 0.2}, {"side": "sell"}, {"price": 41_000}, {"params": {"timeInForce": "IOC"}}]
+)
 def test_a_key_with_another_order_is_an_error_in_words(desk_of, other) -> None:
     """Nothing is sent, and the message names both."""
     desk = desk_of()
     desk.submit()
-    with pytest.raises(OrderKeyConflict, match="the key 'a' belongs to 'limit buy 0.1 BTC/USD at 40000'"):
+    with pytest.raises(OrderKeyConflict, match=r"the key 'a' belongs to 'limit buy 0\.1 BTC/USD at 40000'"):
         desk.submit(**other)
     assert len(desk.fake.orders) == 1
 
@@ -305,9 +307,9 @@ def test_times_that_make_no_sense_are_refused_in_words(path) -> None:
 def test_an_exchange_without_a_look_up_is_refused_in_words(tmp_path) -> None:
     """create_order() remains."""
     journal = OrderJournal(tmp_path / "orders.sqlite")
-    with ResilientExchangeClient("bitbank", journal=journal, health=None) as client:
-        with pytest.raises(ValueError, match="bitbank shows no order by its client order id"):
-            client.submit("a", "BTC/JPY", "limit", "buy", 1, 1)
+    client = ResilientExchangeClient("bitbank", journal=journal, health=None)
+    with client, pytest.raises(ValueError, match="bitbank shows no order by its client order id"):
+        client.submit("a", "BTC/JPY", "limit", "buy", 1, 1)
     assert journal.pending() == []
     journal.close()
 
@@ -361,7 +363,7 @@ def test_a_cancelled_task_leaves_an_order_that_is_found(desk_of) -> None:
 
     async def main():
         task = asyncio.ensure_future(desk.client.submit("a", desk.symbol, "limit", "buy", 0.1, 40_000))
-        while not desk.fake.requests["AddOrder"]:
+        while not desk.fake.requests["AddOrder"]:  # noqa: ASYNC110 - it is another thread that counts
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
