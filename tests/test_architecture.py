@@ -322,6 +322,7 @@ SIGNATURES = {
     "ListenError": "(addr: str, port: int, errno: int | None, strerror: str | None) -> None",
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
+    "OrderIntent": None,
     "OrderJournal": "(path: 'str | os.PathLike[str]', *, times: 'Mapping[str, OrderTimes] | None' = None) -> 'None'",
     "OrderJournalError": "(path: str, problem: str) -> None",
     "OrderKeyConflict": "(key: str, known: str, given: str) -> None",

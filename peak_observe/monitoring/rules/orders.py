@@ -23,8 +23,9 @@ ORDERS = Group(
             "The journal has an order that was sent and whose fate nobody knows: the exchange could not be asked, its "
             "answers prove nothing, or the bot that sent it ended and nobody has called `reconcile()` since.",
             "`OrderJournal(path).pending()` tells key, order, client order id and reason. Does the exchange answer?",
-            "Call `client.reconcile()`, or restart the bot if it does so at start. If the reason says that too "
-            'much time has passed, look for the id at the exchange, and call `journal.resolve(key, "closed")` or `"refused"`.',
+            "Call `client.reconcile()`, or restart the bot if it does so at start. If the reason says that too much "
+            "time has passed, look for the id at the exchange, and settle it: "
+            '`journal.resolve(key, "closed")` or `"refused"`.',
             subject="exchange",
         ),
     ),
