@@ -48,7 +48,7 @@ class ClientOrders:
         self.clock = clock
         self.journal = journal
         self.tally = OrderTally(state.name, clock, journal.store.pending)
-        ORDERS.series(state.name, BUCKETS).join(self.tally, self.tally.read)
+        ORDERS.series(state.name, BUCKETS).join(self, self.tally.read)
         records = Records(journal.store, clock, self.tally.count)
         times = next((journal.times[name] for name in (state.exchange, exchange.id) if name in journal.times), None)
         settlement = Settlement(exchange, state, records, clock, times=times, settled=self._settled)
