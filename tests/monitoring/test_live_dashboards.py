@@ -116,6 +116,11 @@ QUIET = {
         "Answer time by endpoint, 95th percentile",
         "Answer times",
         "Age of market data",
+        "Oldest unresolved order",
+        "Orders pending",
+        "Orders by state",
+        "Look-ups by outcome",
+        "Reconcile time, 95th percentile",
     },
     "peak-backups": {
         "Oldest newest backup",
