@@ -53,6 +53,12 @@ SHOWN = {
     ],
     "07_cron_job": ["restored into", r'outcome="success",task="nightly"} 1\.0'],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
+    "09_order_journal": [
+        r"\('rebalance-mon', 'sent'\)",
+        "from an earlier life: rebalance-mon is open",
+        "rebalance-tue: order",
+        "the exchange has 2 orders",
+    ],
     "resilience/10_backup_basics": [
         "success: 3 files",
         "lost",

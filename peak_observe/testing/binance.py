@@ -146,7 +146,8 @@ class Binance(SpotExchange):
 
     def _made(self, params: Params) -> PlacedOrder:
         market = _market(params.get("symbol", ""))
-        if float(params["quantity"]) < float(market.minimum):
+        quantity = params.get("quantity") or f"{float(params['quoteOrderQty']) / market.price(self._tick):.5f}"
+        if float(quantity) < float(market.minimum):
             raise Refusal(-1013, "Filter failure: NOTIONAL", 400)
         return self.make_order(
             market,
@@ -154,7 +155,7 @@ class Binance(SpotExchange):
             pair=params["symbol"],
             side=params["side"].lower(),
             kind=params["type"].lower(),
-            volume=params["quantity"],
+            volume=quantity,
             price=params.get("price"),
             client_order_id=params.get("newClientOrderId"),
         )
