@@ -16,6 +16,9 @@ PeakObserveError                  exit code 1
 ├── ListenError (OSError)         exit code 2; the address to serve on cannot be had; `addr`, `port`, `errno`
 ├── LoadError (ImportError)       exit code 2; a module or object cannot be had; `target`
 ├── MissingExtraError (ImportError)   exit code 2; an optional part is not installed
+├── OrderJournalError             the order journal cannot be read or written; `path`, `problem`
+├── OrderKeyConflict (ValueError)   a key names another order already; `key`, `known`, `given`
+├── OrderNotPlaced                an order is known not to stand; `key`, `reason`, `final`
 ├── OutcomeUnknown                an order may or may not stand; `client_order_ids`, `order`, `at`, `method`, `endpoint`
 ├── RefusedError                  a limit of ours let a call not pass, which says nothing of the service it was for
 │   ├── BulkheadFullError         too many calls are under way; `name`, `limit`
@@ -398,6 +401,66 @@ class MissingExtraError(PeakObserveError, ImportError):
         extras = "the extra" if len(names) == 1 else "the extras"
         listed = " and ".join(f"'{name}'" for name in names)
         return f"{self.what} needs {extras} {listed}: pip install 'peak-observe[{self.extra}]'"
+
+
+class OrderJournalError(PeakObserveError):
+    """The file of an order journal cannot be used, so nothing is sent that could not be recorded.
+
+    Args:
+        path: The file.
+        problem: What is wrong with it, and the mend.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"order journal {self.path}: {self.problem}"
+
+
+class OrderKeyConflict(PeakObserveError, ValueError):  # noqa: N818 - as the standard library's FileExistsError would say
+    """The key of an order names another order already; nothing was sent.
+
+    Args:
+        key: The key.
+        known: The order that has it, in words.
+        given: The order that was to have it.
+    """
+
+    def __init__(self, key: str, known: str, given: str) -> None:
+        super().__init__(key, known, given)
+        self.key = key
+        self.known = known
+        self.given = given
+
+    def __str__(self) -> str:
+        differs = "" if self.known != self.given else " with other parameters, or at another exchange"
+        return (
+            f"the key {self.key!r} belongs to {self.known!r}, not to {self.given!r}{differs}: "
+            "one key is one order, so give another order another key"
+        )
+
+
+class OrderNotPlaced(PeakObserveError):  # noqa: N818 - it names a state of the world, as OutcomeUnknown does
+    """An order is known not to stand.
+
+    Args:
+        key: Its key in the journal.
+        reason: Why.
+        final: Whether the key is used up, as the exchange refused the order; else it may be submitted again.
+    """
+
+    def __init__(self, key: str, reason: str, final: bool = False) -> None:
+        super().__init__(key, reason, final)
+        self.key = key
+        self.reason = reason
+        self.final = final
+
+    def __str__(self) -> str:
+        mend = "give a new order a new key" if self.final else "submit it again with the same key"
+        return f"the order {self.key!r} does not stand: {self.reason}; {mend}"
 
 
 class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the world, not a mistake

@@ -363,6 +363,17 @@ SIGNATURES = {
     ),
     "MissingExtraError": "(extra: str, what: str) -> None",
     "NamesOverflowed": "(kind, name, limit)",
+    "OrderIntent": None,
+    "OrderJournal": "(path: 'str | os.PathLike[str]', *, times: 'Mapping[str, OrderTimes] | None' = None) -> 'None'",
+    "OrderJournalError": "(path: str, problem: str) -> None",
+    "OrderKeyConflict": "(key: str, known: str, given: str) -> None",
+    "OrderNotPlaced": "(key: str, reason: str, final: bool = False) -> None",
+    "OrderSettled": "(name, key, client_order_id, order, outcome)",
+    "OrderTimes": (
+        "(*, deadline: 'float', visibility: 'float', retention: 'float' = 86400.0, interval: 'float' = 1.0, "
+        "answers: 'int' = 2) -> None"
+    ),
+    "OrderUnresolved": "(name, key, client_order_id, order, sent_at, reason)",
     "OutcomeUnknown": (
         "(name: str, method: str, endpoint: str, client_order_ids: tuple[str, ...], at: 'datetime', reason: str = '', "
         "order: str = '') -> None"
@@ -396,6 +407,9 @@ SIGNATURES = {
         "exclusive: 'bool' = False, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+        "client_order_id: 'Callable[[], str | int] | None' = None, journal: 'OrderJournal | None' = None, "
+        "health: 'HealthCheck | None' = HEALTH, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (

@@ -67,6 +67,12 @@ SHOWN = {
         "armed: True",
         "the loop hung, and the exchange cancelled",
     ],
+    "09_order_journal": [
+        r"\('rebalance-mon', 'sent'\)",
+        "from an earlier life: rebalance-mon is open",
+        "rebalance-tue: order",
+        "the exchange has 2 orders",
+    ],
     "resilience/10_backup_basics": [
         "success: 3 files",
         "lost",

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import (
-    backups,
-    calls,
-    checks,
-    exchange,
-    exporter,
-    limits,
-    metric,
-    results,
-    safety_venue,
-    strategies,
-)
+from peak_observe.catalog import metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +37,8 @@ VALUES = {
     ("backup", "status"): metric.BACKUP_STATUSES,
     ("backup", "kind"): ("config", "state", "data"),
     ("exchange", "outcome"): metric.EXCHANGE_OUTCOMES,
+    ("orders", "state"): metric.ORDER_STATES,
+    ("orders", "outcome"): metric.ORDER_RECONCILE_OUTCOMES,
     ("exchange", "kind"): metric.DATA_KINDS,
     ("exporter", "outcome"): metric.SOURCE_OUTCOMES,
     ("process", "reason"): metric.REJECTIONS,
@@ -59,8 +51,8 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, results, strategies, checks, backups, exchange, safety_venue, exporter):
-        yield from _chapter(module)
+    for page in catalog.PAGES:
+        yield from _chapter(import_module(f"peak_observe.catalog.{page}"))
 
 
 def _chapter(module: ModuleType) -> Iterator[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog.exchange import *
     from peak_observe.catalog.exporter import *
     from peak_observe.catalog.limits import *
+    from peak_observe.catalog.orders import *
     from peak_observe.catalog.results import *
     from peak_observe.catalog.safety import *
     from peak_observe.catalog.safety_venue import *
@@ -39,6 +40,7 @@ PAGES = (
     "checks",
     "backups",
     "exchange",
+    "orders",
     "safety",
     "safety_venue",
     "exporter",

@@ -55,6 +55,8 @@ BEAT_OUTCOMES = ("success", "failed", "withheld")
 RECONCILE_OUTCOMES = ("agreed", "differed", "failed")
 DIFFERENCE_KINDS = ("balance", "foreign_order", "missing_order", "position")
 SOURCE_OUTCOMES = ("success", "error", "timeout")
+ORDER_STATES = ("intended", "sent", "open", "closed", "refused", "unknown")
+ORDER_RECONCILE_OUTCOMES = ("open", "closed", "refused", "absent", "unknown")
 SNAPSHOT_LIMITS = ("bytes", "series", "files")
 REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
 

@@ -38,6 +38,7 @@ from peak_observe import (
     timed,
     timeout,
 )
+from peak_observe.demo.orders import submit_orders
 from peak_observe.resilience.health import checks
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def working(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
         _watch_prices,
         _place_orders,
         _load_candles,
+        submit_orders,
     )
     threads = [threading.Thread(target=target, args=(exchange, stop), name=target.__name__) for target in targets]
     for thread in threads:

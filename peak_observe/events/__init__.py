@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from peak_observe.events.exchange import KeyRefused, RateLimited, WriteUnanswered
     from peak_observe.events.limits import CallTimedOut, LimitReached
     from peak_observe.events.names import NamesOverflowed
+    from peak_observe.events.orders import OrderSettled, OrderUnresolved
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
     from peak_observe.events.safety import GuardTripped, TradingChanged
     from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Event,
         ExchangeEvent,
         LimitEvent,
+        OrderEvent,
         RetryEvent,
         SafetyEvent,
         StrategyEvent,
@@ -47,6 +49,9 @@ __all__ = [
     "LimitEvent",
     "LimitReached",
     "NamesOverflowed",
+    "OrderEvent",
+    "OrderSettled",
+    "OrderUnresolved",
     "PolicyReloaded",
     "RateLimited",
     "Recovered",
@@ -78,6 +83,9 @@ _LATE = {
     "LimitEvent": "unions",
     "LimitReached": "limits",
     "NamesOverflowed": "names",
+    "OrderEvent": "unions",
+    "OrderSettled": "orders",
+    "OrderUnresolved": "orders",
     "PolicyReloaded": "strategies",
     "RateLimited": "exchange",
     "Recovered": "retries",

@@ -15,6 +15,8 @@ from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.implicit_methods import entry_of
 from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
+from peak_observe.exchange_client.order_journal import OrderJournal
+from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.trading_gate import gate_of
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
@@ -49,6 +51,7 @@ class ExchangeClient:
         max_wait: float = 10.0,
         exclusive: bool = False,
         client_order_id: Callable[[], str | int] | None = None,
+        journal: OrderJournal | None = None,
         health: HealthCheck | None = health_check,
         trading: TradingSwitch | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -85,6 +88,7 @@ class ExchangeClient:
 
                 self._instance = only_one_of_account(exchange, state.name)
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)
+            self._journaled = None if journal is None else _journaled(journal, exchange, state, clock)
         except BaseException:
             detach(exchange)
             ccxt_overrides.release(exchange)
@@ -125,6 +129,20 @@ class ExchangeClient:
     def order_ids_supported(self) -> bool:
         """True if orders carry a client order id, by which one of unknown outcome can be found."""
         return self._protection.state.order_ids.supported
+
+    @property
+    def journal(self) -> OrderJournal | None:
+        """The journal of its orders, None if it has none."""
+        return None if self._journaled is None else self._journaled.journal
+
+    @property
+    def _orders(self) -> ClientOrders:
+        if self._journaled is None:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} has no order journal: give it one, "
+                f'{type(self).__name__}(..., journal=OrderJournal("orders.sqlite"))',
+            )
+        return self._journaled
 
     def _check(self) -> Callable[[], Any]:
         raise NotImplementedError
@@ -218,6 +236,12 @@ class ExchangeClient:
     def __repr__(self) -> str:
         states = ", ".join(f"{group} {breaker.state.value}" for group, breaker in self._protection.breakers.items())
         return f"<{type(self).__name__} {label(self.name)!r} {states}>"
+
+
+def _journaled(journal: Any, exchange: Any, state: Any, clock: Clock) -> ClientOrders:
+    if not isinstance(journal, OrderJournal):
+        raise TypeError(f'journal must be OrderJournal("orders.sqlite"), not {shown(journal)}')
+    return ClientOrders(journal, exchange, state, clock)
 
 
 def _made(exchange_id: str, config: Mapping[str, Any] | None, kind: type[ExchangeClient]) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
 from peak_observe.exchange_client.base import ExchangeClient
+from peak_observe.exchange_client.order_journal import OrderIntent
+from peak_observe.exchange_client.order_journal.effects import async_run, run
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,6 +39,7 @@ class ResilientExchangeClient(ExchangeClient):
             it is closed or its process ends. All clients of one process are one instance.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
+        journal: The order journal that `submit` and `reconcile` use, shared by any number of clients and processes.
         health: Where its check is registered; None for no check.
         trading: The switch that halts it: while halted nothing but cancels is sent, and reads; its guards count orders.
         clock: Where time and sleep come from; for tests.
@@ -80,6 +83,64 @@ class ResilientExchangeClient(ExchangeClient):
         """Return what the account holds."""
         balance: dict[str, Any] = self._called("fetch_balance")(params or {})
         return balance
+
+    def submit(  # noqa: PLR0917 - the arguments of ccxt's create_order, by position as there
+        self,
+        key: str,
+        symbol: str,
+        type: str,  # noqa: A002 - ccxt's word
+        side: str,
+        amount: float | str | None,
+        price: float | str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Place an order at most once, and return ccxt's structure of it; the same key twice is the same order.
+
+        An order of unknown fate is looked up, and sent again only when it is known to be absent.
+
+        Args:
+            key: The order's name, the same at each attempt and after each restart.
+            symbol: The market.
+            type: ccxt's type, such as `limit` or `market`.
+            side: `buy` or `sell`.
+            amount: The amount, in units of the base currency as a rule.
+            price: The price, if the type has one.
+            params: Further parameters of ccxt and the exchange.
+
+        Raises:
+            OutcomeUnknown: It may or may not stand, and that could not be found out; `reconcile()` asks again.
+            OrderNotPlaced: It is known not to stand.
+            OrderKeyConflict: The key belongs to another order.
+            OrderJournalError: The journal cannot be written; nothing was sent that it does not know.
+            ValueError: The client has no journal, or the exchange shows no order by its client order id.
+        """
+        return run(self._orders.submit(key, symbol, type, side, amount, price, params), self, self._orders.clock)
+
+    def submit_orders(self, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Place the orders of a batch at most once each, in one request where the exchange takes one.
+
+        Args:
+            orders: Mappings with `key`, and the names of ccxt's `create_orders`.
+
+        Raises:
+            ExceptionGroup: Some orders do not stand for certain; the journal knows each of them by its key.
+            ValueError: An order makes no sense, or see `submit`.
+        """
+        return run(self._orders.submit_orders(orders), self, self._orders.clock)
+
+    def reconcile(self, *, open_orders: bool = False) -> list[OrderIntent]:
+        """Ask for every order of the journal whose fate is open, and return them as they are now.
+
+        To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
+
+        Args:
+            open_orders: Whether also those are asked for that were open: they may have been filled since, or cancelled.
+
+        Raises:
+            OrderJournalError: The journal cannot be read or written.
+            ValueError: The client has no journal.
+        """
+        return run(self._orders.reconcile(open_orders=open_orders), self, self._orders.clock)
 
     def _called(self, method: str) -> Callable[..., Any]:
         found: Callable[..., Any] = self._calls.get(method) or self.__getattr__(method)
@@ -155,6 +216,66 @@ class AsyncResilientExchangeClient(ExchangeClient):
         """Return what the account holds."""
         balance: dict[str, Any] = await self._called("fetch_balance")(params or {})
         return balance
+
+    async def submit(  # noqa: PLR0917 - the arguments of ccxt's create_order, by position as there
+        self,
+        key: str,
+        symbol: str,
+        type: str,  # noqa: A002 - ccxt's word
+        side: str,
+        amount: float | str | None,
+        price: float | str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Place an order at most once, and return ccxt's structure of it; the same key twice is the same order.
+
+        An order of unknown fate is looked up, and sent again only when it is known to be absent.
+
+        Args:
+            key: The order's name, the same at each attempt and after each restart.
+            symbol: The market.
+            type: ccxt's type, such as `limit` or `market`.
+            side: `buy` or `sell`.
+            amount: The amount, in units of the base currency as a rule.
+            price: The price, if the type has one.
+            params: Further parameters of ccxt and the exchange.
+
+        Raises:
+            OutcomeUnknown: It may or may not stand, and that could not be found out; `reconcile()` asks again.
+            OrderNotPlaced: It is known not to stand.
+            OrderKeyConflict: The key belongs to another order.
+            OrderJournalError: The journal cannot be written; nothing was sent that it does not know.
+            ValueError: The client has no journal, or the exchange shows no order by its client order id.
+        """
+        return await async_run(
+            self._orders.submit(key, symbol, type, side, amount, price, params), self, self._orders.clock
+        )
+
+    async def submit_orders(self, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Place the orders of a batch at most once each, in one request where the exchange takes one.
+
+        Args:
+            orders: Mappings with `key`, and the names of ccxt's `create_orders`.
+
+        Raises:
+            ExceptionGroup: Some orders do not stand for certain; the journal knows each of them by its key.
+            ValueError: An order makes no sense, or see `submit`.
+        """
+        return await async_run(self._orders.submit_orders(orders), self, self._orders.clock)
+
+    async def reconcile(self, *, open_orders: bool = False) -> list[OrderIntent]:
+        """Ask for every order of the journal whose fate is open, and return them as they are now.
+
+        To be called at start, before the first order. Orders that were intended and never sent are left to `submit`.
+
+        Args:
+            open_orders: Whether also those are asked for that were open: they may have been filled since, or cancelled.
+
+        Raises:
+            OrderJournalError: The journal cannot be read or written.
+            ValueError: The client has no journal.
+        """
+        return await async_run(self._orders.reconcile(open_orders=open_orders), self, self._orders.clock)
 
     def _called(self, method: str) -> Callable[..., Any]:
         if self.loop is None:

@@ -19,7 +19,7 @@ from peak_observe.observers import emit
 from peak_observe.telemetry.tracing.spans import API, CallSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from peak_observe.exchange_client.exchange_state import ExchangeState
     from peak_observe.measures.counts import Exemplar
@@ -109,6 +109,9 @@ class Call:
 
 
 current_call: ContextVar[Call | None] = ContextVar("peak_observe_call", default=None)
+before_write: ContextVar[Callable[[], None] | None] = ContextVar("peak_observe_before_write", default=None)
+"""Called before a request that may change something goes out; what it raises keeps the request from being sent."""
+
 current_request: ContextVar[Request | None] = ContextVar("peak_observe_request", default=None)
 
 
@@ -145,6 +148,7 @@ class Request:
     sent: tuple[str, Any, Any] | None = None
     sent_at: datetime | None = None
     answer: tuple[int, Any, str] | None = None
+    _journaled = False
     _found: Verdict | None = None
     _span: CallSpan | None = None
     _arguments: CallArguments | None = None
@@ -184,6 +188,10 @@ class Request:
     def sends(self, url: str, headers: Any, body: Any) -> None:
         """Take in that the request goes out now."""
         state = self._state
+        recorded = before_write.get() if self.write else None
+        if recorded is not None:
+            recorded()
+            self._journaled = True
         self.sent = (url, headers, body)
         if self.write:
             self.sent_at = state.clock.now()
@@ -288,7 +296,8 @@ class Request:
         """Count the request, if that was not done yet."""
         uncounted, self._uncounted = self._uncounted, None
         if uncounted is not None:
-            if self.write:
+            # What became of an order of the journal is counted when its look-up tells.
+            if self.write and not (self._journaled and outcome == AMBIGUOUS):
                 self._state.tally.wrote(OUTCOMES[outcome])
             self._endpoint.tally.add(OUTCOMES[outcome], *uncounted)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
+    from peak_observe.measures.orders import OrderReading
     from peak_observe.measures.results import ResultReading
     from peak_observe.measures.safety import (
         AccountReading,
@@ -53,6 +54,7 @@ GUARDS: Names[GuardReading] = Names("guard")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
+ORDERS: Names[OrderReading] = Names("exchange")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
@@ -81,6 +83,7 @@ __all__ = [
     "JOBS",
     "LIMITERS",
     "NAME_LIMIT",
+    "ORDERS",
     "OTHER",
     "OVERFLOW",
     "RECONCILERS",
@@ -113,6 +116,7 @@ __all__ = [
     "KeyReading",
     "KindReading",
     "Names",
+    "OrderReading",
     "RateLimitReading",
     "ReconcileReading",
     "ReloadReading",
@@ -146,6 +150,7 @@ _LATE = {
     "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",
+    "OrderReading": "orders",
     "RateLimitReading": "limits",
     "DeadManReading": "safety_venue",
     "InstanceReading": "safety_venue",

@@ -28,6 +28,9 @@ REQUEST_COLOURS = dict(
     )
 )
 
+ORDER_COLOURS = dict(zip(catalog.ORDER_STATES, (GREY, BLUE, "light-green", GREEN, AMBER, RED), strict=True))
+RECONCILE_COLOURS = dict(zip(catalog.ORDER_RECONCILE_OUTCOMES, ("light-green", GREEN, AMBER, BLUE, RED), strict=True))
+
 # A state as a number, for timelines and tables: 0 where no breaker of the name lives any more.
 STATE_TEXTS = {0: ("gone", GREY)} | {
     number: (state.replace("_", "-"), STATE_COLOURS[state]) for number, state in enumerate(catalog.STATES, start=1)

@@ -15,6 +15,8 @@ from peak_observe.events import (
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    OrderSettled,
+    OrderUnresolved,
     PolicyReloaded,
     RateLimited,
     Recovered,
@@ -68,17 +70,17 @@ def _plain(value: object) -> object:
 
 def line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
     """Return logger, level, message and its values for an event."""
+    for kinds, name, told in _LINES:
+        if isinstance(event, kinds):
+            return name, *told(event)
+    return _named(event)
+
+
+def _named(event: Any) -> tuple[str, int, str, tuple[object, ...]]:
+    """Return the line of an event whose logger depends on more than its class."""
     if isinstance(event, Transition | HealthChanged | NamesOverflowed):
         return _state(event)
-    if isinstance(event, BackupFinished | RestoreFinished | BackupVerified):
-        return "backup", *_backup(event)
-    if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
-        return "exchange", *_exchange(event)
-    if isinstance(event, HedgeFailed | PolicyReloaded):
-        return _strategy(event)
-    if isinstance(event, TradingChanged | GuardTripped):
-        return "trading", *_safety(event)
-    return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
+    return _strategy(event) if isinstance(event, HedgeFailed | PolicyReloaded) else ("retry", *_retry(event))
 
 
 def _state(event: Transition | HealthChanged | NamesOverflowed) -> tuple[str, int, str, tuple[object, ...]]:
@@ -90,6 +92,14 @@ def _state(event: Transition | HealthChanged | NamesOverflowed) -> tuple[str, in
         return "health", level, f"check '%s' is {change}%s", (event.name, why)
     message = "more than %d names of kind %s (now '%s'): new ones share '_overflow'; is a name built from an id?"
     return event.kind, WARNING, message, (event.limit, event.kind, event.name)
+
+
+def _order(event: OrderSettled | OrderUnresolved) -> tuple[int, str, tuple[object, ...]]:
+    facts = (event.name, event.key, event.order, event.client_order_id)
+    if isinstance(event, OrderSettled):
+        return INFO, "order of '%s' '%s' (%s, client order id %s) is settled: %s", (*facts, event.outcome)
+    message = "order of '%s' '%s' (%s, client order id %s) may or may not stand: %s; reconcile() asks again"
+    return ERROR, message, (*facts, event.reason)
 
 
 def _backup(event: BackupFinished | RestoreFinished | BackupVerified) -> tuple[int, str, tuple[object, ...]]:
@@ -199,3 +209,13 @@ def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:
             advice = again if event.repeatable else "it is not sent again: ask the exchange whether it stands"
             facts = (event.name, what, f"{event.at:%Y-%m-%d %H:%M:%S.%f}", ids, event.reason)
             return ERROR, message, (*facts, advice)
+
+
+_LINES: tuple[tuple[Any, str, Callable[[Any], tuple[int, str, tuple[object, ...]]]], ...] = (
+    (BackupFinished | RestoreFinished | BackupVerified, "backup", _backup),
+    (RateLimited | KeyRefused | WriteUnanswered, "exchange", _exchange),
+    (OrderSettled | OrderUnresolved, "exchange", _order),
+    (TradingChanged | GuardTripped, "trading", _safety),
+    (LimitReached | CallTimedOut, "limits", _limit),
+)
+"""Classes of events, the logger and the function that says level, message and values."""

@@ -159,13 +159,14 @@ class Binance(SpotExchange):
 
     def _post_order(self, params: Params) -> Json:
         order = self._made(params)
-        if self.is_taken(order.client_order_id):
+        if any(live.client_order_id == order.client_order_id for live in self.live() if order.client_order_id):
             raise Refusal(-2010, "Duplicate order sent.", 400)
         return {**_payload(self.place(order)), "transactTime": self.milliseconds(), "fills": []}
 
     def _made(self, params: Params) -> PlacedOrder:
         market = _market(params.get("symbol", ""))
-        if float(params["quantity"]) < float(market.minimum):
+        quantity = params.get("quantity") or f"{float(params['quoteOrderQty']) / market.price(self._tick):.5f}"
+        if float(quantity) < float(market.minimum):
             raise Refusal(-1013, "Filter failure: NOTIONAL", 400)
         return self.make_order(
             market,
@@ -173,7 +174,7 @@ class Binance(SpotExchange):
             pair=params["symbol"],
             side=params["side"].lower(),
             kind=params["type"].lower(),
-            volume=params["quantity"],
+            volume=quantity,
             price=params.get("price"),
             client_order_id=params.get("newClientOrderId"),
         )

@@ -5,6 +5,7 @@ Payloads have the shape of https://bybit-exchange.github.io/docs/v5/intro. Nothi
 
 from __future__ import annotations
 
+import ast
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from peak_observe.testing.spot_exchange import API_KEY, SECRET, PlacedOrder, Ref
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from peak_observe.clock import Clock
     from peak_observe.testing.loopback import Call
     from peak_observe.testing.markets import Market
 
@@ -35,6 +37,10 @@ class Bybit(SpotExchange):
     permissions = frozenset(("SpotTrade",))
     no_endpoint = (10001, "Request parameter error.", 404)
     malformed = (10001, "Request parameter error.", 200)
+
+    def __init__(self, *, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._extra: Json = {}
 
     def config(self, url: str) -> dict[str, Any]:
         """Return a new configuration for `ccxt.bybit`, spot markets of a unified account only."""
@@ -77,7 +83,14 @@ class Bybit(SpotExchange):
         return self._enveloped(refusal.code, refusal.message, {}, refusal.status)
 
     def _enveloped(self, code: str | int, message: str, result: Any, status: int = 200) -> Reply:
-        payload = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": self.milliseconds()}
+        extra, self._extra = self._extra, {}
+        payload = {
+            "retCode": code,
+            "retMsg": message,
+            "result": result,
+            "retExtInfo": extra,
+            "time": self.milliseconds(),
+        }
         limits = (("X-Bapi-Limit", "50"), ("X-Bapi-Limit-Status", "40"))
         return Reply(payload, status, limits)
 
@@ -153,6 +166,27 @@ class Bybit(SpotExchange):
         if order is None:
             raise Refusal(170213, "Order does not exist.")
         return _receipt(self.cancel(order))
+
+    def _post_order_create_batch(self, params: Params) -> Json:
+        made, codes = [], []
+        for order in ast.literal_eval(params["request"]):
+            try:
+                made.append(self._post_order_create({name: str(value) for name, value in order.items()}))
+                codes.append({"code": 0, "msg": "OK"})
+            except Refusal as refusal:
+                made.append({"orderId": "", "orderLinkId": order.get("orderLinkId", "")})
+                codes.append({"code": refusal.code, "msg": refusal.message})
+        self._extra = {"list": codes}
+        return {"list": [{**order, "category": "spot"} for order in made]}
+
+    def _get_order_history(self, params: Params) -> Json:
+        named = params.get("orderId") or params.get("orderLinkId")
+        rows = [
+            _payload(order)
+            for order in self.visible("closed", "canceled")
+            if params.get("symbol", order.pair) == order.pair and named in (None, order.id, order.client_order_id)
+        ]
+        return {"category": "spot", "list": rows, "nextPageCursor": ""}
 
     def _get_order_realtime(self, params: Params) -> Json:
         named = params.get("orderId") or params.get("orderLinkId")

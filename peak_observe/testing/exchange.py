@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -55,10 +56,11 @@ class FakeExchange:
         if dialect not in _DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}, not {dialect!r}")
         self._dialect = _DIALECTS[dialect](clock=clock)
-        self._now = lambda: clock.now().timestamp()
+        self._now: Callable[[], float] = lambda: clock.now().timestamp()
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._rules: list[_Rule] = []
+        self._delayed: list[tuple[float, Call]] = []
         self._released = threading.Event()
         # Apart from _lock: stopping waits for handlers, and these take _lock.
         self._switch = threading.RLock()
@@ -85,6 +87,7 @@ class FakeExchange:
     @property
     def orders(self) -> tuple[PlacedOrder, ...]:
         """Return the orders that were really placed, oldest first."""
+        self._carry_out_delayed()
         return self._dialect.orders
 
     @property
@@ -170,12 +173,29 @@ class FakeExchange:
                     self._rules.remove(rule)
             return rule.fault, self._released
 
+    def _delay(self, call: Call, fault: Fault) -> None:
+        seconds = fault.late if fault.again is None else fault.again
+        if seconds is not None:
+            with self._lock:
+                self._delayed.append((self._now() + seconds, call))
+
+    def _carry_out_delayed(self) -> None:
+        """Carry out the requests that were under way until now, each at its time."""
+        with self._lock:
+            now = self._now()
+            due = sorted((late for late in self._delayed if late[0] <= now), key=lambda late: late[0])
+            self._delayed = [late for late in self._delayed if late[0] > now]
+        for at, call in due:
+            self._dialect.answer(call, at=at)
+
     def _handle(self, call: Call) -> tuple[Fault, bytes]:
         """Carry out a request as far as the current fault lets it; return the fault and the body."""
         if call.path == STATE:
             return _HEALTHY, json.dumps(self._state()).encode()
         name = self._dialect.name(call)
+        self._carry_out_delayed()
         fault, released = self._take(name)
+        self._delay(call, fault)
         if fault.system_status and name == "SystemStatus":
             fault = replace(_HEALTHY, delay=fault.delay, system_status=fault.system_status)
         body = fault.body

@@ -19,6 +19,8 @@ class Fault:
         ending: What happens instead of an answer, if anything.
         system_status: What the endpoint `SystemStatus` says meanwhile.
         behind: How many seconds old the data is that is answered with.
+        late: Seconds after which the request is carried out, though its connection ended at once; None for not at all.
+        again: Seconds after which it is carried out once more, as by a proxy that repeats it; None for not at all.
         echoes: Whether the body is followed by the request with all its headers, as a debugging page does.
     """
 
@@ -29,6 +31,8 @@ class Fault:
     ending: Literal["answer", "truncate", "reset", "close", "refuse"] = "answer"
     system_status: str | None = None
     behind: float = 0.0
+    late: float | None = None
+    again: float | None = None
     echoes: bool = False
 
     def after(self, seconds: float) -> Fault:
@@ -58,6 +62,19 @@ class Fault:
     def lost_reply(cls) -> Fault:
         """Carry out the request, then reset the connection: the client cannot know."""
         return cls(ending="reset")
+
+    @classmethod
+    def arrives_late(cls, seconds: float) -> Fault:
+        """Reset the connection and carry the request out `seconds` later, by the exchange's clock, if it is valid then.
+
+        It is carried out before the first request that comes after that time, and before the orders are looked at.
+        """
+        return cls(body="", ending="reset", late=seconds)
+
+    @classmethod
+    def repeated(cls, seconds: float = 0.0) -> Fault:
+        """Answer truly, and carry the same request out again `seconds` later, as a proxy does that repeats requests."""
+        return cls(again=seconds)
 
     @classmethod
     def hang(cls) -> Fault:

@@ -16,12 +16,14 @@ from peak_observe.testing.spot_exchange import API_KEY, SECRET, PlacedOrder, Ref
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from peak_observe.clock import Clock
     from peak_observe.testing.loopback import Call
     from peak_observe.testing.markets import Market
 
     Params = Mapping[str, str]
 
 _ASSETS = {"XXBT": ("XBT", 10), "XETH": ("ETH", 10), "ZUSD": ("USD", 4)}
+_LONGEST_DEADLINE = 60.0
 _BALANCES = {"XXBT": 10.0, "XETH": 100.0, "ZUSD": 1_000_000.0}
 
 
@@ -32,6 +34,10 @@ class Kraken(SpotExchange):
     permissions = frozenset(("query-funds", "query-open-trades", "modify-trades", "close-trades"))
     no_endpoint = ("EGeneral:Unknown method", "", 200)
     malformed = ("EGeneral:Invalid arguments", "", 200)
+
+    def __init__(self, *, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._nonces: set[str] = set()
 
     def config(self, url: str) -> dict[str, Any]:
         """Return a new configuration for `ccxt.kraken`."""
@@ -54,6 +60,19 @@ class Kraken(SpotExchange):
         signed = "API-Sign" in call.headers and call.headers.get("API-Key") == API_KEY
         if "/private/" in call.path and not signed:
             raise Refusal("EAPI:Invalid key")
+        nonce = call.params.get("nonce")
+        if nonce in self._nonces:
+            raise Refusal("EAPI:Invalid nonce")
+        if nonce:
+            self._nonces.add(nonce)
+
+    def _check_deadline(self, params: Params) -> None:
+        if params.get("deadline"):
+            left = datetime.fromisoformat(params["deadline"]).timestamp() - self.now()
+            if left <= 0:
+                raise Refusal("EService:Deadline elapsed")
+            if left > _LONGEST_DEADLINE:
+                raise Refusal("EGeneral:Invalid arguments:deadline")
 
     def reply(self, result: Any) -> Reply:
         """Return the answer to a request that was carried out."""
@@ -115,6 +134,7 @@ class Kraken(SpotExchange):
         }
 
     def _private_addorder(self, params: Params) -> Json:
+        self._check_deadline(params)
         order = self._order(params)
         if params.get("validate", "").lower() == "true":
             return {"descr": {"order": _description(order)}}

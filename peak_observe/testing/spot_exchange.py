@@ -95,6 +95,7 @@ class SpotExchange:
         self._behind = 0.0
         self._timers: dict[str, float] = {}
         self.key = ApiKey(permissions=set(self.permissions))
+        self._at: float | None = None
 
     @property
     def orders(self) -> tuple[PlacedOrder, ...]:
@@ -111,12 +112,18 @@ class SpotExchange:
         """Return the endpoint's name, as faults are aimed at it."""
         raise NotImplementedError
 
-    def answer(self, call: Call, behind: float = 0.0) -> Reply:
-        """Carry out one request and return its answer, with data that is `behind` seconds old."""
+    def answer(self, call: Call, behind: float = 0.0, at: float | None = None) -> Reply:
+        """Carry out one request and return its answer, with data that is `behind` seconds old.
+
+        Args:
+            call: The request.
+            behind: How old the data is.
+            at: The Unix time at which it came in; the present if not given.
+        """
         target = getattr(self, self.handler(call), self._missing)
         try:
             with self._lock:
-                self._behind = behind
+                self._behind, self._at = behind, at
                 self._run_timers()
                 self.authenticate(call)
                 return self.reply(target(call.params))
@@ -169,7 +176,7 @@ class SpotExchange:
 
     def now(self) -> float:
         """Return the exchange's Unix time."""
-        return self._clock.now().timestamp()
+        return self._clock.now().timestamp() if self._at is None else self._at
 
     def milliseconds(self, behind: float = 0.0) -> int:
         """Return the exchange's Unix time in milliseconds, or that of `behind` seconds ago."""

@@ -218,6 +218,7 @@ def test_matchers_name_values_that_exist(board: dict, expression: str) -> None:
     by_kind |= {"bulkhead": catalog.LIMIT_OUTCOMES, "rate": catalog.LIMIT_OUTCOMES, "timeout": catalog.TIMEOUT_OUTCOMES}
     by_kind |= {"hedge": catalog.HEDGE_OUTCOMES, "chaos": catalog.CHAOS_OUTCOMES}
     by_kind |= {"deadman": catalog.BEAT_OUTCOMES, "reconcile": catalog.RECONCILE_OUTCOMES}
+    by_kind["orders"] = catalog.ORDER_RECONCILE_OUTCOMES
     by_kind["exporter"] = catalog.SOURCE_OUTCOMES
     for selector, _ in selectors(expression):
         outcomes = by_kind.get(selector.name.partition("_")[2].partition("_")[0])

@@ -127,6 +127,11 @@ QUIET = {
         "Calls refused by switches",
         "Equity by account",
         "Drawdown by account",
+        "Oldest unresolved order",
+        "Orders pending",
+        "Orders by state",
+        "Look-ups by outcome",
+        "Reconcile time, 95th percentile",
     },
     "peak-backups": {
         "Oldest newest backup",

@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -14,26 +16,13 @@ from peak_observe import catalog
 from peak_observe.monitoring import rules
 from peak_observe.monitoring.rules.rule import Alert, spoken
 from tests.conftest import binary
-from tests.monitoring.cases import (
-    account_safety,
-    backups,
-    calls,
-    checks,
-    exchange,
-    exporter,
-    limits,
-    policies,
-    safety,
-)
+from tests.monitoring import cases
 from tests.monitoring.cases.case import FROM, Case, series
 
 RULES = Path(__file__).parents[2] / "grafana" / "alerts" / "peak-observe.rules.yaml"
 SHIPPED: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
-CASES: list[Case] = [
-    case
-    for page in (calls, limits, exchange, account_safety, checks, backups, exporter, policies, safety)
-    for case in page.CASES
-]
+PAGES = [import_module(f"{cases.__name__}.{page.name}") for page in iter_modules(cases.__path__)]
+CASES: list[Case] = [case for page in PAGES for case in getattr(page, "CASES", ())]
 DASHBOARDS = {"peak-overview", "peak-breakers", "peak-exchanges", "peak-backups", "peak-exporter"}
 DURATION = re.compile(r"\d+[mh]")
 # Those whose value is no more than that they fire.

@@ -12,6 +12,7 @@ from peak_observe.monitoring.rules import (
     exchange,
     exporter,
     limits,
+    orders,
     policies,
     safety,
 )
@@ -30,6 +31,7 @@ GROUPS: tuple[Group, ...] = (
     exchange.OBJECTIVES,
     safety.SAFETY,
     account_safety.ACCOUNT_SAFETY,
+    orders.ORDERS,
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,

@@ -14,6 +14,7 @@ from peak_observe.support import process_start
 from peak_observe.telemetry.metrics import (
     exchange_families,
     limit_families,
+    order_families,
     result_families,
     safety_families,
     safety_venue_families,
@@ -164,4 +165,5 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
     ]
-    return [*kinds, *exchange_families.read(), *safety_families.read(), *safety_venue_families.read()]
+    pages = (exchange_families, order_families, safety_families, safety_venue_families)
+    return [*kinds, *(pair for page in pages for pair in page.read())]

@@ -17,10 +17,11 @@ SCOPE = "peak_observe"
 
 _GROUPS = ("rate_limit", "health_check", "timed_call")  # subjects of two words
 _SUFFIXES = {"_seconds": "s", "_bytes": "By"}
-# Without their unit these two would be named like another metric.
+# Without their unit two would be named like another metric, and one like its subject.
 _TAKEN = {
     "peak_breaker_state_seconds_total": "peak_observe.breaker.state_duration",
     "peak_backup_stored_bytes": "peak_observe.backup.stored_size",
+    "peak_orders_total": "peak_observe.orders.state_changes",
 }
 _COUNTED = {
     "beats": "{beat}",
@@ -34,7 +35,10 @@ _COUNTED = {
     "in_flight": "{call}",
     "limit": "{call}",
     "nested": "{retry}",
+    "orders": "{order}",
+    "pending": "{order}",
     "per_second": "{call}/s",
+    "reconciled": "{order}",
     "refused": "{call}",
     "requests": "{request}",
     "restores": "{restore}",

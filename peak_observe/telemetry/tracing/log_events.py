@@ -18,6 +18,9 @@ from peak_observe.events import (
     KeyRefused,
     LimitReached,
     NamesOverflowed,
+    OrderEvent,
+    OrderSettled,
+    OrderUnresolved,
     PolicyReloaded,
     RateLimited,
     Recovered,
@@ -76,7 +79,7 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         ):
             name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
-        case RateLimited() | KeyRefused() | WriteUnanswered():
+        case RateLimited() | KeyRefused() | WriteUnanswered() | OrderSettled() | OrderUnresolved():
             name, facts = _exchange_record(event)
         case HedgeFailed():
             name, facts = "peak_observe.hedge.failed", {"operation": event.operation, "request": event.request}
@@ -119,7 +122,11 @@ def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
             return "peak_observe.retry.nested", facts | {"inside": event.inside}
 
 
-def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
+def _exchange_record(event: ExchangeEvent | OrderEvent) -> tuple[str, dict[str, Any]]:
+    if isinstance(event, OrderSettled | OrderUnresolved):
+        name = "settled" if isinstance(event, OrderSettled) else "unresolved"
+        named = {"exchange" if key == "name" else key: value for key, value in event._asdict().items()}
+        return f"peak_observe.order.{name}", named
     facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
     match event:
         case RateLimited():

@@ -17,6 +17,7 @@ from peak_observe import (
     HealthCheck,
     LossGuard,
     OrderGuard,
+    OrderJournal,
     Policy,
     RecoveryManager,
     ResilientExchangeClient,
@@ -105,10 +106,15 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         policy = Policy.from_toml(policy_file, name, watch=True)
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())
-        client = stack.enter_context(ResilientExchangeClient("kraken", fake.config(), name=name, health=None))
+        journal = stack.enter_context(OrderJournal(tmp_path / "orders.sqlite"))
+        client = stack.enter_context(
+            ResilientExchangeClient("kraken", fake.config(), name=name, health=None, journal=journal)
+        )
         for _ in range(RHYTHM):
             client.fetch_ticker("BTC/USD")
         client.fetch_balance()
+        client.submit("otel", "BTC/USD", "limit", "buy", 0.1, 40_000)
+        client.reconcile()
         yield
     assert len([*kept, limited, hedged]) > 1
 
