@@ -30,11 +30,13 @@ class Kraken(SpotExchange):
     exchange_id = "kraken"
     no_endpoint = ("EGeneral:Unknown method", "", 200)
     malformed = ("EGeneral:Invalid arguments", "", 200)
+    token = "fake-websockets-token"
+    """What a client has to show on the websocket of its own orders."""
 
     def config(self, url: str) -> dict[str, Any]:
         """Return a new configuration for `ccxt.kraken`."""
         return {
-            "urls": {"api": {"public": url, "private": url, "zendesk": url}},
+            "urls": {"api": {"public": url, "private": url, "zendesk": url, "ws": _websockets(url)}},
             "apiKey": API_KEY,
             "secret": base64.b64encode(SECRET.encode()).decode(),
         }
@@ -112,6 +114,9 @@ class Kraken(SpotExchange):
             for asset, amount in _BALANCES.items()
         }
 
+    def _private_getwebsocketstoken(self, _: Params) -> Json:
+        return {"token": self.token, "expires": 900}
+
     def _private_addorder(self, params: Params) -> Json:
         order = self._order(params)
         if params.get("validate", "").lower() == "true":
@@ -153,6 +158,12 @@ class Kraken(SpotExchange):
         for order in found:
             self.cancel(order)
         return {"count": len(found)}
+
+
+def _websockets(url: str) -> Json:
+    host = url.partition("://")[2]
+    paths = {"public": "", "private": "/private", "publicV2": "/v2", "privateV2": "/private/v2"}
+    return {name: f"ws://{host}{path}" for name, path in paths.items()}
 
 
 def _market(name: str) -> Market:
