@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from peak_observe.catalog.limits import *
     from peak_observe.catalog.results import *
     from peak_observe.catalog.strategies import *
+    from peak_observe.catalog.streams import *
 
     METRICS: tuple[Metric, ...]
     """All metrics, in the order of `/metrics`."""
     IN_PROCESS: tuple[Metric, ...]
     """The metrics of a single process; only the exporter knows the others."""
 
-PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "exporter")
+PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "streams", "exporter")
 
 
 def __getattr__(name: str) -> Any:

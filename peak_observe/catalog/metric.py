@@ -46,6 +46,9 @@ EXCHANGE_OUTCOMES = (
     "cancelled",
 )
 DATA_KINDS = ("ticker", "ticker_received", "candles", "candles_received")
+DIAL_OUTCOMES = ("opened", "failed", "timeout")
+CLOSE_CODES = ("1000", "1001", "1006", "1008", "1009", "1011", "1012", "1013", "other", "no_pong", "error")
+"""Close codes of websockets by name; `no_pong` where ccxt gave it up, `error` where it was something else."""
 SOURCE_OUTCOMES = ("success", "error", "timeout")
 SNAPSHOT_LIMITS = ("bytes", "series", "files")
 REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from peak_observe.events.names import NamesOverflowed
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
     from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
+    from peak_observe.events.streams import StreamBroken, StreamResumed
     from peak_observe.events.transitions import Transition
     from peak_observe.events.unions import (
         BackupEvent,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         LimitEvent,
         RetryEvent,
         StrategyEvent,
+        StreamEvent,
     )
 
 __all__ = [
@@ -52,6 +54,9 @@ __all__ = [
     "RetryEvent",
     "RetryScheduled",
     "StrategyEvent",
+    "StreamBroken",
+    "StreamEvent",
+    "StreamResumed",
     "Transition",
     "WriteUnanswered",
 ]
@@ -80,6 +85,9 @@ _LATE = {
     "RetryEvent": "unions",
     "RetryScheduled": "retries",
     "StrategyEvent": "unions",
+    "StreamBroken": "streams",
+    "StreamEvent": "unions",
+    "StreamResumed": "streams",
     "Transition": "transitions",
     "WriteUnanswered": "exchange",
 }

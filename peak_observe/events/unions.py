@@ -9,12 +9,14 @@ from peak_observe.events.limits import CallTimedOut, LimitReached
 from peak_observe.events.names import NamesOverflowed
 from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
 from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
+from peak_observe.events.streams import StreamBroken, StreamResumed
 from peak_observe.events.transitions import Transition
 
 BackupEvent = BackupFinished | RestoreFinished | BackupVerified
 ExchangeEvent = RateLimited | KeyRefused | WriteUnanswered
 RetryEvent = RetryScheduled | GaveUp | Recovered | RetriesNested
 LimitEvent = LimitReached | CallTimedOut
+StreamEvent = StreamBroken | StreamResumed
 StrategyEvent = HedgeFailed | PolicyReloaded
 CallEvent = Transition | RetryEvent | LimitEvent | StrategyEvent
-Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | NamesOverflowed
+Event = CallEvent | HealthChanged | BackupEvent | ExchangeEvent | StreamEvent | NamesOverflowed

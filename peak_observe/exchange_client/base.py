@@ -13,9 +13,10 @@ from peak_observe.exchange_client import health_check as exchange_check
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.implicit_methods import entry_of
-from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
+from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, stream_options, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
+from peak_observe.exchange_client.streams.state import MaxSilence
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 from peak_observe.support.shown import label, shown
@@ -43,6 +44,8 @@ class ExchangeClient:
         max_delay: float = 10.0,
         max_wait: float = 10.0,
         client_order_id: Callable[[], str | int] | None = None,
+        stream_max_silence: MaxSilence = None,
+        stream_group: Callable[[str], str] | None = None,
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -50,6 +53,7 @@ class ExchangeClient:
         validation.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
+        streams = stream_options(exchange, stream_max_silence, stream_group)
         order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)
@@ -66,6 +70,8 @@ class ExchangeClient:
                 **ccxt_overrides.overrides(original, asynchronous=asynchronous),
                 **(websocket_writes.overrides(original) if asynchronous else {}),
             },
+            streams=streams,
+            health=health,
         )
         try:
             self._protect(Protection(exchange, state, backpressure, settings, clock), health)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
+    from peak_observe.measures.streams import ConnectionReading, StreamReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
 BREAKERS: Names[BreakerReading] = Names("breaker")
@@ -33,6 +34,7 @@ BULKHEADS: Names[BulkheadReading] = Names("bulkhead")
 CHAOS: Names[ChaosReading] = Names("operation")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
+CONNECTIONS: Names[ConnectionReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 FALLBACKS: Names[ResultReading] = Names("operation")
 HEDGES: Names[HedgeReading] = Names("operation")
@@ -41,6 +43,7 @@ LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
+STREAMS: Names[StreamReading] = Names("stream")
 TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
@@ -52,6 +55,7 @@ __all__ = [
     "BULKHEADS",
     "CHAOS",
     "CHECKS",
+    "CONNECTIONS",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
     "EXCHANGES",
@@ -65,6 +69,7 @@ __all__ = [
     "RELOADS",
     "RETRIES",
     "SHARES",
+    "STREAMS",
     "TIMED",
     "TIMEOUTS",
     "BackupReading",
@@ -73,6 +78,7 @@ __all__ = [
     "BulkheadReading",
     "CallCounts",
     "ChaosReading",
+    "ConnectionReading",
     "EndpointReading",
     "EndpointTally",
     "ExchangeReading",
@@ -89,6 +95,7 @@ __all__ = [
     "RetryCounts",
     "RetryReading",
     "Series",
+    "StreamReading",
     "Ticker",
     "TimedReading",
     "TimeoutReading",
@@ -102,6 +109,7 @@ _LATE = {
     "BudgetReading": "budgets",
     "BulkheadReading": "limits",
     "ChaosReading": "strategies",
+    "ConnectionReading": "streams",
     "EndpointReading": "exchange",
     "EndpointTally": "exchange",
     "ExchangeReading": "exchange",
@@ -112,6 +120,7 @@ _LATE = {
     "RateLimitReading": "limits",
     "ResultReading": "results",
     "ReloadReading": "strategies",
+    "StreamReading": "streams",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
 }

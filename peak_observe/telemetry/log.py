@@ -22,6 +22,9 @@ from peak_observe.events import (
     RetryEvent,
     RetryScheduled,
     StrategyEvent,
+    StreamBroken,
+    StreamEvent,
+    StreamResumed,
     Transition,
     WriteUnanswered,
 )
@@ -71,6 +74,8 @@ def line(event: Event) -> tuple[str, int, str, tuple[object, ...]]:
         return "backup", *_backup(event)
     if isinstance(event, RateLimited | KeyRefused | WriteUnanswered):
         return "exchange", *_exchange(event)
+    if isinstance(event, StreamBroken | StreamResumed):
+        return "stream", *_stream(event)
     if isinstance(event, HedgeFailed | PolicyReloaded):
         return _strategy(event)
     return ("limits", *_limit(event)) if isinstance(event, LimitReached | CallTimedOut) else ("retry", *_retry(event))
@@ -164,6 +169,14 @@ def _strategy(event: StrategyEvent) -> tuple[str, int, str, tuple[object, ...]]:
             return "policy", INFO, "policy '%s' took over %s: %s", (event.policy, event.path, event.message)
         case PolicyReloaded():
             return "policy", ERROR, "policy '%s' keeps its settings, %s", (event.policy, event.message)
+
+
+def _stream(event: StreamEvent) -> tuple[int, str, tuple[object, ...]]:
+    if isinstance(event, StreamBroken):
+        message = "stream '%s' of '%s' is broken: %s (%s)"
+        return WARNING, message, (event.stream, event.name, event.reason, event.address)
+    message = "stream '%s' of '%s' is back after %.1f s (%s): fetch what happened meanwhile"
+    return INFO, message, (event.stream, event.name, event.seconds, event.reason)
 
 
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:

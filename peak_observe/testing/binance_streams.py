@@ -81,7 +81,8 @@ class BinanceStreams:
                     yield Message({"subscriptionId": 0, "event": self._report(order)}, _ORDERS)
             elif number > before:
                 connection.channels[key] = number
-                yield Message(self._event(*key, number, before), _CHANNELS[key[0]])
+                kind, id_, detail = key
+                yield Message(self._event(kind, id_, detail, number, before), _CHANNELS[kind])
 
     def _event(self, kind: str, id_: str, detail: str, number: int, before: int) -> Json:
         about: Json = {"E": self._exchange.milliseconds(), "s": id_}

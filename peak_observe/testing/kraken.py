@@ -30,7 +30,7 @@ class Kraken(SpotExchange):
     exchange_id = "kraken"
     no_endpoint = ("EGeneral:Unknown method", "", 200)
     malformed = ("EGeneral:Invalid arguments", "", 200)
-    token = "fake-websockets-token"
+    token = "fake-websockets-token"  # noqa: S105 - a fake one for a fake exchange
     """What a client has to show on the websocket of its own orders."""
 
     def config(self, url: str) -> dict[str, Any]:

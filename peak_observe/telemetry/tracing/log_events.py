@@ -24,6 +24,9 @@ from peak_observe.events import (
     RetriesNested,
     RetryEvent,
     RetryScheduled,
+    StreamBroken,
+    StreamEvent,
+    StreamResumed,
     Transition,
     WriteUnanswered,
 )
@@ -40,6 +43,8 @@ _PLAIN_RECORDS: dict[type, str] = {
     BackupVerified: "peak_observe.backup.verified",
     LimitReached: "peak_observe.limit.reached",
     CallTimedOut: "peak_observe.timeout.timed_out",
+    StreamBroken: "peak_observe.stream.broken",
+    StreamResumed: "peak_observe.stream.resumed",
 }
 
 
@@ -64,7 +69,7 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         case BackupFinished() | RestoreFinished() | BackupVerified() | LimitReached() | CallTimedOut():
             name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
-        case RateLimited() | KeyRefused() | WriteUnanswered():
+        case RateLimited() | KeyRefused() | WriteUnanswered() | StreamBroken() | StreamResumed():
             name, facts = _exchange_record(event)
         case HedgeFailed():
             name, facts = "peak_observe.hedge.failed", {"operation": event.operation, "request": event.request}
@@ -107,7 +112,10 @@ def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
             return "peak_observe.retry.nested", facts | {"inside": event.inside}
 
 
-def _exchange_record(event: ExchangeEvent) -> tuple[str, dict[str, Any]]:
+def _exchange_record(event: ExchangeEvent | StreamEvent) -> tuple[str, dict[str, Any]]:
+    if isinstance(event, StreamBroken | StreamResumed):
+        told = {key: value for key, value in event._asdict().items() if key not in ("name", "at") and value is not None}
+        return _PLAIN_RECORDS[type(event)], {"exchange": event.name, **told}
     facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
     match event:
         case RateLimited():

@@ -1,0 +1,214 @@
+"""Methods of ccxt.pro classes that take note of what is watched, and pass everything on."""
+
+from __future__ import annotations
+
+import inspect
+from contextvars import ContextVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.exchange_client.streams import health_check
+from peak_observe.exchange_client.streams.client_hooks import hook, unhook
+from peak_observe.exchange_client.streams.names import METHODS, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from peak_observe.exchange_client.streams.connection import Subscription
+    from peak_observe.exchange_client.streams.state import StreamState
+
+STREAMS = "_peak_observe_streams"
+_GIVEN_UP = ("CancelledError", "UnsubscribeError")
+
+current_watch: ContextVar[WatchCall | None] = ContextVar("peak_observe_watch", default=None)
+
+
+def is_pro(kind: type) -> bool:
+    """Return whether a class of ccxt has websockets."""
+    return callable(getattr(kind, "watch_multiple", None)) and callable(getattr(kind, "client", None))
+
+
+class WatchCall:
+    """One call of a method such as `watch_ticker`.
+
+    Args:
+        state: The streams of its exchange.
+        method: The method without `watch_`.
+        args: What it was called with.
+    """
+
+    __slots__ = ("_state", "_stream", "_symbols", "_waited_for", "ended")
+
+    def __init__(self, state: StreamState, method: str, args: Iterable[Any]) -> None:
+        self._state = state
+        self._stream = stream_of(method)
+        self._symbols = args
+        self._waited_for: list[tuple[str, str, Subscription]] = []
+        self.ended = False
+
+    def waits(self, exchange: Any, url: str, hashes: Iterable[str]) -> None:
+        """Note what it waits for from now on: of several steps, such as signing in, the last one counts."""
+        before, self._waited_for = self._waited_for, []
+        symbols = list(_strings(self._symbols))
+        for message_hash in hashes:
+            found = self._state.watch(url, message_hash, self._stream, symbols)
+            self._waited_for.append((url, message_hash, found))
+        self._drop(before)
+        self._state.look_for_silence(exchange.asyncio_loop)
+
+    def _drop(self, before: list[tuple[str, str, Subscription]]) -> None:
+        self._state.release([found for _, _, found in before], given_up=True)
+        for url, message_hash, found in before:
+            if not found.waiting:
+                self._state.connections.at(url).forget(message_hash)
+
+    def end(self, error: BaseException | None) -> None:
+        """Note that it has ended."""
+        self.ended = True
+        watched = [found for _, _, found in self._waited_for]
+        self._state.release(watched, given_up=type(error).__name__ in _GIVEN_UP)
+
+
+def _strings(found: Any) -> Iterable[str]:
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, list | tuple):
+        for part in found:
+            yield from _strings(part)
+
+
+def overrides(original: Any) -> dict[str, Any]:
+    """Return the methods that take note; none for a class without websockets."""
+    if not is_pro(original):
+        return {}
+    members = {
+        "client": _client(original),
+        "watch": _watch(original.watch, multiple=False),
+        "watch_multiple": _watch(original.watch_multiple, multiple=True),
+        "clean_unsubscription": _clean_unsubscription(original),
+        "close": _close(original),
+    }
+    for name in METHODS:
+        method = getattr(original, f"watch_{name}", None)
+        if method is not None:
+            members[f"watch_{name}"] = _observed(method, name)
+    return members
+
+
+def begin(exchange: Any, state: StreamState) -> None:
+    """Observe the streams of an exchange object, also those that are open already."""
+    vars(exchange)[STREAMS] = state
+    for url, client in (getattr(exchange, "clients", None) or {}).items():
+        hook(client, state.connections.at(url), exchange.id)
+
+
+def end(exchange: Any) -> None:
+    """Observe them no longer."""
+    state = vars(exchange).pop(STREAMS, None)
+    if state is not None:
+        state.stop()
+        health_check.unregister(state)
+        for client in (getattr(exchange, "clients", None) or {}).values():
+            unhook(client)
+
+
+def state_of(exchange: Any) -> StreamState | None:
+    """Return the streams of an exchange object; None where they are not observed."""
+    found: StreamState | None = vars(exchange).get(STREAMS)
+    return found
+
+
+def _client(original: Any) -> Any:
+    make = original.client
+
+    @wraps(make)
+    def client(self: Any, url: str) -> Any:
+        found = make(self, url)
+        state = vars(self).get(STREAMS)
+        if state is not None:
+            state.keep_alive = (found.keepAlive or 0) / 1000
+            hook(found, state.connections.at(url), self.id)
+        return found
+
+    return client
+
+
+def _watch(send: Any, *, multiple: bool) -> Any:
+    @wraps(send)
+    def watch(self: Any, url: str, hashes: Any, *args: Any, **kwargs: Any) -> Any:
+        future = send(self, url, hashes, *args, **kwargs)
+        call = current_watch.get()
+        if call is not None and not call.ended:
+            call.waits(self, url, hashes if multiple else (hashes,))
+        return future
+
+    return watch
+
+
+def _clean_unsubscription(original: Any) -> Any:
+    clean = original.clean_unsubscription
+
+    @wraps(clean)
+    def cleaned(
+        self: Any,
+        client: Any,
+        subHash: str,  # noqa: N803 - ccxt's names
+        unsubHash: str,  # noqa: N803
+        subHashIsPrefix: bool = False,  # noqa: N803
+    ) -> Any:
+        result = clean(self, client, subHash, unsubHash, subHashIsPrefix)
+        state = vars(self).get(STREAMS)
+        if state is not None:
+            state.connections.at(client.url).unsubscribed(subHash, prefix=subHashIsPrefix)
+        return result
+
+    return cleaned
+
+
+def _close(original: Any) -> Any:
+    close = original.close
+
+    @wraps(close)
+    async def closed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await close(self, *args, **kwargs)
+        finally:
+            state = vars(self).get(STREAMS)
+            if state is not None:
+                state.closed()
+
+    return closed
+
+
+def _observed(method: Any, name: str) -> Any:
+    if inspect.iscoroutinefunction(inspect.unwrap(method)):
+
+        @wraps(method)
+        async def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return await _followed(self, name, (*args, *kwargs.values()), lambda: method(self, *args, **kwargs))
+
+        return watched
+
+    @wraps(method)
+    def handed_on(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Some of ccxt's methods are plain functions that return the coroutine of another one.
+        return _followed(self, name, (*args, *kwargs.values()), lambda: method(self, *args, **kwargs))
+
+    return handed_on
+
+
+async def _followed(exchange: Any, name: str, args: tuple[Any, ...], start: Callable[[], Any]) -> Any:
+    state = vars(exchange).get(STREAMS)
+    outer = current_watch.get()
+    if state is None or (outer is not None and not outer.ended):
+        return await start()
+    call, error = WatchCall(state, name, args), None
+    token = current_watch.set(call)
+    try:
+        return await start()
+    except BaseException as failure:
+        error = failure
+        raise
+    finally:
+        current_watch.reset(token)
+        call.end(error)
