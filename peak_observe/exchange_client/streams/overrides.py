@@ -25,7 +25,8 @@ current_watch: ContextVar[WatchCall | None] = ContextVar("peak_observe_watch", d
 
 def is_pro(kind: type) -> bool:
     """Return whether a class of ccxt has websockets."""
-    return callable(getattr(kind, "watch_multiple", None)) and callable(getattr(kind, "client", None))
+    # The base of all async classes has the same methods, of which most raise NotSupported.
+    return any(base.__module__.split(".")[:2] == ["ccxt", "pro"] for base in kind.__mro__)
 
 
 class WatchCall:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
+from peak_observe.monitoring.boards import streams
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import changes, increase, lowest, quantile, rate, select, share, total, worst
 from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
@@ -29,6 +30,8 @@ def board() -> Json:
             panels.row("Data, clock and limits"),
             *_data(),
             _table(),
+            panels.row("Streams"),
+            *streams.streams(),
         ],
         variables=("exchange",),
         marks=[*dashboard.transitions(), *dashboard.restarts()],

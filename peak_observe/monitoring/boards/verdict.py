@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SILENCE = "nothing answers"
-# A label of a primitive names what the trouble is with; no trouble has two of them but exchange and endpoint.
-_NAMED = ("breaker", "operation", "check", "task", "exchange", "endpoint", "repository", "source", "kind")
+# A label of a primitive names what the trouble is with; only an exchange comes with another, endpoint or stream.
+_NAMED = ("breaker", "operation", "check", "task", "exchange", "endpoint", "stream", "repository", "source", "kind")
 
 
 def tile() -> Json:

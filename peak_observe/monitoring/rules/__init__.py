@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies
+from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies, streams
 from peak_observe.monitoring.rules.rule import of_trouble
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ GROUPS: tuple[Group, ...] = (
     exchange.REQUESTS,
     exchange.EXCHANGES,
     exchange.OBJECTIVES,
+    streams.STREAMS,
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,
