@@ -282,6 +282,8 @@ SIGNATURES = {
         "group_by=('part', 'root'))"
     ),
     "StoredFile": ("(path, stored, type, size_bytes, mode, modified_ns, blake3, target)"),
+    "StreamBroken": "(name, stream, reason, address, at, code=None)",
+    "StreamResumed": "(name, stream, reason, address, at, seconds)",
     "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
     "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),
     "AsyncResilientExchangeClient": (
@@ -352,7 +354,8 @@ SIGNATURES = {
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
-        "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
+        "client_order_id: 'Callable[[], str | int] | None' = None, stream_max_silence: 'MaxSilence' = None, "
+        "stream_group: 'Callable[[str], str] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
@@ -406,8 +409,9 @@ SIGNATURES = {
     ),
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": (
-        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
-        "-> 'E'"
+        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False, "
+        "stream_max_silence: 'MaxSilence' = None, stream_group: 'Callable[[str], str] | None' = None, "
+        "health: 'HealthCheck | None' = HEALTH) -> 'E'"
     ),
     "job": "(name: 'str', *, max_age: 'float | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",

@@ -13,9 +13,10 @@ from peak_observe.exchange_client import health_check as exchange_check
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.implicit_methods import entry_of
-from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, stream_options, uninstrument
+from peak_observe.exchange_client.instrumentation import Options, attach, detach, is_async, uninstrument
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.reviews import ccxt_id
+from peak_observe.exchange_client.streams import overrides as stream_overrides
 from peak_observe.exchange_client.streams.state import MaxSilence
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
@@ -53,7 +54,7 @@ class ExchangeClient:
         validation.check_seconds("max_wait", max_wait)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
-        streams = stream_options(exchange, stream_max_silence, stream_group)
+        streams = stream_overrides.options_for(exchange, stream_max_silence, stream_group)
         order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)

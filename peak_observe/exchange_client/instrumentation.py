@@ -22,9 +22,8 @@ from peak_observe.exchange_client.order_summary import remember_arguments
 from peak_observe.exchange_client.request import Request, current_request
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials, identities
-from peak_observe.exchange_client.streams import health_check as stream_check
-from peak_observe.exchange_client.streams import overrides as overrides_of_streams
-from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions, StreamState
+from peak_observe.exchange_client.streams import overrides as stream_overrides
+from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions
 from peak_observe.measures.exchange import CANDLES, TICKER
 from peak_observe.resilience import HealthCheck, health_check
 
@@ -97,7 +96,7 @@ def instrument(
         return exchange
     before = _options_of(exchange)
     options = Options(ids=client_order_ids or before.ids, holds=protect or before.holds)
-    streams = stream_options(exchange, stream_max_silence, stream_group)
+    streams = stream_overrides.options_for(exchange, stream_max_silence, stream_group)
     if state is None or options != before or streams is not None:
         _attach_anew(exchange, state.name if state else name, options, streams, health)
     return exchange
@@ -108,31 +107,11 @@ def _attach_anew(
 ) -> None:
     is_async(exchange)  # which raises for what is no exchange
     label = name or exchange.id
-    known = overrides_of_streams.state_of(exchange)
+    known = stream_overrides.state_of(exchange)
     streams = streams or (known.options if known else None)
     detach(exchange)
     hold = _shared(exchange, label) if options.holds else None
     attach(exchange, label, options=options, backpressure=hold, streams=streams, health=health)
-
-
-def stream_options(exchange: Any, max_silence: MaxSilence, group: Callable[[str], str] | None) -> StreamOptions | None:
-    """Return options of streams, checked; None where there are none.
-
-    Raises:
-        ValueError: They make no sense, or the exchange has no websockets.
-        TypeError: The group is no function.
-    """
-    if max_silence is None and group is None:
-        return None
-    options = StreamOptions(max_silence, group)
-    if not overrides_of_streams.is_pro(type(exchange)):
-        option = "stream_group" if max_silence is None else "stream_max_silence"
-        kind = type(exchange)
-        raise ValueError(
-            f"{option} is for streams, which a {kind.__module__}.{kind.__qualname__} does not have: "
-            f"make the exchange with ccxt.pro.{kind.__qualname__}(config)"
-        )
-    return options
 
 
 def _shared(exchange: Any, label: str) -> Backpressure:
@@ -213,7 +192,7 @@ def attach(
     with _lock:
         key = (original, options)
         if key not in _classes:
-            streamed = _subclass(original, overrides_of_streams.overrides(original))
+            streamed = _subclass(original, stream_overrides.overrides(original))
             members = _observed_members(streamed, options, asynchronous=asynchronous)
             _classes[key] = _subclass(streamed, members | (overrides(streamed) if overrides else {}))
         logging.getLogger("urllib3.connectionpool").addFilter(_wire)
@@ -222,23 +201,15 @@ def attach(
     if isinstance(logger, logging.Logger):
         exchange.logger = QuietLogger(logger, scrubber)
     exchange.__class__ = _classes[key]
-    if overrides_of_streams.is_pro(original):
-        _observe_streams(exchange, state, streams or StreamOptions(), health)
+    stream_overrides.begin(exchange, state.name, clock, streams or StreamOptions(), health)
     return state
-
-
-def _observe_streams(exchange: Any, state: ExchangeState, options: StreamOptions, health: HealthCheck | None) -> None:
-    streams = StreamState(state.name, state.clock, options)
-    overrides_of_streams.begin(exchange, streams)
-    if health is not None and options.max_silence is not None:
-        stream_check.register(streams, health)
 
 
 def detach(exchange: Any) -> None:
     """Give an exchange object its own class back; nothing happens to one that was not instrumented."""
     original, _, logger = getattr(exchange, "__dict__", {}).pop(_ORIGINAL, (None, None, None))
     if original is not None:
-        overrides_of_streams.end(exchange)
+        stream_overrides.end(exchange)
         del vars(exchange)[STATE]
         exchange.logger = logger
         exchange.__class__ = original

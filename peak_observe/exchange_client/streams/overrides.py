@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.exchange_client.streams import health_check
 from peak_observe.exchange_client.streams.client_hooks import hook, unhook
 from peak_observe.exchange_client.streams.names import METHODS, stream_of
+from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions, StreamState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from peak_observe.clock import Clock
     from peak_observe.exchange_client.streams.connection import Subscription
-    from peak_observe.exchange_client.streams.state import StreamState
+    from peak_observe.resilience import HealthCheck
 
 STREAMS = "_peak_observe_streams"
 _GIVEN_UP = ("CancelledError", "UnsubscribeError")
@@ -96,9 +98,39 @@ def overrides(original: Any) -> dict[str, Any]:
     return members
 
 
-def begin(exchange: Any, state: StreamState) -> None:
-    """Observe the streams of an exchange object, also those that are open already."""
-    vars(exchange)[STREAMS] = state
+def options_for(exchange: Any, max_silence: MaxSilence, group: Callable[[str], str] | None) -> StreamOptions | None:
+    """Return options of streams, checked; None where there are none.
+
+    Raises:
+        ValueError: They make no sense, or the exchange has no websockets.
+        TypeError: The group is no function.
+    """
+    if max_silence is None and group is None:
+        return None
+    kind = type(exchange)
+    if not is_pro(kind):
+        option = "stream_group" if max_silence is None else "stream_max_silence"
+        raise ValueError(
+            f"{option} is for websockets, which {kind.__module__} does not have: pass ccxt.pro.{kind.__name__}(config)"
+        )
+    return StreamOptions(max_silence, group)
+
+
+def begin(exchange: Any, name: str, clock: Clock, options: StreamOptions, health: HealthCheck | None) -> None:
+    """Observe the streams of an exchange object, if it has any, also those that are open already.
+
+    Args:
+        exchange: The object.
+        name: The label value `exchange`.
+        clock: Where the time comes from.
+        options: How long streams may be silent, and how symbols are grouped.
+        health: Where the check is registered, if their silence is limited.
+    """
+    if not is_pro(type(exchange)):
+        return
+    state = vars(exchange)[STREAMS] = StreamState(name, clock, options)
+    if health is not None and options.max_silence is not None:
+        health_check.register(state, health)
     for url, client in (getattr(exchange, "clients", None) or {}).items():
         hook(client, state.connections.at(url), exchange.id)
 

@@ -34,8 +34,10 @@ CASES = [
         (5, 40),
     ),
     Case("PeakStreamSilent", "for as long as is allowed", [silence("60x60"), allowed("60x60")], silent=(10, 60)),
-    Case("PeakStreamSilent", "nobody said how long", [silence("0+60x60"), allowed("NaNx60")], silent=(30,)),
-    Case("PeakStreamSilent", "nobody watches it", [silence("NaNx60"), allowed("60x60")], silent=(30,)),
+    Case(
+        "PeakStreamSilent", "nobody said how long", [silence("0+60x60"), allowed(" ".join(["NaN"] * 60))], silent=(30,)
+    ),
+    Case("PeakStreamSilent", "nobody watches it", [silence(" ".join(["NaN"] * 60)), allowed("60x60")], silent=(30,)),
     Case(
         "PeakStreamFlapping",
         "breaks each minute, then it lasts",
