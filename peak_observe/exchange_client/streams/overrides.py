@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from peak_observe.resilience import HealthCheck
 
 STREAMS = "_peak_observe_streams"
+_SIGN_IN = "\x00sign-in"
 _GIVEN_UP = ("CancelledError", "UnsubscribeError")
 
 current_watch: ContextVar[WatchCall | None] = ContextVar("peak_observe_watch", default=None)
@@ -34,42 +35,53 @@ def is_pro(kind: type) -> bool:
 class WatchCall:
     """One call of a method such as `watch_ticker`.
 
+    Attributes:
+        signing_in: How many methods that sign in are under way.
+
     Args:
         state: The streams of its exchange.
         method: The method without `watch_`.
         args: What it was called with.
     """
 
-    __slots__ = ("_state", "_stream", "_symbols", "_waited_for", "ended")
+    __slots__ = ("_state", "_stream", "_symbols", "_waited_for", "signing_in")
 
     def __init__(self, state: StreamState, method: str, args: Iterable[Any]) -> None:
-        self._state = state
+        self._state: StreamState | None = state
         self._stream = stream_of(method)
         self._symbols = args
         self._waited_for: list[tuple[str, str, Subscription]] = []
-        self.ended = False
+        self.signing_in = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended; tasks of ccxt that it started keep it in their context for longer."""
+        return self._state is None
 
     def waits(self, exchange: Any, url: str, hashes: Iterable[str]) -> None:
         """Note what it waits for from now on: of several steps, such as signing in, the last one counts."""
+        state = self._state
+        if state is None:
+            return
         before, self._waited_for = self._waited_for, []
         symbols = list(_strings(self._symbols))
-        for message_hash in hashes:
-            found = self._state.watch(url, message_hash, self._stream, symbols)
+        for name in hashes:
+            # The answer to a sign-in is no message of the stream, so it has a name by which nothing comes.
+            message_hash = f"{name}{_SIGN_IN}" if self.signing_in else name
+            found = state.watch(url, message_hash, self._stream, symbols)
             self._waited_for.append((url, message_hash, found))
-        self._drop(before)
-        self._state.look_for_silence(exchange.asyncio_loop)
-
-    def _drop(self, before: list[tuple[str, str, Subscription]]) -> None:
-        self._state.release([found for _, _, found in before], given_up=True)
-        for url, message_hash, found in before:
+        state.release([found for _, _, found in before], given_up=True)
+        for earlier_url, message_hash, found in before:
             if not found.waiting:
-                self._state.connections.at(url).forget(message_hash)
+                state.connections.at(earlier_url).forget(message_hash)
+        state.look_for_silence(exchange.asyncio_loop)
 
     def end(self, error: BaseException | None) -> None:
         """Note that it has ended."""
-        self.ended = True
-        watched = [found for _, _, found in self._waited_for]
-        self._state.release(watched, given_up=type(error).__name__ in _GIVEN_UP)
+        state, self._state = self._state, None
+        watched, self._waited_for = [found for _, _, found in self._waited_for], []
+        if state is not None:
+            state.release(watched, given_up=type(error).__name__ in _GIVEN_UP)
 
 
 def _strings(found: Any) -> Iterable[str]:
@@ -95,7 +107,8 @@ def overrides(original: Any) -> dict[str, Any]:
         method = getattr(original, f"watch_{name}", None)
         if method is not None:
             members[f"watch_{name}"] = _observed(method, name)
-    return members
+    signing_in = [name for name in dir(original) if name.startswith("authenticate")]
+    return members | {name: _signing_in(getattr(original, name)) for name in signing_in}
 
 
 def options_for(exchange: Any, max_silence: MaxSilence, group: Callable[[str], str] | None) -> StreamOptions | None:
@@ -139,10 +152,10 @@ def end(exchange: Any) -> None:
     """Observe them no longer."""
     state = vars(exchange).pop(STREAMS, None)
     if state is not None:
-        state.stop()
         health_check.unregister(state)
         for client in (getattr(exchange, "clients", None) or {}).values():
             unhook(client)
+        state.closed()
 
 
 def state_of(exchange: Any) -> StreamState | None:
@@ -171,11 +184,29 @@ def _watch(send: Any, *, multiple: bool) -> Any:
     def watch(self: Any, url: str, hashes: Any, *args: Any, **kwargs: Any) -> Any:
         future = send(self, url, hashes, *args, **kwargs)
         call = current_watch.get()
-        if call is not None and not call.ended:
+        if call is not None:
             call.waits(self, url, hashes if multiple else (hashes,))
         return future
 
     return watch
+
+
+def _signing_in(method: Any) -> Any:
+    if not inspect.iscoroutinefunction(inspect.unwrap(method)):
+        return method
+
+    @wraps(method)
+    async def signed_in(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = current_watch.get()
+        if call is None:
+            return await method(self, *args, **kwargs)
+        call.signing_in += 1
+        try:
+            return await method(self, *args, **kwargs)
+        finally:
+            call.signing_in -= 1
+
+    return signed_in
 
 
 def _clean_unsubscription(original: Any) -> Any:

@@ -33,6 +33,7 @@ from peak_observe import (
     timed,
     timeout,
 )
+from peak_observe.exchange_client.streams.state import StreamOptions, StreamState
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 from peak_observe.testing import FakeExchange, ManualClock
@@ -101,6 +102,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         for _ in range(RHYTHM):
             client.fetch_ticker("BTC/USD")
         client.fetch_balance()
+        streams = StreamState(name, clock, StreamOptions(60))
+        streams.watch("wss://127.0.0.1/ws", "ticker:BTC/USD", "ticker", ["BTC/USD"])
         yield
     assert len([*kept, limited, hedged]) > 1
 
