@@ -76,12 +76,12 @@ class WatchCall:
                 state.connections.at(earlier_url).forget(message_hash)
         state.look_for_silence(exchange.asyncio_loop)
 
-    def end(self, error: BaseException | None) -> None:
-        """Note that it has ended."""
+    def end(self, *, given_up: bool) -> None:
+        """Note that it has ended, and whether it was cancelled or nothing more will come."""
         state, self._state = self._state, None
         watched, self._waited_for = [found for _, _, found in self._waited_for], []
         if state is not None:
-            state.release(watched, given_up=type(error).__name__ in _GIVEN_UP)
+            state.release(watched, given_up=given_up)
 
 
 def _strings(found: Any) -> Iterable[str]:
@@ -262,17 +262,22 @@ def _observed(method: Any, name: str) -> Any:
 
 
 async def _followed(exchange: Any, name: str, args: tuple[Any, ...], start: Callable[[], Any]) -> Any:
-    state = vars(exchange).get(STREAMS)
-    outer = current_watch.get()
-    if state is None or (outer is not None and not outer.ended):
+    call = _begun(exchange, name, args)
+    if call is None:
         return await start()
-    call, error = WatchCall(state, name, args), None
-    token = current_watch.set(call)
+    token, given_up = current_watch.set(call), False
     try:
         return await start()
-    except BaseException as failure:
-        error = failure
+    except BaseException as error:
+        # Its name alone is kept: the exception holds this frame, which would hold it.
+        given_up = type(error).__name__ in _GIVEN_UP
         raise
     finally:
         current_watch.reset(token)
-        call.end(error)
+        call.end(given_up=given_up)
+
+
+def _begun(exchange: Any, name: str, args: tuple[Any, ...]) -> WatchCall | None:
+    """Return a new call; None within another one, and where streams are not observed."""
+    state, outer = vars(exchange).get(STREAMS), current_watch.get()
+    return None if state is None or (outer is not None and not outer.ended) else WatchCall(state, name, args)
