@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary, ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -26,9 +27,6 @@ from peak_observe.exchange_client.streams import overrides as stream_overrides
 from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions
 from peak_observe.measures.exchange import CANDLES, TICKER
 from peak_observe.resilience import HealthCheck, health_check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 E = TypeVar("E")
 

@@ -64,10 +64,10 @@ def test_an_account_may_be_silent_while_pings_are_answered(kraken) -> None:
 
     async def main() -> None:
         waiting = asyncio.ensure_future(kraken.exchange.watch_orders())
-        await asyncio.sleep(1.0)
+        await kraken.until(lambda: kraken.fake.requests["WS executions"])
+        await kraken.until(lambda: kraken.stream("orders").message_age > 1)
         reading = kraken.stream("orders")
         waiting.cancel()
-        assert reading.message_age > 0.5
         assert reading.silence == pytest.approx(reading.ping_age, abs=0.05)
         assert reading.max_silence == pytest.approx(0.2)
 
