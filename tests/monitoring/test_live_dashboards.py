@@ -116,6 +116,8 @@ QUIET = {
         "Answer time by endpoint, 95th percentile",
         "Answer times",
         "Age of market data",
+        *("Silent streams", "Silence by stream", "Messages by stream", "Gaps and unreadable messages"),
+        *("Websockets open", "Breaks by close code", "Attempts to connect", "Streams"),
     },
     "peak-backups": {
         "Oldest newest backup",
