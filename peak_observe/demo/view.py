@@ -183,4 +183,4 @@ def totals() -> Iterator[str]:
             f"the circuit opened {opened} times and {rejected} calls never reached the exchange"
         )
     for name, stream in STREAMS.read():
-        yield f"{_stream(name)}: {stream.messages} messages, {stream.gaps} gaps"
+        yield f"stream {_stream(name)}: {stream.messages} messages, {stream.gaps} gaps"

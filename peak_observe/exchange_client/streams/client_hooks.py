@@ -45,7 +45,7 @@ def hook(client: Any, connection: Connection, exchange: str) -> None:
     }
     sequence = SEQUENCES.get(exchange)
     if sequence is not None:
-        hooks["on_message_callback"] = _before(client.on_message_callback, sequence(connection))
+        hooks["on_message_callback"] = _on_message(client.on_message_callback, sequence(connection))
     own[HOOKED] = {name: own.get(name) for name in hooks}
     own.update(hooks)
 
@@ -67,6 +67,15 @@ def _before(callback: Callable[..., Any], note: Callable[..., object]) -> Callab
         return callback(*args, **kwargs)
 
     return noted
+
+
+def _on_message(callback: Callable[[Any, Any], Any], check: Callable[[Any], None]) -> Callable[[Any, Any], Any]:
+    @wraps(callback)
+    def checked(client: Any, message: Any) -> Any:
+        check(message)
+        return callback(client, message)
+
+    return checked
 
 
 def _open(client: Any, connection: Connection) -> Any:
@@ -111,15 +120,15 @@ def _send(client: Any, connection: Connection) -> Any:
 
 
 def _resolve(client: Any, connection: Connection) -> Any:
-    # The path of each message: a look into a dict, the time, and two numbers.
-    resolve, subscribed, broken, now = client.resolve, connection.subscribed, connection.broken, connection.now
+    # The path of each message: a look into a dict and two numbers; the time was taken when its frame came.
+    resolve, subscribed, broken = client.resolve, connection.subscribed, connection.broken
 
     @wraps(resolve)
     def observed(result: Any, message_hash: Any) -> Any:
         found = subscribed.get(message_hash)
         if found is not None:
             feed = found.feed
-            feed.last = now()
+            feed.last = connection.heard
             feed.tally.messages += 1
             if broken:
                 connection.resume(feed.tally.stream)

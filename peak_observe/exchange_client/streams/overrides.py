@@ -64,16 +64,16 @@ class WatchCall:
         if state is None:
             return
         before, self._waited_for = self._waited_for, []
-        symbols = list(_strings(self._symbols))
         for name in hashes:
             # The answer to a sign-in is no message of the stream, so it has a name by which nothing comes.
             message_hash = f"{name}{_SIGN_IN}" if self.signing_in else name
-            found = state.watch(url, message_hash, self._stream, symbols)
+            found = state.watch(url, message_hash, self._stream, self._symbols)
             self._waited_for.append((url, message_hash, found))
-        state.release([found for _, _, found in before], given_up=True)
-        for earlier_url, message_hash, found in before:
-            if not found.waiting:
-                state.connections.at(earlier_url).forget(message_hash)
+        if before:
+            state.release([found for _, _, found in before], given_up=True)
+            for earlier_url, message_hash, found in before:
+                if not found.waiting:
+                    state.connections.at(earlier_url).forget(message_hash)
         state.look_for_silence(exchange.asyncio_loop)
 
     def end(self, *, given_up: bool) -> None:
@@ -82,14 +82,6 @@ class WatchCall:
         watched, self._waited_for = [found for _, _, found in self._waited_for], []
         if state is not None:
             state.release(watched, given_up=given_up)
-
-
-def _strings(found: Any) -> Iterable[str]:
-    if isinstance(found, str):
-        yield found
-    elif isinstance(found, list | tuple):
-        for part in found:
-            yield from _strings(part)
 
 
 def overrides(original: Any) -> dict[str, Any]:
@@ -245,39 +237,37 @@ def _close(original: Any) -> Any:
 
 
 def _observed(method: Any, name: str) -> Any:
+    @wraps(method)
+    async def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        call = _begun(self, name, args, kwargs)
+        if call is None:
+            return await method(self, *args, **kwargs)
+        token, given_up = current_watch.set(call), False
+        try:
+            return await method(self, *args, **kwargs)
+        except BaseException as error:
+            # Its name alone is kept: the exception holds this frame, which would hold it.
+            given_up = type(error).__name__ in _GIVEN_UP
+            raise
+        finally:
+            current_watch.reset(token)
+            call.end(given_up=given_up)
+
     if inspect.iscoroutinefunction(inspect.unwrap(method)):
-
-        @wraps(method)
-        async def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return await _followed(self, name, (*args, *kwargs.values()), lambda: method(self, *args, **kwargs))
-
         return watched
 
     @wraps(method)
     def handed_on(self: Any, *args: Any, **kwargs: Any) -> Any:
         # Some of ccxt's methods are plain functions that return the coroutine of another one.
-        return _followed(self, name, (*args, *kwargs.values()), lambda: method(self, *args, **kwargs))
+        return watched(self, *args, **kwargs)
 
     return handed_on
 
 
-async def _followed(exchange: Any, name: str, args: tuple[Any, ...], start: Callable[[], Any]) -> Any:
-    call = _begun(exchange, name, args)
-    if call is None:
-        return await start()
-    token, given_up = current_watch.set(call), False
-    try:
-        return await start()
-    except BaseException as error:
-        # Its name alone is kept: the exception holds this frame, which would hold it.
-        given_up = type(error).__name__ in _GIVEN_UP
-        raise
-    finally:
-        current_watch.reset(token)
-        call.end(given_up=given_up)
-
-
-def _begun(exchange: Any, name: str, args: tuple[Any, ...]) -> WatchCall | None:
+def _begun(exchange: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WatchCall | None:
     """Return a new call; None within another one, and where streams are not observed."""
-    state, outer = vars(exchange).get(STREAMS), current_watch.get()
-    return None if state is None or (outer is not None and not outer.ended) else WatchCall(state, name, args)
+    outer = current_watch.get()
+    if outer is not None and not outer.ended:
+        return None
+    state = vars(exchange).get(STREAMS)
+    return None if state is None else WatchCall(state, name, (*args, *kwargs.values()))

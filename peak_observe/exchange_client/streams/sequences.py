@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 _KRAKEN = {"executions": ("orders", "my_trades"), "balances": ("balance",)}
 
 
-def _kraken(connection: Connection) -> Callable[[Any, Any], None]:
+def _kraken(connection: Connection) -> Callable[[Any], None]:
     """Check the numbers of Kraken's channels of the account, which rise by one from the snapshot's on."""
     last: dict[str, int] = {}
 
-    def check(_: Any, message: Any) -> None:
+    def check(message: Any) -> None:
         if type(message) is not dict or "sequence" not in message:
             return
         channel, number = str(message.get("channel")), int(message["sequence"])
@@ -30,5 +30,5 @@ def _kraken(connection: Connection) -> Callable[[Any, Any], None]:
     return check
 
 
-SEQUENCES: Mapping[str, Callable[[Connection], Callable[[Any, Any], None]]] = {"kraken": _kraken}
+SEQUENCES: Mapping[str, Callable[[Connection], Callable[[Any], None]]] = {"kraken": _kraken}
 """Makes the check of a connection's messages, by ccxt's id of the exchange."""

@@ -17,6 +17,7 @@ from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable, Iterator
 
     from peak_observe.clock import Clock
     from peak_observe.resilience import HealthCheck
@@ -93,23 +94,32 @@ class StreamState:
         self._timer: asyncio.TimerHandle | None = None
         CONNECTIONS.series(name).join(self, self.connections.read)
 
-    def watch(self, url: str, message_hash: str, stream: str, symbols: list[str]) -> Subscription:
-        """Note that a call waits for a market, or account, and return that."""
+    def watch(self, url: str, message_hash: str, stream: str, args: Iterable[Any]) -> Subscription:
+        """Note that a call waits for a market, or account, and return that.
+
+        Args:
+            url: The address of the websocket.
+            message_hash: ccxt's name of what is waited for.
+            stream: The kind of data.
+            args: The arguments of the call, among which the symbols are.
+        """
         connection = self.connections.at(url)
         found = connection.subscribed.get(message_hash)
         if found is None:
-            found = self._subscribe(connection, message_hash, stream, symbols)
-        if found.waiting == 0 and not found.feed.watched():
+            found = self._subscribe(connection, message_hash, stream, args)
+        # A look at all of a feed's markets is left to those that nobody has asked for lately.
+        if not found.watched(connection.now()) and not found.feed.watched():
             found.feed.woken()
         found.waiting += 1
-        connection.asked(found.feed.tally.stream)
+        if connection.broken:
+            connection.asked(found.feed.tally.stream)
         return found
 
-    def _subscribe(self, connection: Connection, message_hash: str, stream: str, symbols: list[str]) -> Subscription:
+    def _subscribe(self, connection: Connection, message_hash: str, stream: str, args: Iterable[Any]) -> Subscription:
         for other in list(self.connections.by_url.values()):
             if other is not connection:
                 moved(other, connection, message_hash)
-        group = self._group(message_hash, symbols)
+        group = self._group(message_hash, args)
         feed = connection.feed(group, self._tally(stream, group))
         found = Subscription(feed)
         connection.subscribed[message_hash] = feed.subscribed[message_hash] = found
@@ -124,9 +134,10 @@ class StreamState:
             NAMES.series(name).join(self, found.read)
         return found
 
-    def _group(self, message_hash: str, symbols: list[str]) -> str:
+    def _group(self, message_hash: str, args: Iterable[Any]) -> str:
         if self.options.group is None:
             return ALL
+        symbols = list(_strings(args))
         named = [symbol for symbol in symbols if symbol in message_hash] or symbols
         if not named:
             return ALL
@@ -196,6 +207,14 @@ class StreamState:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+
+
+def _strings(found: Any) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, list | tuple):
+        for part in found:
+            yield from _strings(part)
 
 
 def _look(weakly: ref[StreamState], loop: asyncio.AbstractEventLoop) -> None:
