@@ -30,6 +30,7 @@ def hook(client: Any, connection: Connection, exchange: str) -> None:
     if HOOKED in own:
         return
     life = Life(client.asyncio_loop)
+    connection.over = False
     if client.isConnected and not client.closed():
         connection.adopt(life)
     hooks: dict[str, Any] = {

@@ -54,7 +54,7 @@ class Connections:
         found = self.by_url.get(url)
         if found is None:
             for old, connection in list(self.by_url.items()):
-                if not connection.open and not connection.watched():
+                if connection.over and not connection.watched():
                     del self.by_url[old]
             found = self.by_url[url] = Connection(self, url)
         return found
@@ -215,6 +215,7 @@ class Connection:
         self.address = address(url)
         self.now = connections.clock.monotonic
         self._life: Life | None = None
+        self.over = False  # it was open, and no client of ccxt opens it again
         self.heard = -math.inf
         self.feeds: dict[tuple[str, str], Feed] = {}
         self.subscribed: dict[str, Subscription] = {}
@@ -262,7 +263,7 @@ class Connection:
     def broke(self, life: Life, label: str, reason: str, code: int | None = None) -> None:
         """Note that it is no longer open; ccxt says so twice, and once counts."""
         if self._life is life:
-            self._life = None
+            self._life, self.over = None, True
             self._all.broke(label)
             self._lose(self.watched_streams(), reason, code, closed=True)
 
@@ -287,7 +288,7 @@ class Connection:
 
     def closed(self) -> None:
         """Note that the program closed it: nobody watches its streams any more."""
-        self._life = None
+        self._life, self.over = None, True
         for feed in self.feeds.values():
             feed.subscribed.clear()
         self.subscribed.clear()

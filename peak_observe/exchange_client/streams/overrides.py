@@ -8,7 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.exchange_client.streams import health_check
-from peak_observe.exchange_client.streams.client_hooks import hook, unhook
+from peak_observe.exchange_client.streams.client_hooks import HOOKED, hook, unhook
 from peak_observe.exchange_client.streams.names import METHODS, stream_of
 from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions, StreamState
 
@@ -40,15 +40,15 @@ class WatchCall:
 
     Args:
         state: The streams of its exchange.
-        method: The method without `watch_`.
+        stream: The kind of data.
         args: What it was called with.
     """
 
     __slots__ = ("_state", "_stream", "_symbols", "_waited_for", "signing_in")
 
-    def __init__(self, state: StreamState, method: str, args: Iterable[Any]) -> None:
+    def __init__(self, state: StreamState, stream: str, args: Iterable[Any]) -> None:
         self._state: StreamState | None = state
-        self._stream = stream_of(method)
+        self._stream = stream
         self._symbols = args
         self._waited_for: list[tuple[str, str, Subscription]] = []
         self.signing_in = 0
@@ -90,15 +90,15 @@ def overrides(original: Any) -> dict[str, Any]:
         return {}
     members = {
         "client": _client(original),
-        "watch": _watch(original.watch, multiple=False),
-        "watch_multiple": _watch(original.watch_multiple, multiple=True),
+        "watch": _watch(original.watch),
+        "watch_multiple": _watch_multiple(original.watch_multiple),
         "clean_unsubscription": _clean_unsubscription(original),
         "close": _close(original),
     }
     for name in METHODS:
         method = getattr(original, f"watch_{name}", None)
         if method is not None:
-            members[f"watch_{name}"] = _observed(method, name)
+            members[f"watch_{name}"] = _observed(method, stream_of(name))
     signing_in = [name for name in dir(original) if name.startswith("authenticate")]
     return members | {name: _signing_in(getattr(original, name)) for name in signing_in}
 
@@ -163,7 +163,7 @@ def _client(original: Any) -> Any:
     def client(self: Any, url: str) -> Any:
         found = make(self, url)
         state = vars(self).get(STREAMS)
-        if state is not None:
+        if state is not None and HOOKED not in vars(found):
             state.keep_alive = (found.keepAlive or 0) / 1000
             hook(found, state.connections.at(url), self.id)
         return found
@@ -171,16 +171,28 @@ def _client(original: Any) -> Any:
     return client
 
 
-def _watch(send: Any, *, multiple: bool) -> Any:
+def _watch(send: Any) -> Any:
     @wraps(send)
-    def watch(self: Any, url: str, hashes: Any, *args: Any, **kwargs: Any) -> Any:
-        future = send(self, url, hashes, *args, **kwargs)
+    def watch(self: Any, url: str, message_hash: str, *args: Any, **kwargs: Any) -> Any:
+        future = send(self, url, message_hash, *args, **kwargs)
         call = current_watch.get()
         if call is not None:
-            call.waits(self, url, hashes if multiple else (hashes,))
+            call.waits(self, url, (message_hash,))
         return future
 
     return watch
+
+
+def _watch_multiple(send: Any) -> Any:
+    @wraps(send)
+    def watch_multiple(self: Any, url: str, message_hashes: list[str], *args: Any, **kwargs: Any) -> Any:
+        future = send(self, url, message_hashes, *args, **kwargs)
+        call = current_watch.get()
+        if call is not None:
+            call.waits(self, url, message_hashes)
+        return future
+
+    return watch_multiple
 
 
 def _signing_in(method: Any) -> Any:
@@ -236,10 +248,10 @@ def _close(original: Any) -> Any:
     return closed
 
 
-def _observed(method: Any, name: str) -> Any:
+def _observed(method: Any, stream: str) -> Any:
     @wraps(method)
     async def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call = _begun(self, name, args, kwargs)
+        call = _begun(self, stream, args, kwargs)
         if call is None:
             return await method(self, *args, **kwargs)
         token, given_up = current_watch.set(call), False
@@ -264,10 +276,10 @@ def _observed(method: Any, name: str) -> Any:
     return handed_on
 
 
-def _begun(exchange: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WatchCall | None:
+def _begun(exchange: Any, stream: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WatchCall | None:
     """Return a new call; None within another one, and where streams are not observed."""
     outer = current_watch.get()
     if outer is not None and not outer.ended:
         return None
     state = vars(exchange).get(STREAMS)
-    return None if state is None else WatchCall(state, name, (*args, *kwargs.values()))
+    return None if state is None else WatchCall(state, stream, (*args, *kwargs.values()))

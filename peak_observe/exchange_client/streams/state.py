@@ -94,6 +94,9 @@ class StreamState:
         self._timer: asyncio.TimerHandle | None = None
         CONNECTIONS.series(name).join(self, self.connections.read)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> StreamState:
+        return self  # a copy of an exchange object counts for the same exchange
+
     def watch(self, url: str, message_hash: str, stream: str, args: Iterable[Any]) -> Subscription:
         """Note that a call waits for a market, or account, and return that.
 

@@ -1,6 +1,7 @@
 """What is watched, in which groups, and for how long it is silent, by a clock by hand."""
 
 import asyncio
+import copy
 import math
 import threading
 
@@ -105,7 +106,7 @@ def test_the_clock_of_the_wall_may_jump(watched) -> None:
     """Ages follow the monotonic one."""
     watched.watch()
     watched.clock.advance(5)
-    watched.clock.set_now(watched.clock.now().replace(year=2035)) if hasattr(watched.clock, "set_now") else None
+    watched.clock.jump(86_400)
     assert watched.reading().silence == 5
 
 
@@ -221,9 +222,24 @@ def test_addresses_that_nobody_watches_go(watched) -> None:
     """A bot that runs for a year gets a new listen key each day."""
     for day in range(400):
         found = watched.watch("account", "orders", url=f"{URL}/{day:020}")
+        connection, life = found.feed.connection, Life(None)
+        connection.opened(life)
         watched.end(found)
+        connection.broke(life, "1000", "closed with code 1000", 1000)
         watched.clock.advance(86_400)
     assert len(watched.state.connections.by_url) <= 2
+
+
+def test_an_address_that_is_being_opened_stays(watched) -> None:
+    """Its client counts there as soon as somebody watches it."""
+    opening = watched.state.connections.at(f"{URL}/0")
+    watched.state.connections.at(f"{URL}/1")
+    assert watched.state.connections.at(f"{URL}/0") is opening
+
+
+def test_a_copy_of_an_object_counts_for_the_same_exchange(watched) -> None:
+    """As its other counts do."""
+    assert copy.deepcopy({"streams": watched.state})["streams"] is watched.state
 
 
 def test_readers_of_another_thread_are_no_trouble(watched) -> None:
