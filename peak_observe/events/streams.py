@@ -14,7 +14,7 @@ class StreamBroken(NamedTuple):
     Args:
         name: The label value `exchange`.
         stream: The kind of data, such as `ticker`, `order_book` or `orders`.
-        reason: What happened, such as `closed with code 1012`, `silent for 60 s` or `gap`.
+        reason: What happened, such as `closed with code 1012`, `silent for 60.2 s` or `gap`.
         address: Host and path of the websocket, without listen keys.
         at: When, in UTC.
         code: The close code, if it was closed with one.

@@ -279,7 +279,7 @@ class Connection:
 
     def silent(self, stream: str, seconds: float) -> None:
         """Note that a stream is silent for longer than is allowed."""
-        self._lose([stream], f"silent for {seconds:.0f} s")
+        self._lose([stream], f"silent for {seconds:.1f} s")
 
     def gap(self, feed: Feed) -> None:
         """Note that messages of a stream were lost."""

@@ -172,7 +172,7 @@ class StreamState:
         """Return whether no stream is silent for too long, with a sentence for a person."""
         silent = self.silent()
         if silent:
-            told = (f"{stream} is silent for {now:.0f} s, {limit:.0f} s are allowed" for stream, now, limit in silent)
+            told = (f"{stream} is silent for {now:.1f} s, {limit:g} s are allowed" for stream, now, limit in silent)
             return False, "; ".join(told)
         streams = dict.fromkeys(tally.stream for tally, _ in self._feeds())
         return True, f"{', '.join(streams)}: no silence" if streams else "no stream is watched"

@@ -52,7 +52,7 @@ def test_silence_begins_when_it_is_watched(watched) -> None:
     assert watched.reading().silence == 10
     watched.clock.advance(51)
     assert watched.state.silent() == [("ticker", 61, 60)]
-    assert watched.state.health() == (False, "ticker is silent for 61 s, 60 s are allowed")
+    assert watched.state.health() == (False, "ticker is silent for 61.0 s, 60 s are allowed")
 
 
 def test_nothing_watched_is_healthy(watched) -> None:
