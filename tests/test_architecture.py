@@ -303,6 +303,8 @@ SIGNATURES = {
         "group_by=('part', 'root'))"
     ),
     "StoredFile": ("(path, stored, type, size_bytes, mode, modified_ns, blake3, target)"),
+    "StreamBroken": "(name, stream, reason, address, at, code=None)",
+    "StreamResumed": "(name, stream, reason, address, at, seconds)",
     "StateSnapshot": ("(*, clock: 'Clock' = CLOCK) -> 'None'"),
     "VerifyReport": ("(backup_id, files, size_bytes, seconds, problems)"),
     "AsyncResilientExchangeClient": (
@@ -409,6 +411,8 @@ SIGNATURES = {
         "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
         "client_order_id: 'Callable[[], str | int] | None' = None, journal: 'OrderJournal | None' = None, "
         "health: 'HealthCheck | None' = HEALTH, "
+        "client_order_id: 'Callable[[], str | int] | None' = None, stream_max_silence: 'MaxSilence' = None, "
+        "stream_group: 'Callable[[str], str] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
@@ -469,8 +473,9 @@ SIGNATURES = {
     ),
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": (
-        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
-        "-> 'E'"
+        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False, "
+        "stream_max_silence: 'MaxSilence' = None, stream_group: 'Callable[[str], str] | None' = None, "
+        "health: 'HealthCheck | None' = HEALTH) -> 'E'"
     ),
     "job": "(name: 'str', *, max_age: 'float | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",

@@ -47,6 +47,16 @@ SHOWN = {
     "03_async_bot": ["'candles': 50", "circuit: open", "the probe", "'candles': 50.*closed"],
     "04_custom_observer": ["⚠️ balance gave up after 2 attempts", "🔴 orders is open"],
     "05_several_processes": ["all live", r'"bot-b"} 1\.0', "was killed", r'"bot-a"} 1\.0', r'"bot-b"} 0\.0'],
+    "09_stream_bot": [
+        "connections refused\\n",
+        "orders lost: closed without a code",
+        "calm\\n",
+        "orders back: closed without a code",
+        r"fetched \d+ open orders after a gap",
+        "maintenance\\n",
+        "ohlcv, orders: no silence",
+        r"(\d+) orders stand, \1 are known to the bot",
+    ],
     "resilience/06_combining_patterns": [
         "outside: 3 failed, 7 refused.* 9 times",
         "inside:  1 failed, 9 refused.* 3 times",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog.safety import *
     from peak_observe.catalog.safety_venue import *
     from peak_observe.catalog.strategies import *
+    from peak_observe.catalog.streams import *
 
     METRICS: tuple[Metric, ...]
     """All metrics, in the order of `/metrics`."""
@@ -41,6 +42,7 @@ PAGES = (
     "backups",
     "exchange",
     "orders",
+    "streams",
     "safety",
     "safety_venue",
     "exporter",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Self
@@ -14,7 +15,8 @@ from rich.text import Text
 
 from peak_observe import catalog, events
 from peak_observe.demo.script import SCRIPT, Phase
-from peak_observe.measures import BREAKERS, RETRIES
+from peak_observe.measures import BREAKERS, RETRIES, STREAMS
+from peak_observe.measures.streams import SEPARATOR
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
@@ -22,8 +24,16 @@ if TYPE_CHECKING:
 
     from peak_observe.measures import BreakerReading
 
-Told = events.Transition | events.HealthChanged | events.TradingChanged | events.GuardTripped
-TOLD = (events.Transition, events.HealthChanged, events.TradingChanged, events.GuardTripped)
+TOLD = (
+    events.Transition
+    | events.HealthChanged
+    | events.StreamBroken
+    | events.StreamResumed
+    | events.TradingChanged
+    | events.GuardTripped
+)
+"""Events that the demo tells of."""
+
 COLORS = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
@@ -65,7 +75,7 @@ class Lines(View):
         self._say(f"exchange: {phase.name}")
 
     def on_event(self, event: events.Event) -> None:
-        """Tell of changes of state and of health."""
+        """Tell of changes of state, of health, of streams and of trading."""
         if isinstance(event, TOLD):
             self._say(_sentence(event))
 
@@ -100,26 +110,32 @@ class Screen(View):
         bad = self.phase.fault is not None
         title = Text.assemble("exchange: ", (self.phase.name, "bold red" if bad else "bold green"))
         links = [Text(link, style="dim", no_wrap=True, overflow="ellipsis") for link in self.links]
-        return Group(title, _table(), *list(self.news), *links, Text("Ctrl-C ends the demo", style="dim"))
+        return Group(title, _table(), _streams(), *list(self.news), *links, Text("Ctrl-C ends the demo", style="dim"))
 
 
-def _color(event: Told) -> str:
+def _color(event: TOLD) -> str:
     if isinstance(event, events.TradingChanged):
         return "green" if event.state == "trading" else "red"
     if isinstance(event, events.GuardTripped):
         return "red"
     if isinstance(event, events.Transition):
         return COLORS[event.new]
-    return "green" if event.healthy else "red"
+    good = event.healthy if isinstance(event, events.HealthChanged) else isinstance(event, events.StreamResumed)
+    return "green" if good else "red"
 
 
-def _sentence(event: Told) -> str:
-    if isinstance(event, events.TradingChanged):
-        return f"trading {event.name} is {event.state}: {event.reason}"
-    if isinstance(event, events.GuardTripped):
-        return f"guard {event.guard} tripped: {event.message}"
-    if isinstance(event, events.HealthChanged):
-        return f"check {event.name} is {'healthy' if event.healthy else 'unhealthy'}: {event.message[:90]}"
+def _sentence(event: TOLD) -> str:
+    match event:
+        case events.TradingChanged():
+            return f"trading {event.name} is {event.state}: {event.reason}"
+        case events.GuardTripped():
+            return f"guard {event.guard} tripped: {event.message}"
+        case events.HealthChanged():
+            return f"check {event.name} is {'healthy' if event.healthy else 'unhealthy'}: {event.message[:90]}"
+        case events.StreamBroken():
+            return f"stream {event.stream} is broken: {event.reason}"
+        case events.StreamResumed():
+            return f"stream {event.stream} is back after {event.seconds:.1f} s: {event.reason}"
     error = f" ({describe(event.error)[:70]})" if event.error else ""
     return f"{event.name} {event.old} -> {event.new}: {event.reason}{error}"
 
@@ -145,6 +161,24 @@ def _table() -> Table:
     return table
 
 
+def _streams() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stream")
+    for title in ("messages", "gaps", "silence"):
+        table.add_column(title, justify="right")
+    for name, reading in STREAMS.read():
+        silence, allowed = reading.silence or 0.0, reading.max_silence or math.inf
+        shown = "-" if math.isnan(silence) else f"{silence:.1f} s"
+        counts = str(reading.messages), str(reading.gaps)
+        table.add_row(_stream(name), *counts, Text(shown, style="red" if silence > allowed else "green"))
+    return table
+
+
+def _stream(name: str) -> str:
+    exchange, stream, _ = name.split(SEPARATOR)
+    return f"{exchange}.{stream}"
+
+
 def _p95(reading: BreakerReading) -> str:
     """Return the upper bound of the bucket in which the 95th percentile lies."""
     total = sum(reading.buckets)
@@ -155,7 +189,7 @@ def _p95(reading: BreakerReading) -> str:
 
 
 def totals() -> Iterator[str]:
-    """Yield one line a circuit: what became of its calls."""
+    """Yield one line a circuit, what became of its calls, and one a stream."""
     for name, reading in BREAKERS.read():
         success, failure, _, rejected, *_ = reading.calls
         opened = reading.transitions[catalog.STATES.index("open")]
@@ -163,3 +197,5 @@ def totals() -> Iterator[str]:
             f"{name}: {success} calls succeeded, {failure} failed; "
             f"the circuit opened {opened} times and {rejected} calls never reached the exchange"
         )
+    for name, stream in STREAMS.read():
+        yield f"stream {_stream(name)}: {stream.messages} messages, {stream.gaps} gaps"

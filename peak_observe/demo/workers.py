@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ccxt
 import ccxt.async_support
+import ccxt.pro
 
 from peak_observe import (
     CallTimeoutError,
@@ -70,6 +71,7 @@ def working(exchange: FakeExchange, stop: threading.Event) -> Iterator[None]:
         _place_orders,
         _load_candles,
         submit_orders,
+        _follow_streams,
     )
     threads = [threading.Thread(target=target, args=(exchange, stop), name=target.__name__) for target in targets]
     for thread in threads:
@@ -212,5 +214,27 @@ async def _async_candles(exchange: FakeExchange, stop: threading.Event) -> None:
             with suppress(ccxt.BaseError, CircuitOpenError, CallTimeoutError):
                 await candles()
             await asyncio.sleep(0.2)
+    finally:
+        await client.close()
+
+
+def _follow_streams(exchange: FakeExchange, stop: threading.Event) -> None:
+    asyncio.run(_async_streams(exchange, stop))
+
+
+async def _async_streams(exchange: FakeExchange, stop: threading.Event) -> None:
+    client: Any = instrument(ccxt.pro.kraken(exchange.config()), stream_max_silence=2.0)
+
+    async def follow(watch: Callable[[], Any]) -> None:
+        while not stop.is_set():
+            with suppress(ccxt.BaseError, TimeoutError):
+                await asyncio.wait_for(watch(), 1.0)
+
+    try:
+        await asyncio.gather(
+            follow(lambda: client.watch_ticker("BTC/USD")),
+            follow(lambda: client.watch_ohlcv("BTC/USD", "1m")),
+            follow(client.watch_orders),
+        )
     finally:
         await client.close()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from peak_observe.events.retries import GaveUp, Recovered, RetriesNested, RetryScheduled
     from peak_observe.events.safety import GuardTripped, TradingChanged
     from peak_observe.events.strategies import HedgeFailed, PolicyReloaded
+    from peak_observe.events.streams import StreamBroken, StreamResumed
     from peak_observe.events.transitions import Transition
     from peak_observe.events.unions import (
         BackupEvent,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         RetryEvent,
         SafetyEvent,
         StrategyEvent,
+        StreamEvent,
     )
 
 __all__ = [
@@ -61,6 +63,9 @@ __all__ = [
     "RetryScheduled",
     "SafetyEvent",
     "StrategyEvent",
+    "StreamBroken",
+    "StreamEvent",
+    "StreamResumed",
     "TradingChanged",
     "Transition",
     "WriteUnanswered",
@@ -96,6 +101,9 @@ _LATE = {
     "SafetyEvent": "unions",
     "StrategyEvent": "unions",
     "TradingChanged": "safety",
+    "StreamBroken": "streams",
+    "StreamEvent": "unions",
+    "StreamResumed": "streams",
     "Transition": "transitions",
     "WriteUnanswered": "exchange",
 }

@@ -18,6 +18,8 @@ from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.order_journal import OrderJournal
 from peak_observe.exchange_client.order_journal.client_orders import ClientOrders
 from peak_observe.exchange_client.reviews import ccxt_id
+from peak_observe.exchange_client.streams import overrides as stream_overrides
+from peak_observe.exchange_client.streams.state import MaxSilence
 from peak_observe.exchange_client.trading_gate import gate_of
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
@@ -52,6 +54,8 @@ class ExchangeClient:
         exclusive: bool = False,
         client_order_id: Callable[[], str | int] | None = None,
         journal: OrderJournal | None = None,
+        stream_max_silence: MaxSilence = None,
+        stream_group: Callable[[str], str] | None = None,
         health: HealthCheck | None = health_check,
         trading: TradingSwitch | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -63,6 +67,7 @@ class ExchangeClient:
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
         self._instance: SingleInstance | None = None
+        streams = stream_overrides.options_for(exchange, stream_max_silence, stream_group)
         order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)
@@ -79,6 +84,8 @@ class ExchangeClient:
                 **ccxt_overrides.overrides(original, asynchronous=asynchronous),
                 **(websocket_writes.overrides(original) if asynchronous else {}),
             },
+            streams=streams,
+            health=health,
         )
         try:
             if gate is not None:

@@ -40,6 +40,9 @@ class ResilientExchangeClient(ExchangeClient):
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
         journal: The order journal that `submit` and `reconcile` use, shared by any number of clients and processes.
+        stream_max_silence: Seconds for which a stream of a `ccxt.pro` object may be silent, for all or by stream; makes
+            the check `stream_<name>`.
+        stream_group: Returns the group of a symbol, a label of the metrics of streams; all are one group if not given.
         health: Where its check is registered; None for no check.
         trading: The switch that halts it: while halted nothing but cancels is sent, and reads; its guards count orders.
         clock: Where time and sleep come from; for tests.
@@ -171,8 +174,12 @@ class ResilientExchangeClient(ExchangeClient):
 class AsyncResilientExchangeClient(ExchangeClient):
     """`ResilientExchangeClient` for `ccxt.async_support`: the same with methods to be awaited, for any number of tasks.
 
+    Made from an object of `ccxt.pro`, such as `AsyncResilientExchangeClient(ccxt.pro.kraken(config))`, it also has and
+    observes the `watch_*` methods.
+
     Args:
-        exchange_id: ccxt's id of the exchange, or an object of `ccxt.async_support`, which stays the caller's to close.
+        exchange_id: ccxt's id of the exchange, or an object of `ccxt.async_support` or `ccxt.pro`, which stays the
+            caller's to close.
         config: What ccxt's constructor takes; not with an object.
         settings: Those of `ResilientExchangeClient`.
 

@@ -30,25 +30,27 @@ class CheckedClient(Protocol):
         """Seconds until the exchange may be asked again."""
 
 
-def register(client: CheckedClient, health: HealthCheck, name: str, check: Callable[[], Any]) -> str:
-    """Register a client's check under `exchange_<name>`, with a number where that is taken, and return its name.
+def register(
+    client: object, health: HealthCheck, name: str, check: Callable[[], Any], *, prefix: str = "exchange"
+) -> str:
+    """Register a client's check under `<prefix>_<name>`, with a number where that is taken, and return its name.
 
     The check goes when the client is closed, and when it is collected as garbage without having been closed. A client
     takes over the name of one that is gone.
     """
     with _lock:
         taken, number = set(health.names()) - _abandoned(health), 1
-        free = f"exchange_{name}"
+        free = f"{prefix}_{name}"
         while free in taken:
             number += 1
-            free = f"exchange_{name}_{number}"
+            free = f"{prefix}_{name}_{number}"
         owner = _owners[id(health), free] = ref(client)
         health.register(free, check)
     finalize(client, _collected, health, free, owner).atexit = False
     return free
 
 
-def unregister(client: CheckedClient, health: HealthCheck, name: str) -> None:
+def unregister(client: object, health: HealthCheck, name: str) -> None:
     """Remove a client's check, unless another client has its name by now."""
     owner = _owners.get((id(health), name))
     if owner is not None and owner() is client:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary, ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -22,10 +23,10 @@ from peak_observe.exchange_client.order_summary import remember_arguments
 from peak_observe.exchange_client.request import Request, current_request
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials, identities
+from peak_observe.exchange_client.streams import overrides as stream_overrides
+from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions
 from peak_observe.measures.exchange import CANDLES, TICKER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from peak_observe.resilience import HealthCheck, health_check
 
 E = TypeVar("E")
 
@@ -54,12 +55,21 @@ class Options(NamedTuple):
     holds: bool = False
 
 
-def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool = False, protect: bool = False) -> E:
+def instrument(
+    exchange: E,
+    name: str | None = None,
+    *,
+    client_order_ids: bool = False,
+    protect: bool = False,
+    stream_max_silence: MaxSilence = None,
+    stream_group: Callable[[str], str] | None = None,
+    health: HealthCheck | None = health_check,
+) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 
     Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. What its
     methods send, return and raise stays, but for what is asked for here. Twice is once; what one call asks for stays
-    with the next.
+    with the next. Of an object of `ccxt.pro` the websockets are measured, too.
 
     Args:
         exchange: The object, which is also returned.
@@ -69,25 +79,37 @@ def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool =
         protect: Delay requests while a rate limit or ban of the exchange lasts, together with all
             protected objects of its exchange and name. A wait of more than 10 s is refused with `HeldBackError`, which
             is also ccxt's `RateLimitExceeded`.
+        stream_max_silence: Seconds for which a stream of `ccxt.pro` may be silent, for all or by stream; makes the
+            health check `stream_<name>`, and the alert `PeakStreamSilent` compares with it.
+        stream_group: Returns the group of a symbol, which is a label of the metrics of streams; all are one group if
+            not given.
+        health: Where the check of streams is registered; None for no check.
 
     Raises:
         TypeError: It is no ccxt exchange.
+        ValueError: Options of streams make no sense, or it has no websockets.
     """
     state = state_of(exchange)
     if state is not None and state.strict:
         return exchange
     before = _options_of(exchange)
     options = Options(ids=client_order_ids or before.ids, holds=protect or before.holds)
-    if state is None or options != before:
-        _attach_anew(exchange, state.name if state else name, options)
+    streams = stream_overrides.options_for(exchange, stream_max_silence, stream_group)
+    if state is None or options != before or streams is not None:
+        _attach_anew(exchange, state.name if state else name, options, streams, health)
     return exchange
 
 
-def _attach_anew(exchange: Any, name: str | None, options: Options) -> None:
+def _attach_anew(
+    exchange: Any, name: str | None, options: Options, streams: StreamOptions | None, health: HealthCheck | None
+) -> None:
     is_async(exchange)  # which raises for what is no exchange
     label = name or exchange.id
+    known = stream_overrides.state_of(exchange)
+    streams = streams or (known.options if known else None)
     detach(exchange)
-    attach(exchange, label, options=options, backpressure=_shared(exchange, label) if options.holds else None)
+    hold = _shared(exchange, label) if options.holds else None
+    attach(exchange, label, options=options, backpressure=hold, streams=streams, health=health)
 
 
 def _shared(exchange: Any, label: str) -> Backpressure:
@@ -135,6 +157,8 @@ def attach(
     order_ids: OrderIds | None = None,
     backpressure: Backpressure | None = None,
     overrides: Callable[[type], dict[str, Any]] | None = None,
+    streams: StreamOptions | None = None,
+    health: HealthCheck | None = None,
 ) -> ExchangeState:
     """Swap the class of an exchange object for one that measures.
 
@@ -146,6 +170,8 @@ def attach(
         order_ids: Makes the ids of orders; by the exchange's rules if not given.
         backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
         overrides: Makes further methods for a class, those of a client.
+        streams: How its websockets are observed, if it has any.
+        health: Where the check of its streams is registered, if their silence is limited.
     """
     asynchronous = is_async(exchange)
     original = type(exchange)
@@ -164,14 +190,16 @@ def attach(
     with _lock:
         key = (original, options)
         if key not in _classes:
-            members = _observed_members(original, options, asynchronous=asynchronous)
-            _classes[key] = _subclass(original, members | (overrides(original) if overrides else {}))
+            streamed = _subclass(original, stream_overrides.overrides(original))
+            members = _observed_members(streamed, options, asynchronous=asynchronous)
+            _classes[key] = _subclass(streamed, members | (overrides(streamed) if overrides else {}))
         logging.getLogger("urllib3.connectionpool").addFilter(_wire)
     logger = getattr(exchange, "logger", None)
     vars(exchange).update({STATE: state, _ORIGINAL: (original, options, logger)})
     if isinstance(logger, logging.Logger):
         exchange.logger = QuietLogger(logger, scrubber)
     exchange.__class__ = _classes[key]
+    stream_overrides.begin(exchange, state.name, clock, streams or StreamOptions(), health)
     return state
 
 
@@ -179,6 +207,7 @@ def detach(exchange: Any) -> None:
     """Give an exchange object its own class back; nothing happens to one that was not instrumented."""
     original, _, logger = getattr(exchange, "__dict__", {}).pop(_ORIGINAL, (None, None, None))
     if original is not None:
+        stream_overrides.end(exchange)
         del vars(exchange)[STATE]
         exchange.logger = logger
         exchange.__class__ = original
@@ -190,6 +219,8 @@ def _options_of(exchange: Any) -> Options:
 
 
 def _subclass(original: type, members: dict[str, Any]) -> type:
+    if not members:
+        return original
     named = {"__module__": original.__module__, "__qualname__": original.__qualname__, "__doc__": original.__doc__}
     return type(original.__name__, (original,), {**members, **named})
 

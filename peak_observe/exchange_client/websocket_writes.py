@@ -16,6 +16,7 @@ from peak_observe.observers import emit
 if TYPE_CHECKING:
     from peak_observe.exchange_client.exchange_state import ExchangeState
 
+_NOTED = "_peak_observe_noted"
 _signing_in: ContextVar[bool] = ContextVar("peak_observe_signing_in", default=False)
 
 
@@ -89,8 +90,9 @@ def _client(original: Any) -> Any:
     @wraps(make)
     def client(self: Any, url: str) -> Any:
         found = make(self, url)
-        if "send" not in vars(found):
-            found.send = _noted(found, self._peak_observe_state)
+        if _NOTED not in vars(found):
+            vars(found)[_NOTED] = True
+            found.send = _noted(found.send, self._peak_observe_state)
         return found
 
     return client

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from peak_observe.measures.safety_venue import DeadManReading, InstanceReading, KeyReading, ReconcileReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
+    from peak_observe.measures.streams import ConnectionReading, StreamReading
 
 ACCOUNTS: Names[AccountReading] = Names("account")
 BACKUPS: Names[BackupReading] = Names("repository")
@@ -44,6 +45,7 @@ BULKHEADS: Names[BulkheadReading] = Names("bulkhead")
 CHAOS: Names[ChaosReading] = Names("operation")
 ENDPOINTS: Names[EndpointReading] = Names("endpoint")
 EXCHANGES: Names[ExchangeReading] = Names("exchange")
+CONNECTIONS: Names[ConnectionReading] = Names("exchange")
 CHECKS: Names[HealthReading] = Names("check")
 DEAD_MAN_SWITCHES: Names[DeadManReading] = Names("exchange")
 EXCHANGE_KEYS: Names[KeyReading] = Names("exchange")
@@ -59,6 +61,7 @@ RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
 SHARES: Names[ResultReading] = Names("operation")
 SWITCHES: Names[TradingReading] = Names("switch")
+STREAMS: Names[StreamReading] = Names("stream")
 TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
 
@@ -71,6 +74,7 @@ __all__ = [
     "BULKHEADS",
     "CHAOS",
     "CHECKS",
+    "CONNECTIONS",
     "DEAD_MAN_SWITCHES",
     "ENDPOINTS",
     "EXCEPTION_LIMIT",
@@ -90,6 +94,7 @@ __all__ = [
     "RELOADS",
     "RETRIES",
     "SHARES",
+    "STREAMS",
     "SWITCHES",
     "TIMED",
     "TIMEOUTS",
@@ -101,6 +106,7 @@ __all__ = [
     "BulkheadReading",
     "CallCounts",
     "ChaosReading",
+    "ConnectionReading",
     "DeadManReading",
     "EndpointReading",
     "EndpointTally",
@@ -124,6 +130,7 @@ __all__ = [
     "RetryCounts",
     "RetryReading",
     "Series",
+    "StreamReading",
     "Ticker",
     "TimedReading",
     "TimeoutReading",
@@ -141,6 +148,7 @@ _LATE = {
     "BudgetReading": "budgets",
     "BulkheadReading": "limits",
     "ChaosReading": "strategies",
+    "ConnectionReading": "streams",
     "EndpointReading": "exchange",
     "EndpointTally": "exchange",
     "ExchangeReading": "exchange",
@@ -158,6 +166,7 @@ _LATE = {
     "ReconcileReading": "safety_venue",
     "ResultReading": "results",
     "ReloadReading": "strategies",
+    "StreamReading": "streams",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
     "TradingReading": "safety",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from peak_observe.events import (
     BackupFinished,
     BackupVerified,
@@ -26,12 +28,18 @@ from peak_observe.events import (
     RetryScheduled,
     SafetyEvent,
     StrategyEvent,
+    StreamBroken,
+    StreamEvent,
+    StreamResumed,
     TradingChanged,
     Transition,
     WriteUnanswered,
 )
 from peak_observe.support.redact import describe, redact
 from peak_observe.telemetry.log_throttle import LogThrottle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The numbers of the logging module, which is imported when there is something to say and not before.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
@@ -189,6 +197,14 @@ def _safety(event: SafetyEvent) -> tuple[int, str, tuple[object, ...]]:
     return level, "trading '%s' is %s: %s; by %s", (event.name, event.state, event.reason, event.by or "unknown")
 
 
+def _stream(event: StreamEvent) -> tuple[int, str, tuple[object, ...]]:
+    if isinstance(event, StreamBroken):
+        message = "stream '%s' of '%s' is broken: %s (%s)"
+        return WARNING, message, (event.stream, event.name, event.reason, event.address)
+    message = "stream '%s' of '%s' is back after %.1f s (%s): fetch what happened meanwhile"
+    return INFO, message, (event.stream, event.name, event.seconds, event.reason)
+
+
 def _exchange(event: ExchangeEvent) -> tuple[int, str, tuple[object, ...]]:
     match event:
         case RateLimited():
@@ -215,6 +231,7 @@ _LINES: tuple[tuple[Any, str, Callable[[Any], tuple[int, str, tuple[object, ...]
     (BackupFinished | RestoreFinished | BackupVerified, "backup", _backup),
     (RateLimited | KeyRefused | WriteUnanswered, "exchange", _exchange),
     (OrderSettled | OrderUnresolved, "exchange", _order),
+    (StreamBroken | StreamResumed, "stream", _stream),
     (TradingChanged | GuardTripped, "trading", _safety),
     (LimitReached | CallTimedOut, "limits", _limit),
 )

@@ -7,7 +7,15 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.events import CallTimedOut, GaveUp, HedgeFailed, Recovered, RetryScheduled
+from peak_observe.events import (
+    CallTimedOut,
+    GaveUp,
+    HedgeFailed,
+    Recovered,
+    RetryScheduled,
+    StreamBroken,
+    StreamResumed,
+)
 from peak_observe.measures import forks
 
 if TYPE_CHECKING:
@@ -73,4 +81,6 @@ def _key(event: Event) -> Hashable:
             return GaveUp, event.operation, event.outcome
         case CallTimedOut() | HedgeFailed() | Recovered():
             return type(event), event.operation
+        case StreamBroken() | StreamResumed():
+            return type(event), event.name, event.stream
     return None

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     Params = Mapping[str, str]
 
-_IDS = {f"{base}USDT": (market, base) for base, market in USDT_MARKETS.items()}
-_MINUTES = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
+SYMBOL_IDS = {f"{base}USDT": (market, base) for base, market in USDT_MARKETS.items()}
+MINUTES = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
 _PRIVATE = ("order", "order/test", "openOrders", "allOrders", "account", "account/apiRestrictions")
 _FUTURES = "fapi/"
 _RIGHTS = (
@@ -61,6 +61,7 @@ class Binance(SpotExchange):
                     "fapiPublic": f"{url}/fapi/v1",
                     "fapiPrivate": f"{url}/fapi/v1",
                     "fapiPrivateV2": f"{url}/fapi/v2",
+                    "ws": _websockets(url),
                 },
             },
             "apiKey": API_KEY,
@@ -115,13 +116,13 @@ class Binance(SpotExchange):
         return {"status": 0, "msg": "normal"}
 
     def _get_exchangeinfo(self, _: Params) -> Json:
-        return {"timezone": "UTC", "serverTime": self.milliseconds(), "symbols": [_listed(id_) for id_ in _IDS]}
+        return {"timezone": "UTC", "serverTime": self.milliseconds(), "symbols": [_listed(id_) for id_ in SYMBOL_IDS]}
 
     def _get_ticker_24hr(self, params: Params) -> Json | list[Json]:
         self._tick += 1
         if "symbol" in params:
             return self._ticker(params["symbol"])
-        return [self._ticker(id_) for id_ in _IDS]
+        return [self._ticker(id_) for id_ in SYMBOL_IDS]
 
     def _ticker(self, id_: str) -> Json:
         market, price = self._priced(id_)
@@ -140,14 +141,14 @@ class Binance(SpotExchange):
         }
 
     def _get_klines(self, params: Params) -> list[list[object]]:
-        market, minutes = _market(params.get("symbol", "")), _MINUTES[params.get("interval", "1m")]
+        market, minutes = _market(params.get("symbol", "")), MINUTES[params.get("interval", "1m")]
         first = -(-int(params["startTime"]) // (minutes * 60_000)) if "startTime" in params else None
         candles = self.candles(market, minutes, first=first, limit=int(params.get("limit", "500")))
         return [[int(str(c[0])) * 1000, *c[1:5], c[6], 0, "0", c[7], "0", "0", "0"] for c in candles]
 
     def _get_depth(self, params: Params) -> Json:
         asks, bids = self.levels(_market(params.get("symbol", "")), int(params.get("limit", "10")))
-        return {"lastUpdateId": self._tick, "bids": [[p, "1.0"] for p in bids], "asks": [[p, "1.0"] for p in asks]}
+        return {"lastUpdateId": self.update(), "bids": [[p, "1.0"] for p in bids], "asks": [[p, "1.0"] for p in asks]}
 
     def _get_account(self, _: Params) -> Json:
         balances = [{"asset": asset, "free": f"{free:.8f}", "locked": "0.0"} for asset, free in USDT_BALANCES.items()]
@@ -203,7 +204,11 @@ class Binance(SpotExchange):
         return {"ipRestrict": bool(self.key.addresses), "createTime": 1_600_000_000_000, **rights, **expires}
 
     def _get_fapi_exchangeinfo(self, _: Params) -> Json:
-        return {"timezone": "UTC", "serverTime": self.milliseconds(), "symbols": [_listed_future(id_) for id_ in _IDS]}
+        return {
+            "timezone": "UTC",
+            "serverTime": self.milliseconds(),
+            "symbols": [_listed_future(id_) for id_ in SYMBOL_IDS],
+        }
 
     def _post_fapi_order(self, params: Params) -> Json:
         return self._post_order(params)
@@ -221,14 +226,19 @@ class Binance(SpotExchange):
         return market, market.price(self._tick)
 
 
+def _websockets(url: str) -> Json:
+    host = url.partition("://")[2]
+    return {"spot": f"ws://{host}/stream/ws", "ws-api": {"spot": f"ws://{host}/ws-api/v3"}}
+
+
 def _market(id_: str) -> Market:
-    if id_ not in _IDS:
+    if id_ not in SYMBOL_IDS:
         raise Refusal(-1121, "Invalid symbol.", 400)
-    return _IDS[id_][0]
+    return SYMBOL_IDS[id_][0]
 
 
 def _listed(id_: str) -> Json:
-    market, base = _IDS[id_]
+    market, base = SYMBOL_IDS[id_]
     tick = f"{10.0**-market.decimals:.8f}"
     return {
         "symbol": id_,
@@ -249,7 +259,7 @@ def _listed(id_: str) -> Json:
 
 def _listed_future(id_: str) -> Json:
     listed = _listed(id_)
-    base = _IDS[id_][1]
+    base = SYMBOL_IDS[id_][1]
     return {
         **listed,
         "pair": id_,

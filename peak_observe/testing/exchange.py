@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.testing.binance import Binance
+from peak_observe.testing.binance_streams import BinanceStreams
 from peak_observe.testing.bybit import Bybit
 from peak_observe.testing.faults import Fault
 from peak_observe.testing.kraken import Kraken
+from peak_observe.testing.kraken_streams import KrakenStreams
 from peak_observe.testing.loopback import HOST, Call, LoopbackServer
 from peak_observe.testing.okx import Okx
 from peak_observe.testing.spot_exchange import ApiKey, PlacedOrder, SpotExchange
+from peak_observe.testing.stream_session import PREFIX, StreamDialect, StreamSession
+
+if TYPE_CHECKING:
+    from peak_observe.testing.websocket import WebSocket
 
 __all__ = ["FakeExchange", "Fault", "PlacedOrder"]
 
 STATE = "/_state"
 _HEALTHY = Fault()
 _DIALECTS: dict[str, type[SpotExchange]] = {kind.exchange_id: kind for kind in (Kraken, Binance, Bybit, Okx)}
+_STREAMS: dict[str, Callable[[Any], StreamDialect]] = {"kraken": KrakenStreams, "binance": BinanceStreams}
+_HTTP_ERRORS = range(201, 1000)
+"""Statuses that only the answer to a request can have, and no message of a websocket."""
 
 
 @dataclass(slots=True)
@@ -37,14 +47,19 @@ class _Rule:
 class FakeExchange:
     """Serve enough of Kraken, Binance, Bybit or OKX on 127.0.0.1 for the real ccxt clients, sync and async.
 
+    As Kraken and Binance it serves websockets, too, for the real ccxt.pro: tickers, candles, order books and the own
+    orders. Faults are aimed at their handshake as `WS` and at the messages of a channel as `WS ticker`, `WS book`,
+    `WS executions`, at Binance `WS ticker`, `WS kline`, `WS depth`, `WS executionReport`, and `WS pong` at both.
+
     Besides, `GET /_state` answers what came in and what stands: requests by endpoint, and orders.
 
     Args:
         clock: Gives the exchange's own time; a `ManualClock` makes a skewed one.
         dialect: Whose interface it is.
+        update_interval: Seconds between two messages of a websocket's channel.
 
     Raises:
-        ValueError: There is no such dialect.
+        ValueError: There is no such dialect, or the interval is not above 0.
     """
 
     def __init__(
@@ -52,10 +67,17 @@ class FakeExchange:
         *,
         clock: Clock = SYSTEM_CLOCK,
         dialect: Literal["kraken", "binance", "bybit", "okx"] = "kraken",
+        update_interval: float = 0.1,
     ) -> None:
         if dialect not in _DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}, not {dialect!r}")
+        if not update_interval > 0:
+            raise ValueError(f"update_interval must be above 0 s, not {update_interval}")
+        self._interval, self._started = update_interval, time.monotonic()
         self._dialect = _DIALECTS[dialect](clock=clock)
+        self._dialect.update = self._update
+        streams = _STREAMS.get(dialect)
+        self._streams = streams(self._dialect) if streams else None
         self._now: Callable[[], float] = lambda: clock.now().timestamp()
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
@@ -65,7 +87,7 @@ class FakeExchange:
         # Apart from _lock: stopping waits for handlers, and these take _lock.
         self._switch = threading.RLock()
         self._closed = False
-        self._server = LoopbackServer(self._handle, 0, self._now)
+        self._server = LoopbackServer(self._handle, 0, self._serve, self._now)
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}"
         self._server.start()
@@ -149,7 +171,7 @@ class FakeExchange:
             self._release()
             self._server.stop()
             # Bound but not listening keeps the port ours, and the kernel refuses connections to it.
-            self._server = LoopbackServer(self._handle, self.port, self._now)
+            self._server = LoopbackServer(self._handle, self.port, self._serve, self._now)
 
     def _release(self) -> None:
         with self._lock:
@@ -164,14 +186,55 @@ class FakeExchange:
         """Count a request; return how to treat it, and the event that ends its waiting."""
         with self._lock:
             self._requests[name] += 1
-            rule = next((rule for rule in reversed(self._rules) if fnmatchcase(name, rule.path)), None)
-            if rule is None:
-                return _HEALTHY, self._released
-            if rule.left is not None:
-                rule.left -= 1
-                if rule.left == 0:
-                    self._rules.remove(rule)
-            return rule.fault, self._released
+            return self._fault_locked(name), self._released
+
+    def _fault_locked(self, name: str, *, of_message: bool = False) -> Fault:
+        for rule in reversed(self._rules):
+            if fnmatchcase(name, rule.path) and not (of_message and rule.fault.code in _HTTP_ERRORS):
+                if rule.left is not None:
+                    rule.left -= 1
+                    if rule.left == 0:
+                        self._rules.remove(rule)
+                return rule.fault
+        return _HEALTHY
+
+    def _fault_of_message(self, name: str) -> Fault:
+        with self._lock:
+            return self._fault_locked(name, of_message=True)
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self._requests[name] += 1
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Wait for some seconds, or until faults are healed; return whether the exchange is closed."""
+        self._released.wait(seconds)
+        return self._closed
+
+    def _update(self) -> int:
+        return int((time.monotonic() - self._started) / self._interval) + 1
+
+    def _handshake(self, fault: Fault, released: threading.Event) -> tuple[Fault, bytes]:
+        if self._streams is None:
+            return replace(_HEALTHY, code=404), b""
+        if fault.delay != 0 and released.wait(fault.delay) and self._closed:
+            fault = replace(fault, ending="close")
+        return fault, (fault.body or "").encode()
+
+    def _serve(self, socket: WebSocket, path: str, fault: Fault) -> bool:
+        if self._streams is None or fault.closes_websocket:
+            socket.close(fault.code)
+            return False
+        return StreamSession(
+            socket,
+            self._streams,
+            path,
+            number=self._update,
+            interval=self._interval,
+            fault=self._fault_of_message,
+            subscribed=self._count,
+            wait=self._wait,
+        ).run()
 
     def _delay(self, call: Call, fault: Fault) -> None:
         seconds = fault.late if fault.again is None else fault.again
@@ -192,9 +255,11 @@ class FakeExchange:
         """Carry out a request as far as the current fault lets it; return the fault and the body."""
         if call.path == STATE:
             return _HEALTHY, json.dumps(self._state()).encode()
-        name = self._dialect.name(call)
+        name = PREFIX if call.websocket else self._dialect.name(call)
         self._carry_out_delayed()
         fault, released = self._take(name)
+        if call.websocket:
+            return self._handshake(fault, released)
         self._delay(call, fault)
         if fault.system_status and name == "SystemStatus":
             fault = replace(_HEALTHY, delay=fault.delay, system_status=fault.system_status)

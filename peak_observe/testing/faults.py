@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Literal
+
+_FIRST_CLOSE_CODE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,11 +15,11 @@ class Fault:
     """One way in which an exchange lets its clients down; made by the class methods.
 
     Args:
-        code: The HTTP status.
+        code: The HTTP status; the close code of a websocket if it is 1000 or more.
         body: What is said instead of the true answer; with `None` the request is carried out.
         headers: Headers added to the answer.
         delay: Seconds before the answer, counted after the request was carried out; `None` is for ever.
-        ending: What happens instead of an answer, if anything.
+        ending: What happens instead of an answer, if anything; `drop` leaves a message of a websocket out.
         system_status: What the endpoint `SystemStatus` says meanwhile.
         behind: How many seconds old the data is that is answered with.
         late: Seconds after which the request is carried out, though its connection ended at once; None for not at all.
@@ -28,12 +31,22 @@ class Fault:
     body: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     delay: float | None = 0.0
-    ending: Literal["answer", "truncate", "reset", "close", "refuse"] = "answer"
+    ending: Literal["answer", "truncate", "reset", "close", "refuse", "drop"] = "answer"
     system_status: str | None = None
     behind: float = 0.0
     late: float | None = None
     again: float | None = None
     echoes: bool = False
+
+    @property
+    def closes_websocket(self) -> bool:
+        """Whether it closes a websocket in an orderly way."""
+        return self.code >= _FIRST_CLOSE_CODE
+
+    @property
+    def accepts_websocket(self) -> bool:
+        """Whether the handshake of a websocket succeeds."""
+        return self.closes_websocket or (self.code == HTTPStatus.OK and self.ending in ("answer", "drop"))
 
     def after(self, seconds: float) -> Fault:
         """Return this fault with a delay of `seconds` before it."""
@@ -75,6 +88,16 @@ class Fault:
     def repeated(cls, seconds: float = 0.0) -> Fault:
         """Answer truly, and carry the same request out again `seconds` later, as a proxy does that repeats requests."""
         return cls(again=seconds)
+
+    @classmethod
+    def closed(cls, code: int = 1012) -> Fault:
+        """Close a websocket with a code; aimed at `WS` right after its handshake, which makes a reconnect storm."""
+        return cls(code=code, ending="close")
+
+    @classmethod
+    def dropped(cls) -> Fault:
+        """Leave out messages of a websocket: once is a gap, until healed it is silence."""
+        return cls(ending="drop")
 
     @classmethod
     def hang(cls) -> Fault:

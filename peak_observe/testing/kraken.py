@@ -34,6 +34,8 @@ class Kraken(SpotExchange):
     permissions = frozenset(("query-funds", "query-open-trades", "modify-trades", "close-trades"))
     no_endpoint = ("EGeneral:Unknown method", "", 200)
     malformed = ("EGeneral:Invalid arguments", "", 200)
+    token = "fake-websockets-token"  # noqa: S105 - a fake one for a fake exchange
+    """What a client has to show on the websocket of its own orders."""
 
     def __init__(self, *, clock: Clock) -> None:
         super().__init__(clock=clock)
@@ -42,7 +44,7 @@ class Kraken(SpotExchange):
     def config(self, url: str) -> dict[str, Any]:
         """Return a new configuration for `ccxt.kraken`."""
         return {
-            "urls": {"api": {"public": url, "private": url, "zendesk": url}},
+            "urls": {"api": {"public": url, "private": url, "zendesk": url, "ws": _websockets(url)}},
             "apiKey": API_KEY,
             "secret": base64.b64encode(SECRET.encode()).decode(),
         }
@@ -133,6 +135,9 @@ class Kraken(SpotExchange):
             for asset, amount in _BALANCES.items()
         }
 
+    def _private_getwebsocketstoken(self, _: Params) -> Json:
+        return {"token": self.token, "expires": 900}
+
     def _private_addorder(self, params: Params) -> Json:
         self._check_deadline(params)
         order = self._order(params)
@@ -195,6 +200,12 @@ class Kraken(SpotExchange):
 
 def _rfc3339(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _websockets(url: str) -> Json:
+    host = url.partition("://")[2]
+    paths = {"public": "", "private": "/private", "publicV2": "/v2", "privateV2": "/private/v2"}
+    return {name: f"ws://{host}{path}" for name, path in paths.items()}
 
 
 def _market(name: str) -> Market:

@@ -10,10 +10,13 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
+
+from peak_observe.testing.websocket import WebSocket, accept_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,13 +29,17 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: method, path, parameters of the query and the body, and headers; `text` is all of it."""
+    """One request: method, path, parameters of the query and the body, and headers.
+
+    `text` is all of it; `websocket` is whether it asks for a websocket.
+    """
 
     method: str
     path: str
     params: dict[str, str]
     headers: Mapping[str, str]
     text: str
+    websocket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class LoopbackServer(ThreadingHTTPServer):
     Args:
         handle: Decides what to do with a request and what its answer says.
         port: The port to bind; 0 picks a free one.
+        serve: Serves a websocket after its handshake, by its path and the fault that hit that; true resets it.
         now: Returns the Unix time that the answers are dated with.
     """
 
@@ -60,10 +68,12 @@ class LoopbackServer(ThreadingHTTPServer):
         self,
         handle: Callable[[Call], tuple[Fault, bytes]],
         port: int,
+        serve: Callable[[WebSocket, str, Fault], bool],
         now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__((HOST, port), _Handler, bind_and_activate=False)
         self.handle = handle
+        self.serve = serve
         self.now = now
         self._clients: dict[socket.socket, threading.Thread] = {}
         self._acceptor: threading.Thread | None = None
@@ -127,6 +137,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a request, or end its connection, as the server decides."""
         fault, body = self.server.handle(self._call())
+        if self._upgrades() and fault.accepts_websocket:
+            self._switch(fault)
+            return
         if fault.ending in ("reset", "close"):
             self.close_connection = True
             if fault.ending == "reset":
@@ -139,6 +152,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _upgrades(self) -> bool:
+        return self.headers.get("Upgrade", "").lower() == "websocket"
+
+    def _switch(self, fault: Fault) -> None:
+        self.close_connection = True
+        self.send_response(HTTPStatus.SWITCHING_PROTOCOLS)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept_header(self.headers.get("Sec-WebSocket-Key", "")))
+        self.end_headers()
+        self.wfile.flush()
+        if self.server.serve(WebSocket(self.connection), urlsplit(self.path).path, fault):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
 
     def do_POST(self) -> None:
         """Answer as to GET: the parameters are in the body."""
@@ -162,4 +189,4 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             params |= parse_qsl(sent)
         text = f"{self.requestline}\n{self.headers}\n{sent}"
-        return Call(self.command, url.path, params, dict(self.headers.items()), text)
+        return Call(self.command, url.path, params, dict(self.headers.items()), text, websocket=self._upgrades())

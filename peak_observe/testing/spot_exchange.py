@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from peak_observe.testing.loopback import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from peak_observe.clock import Clock
     from peak_observe.testing.loopback import Call
@@ -91,6 +91,10 @@ class SpotExchange:
         self._clock = clock
         self._lock = threading.Lock()
         self._orders: dict[str, PlacedOrder] = {}
+        self.changes: list[PlacedOrder] = []
+        """Every order as it was placed and as it was cancelled, in the order in which that happened."""
+        self.update: Callable[[], int] = lambda: 0
+        """Returns the number of the present update of the websockets' order books."""
         self._tick = 0
         self._behind = 0.0
         self._timers: dict[str, float] = {}
@@ -243,6 +247,7 @@ class SpotExchange:
     def place(self, order: PlacedOrder) -> PlacedOrder:
         """Place an order."""
         self._orders[order.id] = order
+        self.changes.append(order)
         return order
 
     def cancel(self, order: PlacedOrder) -> PlacedOrder:

@@ -132,6 +132,8 @@ QUIET = {
         "Orders by state",
         "Look-ups by outcome",
         "Reconcile time, 95th percentile",
+        *("Silent streams", "Silence by stream", "Messages by stream", "Gaps and unreadable messages"),
+        *("Websockets open", "Breaks by close code", "Attempts to connect", "Streams"),
     },
     "peak-backups": {
         "Oldest newest backup",
@@ -204,6 +206,16 @@ def test_the_script_opens_and_closes_circuits_on_real_ccxt_errors(whole_demo) ->
         assert re.search(rf"{name} closed -> open: {why}.* \(\w+: kraken", whole_demo.stdout)
         assert f"{name} half_open -> closed: probe succeeded" in whole_demo.stdout
         assert re.search(rf"{name}: \d+ calls succeeded, \d+ failed; the circuit opened \d+ times", whole_demo.stdout)
+
+
+def test_the_script_breaks_streams_and_they_come_back(whole_demo) -> None:
+    """A refused connection and a silent channel are told of, and the end of both."""
+    for told in ("closed without a code", r"silent for [\d.]+ s"):
+        assert re.search(rf"stream ticker is broken: {told}\n", whole_demo.stdout)
+        assert re.search(rf"stream ticker is back after [\d.]+ s: {told}\n", whole_demo.stdout)
+    assert "check stream_kraken is unhealthy: " in whole_demo.stdout
+    assert "check stream_kraken is healthy: ticker, ohlcv, orders: no silence" in whole_demo.stdout
+    assert re.search(r"stream kraken\.orders: [1-9]\d* messages, 0 gaps\n", whole_demo.stdout)
 
 
 @each("board, panel", PANELS, "title")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
-from peak_observe.monitoring.boards import account_safety, orders, safety
+from peak_observe.monitoring.boards import account_safety, orders, safety, streams
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import changes, increase, lowest, quantile, rate, select, share, total, worst
 from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
@@ -34,6 +34,8 @@ def board() -> Json:
             *safety.safety(),
             *account_safety.account_safety(),
             *orders.row(),
+            panels.row("Streams"),
+            *streams.streams(),
         ],
         variables=("exchange",),
         marks=[*dashboard.transitions(), *dashboard.restarts()],

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SILENCE = "nothing answers"
-# A label of a primitive names what the trouble is with; only exchange and endpoint, and
-# switch and the reason of its halt, come together.
+# A label of a primitive names what the trouble is with; only an exchange comes with another, endpoint or stream,
+# and a switch with the reason of its halt.
 _NAMED = (
     "breaker",
     "operation",
@@ -27,6 +27,7 @@ _NAMED = (
     "reason",
     "exchange",
     "endpoint",
+    "stream",
     "repository",
     "source",
     "kind",

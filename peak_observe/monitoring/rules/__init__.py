@@ -15,6 +15,7 @@ from peak_observe.monitoring.rules import (
     orders,
     policies,
     safety,
+    streams,
 )
 from peak_observe.monitoring.rules.rule import of_trouble
 
@@ -32,6 +33,7 @@ GROUPS: tuple[Group, ...] = (
     safety.SAFETY,
     account_safety.ACCOUNT_SAFETY,
     orders.ORDERS,
+    streams.STREAMS,
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,

@@ -19,6 +19,7 @@ from peak_observe.telemetry.metrics import (
     safety_families,
     safety_venue_families,
     strategy_families,
+    stream_families,
 )
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
@@ -165,5 +166,5 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
     ]
-    pages = (exchange_families, order_families, safety_families, safety_venue_families)
+    pages = (exchange_families, order_families, stream_families, safety_families, safety_venue_families)
     return [*kinds, *(pair for page in pages for pair in page.read())]

@@ -28,6 +28,9 @@ from peak_observe.events import (
     RetriesNested,
     RetryEvent,
     RetryScheduled,
+    StreamBroken,
+    StreamEvent,
+    StreamResumed,
     TradingChanged,
     Transition,
     WriteUnanswered,
@@ -47,6 +50,8 @@ _PLAIN_RECORDS: dict[type, str] = {
     CallTimedOut: "peak_observe.timeout.timed_out",
     TradingChanged: "peak_observe.trading.changed",
     GuardTripped: "peak_observe.guard.tripped",
+    StreamBroken: "peak_observe.stream.broken",
+    StreamResumed: "peak_observe.stream.resumed",
 }
 
 
@@ -79,7 +84,15 @@ def as_record(event: Event) -> tuple[str, dict[str, Any]]:
         ):
             name = _PLAIN_RECORDS[type(event)]
             facts = {key: value for key, value in event._asdict().items() if key != "at"}
-        case RateLimited() | KeyRefused() | WriteUnanswered() | OrderSettled() | OrderUnresolved():
+        case (
+            RateLimited()
+            | KeyRefused()
+            | WriteUnanswered()
+            | OrderSettled()
+            | OrderUnresolved()
+            | StreamBroken()
+            | StreamResumed()
+        ):
             name, facts = _exchange_record(event)
         case HedgeFailed():
             name, facts = "peak_observe.hedge.failed", {"operation": event.operation, "request": event.request}
@@ -122,11 +135,14 @@ def _retry_record(event: RetryEvent) -> tuple[str, dict[str, Any]]:
             return "peak_observe.retry.nested", facts | {"inside": event.inside}
 
 
-def _exchange_record(event: ExchangeEvent | OrderEvent) -> tuple[str, dict[str, Any]]:
+def _exchange_record(event: ExchangeEvent | OrderEvent | StreamEvent) -> tuple[str, dict[str, Any]]:
     if isinstance(event, OrderSettled | OrderUnresolved):
         name = "settled" if isinstance(event, OrderSettled) else "unresolved"
         named = {"exchange" if key == "name" else key: value for key, value in event._asdict().items()}
         return f"peak_observe.order.{name}", named
+    if isinstance(event, StreamBroken | StreamResumed):
+        told = {key: value for key, value in event._asdict().items() if key not in ("name", "at") and value is not None}
+        return _PLAIN_RECORDS[type(event)], {"exchange": event.name, **told}
     facts: dict[str, Any] = {"exchange": event.name, "endpoint": event.endpoint, "reason": event.reason}
     match event:
         case RateLimited():

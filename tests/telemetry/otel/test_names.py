@@ -12,6 +12,7 @@ OF_NO_UNIT = {
     *("trading.state", "trading.reason", "guard.headroom_ratio", "account.equity", "account.drawdown_ratio"),
     *("policy.reload_success", "health_check.healthy", "exchange.rate_limit_used_ratio", "build_info"),
     *("instance.held", "exchange.key_permission"),
+    "stream.connected",
 }
 
 

@@ -37,6 +37,7 @@ from peak_observe import (
     timed,
     timeout,
 )
+from peak_observe.exchange_client.streams.state import StreamOptions, StreamState
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 from peak_observe.testing import FakeExchange, ManualClock
@@ -115,6 +116,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         client.fetch_balance()
         client.submit("otel", "BTC/USD", "limit", "buy", 0.1, 40_000)
         client.reconcile()
+        streams = StreamState(name, clock, StreamOptions(60))
+        streams.watch("wss://127.0.0.1/ws", "ticker:BTC/USD", "ticker", ["BTC/USD"])
         yield
     assert len([*kept, limited, hedged]) > 1
 
