@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.jobs import JobReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
+    from peak_observe.measures.shared import SharedReading, SharedTally
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
 
 BACKUPS: Names[BackupReading] = Names("repository")
@@ -40,6 +41,7 @@ JOBS: Names[JobReading] = Names("task")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
+SHARED: Names[SharedReading] = Names("namespace")
 SHARES: Names[ResultReading] = Names("operation")
 TIMED: Names[TimedReading] = Names("call")
 TIMEOUTS: Names[TimeoutReading] = Names("operation")
@@ -64,6 +66,7 @@ __all__ = [
     "OVERFLOW",
     "RELOADS",
     "RETRIES",
+    "SHARED",
     "SHARES",
     "TIMED",
     "TIMEOUTS",
@@ -89,6 +92,8 @@ __all__ = [
     "RetryCounts",
     "RetryReading",
     "Series",
+    "SharedReading",
+    "SharedTally",
     "Ticker",
     "TimedReading",
     "TimeoutReading",
@@ -112,6 +117,8 @@ _LATE = {
     "RateLimitReading": "limits",
     "ResultReading": "results",
     "ReloadReading": "strategies",
+    "SharedReading": "shared",
+    "SharedTally": "shared",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
 }
