@@ -31,6 +31,7 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    SharedStateError,
     SummarizedError,
 )
 from peak_observe.observers import observe
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         StoredFile,
         VerifyReport,
     )
+    from peak_observe.coordination import Shared
     from peak_observe.events import (
         BackupFinished,
         BackupVerified,
@@ -185,6 +187,8 @@ __all__ = [
     "RetryBudget",
     "RetryScheduled",
     "RetrySnapshot",
+    "Shared",
+    "SharedStateError",
     "StateSnapshot",
     "StoredFile",
     "SummarizedError",
@@ -266,6 +270,7 @@ _LATE = {
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
     "RetrySnapshot": "resilience.retry.statistics",
+    "Shared": "coordination",
     "StateSnapshot": "backup_recovery",
     "Transition": "events",
     "Verdict": "exchange_client",

@@ -28,6 +28,7 @@ FLOORS = {
     "support": 0,
     "measures": 1,
     "telemetry": 1.5,
+    "coordination": 1.75,
     "resilience": 2,
     "backup_recovery": 2,
     "jobs": 2,
@@ -245,7 +246,8 @@ BREAKER_OPTIONS = (
     "minimum_calls: 'int | None' = None, slow_call_seconds: 'float | None' = None, "
     "slow_call_ratio: 'float | None' = None, half_open_calls: 'int' = 1, success_threshold: 'int' = 1, "
     "probe_timeout: 'float' = 60.0, jitter: 'float' = 0.0, ignore: 'Errors' = (), "
-    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce'"
+    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce', "
+    "shared: 'Joinable | str | None' = None"
 )
 SIGNATURES = {
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
@@ -353,7 +355,7 @@ SIGNATURES = {
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
-        "clock: 'Clock' = CLOCK) -> 'None'"
+        "clock: 'Clock' = CLOCK, shared: 'Joinable | str | None' = None) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (
@@ -365,6 +367,12 @@ SIGNATURES = {
         "(name, at, enabled, max_attempts, base_delay, max_delay, exponential, multiplier, timeout, attempt_timeout, "
         "budget, nested, stats, mode='enforce', would_retry=0)"
     ),
+    "Shared": (
+        "(url: 'str' = 'host', *, namespace: 'str' = 'peak-observe', scope: 'str' = '', timeout: 'float' = 0.05, "
+        "lease: 'float' = 2.0, margin: 'float' = 0.05, close_spread: 'float' = 0.5, quorum: 'int' = 1, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "SharedStateError": "(address: str, reason: str) -> None",
     "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None, mode='enforce')"),
@@ -419,7 +427,8 @@ SIGNATURES = {
     "rate_limit": (
         "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
         "weight: 'Weight' = 1, reserve: 'Mapping[str, float] | None' = None, heed: 'Heed' = False, "
-        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
+        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK, "
+        "shared: 'Joinable | str | None' = None) -> 'RateLimiter'"
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
     "register_otel": "(meter_provider: 'MeterProvider | None' = None) -> 'None'",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from peak_observe.events import Transition
 
 CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = range(len(catalog.STATES))
+RENEWALS = 4
+"""How often a lease is renewed in its time."""
 _INDEX = {records.CLOSED: CLOSED, records.OPEN: OPEN, records.FORCED_OPEN: FORCED_OPEN, records.DISABLED: DISABLED}
 
 
@@ -156,16 +158,16 @@ class SharedCircuit(Link):
             self._apply(controller, OPEN, news.left, f"{news.reason} ({news.by})")
         return None
 
-    def renew(self) -> None:
-        """Lengthen the lease while its probe is under way."""
-        controller, now = self._controller(), self.session.clock.monotonic()
-        if controller is None or not self._token or not now < self._leased_until < math.inf:
+    def _renew(self) -> None:
+        """Lengthen the lease, again and again while its probe is under way."""
+        controller, now, token = self._controller(), self.session.clock.monotonic(), self._token
+        if controller is None or not token or not now < self._leased_until < math.inf:
             return
         if controller.circuit.state == HALF_OPEN and controller.circuit.in_flight(now):
-            token = self._token
             news = self.session.ask_quietly("extend", self.name, token=token, lease=self._lease)
             if news is not None and news.token == token == self._token and news.leased > 0:
                 self._leased_until = now + self._lease
+        self.session.post(self._renew, self._lease / RENEWALS)
 
     def _remembered(self, controller: Any) -> CircuitNews | None:
         """Return what this process knows of a circuit that the engine lost."""
@@ -195,6 +197,7 @@ class SharedCircuit(Link):
         if answer == records.GRANTED:
             self._era = max(self._era, news.era)
             self._token, self._leased_until, self._claim_at = news.token, asked + self._lease, 0.0
+            self.session.post(self._renew, self._lease / RENEWALS)
             return
         era = self._era
         self.adopt(news)

@@ -29,7 +29,7 @@ def shared_of(shared: Joinable | str | None) -> Joinable | None:
     Raises:
         ValueError: It is none of these.
     """
-    if shared is None or hasattr(shared, "join") and not isinstance(shared, str):
+    if shared is None or (hasattr(shared, "join") and not isinstance(shared, str)):
         return shared
     if not isinstance(shared, str):
         raise ValueError(f"shared must be a Shared, a URL, 'default' or None, not {shown(shared)}")  # noqa: TRY004 - as for all settings

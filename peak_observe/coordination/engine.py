@@ -115,7 +115,9 @@ class Engine(Protocol):
         """Hold an exchange; a longer hold stays."""
         ...
 
-    def reserve(self, name: str, *, interval: float, burst: float, weight: float, patience: float) -> tuple[float, bool]:
+    def reserve(
+        self, name: str, *, interval: float, burst: float, weight: float, patience: float
+    ) -> tuple[float, bool]:
         """Reserve a turn: the seconds until it, and whether it was reserved."""
         ...
 

@@ -39,6 +39,7 @@ class FileEngine:
 
     def open(self, name: str, *, era: int, seconds: float, by: str, reason: str, voter: str) -> CircuitNews:
         """Open a circuit that is closed in this era; one host needs no votes."""
+        del voter
         return self._step(name, lambda r, now: records.opened(r, now, era=era, seconds=seconds, by=by, reason=reason))
 
     def claim(self, name: str, *, lease: float) -> tuple[str, CircuitNews]:
@@ -82,7 +83,9 @@ class FileEngine:
                 table.announce()
         return HoldNews(name, records.left(after.until, now), after.reason)
 
-    def reserve(self, name: str, *, interval: float, burst: float, weight: float, patience: float) -> tuple[float, bool]:
+    def reserve(
+        self, name: str, *, interval: float, burst: float, weight: float, patience: float
+    ) -> tuple[float, bool]:
         """Reserve a turn."""
         table = self._opened()
         with table.locked():

@@ -24,7 +24,7 @@ from peak_observe.coordination.engine import EngineError
 from peak_observe.support.posix import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SLOT = 512
 SLOTS = 8192
@@ -59,7 +59,8 @@ class MappedTable:
             os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text paths, as below
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise EngineError(f"{path} cannot be opened: {error.strerror}; name a folder that all may write", refused=True) from None
+            why = f"{path} cannot be opened: {error.strerror}; name a folder that all may write"
+            raise EngineError(why, refused=True) from None
         self._bell = _Bell(path)
         try:
             self._prepare(boot)
@@ -76,7 +77,8 @@ class MappedTable:
             magic, booted, *_ = _HEADER.unpack_from(self._map)
             if magic != MAGIC:
                 if size and magic != bytes(len(MAGIC)):
-                    raise EngineError(f"{self.path} is no shared state of this version: name another file", refused=True)
+                    why = f"{self.path} is no shared state of this version: name another file"
+                    raise EngineError(why, refused=True)
                 _HEADER.pack_into(self._map, 0, MAGIC, boot, 0, 0, 0)
             elif booted != boot:
                 self.rebooted = True
@@ -155,7 +157,7 @@ class MappedTable:
         magic, boot, sequence, used, generation = _HEADER.unpack_from(self._map)
         _HEADER.pack_into(self._map, 0, magic, boot, sequence + 1, used, generation)
         os.pwrite(self._file, b"!", SLOT - 1)  # a store to the map wakes nobody
-        return sequence + 1
+        return int(sequence) + 1
 
     @property
     def sequence(self) -> int:
@@ -193,6 +195,7 @@ class MappedTable:
         self._generation = (used, generation)
 
     def _add(self, key: str) -> int:
+        used: int
         magic, boot, sequence, used, generation = _HEADER.unpack_from(self._map)
         if used >= SLOTS:
             raise EngineError(f"{self.path} is full: {SLOTS} names are shared; names built from ids are a mistake")
@@ -238,7 +241,7 @@ class _Bell:
             else:
                 self._inotify = handle
 
-    def wait(self, seconds: float, sequence: Any) -> bool:
+    def wait(self, seconds: float, sequence: Callable[[], int]) -> bool:
         if self._inotify >= 0:
             ready = bool(select.select([self._inotify], [], [], seconds)[0])
             with suppress(BlockingIOError):

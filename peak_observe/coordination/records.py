@@ -1,9 +1,9 @@
 """Pure records of what processes share: circuits with era and fencing token, holds, and turns of a rate limit.
 
-Each function takes a record and the engine's present second, and returns the record after it. Nothing here locks, waits
-or sends, so both engines and the tests have one meaning of each step. An era counts the transitions of a circuit; a
-token counts its probe leases, so that a probe which lost its lease can change nothing (Kleppmann, "How to do distributed
-locking", 2016). Turns follow the generic cell rate algorithm (ITU-T I.371, annex A).
+Each function takes a record and the engine's present second, and returns the record after it. Nothing here locks,
+waits or sends, so both engines and the tests have one meaning of each step. An era counts the transitions of a circuit;
+a token counts its probe leases, so that a probe which lost its lease can change nothing (Kleppmann, "How to do
+distributed locking", 2016). Turns follow the generic cell rate algorithm (ITU-T I.371, annex A).
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ def settled(
     return CircuitRecord(record.era + 1, state, now + seconds, token, 0.0, by, reason, now)
 
 
-def overridden(
-    record: CircuitRecord, now: float, *, state: str, seconds: float, by: str, reason: str
-) -> CircuitRecord:
+def overridden(record: CircuitRecord, now: float, *, state: str, seconds: float, by: str, reason: str) -> CircuitRecord:
     """Set the state by hand; a probe that is under way is fenced off."""
     return CircuitRecord(record.era + 1, state, now + seconds, record.token + 1, 0.0, by, reason, now)
 

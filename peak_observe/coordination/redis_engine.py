@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.coordination import records
@@ -81,9 +82,7 @@ class RedisEngine:
     def open(self, name: str, *, era: int, seconds: float, by: str, reason: str, voter: str) -> CircuitNews:
         """Open a circuit that is closed in this era; with a quorum, vote for it."""
         votes = f"{self._tag}:votes:{name}"
-        return _circuit(
-            self._step("open", name, era, _ms(seconds), by, reason, self._quorum, voter, key=votes)
-        )
+        return _circuit(self._step("open", name, era, _ms(seconds), by, reason, self._quorum, voter, key=votes))
 
     def claim(self, name: str, *, lease: float) -> tuple[str, CircuitNews]:
         """Ask for the probe lease; the script has a deadline, as one that timed out here may run later there."""
@@ -111,7 +110,9 @@ class RedisEngine:
         """Hold an exchange; a longer hold stays."""
         return _hold(self._step("hold", name, _ms(seconds), reason))
 
-    def reserve(self, name: str, *, interval: float, burst: float, weight: float, patience: float) -> tuple[float, bool]:
+    def reserve(
+        self, name: str, *, interval: float, burst: float, weight: float, patience: float
+    ) -> tuple[float, bool]:
         """Reserve a turn."""
         wait, granted = self._run(
             "reserve", name, interval * 1e6, burst, weight, patience * 1e6, key=f"{self._tag}:turn:{name}"
@@ -120,11 +121,8 @@ class RedisEngine:
 
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the server lost."""
-        rows = [
-            {"n": c.name, "e": c.era, "s": c.state, "d": _ms(c.left), "k": c.token, "b": c.by, "r": c.reason, "a": _ms(c.age)}
-            for c in circuits
-        ]
-        self._step("seed", json.dumps(rows), json.dumps([{"h": h.name, "d": _ms(h.left), "r": h.reason} for h in holds]))
+        kept = [{"h": hold.name, "d": _ms(hold.left), "r": hold.reason} for hold in holds]
+        self._step("seed", json.dumps([_row(news) for news in circuits]), json.dumps(kept))
 
     def sync(self, member: str) -> SharedPicture:
         """Take part for some seconds more, and read everything."""
@@ -149,7 +147,7 @@ class RedisEngine:
                 self._news.subscribe(self._channel)
                 return NewsBatch(None, [], gap=True)
             message = self._news.get_message(timeout=seconds)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - redis-py raises its own, OSError and more
             self._drop_subscription()
             raise self._failure(error) from None
         if message is None or message.get("type") != "message":
@@ -197,7 +195,7 @@ class RedisEngine:
                 except self._redis.exceptions.NoScriptError:  # restarted, or flushed
                     pass
             answer = self._client.eval(SCRIPT, len(keys), *keys, *given)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             raise self._failure(error) from None
         if not self._hash:
             import hashlib
@@ -221,10 +219,8 @@ class RedisEngine:
 
 
 def _quietly(close: Callable[[], object]) -> None:
-    try:
+    with suppress(Exception):  # it is given up anyway
         close()
-    except Exception:  # noqa: BLE001, S110 - it is given up anyway
-        pass
 
 
 def _brief(error: Exception) -> str:
@@ -244,6 +240,11 @@ def _seconds(ms: float) -> float:
 def _circuit(told: Any) -> CircuitNews:
     left, lease, age = _seconds(told["d"]), told["l"] / 1000, told["a"] / 1000
     return CircuitNews(told["n"], told["e"], told["s"], left, told["k"], lease, told["b"], told["r"], age)
+
+
+def _row(news: CircuitNews) -> dict[str, Any]:
+    row = {"n": news.name, "e": news.era, "s": news.state, "d": _ms(news.left), "k": news.token}
+    return {**row, "b": news.by, "r": news.reason, "a": _ms(news.age)}
 
 
 def _hold(told: Any) -> HoldNews:

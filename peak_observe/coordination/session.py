@@ -1,4 +1,4 @@
-"""Session of one process with an engine: whether it is reachable, what is known of all, and what is still to be told."""
+"""Session of one process with an engine: whether it is reachable, what is known, and what is still to be told."""
 
 from __future__ import annotations
 
@@ -40,10 +40,6 @@ class Link:
 
     def reconcile(self, news: CircuitNews | None) -> CircuitNews | None:
         """Compare with all that is shared; return what the engine should know, if it lost it."""
-        raise NotImplementedError
-
-    def renew(self) -> None:
-        """Lengthen the lease of a probe that is under way."""
         raise NotImplementedError
 
 
@@ -205,8 +201,7 @@ class Session:
                 self._come_back()
             return min(self._backoff, BEAT)
         self._beat()
-        leases = [link.renew() for link in tuple(self._links)]
-        return BEAT / 2 if leases else BEAT
+        return BEAT
 
     def _beat(self) -> None:
         try:

@@ -31,7 +31,8 @@ class Shared:
 
     Args:
         url: `host`: a file in the folder of `PEAK_OBSERVE_DIR`, or in the user's folder for temporary files;
-            `file:///path`; or `redis://`, `rediss://` or `unix://` of a Redis or Valkey server, with the extra `shared`.
+            `file:///path`; or `redis://`, `rediss://` or `unix://` of a Redis or Valkey server, with the extra
+            `shared`.
         namespace: Name of those who share; also the label value of the metrics.
         scope: The egress address, or the account, that an exchange bans; holds are shared by those of one scope.
         timeout: Seconds that a call waits for the engine at most.
@@ -193,9 +194,9 @@ class Shared:
         return key_of(f"{name}@{self.scope}" if self.scope else name)
 
     def _override(self, name: str, state: str, seconds: float) -> None:
-        given = {"state": state, "seconds": seconds, "by": self._session.member, "reason": "by hand"}
+        by = self._session.member
         try:
-            self._session.engine.override(key_of(name), **given)
+            self._session.engine.override(key_of(name), state=state, seconds=seconds, by=by, reason="by hand")
         except EngineError as error:
             raise SharedStateError(self.address, str(error)) from None
 

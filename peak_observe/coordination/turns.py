@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peak_observe.coordination.engine import EngineError
 
@@ -41,6 +41,19 @@ class SharedTurns:
         except EngineError:
             return None
 
+    def pause(self, seconds: float) -> None:
+        """Have no process take a turn for some seconds."""
+        self.session.hold(f"limit:{self.name}", seconds, "")
+
+    def watch(self, controller: Any) -> None:
+        """Pause a controller whenever another process is paused."""
+        self.session.watch_hold(controller, f"limit:{self.name}", _pause)
+
+    @staticmethod
+    def answer(wait: float, granted: bool) -> Turn:
+        """Return the answer of a process that decides alone."""
+        return Turn(wait, granted)
+
     @property
     def members(self) -> int:
         """How many processes took part when the engine was last there."""
@@ -54,6 +67,10 @@ class SharedTurns:
         return {"interval": (per + self.margin) / limit, "burst": burst, "weight": weight, "patience": patience}
 
 
+def _pause(controller: Any, seconds: float, _: str) -> None:
+    controller.paused_by_others(seconds)
+
+
 class Turn:
     """Answer to a reservation.
 
@@ -64,6 +81,6 @@ class Turn:
 
     __slots__ = ("granted", "wait")
 
-    def __init__(self, wait: float, granted: bool) -> None:  # noqa: FBT001 - as engines answer
+    def __init__(self, wait: float, granted: bool) -> None:
         self.wait = wait
         self.granted = granted

@@ -1,4 +1,4 @@
-"""Two daemon threads of one shared state: one tells and renews, one listens; started late, and anew in a forked child."""
+"""Daemon threads of one shared state: one tells and renews, one listens; each is made anew in a forked child."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _guarded(task: Callable[[], T], otherwise: T) -> T:
     """Run a task; a mistake of ours is logged and ends neither the thread nor the program."""
     try:
         return task()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, the threads go on
         from peak_observe.support.loggers import logger
 
         logger("peak_observe.shared").exception("a task of the shared state failed")

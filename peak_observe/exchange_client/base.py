@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import MissingExtraError
 from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_writes
 from peak_observe.exchange_client import health_check as exchange_check
@@ -45,6 +47,7 @@ class ExchangeClient:
         client_order_id: Callable[[], str | int] | None = None,
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
+        shared: Joinable | str | None = None,
     ) -> None:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
@@ -54,6 +57,9 @@ class ExchangeClient:
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)
         backpressure = Backpressure(name or exchange.id, max_wait, clock)
+        joined = shared_of(shared)
+        if joined is not None:
+            backpressure.join(joined, ccxt_id(type(exchange)))
         asynchronous = self._asynchronous
         state = attach(
             exchange,
@@ -68,7 +74,7 @@ class ExchangeClient:
             },
         )
         try:
-            self._protect(Protection(exchange, state, backpressure, settings, clock), health)
+            self._protect(Protection(exchange, state, backpressure, settings, clock=clock, shared=joined), health)
         except BaseException:
             detach(exchange)
             ccxt_overrides.release(exchange)

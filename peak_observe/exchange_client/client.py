@@ -37,6 +37,8 @@ class ResilientExchangeClient(ExchangeClient):
             takes none refuses it; `order_ids_supported` tells.
         health: Where its check is registered; None for no check.
         clock: Where time and sleep come from; for tests.
+        shared: A `Shared`, through which its circuits, and the exchange's rate limits and bans, are those of all its
+            processes; `default` for that of `PEAK_OBSERVE_SHARED`, if it is set. A refused key stays its own affair.
 
     Raises:
         MissingExtraError: ccxt is not installed.

@@ -150,7 +150,7 @@ class CircuitBreaker(SyncAsyncContext):
             from peak_observe.coordination.default import shared_of  # late, as most programs share nothing
 
             found = shared_of(shared)
-            self._controller.shared = found and found.join(name, self._controller)
+            self._controller.shared = None if found is None else found.join(name, self._controller)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
+from peak_observe.resilience.breaker.circuit_view import CircuitView
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from peak_observe.events import Transition
     from peak_observe.resilience.breaker.last_error import LastError
     from peak_observe.resilience.breaker.settings import Settings
-    from peak_observe.resilience.breaker.sliding_window import Totals
     from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
 
@@ -37,27 +37,6 @@ if TYPE_CHECKING:
 SHORTEST_WAIT = 0.1
 """Seconds after which to come again at the earliest while a probe is under way, so that callers do not spin."""
 _REASONS = {FORCED_OPEN: "forced open", HALF_OPEN: "a probe is under way"}
-
-
-class CircuitView:
-    """Circuit and counters of one moment.
-
-    Args:
-        circuit: A copy of its circuit.
-        counted: What counts towards opening.
-        in_flight: How many probes are under way.
-        calls: Calls by outcome.
-        now: The moment, as a second of the monotonic clock.
-    """
-
-    __slots__ = ("calls", "circuit", "counted", "in_flight", "now")
-
-    def __init__(self, circuit: Circuit, counted: Totals, in_flight: int, calls: list[int], now: float) -> None:
-        self.circuit = circuit
-        self.counted = counted
-        self.in_flight = in_flight
-        self.calls = calls
-        self.now = now
 
 
 def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerReading:

@@ -11,7 +11,13 @@ from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
 from peak_observe.support import process_start
-from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families, strategy_families
+from peak_observe.telemetry.metrics import (
+    exchange_families,
+    limit_families,
+    result_families,
+    shared_families,
+    strategy_families,
+)
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
     CHANGES,
@@ -151,6 +157,7 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (RETRY_FAMILIES, retries),
         (BUDGET_FAMILIES, budgets),
         *limit_families.read(),
+        *shared_families.read(),
         *result_families.read(),
         *strategy_families.read(),
         (HEALTH_FAMILIES, checks),
