@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peak_observe._version import __version__
-from peak_observe.cli import backup, demo, exporter, grafana, health
+from peak_observe.cli import backup, demo, exporter, grafana, health, shared
 from peak_observe.cli.options import ConfigRenamed
 from peak_observe.cli.usage_errors import PlainGroup
 
@@ -25,6 +25,7 @@ app.command()(exporter.exporter)
 app.command()(demo.demo)
 app.add_typer(backup.app, name="backup")
 app.add_typer(grafana.app, name="grafana")
+app.add_typer(shared.app, name="shared")
 
 
 def _show_version(wanted: bool) -> None:

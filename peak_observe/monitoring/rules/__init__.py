@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies
+from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies, shared
 from peak_observe.monitoring.rules.rule import of_trouble
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ GROUPS: tuple[Group, ...] = (
     calls.RETRIES,
     policies.POLICIES,
     limits.LIMITS,
+    shared.SHARED,
     exchange.REQUESTS,
     exchange.EXCHANGES,
     exchange.OBJECTIVES,
