@@ -141,6 +141,10 @@ class Engine(Protocol):
         """Listen for news anew, as the engine was away."""
         ...
 
+    def wake(self) -> None:
+        """End the wait for news of this process."""
+        ...
+
     def forget_connections(self) -> None:
         """Drop what a forked child must not use."""
         ...

@@ -155,6 +155,11 @@ class FileEngine:
     def renew_news(self) -> None:
         """Do nothing: a file is watched for good."""
 
+    def wake(self) -> None:
+        """End the wait for news of this process."""
+        if self._table is not None:
+            self._table.wake()
+
     def forget_connections(self) -> None:
         """Open the file anew in a forked child, whose lock would be the parent's."""
         table, self._table = self._table, None

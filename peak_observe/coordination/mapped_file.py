@@ -168,6 +168,10 @@ class MappedTable:
         """Wait until something is announced; return whether that may be so."""
         return self._bell.wait(seconds, lambda: self.sequence)
 
+    def wake(self) -> None:
+        """End a wait of this process."""
+        self._bell.wake()
+
     def close(self) -> None:
         """Close the file."""
         self._bell.close()
@@ -231,6 +235,7 @@ class _Bell:
     def __init__(self, path: str) -> None:
         self._seen: int | None = None
         self._inotify = -1
+        self._woken, self._waker = os.pipe()
         if sys.platform == "linux":
             import ctypes
 
@@ -243,17 +248,23 @@ class _Bell:
 
     def wait(self, seconds: float, sequence: Callable[[], int]) -> bool:
         if self._inotify >= 0:
-            ready = bool(select.select([self._inotify], [], [], seconds)[0])
+            ready = select.select([self._inotify, self._woken], [], [], seconds)[0]
             with suppress(BlockingIOError):
                 os.read(self._inotify, 4096)
-            return ready
+            return self._inotify in ready
         limit = time.monotonic() + seconds
         while (now := sequence()) == self._seen and time.monotonic() < limit:
-            time.sleep(_LOOK_EVERY)
+            if select.select([self._woken], [], [], _LOOK_EVERY)[0]:
+                break
         changed, self._seen = now != self._seen, now
         return changed
 
+    def wake(self) -> None:
+        os.write(self._waker, b"!")
+
     def close(self) -> None:
         handle, self._inotify = self._inotify, -1
-        if handle >= 0:
-            os.close(handle)
+        for each in (handle, self._woken, self._waker):
+            if each >= 0:
+                os.close(each)
+        self._woken = self._waker = -1

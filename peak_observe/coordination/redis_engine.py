@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ class RedisEngine:
         self._client: Any = None
         self._news: Any = None
         self._stale = False
+        self._wake = f"{tag}:wake:{secrets.token_hex(8)}"
         self._ahead: float | None = None  # the server's milliseconds less ours, at the least
         self._hash = ""
         try:
@@ -144,19 +146,23 @@ class RedisEngine:
         try:
             if self._news is None:
                 self._news = self._client.pubsub(ignore_subscribe_messages=True)
-                self._news.subscribe(self._channel)
+                self._news.subscribe(self._channel, self._wake)
                 return NewsBatch(None, [], gap=True)
             message = self._news.get_message(timeout=seconds)
         except Exception as error:  # noqa: BLE001 - redis-py raises its own, OSError and more
             self._drop_subscription()
             raise self._failure(error) from None
-        if message is None or message.get("type") != "message":
+        if message is None or message.get("type") != "message" or message["channel"] == self._wake:
             return None
         return _batch(message["data"])
 
     def renew_news(self) -> None:
         """Subscribe anew before the next wait: the connection may be dead without knowing."""
         self._stale = True
+
+    def wake(self) -> None:
+        """End the wait for news of this process, by a message to itself."""
+        _quietly(lambda: self._client.publish(self._wake, ""))
 
     def _drop_subscription(self) -> None:
         news, self._news = self._news, None

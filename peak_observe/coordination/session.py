@@ -171,6 +171,7 @@ class Session:
         """End the threads and give back connections; circuits go on alone."""
         self.worker.close()
         self.listener.close()
+        self.engine.wake()
         self.worker.join(1.0)
         self.listener.join(LISTEN + 1.0)
         self.up = self.tally.up = False

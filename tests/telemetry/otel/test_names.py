@@ -10,6 +10,7 @@ from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 OF_NO_UNIT = {
     *("breaker.state", "breaker.failure_ratio", "breaker.slow_call_ratio", "rate_limit.weight", "chaos.ratio"),
     *("policy.reload_success", "health_check.healthy", "exchange.rate_limit_used_ratio", "build_info"),
+    *("shared.up", "shared.fallback_active"),
 }
 
 

@@ -19,6 +19,7 @@ from peak_observe import (
     RecoveryManager,
     ResilientExchangeClient,
     RetryBudget,
+    Shared,
     bulkhead,
     catalog,
     chaos,
@@ -94,6 +95,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     manager.data_backup.add_data_path(tmp_path / "data")
     manager.verify_backup(manager.create_backup(include_config=False, include_state=False))
     with ExitStack() as stack:
+        shared = stack.enter_context(Shared(f"file://{tmp_path}/shared", namespace=name))
+        kept.append(circuit_breaker(name=f"{name}.shared", shared=shared)(same))
         policy = Policy.from_toml(policy_file, name, watch=True)
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())
