@@ -36,6 +36,7 @@ from peak_observe.errors import (
     RepositoryLockedError,
     RestoreCutOff,
     RestoreRefusedError,
+    SharedStateError,
     ShuttingDownError,
     SummarizedError,
     TradingHaltedError,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         StoredFile,
         VerifyReport,
     )
+    from peak_observe.coordination import Shared
     from peak_observe.events import (
         BackupFinished,
         BackupVerified,
@@ -228,6 +230,8 @@ __all__ = [
     "RetryBudget",
     "RetryScheduled",
     "RetrySnapshot",
+    "Shared",
+    "SharedStateError",
     "ShuttingDownError",
     "StateSnapshot",
     "StoredFile",
@@ -329,6 +333,7 @@ _LATE = {
     "RetryBudget": "resilience",
     "RetryScheduled": "events",
     "RetrySnapshot": "resilience.retry.statistics",
+    "Shared": "coordination",
     "StateSnapshot": "backup_recovery",
     "TradingChanged": "events",
     "TradingState": "safety",

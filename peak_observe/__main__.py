@@ -11,6 +11,7 @@ from peak_observe.support.streams import open_streams
 MODULES = {
     "exchange": ("ccxt",),
     "exporter": ("typer", "rich", "starlette", "uvicorn", "yaml", "bcrypt"),
+    "shared": ("redis",),
 }
 """The modules that each extra brings."""
 NEEDED = {"demo": ("exchange", "exporter")}

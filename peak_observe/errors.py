@@ -26,6 +26,7 @@ PeakObserveError                  exit code 1
 │   ├── RateLimitedError          it came too soon; `name`, `retry_after`
 │   ├── ShuttingDownError         the program is ending, so its wait was cut short; `name`
 │   └── TradingHaltedError        trading is halted or reduced; `name`, `reason`, `state`, `until`
+├── SharedStateError              exit code 3; the engine of the shared state cannot be had; `address`, `reason`
 ├── SummarizedError               stands for an exception that is not kept itself; `kind`, `text`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
@@ -277,6 +278,25 @@ class CircuitOpenError(PeakObserveError):
         wait = f"next probe in {self.retry_after:.1f} s" if self.retry_after > 0 else ""
         when = ", ".join(filter(None, (self.reason, wait))) or "until it is reset"
         return f"CircuitBreaker '{self.name}' is OPEN ({when})"
+
+
+class SharedStateError(PeakObserveError):
+    """The engine of the shared state cannot be reached, or refuses.
+
+    Args:
+        address: Where it is, without user and password.
+        reason: What is wrong, and how to mend it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"shared state at {self.address}: {self.reason}"
 
 
 class SummarizedError(PeakObserveError):

@@ -23,6 +23,7 @@ PACKAGES = {
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
+    "redis-server": "redis-server",
     "restic": "restic",
     "strace": "strace",
     "unshare": "util-linux",

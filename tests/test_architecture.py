@@ -28,6 +28,7 @@ FLOORS = {
     "support": 0,
     "measures": 1,
     "telemetry": 1.5,
+    "coordination": 1.75,
     "resilience": 2,
     "backup_recovery": 2,
     "jobs": 2,
@@ -256,7 +257,8 @@ BREAKER_OPTIONS = (
     "minimum_calls: 'int | None' = None, slow_call_seconds: 'float | None' = None, "
     "slow_call_ratio: 'float | None' = None, half_open_calls: 'int' = 1, success_threshold: 'int' = 1, "
     "probe_timeout: 'float' = 60.0, jitter: 'float' = 0.0, ignore: 'Errors' = (), "
-    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce'"
+    "failure_result: 'Callable[[Any], bool] | None' = None, mode: 'Mode' = 'enforce', "
+    "shared: 'Joinable | str | None' = None"
 )
 SIGNATURES = {
     "AlreadyRunningError": "(name: str, pid: int = 0, since: str = '', host: str = '') -> None",
@@ -414,6 +416,7 @@ SIGNATURES = {
         "client_order_id: 'Callable[[], str | int] | None' = None, stream_max_silence: 'MaxSilence' = None, "
         "stream_group: 'Callable[[str], str] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "clock: 'Clock' = CLOCK) -> 'None'"
+        "clock: 'Clock' = CLOCK, shared: 'Joinable | str | None' = None) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (
@@ -432,6 +435,12 @@ SIGNATURES = {
     "TradingSwitch": (
         "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
+    "Shared": (
+        "(url: 'str' = 'host', *, namespace: 'str' = 'peak-observe', scope: 'str' = '', timeout: 'float' = 0.05, "
+        "lease: 'float' = 2.0, margin: 'float' = 0.05, close_spread: 'float' = 0.5, quorum: 'int' = 1, "
+        "clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "SharedStateError": "(address: str, reason: str) -> None",
     "SummarizedError": "(kind: str, text: str) -> None",
     "SystemClock": ["async_sleep", "monotonic", "now", "sleep"],
     "Transition": ("(name, old, new, at, reason, retry_after=0.0, error=None, mode='enforce')"),
@@ -487,7 +496,8 @@ SIGNATURES = {
     "rate_limit": (
         "(limit: 'Limit', per: 'float' = 1.0, *, burst: 'int | None' = None, wait: 'float' = 0.0, "
         "weight: 'Weight' = 1, reserve: 'Mapping[str, float] | None' = None, heed: 'Heed' = False, "
-        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'RateLimiter'"
+        "mode: 'Mode' = 'enforce', name: 'str | None' = None, clock: 'Clock' = CLOCK, "
+        "shared: 'Joinable | str | None' = None) -> 'RateLimiter'"
     ),
     "register": "(registry: 'CollectorRegistry | None' = None) -> 'PeakCollector'",
     "register_otel": "(meter_provider: 'MeterProvider | None' = None) -> 'None'",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog.results import *
     from peak_observe.catalog.safety import *
     from peak_observe.catalog.safety_venue import *
+    from peak_observe.catalog.shared import *
     from peak_observe.catalog.strategies import *
     from peak_observe.catalog.streams import *
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PAGES = (
     "calls",
     "limits",
+    "shared",
     "results",
     "strategies",
     "checks",

@@ -24,6 +24,7 @@ from peak_observe import (
     Policy,
     Reconciler,
     RetryBudget,
+    Shared,
     TradingHaltedError,
     TradingSwitch,
     chaos,
@@ -116,11 +117,16 @@ def checking(exchange: FakeExchange) -> Iterator[None]:
 
 
 def _watch_prices(exchange: FakeExchange, stop: threading.Event) -> None:
+    with TemporaryDirectory(prefix="peak-observe-demo-") as folder, Shared(f"file://{folder}/shared") as shared:
+        _watch_prices_with(shared, exchange, stop)
+
+
+def _watch_prices_with(shared: Shared, exchange: FakeExchange, stop: threading.Event) -> None:
     client: Any = instrument(ccxt.kraken(exchange.config()))
 
     policy = Policy(
         share(),
-        circuit_breaker(failure_threshold=3, recovery_timeout=2.0, expected_exception=ccxt.OperationFailed),
+        circuit_breaker(3, 2.0, ccxt.OperationFailed, shared=shared),  # other processes would open and probe with it
         retry_with_backoff(max_attempts=3, base_delay=0.1, expected_exception=ccxt.OperationFailed, budget=_budget()),
         rate_limit(50, burst=5, wait=1.0, reserve={"trade": 0.2}),
         name=TICKER,

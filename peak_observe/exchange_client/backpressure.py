@@ -12,6 +12,7 @@ from peak_observe.support import shutdown_state
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
+    from peak_observe.coordination.joinable import Joinable
 
 SPREAD = 0.1
 SPREAD_LEAST, SPREAD_MOST = 0.05, 5.0
@@ -35,13 +36,28 @@ class Backpressure:
         self._until = 0.0
         self._reason = ""
         self._waiter = f"exchange {name!r}"
+        self._shared: Joinable | None = None
+        self._exchange = ""
+
+    def join(self, shared: Joinable, exchange: str) -> None:
+        """Share rate limits and bans of an exchange with other processes."""
+        self._shared, self._exchange = shared, exchange
+        shared.watch_hold(self, exchange, Backpressure.extend)
 
     def set(self, until: float, reason: str) -> None:
         """Delay all calls until a Unix time; an earlier one than is known changes nothing."""
-        moment = self._clock.monotonic() + until - self._clock.now().timestamp()
+        seconds = until - self._clock.now().timestamp()
+        if self.extend(seconds, reason) and self._shared is not None:
+            self._shared.hold(self._exchange, seconds, reason)
+
+    def extend(self, seconds: float, reason: str) -> bool:
+        """Delay all calls for some seconds; return whether that is longer than was known."""
+        moment = self._clock.monotonic() + seconds
         with self._lock:
-            if moment > self._until:
-                self._until, self._reason = moment, reason
+            if moment <= self._until:
+                return False
+            self._until, self._reason = moment, reason
+            return True
 
     @property
     def remaining(self) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import MissingExtraError
 from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_writes
 from peak_observe.exchange_client import health_check as exchange_check
@@ -59,6 +61,7 @@ class ExchangeClient:
         health: HealthCheck | None = health_check,
         trading: TradingSwitch | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        shared: Joinable | str | None = None,
     ) -> None:
         gate = gate_of(trading)
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
@@ -72,6 +75,9 @@ class ExchangeClient:
         uninstrument(exchange)  # it may have been measured before; of another client it is refused
         ccxt_overrides.prepare(exchange, clock)
         backpressure = Backpressure(name or exchange.id, max_wait, clock)
+        joined = shared_of(shared)
+        if joined is not None:
+            backpressure.join(joined, ccxt_id(type(exchange)))
         asynchronous = self._asynchronous
         state = attach(
             exchange,
@@ -94,7 +100,7 @@ class ExchangeClient:
                 from peak_observe.safety.single_instance import only_one_of_account  # late: few clients are exclusive
 
                 self._instance = only_one_of_account(exchange, state.name)
-            self._protect(Protection(exchange, state, backpressure, settings, clock), health)
+            self._protect(Protection(exchange, state, backpressure, settings, clock=clock, shared=joined), health)
             self._journaled = None if journal is None else _journaled(journal, exchange, state, clock)
         except BaseException:
             detach(exchange)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from peak_observe.clock import Clock
+    from peak_observe.coordination.joinable import Joinable
     from peak_observe.exchange_client.backpressure import Backpressure
     from peak_observe.exchange_client.exchange_state import ExchangeState
     from peak_observe.exchange_client.request import SentWrite
@@ -59,28 +60,32 @@ class Protection:
         backpressure: Delays calls while a rate limit or ban of the exchange lasts.
         settings: Those of circuits and retries.
         clock: Where time and sleep come from.
+        shared: What its circuits are shared by, if they are.
     """
 
     def __init__(
-        self, exchange: Any, state: ExchangeState, backpressure: Backpressure, settings: Settings, clock: Clock
+        self,
+        exchange: Any,
+        state: ExchangeState,
+        backpressure: Backpressure,
+        settings: Settings,
+        *,
+        clock: Clock,
+        shared: Joinable | None = None,
     ) -> None:
         self.exchange = exchange
         self.state = state
         self.backpressure = backpressure
         self._settings = settings
         self._clock = clock
+        self._shared = shared
         self.breakers = {group: self._breaker(f"{state.name}.{group}") for group in endpoints.GROUPS}
         self._runners: dict[tuple[str, bool, bool], Callable[..., Any]] = {}
 
     def _breaker(self, name: str) -> CircuitBreaker:
         chosen = self._settings
-        return CircuitBreaker(
-            chosen.failure_threshold,
-            chosen.recovery_timeout,
-            _counts,
-            name,
-            clock=self._clock,
-        )
+        threshold, timeout = chosen.failure_threshold, chosen.recovery_timeout
+        return CircuitBreaker(threshold, timeout, _counts, name, clock=self._clock, shared=self._shared)
 
     def protect(self, name: str, *, write: bool, group: str, asynchronous: bool) -> Callable[..., Any]:
         """Return a method of the exchange with protection, of the same kind and signature.
@@ -255,7 +260,7 @@ class Step:
         if verdict.until is not None:
             self._protection.backpressure.set(verdict.until, verdict.reason)
         if verdict.outcome == AUTH and isinstance(error, Exception) and self._breaker is not None:
-            self._breaker.trip(f"authentication failed: {verdict.reason}", pause=AUTH_PAUSE, error=error)
+            self._breaker.trip(f"authentication failed: {verdict.reason}", pause=AUTH_PAUSE, error=error, share=False)
         if not self.write:
             return None
         request = call.last_write

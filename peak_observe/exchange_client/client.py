@@ -46,6 +46,8 @@ class ResilientExchangeClient(ExchangeClient):
         health: Where its check is registered; None for no check.
         trading: The switch that halts it: while halted nothing but cancels is sent, and reads; its guards count orders.
         clock: Where time and sleep come from; for tests.
+        shared: A `Shared`, through which its circuits, and the exchange's rate limits and bans, are those of all its
+            processes; `default` for that of `PEAK_OBSERVE_SHARED`, if it is set. A refused key stays its own affair.
 
     Raises:
         AlreadyRunningError: Another process has one with this key; the error names it.

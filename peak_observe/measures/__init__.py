@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         TradingTally,
     )
     from peak_observe.measures.safety_venue import DeadManReading, InstanceReading, KeyReading, ReconcileReading
+    from peak_observe.measures.shared import SharedReading, SharedTally
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
     from peak_observe.measures.streams import ConnectionReading, StreamReading
 
@@ -59,6 +60,7 @@ LIMITERS: Names[RateLimitReading] = Names("limiter")
 ORDERS: Names[OrderReading] = Names("exchange")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
+SHARED: Names[SharedReading] = Names("namespace")
 SHARES: Names[ResultReading] = Names("operation")
 SWITCHES: Names[TradingReading] = Names("switch")
 STREAMS: Names[StreamReading] = Names("stream")
@@ -93,6 +95,7 @@ __all__ = [
     "RECONCILERS",
     "RELOADS",
     "RETRIES",
+    "SHARED",
     "SHARES",
     "STREAMS",
     "SWITCHES",
@@ -130,6 +133,8 @@ __all__ = [
     "RetryCounts",
     "RetryReading",
     "Series",
+    "SharedReading",
+    "SharedTally",
     "StreamReading",
     "Ticker",
     "TimedReading",
@@ -167,6 +172,8 @@ _LATE = {
     "ResultReading": "results",
     "ReloadReading": "strategies",
     "StreamReading": "streams",
+    "SharedReading": "shared",
+    "SharedTally": "shared",
     "TimedReading": "strategies",
     "TimeoutReading": "limits",
     "TradingReading": "safety",

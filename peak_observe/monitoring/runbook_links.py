@@ -13,6 +13,8 @@ SECTIONS = {
     "Changes of state": "PeakBreakerFlapping",
     "Refused per second": "PeakBreakerRejecting",
     "Refused calls by circuit": "PeakBreakerRejecting",
+    "Shared state reached": "PeakSharedDown",
+    "Shared state read anew": "PeakSharedFlapping",
     "Retries per operation": "PeakRetryStorm",
     "Operations by outcome": "PeakRetriesExhausted",
     "Failed requests": "PeakExchangeErrors",

@@ -216,6 +216,7 @@ def test_matchers_name_values_that_exist(board: dict, expression: str) -> None:
     by_kind = {"breaker": catalog.CALL_OUTCOMES, "retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}
     by_kind |= {"backup": catalog.BACKUP_OUTCOMES, "exchange": catalog.EXCHANGE_OUTCOMES, "job": catalog.JOB_OUTCOMES}
     by_kind |= {"bulkhead": catalog.LIMIT_OUTCOMES, "rate": catalog.LIMIT_OUTCOMES, "timeout": catalog.TIMEOUT_OUTCOMES}
+    by_kind["shared"] = ("success", "error", *catalog.SHARED_LEASES)
     by_kind |= {"hedge": catalog.HEDGE_OUTCOMES, "chaos": catalog.CHAOS_OUTCOMES}
     by_kind |= {"deadman": catalog.BEAT_OUTCOMES, "reconcile": catalog.RECONCILE_OUTCOMES}
     by_kind["orders"] = catalog.ORDER_RECONCILE_OUTCOMES

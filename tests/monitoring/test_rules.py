@@ -17,16 +17,12 @@ from peak_observe.monitoring import rules
 from peak_observe.monitoring.rules.rule import Alert, spoken
 from tests.conftest import binary
 from tests.monitoring import cases
-from tests.monitoring.cases import backups, calls, checks, exchange, exporter, limits, policies, streams
 from tests.monitoring.cases.case import FROM, Case, series
 
 RULES = Path(__file__).parents[2] / "grafana" / "alerts" / "peak-observe.rules.yaml"
 SHIPPED: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
 PAGES = [import_module(f"{cases.__name__}.{page.name}") for page in iter_modules(cases.__path__)]
 CASES: list[Case] = [case for page in PAGES for case in getattr(page, "CASES", ())]
-CASES: list[Case] = [
-    case for page in (calls, limits, exchange, streams, checks, backups, exporter, policies) for case in page.CASES
-]
 DASHBOARDS = {"peak-overview", "peak-breakers", "peak-exchanges", "peak-backups", "peak-exporter"}
 DURATION = re.compile(r"\d+[mh]")
 # Those whose value is no more than that they fire.
@@ -38,6 +34,7 @@ PLAIN = {
     "PeakBreakerForcedOpen",
     "PeakBreakerDisabled",
     "PeakExchangeQuiet",
+    "PeakSharedDown",
     "PeakHealthCheckFailing",
     "PeakBackupMetricsAbsent",
     "PeakProcessDied",

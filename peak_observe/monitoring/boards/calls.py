@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
-from peak_observe.monitoring.boards import circuits, limits, retries, strategies
+from peak_observe.monitoring.boards import circuits, limits, retries, shared, strategies
 from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, quantile, rate, select, share, total, worst
@@ -34,6 +34,8 @@ def board() -> Json:
             *retries.retries(),
             panels.row("Limits"),
             *limits.limits(),
+            panels.row("Shared state"),
+            *shared.shared(),
             panels.row("Hedges, timed calls, chaos and reloads"),
             *strategies.strategies(),
         ],

@@ -15,6 +15,7 @@ from peak_observe.monitoring.rules import (
     orders,
     policies,
     safety,
+    shared,
     streams,
 )
 from peak_observe.monitoring.rules.rule import of_trouble
@@ -27,6 +28,7 @@ GROUPS: tuple[Group, ...] = (
     calls.RETRIES,
     policies.POLICIES,
     limits.LIMITS,
+    shared.SHARED,
     exchange.REQUESTS,
     exchange.EXCHANGES,
     exchange.OBJECTIVES,

@@ -9,6 +9,7 @@ from weakref import ref
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.observers import Observer, Observers
 from peak_observe.resilience.breaker import snapshot
 from peak_observe.resilience.breaker.blocks import Blocks
@@ -22,7 +23,7 @@ from peak_observe.resilience.breaker.settings import (
     check_settings,
 )
 from peak_observe.resilience.breaker.snapshot import BreakerSnapshot
-from peak_observe.resilience.breaker.state_machine import DISABLED, FORCED_OPEN
+from peak_observe.resilience.breaker.state_machine import CLOSED, DISABLED, FORCED_OPEN
 from peak_observe.resilience.breaker.wrappers import BreakerWrappers
 from peak_observe.resilience.common import scopes, validation, wrapping
 from peak_observe.resilience.common.context import SyncAsyncContext
@@ -82,6 +83,8 @@ class CircuitBreaker(SyncAsyncContext):
         ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
+        shared: A `Shared`, through which the circuits of this name in all its processes open, probe once and close
+            together; `default` for that of `PEAK_OBSERVE_SHARED`, if it is set.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -113,6 +116,7 @@ class CircuitBreaker(SyncAsyncContext):
         ignore: Errors = (),
         failure_result: Callable[[Any], bool] | None = None,
         mode: Mode = ENFORCE,
+        shared: Joinable | str | None = None,
     ) -> None:
         settings = Settings(
             failure_threshold,
@@ -142,6 +146,11 @@ class CircuitBreaker(SyncAsyncContext):
         self._fallback = fallback
         self._blocks = Blocks()
         self._controller.series.join(self, self._controller.read)
+        if shared is not None:
+            from peak_observe.coordination.default import shared_of  # late, as most programs share nothing
+
+            found = shared_of(shared)
+            self._controller.shared = None if found is None else found.join(name, self._controller)
 
     @property
     def name(self) -> str:
@@ -167,15 +176,18 @@ class CircuitBreaker(SyncAsyncContext):
 
     def reset(self) -> None:
         """Close the circuit and clear its failures; the counts stay, and results of calls under way are ignored."""
-        self._controller.change(self._controller.circuit.reset)
+        self._controller.override(CLOSED, 0.0, "reset", self._controller.circuit.reset)
 
-    def trip(self, reason: str, *, pause: float | None = None, error: BaseException | None = None) -> None:
+    def trip(
+        self, reason: str, *, pause: float | None = None, error: BaseException | None = None, share: bool = True
+    ) -> None:
         """Open the circuit at once, if it is closed or half-open.
 
         Args:
             reason: Why, in words, for the event.
             pause: Seconds until the probe; as long as a failure would have opened it if not given.
             error: What was raised, for the event.
+            share: Whether a shared circuit opens in all processes; else in this one alone.
 
         Raises:
             ValueError: `pause` is not a finite number of seconds, at least 0.
@@ -184,7 +196,9 @@ class CircuitBreaker(SyncAsyncContext):
             validation.check_seconds("pause", pause)
         controller = self._controller
         seconds = controller.open_duration(error) if pause is None else float(pause)
-        controller.change(lambda now: controller.circuit.trip(now, reason, seconds), error)
+        if not share and controller.shared is not None:
+            controller.shared.keep_private()
+        controller.change(lambda now: controller.circuit.trip(now, reason, seconds), error, share=share)
 
     def force_open(self, *, for_seconds: float | None = None) -> None:
         """Reject all calls until `reset()`, or for some seconds, after which the circuit probes.
@@ -333,7 +347,7 @@ class CircuitBreaker(SyncAsyncContext):
         pause = math.inf if seconds is None else float(seconds)
         reason = "by hand" if seconds is None else f"by hand, for {seconds:g} s"
         circuit = self._controller.circuit
-        self._controller.change(lambda now: circuit.override(state, now, pause, reason))
+        self._controller.override(state, pause, reason, lambda now: circuit.override(state, now, pause, reason))
 
     def _wrappers(self) -> BreakerWrappers:
         return BreakerWrappers(self, self._controller, self._tracing, self._fallback)

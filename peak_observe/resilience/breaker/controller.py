@@ -12,6 +12,7 @@ from peak_observe.errors import CircuitOpenError
 from peak_observe.measures import BATCH, BREAKERS, BreakerReading, CallCounts, Ticker, forks, increased
 from peak_observe.observers import Observers, emit
 from peak_observe.resilience.breaker import nested_calls
+from peak_observe.resilience.breaker.circuit_view import CircuitView
 from peak_observe.resilience.breaker.outcome import FAILURE, REJECTED, SUCCESS, WOULD_REFUSE, OutcomeClassifier
 from peak_observe.resilience.breaker.state_machine import FORCED_OPEN, HALF_OPEN, OBSERVED, OPEN, Circuit
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from peak_observe.clock import Clock
+    from peak_observe.coordination.circuit import SharedCircuit
     from peak_observe.events import Transition
     from peak_observe.resilience.breaker.last_error import LastError
     from peak_observe.resilience.breaker.settings import Settings
-    from peak_observe.resilience.breaker.sliding_window import Totals
     from peak_observe.resilience.breaker.state_machine import Change, Permit, StatePeriod
     from peak_observe.telemetry.tracing.spans import CallSpan
 
@@ -36,27 +37,6 @@ if TYPE_CHECKING:
 SHORTEST_WAIT = 0.1
 """Seconds after which to come again at the earliest while a probe is under way, so that callers do not spin."""
 _REASONS = {FORCED_OPEN: "forced open", HALF_OPEN: "a probe is under way"}
-
-
-class CircuitView:
-    """Circuit and counters of one moment.
-
-    Args:
-        circuit: A copy of its circuit.
-        counted: What counts towards opening.
-        in_flight: How many probes are under way.
-        calls: Calls by outcome.
-        now: The moment, as a second of the monotonic clock.
-    """
-
-    __slots__ = ("calls", "circuit", "counted", "in_flight", "now")
-
-    def __init__(self, circuit: Circuit, counted: Totals, in_flight: int, calls: list[int], now: float) -> None:
-        self.circuit = circuit
-        self.counted = counted
-        self.in_flight = in_flight
-        self.calls = calls
-        self.now = now
 
 
 def reading_locked(controller: BreakerController, view: CircuitView) -> BreakerReading:
@@ -130,6 +110,7 @@ class BreakerController:
         self.announced: list[None] = []  # empty or not, as the fast path asks it
         self._await_judge()
         self._entrances = 0
+        self.shared: SharedCircuit | None = None
         forks.renew(self)
 
     @property
@@ -149,11 +130,17 @@ class BreakerController:
 
     def admit(self) -> Permit:
         """Return a permit, or count a rejection and raise CircuitOpenError."""
+        if self.needs_claim():
+            self.shared.claim()  # type: ignore[union-attr] # or it would not be needed
         permit, wait, reason, transitions = exclusively(self.lock, self._admit_locked)
         self._emit(transitions)
         if permit is None:
             raise self.rejection(wait, reason)
         return permit
+
+    def needs_claim(self) -> bool:
+        """Return whether the probe is due of a circuit that is shared, and this process has to ask for its lease."""
+        return self.shared is not None and self.shared.needs_claim(self.clock.monotonic())
 
     def rejection(self, wait: float, reason: str = "") -> CircuitOpenError:
         """Return the error of a rejected call, whose cause is a copy of what opened the circuit."""
@@ -165,7 +152,7 @@ class BreakerController:
     def _admit_locked(self) -> tuple[Permit | None, float, str, list[Transition]]:
         now = self.clock.monotonic()
         transitions = self._transitions(self.circuit.advance(now), now)
-        permit = self.circuit.admit(now)
+        permit = self.circuit.admit(now, probes=self.shared is None or self.shared.admits_probe(now))
         state = self.circuit.state
         if permit is None:
             self.counts.add(REJECTED)
@@ -254,6 +241,8 @@ class BreakerController:
         transitions = self._transitions(circuit.advance(now), now)
         if circuit.window is not None:
             self._fold_locked(now)
+        if self.shared is not None and period.state == HALF_OPEN and self.shared.is_fenced(now):
+            period = OBSERVED  # another process probes by now
         change = None
         if outcome == SUCCESS:
             self.last_success = now
@@ -284,10 +273,18 @@ class BreakerController:
             outcomes = increased(self.counts.outcomes, REJECTED, rejected - self._rejected_before)
             self.counts.outcomes, self._rejected_before = outcomes, rejected
 
-    def change(self, action: Callable[[float], Change | None], error: BaseException | None = None) -> None:
-        """Apply an action to the circuit and emit its state transitions."""
+    def change(
+        self, action: Callable[[float], Change | None], error: BaseException | None = None, *, share: bool = True
+    ) -> None:
+        """Apply an action to the circuit and emit its state transitions, to other processes too if they `share` it."""
         last_error = _kept(error)
-        self._emit(exclusively(self.lock, self._change_locked, action, error, last_error))
+        self._emit(exclusively(self.lock, self._change_locked, action, error, last_error), share=share)
+
+    def override(self, state: int, seconds: float, reason: str, action: Callable[[float], Change | None]) -> None:
+        """Apply what sets the state by hand, here and in all processes that share the circuit."""
+        self.change(action, share=False)
+        if self.shared is not None:
+            self.shared.override(state, seconds, reason)
 
     def _change_locked(
         self, action: Callable[[float], Change | None], error: BaseException | None, last_error: LastError | None
@@ -388,8 +385,10 @@ class BreakerController:
         mode = ENFORCE if change.new == FORCED_OPEN else self.settings.mode  # by hand calls are refused in any mode
         return [Transition(self.name, old, new, at, change.reason, wait, error, mode)]
 
-    def _emit(self, transitions: list[Transition]) -> None:
+    def _emit(self, transitions: list[Transition], *, share: bool = True) -> None:
         for event in transitions:
+            if share and self.shared is not None:
+                self.shared.tell(event)
             listeners = self.listeners()
             if listeners is not None:
                 listeners.tell(event)

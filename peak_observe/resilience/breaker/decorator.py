@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast, overload
 
 from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.resilience.breaker import registry
 from peak_observe.resilience.breaker.breaker import CircuitBreaker
 from peak_observe.resilience.breaker.settings import (
@@ -54,6 +55,7 @@ def circuit_breaker(
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
     mode: Mode = ENFORCE,
+    shared: Joinable | str | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -81,6 +83,7 @@ def circuit_breaker(
     ignore: Errors = (),
     failure_result: Callable[[Any], bool] | None = None,
     mode: Mode = ENFORCE,
+    shared: Joinable | str | None = None,
 ) -> Callable[..., Any]:
     """Decorate a function with a circuit breaker; with or without parentheses.
 
@@ -110,6 +113,7 @@ def circuit_breaker(
         ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators have none.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
+        shared: A `Shared`, or `default`, to share the circuit with other processes, as for `CircuitBreaker`.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -143,7 +147,9 @@ def circuit_breaker(
 
     def build(name: str) -> CircuitBreaker:
         options = settings._asdict()
-        return CircuitBreaker(**options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback)
+        return CircuitBreaker(
+            **options, name=name, buckets=bounds, tracing=tracing, clock=clock, fallback=fallback, shared=shared
+        )
 
     if callable(name):
         return _by_call(name, build, clock)

@@ -88,9 +88,14 @@ class Circuit:
         observes = self.settings.mode == OBSERVE and self.state != FORCED_OPEN
         return DISABLED if observes else self.state
 
-    def admit(self, now: float) -> Permit | None:
-        """Return a permit for one call, or None for a rejection; in mode `observe` one of no period instead."""
-        permit = self._admit(now)
+    def admit(self, now: float, *, probes: bool = True) -> Permit | None:
+        """Return a permit for one call, or None for a rejection; in mode `observe` one of no period instead.
+
+        Args:
+            now: The present second.
+            probes: Whether this process may probe a half-open circuit.
+        """
+        permit = self._admit(now) if probes or self.state != HALF_OPEN else None
         if permit is None and self.settings.mode == OBSERVE and self.state != FORCED_OPEN:
             return Permit(OBSERVED, math.inf)
         return permit
@@ -181,6 +186,14 @@ class Circuit:
             return self._enter(state, now, reason, open_duration)
         self._begin(state, now, open_duration, self.period.entered)
         return None
+
+    def adopt(self, state: int, now: float, open_duration: float, reason: str) -> Change | None:
+        """Enter the state of a circuit that other processes share, for `open_duration` seconds from now."""
+        if state == CLOSED:
+            return self._close(now, reason) if self.state != CLOSED else None
+        if state == OPEN and self.state == HALF_OPEN:
+            return self._reopen(now, open_duration, reason)
+        return self.override(state, now, open_duration, reason)
 
     def reset(self, now: float) -> Change | None:
         """Close the circuit and clear all failures; results of calls under way are ignored."""

@@ -147,6 +147,9 @@ class BreakerWrappers:
 
     def flow(self, inner: Flow | None) -> Flow:
         """Admit one call, make it or run `inner`, and record the outcome."""
+        controller = self.controller
+        if self._asynchronous and controller.needs_claim() and not controller.is_inside():
+            yield Awaited(controller.shared.async_claim())  # type: ignore[union-attr] # or no claim would be needed
         with self.guarded_call() as call:
             result = (yield CALL) if inner is None else (yield from inner)
             judge = self.controller.classifier.judge

@@ -8,6 +8,7 @@ from types import CoroutineType
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import PeakObserveError
 from peak_observe.resilience.common import retry_after, strategy, validation, wrapping
 from peak_observe.resilience.common.callbacks import SafeCallback
@@ -15,14 +16,20 @@ from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.modes import ENFORCE, Mode
 from peak_observe.resilience.limits import snapshots
+from peak_observe.resilience.limits.call_weight import CallWeight, Weight
+from peak_observe.resilience.limits.controller_factory import controller_factory
 from peak_observe.resilience.limits.late_controller import LateController
 from peak_observe.resilience.limits.rate_controller import RateLimitController
-from peak_observe.resilience.limits.rate_settings import RateSettings, build_rate_settings, check_weight
+from peak_observe.resilience.limits.rate_settings import (
+    RateSettings,
+    build_rate_settings,
+    check_shareable,
+    check_weight,
+)
 from peak_observe.support.shown import label, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 Limit: TypeAlias = float | Sequence[tuple[float, float]]
-Weight: TypeAlias = float | Callable[..., float]
 Heed: TypeAlias = bool | Callable[[Any], float | None]
 
 FOREIGN_NAMES = {
@@ -43,14 +50,24 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
 
     kind = strategy.RATE_LIMIT
 
-    def __init__(self, settings: dict[str, Any], weight: Weight, heed: Heed, name: str | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        weight: Weight,
+        heed: Heed,
+        name: str | None,
+        *,
+        clock: Clock,
+        shared: Joinable | str | None = None,
+    ) -> None:
         self._settings = settings
-        self._weight = _Weight(weight)
+        self._weight = CallWeight(weight)
         self._heed = _heeding(heed)
         self._clock = clock
+        self._is_shared = shared is not None
         self._late = LateController(
             name,  # without `self`, as with a circle of references its gauges would outlive it
-            lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock),
+            controller_factory(settings, clock, shared),
         )
         self._check(self._build())
         if name is not None:
@@ -100,6 +117,8 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         given = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
         changed = {**self._settings, **{key: value for key, value in given.items() if value is not None}}
         settings = build_rate_settings(**changed)
+        if self._is_shared:
+            check_shareable(settings)
         if settings.spaced != self._build().spaced:
             raise ValueError("limit cannot change between a number and windows: make another rate limit")
         self._check(settings)
@@ -157,7 +176,7 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
             ValueError: The weight makes no sense.
         """
         view = object.__new__(type(self))
-        vars(view).update(vars(self), _weight=_Weight(weight))
+        vars(view).update(vars(self), _weight=CallWeight(weight))
         view._check(view._build())
         return view
 
@@ -275,33 +294,6 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         return f"<RateLimiter {None if self.name is None else label(self.name)!r} {self._build()}>"
 
 
-class _Weight:
-    """Weight of calls: a number, or a function of their arguments; a call of unknown weight counts as 1."""
-
-    def __init__(self, weight: Weight) -> None:
-        self.fixed: float | None = None
-        if not callable(weight):
-            check_weight(weight)
-            self.fixed = weight
-        elif wrapping.kind(weight) != wrapping.FUNCTION:
-            raise ValueError(f"weight must be a number or a plain function of the arguments, not {shown(weight)}")
-        function: Any = weight
-        self._function = function
-        self._callback = SafeCallback("weight", function, logger="limits")
-
-    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-        """Return the weight of a call with these arguments."""
-        if self.fixed is not None:
-            return self.fixed
-        try:
-            weight: float = self._function(*args, **kwargs)
-            check_weight(weight)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for the call, not for this
-            self._callback.log_once(error)
-            return 1
-        return weight
-
-
 class _Heeding(SyncAsyncContext):
     """Pauses the limit for as long as the exception asks with which the block ends."""
 
@@ -367,6 +359,7 @@ def rate_limit(
     mode: Mode = ENFORCE,
     name: str | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    shared: Joinable | str | None = None,
 ) -> RateLimiter:
     """Let `limit` calls pass in `per` seconds; a decorator, also `with` and `async with`.
 
@@ -387,6 +380,8 @@ def rate_limit(
         mode: `enforce`, or `observe` to let all calls pass and count those that would have waited or been refused.
         name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of time and sleep; for tests.
+        shared: A `Shared`, through which the limits of this name in all its processes are one; `default` for that of
+            `PEAK_OBSERVE_SHARED`, if it is set. Not for windows, nor with `reserve`.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
@@ -394,4 +389,4 @@ def rate_limit(
     if validation.is_function(limit):
         raise ValueError("rate_limit needs a limit: write @rate_limit(10)")
     settings = {"limit": limit, "per": per, "burst": burst, "wait": wait, "reserve": reserve, "mode": mode}
-    return RateLimiter(settings, weight, heed, name, clock)
+    return RateLimiter(settings, weight, heed, name, clock=clock, shared=shared)

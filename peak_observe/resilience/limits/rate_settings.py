@@ -139,6 +139,14 @@ def _check_shares(settings: RateSettings) -> None:
             raise ValueError(f"reserve leaves class {name!r} less than one call in a window of {settings}")
 
 
+def check_shareable(settings: RateSettings) -> None:
+    """Raise ValueError unless processes can share a limit of these settings."""
+    if not settings.spaced:
+        raise ValueError("shared limits are evenly spaced: write rate_limit(20, 1, burst=5, shared=…), not windows")
+    if settings.reserve:
+        raise ValueError("reserve is for the calls of one process: leave it out, or do not share the limit")
+
+
 def check_weight(weight: Any) -> None:
     """Raise ValueError unless `weight` is a finite number of at least 0."""
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= LARGEST_BURST:

@@ -18,6 +18,7 @@ from peak_observe.telemetry.metrics import (
     result_families,
     safety_families,
     safety_venue_families,
+    shared_families,
     strategy_families,
     stream_families,
 )
@@ -160,6 +161,7 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (RETRY_FAMILIES, retries),
         (BUDGET_FAMILIES, budgets),
         *limit_families.read(),
+        *shared_families.read(),
         *result_families.read(),
         *strategy_families.read(),
         (HEALTH_FAMILIES, checks),

@@ -13,6 +13,7 @@ OF_NO_UNIT = {
     *("policy.reload_success", "health_check.healthy", "exchange.rate_limit_used_ratio", "build_info"),
     *("instance.held", "exchange.key_permission"),
     "stream.connected",
+    *("shared.up", "shared.fallback_active"),
 }
 
 

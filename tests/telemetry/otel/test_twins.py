@@ -22,6 +22,7 @@ from peak_observe import (
     RecoveryManager,
     ResilientExchangeClient,
     RetryBudget,
+    Shared,
     TradingSwitch,
     bulkhead,
     catalog,
@@ -104,6 +105,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         OrderGuard(trading, max_orders=5)
         LossGuard(trading, max_drawdown=0.5).report(1000.0)
         trading.halt("to have a reason")
+        shared = stack.enter_context(Shared(f"file://{tmp_path}/shared", namespace=name))
+        kept.append(circuit_breaker(name=f"{name}.shared", shared=shared)(same))
         policy = Policy.from_toml(policy_file, name, watch=True)
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())

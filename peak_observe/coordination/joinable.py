@@ -1,0 +1,26 @@
+"""Protocol of a shared state as circuits and limits see it, light enough for every start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Joinable(Protocol):
+    """Protocol of `Shared`: what joins a circuit, a rate limit or a client to those of other processes."""
+
+    def join(self, name: str, controller: Any) -> Any:
+        """Let the circuit of a name take part."""
+        ...
+
+    def turns(self, name: str) -> Any:
+        """Return the reservations of the rate limit of a name."""
+        ...
+
+    def hold(self, name: str, seconds: float, reason: str = "") -> None:
+        """Have nobody ask an exchange for some seconds."""
+        ...
+
+    def watch_hold(self, watcher: Any, name: str, told: Callable[[Any, float, str], object]) -> None:
+        """Call `told` for each hold of a name."""
+        ...

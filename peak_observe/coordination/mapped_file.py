@@ -1,0 +1,270 @@
+"""Table in one mapped file that all processes of a host read and write under one `flock`.
+
+Slots of 512 bytes hold a checksum, a length and JSON: a process that is killed in the middle of a write leaves a slot
+that is read as empty, and the kernel frees its lock. One that is stopped keeps it, so nobody waits longer than a limit.
+Changes that others should see are announced by a write to the file, which wakes their `inotify`; where there is none,
+they look every few milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import select
+import struct
+import sys
+import threading
+import time
+import zlib
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.coordination.engine import EngineError
+from peak_observe.support.posix import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SLOT = 512
+SLOTS = 8192
+MAGIC = b"peakshr1"
+_HEADER = struct.Struct("<8s16sQII")  # magic, boot id, sequence, slots in use, times that a slot changed its name
+_SLOT = struct.Struct("<IH")  # checksum and length of the JSON that follows
+ROOM = SLOT - _SLOT.size
+"""Bytes of JSON in a slot."""
+
+_SPIN = 0.0005
+_LOOK_EVERY = 0.01
+_IN_MODIFY = 2
+
+
+class MappedTable:
+    """Rows by key in a mapped file.
+
+    Args:
+        path: The file, made if it is not there; its folder has to be writable.
+        boot: 16 bytes that change with each start of the machine.
+        timeout: Seconds that a caller waits for the lock at most.
+    """
+
+    def __init__(self, path: str, *, boot: bytes, timeout: float) -> None:
+        self.path = path
+        self.rebooted = False
+        self._timeout = timeout
+        self._mutex = threading.Lock()  # flock knows files, not threads
+        self._index: dict[str, int] = {}
+        self._generation = (0, -1)
+        try:
+            os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text paths, as below
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            why = f"{path} cannot be opened: {error.strerror}; name a folder that all may write"
+            raise EngineError(why, refused=True) from None
+        self._bell = _Bell(path)
+        try:
+            self._prepare(boot)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, boot: bytes) -> None:
+        with self._flock():
+            size = os.fstat(self._file).st_size
+            if size < SLOT * (SLOTS + 1):
+                os.ftruncate(self._file, SLOT * (SLOTS + 1))
+            self._map = mmap.mmap(self._file, SLOT * (SLOTS + 1))
+            magic, booted, *_ = _HEADER.unpack_from(self._map)
+            if magic != MAGIC:
+                if size and magic != bytes(len(MAGIC)):
+                    why = f"{self.path} is no shared state of this version: name another file"
+                    raise EngineError(why, refused=True)
+                _HEADER.pack_into(self._map, 0, MAGIC, boot, 0, 0, 0)
+            elif booted != boot:
+                self.rebooted = True
+                _, _, sequence, used, generation = _HEADER.unpack_from(self._map)
+                _HEADER.pack_into(self._map, 0, MAGIC, boot, sequence, used, generation)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the file.
+
+        Raises:
+            EngineError: Somebody else held it for too long.
+        """
+        if not self._mutex.acquire(timeout=self._timeout):
+            raise EngineError("the lock of the file is busy in this process")
+        try:
+            with self._flock():
+                yield
+        finally:
+            self._mutex.release()
+
+    @contextmanager
+    def _flock(self) -> Iterator[None]:
+        limit = time.monotonic() + self._timeout
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= limit:
+                    raise EngineError("the lock of the file is held by a process that is stopped or hangs") from None
+                time.sleep(_SPIN)
+            except OSError as error:
+                raise EngineError(f"the file cannot be locked: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def read(self, key: str) -> list[Any] | None:
+        """Return the row of a key, None if there is none; the lock is held."""
+        place = self._place(key)
+        return None if place is None else self._row(place)
+
+    def rows(self) -> Iterator[tuple[str, list[Any]]]:
+        """Yield all rows with their keys; the lock is held."""
+        self._look()
+        for key, place in self._index.items():
+            row = self._row(place)
+            if row is not None:
+                yield key, row
+
+    def write(self, key: str, row: list[Any]) -> None:
+        """Write the row of a key; the lock is held.
+
+        Raises:
+            EngineError: The table is full.
+        """
+        place = self._place(key)
+        if place is None:
+            place = self._add(key)
+        self._store(place, key, row)
+
+    def reuse(self, old: str, key: str, row: list[Any]) -> None:
+        """Give the slot of a key that is not needed any more to another; the lock is held."""
+        place = self._place(old)
+        if place is None:
+            self.write(key, row)
+            return
+        magic, boot, sequence, used, generation = _HEADER.unpack_from(self._map)
+        self._store(place, key, row)
+        _HEADER.pack_into(self._map, 0, magic, boot, sequence, used, generation + 1)
+
+    def announce(self) -> int:
+        """Count a change that others should see, and wake them; the lock is held. Return its number."""
+        magic, boot, sequence, used, generation = _HEADER.unpack_from(self._map)
+        _HEADER.pack_into(self._map, 0, magic, boot, sequence + 1, used, generation)
+        os.pwrite(self._file, b"!", SLOT - 1)  # a store to the map wakes nobody
+        return int(sequence) + 1
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last change; needs no lock."""
+        return int.from_bytes(self._map[24:32], "little")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is announced; return whether that may be so."""
+        return self._bell.wait(seconds, lambda: self.sequence)
+
+    def wake(self) -> None:
+        """End a wait of this process."""
+        self._bell.wake()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._bell.close()
+        with suppress(OSError, AttributeError, BufferError):
+            self._map.close()
+        with suppress(OSError):
+            os.close(self._file)
+
+    def _place(self, key: str) -> int | None:
+        self._look()
+        return self._index.get(key)
+
+    def _look(self) -> None:
+        """Bring the index up to date: slots are added at the end, and seldom renamed."""
+        *_, used, generation = _HEADER.unpack_from(self._map)
+        if (used, generation) == self._generation:
+            return
+        start = self._generation[0] if generation == self._generation[1] else 0
+        if start == 0:
+            self._index.clear()
+        for number in range(start, used):
+            stored = self._stored(SLOT * (number + 1))
+            if stored is not None:
+                self._index[stored[0]] = SLOT * (number + 1)
+        self._generation = (used, generation)
+
+    def _add(self, key: str) -> int:
+        used: int
+        magic, boot, sequence, used, generation = _HEADER.unpack_from(self._map)
+        if used >= SLOTS:
+            raise EngineError(f"{self.path} is full: {SLOTS} names are shared; names built from ids are a mistake")
+        place = SLOT * (used + 1)
+        self._store(place, key, [])
+        _HEADER.pack_into(self._map, 0, magic, boot, sequence, used + 1, generation)
+        self._look()
+        self._index[key] = place
+        return place
+
+    def _store(self, place: int, key: str, row: list[Any]) -> None:
+        data = json.dumps([key, *row], separators=(",", ":"), ensure_ascii=False).encode()
+        if len(data) > ROOM:
+            raise EngineError(f"a row of {len(data)} bytes does not fit a slot")
+        self._map[place : place + _SLOT.size + len(data)] = _SLOT.pack(zlib.crc32(data), len(data)) + data
+
+    def _stored(self, place: int) -> list[Any] | None:
+        checksum, length = _SLOT.unpack_from(self._map, place)
+        data = self._map[place + _SLOT.size : place + _SLOT.size + min(length, ROOM)]
+        if zlib.crc32(data) != checksum or not data:
+            return None  # torn by a kill in the middle of the write
+        found: list[Any] = json.loads(data)
+        return found
+
+    def _row(self, place: int) -> list[Any] | None:
+        stored = self._stored(place)
+        return stored[1:] or None if stored is not None else None
+
+
+class _Bell:
+    """Wakes up when another process announces a change of a file."""
+
+    def __init__(self, path: str) -> None:
+        self._seen: int | None = None
+        self._inotify = -1
+        self._woken, self._waker = os.pipe()
+        if sys.platform == "linux":
+            import ctypes
+
+            system = ctypes.CDLL(None, use_errno=True)
+            handle = system.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+            if handle >= 0 and system.inotify_add_watch(handle, os.fsencode(path), _IN_MODIFY) < 0:
+                os.close(handle)  # none is left for this user: look at the file instead
+            else:
+                self._inotify = handle
+
+    def wait(self, seconds: float, sequence: Callable[[], int]) -> bool:
+        if self._inotify >= 0:
+            ready = select.select([self._inotify, self._woken], [], [], seconds)[0]
+            with suppress(BlockingIOError):
+                os.read(self._inotify, 4096)
+            return self._inotify in ready
+        limit = time.monotonic() + seconds
+        while (now := sequence()) == self._seen and time.monotonic() < limit:
+            if select.select([self._woken], [], [], _LOOK_EVERY)[0]:
+                break
+        changed, self._seen = now != self._seen, now
+        return changed
+
+    def wake(self) -> None:
+        os.write(self._waker, b"!")
+
+    def close(self) -> None:
+        handle, self._inotify = self._inotify, -1
+        for each in (handle, self._woken, self._waker):
+            if each >= 0:
+                os.close(each)
+        self._woken = self._waker = -1

@@ -1,0 +1,156 @@
+"""Lua of the steps that Redis or Valkey makes: those of `records`, each at once and by the server's own clock.
+
+All keys come in KEYS, and none is built in the script, so that a cluster sends it to the right node: records, holds,
+the sequence, the members, and one key more for a turn or the votes. Times are milliseconds, turns microseconds. Answers
+have the time that is left. Every key expires: a day after the last member is gone, or when it means nothing any more.
+"""
+
+SCRIPT = """
+local time = redis.call('TIME')
+local micro = time[1] * 1000000 + time[2]
+local now = math.floor(micro / 1000)
+local step, channel, keep = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local circuits, holds, sequence, members, extra = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+
+local function load(name)
+  local found = redis.call('HGET', circuits, name)
+  if found then return cjson.decode(found) end
+  return {e = 0, s = 'closed', d = 0, k = 0, l = 0, b = '', r = '', a = now}
+end
+local function told(name, c)
+  local left = c.d
+  if left >= 0 then left = math.max(0, left - now) end
+  return {n = name, e = c.e, s = c.s, d = left, k = c.k, l = math.max(0, c.l - now), b = c.b, r = c.r, a = now - c.a}
+end
+local function announce(news)
+  news.q = redis.call('INCR', sequence)
+  redis.call('PEXPIRE', sequence, keep)
+  redis.call('PUBLISH', channel, cjson.encode(news))
+end
+local function save(name, c)
+  redis.call('HSET', circuits, name, cjson.encode(c))
+  redis.call('PEXPIRE', circuits, keep)
+end
+local function due(seconds)
+  local ms = tonumber(seconds)
+  if ms < 0 then return -1 end
+  return now + ms
+end
+local function change(name, c, state, seconds, by, reason)
+  c.e, c.s, c.d, c.l, c.b, c.r, c.a = c.e + 1, state, due(seconds), 0, by, reason, now
+  save(name, c)
+  announce(told(name, c))
+end
+local function part()
+  redis.call('ZADD', members, now + tonumber(ARGV[5]), ARGV[4])
+  redis.call('ZREMRANGEBYSCORE', members, '-inf', now)
+  redis.call('PEXPIRE', members, keep)
+  redis.call('PEXPIRE', circuits, keep)
+  redis.call('PEXPIRE', holds, keep)
+  redis.call('PEXPIRE', sequence, keep)
+  return redis.call('ZCARD', members), tonumber(redis.call('GET', sequence) or '0')
+end
+local function held(name, ms, reason)
+  local found = redis.call('HGET', holds, name)
+  local before = found and cjson.decode(found) or {u = 0, r = ''}
+  if before.u < now + ms then
+    before = {u = now + ms, r = reason}
+    redis.call('HSET', holds, name, cjson.encode(before))
+    redis.call('PEXPIRE', holds, math.max(keep, ms))
+    announce({h = name, d = ms, r = reason, a = 0})
+  end
+  return {h = name, d = math.max(0, before.u - now), r = before.r}
+end
+
+local name = ARGV[4]
+if step == 'open' then
+  local c = load(name)
+  local closed = c.s == 'closed' or (c.s == 'disabled' and c.d >= 0 and now >= c.d)
+  if closed and c.e == tonumber(ARGV[5]) then
+    local quorum, votes = tonumber(ARGV[9]), 1
+    if quorum > 1 then
+      local ms = math.max(1000, tonumber(ARGV[6]))
+      redis.call('ZREMRANGEBYSCORE', extra, '-inf', now)
+      redis.call('ZADD', extra, now + ms, ARGV[10])
+      redis.call('PEXPIRE', extra, ms)
+      votes = redis.call('ZCARD', extra)
+    end
+    if votes >= quorum then change(name, c, 'open', ARGV[6], ARGV[7], ARGV[8]) end
+  end
+  return cjson.encode(told(name, c))
+elseif step == 'claim' then
+  local c, answer = load(name), nil
+  if now > tonumber(ARGV[6]) then answer = 'late'
+  elseif c.s == 'closed' or c.s == 'disabled' then answer = 'unneeded'
+  elseif c.d < 0 or now < c.d then answer = 'early'
+  elseif c.l > now then answer = 'taken'
+  else
+    answer, c.k, c.l = 'granted', c.k + 1, now + tonumber(ARGV[5])
+    save(name, c)
+  end
+  local news = told(name, c)
+  news.o = answer
+  return cjson.encode(news)
+elseif step == 'extend' then
+  local c = load(name)
+  if c.k == tonumber(ARGV[5]) and c.l > 0 then
+    c.l = now + tonumber(ARGV[6])
+    save(name, c)
+  end
+  return cjson.encode(told(name, c))
+elseif step == 'settle' then
+  local c = load(name)
+  if c.k == tonumber(ARGV[5]) and c.l > 0 then change(name, c, ARGV[6], ARGV[7], ARGV[8], ARGV[9]) end
+  return cjson.encode(told(name, c))
+elseif step == 'override' then
+  local c = load(name)
+  c.k = c.k + 1
+  change(name, c, ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+  return cjson.encode(told(name, c))
+elseif step == 'hold' then
+  return cjson.encode(held(name, tonumber(ARGV[5]), ARGV[6]))
+elseif step == 'reserve' then
+  local interval, burst, weight, patience = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+  local start = math.max(tonumber(redis.call('GET', extra) or '0'), micro)
+  local wait = math.max(0, start - interval * (burst - math.min(weight, burst)) - micro)
+  if wait <= patience then
+    local full = start + math.ceil(interval * weight)
+    redis.call('SET', extra, string.format('%.0f', full), 'PX', math.ceil((full - micro) / 1000) + 1000)
+    return {string.format('%.0f', wait), 1}
+  end
+  return {string.format('%.0f', wait), 0}
+elseif step == 'seed' then
+  for _, r in ipairs(cjson.decode(ARGV[4])) do
+    local c = load(r.n)
+    if r.e > c.e then
+      c.e, c.s, c.d, c.l, c.b, c.r, c.a = r.e, r.s, due(r.d), 0, r.b, r.r, now - r.a
+      c.k = math.max(c.k, r.k)
+      save(r.n, c)
+      announce(told(r.n, c))
+    end
+  end
+  for _, h in ipairs(cjson.decode(ARGV[5])) do
+    local found = redis.call('HGET', holds, h.h)
+    if not found or cjson.decode(found).u < now + h.d - 1000 then held(h.h, h.d, h.r) end
+  end
+  return '{}'
+elseif step == 'now' then
+  return cjson.encode({now = now})
+elseif step == 'beat' then
+  local count, number = part()
+  return cjson.encode({m = count, q = number, now = now})
+elseif step == 'sync' then
+  local count, number = part()
+  local all, kept = {}, {}
+  local found = redis.call('HGETALL', circuits)
+  for i = 1, #found, 2 do all[#all + 1] = told(found[i], cjson.decode(found[i + 1])) end
+  found = redis.call('HGETALL', holds)
+  for i = 1, #found, 2 do
+    local h = cjson.decode(found[i + 1])
+    if h.u > now then kept[#kept + 1] = {h = found[i], d = h.u - now, r = h.r}
+    else redis.call('HDEL', holds, found[i]) end
+  end
+  return cjson.encode({m = count, q = number, now = now, c = all, h = kept})
+end
+return redis.error_reply('no such step: ' .. tostring(step))
+"""

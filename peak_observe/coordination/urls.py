@@ -1,0 +1,77 @@
+"""Engines by URL: a file of this host, or a Redis or Valkey server."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from peak_observe.clock import Clock
+    from peak_observe.coordination.engine import Engine
+
+HOST = "host"
+DIRECTORY = "PEAK_OBSERVE_DIR"
+FILE = "shared-state"
+SERVERS = ("redis", "rediss", "unix")
+KNOWN = "'host', file:///path, redis://…, rediss://… or unix://…"
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def check_namespace(namespace: object) -> None:
+    """Raise ValueError unless a namespace can be part of keys and of file names."""
+    if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
+        from peak_observe.support.shown import shown
+
+        raise ValueError(f"namespace must be 1 to 64 letters, digits, '_', '.' or '-', not {shown(namespace)}")
+
+
+def build_engine(url: object, *, namespace: str, timeout: float, quorum: int, clock: Clock) -> Engine:
+    """Return the engine of a URL; nothing is connected yet.
+
+    Raises:
+        ValueError: The URL means no engine; the message has no password.
+        MissingExtraError: Its library is not installed.
+    """
+    if not isinstance(url, str) or not url:
+        raise ValueError(f"url must be {KNOWN}, not a value of type {type(url).__name__}")
+    scheme = HOST if url == HOST else urlsplit(url).scheme
+    if scheme in SERVERS:
+        from peak_observe.coordination.redis_engine import RedisEngine  # late: it needs an extra
+
+        return RedisEngine(url, namespace=namespace, timeout=timeout, quorum=quorum)
+    if scheme not in (HOST, "file"):
+        raise ValueError(f"url must be {KNOWN}; its scheme is {scheme or 'missing'!r}")
+    if quorum > 1:
+        raise ValueError("quorum counts hosts, and a file has one: use redis:// for more")
+    from peak_observe.coordination.file_engine import FileEngine
+
+    return FileEngine(_path(url, namespace), timeout=timeout, clock=clock)
+
+
+def address(url: str) -> str:
+    """Return a URL as logs may show it: without user, password and query."""
+    if url == HOST:
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _path(url: str, namespace: str) -> str:
+    if url == HOST:
+        return os.path.join(_directory(), f"{FILE}.{namespace}")  # noqa: PTH118 - a text, as all paths of the engine
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc not in ("", "localhost") or not path.startswith("/") or path.endswith("/"):
+        raise ValueError("url of a file must be absolute and name a file: file:///run/peak-observe/shared")
+    return f"{path}.{namespace}"
+
+
+def _directory() -> str:
+    found = os.environ.get(DIRECTORY)
+    if found:
+        return found
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return os.path.join(tempfile.gettempdir(), f"peak-observe-{user}")  # noqa: PTH118 - as above

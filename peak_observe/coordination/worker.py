@@ -1,0 +1,127 @@
+"""Daemon threads of one shared state: one tells and renews, one listens; each is made anew in a forked child."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+Task = tuple[float, int, "Callable[[], object]"]
+
+
+class Worker:
+    """Runs small tasks one after the other in a thread, at once or later.
+
+    Args:
+        name: The thread's name.
+        idle: Called when nothing is to be done; returns the seconds until it is due again.
+    """
+
+    def __init__(self, name: str, idle: Callable[[], float]) -> None:
+        self._name = name
+        self._idle = idle
+        # Of all queues this one may be put to from a signal handler, and while the collector runs.
+        self._inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._due: list[Task] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def post(self, task: Callable[[], object], after: float = 0.0) -> None:
+        """Run a task in the thread, `after` seconds from now, if the thread still runs then."""
+        self._inbox.put((time.monotonic() + after, next(self._numbers), task))
+
+    def start(self) -> None:
+        """Start the thread, if it does not run."""
+        if self._thread is None and not self._closed:
+            thread = self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._closed = True
+        self.post(lambda: None)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the thread."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is called in the thread."""
+        return self._thread is threading.current_thread()
+
+    def after_fork(self) -> None:
+        """Forget the parent's thread and tasks."""
+        self._inbox, self._due, self._thread = queue.SimpleQueue(), [], None
+
+    def _run(self) -> None:
+        idle_at = 0.0
+        while not self._closed:
+            now = time.monotonic()
+            if now >= idle_at:
+                idle_at = now + _guarded(self._idle, 1.0)
+            next_at = min(idle_at, self._due[0][0]) if self._due else idle_at
+            with suppress(queue.Empty):
+                heapq.heappush(self._due, self._inbox.get(timeout=max(0.0, next_at - time.monotonic())))
+            while self._due and self._due[0][0] <= time.monotonic() and not self._closed:
+                _guarded(heapq.heappop(self._due)[2], None)
+
+
+class Listener:
+    """Thread that waits for news until it is closed.
+
+    Args:
+        name: The thread's name.
+        step: Called again and again; it waits itself.
+    """
+
+    def __init__(self, name: str, step: Callable[[], object]) -> None:
+        self._name = name
+        self._step = step
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, if it does not run."""
+        if self._thread is None and not self._closed:
+            thread = self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+
+    def close(self) -> None:
+        """Let the thread end after its present wait."""
+        self._closed = True
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the thread."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    def after_fork(self) -> None:
+        """Forget the parent's thread."""
+        self._thread = None
+
+    def _run(self) -> None:
+        while not self._closed:
+            _guarded(self._step, None)
+
+
+def _guarded(task: Callable[[], T], otherwise: T) -> T:
+    """Run a task; a mistake of ours is logged and ends neither the thread nor the program."""
+    try:
+        return task()
+    except Exception:  # noqa: BLE001 - whatever it is, the threads go on
+        from peak_observe.support.loggers import logger
+
+        logger("peak_observe.shared").exception("a task of the shared state failed")
+        time.sleep(0.05)
+        return otherwise

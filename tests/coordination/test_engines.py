@@ -1,0 +1,155 @@
+"""Both engines make the same steps: those of the pure records."""
+
+import math
+import random
+import time
+
+import pytest
+import redis
+
+from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.coordination import records
+from peak_observe.coordination.engine import Engine, EngineError
+from peak_observe.coordination.records import CircuitRecord
+from peak_observe.coordination.urls import build_engine
+from tests.coordination.conftest import Server
+
+
+@pytest.fixture
+def engine(url: str):
+    """An engine of each kind."""
+    found = build_engine(url, namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
+    yield found
+    found.close()
+
+
+def test_it_makes_the_steps_of_the_records(engine: Engine) -> None:
+    """A random walk gives the same states, eras, tokens and answers as the pure functions."""
+    chance, record, token = random.Random(7), CircuitRecord(), 0
+    for _ in range(150):
+        step, now = chance.choice(["open", "claim", "settle", "override", "extend"]), time.monotonic()
+        due = record.due <= now + 50  # times are far apart, so that a slow machine decides nothing
+        if step == "open":
+            given = {"era": record.era - chance.choice([0, 0, 1]), "seconds": chance.choice([0.0, 1000.0]), "by": "me"}
+            record = records.opened(record, now, reason="r", **given)
+            news = engine.open("n", reason="r", voter="h", **given)
+        elif step == "claim":
+            expected, record = records.claimed(record, now + (1 if due else 0), lease=1000, deadline=math.inf)
+            answer, news = engine.claim("n", lease=1000)
+            assert answer == expected
+            token = news.token if answer == records.GRANTED else token
+        elif step == "settle":
+            given = {"token": token, "state": chance.choice(["closed", "open"]), "seconds": 0.0, "by": "me"}
+            record = records.settled(record, now, reason="r", **given)
+            news = engine.settle("n", reason="r", **given)
+        elif step == "override":
+            given = {"state": chance.choice(["closed", "forced_open", "disabled"]), "seconds": math.inf, "by": "me"}
+            record = records.overridden(record, now, reason="r", **given)
+            news = engine.override("n", reason="r", **given)
+        else:
+            record = records.extended(record, now, token=token, lease=1000)
+            news = engine.extend("n", token=token, lease=1000)
+        assert (news.era, news.state, news.token) == (record.era, record.state, record.token)
+        assert (news.leased > 0) == (record.leased_until > now)
+
+
+def test_turns_are_spaced(engine: Engine) -> None:
+    """Five calls of ten a second get turns a tenth of a second apart; one that does not wait gets none."""
+    given = {"interval": 100.0, "burst": 1, "weight": 1}
+    waits = [engine.reserve("l", patience=math.inf, **given) for _ in range(3)]
+    assert [round(wait / 100) for wait, granted in waits if granted] == [0, 1, 2]
+    assert engine.reserve("l", patience=0.0, **given)[1] is False
+
+
+def test_what_it_lost_is_brought_back(engine: Engine) -> None:
+    """Circuits and holds of a memory come back where nothing is, and what is newer stays."""
+    opened = engine.open("n", era=0, seconds=1000, by="me", reason="down", voter="h")
+    hold = engine.hold("kraken", seconds=1000, reason="banned")
+    remembered = opened._replace(name="gone", era=4, token=7)
+    engine.seed([remembered, opened._replace(era=0, state="closed")], [hold._replace(name="binance")])
+    picture = engine.sync("me")
+    assert (picture.circuits["gone"].era, picture.circuits["gone"].token) == (4, 7)
+    assert picture.circuits["n"].state == "open"
+    assert {name: round(hold.left / 100) for name, hold in picture.holds.items()} == {"kraken": 10, "binance": 10}
+    assert picture.members == 1
+
+
+def test_for_ever_stays_for_ever(engine: Engine) -> None:
+    """A circuit that is forced open without an end has none, however it is read."""
+    assert engine.override("n", state="forced_open", seconds=math.inf, by="me", reason="").left == math.inf
+    assert engine.sync("me").circuits["n"].left == math.inf
+    assert engine.claim("n", lease=1)[0] == records.EARLY
+
+
+def test_members_are_counted_and_forgotten(engine: Engine) -> None:
+    """Each process once."""
+    assert engine.beat("a:1")[1] == 1
+    assert engine.beat("b:2")[1] == 2
+    assert engine.beat("a:1")[1] == 2
+
+
+def test_every_key_of_the_server_expires(shared_server: Server) -> None:
+    """And has the one hash tag of its namespace, so that they are in one slot of a cluster."""
+    with redis.Redis(port=shared_server.port, decode_responses=True) as client:
+        client.flushall()
+        engine = build_engine(shared_server.url, namespace="bots", timeout=1.0, quorum=2, clock=SYSTEM_CLOCK)
+        engine.sync("me")
+        engine.open("n", era=0, seconds=60, by="me", reason="", voter="a")
+        engine.open("n", era=0, seconds=60, by="me", reason="", voter="b")
+        engine.hold("kraken", seconds=60, reason="")
+        engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+        keys = client.keys("*")
+        assert len(keys) == 6
+        assert all(key.startswith("{bots}:") for key in keys)
+        assert all(client.pttl(key) > 0 for key in keys)
+        engine.close()
+
+
+def test_a_quorum_opens_only_with_so_many_hosts(shared_server: Server) -> None:
+    """One bad host does not open for all."""
+    engine = build_engine(shared_server.url, namespace="quorum", timeout=1.0, quorum=2, clock=SYSTEM_CLOCK)
+    given = {"era": 0, "seconds": 60.0, "by": "me", "reason": ""}
+    assert engine.open("q", voter="a", **given).state == "closed"
+    assert engine.open("q", voter="a", **given).state == "closed"
+    assert engine.open("q", voter="b", **given).state == "open"
+    engine.close()
+
+
+def test_a_ghost_claim_is_refused(server: Server) -> None:
+    """A claim that timed out at the client and runs later in a server that hung takes no lease."""
+    engine = build_engine(server.url, namespace="tests", timeout=0.3, quorum=1, clock=SYSTEM_CLOCK)
+    engine.open("n", era=0, seconds=0.0, by="me", reason="", voter="h")
+    engine.sync("me")
+    server.stop()
+    with pytest.raises(EngineError, match=r"did not answer within 0\.3 s"):
+        engine.claim("n", lease=60)
+    time.sleep(0.5)
+    server.go_on()
+    time.sleep(0.2)
+    assert engine.sync("me").circuits["n"].token == 0
+    engine.close()
+
+
+def test_a_user_with_the_documented_rights_can_do_everything(server: Server) -> None:
+    """And one with fewer is told which are needed."""
+    from peak_observe.coordination.redis_engine import RIGHTS
+
+    with redis.Redis(port=server.port) as client:
+        client.acl_setuser("bot", enabled=True, passwords=["+s3cret-pass"], reset=True)
+        rights = RIGHTS.replace("{NAMESPACE}", "{tests}").split()
+        client.execute_command("ACL", "SETUSER", "bot", *rights)
+        client.execute_command("ACL", "SETUSER", "poor", "on", ">s3cret-pass", "~*", "+ping")
+    url = f"redis://bot:s3cret-pass@127.0.0.1:{server.port}/0"
+    engine = build_engine(url, namespace="tests", timeout=1.0, quorum=2, clock=SYSTEM_CLOCK)
+    engine.wait_for_news(0.1)
+    engine.sync("me")
+    engine.open("n", era=0, seconds=0.0, by="me", reason="", voter="h")
+    engine.claim("n", lease=1)
+    engine.hold("kraken", seconds=1, reason="")
+    engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+    engine.seed([], [])
+    engine.close()
+    poor = build_engine(url.replace("bot:", "poor:"), namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
+    with pytest.raises(EngineError, match=r"lacks a right; it needs: .*\+eval"):
+        poor.sync("me")
+    poor.close()
