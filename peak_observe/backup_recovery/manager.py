@@ -92,8 +92,11 @@ class RecoveryManager(BackupReader):
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
-        self._observed = reading.observe(self._repository, self._named.kinds, max_age)
+        self._observed = self._observe(max_age)
         settle(self._repository)
+
+    def _observe(self, max_age: float | None) -> reading.ObservedRepository:
+        return reading.observe(self._repository, self._named.kinds, max_age)
 
     def create_backup(
         self,

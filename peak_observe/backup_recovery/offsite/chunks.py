@@ -46,7 +46,7 @@ def chunks(file: BinaryIO, size: int, cut: Cut | None = None) -> Iterator[memory
 def best_cut() -> Cut:
     """Return the best cut there is on this Python."""
     try:
-        from fastcdc.fastcdc_cy import fastcdc_cy
+        from fastcdc.fastcdc_cy import fastcdc_cy  # type: ignore[import-untyped, unused-ignore] # it has no types
     except ImportError:
         return fixed_cut
     return lambda window: (chunk.length for chunk in fastcdc_cy(window, LEAST, AVERAGE, MOST))

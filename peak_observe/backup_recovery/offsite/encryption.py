@@ -121,8 +121,8 @@ def read_identities(path: Path) -> list[str]:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise BackupError(f"the identity file {path} cannot be read: {reason}") from None
     if mode & READABLE_BY_OTHERS and os.name == "posix" and stat.S_ISREG(mode):
-        raise BackupError(f"others may read the private key in {path}: chmod 600 {path}")
+        raise BackupError(f"others may read the identity file {path}; chmod 600 makes it yours alone")
     found = [line.strip() for line in lines if line.strip().startswith(_SECRET)]
     if not found:
-        raise BackupError(f"{path} holds no private key: a line AGE-SECRET-KEY-1… as age-keygen writes it")
+        raise BackupError(f"{path} holds no line AGE-SECRET-KEY-1… as age-keygen writes it, so no private key")
     return found

@@ -5,29 +5,33 @@ Nothing of a restore is done twice: what comes out is a repository, and its own 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
 
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.workers import Meter, Progress
+from peak_observe.backup_recovery.manager import RecoveryManager
 from peak_observe.backup_recovery.offsite.errors import ObjectMissingError
 from peak_observe.backup_recovery.offsite.index import Index, Place
-from peak_observe.backup_recovery.offsite.record import Record
+from peak_observe.backup_recovery.offsite.record import Record, shown_object
 from peak_observe.backup_recovery.offsite.store import Store
 from peak_observe.backup_recovery.offsite.workers import Requests
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
-from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA
+from peak_observe.backup_recovery.repository.reading import ObservedRepository
+from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN
+from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupCorruptError, BackupError
 
 Tell = Callable[[Progress], object]
-PREFIX = ".peak-observe-offsite-"
+PREFIX, LOCK = ".peak-observe-offsite-", ".lock"
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
@@ -35,20 +39,64 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o700
 def temporary_repository(beside: Path | None) -> Iterator[Path]:
     """Make a folder for a repository, and remove it at the end.
 
+    A restore from it that a crash cut off is brought to its end first, and the folder stays while that is not possible.
+
     Args:
         beside: A folder on whose disk it lies if that can be written; None for the system's place.
     """
     place = beside
     while place is not None and not place.is_dir():
         place = place.parent if place.parent != place else None
+    _settle_others(place or Path(tempfile.gettempdir()))
     try:
-        folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     except OSError:
-        folder = tempfile.mkdtemp(prefix=PREFIX)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    with _held(folder):
+        try:
+            yield folder
+        finally:
+            if _is_settled(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class FetchedBackups(RecoveryManager):
+    """Manager of a repository that was fetched and is soon gone, of which no metric tells."""
+
+    def _observe(self, max_age: float | None) -> ObservedRepository:
+        found = ObservedRepository(self._repository)
+        found.max_age = max_age
+        return found
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, so that the next one knows what is left over."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
-        yield Path(folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _settle_others(place: Path) -> None:
+    """Bring restores to their end that a crash has cut off, and remove what they were made from."""
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError, BackupError):
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                continue
+            with _held(folder):
+                FetchedBackups(folder)
+                if _is_settled(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_settled(folder: Path) -> bool:
+    try:
+        return not any(Transaction.left_behind(folder / OWN))
+    except (OSError, ValueError):
+        return False
 
 
 class Fetch:
@@ -167,11 +215,11 @@ class Fetch:
         self, name: bytes, places: list[tuple[Place, Entry, int]], folder: Path | None, meter: Meter
     ) -> None:
         """Read one object, and write what of it is wanted."""
-        if folder is None and name in self._sound:
-            content = memoryview(b"")
-        else:
-            content = self._object(name, places)
-        for place, entry, at in places if content is not None else ():
+        known = folder is None and name in self._sound
+        content = memoryview(b"") if known else self._object(name, places)
+        if content is None:
+            return
+        for place, entry, at in places:
             if folder is not None:
                 _write_at(f"{folder}/{decode_name(entry.stored)}", at, content[place.offset :][: place.length])
             meter.bytes(place.length)
@@ -184,7 +232,8 @@ class Fetch:
         except (ObjectMissingError, ValueError) as error:
             affected = sorted({entry.stored for _, entry, _ in places})
             more = f" and {len(affected) - 1} more files" if len(affected) > 1 else ""
-            self._problem(f"object {name.hex()}, with {affected[0]}{more}: {error}")
+            reason = "is missing" if isinstance(error, ObjectMissingError) else error
+            self._problem(f"{shown_object(name)}, with {affected[0]}{more}: {reason}")
             return None
         self._sound.add(name)
         return content

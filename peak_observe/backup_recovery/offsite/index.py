@@ -11,7 +11,7 @@ from peak_observe.backup_recovery.offsite.store_key import HASH
 
 VERSION = 1
 WORTH_KEEPING = 0.5
-"""Share of an object that a backup must use: less, and a push writes what it needs anew, so that prune can remove it."""
+"""Share of an object that a backup must use; of less a push writes what it needs anew, so that prune can remove it."""
 
 
 class Place(NamedTuple):

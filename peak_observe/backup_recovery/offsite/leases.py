@@ -63,7 +63,7 @@ class Lease:
             self._transport.put(self.name, self._text)
 
     def stands(self) -> bool:
-        """Return whether it is still there: a prune that took it for expired may have removed what the push relies on."""
+        """Return whether it is still there: else a prune took it for expired, and may have removed what is needed."""
         found = self._transport.stat(self.name)
         return found is not None and found.size > 0
 

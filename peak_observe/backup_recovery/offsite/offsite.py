@@ -19,7 +19,7 @@ from peak_observe.backup_recovery.offsite import prune as pruning
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
-from peak_observe.backup_recovery.offsite.fetch import Fetch, temporary_repository
+from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, is_stored
 from peak_observe.backup_recovery.offsite.record import Record, checked_host
@@ -39,7 +39,6 @@ from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
 
 if TYPE_CHECKING:
-    from peak_observe.backup_recovery.manager import RecoveryManager
     from peak_observe.backup_recovery.restore.restore import RestoreReport
     from peak_observe.backup_recovery.restore.verification import VerifyReport
 
@@ -125,6 +124,11 @@ class OffsiteStore:
         inner = connect(self.url, endpoint=endpoint, region=region, retry_timeout=retry)  # type: ignore[arg-type] # a mapping of several types
         return Counted(inner, self._throttle.wait)
 
+    @property
+    def repository(self) -> Path:
+        """Folder with the backups of this host."""
+        return self._repository.root
+
     def init(self, *, identity: str | Path | None = None) -> str:
         """Make a new store, or join the one that is there with a private key; return its number.
 
@@ -141,7 +145,7 @@ class OffsiteStore:
             if self.key_file.exists():
                 key = StoreKey.load(self.key_file)
                 if stores.described(self._transport).store != key.store:
-                    raise BackupError(f"{self.key_file} is the key of another store: move it away first")
+                    raise BackupError(f"{self.key_file} is the key of another store; move it away first")
                 stores.write_key(self._transport, key, sealer)  # the recipients may be others now
                 return key.store
             key = stores.create(self._transport, self._recipients)
@@ -252,10 +256,7 @@ class OffsiteStore:
             elif not all_:
                 records = list(verification.newest_by_host(records).values())
             reports = verification.verify(store, records, progress)
-            reports += [
-                StoreReport(item.name.rpartition("/")[2], item.name.split("/")[1], 0, False, (str(item),))
-                for item in bad
-            ]
+            reports += map(verification.of_unreadable, bad)
         self._note_looked(store, reports)
         return reports
 
@@ -377,9 +378,9 @@ class OffsiteStore:
         Raises:
             BackupError: As there, and if the store cannot be reached or the key is wrong.
         """
-        beside = None if restore_to is None else Path(restore_to).absolute()
+        beside = self._repository.root if restore_to is None else Path(restore_to).absolute()
         with self.fetched(backup_id, identity=identity, host=host, beside=beside, progress=progress) as (root, found):
-            manager = _manager(root)
+            manager = FetchedBackups(root, name=self._repository.name)
             wanted: dict[str, Any] = {"config": True, "data": True, **options}
             return manager.restore(found, restore_to=restore_to, progress=progress, **wanted)
 
@@ -407,14 +408,17 @@ class OffsiteStore:
             self._operation("backup.offsite_drill"),
             self.fetched(identity=identity, host=host, beside=place, progress=progress) as (root, found),
         ):
-            report = _manager(root).drill(progress=progress)
+            report = FetchedBackups(root, name=self._repository.name).drill(progress=progress)
         if report.ok and report.backup_id == found:
             self._note(lambda status: replace(status, last_drill=self._now()))
         return report
 
     def _store(self, identity: str | Path | None = None) -> Store:
         if identity is None:
-            return Store(self._transport, StoreKey.load(self.key_file), recipients=self._recipients)
+            key = StoreKey.load(self.key_file)
+            if stores.described(self._transport).store != key.store:
+                raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
+            return Store(self._transport, key, recipients=self._recipients)
         opener = Opener(read_identities(Path(identity)))
         key = stores.unlocked(self._transport, opener)
         return Store(self._transport, key, recipients=self._recipients, opener=opener)
@@ -440,12 +444,6 @@ class OffsiteStore:
 def own_name() -> str:
     """Return the name of this host, as far as a path can hold it."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("_.-")[:100] or "host"
-
-
-def _manager(root: Path) -> RecoveryManager:
-    from peak_observe.backup_recovery.manager import RecoveryManager
-
-    return RecoveryManager(root, name="offsite")
 
 
 def _is_amount(value: object) -> bool:

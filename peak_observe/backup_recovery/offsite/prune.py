@@ -90,9 +90,7 @@ def _remove_backups(store: Store, chosen: dict[str, Selection]) -> None:
 def _remove_strays(store: Store, kept: list[Record]) -> None:
     """Remove manifests without a record, which a push that was cut off has left."""
     wanted = {manifest_path(record.host, record.backup.backup_id) for record in kept}
-    store.transport.delete(
-        [found.name for found in store.transport.list(f"{MANIFESTS}/") if found.name not in wanted]
-    )
+    store.transport.delete([found.name for found in store.transport.list(f"{MANIFESTS}/") if found.name not in wanted])
 
 
 def _rewrite_indexes(store: Store, garbage: set[str]) -> None:

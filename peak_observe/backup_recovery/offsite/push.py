@@ -134,7 +134,7 @@ class Push:
                 yield entry
 
     def _send(self, index: Index, present: dict[str, int]) -> None:
-        thin = index.thin(piece for entry in self._entries() for piece in index.pieces(self._name(entry)))
+        thin = index.thin(self._all_pieces(index)) if index.objects else set()
         meter = Meter(self._tell, "push", self._backup.files_count, self._backup.size_bytes)
         done: set[bytes] = set()
         with Requests() as requests:
@@ -154,6 +154,15 @@ class Push:
                 self._lease.renew()
             if bundle.size:
                 self._written(bundle, requests, present)
+
+    def _all_pieces(self, index: Index) -> Iterator[bytes]:
+        """Yield the names of all pieces; a large file that has changed is read for it, and again if it is sent."""
+        for entry in self._entries():
+            name = self._name(entry)
+            if entry.size > SPLIT_ABOVE and not index.was_split(name):
+                yield from (piece for piece, _ in self._pieces(entry, name))
+            else:
+                yield from index.pieces(name)
 
     def _name(self, entry: Entry) -> bytes:
         return self._store.namer.of_hash(bytes.fromhex(entry.blake3))
@@ -180,7 +189,7 @@ class Push:
         hasher, size, names = blake3(), 0, list[bytes]()
         try:
             descriptor, _ = opened(f"{self._folder}/{decode_name(entry.stored)}")
-            with open(descriptor, "rb", buffering=0) as file:  # noqa: FURB101 - in pieces
+            with open(descriptor, "rb", buffering=0) as file:
                 for text in chunks(file, entry.size):
                     hasher.update(text)
                     size += len(text)
@@ -215,9 +224,7 @@ class Push:
         """Write index, manifest and record, after making sure that all objects are still there."""
         if self._objects or self._split:
             self._store.write_index(IndexFile(INDEX_VERSION, self._objects, self._split))
-        self._sent += self._store.write_manifest(
-            self._host, self._backup.backup_id, content(self._folder / MANIFEST)
-        )
+        self._sent += self._store.write_manifest(self._host, self._backup.backup_id, content(self._folder / MANIFEST))
         if not self._lease.stands() and not self._needs <= self._still_there():
             raise StoreError("a prune has removed what this push relied on, as its lease had expired: push again")
         record = Record(

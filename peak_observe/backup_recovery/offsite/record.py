@@ -15,6 +15,7 @@ VERSION = 1
 FOLDER, MANIFESTS, OBJECTS, INDEXES = "backups", "manifests", "objects", "indexes"
 LEASES, PRUNES = "leases", "prunes"
 STORE = "store.json"
+SHOWN = len("objects/00/") + 16
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -88,6 +89,11 @@ def object_path(name: bytes) -> str:
     """Return where an object lies in the store."""
     text = name.hex()
     return f"{OBJECTS}/{text[:2]}/{text}"
+
+
+def shown_object(name: bytes) -> str:
+    """Return an object as messages name it: where it lies, and its name cut, as whole it looks like a secret."""
+    return f"{object_path(name)[:SHOWN]}…"
 
 
 def backup_path(host: str, backup_id: str) -> str:

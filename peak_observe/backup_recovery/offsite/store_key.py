@@ -86,7 +86,7 @@ class StoreKey(msgspec.Struct, frozen=True):
         except FileExistsError:
             if self.load(path) == self:
                 return
-            raise BackupError(f"{path} is the key of another store: move it away first") from None
+            raise BackupError(f"{path} is the key of another store; move it away first") from None
         except OSError as error:
             raise BackupError(f"the store's key cannot be written to {path}: {error.strerror}") from None
         try:
@@ -109,13 +109,13 @@ class StoreKey(msgspec.Struct, frozen=True):
         """
         try:
             if path.stat().st_mode & READABLE_BY_OTHERS:
-                raise BackupError(f"others may read the store's key in {path}: chmod 600 {path}")
+                raise BackupError(f"others may read the store's key in {path}; chmod 600 makes it yours alone")
             return cls.from_json(path.read_bytes())
         except FileNotFoundError:
             mend = "`peak-observe backup offsite init` makes it for a new store, and with --identity for an old one"
-            raise BackupError(f"there is no store key {path}: {mend}") from None
+            raise BackupError(f"this host has no key to the store ({path}); {mend}") from None
         except (OSError, ValueError) as error:
-            raise BackupError(f"the store's key {path} cannot be read: {error}") from None
+            raise BackupError(f"the store's key in {path} cannot be read; {error}") from None
 
 
 class Namer:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.offsite.fetch import Fetch
 from peak_observe.backup_recovery.offsite.index import Index
-from peak_observe.backup_recovery.offsite.record import Record, manifest_path, object_path
+from peak_observe.backup_recovery.offsite.record import Record, manifest_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 
 Tell = Callable[[Progress], object]
@@ -75,15 +75,21 @@ def _missing(store: Store, record: Record, index: Index, present: dict[str, int]
     for name in record.needs:
         found, known = present.get(name.hex()), index.objects.get(name)
         if found is None:
-            problems.append(f"{object_path(name)}: is missing")
+            problems.append(f"{shown_object(name)}: is missing")
         elif known is None:
-            problems.append(f"{object_path(name)}: no index tells what is in it")
+            problems.append(f"{shown_object(name)}: no index tells what is in it")
         elif known[1] != found:
-            problems.append(f"{object_path(name)}: has {found} bytes instead of {known[1]}")
+            problems.append(f"{shown_object(name)}: has {found} bytes instead of {known[1]}")
     path = manifest_path(record.host, record.backup.backup_id)
     if store.transport.stat(path) is None:
         problems.append(f"{path}: is missing")
     return problems
+
+
+def of_unreadable(item: Unreadable) -> StoreReport:
+    """Return what a record that cannot be read tells: its host and name, and that it is damaged."""
+    folder, _, backup_id = item.name.rpartition("/")
+    return StoreReport(backup_id, folder.rpartition("/")[2], 0, every_byte=False, problems=(str(item),))
 
 
 def newest_by_host(records: list[Record]) -> dict[str, Record]:
