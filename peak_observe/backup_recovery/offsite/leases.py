@@ -23,7 +23,8 @@ RENEWAL = 600.0  # seconds
 PATIENCE = 3600.0  # seconds that a push waits for a prune
 PAUSE = 5.0
 RUNNING = f"{PRUNES}/running"
-_ENDED = b""  # a lease of no bytes: credentials that can only add cannot remove it
+OTHER_PRUNE = "another prune of this store is under way: try again when it has ended"
+_ENDED = b""  # no bytes: credentials that can only add cannot remove a mark
 
 
 class Lease:
@@ -97,13 +98,13 @@ def exclusive(transport: Transport) -> Iterator[Callable[[], None]]:
     text = own.encode()
     transport.put(own, text)
     now = _modified(transport, own)
+    transport.delete([own])  # credentials that cannot remove anything end here
     if prune_runs(transport, now):
-        transport.delete([own])
-        raise StoreError("another prune of this store is under way: try again when it has ended")
+        raise StoreError(OTHER_PRUNE)
     transport.put(RUNNING, text)
     try:
         if transport.get(RUNNING) != text:
-            raise StoreError("another prune of this store is under way: try again when it has ended")
+            raise StoreError(OTHER_PRUNE)
         leases = list(transport.list(f"{LEASES}/"))
         living = [lease for lease in leases if lease.size and now - lease.modified < EXPIRY]
         if living:
@@ -112,8 +113,8 @@ def exclusive(transport: Transport) -> Iterator[Callable[[], None]]:
         yield lambda: transport.put(RUNNING, text)
     finally:
         if _is_own(transport, text):
+            transport.put(RUNNING, _ENDED)
             transport.delete([RUNNING])
-        transport.delete([own])
 
 
 def _is_own(transport: Transport, text: bytes) -> bool:

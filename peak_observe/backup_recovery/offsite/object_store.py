@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ MENDS = {
     "PermissionDeniedError": "the credentials do not allow it",
     "full": "the store is full, or its quota is used up",
 }
+NOT_IMPLEMENTED = "status code: 501"
+_ANSWER = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class ObjectStore:
@@ -41,6 +45,7 @@ class ObjectStore:
     def __init__(self, url: str, *, endpoint: str | None, region: str | None, retry_timeout: float) -> None:
         self._obstore = library("obstore")
         self._errors = library("obstore.exceptions")
+        self._conditional = True
         self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
         with self._told("open the store", ""):
             self._store = self._opened(url, endpoint, region, retry_timeout)
@@ -65,16 +70,22 @@ class ObjectStore:
     def put(self, name: str, content: bytes, *, new: bool = False) -> None:
         """Write an object; where `new` and it is there, that one stays if the store can do so."""
         with self._told("write", name):
-            if new:
-                try:
-                    self._put(name, content, mode="create")
-                except (self._errors.AlreadyExistsError, self._errors.PreconditionError):
-                    return
-                except (self._errors.NotSupportedError, NotImplementedError):
-                    pass  # a store without conditional writes: the same name is the same content there
-                else:
-                    return
-            self._put(name, content, mode="overwrite")
+            if not (new and self._conditional and self._is_created(name, content)):
+                self._put(name, content, mode="overwrite")
+
+    def _is_created(self, name: str, content: bytes) -> bool:
+        """Write an object that is new, and return whether it is there now."""
+        try:
+            self._put(name, content, mode="create")
+        except (self._errors.AlreadyExistsError, self._errors.PreconditionError):
+            return self.stat(name) is not None  # of two writers at once both may have been refused
+        except (self._errors.NotSupportedError, NotImplementedError):
+            self._conditional = False
+        except self._errors.BaseError as error:
+            if NOT_IMPLEMENTED not in str(error):
+                raise
+            self._conditional = False  # the same name is the same content, so that nothing is lost by it
+        return self._conditional
 
     def _put(self, name: str, content: bytes, *, mode: str) -> None:
         # In parts it would be no longer one request that is there or not.
@@ -106,12 +117,18 @@ class ObjectStore:
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove objects; those that are gone already count as removed."""
-        for name in names:
+        wanted = list(names)
+        if wanted and self._folder is None:
             try:
-                with self._told("remove", name):
-                    self._obstore.delete(self._store, name)
+                with self._told("remove", wanted[0]):
+                    self._obstore.delete(self._store, wanted)  # one request for many, where the provider has one
             except ObjectMissingError:
-                continue
+                pass  # others of them may still be there
+            else:
+                return
+        for name in wanted:
+            with suppress(ObjectMissingError), self._told("remove", name):
+                self._obstore.delete(self._store, name)
 
     def flush(self) -> None:
         """Return when all that was written outlives a power cut: a provider says so itself, a folder is synced."""
@@ -123,7 +140,9 @@ class ObjectStore:
     def _told(self, doing: str, name: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise StoreError("the bucket of the store does not exist") from None
             raise ObjectMissingError(f"the store has no {name or 'such folder'}") from None
         except (self._errors.BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot {doing} {name}".rstrip() + f": {reason(error)}") from None
@@ -132,11 +151,14 @@ class ObjectStore:
 def reason(error: Exception) -> str:
     """Return in a line why a request failed, without secrets."""
     text = " ".join(line for line in str(error).partition("\nDebug source")[0].split("\n") if line.strip())
-    full = isinstance(error, OSError) and error.strerror
-    mend = MENDS.get(type(error).__name__)
-    if any(sign in text for sign in ("os error 28", "os error 122", "QuotaExceeded", "StorageFull", "507")):
-        mend = MENDS["full"]
-    return redact(f"{mend}: {text}" if mend else full or text)
+    full = any(sign in text for sign in ("os error 28", "os error 122", "Quota", "StorageFull", "status code: 507"))
+    mend = MENDS["full"] if full else MENDS.get(type(error).__name__, "")
+    if answer := _ANSWER.search(text):
+        code = _CODE.search(text)
+        text = f"{answer[1]} ({code[1]})" if code else answer[1]
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    return redact(f"{mend}: {text}" if mend else text)
 
 
 def _folder(url: str) -> Path:
