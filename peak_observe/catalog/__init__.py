@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog.exchange import *
     from peak_observe.catalog.exporter import *
     from peak_observe.catalog.limits import *
+    from peak_observe.catalog.offsite import *
     from peak_observe.catalog.results import *
     from peak_observe.catalog.strategies import *
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     IN_PROCESS: tuple[Metric, ...]
     """The metrics of a single process; only the exporter knows the others."""
 
-PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "exchange", "exporter")
+PAGES = ("calls", "limits", "results", "strategies", "checks", "backups", "offsite", "exchange", "exporter")
 
 
 def __getattr__(name: str) -> Any:

@@ -20,16 +20,17 @@ from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
+from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.prune import PruneReport
-from peak_observe.backup_recovery.offsite.push import Push, PushReport, is_stored
+from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
 from peak_observe.backup_recovery.offsite.record import Record, checked_host
-from peak_observe.backup_recovery.offsite.status import FAILED, SUCCESS, Status, StatusFile
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.throttle import Throttle
 from peak_observe.backup_recovery.offsite.transport import Counted, connect
 from peak_observe.backup_recovery.offsite.verify import StoreReport
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy
 from peak_observe.clock import SYSTEM_CLOCK, Clock
@@ -116,6 +117,7 @@ class OffsiteStore:
         self._clock = clock
         number = blake3(url.encode()).hexdigest()[:12]
         self.key_file = self._repository.own / f"offsite-{number}.key" if key_file is None else Path(key_file)
+        self._cache = IndexCache(self._repository.own / f"offsite-{number}")
         self._status = StatusFile(self._repository.own)
 
     @cached_property
@@ -175,7 +177,7 @@ class OffsiteStore:
         try:
             with self._operation("backup.push") as span:
                 backup = self._chosen(backup_id)
-                report = self._push(self._store(), backup, progress)
+                report = self._push(self._store(cache=self._cache), backup, progress)
                 span.note(backup_id=report.backup_id, sent_bytes=report.sent_bytes)
         except BaseException as error:
             reason = describe(error)
@@ -186,12 +188,12 @@ class OffsiteStore:
 
     def _push(self, store: Store, backup: BackupMetadata, progress: Tell | None) -> PushReport:
         if backup.base:
-            base = self._repository.get(backup.base)
-            if not is_stored(store, base, self.host):
-                Push(store, self._repository, base, host=self.host, clock=self._clock, tell=progress).run()
-        if is_stored(store, backup, self.host):
-            return PushReport(backup.backup_id, backup.files_count, backup.size_bytes, 0, 0, 0, was_there=True)
-        return Push(store, self._repository, backup, host=self.host, clock=self._clock, tell=progress).run()
+            self._sent(store, self._repository.get(backup.base), progress)
+        return self._sent(store, backup, progress)
+
+    def _sent(self, store: Store, backup: BackupMetadata, progress: Tell | None) -> PushReport:
+        found = stored(store, backup, self.host)
+        return found or Push(store, self._repository, backup, host=self.host, clock=self._clock, tell=progress).run()
 
     def _chosen(self, backup_id: str | None) -> BackupMetadata:
         if backup_id is not None:
@@ -210,6 +212,9 @@ class OffsiteStore:
                 last_push=self._now(),
                 last_backup=max(status.last_backup, made),
                 sent_bytes=status.sent_bytes + report.sent_bytes,
+                objects=report.stored_objects,
+                stored_bytes=report.stored_bytes,
+                missing=0,
                 reused_bytes=status.reused_bytes + max(0, report.size_bytes - report.new_bytes),
             )
         )
@@ -413,12 +418,12 @@ class OffsiteStore:
             self._note(lambda status: replace(status, last_drill=self._now()))
         return report
 
-    def _store(self, identity: str | Path | None = None) -> Store:
+    def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
         if identity is None:
             key = StoreKey.load(self.key_file)
             if stores.described(self._transport).store != key.store:
                 raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
-            return Store(self._transport, key, recipients=self._recipients)
+            return Store(self._transport, key, recipients=self._recipients, cache=cache)
         opener = Opener(read_identities(Path(identity)))
         key = stores.unlocked(self._transport, opener)
         return Store(self._transport, key, recipients=self._recipients, opener=opener)

@@ -12,11 +12,11 @@ from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.files.workers import Meter, Progress
 from peak_observe.backup_recovery.offsite.chunks import SPLIT_ABOVE, chunks
-from peak_observe.backup_recovery.offsite.errors import StoreError
+from peak_observe.backup_recovery.offsite.errors import ObjectMissingError, StoreError
 from peak_observe.backup_recovery.offsite.index import VERSION as INDEX_VERSION
 from peak_observe.backup_recovery.offsite.index import Index, IndexFile, Stored
 from peak_observe.backup_recovery.offsite.leases import Lease
-from peak_observe.backup_recovery.offsite.record import VERSION, Record, backup_path, object_path
+from peak_observe.backup_recovery.offsite.record import VERSION, Record, backup_path, manifest_path, object_path
 from peak_observe.backup_recovery.offsite.store import Store
 from peak_observe.backup_recovery.offsite.workers import Requests
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
@@ -25,7 +25,9 @@ from peak_observe.backup_recovery.repository.metadata import BackupMetadata, Bac
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, Repository
 from peak_observe.clock import Clock
 from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.support.loggers import logger
 
+_log = logger("peak_observe.backup")
 Tell = Callable[[Progress], object]
 
 BUNDLE = 16 << 20
@@ -42,6 +44,8 @@ class PushReport(NamedTuple):
         sent_bytes: Bytes that were sent, compressed and encrypted.
         new_bytes: Bytes of content that were not stored yet; the rest was.
         objects: Objects that were written.
+        stored_objects: Objects in the store.
+        stored_bytes: Their bytes.
         was_there: Whether the backup was in the store already.
     """
 
@@ -51,6 +55,8 @@ class PushReport(NamedTuple):
     sent_bytes: int
     new_bytes: int
     objects: int
+    stored_objects: int = 0
+    stored_bytes: int = 0
     was_there: bool = False
 
 
@@ -112,6 +118,7 @@ class Push:
             self._sent,
             self._new,
             len(self._objects),
+            *_counted({**present, **{item.name.hex(): item.sealed for item in self._objects}}),
         )
 
     def _check(self) -> None:
@@ -256,16 +263,27 @@ class _Bundle:
         self.size += len(text)
 
 
-def is_stored(store: Store, backup: BackupMetadata, host: str) -> bool:
-    """Return whether a backup is in the store, as it is here.
+def stored(store: Store, backup: BackupMetadata, host: str) -> PushReport | None:
+    """Return the report of a backup that is in the store with all that it needs; None if it has to be sent.
 
     Raises:
         StoreError: The store cannot be reached.
     """
     name = backup_path(host, backup.backup_id)
-    if store.transport.stat(name) is None:
-        return False
     try:
-        return store.record(name).backup == backup
-    except ValueError:
-        return False
+        record = store.record(name)
+    except (ObjectMissingError, ValueError):
+        return None
+    if record.backup != backup or store.transport.stat(manifest_path(host, backup.backup_id)) is None:
+        return None
+    present = store.present()
+    objects = store.index(present)[0].objects
+    if any(needed not in objects for needed in record.needs):
+        _log.warning("%s in the store misses objects, and is sent again", backup.backup_id)
+        return None
+    sizes = backup.files_count, backup.size_bytes
+    return PushReport(backup.backup_id, *sizes, 0, 0, 0, *_counted(present), was_there=True)
+
+
+def _counted(present: dict[str, int]) -> tuple[int, int]:
+    return len(present), sum(present.values())

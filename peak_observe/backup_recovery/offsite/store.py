@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer
 from peak_observe.backup_recovery.offsite.errors import ObjectMissingError, StoreError, WrongKeyError
 from peak_observe.backup_recovery.offsite.index import Index, IndexFile
+from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.record import (
     FOLDER,
     INDEXES,
@@ -54,6 +56,7 @@ class Store:
         key: Its key.
         recipients: Public keys that content is sealed for; none to read only.
         opener: Private keys that open content; None on a host that only pushes.
+        cache: Where indexes are kept that were read once, as they never change; None to read those of the store.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Store:
         *,
         recipients: Iterable[str] = (),
         opener: Opener | None = None,
+        cache: IndexCache | None = None,
     ) -> None:
         recipients = tuple(recipients)
         self.transport = transport
@@ -72,6 +76,7 @@ class Store:
         self._own_sealer, self._own_opener = Sealer([key.recipient]), Opener([key.identity])
         self.sealer = Sealer(recipients) if recipients else None
         self.opener = opener
+        self._cache = cache
 
     def records(self) -> Iterator[tuple[str, Record | Unreadable]]:
         """Yield all records with their names, the unreadable ones too.
@@ -131,7 +136,10 @@ class Store:
         """Write an index, and return its name."""
         content = found.encode()
         name = f"{INDEXES}/{self.namer.of(content).hex()}"
-        self.transport.put(name, self._own_sealer.seal(content), new=True)
+        sealed = self._own_sealer.seal(content)
+        self.transport.put(name, sealed, new=True)
+        if self._cache is not None:
+            self._cache.put(name, sealed)
         return name
 
     def read_index(self, sealed: bytes, name: str) -> IndexFile:
@@ -148,13 +156,27 @@ class Store:
     def indexes(self) -> Iterator[tuple[str, IndexFile | Unreadable]]:
         """Yield all indexes with their names, the oldest first, the unreadable ones too."""
         listed = sorted(self.transport.list(f"{INDEXES}/"), key=lambda found: (found.modified, found.name))
+        if self._cache is not None:
+            self._cache.keep({found.name for found in listed})
         for found in listed:
             try:
-                yield found.name, self.read_index(self.transport.get(found.name), found.name)
+                yield found.name, self._cached(found.name) or self.read_index(self._fetched(found.name), found.name)
             except ObjectMissingError:
                 continue
             except (ValueError, WrongKeyError) as error:
                 yield found.name, Unreadable(found.name, str(error))
+
+    def _cached(self, name: str) -> IndexFile | None:
+        sealed = None if self._cache is None else self._cache.get(name)
+        with suppress(ValueError):
+            return None if sealed is None else self.read_index(sealed, name)
+        return None
+
+    def _fetched(self, name: str) -> bytes:
+        sealed = self.transport.get(name)
+        if self._cache is not None:
+            self._cache.put(name, sealed)
+        return sealed
 
     def present(self) -> dict[str, int]:
         """Return the objects that are there, with their bytes in the store."""

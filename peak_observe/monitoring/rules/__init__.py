@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, policies
+from peak_observe.monitoring.rules import backups, calls, checks, exchange, exporter, limits, offsite, policies
 from peak_observe.monitoring.rules.rule import of_trouble
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ GROUPS: tuple[Group, ...] = (
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,
+    offsite.OFFSITE,
     exporter.PROCESSES,
     exporter.EXPORTER,
     exporter.WATCHDOG,

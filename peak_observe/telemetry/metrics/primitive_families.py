@@ -11,7 +11,13 @@ from peak_observe import catalog
 from peak_observe._version import __version__
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
 from peak_observe.support import process_start
-from peak_observe.telemetry.metrics import exchange_families, limit_families, result_families, strategy_families
+from peak_observe.telemetry.metrics import (
+    exchange_families,
+    limit_families,
+    offsite_families,
+    result_families,
+    strategy_families,
+)
 from peak_observe.telemetry.metrics.family import (
     ATTEMPTS,
     CHANGES,
@@ -156,5 +162,6 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
+        (offsite_families.OFFSITE_FAMILIES, backups),
     ]
     return [*kinds, *exchange_families.read()]

@@ -114,6 +114,15 @@ def test_next_push_mends_what_is_missing(away, harm) -> None:
     assert [report.ok for report in reports] == [True]
 
 
+@pytest.mark.parametrize("kind", ["objects", "manifests", "backups"])
+def test_same_push_again_mends_what_is_missing(away, kind: str) -> None:
+    """A backup that is in the store without all that it needs is not taken for one that is there."""
+    made = away.pushed().backup_id
+    remove(files(away, kind)[0])
+    assert not away.opened().push(made).was_there
+    assert [report.ok for report in away.opened().verify(identity=away.identity)] == [True]
+
+
 def test_push_mends_a_damaged_record(away) -> None:
     """The same backup pushed again has its record back."""
     made = away.pushed().backup_id

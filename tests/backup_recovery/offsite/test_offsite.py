@@ -49,12 +49,12 @@ def test_state_comes_back(away, tmp_path) -> None:
 
 
 def test_second_push_sends_nothing(away) -> None:
-    """A backup that is there costs three requests, whatever the number of its files."""
+    """A backup that is there costs a few requests, whatever the number of its files."""
     first = away.pushed()
     store = away.opened()
     again = store.push()
     assert (again.backup_id, again.was_there, again.sent_bytes) == (first.backup_id, True, 0)
-    assert store._transport.requests == 3
+    assert store._transport.requests == 5
 
 
 def test_requests_do_not_grow_with_files(away) -> None:
@@ -81,6 +81,28 @@ def test_only_what_changed_is_sent(away) -> None:
     assert away.pushed().new_bytes < 9 << 20
     target = away.restored()
     assert (target / "data" / "data" / "big.db").read_bytes()[9 << 20 : (9 << 20) + 1] == b"x"
+
+
+def test_indexes_are_read_once(away) -> None:
+    """Each push reads the indexes that others have written since, and not all there ever were."""
+    for number in range(3):
+        away.program.write(away.program.data / f"{number}.csv", f"{number}")
+        away.pushed()
+    store = away.opened()
+    read = []
+    get = store._transport.get
+    store._transport.get = lambda name: read.append(name) or get(name)
+    store.push(away.manager.create_backup())
+    assert len([name for name in read if name.startswith("indexes/")]) <= 1
+
+
+def test_damaged_cache_is_read_again(away) -> None:
+    """A cached index that is not what was written is taken from the store."""
+    away.pushed()
+    away.pushed()
+    for path in away.manager.backup_root.glob(".peak-observe/offsite-*/*"):
+        path.write_bytes(b"x")
+    assert away.store.push(away.manager.create_backup()).new_bytes < 1000
 
 
 def test_rename_sends_nothing(away) -> None:

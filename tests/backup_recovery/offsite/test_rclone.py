@@ -77,7 +77,11 @@ def _obscured(rclone: str, text: str) -> str:
 
 def test_remote_of_rclone(away, tmp_path) -> None:
     """Whatever rclone can reach serves, by its own name for it."""
-    check(away, opened(away, f"rclone::local:{tmp_path}/remote"), tmp_path)
+    store = opened(away, f"rclone::local:{tmp_path}/remote")
+    store.init()
+    store.push(away.manager.create_backup())
+    assert store.push().was_there
+    assert store.drill(identity=away.identity).ok
 
 
 def test_unreachable_remote_is_one_line(away) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from peak_observe import catalog
 from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.measures.offsite import OffsiteReading
 from peak_observe.support.atomic_files import replace_durably
 from peak_observe.support.loggers import logger
 
-SUCCESS, FAILED = "success", "failed"
+SUCCESS, FAILED = catalog.OFFSITE_OUTCOMES
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -57,6 +59,18 @@ class Status(msgspec.Struct, frozen=True):
         """Return the status after a push that ended so."""
         pushes = {**self.pushes, outcome: self.pushes.get(outcome, 0) + 1}
         return msgspec.structs.replace(self, pushes=pushes, **facts)
+
+    def reading(self, now: float) -> OffsiteReading:
+        """Return what metrics tell of it, at a Unix time in seconds."""
+        found = OffsiteReading()
+        for name in ("last_attempt", "last_backup", "last_drill", "last_push", "last_verified"):
+            setattr(found, name, getattr(self, name))
+        for name in ("max_age", "objects", "reused_bytes", "sent_bytes", "stored_bytes"):
+            setattr(found, name, getattr(self, name))
+        found.configured, found.damaged = self.configured_at, self.missing
+        found.age = max(0.0, now - (self.last_backup or self.configured_at))
+        found.pushes = [self.pushes.get(outcome, 0) for outcome in catalog.OFFSITE_OUTCOMES]
+        return found
 
 
 _DECODER = msgspec.json.Decoder(Status)
