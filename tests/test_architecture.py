@@ -258,8 +258,8 @@ SIGNATURES = {
     ),
     "BackupNotFoundError": ("(backup_id: str, hint: str = '') -> None"),
     "BackupSchedule": (
-        "(manager: 'Manager', *, every: 'float', jitter: 'float' = 0.1, clock: 'Clock' = CLOCK, **create: 'Any') "
-        "-> 'None'"
+        "(manager: 'Manager', *, every: 'float', offsite: 'Offsite | None' = None, jitter: 'float' = 0.1, "
+        "clock: 'Clock' = CLOCK, **create: 'Any') -> 'None'"
     ),
     "BackupStatus": ["SUCCESS", "FAILED", "IN_PROGRESS", "PARTIAL"],
     "BackupType": ["FULL", "CONFIG", "STATE", "DATA", "INCREMENTAL"],

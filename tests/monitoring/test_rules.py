@@ -14,13 +14,13 @@ from peak_observe import catalog
 from peak_observe.monitoring import rules
 from peak_observe.monitoring.rules.rule import Alert, spoken
 from tests.conftest import binary
-from tests.monitoring.cases import backups, calls, checks, exchange, exporter, limits, policies
+from tests.monitoring.cases import backups, calls, checks, exchange, exporter, limits, offsite, policies
 from tests.monitoring.cases.case import FROM, Case, series
 
 RULES = Path(__file__).parents[2] / "grafana" / "alerts" / "peak-observe.rules.yaml"
 SHIPPED: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
 CASES: list[Case] = [
-    case for page in (calls, limits, exchange, checks, backups, exporter, policies) for case in page.CASES
+    case for page in (calls, limits, exchange, checks, backups, offsite, exporter, policies) for case in page.CASES
 ]
 DASHBOARDS = {"peak-overview", "peak-breakers", "peak-exchanges", "peak-backups", "peak-exporter"}
 DURATION = re.compile(r"\d+[mh]")

@@ -26,7 +26,7 @@ from peak_observe.backup_recovery.offsite.store import Store
 from peak_observe.backup_recovery.offsite.workers import Requests
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.reading import ObservedRepository
-from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN
+from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupCorruptError, BackupError
 
@@ -60,13 +60,14 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _unobserved(repository: Repository, named: object, max_age: float | None) -> ObservedRepository:  # noqa: ARG001 - the names are those of `observe`
+    return ObservedRepository(repository)
+
+
 class FetchedBackups(RecoveryManager):
     """Manager of a repository that was fetched and is soon gone, of which no metric tells."""
 
-    def _observe(self, max_age: float | None) -> ObservedRepository:
-        found = ObservedRepository(self._repository)
-        found.max_age = max_age
-        return found
+    _observe = staticmethod(_unobserved)
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import socket
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 from msgspec.structs import replace
@@ -18,16 +16,18 @@ from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.offsite import prune as pruning
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
+from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose
+from peak_observe.backup_recovery.offsite.connect import connect
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
-from peak_observe.backup_recovery.offsite.record import Record, checked_host
+from peak_observe.backup_recovery.offsite.record import StoredBackup, checked_host, own_name
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.throttle import Throttle
-from peak_observe.backup_recovery.offsite.transport import Counted, connect
+from peak_observe.backup_recovery.offsite.transport import Counted
 from peak_observe.backup_recovery.offsite.verify import StoreReport
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile
@@ -35,7 +35,6 @@ from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError
-from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
 
@@ -44,22 +43,6 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.restore.verification import VerifyReport
 
 Tell = Callable[[Progress], object]
-LATEST = "latest"
-_log = logger("peak_observe.backup")
-
-
-class StoredBackup(NamedTuple):
-    """One backup in a store.
-
-    Args:
-        host: Whose it is.
-        backup: Its metadata.
-        sent_bytes: Bytes that its push has sent.
-    """
-
-    host: str
-    backup: BackupMetadata
-    sent_bytes: int
 
 
 class OffsiteStore:
@@ -103,9 +86,7 @@ class OffsiteStore:
         key_file: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        for key, value in (("max_age", max_age), ("bandwidth", bandwidth), ("retry_timeout", retry_timeout)):
-            if value is not None and not _is_amount(value):
-                raise ValueError(f"{key} must be a number above 0, not {value!r}")
+        _check_amounts(max_age=max_age, bandwidth=bandwidth, retry_timeout=retry_timeout)
         root = Path(repository)
         self.url = url
         self.host = checked_host(own_name() if host is None else host)
@@ -325,40 +306,12 @@ class OffsiteStore:
         """
         store = self._store(identity)
         records, bad = verification.readable(store)
-        record = self._found(records, bad, backup_id, host)
+        record = choose(records, bad, backup_id, host or self.host, any_host=host is None)
         index, _ = store.index()
         with temporary_repository(beside) as root:
-            for needed in (*self._bases(records, record), record):
+            for needed in (*bases(records, record), record):
                 Fetch(store, needed, index, progress).into(root, parts=parts)
             yield root, record.backup.backup_id
-
-    def _found(self, records: list[Record], bad: list[Unreadable], which: str, host: str | None) -> Record:
-        hosts = {record.host for record in records}
-        mine = host or (self.host if self.host in hosts or len(hosts) != 1 else next(iter(hosts)))
-        own = [record for record in records if record.host == mine]
-        if which == LATEST:
-            for item in bad:
-                _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
-            found = [record for record in own if record.backup.good]
-        else:
-            found = [record for record in own if record.backup.backup_id.startswith(which)]
-            exact = [record for record in found if record.backup.backup_id == which]
-            found = exact or found
-        if not found:
-            others = sorted(hosts - {mine})
-            hint = f"the store holds backups of {', '.join(others)}: --host names one" if others else ""
-            raise BackupNotFoundError(which, hint or "the store holds none of that name")
-        if which != LATEST and len(found) > 1:
-            raise BackupError(f"{which!r} is the beginning of {len(found)} backups: write more of it")
-        return found[0]
-
-    @staticmethod
-    def _bases(records: list[Record], record: Record) -> list[Record]:
-        base = record.backup.base
-        found = [item for item in records if item.host == record.host and item.backup.backup_id == base]
-        if base and not found:
-            raise BackupNotFoundError(base, f"{record.backup.backup_id} is based on it")
-        return found[:1]
 
     def restore(
         self,
@@ -419,14 +372,11 @@ class OffsiteStore:
         return report
 
     def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
-        if identity is None:
-            key = StoreKey.load(self.key_file)
-            if stores.described(self._transport).store != key.store:
-                raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
-            return Store(self._transport, key, recipients=self._recipients, cache=cache)
-        opener = Opener(read_identities(Path(identity)))
-        key = stores.unlocked(self._transport, opener)
-        return Store(self._transport, key, recipients=self._recipients, opener=opener)
+        opener = None if identity is None else Opener(read_identities(Path(identity)))
+        key = StoreKey.load(self.key_file) if opener is None else stores.unlocked(self._transport, opener)
+        if opener is None and stores.described(self._transport).store != key.store:
+            raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
+        return Store(self._transport, key, recipients=self._recipients, opener=opener, cache=cache)
 
     def _note(self, change: Callable[[Status], Status]) -> None:
         """Keep what metrics tell; on a host that has no repository there is nobody to tell."""
@@ -446,10 +396,8 @@ class OffsiteStore:
         return Operation(name, {"peak_observe.repository": self._repository.name})
 
 
-def own_name() -> str:
-    """Return the name of this host, as far as a path can hold it."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("_.-")[:100] or "host"
-
-
-def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+def _check_amounts(**amounts: object) -> None:
+    for key, value in amounts.items():
+        amount = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+        if value is not None and not amount:
+            raise ValueError(f"{key} must be a number above 0, not {value!r}")

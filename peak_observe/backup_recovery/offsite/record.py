@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import socket
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -69,6 +70,20 @@ class Record(msgspec.Struct, frozen=True):
         return found
 
 
+class StoredBackup(NamedTuple):
+    """One backup in a store.
+
+    Args:
+        host: Whose it is.
+        backup: Its metadata.
+        sent_bytes: Bytes that its push has sent.
+    """
+
+    host: str
+    backup: BackupMetadata
+    sent_bytes: int
+
+
 class StoreFile(msgspec.Struct, frozen=True):
     """Content of `store.json`, which anybody may read.
 
@@ -115,3 +130,8 @@ def checked_host(host: Any) -> str:
     if not isinstance(host, str) or not _HOST.fullmatch(host):
         raise ValueError(f"host has to be letters, digits, '.', '_' and '-', a letter or digit first, not {host!r}")
     return host
+
+
+def own_name() -> str:
+    """Return the name of this host, as far as a path can hold it."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()).lstrip("_.-")[:100] or "host"

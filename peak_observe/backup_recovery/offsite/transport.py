@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
-
-from peak_observe.backup_recovery.offsite.errors import StoreError
-
-NATIVE = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file")
-"""Schemes of addresses that are spoken without another program."""
 
 
 class Found(NamedTuple):
@@ -101,29 +95,3 @@ class Counted:
     def flush(self) -> None:
         """Return when all that was written outlives a power cut."""
         self._inner.flush()
-
-
-def connect(url: str, *, endpoint: str | None, region: str | None, retry_timeout: float) -> Transport:
-    """Return the transport to an address.
-
-    Args:
-        url: `s3://bucket/prefix`, `gs://…`, `az://…`, `file:///folder`, `sftp://user@host/folder`, or
-            `rclone:REMOTE:PATH` for whatever rclone is configured for.
-        endpoint: Address of a provider that speaks S3.
-        region: Region of the bucket.
-        retry_timeout: Seconds for which a request that failed is tried again.
-
-    Raises:
-        StoreError: There is no such transport.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme in NATIVE:
-        from peak_observe.backup_recovery.offsite.object_store import ObjectStore
-
-        return ObjectStore(url, endpoint=endpoint, region=region, retry_timeout=retry_timeout)
-    if scheme in ("sftp", "rclone"):
-        from peak_observe.backup_recovery.offsite.rclone import Rclone
-
-        return Rclone(url)
-    known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "file", "sftp"))
-    raise StoreError(f"the url of the store has to begin with {known} or rclone:, not {scheme or url!r}")

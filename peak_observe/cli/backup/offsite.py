@@ -20,7 +20,7 @@ from peak_observe.errors import BackupCorruptError, UsageError
 from peak_observe.resilience.health import formatting
 
 if TYPE_CHECKING:
-    from peak_observe.backup_recovery.offsite.offsite import StoredBackup
+    from peak_observe.backup_recovery.offsite.record import StoredBackup
     from peak_observe.backup_recovery.offsite.verify import StoreReport
 
 TWICE = (

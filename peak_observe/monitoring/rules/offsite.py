@@ -42,7 +42,7 @@ OFFSITE = Group(
             "the newest backup in the off-site store is older than `max_age` promised",
             f"The newest off-site backup {_WHERE} is too old.",
             f"It is {SPAN} old, which is more than its owner promised (max_age of [backup.offsite]).",
-            "If this machine died now, more would be lost than was promised. Either no backup succeeds, or none is sent.",
+            "If this machine died now, more would be lost than was promised: no backup succeeds, or none is sent.",
             "`peak-observe backup list` shows those here, `peak-observe backup offsite list` those in the store.",
             "Mend what its error says, and send one: `peak-observe backup push`.",
             subject="repository",

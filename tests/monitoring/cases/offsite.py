@@ -47,6 +47,7 @@ CASES = [
         {6: ("critical",)},
         (4, 40),
     ),
+    Case("PeakOffsiteDamaged", "is whole", [store("damaged", "0x30")], silent=(5, 30)),
     Case(
         "PeakOffsiteShrank",
         "to a third",
@@ -63,4 +64,5 @@ CASES = [
         (31 * DAY, 35 * DAY),
         "1h",
     ),
+    Case("PeakOffsiteNotDrilled", "lately", drilled("0x700 2520000x200"), silent=(33 * DAY,), step="1h"),
 ]
