@@ -247,20 +247,11 @@ class OffsiteStore:
         return reports
 
     def _note_looked(self, store: Store, reports: Sequence[StoreReport]) -> None:
-        present = store.present()
-        missing = sum(len(report.problems) for report in reports)
-        now = self._now()
-        own = sum(record.host == self.host for record in verification.readable(store)[0])
-        self._note(
-            lambda status: replace(
-                status,
-                backups=own,
-                objects=len(present),
-                stored_bytes=sum(present.values()),
-                missing=missing,
-                last_verified=status.last_verified if missing or not reports else now,
-            )
-        )
+        sizes = store.present().values()
+        missing, now = sum(len(report.problems) for report in reports), self._now()
+        found = {"objects": len(sizes), "stored_bytes": sum(sizes), "missing": missing}
+        whole = bool(reports) and not missing
+        self._note(lambda known: replace(known, last_verified=now if whole else known.last_verified, **found))
 
     def prune(
         self, policy: RetentionPolicy, *, identity: str | Path | None = None, dry_run: bool = False

@@ -29,7 +29,6 @@ class Status(msgspec.Struct, frozen=True):
         pushes: How often a push ended how.
         sent_bytes: Bytes that pushes have sent, in all.
         reused_bytes: Bytes of content that were stored already, in all.
-        backups: Backups of this host in it.
         objects: Objects in it.
         stored_bytes: Their bytes.
         missing: Objects that a backup needs and that are missing, have another size or are damaged, and backups whose
@@ -47,7 +46,6 @@ class Status(msgspec.Struct, frozen=True):
     pushes: dict[str, int] = {}
     sent_bytes: int = 0
     reused_bytes: int = 0
-    backups: int = 0
     objects: int = 0
     stored_bytes: int = 0
     missing: int = 0
