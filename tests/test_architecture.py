@@ -268,6 +268,12 @@ SIGNATURES = {
     "BackupVerified": ("(repository, backup_id, ok, at, seconds, files=0, message='')"),
     "ConfigBackup": ("(config_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
+    "OffsiteStore": (
+        "(url: 'str', *, recipients: 'Iterable[str]' = (), repository: 'str | Path' = 'backups', "
+        "name: 'str | None' = None, host: 'str | None' = None, endpoint: 'str | None' = None, "
+        "region: 'str | None' = None, max_age: 'float | None' = None, bandwidth: 'float | None' = None, "
+        "retry_timeout: 'float' = 180.0, key_file: 'str | Path | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+    ),
     "RecoveryManager": (
         "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "
         "exclude: 'Iterable[str]' = (), append_only: 'Iterable[str]' = (), clock: 'Clock' = CLOCK) -> 'None'"

@@ -5,7 +5,6 @@ Nothing of a restore is done twice: what comes out is a repository, and its own 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from peak_observe.backup_recovery.repository.reading import ObservedRepository
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.support.posix import fcntl
 
 Tell = Callable[[Progress], object]
 PREFIX, LOCK = ".peak-observe-offsite-", ".lock"

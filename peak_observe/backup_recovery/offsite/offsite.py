@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from blake3 import blake3
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.offsite import prune as pruning
+from peak_observe.backup_recovery.offsite import settings
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose
@@ -86,7 +87,7 @@ class OffsiteStore:
         key_file: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        _check_amounts(max_age=max_age, bandwidth=bandwidth, retry_timeout=retry_timeout)
+        settings.check_amounts(max_age=max_age, bandwidth=bandwidth, retry_timeout=retry_timeout)
         root = Path(repository)
         self.url = url
         self.host = checked_host(own_name() if host is None else host)
@@ -100,6 +101,17 @@ class OffsiteStore:
         self.key_file = self._repository.own / f"offsite-{number}.key" if key_file is None else Path(key_file)
         self._cache = IndexCache(self._repository.own / f"offsite-{number}")
         self._status = StatusFile(self._repository.own)
+
+    @classmethod
+    def from_file(cls, path: str | Path = "peak-observe.toml") -> Self:
+        """Return the store that the table `[backup.offsite]` of a TOML file names.
+
+        Raises:
+            ConfigError: Something in it makes no sense.
+        """
+        found, repository, name = settings.of_file(Path(path))
+        facts = {field: getattr(found, field) for field in found.__slots__}
+        return cls(facts.pop("url"), repository=repository, name=name, **facts)
 
     @cached_property
     def _transport(self) -> Counted:
@@ -363,11 +375,12 @@ class OffsiteStore:
         return report
 
     def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
+        transport = self._transport
         opener = None if identity is None else Opener(read_identities(Path(identity)))
-        key = StoreKey.load(self.key_file) if opener is None else stores.unlocked(self._transport, opener)
-        if opener is None and stores.described(self._transport).store != key.store:
+        key = StoreKey.load(self.key_file) if opener is None else stores.unlocked(transport, opener)
+        if opener is None and stores.described(transport).store != key.store:
             raise BackupError(f"{self.key_file} is the key of another store than {self.url}")
-        return Store(self._transport, key, recipients=self._recipients, opener=opener, cache=cache)
+        return Store(transport, key, recipients=self._recipients, opener=opener, cache=cache)
 
     def _note(self, change: Callable[[Status], Status]) -> None:
         """Keep what metrics tell; on a host that has no repository there is nobody to tell."""
@@ -385,10 +398,3 @@ class OffsiteStore:
 
     def _operation(self, name: str) -> Operation:
         return Operation(name, {"peak_observe.repository": self._repository.name})
-
-
-def _check_amounts(**amounts: object) -> None:
-    for key, value in amounts.items():
-        amount = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-        if value is not None and not amount:
-            raise ValueError(f"{key} must be a number above 0, not {value!r}")

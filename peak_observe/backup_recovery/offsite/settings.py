@@ -69,14 +69,20 @@ class OffsiteSettings:
         return OffsiteStore(self.url, repository=repository, name=name, clock=clock, **facts)
 
 
-def read(path: Path, table: Mapping[str, Any]) -> OffsiteSettings:
-    """Return what a table says; paths in it are relative to the file's folder.
+def read(path: Path, backup: Mapping[str, Any]) -> OffsiteSettings:
+    """Return what the table `[backup.offsite]` says; paths in it are relative to the file's folder.
+
+    Args:
+        path: The file.
+        backup: The table `[backup]`, whose `max_age` counts for the store too if that has none of its own.
 
     Raises:
         ConfigError: Something in it makes no sense.
     """
+    table = backup["offsite"]
     toml.check(path, "backup.offsite", table, KEYS, needed=("url",))
-    given: dict[str, Any] = {key: value for key, value in table.items() if key != "keep"}
+    given: dict[str, Any] = {key: backup[key] for key in ("max_age",) if key in backup}
+    given |= {key: value for key, value in table.items() if key != "keep"}
     recipients = given.get("recipients", ())
     given["recipients"] = (recipients,) if isinstance(recipients, str) else tuple(recipients)
     makers = {"max_age": seconds, "retry_timeout": seconds, "bandwidth": rate, "host": checked_host}
@@ -86,6 +92,18 @@ def read(path: Path, table: Mapping[str, Any]) -> OffsiteSettings:
     if "key_file" in given:
         given["key_file"] = toml.resolved(path, given["key_file"])
     return OffsiteSettings(**given)
+
+
+def of_file(path: Path) -> tuple[OffsiteSettings, Path, str | None]:
+    """Return what a TOML file says of the store, the repository and its label.
+
+    Raises:
+        ConfigError: Something in it makes no sense, or it has no table `[backup.offsite]`.
+    """
+    table = toml.table(path, "backup")
+    if not isinstance(table.get("offsite"), dict):
+        raise ConfigError(str(path), "", "there is no table [backup.offsite]")
+    return read(path, table), toml.resolved(path, table.get("repository", "backups")), table.get("name")
 
 
 def rate(value: float | str) -> float:
@@ -99,6 +117,18 @@ def rate(value: float | str) -> float:
     if found <= 0:
         raise ValueError(f"it has to be bytes a second, or a rate like '500KiB/s' or '2MB/s', not {shown(value)}")
     return found
+
+
+def check_amounts(**amounts: object) -> None:
+    """Check numbers that may be missing.
+
+    Raises:
+        ValueError: One is no number above 0.
+    """
+    for key, value in amounts.items():
+        amount = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+        if value is not None and not amount:
+            raise ValueError(f"{key} must be a number above 0, not {value!r}")
 
 
 def _checked(path: Path, key: str, make: Any, value: Any) -> Any:

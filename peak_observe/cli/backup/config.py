@@ -97,7 +97,7 @@ def read(path: Path) -> Settings:
         _patterns(path, table, "exclude"),
         _patterns(path, table, "append_only"),
         _policy(path, table["keep"], "backup.keep") if "keep" in table else None,
-        offsite.read(path, away) if "offsite" in table else None,
+        offsite.read(path, table) if "offsite" in table else None,
         _policy(path, away["keep"], "backup.offsite.keep") if "keep" in away else None,
         {toml.resolved(path, item): item for key in ("config", "data") for item in _texts(table.get(key, []))},
     )
