@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from peak_observe.backup_recovery.offsite.errors import StoreError
 from peak_observe.backup_recovery.offsite.object_store import ObjectStore
 from peak_observe.backup_recovery.offsite.rclone import Rclone
 from peak_observe.backup_recovery.offsite.transport import Transport
+from peak_observe.errors import StoreError
 
 NATIVE = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file")
 """Schemes of addresses that are spoken without another program."""

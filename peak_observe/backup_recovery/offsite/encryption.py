@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from peak_observe.backup_recovery.offsite.errors import WrongKeyError
 from peak_observe.backup_recovery.offsite.libraries import library
-from peak_observe.errors import BackupError
+from peak_observe.errors import BackupError, WrongKeyError
 
 LEVEL = 3  # of zstd: its own default, faster than one core encrypts
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO

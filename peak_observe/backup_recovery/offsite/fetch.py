@@ -18,7 +18,6 @@ from blake3 import blake3
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.workers import Meter, Progress
 from peak_observe.backup_recovery.manager import RecoveryManager
-from peak_observe.backup_recovery.offsite.errors import ObjectMissingError
 from peak_observe.backup_recovery.offsite.index import Index, Place
 from peak_observe.backup_recovery.offsite.record import Record, shown_object
 from peak_observe.backup_recovery.offsite.store import Store
@@ -27,7 +26,7 @@ from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK,
 from peak_observe.backup_recovery.repository.reading import ObservedRepository
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
 from peak_observe.backup_recovery.restore.transaction import Transaction
-from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError
 from peak_observe.support.posix import fcntl
 
 Tell = Callable[[Progress], object]

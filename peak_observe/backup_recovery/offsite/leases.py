@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
-from peak_observe.backup_recovery.offsite.errors import StoreError
 from peak_observe.backup_recovery.offsite.record import LEASES, PRUNES
 from peak_observe.backup_recovery.offsite.transport import Found, Transport
 from peak_observe.clock import Clock
+from peak_observe.errors import StoreError
 
 EXPIRY = timedelta(hours=2)
 """For how long a lease stands that nobody renews: longer than a request may take, and a machine mostly sleeps."""

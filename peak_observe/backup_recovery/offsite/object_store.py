@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from peak_observe.backup_recovery.offsite.errors import ObjectMissingError, StoreError
 from peak_observe.backup_recovery.offsite.libraries import library
 from peak_observe.backup_recovery.offsite.transport import Found
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
+from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
 
 TIMEOUT = timedelta(minutes=15)  # of one request: an object of 16 MiB over a slow line

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from blake3 import blake3
 from msgspec.structs import replace
@@ -34,14 +34,12 @@ from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy
+from peak_observe.backup_recovery.restore.restore import RestoreReport
+from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
-
-if TYPE_CHECKING:
-    from peak_observe.backup_recovery.restore.restore import RestoreReport
-    from peak_observe.backup_recovery.restore.verification import VerifyReport
 
 Tell = Callable[[Progress], object]
 
@@ -110,8 +108,7 @@ class OffsiteStore:
             ConfigError: Something in it makes no sense.
         """
         found, repository, name = settings.of_file(Path(path))
-        facts = {field: getattr(found, field) for field in found.__slots__}
-        return cls(facts.pop("url"), repository=repository, name=name, **facts)
+        return cls(found.url, repository=repository, name=name, **found.options())
 
     @cached_property
     def _transport(self) -> Counted:

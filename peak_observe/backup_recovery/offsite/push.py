@@ -12,7 +12,6 @@ from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.files.workers import Meter, Progress
 from peak_observe.backup_recovery.offsite.chunks import SPLIT_ABOVE, chunks
-from peak_observe.backup_recovery.offsite.errors import ObjectMissingError, StoreError
 from peak_observe.backup_recovery.offsite.index import VERSION as INDEX_VERSION
 from peak_observe.backup_recovery.offsite.index import Index, IndexFile, Stored
 from peak_observe.backup_recovery.offsite.leases import Lease
@@ -24,7 +23,7 @@ from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, Repository
 from peak_observe.clock import Clock
-from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError, StoreError
 from peak_observe.support.loggers import logger
 
 _log = logger("peak_observe.backup")

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from peak_observe.backup_recovery.offsite.errors import ObjectMissingError, StoreError
 from peak_observe.backup_recovery.offsite.transport import Found
+from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
 
 NO_FOLDER, NO_FILE = 3, 4  # exit codes of rclone

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from peak_observe.backup_recovery.offsite.record import checked_host
-from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
 from peak_observe.support.durations import seconds
@@ -57,16 +56,9 @@ class OffsiteSettings:
     retry_timeout: float = 180.0
     key_file: Path | None = None
 
-    def store(self, repository: Path, *, name: str | None = None, clock: Clock = SYSTEM_CLOCK) -> Any:
-        """Return the `OffsiteStore` of a repository.
-
-        Raises:
-            BackupError: The extra `offsite` is not installed.
-        """
-        from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
-
-        facts = {field: getattr(self, field) for field in self.__slots__ if field != "url"}
-        return OffsiteStore(self.url, repository=repository, name=name, clock=clock, **facts)
+    def options(self) -> dict[str, Any]:
+        """Return all but the address, as `OffsiteStore` takes it."""
+        return {field: getattr(self, field) for field in self.__slots__ if field != "url"}
 
 
 def read(path: Path, backup: Mapping[str, Any]) -> OffsiteSettings:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import msgspec
 
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer
-from peak_observe.backup_recovery.offsite.errors import ObjectMissingError, StoreError, WrongKeyError
 from peak_observe.backup_recovery.offsite.index import Index, IndexFile
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.record import (
@@ -26,7 +25,7 @@ from peak_observe.backup_recovery.offsite.record import (
 )
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.transport import Transport
-from peak_observe.errors import BackupError
+from peak_observe.errors import BackupError, ObjectMissingError, StoreError, WrongKeyError
 
 FORMAT = "peak_observe off-site"
 SMALL, OBJECT, LARGE = 1 << 20, 64 << 20, 1 << 30

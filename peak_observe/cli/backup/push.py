@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
 from peak_observe.backup_recovery.offsite.settings import OffsiteSettings
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.manager import settings
@@ -16,7 +17,6 @@ from peak_observe.errors import UsageError
 from peak_observe.resilience.health import formatting
 
 if TYPE_CHECKING:
-    from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
     from peak_observe.cli.backup.config import Settings
 
 WHERE = "no table [backup.offsite] names a store: --url URL or --config.file FILE does"
@@ -61,11 +61,9 @@ def store_of(
     offsite = found.offsite if url is None else OffsiteSettings(url=url)
     if offsite is None:
         raise UsageError(WHERE)
-    given = {"endpoint": endpoint, "region": region}
-    facts = {name: getattr(offsite, name) for name in offsite.__slots__}
-    offsite = OffsiteSettings(**facts | {key: value for key, value in given.items() if value is not None})
-    made: OffsiteStore = offsite.store(repository or found.repository or DEFAULT_REPOSITORY, name=found.name)
-    return made
+    facts = {key: value for key, value in (("endpoint", endpoint), ("region", region)) if value is not None}
+    where = repository or found.repository or DEFAULT_REPOSITORY
+    return OffsiteStore(offsite.url, repository=where, name=found.name, **offsite.options() | facts)
 
 
 def pushed(

@@ -6,8 +6,7 @@ import pyrage
 import pytest
 
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
-from peak_observe.backup_recovery.offsite.errors import WrongKeyError
-from peak_observe.errors import BackupError
+from peak_observe.errors import BackupError, WrongKeyError
 
 KEY = pyrage.x25519.Identity.generate()
 OTHER = pyrage.x25519.Identity.generate()

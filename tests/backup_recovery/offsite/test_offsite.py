@@ -9,11 +9,10 @@ import pytest
 from peak_observe.backup_recovery import RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.offsite import leases
 from peak_observe.backup_recovery.offsite import push as pushing
-from peak_observe.backup_recovery.offsite.errors import StoreError, WrongKeyError
 from peak_observe.backup_recovery.offsite.leases import Lease
 from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, StoreError, WrongKeyError
 
 from ..conftest import picture
 from .conftest import new_key, random_bytes

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.offsite.errors import StoreError
 from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
 from peak_observe.backup_recovery.offsite.rclone import Rclone
+from peak_observe.errors import StoreError
 
 from .servers import CREDENTIALS, free_port, served
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.offsite.errors import StoreError
 from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
-from peak_observe.errors import BackupError
+from peak_observe.errors import BackupError, StoreError
 
 from .conftest import Away, random_bytes
 from .servers import CREDENTIALS, Faulty, bucket, moto, request
