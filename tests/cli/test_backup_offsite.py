@@ -37,6 +37,16 @@ def away(desk):
     return desk
 
 
+def test_keygen_writes_a_private_file(desk) -> None:
+    """The public key is printed, the private one is for its owner alone and is never overwritten."""
+    done = desk.run("offsite", "keygen", "key.txt")
+    assert (done.code, done.out.startswith("age1")) == (0, True)
+    path = desk.folder / "key.txt"
+    assert (path.stat().st_mode & 0o777, done.out.strip() in path.read_text()) == (0o600, True)
+    assert "AGE-SECRET" not in done.out + done.err
+    assert "as file exists" in desk.run("offsite", "keygen", "key.txt").line
+
+
 def test_create_and_push(away) -> None:
     """One command makes a backup and sends it; the file is found by itself."""
     done = away.run("create", "--push")

@@ -10,6 +10,7 @@ from typing import Any
 
 from peak_observe.backup_recovery.offsite.libraries import library
 from peak_observe.errors import BackupError, WrongKeyError
+from peak_observe.support import posix
 
 LEVEL = 3  # of zstd: its own default, faster than one core encrypts
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -100,6 +101,24 @@ def new_identity() -> tuple[str, str]:
     """Return a new private key of age and its public one."""
     made = library("pyrage").x25519.Identity.generate()
     return str(made), str(made.to_public())
+
+
+def write_identity(path: Path) -> str:
+    """Write a new private key where only its owner reads it, and return the public one.
+
+    Raises:
+        BackupError: The file is there already, or cannot be written.
+    """
+    private, public = new_identity()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"# public key: {public}\n{private}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BackupError(f"no private key was written to {path}, as {(error.strerror or str(error)).lower()}") from None
+    return public
 
 
 def public_key(identity: str) -> str:

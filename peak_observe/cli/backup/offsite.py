@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from peak_observe.backup_recovery.offsite.encryption import write_identity
 from peak_observe.cli.backup import config, render, restore
 from peak_observe.cli.backup.create import seconds
 from peak_observe.cli.backup.manager import note, settings
@@ -39,6 +40,12 @@ NeededIdentity = Annotated[
 ]
 Host = Annotated[str | None, typer.Option(metavar="NAME", help="Whose backups; without it this host's.")]
 Which = Annotated[str, typer.Argument(metavar="BACKUP", help="Its name, its beginning, or 'latest' (good one).")]
+
+
+def keygen(path: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.")]) -> None:
+    """Write a new private key of age to a file, and print the public one; do it where no bot runs."""
+    render.printed(write_identity(path))
+    note(TWICE)
 
 
 def init(
@@ -259,5 +266,5 @@ def drill(
     tell_reports([report], as_json=as_json, quiet=quiet, several=False)
 
 
-for command in (init, list_, verify, prune, restore_, drill):
+for command in (keygen, init, list_, verify, prune, restore_, drill):
     app.command(command.__name__.rstrip("_"))(guarded(command))
