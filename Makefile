@@ -39,7 +39,7 @@ test: $(VENV)/.ready  ## Run all tests, after installing the programs that they 
 
 nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load
 	@$(PYTHON) -B tests/programs.py strace
-	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter tests/resilience/breaker/test_interrupts.py -m '' $(ARGS)
+	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/backup_recovery/offsite tests/exporter tests/resilience/breaker/test_interrupts.py -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .

@@ -7,7 +7,10 @@ PeakObserveError                  exit code 1
 │   ├── BackupCorruptError        exit code 4; stored files are not what they were; `backup_id`, `problems`
 │   ├── BackupUnreadableError     exit code 7; they cannot be read, as for want of a right; `backup_id`, `problems`
 │   ├── RepositoryLockedError     exit code 5; another process works there; `holder`
-│   └── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`, `reasons`
+│   ├── RestoreRefusedError       exit code 6; restoring would do harm; nothing was touched; `problems`, `reasons`
+│   ├── StoreError                exit code 1; an off-site store refused a request or cannot be reached
+│   │   └── ObjectMissingError    exit code 1; it has no such object
+│   └── WrongKeyError             exit code 1; the private key at hand opens nothing there
 ├── CallTimeoutError (TimeoutError)   a call took too long and was cancelled; `name`, `seconds`
 ├── CircuitOpenError              a call was refused; `name`, `retry_after`, `reason`, `last_error`
 ├── ConfigError (ValueError)      exit code 2; a configuration file makes no sense; `path`, `key`
@@ -225,6 +228,18 @@ class RestoreRefusedError(_ProblemsError):
 
     def __str__(self) -> str:
         return f"backup {self.backup_id} is not restored: {self._listed()}"
+
+
+class StoreError(BackupError):
+    """An off-site store refused a request or cannot be reached; the message names the request and the reason."""
+
+
+class ObjectMissingError(StoreError):
+    """An off-site store has no object of that name."""
+
+
+class WrongKeyError(BackupError):
+    """The private key at hand does not open what is stored."""
 
 
 class RestoreCutOff(KeyboardInterrupt):

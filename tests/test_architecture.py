@@ -274,8 +274,8 @@ SIGNATURES = {
     ),
     "BackupNotFoundError": ("(backup_id: str, hint: str = '') -> None"),
     "BackupSchedule": (
-        "(manager: 'Manager', *, every: 'float', jitter: 'float' = 0.1, clock: 'Clock' = CLOCK, **create: 'Any') "
-        "-> 'None'"
+        "(manager: 'Manager', *, every: 'float', offsite: 'Offsite | None' = None, jitter: 'float' = 0.1, "
+        "clock: 'Clock' = CLOCK, **create: 'Any') -> 'None'"
     ),
     "BackupStatus": ["SUCCESS", "FAILED", "IN_PROGRESS", "PARTIAL"],
     "BackupType": ["FULL", "CONFIG", "STATE", "DATA", "INCREMENTAL"],
@@ -290,6 +290,12 @@ SIGNATURES = {
         "positions: 'Callable[[], Any] | None' = None, symbols: 'Iterable[str]' = (), every: 'float | str' = 60, "
         "tolerance: 'Tolerance' = 1e-08, settle: 'float' = 5, on_difference: 'Callable[[str], object] | None' = None, "
         "name: 'str | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+    ),
+    "OffsiteStore": (
+        "(url: 'str', *, recipients: 'Iterable[str]' = (), repository: 'str | Path' = 'backups', "
+        "name: 'str | None' = None, host: 'str | None' = None, endpoint: 'str | None' = None, "
+        "region: 'str | None' = None, max_age: 'float | None' = None, bandwidth: 'float | None' = None, "
+        "retry_timeout: 'float' = 180.0, key_file: 'str | Path | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "RecoveryManager": (
         "(backup_dir: 'str | Path' = 'backups', *, name: 'str | None' = None, max_age: 'float | None' = None, "

@@ -1,5 +1,7 @@
 """Backups that exist when they are needed."""
 
+from typing import TYPE_CHECKING
+
 from peak_observe.backup_recovery.backup_reader import StoredFile
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup
 from peak_observe.backup_recovery.files.workers import Progress
@@ -12,6 +14,10 @@ from peak_observe.backup_recovery.restore.restore import RestoreReport
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.schedule import BackupSchedule
 from peak_observe.backup_recovery.state.snapshot import StateSnapshot
+from peak_observe.support.lazy_import import late
+
+if TYPE_CHECKING:
+    from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
 
 __all__ = [
     "BackupMetadata",
@@ -21,6 +27,7 @@ __all__ = [
     "ConfigBackup",
     "DataBackup",
     "Difference",
+    "OffsiteStore",
     "Part",
     "Problem",
     "Progress",
@@ -32,3 +39,5 @@ __all__ = [
     "StoredFile",
     "VerifyReport",
 ]
+
+__getattr__ = late(__name__, {"OffsiteStore": "offsite.offsite"})

@@ -67,6 +67,8 @@ class RecoveryManager(BackupReader):
             platform has no file locks (Windows).
     """
 
+    _observe = staticmethod(reading.observe)
+
     def __init__(
         self,
         backup_dir: str | Path = "backups",
@@ -92,7 +94,7 @@ class RecoveryManager(BackupReader):
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
-        self._observed = reading.observe(self._repository, self._named.kinds, max_age)
+        self._observed = self._observe(self._repository, self._named.kinds, max_age)
         settle(self._repository)
 
     def create_backup(
@@ -395,5 +397,4 @@ class RecoveryManager(BackupReader):
 
 
 def _is_period(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value is None or (number and 0 < value < float("inf"))
+    return value is None or (isinstance(value, int | float) and value is not True and 0 < value < float("inf"))

@@ -34,6 +34,14 @@ class Manager(Protocol):
         ...
 
 
+class Offsite(Protocol):
+    """Interface of an `OffsiteStore` as a schedule needs it."""
+
+    def push(self) -> Any:
+        """Send the newest good backup; one that is there already costs little."""
+        ...
+
+
 def due_in(last: datetime | None, now: datetime, every: float) -> float:
     """Return the seconds until the next run; 0.0 if it is due.
 
@@ -56,6 +64,7 @@ class BackupSchedule:
     Args:
         manager: The `RecoveryManager` whose `create_backup` is called.
         every: Seconds from one good backup to the next.
+        offsite: The `OffsiteStore` that each good backup is sent to; a push that fails is tried again like a run.
         jitter: Share of `every` by which a run may be earlier, at random, so that many hosts do not write at once.
         clock: Where the time comes from.
         create: What `create_backup` is called with.
@@ -69,6 +78,7 @@ class BackupSchedule:
         manager: Manager,
         *,
         every: float,
+        offsite: Offsite | None = None,
         jitter: float = 0.1,
         clock: Clock = SYSTEM_CLOCK,
         **create: Any,
@@ -76,6 +86,10 @@ class BackupSchedule:
         _check("every", every, "more than 0 seconds and at most ten years", ok=lambda: 0 < every <= TEN_YEARS)
         _check("jitter", jitter, "a share of every from 0 to 0.5", ok=lambda: 0 <= jitter <= MOST_JITTER)
         self._manager = manager
+        self._offsite = offsite
+        self._push_tried: datetime | None = None
+        self._push_failures = 0
+        self._to_push = offsite is not None  # what the last process made may not have been sent
         self._every = every
         self._jitter = jitter
         self._clock = clock
@@ -152,6 +166,8 @@ class BackupSchedule:
             wait = min(self._due(), LOOK_AGAIN)
             if wait == 0:
                 self._run()
+            if self._to_push and self._push_due() == 0:
+                self._push()
 
     def _goes_on_after(self, seconds: float) -> bool:
         with self._condition:
@@ -168,10 +184,31 @@ class BackupSchedule:
         other.
         """
         now = self._clock.now()
-        pause = min(self._every, LOOK_AGAIN * 2.0 ** max(0, min(self._failures, 30) - 1))
+        pause = self._pause(self._failures)
         seconds = max(due_in(self._last(), now, self._interval), due_in(self._tried, now, pause))
         self._next_run = now + timedelta(seconds=seconds)
         return seconds
+
+    def _pause(self, failures: int) -> float:
+        return min(self._every, LOOK_AGAIN * 2.0 ** max(0, min(failures, 30) - 1))
+
+    def _push_due(self) -> float:
+        return due_in(self._push_tried, self._clock.now(), self._pause(self._push_failures))
+
+    def _push(self) -> None:
+        if self._offsite is None or self._last() is None:
+            return
+        try:
+            self._offsite.push()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the next try may succeed
+            self._push_tried = self._clock.now()
+            self._push_failures += 1
+            if self._push_failures == 1:
+                _log("error", "a backup was not sent off-site and will be tried again: %s", describe(error))
+            return
+        if self._push_failures:
+            _log("info", "backups are sent off-site again")
+        self._push_tried, self._push_failures, self._to_push = None, 0, False
 
     def _last(self) -> datetime | None:
         try:
@@ -195,6 +232,7 @@ class BackupSchedule:
         if self._failures:
             _log("info", "backups are made again")
         self._tried, self._failures, self._told = began, 0, ""
+        self._to_push, self._push_tried = self._offsite is not None, None
         self._interval = self._draw()
 
     def _failed(self, reason: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from peak_observe.catalog.exchange import *
     from peak_observe.catalog.exporter import *
     from peak_observe.catalog.limits import *
+    from peak_observe.catalog.offsite import *
     from peak_observe.catalog.orders import *
     from peak_observe.catalog.results import *
     from peak_observe.catalog.safety import *
@@ -42,6 +43,7 @@ PAGES = (
     "strategies",
     "checks",
     "backups",
+    "offsite",
     "exchange",
     "orders",
     "streams",

@@ -31,6 +31,7 @@ CHAOS_OUTCOMES = ("undisturbed", "delayed", "failed")
 HEALTH_OUTCOMES = ("healthy", "unhealthy", "error", "timeout")
 JOB_OUTCOMES = ("success", "failed", "interrupted")
 BACKUP_OUTCOMES = ("success", "partial", "failed", "interrupted")
+OFFSITE_OUTCOMES = ("success", "failed")
 BACKUP_STATUSES = ("success", "partial", "failed")
 EXCHANGE_OUTCOMES = (
     "success",

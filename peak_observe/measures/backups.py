@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peak_observe import catalog
+from peak_observe.measures.offsite import OffsiteReading
 
 
 class KindReading:
@@ -25,7 +26,8 @@ class BackupReading:
     """Reading of a repository, or of all repositories of a name.
 
     `kinds` is by part; `count` follows `catalog.BACKUP_STATUSES`, `runs` and `restores` follow
-    `catalog.BACKUP_OUTCOMES`. Times are Unix times in seconds, 0 for never; `max_age` is None without a promise.
+    `catalog.BACKUP_OUTCOMES`. Times are Unix times in seconds, 0 for never; `max_age` is None without a promise,
+    `offsite` without a store away from here.
     """
 
     __slots__ = (
@@ -36,6 +38,7 @@ class BackupReading:
         "last_attempt",
         "last_verified",
         "max_age",
+        "offsite",
         "restores",
         "running_since",
         "runs",
@@ -46,6 +49,7 @@ class BackupReading:
         self.kinds: dict[str, KindReading] = {}
         self.configured = self.last_attempt = self.running_since = self.last_verified = 0.0
         self.max_age: float | None = None
+        self.offsite: OffsiteReading | None = None
         self.stored_bytes = self.corrupt_files = 0
         self.count = [0] * len(catalog.BACKUP_STATUSES)
         self.runs = [0] * len(catalog.BACKUP_OUTCOMES)
@@ -63,6 +67,10 @@ class BackupReading:
         self.running_since = max(self.running_since, other.running_since)
         promises = [age for age in (self.max_age, other.max_age) if age is not None]
         self.max_age = min(promises, default=None)
+        if self.offsite is None:
+            self.offsite = other.offsite
+        elif other.offsite is not None:
+            self.offsite.add(other.offsite)
         self.stored_bytes += other.stored_bytes
         self.corrupt_files += other.corrupt_files
         self.count, self.runs, self.restores = (

@@ -42,6 +42,8 @@ SECTIONS = {
     "Size of the newest backup": "PeakBackupShrank",
     "Verified ago": "PeakBackupNotVerified",
     "Corrupt files": "PeakBackupCorrupt",
+    "Here and off-site": "PeakOffsiteStale",
+    "Pushes by outcome": "PeakOffsitePushFailed",
     "Processes gone": "PeakProcessDied",
     "Processes that write snapshots": "PeakProcessDied",
     "Processes by name": "PeakProcessSilent",

@@ -416,3 +416,58 @@ def test_the_program_ends_in_spite_of_a_run_that_hangs() -> None:
 def test_a_child_does_not_run_it() -> None:
     """It knows that it does not, can stop without waiting for a thread it does not have, and can begin its own."""
     assert run(PROGRAM + FORK) == "0 True 1 True\n"
+
+
+class Offsite:
+    """Takes backups, or fails when it is told to."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.pushes: queue.Queue[None] = queue.Queue()
+
+    def push(self) -> None:
+        """Take one, or do not."""
+        self.pushes.put(None)
+        if self.error:
+            raise self.error
+
+
+def test_each_good_backup_is_pushed(clock: ManualClock) -> None:
+    """Also the one that the last process may not have sent."""
+    manager, offsite = Manager(clock, age=60), Offsite()
+    with hourly(manager, offsite=offsite) as schedule:
+        offsite.pushes.get(timeout=PATIENCE)
+        clock.advance(HOUR)
+        schedule.wake()
+        manager.ran()
+        offsite.pushes.get(timeout=PATIENCE)
+    assert offsite.pushes.empty()
+
+
+def test_partial_backup_is_not_pushed(clock: ManualClock) -> None:
+    """What misses something does not go for a copy that restores."""
+    manager, offsite = Manager(clock), Offsite()
+    manager.partial = True
+    with hourly(manager, offsite=offsite):
+        manager.ran()
+    assert offsite.pushes.empty()
+
+
+def test_failed_push_is_tried_again_without_another_backup(clock: ManualClock, caplog) -> None:
+    """After a minute, then later and later; it is logged once, and so is its end."""
+    caplog.set_level(logging.INFO)
+    manager, offsite = Manager(clock, age=60), Offsite(ConnectionError("no network"))
+    with hourly(manager, offsite=offsite) as schedule:
+        offsite.pushes.get(timeout=PATIENCE)
+        for seconds in (61, 121):
+            clock.advance(seconds)
+            schedule.wake()
+            offsite.pushes.get(timeout=PATIENCE)
+        offsite.error = None
+        clock.advance(300)
+        schedule.wake()
+        offsite.pushes.get(timeout=PATIENCE)
+    assert manager.runs.empty()
+    texts = [record.message for record in caplog.records]
+    assert len([text for text in texts if "was not sent off-site and will be tried again: " in text]) == 1
+    assert texts[-1] == "backups are sent off-site again"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from peak_observe.backup_recovery.offsite import settings as offsite_settings
 from peak_observe.cli import backup
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.session import INTERRUPTED
@@ -18,6 +19,18 @@ from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadabl
 
 PAGE = (Path(__file__).parents[2] / "docs" / "backups.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(backup.app).commands
+
+
+STORE = COMMANDS["offsite"].commands
+
+
+@pytest.mark.parametrize("name", STORE)
+def test_every_offsite_command_and_option_is_documented(name: str) -> None:
+    """Those of `restore` and those that all commands have stand in the table above."""
+    assert f"`{name}`" in PAGE
+    for option in (option for parameter in STORE[name].params for option in parameter.opts):
+        if option.startswith("--") and option != "--help":
+            assert f"`{option}" in PAGE, option
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -36,6 +49,8 @@ def test_every_key_of_the_backup_file_is_documented() -> None:
     table = tomllib.loads(text)["backup"]
     assert set(table) | {"app"} == set(config.KEYS)
     assert set(table["keep"]) == set(config.KEEP)
+    assert set(table["offsite"]) == set(offsite_settings.KEYS)
+    assert set(table["offsite"]["keep"]) < set(config.KEEP)
     assert '`app = "' in PAGE
 
 
@@ -61,7 +76,7 @@ def test_every_exit_code_is_documented() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)} == codes
 
 
-NIGHT = PAGE.partition("## Everything is gone")[2].partition("## In a program")[0]
+NIGHT = PAGE.partition("## Everything is gone")[2].partition("## The disk is gone too")[0]
 PLACES = ("/mnt", "/srv", "/opt")
 BOT = """
 from peak_observe import RecoveryManager
@@ -123,6 +138,38 @@ def test_everything_comes_back_in_five_commands(tmp_path: Path, *, mounted: bool
     assert (tmp_path / "opt/bot/data/trades.csv").read_text() == "1,64000\n"
     assert '"open_orders": 2' in (tmp_path / "opt/bot/state.json").read_text()
     assert not (tmp_path / "srv/bot").exists()
+
+
+DISASTER = PAGE.partition("## The disk is gone too")[2].partition("## In a program")[0]
+AWAY = """
+mkdir -p /mnt/usb /mnt/nas
+peak-observe backup offsite keygen /mnt/usb/key.txt > /mnt/usb/public.txt
+cat > /opt/peak-observe.toml <<END
+[backup]
+repository = "/mnt/backups"
+[backup.offsite]
+url = "file:///mnt/nas/bot"
+recipients = ["$(cat /mnt/usb/public.txt)"]
+END
+peak-observe backup offsite init --config.file /opt/peak-observe.toml
+peak-observe backup push --config.file /opt/peak-observe.toml
+rm -r /mnt/backups /opt/peak-observe.toml
+"""
+
+
+def test_everything_comes_back_from_the_store_alone_in_five_commands(tmp_path: Path) -> None:
+    """Word by word, on a host where nothing is but the store and the private key."""
+    ((install, *commands),) = [
+        block.splitlines() for block in re.findall(r"^```sh\n(.*?)^```$", DISASTER, re.MULTILINE | re.DOTALL)
+    ]
+    assert len(commands) == 4
+    (extras,) = re.findall(r"^pip install 'peak-observe\[(.+)\]'$", install)
+    assert set(extras.split(",")) <= set(importlib.metadata.metadata("peak-observe").get_all("Provides-Extra"))
+    script = (HOST + AWAY + "\n".join(commands)).replace("file:///mnt", f"file://{tmp_path}/mnt")
+    out = tried(tmp_path, script, mounted=False)
+    assert "every byte is right" in out
+    assert (tmp_path / "opt/bot/data/trades.csv").read_text() == "1,64000\n"
+    assert '"open_orders": 2' in (tmp_path / "opt/bot/state.json").read_text()
 
 
 def test_the_commands_of_the_night_work(tmp_path: Path) -> None:

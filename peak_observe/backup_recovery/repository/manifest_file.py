@@ -109,6 +109,25 @@ class ManifestFile:
                 head += line
         return decoded(head, _MANIFEST)
 
+    def all_entries(self) -> Generator[Entry]:
+        """Yield all entries.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: What stands there is no entry.
+        """
+        inside = False
+        with self._opened() as file:
+            for line in file:
+                if not inside and not line.startswith(ENTRIES):
+                    continue
+                text, inside = line if inside else line[len(ENTRIES) :], True
+                if text in _LAST:
+                    return
+                yield decoded(_bare(text), _ENTRY)
+                if text.endswith(_LAST):
+                    return
+
     def entries(self, start: int) -> Generator[Entry]:
         """Yield the entries from the line on that begins at `start`.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from peak_observe import catalog
 from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.offsite_status import StatusFile
 from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading
@@ -98,7 +99,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
     """
     backups, unreadable = repository.look()
     account = repository.account()
-    return reading(
+    found = reading(
         backups,
         account,
         promises=account.promised(repository.name),
@@ -108,6 +109,9 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
         now=repository.clock.now().timestamp(),
     )
+    away = StatusFile(repository.own).read()
+    found.offsite = None if away is None else away.reading(repository.clock.now().timestamp())
+    return found
 
 
 def reading(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
+from peak_observe.backup_recovery.offsite import settings as offsite
+from peak_observe.backup_recovery.offsite.settings import OffsiteSettings
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
 from peak_observe.support.durations import seconds
@@ -25,6 +27,7 @@ KEYS = {
     "exclude": toml.TEXTS,
     "append_only": toml.TEXTS,
     "keep": toml.TABLE,
+    "offsite": toml.TABLE,
 }
 KEEP = {
     "last": int,
@@ -52,6 +55,8 @@ class Settings(NamedTuple):
         exclude: Patterns of what is left out.
         append_only: Patterns of files that only ever grow.
         policy: What is kept.
+        offsite: The off-site store.
+        offsite_policy: What is kept there.
         written: The paths of the configuration and the data as the file writes them, by which a project that has moved
             is known again.
     """
@@ -65,6 +70,8 @@ class Settings(NamedTuple):
     exclude: tuple[str, ...] = ()
     append_only: tuple[str, ...] = ()
     policy: RetentionPolicy | None = None
+    offsite: OffsiteSettings | None = None
+    offsite_policy: RetentionPolicy | None = None
     written: Mapping[Path, str] = {}
 
 
@@ -79,7 +86,7 @@ def read(path: Path) -> Settings:
     for key in ("repository", "config", "data"):
         for text in _texts(table.get(key, [])):
             _checked(path, f"backup.{key}", checked_path, text)
-    repository = table.get("repository")
+    repository, away = table.get("repository"), table.get("offsite", {})
     return Settings(
         None if repository is None else toml.resolved(path, repository),
         table.get("app"),
@@ -89,7 +96,9 @@ def read(path: Path) -> Settings:
         tuple(toml.resolved(path, item) for item in _texts(table.get("data", []))),
         _patterns(path, table, "exclude"),
         _patterns(path, table, "append_only"),
-        _policy(path, table["keep"]) if "keep" in table else None,
+        _policy(path, table["keep"], "backup.keep") if "keep" in table else None,
+        offsite.read(path, table) if "offsite" in table else None,
+        _policy(path, away["keep"], "backup.offsite.keep") if "keep" in away else None,
         {toml.resolved(path, item): item for key in ("config", "data") for item in _texts(table.get(key, []))},
     )
 
@@ -108,9 +117,9 @@ def policy(keep: dict[str, Any]) -> RetentionPolicy:
     return RetentionPolicy(**keep | period)
 
 
-def _policy(path: Path, keep: dict[str, Any]) -> RetentionPolicy:
-    toml.check(path, "backup.keep", keep, KEEP)
-    found: RetentionPolicy = _checked(path, "backup.keep", policy, keep)
+def _policy(path: Path, keep: dict[str, Any], where: str) -> RetentionPolicy:
+    toml.check(path, where, keep, KEEP)
+    found: RetentionPolicy = _checked(path, where, policy, keep)
     return found
 
 

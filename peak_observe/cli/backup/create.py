@@ -8,6 +8,7 @@ from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.manager import note, opened, settings
+from peak_observe.cli.backup.push import pushed
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import AsJson, Config, ConfigFile, Data, Excluded, Manager, Only, Quiet, Repository
 from peak_observe.errors import UsageError
@@ -37,6 +38,7 @@ def create(
     incremental: Annotated[
         bool, typer.Option("--incremental", help="Store what changed since the last full one.")
     ] = False,
+    push: Annotated[bool, typer.Option("--push", help="Send it to the off-site store, if it is a good one.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,6 +57,8 @@ def create(
     )
     if not (found.config or found.data or found.app):
         raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
+    if push and found.offsite is None:
+        raise UsageError("--push: no table [backup.offsite] says where to")
     manager = opened(found, new=True)
     wanted = parts(manager, only)
     try:
@@ -70,7 +74,10 @@ def create(
             )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    _tell(manager.get_backup(made), as_json=as_json, quiet=quiet)
+    backup = manager.get_backup(made)
+    if push and backup.good:
+        pushed(found, made, repository=manager.backup_root, quiet=quiet or as_json)
+    _tell(backup, as_json=as_json, quiet=quiet)
 
 
 def seconds(option: str, text: str) -> float:

@@ -63,9 +63,9 @@ def prune(
     with progress("remove", quiet=quiet):
         selection = opened(found).prune(policy, dry_run=dry_run)
     if as_json:
-        render.as_json({"dry_run": dry_run, **_facts(selection)})
+        render.as_json({"dry_run": dry_run, **selection_facts(selection)})
     elif not quiet:
-        _show(selection, dry_run=dry_run)
+        show_selection(selection, dry_run=dry_run)
 
 
 def _grouped(policy: RetentionPolicy | None, group_by: str | None) -> RetentionPolicy | None:
@@ -86,14 +86,16 @@ def _policy(given: dict[str, Any], group_by: str | None) -> RetentionPolicy:
         raise UsageError(str(error)) from None
 
 
-def _facts(selection: Selection) -> dict[str, object]:
+def selection_facts(selection: Selection) -> dict[str, object]:
+    """Return what JSON can hold of a selection."""
     return {
         "keep": [{**kept.backup.to_dict(), "reasons": list(kept.reasons)} for kept in selection.keep],
         "remove": [backup.to_dict() for backup in selection.remove],
     }
 
 
-def _show(selection: Selection, *, dry_run: bool) -> None:
+def show_selection(selection: Selection, *, dry_run: bool) -> None:
+    """Print what a selection keeps and removes."""
     keep = {kept.backup.backup_id: printable(", ".join(kept.reasons)) for kept in selection.keep}
     gone = {backup.backup_id: f"{backup.status.value}, {render.age(backup)} old" for backup in selection.remove}
     verb = "would remove" if dry_run else "removed"

@@ -33,7 +33,7 @@ def verify(
     names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
     with progress("verify", quiet=quiet) as tell:
         reports = [manager.verify_backup(name, progress=tell) for name in names]
-    _tell(reports, as_json=as_json, quiet=quiet, several=all_)
+    tell_reports(reports, as_json=as_json, quiet=quiet, several=all_)
 
 
 def drill(
@@ -58,7 +58,7 @@ def drill(
             report = manager.drill(folder=temp_dir, progress=tell)
         except NoRoomError as error:
             raise BackupError(f"{error}; --temp-dir DIR names another place") from None
-    _tell([report], as_json=as_json, quiet=quiet, several=False)
+    tell_reports([report], as_json=as_json, quiet=quiet, several=False)
 
 
 def _all(manager: RecoveryManager) -> list[str]:
@@ -72,7 +72,8 @@ def _holding(manager: RecoveryManager, name: str) -> str:
     return name
 
 
-def _tell(reports: Iterable[VerifyReport], *, as_json: bool, quiet: bool, several: bool) -> None:
+def tell_reports(reports: Iterable[VerifyReport], *, as_json: bool, quiet: bool, several: bool) -> None:
+    """Print reports, and end with exit code 4 if one tells of something wrong."""
     bad = [report for report in reports if not report.ok]
     if as_json:
         facts = [{**report._asdict(), "ok": report.ok} for report in reports]

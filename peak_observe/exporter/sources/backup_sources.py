@@ -20,6 +20,7 @@ from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources import external_program, own_metrics
 from peak_observe.measures import BackupReading, KindReading
+from peak_observe.telemetry.metrics.offsite_families import OFFSITE_FAMILIES
 from peak_observe.telemetry.metrics.primitive_families import BACKUP_FAMILIES
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class PeakRepositorySource:
         repository = self._repository
         os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
         found = reading.reading_of(repository, kinds=(), max_age=self._max_age)
-        return own_metrics.of_readings(BACKUP_FAMILIES, [(repository.name, found)])
+        return own_metrics.of_readings((*BACKUP_FAMILIES, *OFFSITE_FAMILIES), [(repository.name, found)])
 
 
 class BackupListing(NamedTuple):

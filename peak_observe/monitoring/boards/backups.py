@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style
-from peak_observe.monitoring.boards import checks, jobs, repositories
+from peak_observe.monitoring.boards import checks, jobs, offsite, repositories
 from peak_observe.monitoring.boards.repositories import NO_BACKUPS, against_promise
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import increase, select, since, total, worst
@@ -26,6 +26,8 @@ def board() -> Json:
             *_courses(),
             repositories.parts(),
             repositories.repositories(),
+            offsite.places(),
+            *offsite.courses(),
             panels.row("Health"),
             checks.states(),
             *checks.checks(),

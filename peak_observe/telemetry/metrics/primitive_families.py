@@ -14,6 +14,7 @@ from peak_observe.support import process_start
 from peak_observe.telemetry.metrics import (
     exchange_families,
     limit_families,
+    offsite_families,
     order_families,
     result_families,
     safety_families,
@@ -167,6 +168,7 @@ def read() -> list[tuple[tuple[Family, ...], Readings]]:
         (HEALTH_FAMILIES, checks),
         (JOB_FAMILIES, jobs),
         (BACKUP_FAMILIES, backups),
+        (offsite_families.OFFSITE_FAMILIES, backups),
     ]
     pages = (exchange_families, order_families, stream_families, safety_families, safety_venue_families)
     return [*kinds, *(pair for page in pages for pair in page.read())]

@@ -1,0 +1,265 @@
+"""Fetch of backups from a store into a plain repository, from which they are restored like any other.
+
+Nothing of a restore is done twice: what comes out is a repository, and its own code verifies every byte of it again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from blake3 import blake3
+
+from peak_observe.backup_recovery.files.copying import CREATE
+from peak_observe.backup_recovery.files.workers import Meter, Progress
+from peak_observe.backup_recovery.manager import RecoveryManager
+from peak_observe.backup_recovery.offsite.index import Index, Place
+from peak_observe.backup_recovery.offsite.record import Record, shown_object
+from peak_observe.backup_recovery.offsite.store import Store
+from peak_observe.backup_recovery.offsite.workers import Requests
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
+from peak_observe.backup_recovery.repository.reading import ObservedRepository
+from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
+from peak_observe.backup_recovery.restore.transaction import Transaction
+from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError
+from peak_observe.support.posix import fcntl
+
+Tell = Callable[[Progress], object]
+PREFIX, LOCK = ".peak-observe-offsite-", ".lock"
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
+
+
+@contextmanager
+def temporary_repository(beside: Path | None) -> Iterator[Path]:
+    """Make a folder for a repository, and remove it at the end.
+
+    A restore from it that a crash cut off is brought to its end first, and the folder stays while that is not possible.
+
+    Args:
+        beside: A folder on whose disk it lies if that can be written; None for the system's place.
+    """
+    place = beside
+    while place is not None and not place.is_dir():
+        place = place.parent if place.parent != place else None
+    _settle_others(place or Path(tempfile.gettempdir()))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    with _held(folder):
+        try:
+            yield folder
+        finally:
+            if _is_settled(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unobserved(repository: Repository, named: object, max_age: float | None) -> ObservedRepository:  # noqa: ARG001 - the names are those of `observe`
+    return ObservedRepository(repository)
+
+
+class FetchedBackups(RecoveryManager):
+    """Manager of a repository that was fetched and is soon gone, of which no metric tells."""
+
+    _observe = staticmethod(_unobserved)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, so that the next one knows what is left over."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _settle_others(place: Path) -> None:
+    """Bring restores to their end that a crash has cut off, and remove what they were made from."""
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError, BackupError):
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                continue
+            with _held(folder):
+                FetchedBackups(folder)
+                if _is_settled(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_settled(folder: Path) -> bool:
+    try:
+        return not any(Transaction.left_behind(folder / OWN))
+    except (OSError, ValueError):
+        return False
+
+
+class Fetch:
+    """Fetch of one backup.
+
+    Args:
+        store: The store, with the private key at hand.
+        record: The backup's record.
+        index: All that the store's indexes tell.
+        tell: Called with a `Progress`.
+    """
+
+    def __init__(self, store: Store, record: Record, index: Index, tell: Tell | None = None) -> None:
+        self._store = store
+        self._record = record
+        self._backup = record.backup
+        self._index = index
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._sound: set[bytes] = set()
+        self.problems: list[str] = []
+
+    def manifest(self) -> tuple[bytes, Manifest]:
+        """Return the manifest, as text too.
+
+        Raises:
+            BackupCorruptError: It is missing or damaged.
+        """
+        backup_id = self._backup.backup_id
+        try:
+            text = self._store.manifest(self._record.host, backup_id)
+            if blake3(text).hexdigest() != self._backup.manifest:
+                raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
+            return text, Manifest.from_json(text, backup_id, self._backup.base)
+        except (ObjectMissingError, ValueError) as error:
+            raise BackupCorruptError(backup_id, (f"{MANIFEST}: {error}",)) from None
+
+    def into(self, root: Path, *, parts: Collection[str] = ()) -> None:
+        """Write the backup into a repository.
+
+        Args:
+            root: The repository's folder.
+            parts: Only these parts of it; none for all.
+
+        Raises:
+            BackupCorruptError: Something is missing or damaged.
+            BackupError: It cannot be written.
+        """
+        text, manifest = self.manifest()
+        folder = root / self._backup.backup_id
+        entries = [entry for entry in manifest.entries if not entry.base and (not parts or entry.kind in parts)]
+        try:
+            folder.mkdir(FOLDER_MODE)
+            for kind in {entry.stored.partition("/")[0] for entry in entries if "/" in entry.stored}:
+                (folder / kind).mkdir(FOLDER_MODE)
+            for name, content in ((METADATA, self._record.metadata), (MANIFEST, text)):
+                _new_file(f"{folder}/{name}", content)
+            self._fill(folder, entries)
+        except OSError as error:
+            raise BackupError(f"cannot write to {error.filename or folder}: {error.strerror}") from None
+        if self.problems:
+            raise BackupCorruptError(self._backup.backup_id, tuple(self.problems))
+
+    def check(self, sound: set[bytes]) -> list[str]:
+        """Read every byte of the backup, and return what is wrong, each with the object's name.
+
+        Args:
+            sound: Objects that were read already and are right; those that this finds are added.
+        """
+        self._sound = sound
+        try:
+            _, manifest = self.manifest()
+        except BackupCorruptError as error:
+            return list(error.problems)
+        self._read([entry for entry in manifest.entries if not entry.base], None)
+        return self.problems
+
+    def _fill(self, folder: Path, entries: list[Entry]) -> None:
+        for entry in entries:
+            path = f"{folder}/{decode_name(entry.stored)}"
+            if entry.type == FOLDER:
+                os.mkdir(path, FOLDER_MODE)
+            elif entry.type == LINK:
+                os.symlink(decode_name(entry.target), path)
+            else:
+                if os.path.dirname(path) != str(folder) and not os.path.isdir(os.path.dirname(path)):
+                    os.makedirs(os.path.dirname(path), FOLDER_MODE)  # of an incremental backup
+                os.close(os.open(path, CREATE, FILE_MODE))
+        self._read(entries, folder)
+
+    def _read(self, entries: list[Entry], folder: Path | None) -> None:
+        wanted: dict[bytes, list[tuple[Place, Entry, int]]] = {}
+        files = [entry for entry in entries if entry.type == FILE]
+        for entry in files:
+            at = 0
+            for piece in self._pieces(entry):
+                place = self._index.place(piece)
+                if place is None:
+                    self._problem(f"{entry.stored}: its content is missing in the store")
+                    break
+                wanted.setdefault(place.object, []).append((place, entry, at))
+                at += place.length
+        meter = Meter(self._tell, "fetch" if folder else "verify", len(files), sum(entry.size for entry in files))
+        with Requests() as requests:
+            for name, places in wanted.items():
+                requests.submit(_Job(self, name, places, folder, meter))
+
+    def _pieces(self, entry: Entry) -> list[bytes]:
+        return self._index.pieces(self._store.namer.of_hash(bytes.fromhex(entry.blake3))) if entry.size else []
+
+    def _problem(self, text: str) -> None:
+        with self._lock:
+            self.problems.append(text)
+
+    def read_object(
+        self, name: bytes, places: list[tuple[Place, Entry, int]], folder: Path | None, meter: Meter
+    ) -> None:
+        """Read one object, and write what of it is wanted."""
+        known = folder is None and name in self._sound
+        content = memoryview(b"") if known else self._object(name, places)
+        if content is None:
+            return
+        for place, entry, at in places:
+            if folder is not None:
+                _write_at(f"{folder}/{decode_name(entry.stored)}", at, content[place.offset :][: place.length])
+            meter.bytes(place.length)
+            if at + place.length >= entry.size:
+                meter.file()
+
+    def _object(self, name: bytes, places: list[tuple[Place, Entry, int]]) -> memoryview | None:
+        try:
+            content = memoryview(self._store.object(name))
+        except (ObjectMissingError, ValueError) as error:
+            affected = sorted({entry.stored for _, entry, _ in places})
+            more = f" and {len(affected) - 1} more files" if len(affected) > 1 else ""
+            reason = "is missing" if isinstance(error, ObjectMissingError) else error
+            self._problem(f"{shown_object(name)}, with {affected[0]}{more}: {reason}")
+            return None
+        self._sound.add(name)
+        return content
+
+
+class _Job:
+    """Request for one object."""
+
+    def __init__(self, fetch: Fetch, *args: object) -> None:
+        self._call = fetch.read_object
+        self._args = args
+
+    def __call__(self) -> None:
+        self._call(*self._args)  # type: ignore[arg-type] # handed on as they came
+
+
+def _new_file(path: str, content: bytes) -> None:
+    with os.fdopen(os.open(path, CREATE, FILE_MODE), "wb") as file:
+        file.write(content)
+
+
+def _write_at(path: str, at: int, content: memoryview) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while content:
+            written = os.pwrite(descriptor, content, at)
+            content, at = content[written:], at + written
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,169 @@
+"""Transport by `obstore`: S3 and what speaks it, Google Cloud Storage, Azure, and folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from peak_observe.backup_recovery.offsite.libraries import library
+from peak_observe.backup_recovery.offsite.transport import Found
+from peak_observe.backup_recovery.repository.repository import sync_filesystem
+from peak_observe.errors import ObjectMissingError, StoreError
+from peak_observe.support.redact import redact
+
+TIMEOUT = timedelta(minutes=15)  # of one request: an object of 16 MiB over a slow line
+CONNECT = timedelta(seconds=10)
+MENDS = {
+    "UnauthenticatedError": "the credentials in the environment are missing, wrong or expired",
+    "PermissionDeniedError": "the credentials do not allow it",
+    "full": "the store is full, or its quota is used up",
+}
+NOT_IMPLEMENTED = "status code: 501"
+_ANSWER = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
+class ObjectStore:
+    """Object store, or a folder.
+
+    Args:
+        url: Its address.
+        endpoint: Address of a provider that speaks S3.
+        region: Region of the bucket.
+        retry_timeout: Seconds for which a request that failed is tried again.
+
+    Raises:
+        StoreError: The address makes no sense.
+    """
+
+    def __init__(self, url: str, *, endpoint: str | None, region: str | None, retry_timeout: float) -> None:
+        self._obstore = library("obstore")
+        self._errors = library("obstore.exceptions")
+        self._conditional = True
+        self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
+        with self._told("open the store", ""):
+            self._store = self._opened(url, endpoint, region, retry_timeout)
+
+    def _opened(self, url: str, endpoint: str | None, region: str | None, retry_timeout: float) -> Any:
+        stores = library("obstore.store")
+        if self._folder is not None:
+            self._folder.mkdir(0o700, parents=True, exist_ok=True)
+            return stores.LocalStore(self._folder)
+        parts = urlsplit(url)
+        if parts.username or parts.password or parts.query:
+            raise StoreError("the url of the store must hold no credentials: they come from the environment")
+        config = {key: value for key, value in (("endpoint", endpoint), ("region", region)) if value}
+        if parts.scheme in ("s3", "s3a"):
+            config["checksum_algorithm"] = "SHA256"  # a bucket with object lock takes nothing without one
+        options: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT}
+        if (endpoint or "").startswith("http://"):
+            options["allow_http"] = True
+        retry = {"max_retries": 10, "retry_timeout": timedelta(seconds=retry_timeout)}
+        return stores.from_url(url, config=config or None, client_options=options, retry_config=retry)
+
+    def put(self, name: str, content: bytes, *, new: bool = False) -> None:
+        """Write an object; where `new` and it is there, that one stays if the store can do so."""
+        with self._told("write", name):
+            if not (new and self._conditional and self._is_created(name, content)):
+                self._put(name, content, mode="overwrite")
+
+    def _is_created(self, name: str, content: bytes) -> bool:
+        """Write an object that is new, and return whether it is there now."""
+        try:
+            self._put(name, content, mode="create")
+        except (self._errors.AlreadyExistsError, self._errors.PreconditionError):
+            return self.stat(name) is not None  # of two writers at once both may have been refused
+        except (self._errors.NotSupportedError, NotImplementedError):
+            self._conditional = False
+        except self._errors.BaseError as error:
+            if NOT_IMPLEMENTED not in str(error):
+                raise
+            self._conditional = False  # the same name is the same content, so that nothing is lost by it
+        return self._conditional
+
+    def _put(self, name: str, content: bytes, *, mode: str) -> None:
+        # In parts it would be no longer one request that is there or not.
+        self._obstore.put(self._store, name, content, mode=mode, use_multipart=False)
+
+    def get(self, name: str) -> bytes:
+        """Return the content of an object."""
+        with self._told("read", name):
+            return bytes(self._obstore.get(self._store, name).bytes())
+
+    def list(self, prefix: str) -> Iterator[Found]:
+        """Yield all objects below a prefix."""
+        pages = iter(self._obstore.list(self._store, prefix.rstrip("/")))
+        while True:
+            with self._told("list", prefix):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from (Found(item["path"], item["size"], item["last_modified"]) for item in page)
+
+    def stat(self, name: str) -> Found | None:
+        """Return what a listing tells of one object."""
+        try:
+            with self._told("look at", name):
+                item = self._obstore.head(self._store, name)
+        except ObjectMissingError:
+            return None
+        return Found(name, item["size"], item["last_modified"])
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove objects; those that are gone already count as removed."""
+        wanted = list(names)
+        if wanted and self._folder is None:
+            try:
+                with self._told("remove", wanted[0]):
+                    self._obstore.delete(self._store, wanted)  # one request for many, where the provider has one
+            except ObjectMissingError:
+                pass  # others of them may still be there
+            else:
+                return
+        for name in wanted:
+            with suppress(ObjectMissingError), self._told("remove", name):
+                self._obstore.delete(self._store, name)
+
+    def flush(self) -> None:
+        """Return when all that was written outlives a power cut: a provider says so itself, a folder is synced."""
+        if self._folder is not None:
+            with self._told("sync", ""):
+                sync_filesystem(self._folder)
+
+    @contextmanager
+    def _told(self, doing: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise StoreError("the bucket of the store does not exist") from None
+            raise ObjectMissingError(f"the store has no {name or 'such folder'}") from None
+        except (self._errors.BaseError, OSError, ValueError) as error:
+            raise StoreError(f"cannot {doing} {name}".rstrip() + f": {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """Return in a line why a request failed, without secrets."""
+    text = " ".join(line for line in str(error).partition("\nDebug source")[0].split("\n") if line.strip())
+    full = any(sign in text for sign in ("os error 28", "os error 122", "Quota", "StorageFull", "status code: 507"))
+    mend = MENDS["full"] if full else MENDS.get(type(error).__name__, "")
+    if answer := _ANSWER.search(text):
+        code = _CODE.search(text)
+        text = f"{answer[1]} ({code[1]})" if code else answer[1]
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    return redact(f"{mend}: {text}" if mend else text)
+
+
+def _folder(url: str) -> Path:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc not in ("", "localhost") or not os.path.isabs(path):
+        raise StoreError(f"{url!r} has to name a folder by its absolute path: file:///mnt/nas")
+    return Path(path)

@@ -1,0 +1,296 @@
+"""Store: its key, its records and its objects, read and written over a transport."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer
+from peak_observe.backup_recovery.offsite.index import Index, IndexFile
+from peak_observe.backup_recovery.offsite.index_cache import IndexCache
+from peak_observe.backup_recovery.offsite.record import (
+    FOLDER,
+    INDEXES,
+    OBJECTS,
+    STORE,
+    VERSION,
+    Record,
+    StoreFile,
+    backup_path,
+    manifest_path,
+    object_path,
+)
+from peak_observe.backup_recovery.offsite.store_key import StoreKey
+from peak_observe.backup_recovery.offsite.transport import Transport
+from peak_observe.errors import BackupError, ObjectMissingError, StoreError, WrongKeyError
+
+FORMAT = "peak_observe off-site"
+SMALL, OBJECT, LARGE = 1 << 20, 64 << 20, 1 << 30
+"""Bytes that a key, an object and a manifest or index may have, whoever wrote them."""
+
+
+class Unreadable(NamedTuple):
+    """Record or index that cannot be read.
+
+    Args:
+        name: Its name in the store.
+        reason: Why, in words.
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+class Store:
+    """Store with its key at hand.
+
+    Args:
+        transport: How to get there.
+        key: Its key.
+        recipients: Public keys that content is sealed for; none to read only.
+        opener: Private keys that open content; None on a host that only pushes.
+        cache: Where indexes are kept that were read once, as they never change; None to read those of the store.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        key: StoreKey,
+        *,
+        recipients: Iterable[str] = (),
+        opener: Opener | None = None,
+        cache: IndexCache | None = None,
+    ) -> None:
+        recipients = tuple(recipients)
+        self.transport = transport
+        self.key = key
+        self.namer = key.namer()
+        self._authenticator = key.authenticator()
+        self._own_sealer, self._own_opener = Sealer([key.recipient]), Opener([key.identity])
+        self.sealer = Sealer(recipients) if recipients else None
+        self.opener = opener
+        self._cache = cache
+
+    def records(self) -> Iterator[tuple[str, Record | Unreadable]]:
+        """Yield all records with their names, the unreadable ones too.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        for found in self.transport.list(f"{FOLDER}/"):
+            try:
+                yield found.name, self.record(found.name)
+            except ObjectMissingError:
+                continue  # a prune has just removed it
+            except ValueError as error:
+                yield found.name, Unreadable(found.name, str(error))
+
+    def record(self, name: str) -> Record:
+        """Return one record.
+
+        Raises:
+            ValueError: It is not what this store's hosts wrote.
+            StoreError: There is none, or the store cannot be reached.
+        """
+        sealed = self.transport.get(name)
+        content = self._authenticator.check(name, self._own(sealed, LARGE))
+        found = Record.decode(content)
+        if backup_path(found.host, found.backup.backup_id) != name:
+            raise ValueError("it is that of another backup")
+        return found
+
+    def write_record(self, record: Record) -> None:
+        """Write the record of a backup, with which it is there.
+
+        Raises:
+            StoreError: That is not possible.
+        """
+        name = backup_path(record.host, record.backup.backup_id)
+        self.transport.flush()  # what it names comes first
+        self.transport.put(name, self._own_sealer.seal(self._authenticator.sign(name, record.encode())))
+        self.transport.flush()
+
+    def write_manifest(self, host: str, backup_id: str, text: bytes) -> int:
+        """Write a backup's manifest, and return its bytes in the store."""
+        sealed = self.seal(text)
+        self.transport.put(manifest_path(host, backup_id), sealed)
+        return len(sealed)
+
+    def manifest(self, host: str, backup_id: str) -> bytes:
+        """Return the text of a backup's manifest.
+
+        Raises:
+            ValueError: It is damaged.
+            StoreError: It is missing, or the store cannot be reached.
+        """
+        return self.open(self.transport.get(manifest_path(host, backup_id)), LARGE)
+
+    def write_index(self, found: IndexFile) -> str:
+        """Write an index, and return its name."""
+        content = found.encode()
+        name = f"{INDEXES}/{self.namer.of(content).hex()}"
+        sealed = self._own_sealer.seal(content)
+        self.transport.put(name, sealed, new=True)
+        if self._cache is not None:
+            self._cache.put(name, sealed)
+        return name
+
+    def read_index(self, sealed: bytes, name: str) -> IndexFile:
+        """Return the index in sealed bytes.
+
+        Raises:
+            ValueError: They are not what was written under this name.
+        """
+        content = self._own(sealed, LARGE)
+        if f"{INDEXES}/{self.namer.of(content).hex()}" != name:
+            raise ValueError("its content is not that of its name")
+        return IndexFile.decode(content)
+
+    def indexes(self) -> Iterator[tuple[str, IndexFile | Unreadable]]:
+        """Yield all indexes with their names, the oldest first, the unreadable ones too."""
+        listed = sorted(self.transport.list(f"{INDEXES}/"), key=lambda found: (found.modified, found.name))
+        if self._cache is not None:
+            self._cache.keep({found.name for found in listed})
+        for found in listed:
+            try:
+                yield found.name, self._cached(found.name) or self.read_index(self._fetched(found.name), found.name)
+            except ObjectMissingError:
+                continue
+            except (ValueError, WrongKeyError) as error:
+                yield found.name, Unreadable(found.name, str(error))
+
+    def _cached(self, name: str) -> IndexFile | None:
+        sealed = None if self._cache is None else self._cache.get(name)
+        with suppress(ValueError):
+            return None if sealed is None else self.read_index(sealed, name)
+        return None
+
+    def _fetched(self, name: str) -> bytes:
+        sealed = self.transport.get(name)
+        if self._cache is not None:
+            self._cache.put(name, sealed)
+        return sealed
+
+    def present(self) -> dict[str, int]:
+        """Return the objects that are there, with their bytes in the store."""
+        return {found.name.rpartition("/")[2]: found.size for found in self.transport.list(f"{OBJECTS}/")}
+
+    def index(self, present: dict[str, int] | None = None) -> tuple[Index, list[Unreadable]]:
+        """Return all that the indexes tell, and those that cannot be read."""
+        index, bad = Index(present), []
+        for _, found in self.indexes():
+            if isinstance(found, Unreadable):
+                bad.append(found)
+            else:
+                index.add(found)
+        return index, bad
+
+    def seal(self, content: bytes) -> bytes:
+        """Return content sealed for the recipients.
+
+        Raises:
+            BackupError: None are known.
+        """
+        if self.sealer is None:
+            raise BackupError("no recipient is named: recipients = ['age1…'] holds the public key of age")
+        return self.sealer.seal(content)
+
+    def object(self, name: bytes) -> bytes:
+        """Return the content of an object, which is what its name says.
+
+        Raises:
+            ValueError: It is damaged.
+            StoreError: It is missing, or the store cannot be reached.
+        """
+        content = self.open(self.transport.get(object_path(name)), OBJECT)
+        if self.namer.of(content) != name:
+            raise ValueError("its content is not what was stored")
+        return content
+
+    def open(self, sealed: bytes, limit: int) -> bytes:
+        """Return what was sealed for the recipients.
+
+        Raises:
+            ValueError: It is damaged, or it was sealed for others.
+        """
+        if self.opener is None:
+            raise BackupError("the private key is needed to read what is stored: give --identity FILE")
+        return _opened(self.opener, sealed, limit)
+
+    def _own(self, sealed: bytes, limit: int) -> bytes:
+        return _opened(self._own_opener, sealed, limit)
+
+
+def _opened(opener: Opener, sealed: bytes, limit: int) -> bytes:
+    try:
+        return opener.open(sealed, limit=limit)
+    except WrongKeyError:  # the key is the right one: it has opened the store's own, or is the store's own
+        raise ValueError("it is not what was stored, or was sealed for other recipients") from None
+
+
+def create(transport: Transport, recipients: Iterable[str]) -> StoreKey:
+    """Make a new store, and return its key.
+
+    Raises:
+        StoreError: There is one already, or it cannot be written.
+    """
+    if transport.stat(STORE) is not None:
+        raise StoreError("there is a store already: with --identity FILE this host joins it")
+    sealer, key = Sealer(recipients), StoreKey.generate()
+    write_key(transport, key, sealer)
+    made = StoreFile(FORMAT, VERSION, key.store, list(sealer.recipients))
+    transport.put(STORE, msgspec.json.format(msgspec.json.encode(made), indent=2), new=True)
+    if described(transport).store != key.store:  # two hosts at once; the first one counts
+        raise StoreError("another host made the store at the same time: with --identity FILE this host joins it")
+    return key
+
+
+def write_key(transport: Transport, key: StoreKey, sealer: Sealer) -> None:
+    """Write the store's key into the store, sealed for the recipients."""
+    transport.put(_key_name(key.store), sealer.seal(key.to_json()))
+
+
+def described(transport: Transport) -> StoreFile:
+    """Return what a store says of itself.
+
+    Raises:
+        StoreError: There is none, or one of a later version.
+    """
+    try:
+        found = msgspec.json.decode(transport.get(STORE), type=StoreFile)
+    except ObjectMissingError:
+        raise StoreError("there is no store: `peak-observe backup offsite init` makes one") from None
+    except ValueError:
+        raise StoreError(f"{STORE} is damaged: it does not tell the store's number") from None
+    if found.format != FORMAT or found.version != VERSION:
+        raise StoreError(f"the store has version {found.version}: a newer peak-observe wrote it")
+    return found
+
+
+def unlocked(transport: Transport, opener: Opener) -> StoreKey:
+    """Return the store's key, from the store itself.
+
+    Raises:
+        WrongKeyError: The private key is another one.
+        StoreError: There is no store.
+    """
+    store = described(transport).store
+    if not store.isalnum():
+        raise StoreError(f"{STORE} is damaged: its number is {store!r}")
+    try:
+        key = StoreKey.from_json(opener.open(transport.get(_key_name(store)), limit=SMALL))
+    except ValueError as error:
+        raise StoreError(f"{_key_name(store)} is damaged: {error}") from None
+    if key.store != store:
+        raise StoreError(f"{_key_name(store)} is the key of another store")
+    return key
+
+
+def _key_name(store: str) -> str:
+    return f"keys/{store}.age"

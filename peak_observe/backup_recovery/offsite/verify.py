@@ -1,0 +1,118 @@
+"""Verification of a store: without the private key that all is there, with it that every byte is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from peak_observe.backup_recovery.files.workers import Progress
+from peak_observe.backup_recovery.offsite.fetch import Fetch
+from peak_observe.backup_recovery.offsite.index import Index
+from peak_observe.backup_recovery.offsite.record import Record, manifest_path, shown_object
+from peak_observe.backup_recovery.offsite.store import Store, Unreadable
+
+Tell = Callable[[Progress], object]
+
+
+class StoreReport(NamedTuple):
+    """Result of verifying one backup in a store.
+
+    Args:
+        backup_id: The backup.
+        host: Whose it is.
+        size_bytes: Bytes of its files.
+        every_byte: Whether every byte was read; without the private key only what is there.
+        problems: What is wrong, a line an object.
+    """
+
+    backup_id: str
+    host: str
+    size_bytes: int
+    every_byte: bool
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def verify(store: Store, records: list[Record], tell: Tell | None = None) -> list[StoreReport]:
+    """Return what is wrong with each backup.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    present = store.present()
+    index, bad = store.index()
+    damaged = [str(item) for item in bad]
+    sound: set[bytes] = set()  # many backups share what is read once
+    return [_verified(store, record, (index, present, sound), damaged, tell) for record in records]
+
+
+def _verified(
+    store: Store,
+    record: Record,
+    known: tuple[Index, dict[str, int], set[bytes]],
+    damaged: list[str],
+    tell: Tell | None,
+) -> StoreReport:
+    index, present, sound = known
+    problems = [] if store.opener is not None else _missing(store, record, index, present)
+    if store.opener is not None:
+        problems = Fetch(store, record, index, tell).check(sound)
+    if problems:
+        problems += damaged
+    backup = record.backup
+    return StoreReport(
+        backup.backup_id, record.host, backup.size_bytes, store.opener is not None, tuple(dict.fromkeys(problems))
+    )
+
+
+def _missing(store: Store, record: Record, index: Index, present: dict[str, int]) -> list[str]:
+    """Return what is missing or has another size than was written."""
+    problems = []
+    for name in record.needs:
+        found, known = present.get(name.hex()), index.objects.get(name)
+        if found is None:
+            problems.append(f"{shown_object(name)}: is missing")
+        elif known is None:
+            problems.append(f"{shown_object(name)}: no index tells what is in it")
+        elif known[1] != found:
+            problems.append(f"{shown_object(name)}: has {found} bytes instead of {known[1]}")
+    path = manifest_path(record.host, record.backup.backup_id)
+    if store.transport.stat(path) is None:
+        problems.append(f"{path}: is missing")
+    return problems
+
+
+def of_unreadable(item: Unreadable) -> StoreReport:
+    """Return what a record that cannot be read tells: its host and name, and that it is damaged."""
+    folder, _, backup_id = item.name.rpartition("/")
+    return StoreReport(backup_id, folder.rpartition("/")[2], 0, every_byte=False, problems=(str(item),))
+
+
+def newest_by_host(records: list[Record]) -> dict[str, Record]:
+    """Return the newest good backup of each host."""
+    found: dict[str, Record] = {}
+    for record in records:
+        best = found.get(record.host)
+        if record.backup.good and (best is None or best.backup.order < record.backup.order):
+            found[record.host] = record
+    return found
+
+
+def readable(store: Store) -> tuple[list[Record], list[Unreadable]]:
+    """Return the records that can be read, the newest first, and those that cannot.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    good: list[Record] = []
+    bad: list[Unreadable] = []
+    for _, found in store.records():
+        if isinstance(found, Unreadable):
+            bad.append(found)
+        else:
+            good.append(found)
+    return sorted(good, key=lambda record: (record.backup.created, record.backup.order), reverse=True), bad

@@ -1,0 +1,109 @@
+"""Status of an off-site store as its host sees it, kept beside the repository, so that metrics outlive the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from peak_observe import catalog
+from peak_observe.backup_recovery.files.safe_read import content, decoded
+from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.measures.offsite import OffsiteReading
+from peak_observe.support.atomic_files import replace_durably
+from peak_observe.support.loggers import logger
+
+SUCCESS, FAILED = catalog.OFFSITE_OUTCOMES
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Status of a store; times are Unix times in seconds, 0 for never.
+
+    Args:
+        configured_at: When it was first used.
+        max_age: Seconds that the newest backup in it may be old; None without a promise.
+        last_backup: When the newest good backup that is in it was made.
+        last_push: When a push last succeeded.
+        last_attempt: When one was last begun.
+        pushes: How often a push ended how.
+        sent_bytes: Bytes that pushes have sent, in all.
+        reused_bytes: Bytes of content that were stored already, in all.
+        objects: Objects in it.
+        stored_bytes: Their bytes.
+        missing: Objects that a backup needs and that are missing, have another size or are damaged, and backups whose
+            record cannot be read.
+        last_verified: When every backup that was looked at was last found to be right.
+        last_drill: When the newest backup was last restored from the store alone.
+        error: Why the last push failed; empty if it did not.
+    """
+
+    configured_at: float = 0.0
+    max_age: float | None = None
+    last_backup: float = 0.0
+    last_push: float = 0.0
+    last_attempt: float = 0.0
+    pushes: dict[str, int] = {}
+    sent_bytes: int = 0
+    reused_bytes: int = 0
+    objects: int = 0
+    stored_bytes: int = 0
+    missing: int = 0
+    last_verified: float = 0.0
+    last_drill: float = 0.0
+    error: str = ""
+
+    def pushed(self, outcome: str, **facts: float | str) -> Status:
+        """Return the status after a push that ended so."""
+        pushes = {**self.pushes, outcome: self.pushes.get(outcome, 0) + 1}
+        return msgspec.structs.replace(self, pushes=pushes, **facts)
+
+    def reading(self, now: float) -> OffsiteReading:
+        """Return what metrics tell of it, at a Unix time in seconds."""
+        found = OffsiteReading()
+        for name in ("last_attempt", "last_backup", "last_drill", "last_push", "last_verified"):
+            setattr(found, name, getattr(self, name))
+        for name in ("max_age", "objects", "reused_bytes", "sent_bytes", "stored_bytes"):
+            setattr(found, name, getattr(self, name))
+        found.configured, found.damaged = self.configured_at, self.missing
+        found.age = max(0.0, now - (self.last_backup or self.configured_at))
+        found.pushes = [self.pushes.get(outcome, 0) for outcome in catalog.OFFSITE_OUTCOMES]
+        return found
+
+
+_DECODER = msgspec.json.Decoder(Status)
+
+
+class StatusFile:
+    """Status on the disk, changed under a lock by one rename.
+
+    Args:
+        folder: Where it is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "offsite.json"
+        self._lock = folder / "offsite.lock"
+
+    def read(self) -> Status | None:
+        """Return the status; None where no store was ever used, or what is there makes no sense, which is logged."""
+        try:
+            return decoded(content(self.path), _DECODER)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            logger("peak_observe.backup").warning("%s is not readable: %s", self.path, error)
+            return None
+
+    def update(self, change: Callable[[Status], Status]) -> None:
+        """Replace the status by what `change` makes of it; processes take turns.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        with briefly_locked(self._lock):
+            before = self.read() or Status()
+            after = change(before)
+            if after != before or not self.path.exists():
+                replace_durably(self.path, msgspec.json.encode(after), private=True)

@@ -1,0 +1,84 @@
+"""`peak-observe backup push`, and the off-site store that a file or options name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from peak_observe.backup_recovery.offsite.offsite import OffsiteStore
+from peak_observe.backup_recovery.offsite.settings import OffsiteSettings
+from peak_observe.cli.backup import render
+from peak_observe.cli.backup.manager import settings
+from peak_observe.cli.backup.session import progress
+from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, AsJson, ConfigFile, Quiet, Repository
+from peak_observe.errors import UsageError
+from peak_observe.resilience.health import formatting
+
+if TYPE_CHECKING:
+    from peak_observe.cli.backup.config import Settings
+
+WHERE = "no table [backup.offsite] names a store: --url URL or --config.file FILE does"
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="The store, as s3://bucket/prefix; without it that of the file."),
+]
+Endpoint = Annotated[str | None, typer.Option(metavar="URL", help="Address of a provider that speaks S3.")]
+Region = Annotated[str | None, typer.Option(metavar="NAME", help="Region of the bucket.")]
+
+
+def push(
+    backup: Annotated[str, typer.Argument(metavar="BACKUP", help="Its name, or 'latest' (good one).")] = LATEST,
+    *,
+    file: ConfigFile = None,
+    repository: Repository = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a backup to the off-site store, encrypted; what is there already is not sent again."""
+    found = settings(file, repository=repository)
+    folder = found.repository or DEFAULT_REPOSITORY
+    if not folder.is_dir():
+        raise UsageError(f"there is no repository {folder}: --repository or --config.file names another")
+    pushed(found, None if backup == LATEST else backup, repository=folder, quiet=quiet, as_json=as_json)
+
+
+def store_of(
+    found: Settings,
+    *,
+    repository: Path | None = None,
+    url: str | None = None,
+    endpoint: str | None = None,
+    region: str | None = None,
+) -> OffsiteStore:
+    """Return the store that is meant.
+
+    Raises:
+        UsageError: None is named.
+    """
+    offsite = found.offsite if url is None else OffsiteSettings(url=url)
+    if offsite is None:
+        raise UsageError(WHERE)
+    facts = {key: value for key, value in (("endpoint", endpoint), ("region", region)) if value is not None}
+    where = repository or found.repository or DEFAULT_REPOSITORY
+    return OffsiteStore(offsite.url, repository=where, name=found.name, **offsite.options() | facts)
+
+
+def pushed(
+    found: Settings, backup: str | None, *, repository: Path, quiet: bool = False, as_json: bool = False
+) -> None:
+    """Push a backup, and say what was sent.
+
+    Raises:
+        BackupError: That was not possible.
+    """
+    store = store_of(found, repository=repository)
+    with progress("push", quiet=quiet) as tell:
+        report = store.push(backup, progress=tell)
+    if as_json:
+        render.as_json(report._asdict())
+    elif not quiet:
+        sent = f"{formatting.size(report.sent_bytes)} sent of {formatting.size(report.size_bytes)}"
+        render.printed(f"{report.backup_id}  {'was there already' if report.was_there else f'pushed, {sent}'}")

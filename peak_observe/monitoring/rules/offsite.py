@@ -1,0 +1,112 @@
+"""Alerts about off-site stores: late, refused, damaged, shrunken or never proven."""
+
+from __future__ import annotations
+
+from peak_observe import catalog
+from peak_observe.monitoring.rules.rule import (
+    AT,
+    COUNT,
+    CRITICAL,
+    LOOK,
+    MOMENT,
+    SHARE,
+    SPAN,
+    WARNING,
+    Alert,
+    Group,
+    last,
+)
+
+_WHERE = f"of {{{{ $labels.repository }}}} of {AT}"
+_OLD = f"{last(catalog.OFFSITE_AGE_SECONDS)} > {last(catalog.OFFSITE_MAX_AGE_SECONDS)}"
+_ATTEMPT, _PUSHED = (
+    last(catalog.OFFSITE_LAST_ATTEMPT_TIMESTAMP_SECONDS),
+    last(catalog.OFFSITE_LAST_PUSH_TIMESTAMP_SECONDS),
+)
+_FAILED = f'last_over_time({catalog.OFFSITE_PUSHES_TOTAL.name}{{outcome="failed"}}[5m])'
+_SIZE = last(catalog.OFFSITE_STORED_BYTES)
+_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.OFFSITE_STORED_BYTES.name}[7d])"
+_DRILL = last(catalog.OFFSITE_LAST_DRILL_TIMESTAMP_SECONDS)
+_CONFIGURED = last(catalog.OFFSITE_CONFIGURED_TIMESTAMP_SECONDS)
+_MONTH = 32 * 86_400
+
+OFFSITE = Group(
+    "offsite",
+    "peak-backups",
+    (
+        Alert(
+            "PeakOffsiteStale",
+            CRITICAL,
+            _OLD,
+            "5m",
+            "the newest backup in the off-site store is older than `max_age` promised",
+            f"The newest off-site backup {_WHERE} is too old.",
+            f"It is {SPAN} old, which is more than its owner promised (max_age of [backup.offsite]).",
+            "If this machine died now, more would be lost than was promised: no backup succeeds, or none is sent.",
+            "`peak-observe backup list` shows those here, `peak-observe backup offsite list` those in the store.",
+            "Mend what its error says, and send one: `peak-observe backup push`.",
+            subject="repository",
+            verdict=LOOK,
+        ),
+        Alert(
+            "PeakOffsitePushFailed",
+            WARNING,
+            f"({_ATTEMPT} > {_PUSHED}) and on (job, instance, process, repository) ({_FAILED} > 0)",
+            "30m",
+            "pushes to the off-site store fail",
+            f"Backups {_WHERE} are not sent off-site.",
+            f"No push has succeeded since {MOMENT}, when the last one was begun.",
+            "Backups are made here and do not reach the store: credentials, network, a full store, or a lost key.",
+            "The log of `peak_observe.backup`, or `peak-observe backup push` by hand: one line tells the reason.",
+            "Mend that; the next push sends what is missing and nothing twice.",
+            subject="repository",
+            verdict=LOOK,
+        ),
+        Alert(
+            "PeakOffsiteDamaged",
+            CRITICAL,
+            f"{last(catalog.OFFSITE_DAMAGED)} > 0",
+            "0m",
+            "objects of the off-site store are missing, cut or unreadable",
+            f"The off-site store {_WHERE} is damaged.",
+            f"{COUNT} objects or records are missing, cut or unreadable.",
+            "Somebody or something has removed or changed what was stored; from it, backups do not restore.",
+            "`peak-observe backup offsite verify --all` names them. Who has credentials that may remove? With "
+            "versioning or object lock the provider still has the older versions.",
+            "`peak-observe backup push` sends again what the newest backup needs. Change the credentials if it was a "
+            "stranger.",
+            subject="repository",
+            verdict=LOOK,
+        ),
+        Alert(
+            "PeakOffsiteShrank",
+            CRITICAL,
+            f"{_SIZE} / ({_USUAL_SIZE} > 0) < 0.5",
+            "0m",
+            "the off-site store has less than half of the size that was usual in the last week",
+            f"The off-site store {_WHERE} is much smaller than usual.",
+            f"It has {SHARE} of the size that was usual in the last 7 days.",
+            "Backups were removed from the store: by a prune with other rules, by hand, or by a thief before he asks "
+            "for money.",
+            "`peak-observe backup offsite list`: which backups are left? What does the provider's log of accesses say?",
+            "If nobody meant it, change the credentials first, then bring the versions back at the provider.",
+            subject="repository",
+            verdict=LOOK,
+        ),
+        Alert(
+            "PeakOffsiteNotDrilled",
+            WARNING,
+            # What was never restored counts from its first use.
+            f"time() - (({_DRILL} > {_CONFIGURED}) or {_CONFIGURED}) > {_MONTH}",
+            "1h",
+            "nobody has restored from the off-site store alone for more than a month",
+            f"No backup {_WHERE} has been restored from the off-site store for more than a month.",
+            f"Nobody has done so for {SPAN}: until somebody does, nobody knows whether the private key still opens it.",
+            "Only a drill proves that the store and the private key together bring everything back.",
+            "`peak-observe backup offsite drill --identity FILE` on the host, with the key brought there for it.",
+            "Run it, and take the key away again.",
+            subject="repository",
+            verdict=LOOK,
+        ),
+    ),
+)

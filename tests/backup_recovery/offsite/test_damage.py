@@ -1,0 +1,153 @@
+"""Damage of a store: every object that is missing, cut, changed or exchanged is found and named."""
+
+import pytest
+
+from peak_observe.backup_recovery import RetentionPolicy
+from peak_observe.errors import BackupCorruptError, BackupError
+
+KINDS = ("objects", "manifests", "backups", "indexes", "keys")
+
+
+def files(away, kind: str):
+    """Return the files of one kind of object."""
+    return sorted(path for path in (away.place / kind).rglob("*") if path.is_file())
+
+
+def cut(path) -> None:
+    """Remove the second half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change(path) -> None:
+    """Change a byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def empty(path) -> None:
+    """Leave nothing in it."""
+    path.write_bytes(b"")
+
+
+def remove(path) -> None:
+    """Remove it."""
+    path.unlink()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("harm", [cut, change, empty, remove])
+def test_damage_is_found(away, kind: str, harm) -> None:
+    """With the private key verification or the command itself names what is damaged, and a drill does not succeed."""
+    away.pushed()
+    victim = files(away, kind)[0]
+    harm(victim)
+    name = victim.name[:16]
+    if (kind, harm) == ("backups", remove):
+        assert away.opened().verify(identity=away.identity) == []  # a backup without its record is none
+        with pytest.raises(BackupError):
+            away.opened().drill(identity=away.identity)
+        return
+    with pytest.raises(BackupError) as error:
+        away.opened().drill(identity=away.identity)
+    if kind == "keys":
+        assert name in str(error.value) or "private key does not open" in str(error.value)
+        return
+    problems = [problem for report in away.opened().verify(identity=away.identity) for problem in report.problems]
+    assert problems
+    if (kind, harm) != ("indexes", remove):
+        assert any(name in problem or f"{kind}/" in problem or "manifest.json" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("harm", [cut, empty, remove])
+def test_damage_is_found_without_the_private_key(away, harm) -> None:
+    """The host that pushes sees what is missing or has another size."""
+    away.pushed()
+    victim = files(away, "objects")[0]
+    harm(victim)
+    (report,) = away.opened().verify()
+    assert (report.ok, report.every_byte) == (False, False)
+    assert f"objects/{victim.name[:2]}/{victim.name[:16]}…" in report.problems[0]
+    assert away.store._status.read().missing == len(report.problems)
+
+
+def test_exchanged_objects_are_found(away, monkeypatch) -> None:
+    """An object that is sound in itself, under the name of another, is not what was stored."""
+    monkeypatch.setattr("peak_observe.backup_recovery.offsite.push.BUNDLE", 10)
+    away.pushed()
+    first, second, *_ = files(away, "objects")
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    (report,) = away.opened().verify(identity=away.identity)
+    assert {path.name[:16] for path in (first, second)} <= {text[len("objects/00/") :][:16] for text in report.problems}
+
+
+def test_exchanged_records_are_found(away) -> None:
+    """An older record under the name of the newest does not pass for it."""
+    away.pushed()
+    away.pushed()
+    older, newer = files(away, "backups")
+    newer.write_bytes(older.read_bytes())
+    good, bad = away.opened().backups()
+    assert [item.backup.backup_id for item in good] == [older.name]
+    assert [item.name.rpartition("/")[2] for item in bad] == [newer.name]
+    assert "signature is wrong" in bad[0].reason
+
+
+def test_restore_names_the_object_and_writes_nothing(away, tmp_path) -> None:
+    """A damaged object is named with a file that needs it, and no file is half restored."""
+    away.pushed()
+    change(files(away, "objects")[0])
+    with pytest.raises(BackupCorruptError, match=f"objects/../{files(away, 'objects')[0].name[:16]}…, with "):
+        away.opened().restore(identity=away.identity, restore_to=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("harm", [cut, empty, remove])
+def test_next_push_mends_what_is_missing(away, harm) -> None:
+    """What is missing or cut is sent again with the next backup, and everything is whole then."""
+    away.pushed()
+    harm(files(away, "objects")[0])
+    away.pushed()
+    reports = away.opened().verify(identity=away.identity)
+    assert [report.ok for report in reports] == [True]
+
+
+@pytest.mark.parametrize("kind", ["objects", "manifests", "backups"])
+def test_same_push_again_mends_what_is_missing(away, kind: str) -> None:
+    """A backup that is in the store without all that it needs is not taken for one that is there."""
+    made = away.pushed().backup_id
+    remove(files(away, kind)[0])
+    assert not away.opened().push(made).was_there
+    assert [report.ok for report in away.opened().verify(identity=away.identity)] == [True]
+
+
+def test_push_mends_a_damaged_record(away) -> None:
+    """The same backup pushed again has its record back."""
+    made = away.pushed().backup_id
+    cut(files(away, "backups")[0])
+    away.opened().push(made)
+    assert away.opened().verify(identity=away.identity)[0].ok
+
+
+def test_prune_removes_nothing_while_a_record_is_unreadable(away) -> None:
+    """Nobody knows what such a backup needs."""
+    away.pushed()
+    away.pushed()
+    cut(files(away, "backups")[0])
+    before = away.names()
+    with pytest.raises(BackupError, match=r"nothing was removed, as backups/.* cannot be read"):
+        away.opened().prune(RetentionPolicy(last=1))
+    assert away.names() == before
+
+
+def test_strange_files_do_no_harm(away) -> None:
+    """What somebody else has put there is told of where it stands for a backup, and is no crash."""
+    away.pushed()
+    for name in ("backups/stray", "backups/bot1/x", "objects/zz/notes.txt", "readme.txt"):
+        (away.place / name).parent.mkdir(parents=True, exist_ok=True)
+        (away.place / name).write_text("hello")
+    good, bad = away.opened().backups()
+    assert (len(good), len(bad)) == (1, 2)
+    assert away.opened().drill(identity=away.identity).ok

@@ -1,0 +1,197 @@
+"""`peak-observe backup push` and `backup offsite`, as a person and a cron job meet them."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pyrage
+import pytest
+
+FILE = """
+[backup]
+repository = "backups"
+config = "config"
+data = ["data"]
+max_age = "24h"
+
+[backup.offsite]
+url = "file://{folder}/store"
+recipients = ["{recipient}"]
+host = "bot1"
+
+[backup.offsite.keep]
+last = 1
+"""
+
+
+@pytest.fixture
+def away(desk):
+    """Return the folder with a file that names a store, which is made already."""
+    key = pyrage.x25519.Identity.generate()
+    desk.write("identity.txt", f"{key}\n").chmod(0o600)
+    desk.write("peak-observe.toml", FILE.format(folder=desk.folder, recipient=key.to_public()))
+    done = desk.run("offsite", "init")
+    assert done.code == 0
+    assert "keep two copies of it in two places" in done.err
+    return desk
+
+
+def test_keygen_writes_a_private_file(desk) -> None:
+    """The public key is printed, the private one is for its owner alone and is never overwritten."""
+    done = desk.run("offsite", "keygen", "key.txt")
+    assert (done.code, done.out.startswith("age1")) == (0, True)
+    path = desk.folder / "key.txt"
+    assert (path.stat().st_mode & 0o777, done.out.strip() in path.read_text()) == (0o600, True)
+    assert "AGE-SECRET" not in done.out + done.err
+    assert "as file exists" in desk.run("offsite", "keygen", "key.txt").line
+
+
+def test_create_and_push(away) -> None:
+    """One command makes a backup and sends it; the file is found by itself."""
+    done = away.run("create", "--push")
+    assert (done.code, done.err) == (0, "")
+    assert "pushed, " in done.out
+    assert "was there already" in away.run("push").out
+
+
+def test_list_tells_host_and_backup(away) -> None:
+    """For people and for programs."""
+    made = away.run("create", "--push", "--json").json["backup_id"]
+    assert made in away.run("offsite", "list").out
+    (item,) = away.run("offsite", "list", "--json").json["backups"]
+    assert (item["host"], item["backup_id"], item["status"]) == ("bot1", made, "success")
+
+
+def test_verify_without_and_with_the_private_key(away) -> None:
+    """The line tells how far it looked."""
+    away.run("create", "--push")
+    assert "all is there" in away.run("offsite", "verify").out
+    assert "every byte is right" in away.run("offsite", "verify", "--identity", "identity.txt").out
+
+
+def test_damage_ends_with_exit_code_4(away) -> None:
+    """The object is named on standard error."""
+    away.run("create", "--push")
+    victim = next(path for path in (away.folder / "store" / "objects").rglob("*") if path.is_file())
+    victim.write_bytes(b"")
+    done = away.run("offsite", "verify")
+    assert done.code == 4
+    assert victim.name[:16] in done.err
+
+
+def test_disaster_from_the_store_alone(away) -> None:
+    """On a new machine the address and the private key are enough."""
+    away.run("create", "--push")
+    where = ["--url", f"file://{away.folder}/store", "--identity", "identity.txt"]
+    (away.folder / "peak-observe.toml").unlink()
+    for name in ("backups", "data"):
+        (away.folder / name).rename(away.folder / f"lost-{name}")
+    assert away.run("offsite", "list", *where).code == 0
+    assert away.run("offsite", "drill", *where).code == 0
+    done = away.run("offsite", "restore", *where, "--to", "back")
+    assert done.code == 0, done
+    assert away.read("back/data/data/trades.csv") == "1,64000\n"
+    old = away.folder / "data"
+    done = away.run("offsite", "restore", "latest", *where, "--only", "data", "--map", f"{old}={away.folder}/moved")
+    assert done.code == 0, done
+    assert away.read("moved/trades.csv") == "1,64000\n"
+
+
+def test_live_files_come_back_where_they_were(away) -> None:
+    """What the file names is restored in its place, after a question or with --yes."""
+    away.run("create", "--push")
+    away.write("data/trades.csv", "lost\n")
+    done = away.run("offsite", "restore", "--identity", "identity.txt")
+    assert done.code == 2
+    assert "--yes does it" in done.err
+    assert away.run("offsite", "restore", "--identity", "identity.txt", "--yes").code == 0
+    assert away.read("data/trades.csv") == "1,64000\n"
+    assert not list((away.folder / "backups").glob(".peak-observe-offsite*"))
+
+
+def test_prune_by_the_rules_of_the_store(away) -> None:
+    """`[backup.offsite.keep]` is the store's own; rules on the command line replace it."""
+    for number in range(3):
+        away.write("data/trades.csv", f"{number}\n")
+        away.run("create", "--push")
+    assert len(away.run("offsite", "prune", "--last", "2", "--dry-run", "--json").json["hosts"]["bot1"]["remove"]) == 1
+    assert "removed 2" in away.run("offsite", "prune").out
+    assert len(away.run("offsite", "list", "--json").json["backups"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["restore", "--identity", "none.txt"], 1, "the identity file none.txt cannot be read"),
+        (["restore", "nothing", "--identity", "identity.txt"], 3, "there is no backup 'nothing'"),
+        (["drill", "--identity", "identity.txt"], 3, "there is no backup 'latest'"),
+        (["list", "--url", "ftp://x"], 1, "has to begin with s3://"),
+        (["verify"], 1, "the store holds no good backup"),
+        (["prune", "--within", "x"], 2, "--within"),
+    ],
+)
+def test_mistakes_are_one_line(away, args: list[str], code: int, message: str) -> None:
+    """No traceback, and the exit code of the error."""
+    done = away.run("offsite", *args)
+    assert done.code == code
+    assert message in done.line
+
+
+def test_no_table_names_a_store(desk) -> None:
+    """The error says what to write."""
+    for args in (
+        ["push", "--config.file", "peak-backup.toml"],
+        ["offsite", "list", "--config.file", "peak-backup.toml"],
+    ):
+        desk.made()
+        assert "no table [backup.offsite] names a store" in desk.run(*args).line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("url =", "address =", "there is no such key"),
+        ('host = "bot1"', 'host = "a/b"', "host has to be letters"),
+        ('host = "bot1"', 'bandwidth = "fast"', "it has to be bytes a second"),
+        ('host = "bot1"', "recipients = 5", "backup.offsite"),
+        ("last = 1", "first = 1", "backup.offsite.keep.first"),
+    ],
+)
+def test_mistakes_in_the_file(away, old: str, new: str, message: str) -> None:
+    """File, key, what was found and what is allowed are in one line."""
+    text = away.read("peak-observe.toml").replace(old, new)
+    if new.startswith("recipients"):
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("recipients = ["))
+    away.write("peak-observe.toml", text)
+    done = away.run("offsite", "list")
+    assert done.code == 2
+    assert message in done.line
+
+
+def test_closed_output_is_no_error(away) -> None:
+    """`… | head` ends without a traceback."""
+    away.run("create", "--push")
+    command = f"{sys.executable} -m peak_observe backup offsite list | true"
+    done = subprocess.run(["sh", "-c", command], cwd=away.folder, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_ends_a_push_in_a_line(away) -> None:
+    """Also while a request waits for the bandwidth; the store is as it was, and the next push goes on."""
+    text = away.read("peak-observe.toml")
+    away.write("peak-observe.toml", text.replace('host = "bot1"', 'host = "bot1"\nbandwidth = "1kB/s"'))
+    (away.folder / "data" / "big.bin").write_bytes(os.urandom(1 << 20))
+    away.run("create")
+    command = [sys.executable, "-m", "peak_observe", "backup", "push"]
+    process = subprocess.Popen(command, cwd=away.folder, stderr=subprocess.PIPE, text=True)
+    leases = away.folder / "store" / "leases"
+    while not leases.is_dir() or not list(leases.iterdir()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "interrupted" in err
+    away.write("peak-observe.toml", text)
+    assert away.run("push").code == 0
