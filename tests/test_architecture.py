@@ -352,6 +352,7 @@ SIGNATURES = {
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
+        "latency_budget: 'Mapping[str, float] | None' = None, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "clock: 'Clock' = CLOCK) -> 'None'"
     ),
@@ -406,8 +407,8 @@ SIGNATURES = {
     ),
     "idempotent": "(repeatable: 'bool') -> 'Callable[[F], F]'",
     "instrument": (
-        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False) "
-        "-> 'E'"
+        "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False, "
+        "latency_budget: 'Mapping[str, float] | None' = None) -> 'E'"
     ),
     "job": "(name: 'str', *, max_age: 'float | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",

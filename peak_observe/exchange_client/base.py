@@ -10,6 +10,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import MissingExtraError
 from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_writes
 from peak_observe.exchange_client import health_check as exchange_check
+from peak_observe.exchange_client import latency_budget as latency_budgets
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.implicit_methods import entry_of
@@ -42,12 +43,14 @@ class ExchangeClient:
         base_delay: float = 0.5,
         max_delay: float = 10.0,
         max_wait: float = 10.0,
+        latency_budget: Mapping[str, float] | None = None,
         client_order_id: Callable[[], str | int] | None = None,
         health: HealthCheck | None = health_check,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
+        budgets = latency_budgets.checked(latency_budget)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
         order_ids = OrderIds(ccxt_id(type(exchange)), client_order_id)
@@ -62,6 +65,7 @@ class ExchangeClient:
             options=Options(client=True),
             order_ids=order_ids,
             backpressure=backpressure,
+            latency_budget=budgets,
             overrides=lambda original: {
                 **ccxt_overrides.overrides(original, asynchronous=asynchronous),
                 **(websocket_writes.overrides(original) if asynchronous else {}),
@@ -127,7 +131,7 @@ class ExchangeClient:
 
     def _kind_of_endpoint(self, label: str, section: str) -> tuple[bool, str]:
         write = endpoints.is_write(label, exchange=self._protection.state.exchange)
-        return write, endpoints.TRADE if write else endpoints.PUBLIC if "ublic" in section else endpoints.PRIVATE
+        return write, endpoints.request_group(write=write, api=section)
 
     def _protected(self, name: str) -> Callable[..., Any] | None:
         """Return a method with protection, None for what does not ask the exchange."""

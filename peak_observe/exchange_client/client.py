@@ -33,6 +33,8 @@ class ResilientExchangeClient(ExchangeClient):
         base_delay: Seconds before a read's second attempt; the delay doubles with each.
         max_delay: Upper limit of that delay in seconds.
         max_wait: Seconds that a call waits at most for the end of a rate limit or ban; beyond that it is rejected.
+        latency_budget: Seconds that a request may take from sending to the end of its answer, by group (`public`,
+            `private`, `trade`), such as `{"trade": 0.5}`; slower ones are counted, and many of them are an alert.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
         health: Where its check is registered; None for no check.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary, ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.exchange_client import latency_budget as latency_budgets
 from peak_observe.exchange_client import order_id_overrides, reviews
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.exchange_state import ExchangeState
@@ -25,7 +26,7 @@ from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFi
 from peak_observe.measures.exchange import CANDLES, TICKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 E = TypeVar("E")
 
@@ -54,7 +55,14 @@ class Options(NamedTuple):
     holds: bool = False
 
 
-def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool = False, protect: bool = False) -> E:
+def instrument(
+    exchange: E,
+    name: str | None = None,
+    *,
+    client_order_ids: bool = False,
+    protect: bool = False,
+    latency_budget: Mapping[str, float] | None = None,
+) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 
     Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. What its
@@ -69,25 +77,31 @@ def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool =
         protect: Delay requests while a rate limit or ban of the exchange lasts, together with all
             protected objects of its exchange and name. A wait of more than 10 s is refused with `HeldBackError`, which
             is also ccxt's `RateLimitExceeded`.
+        latency_budget: Seconds that a request may take from sending to the end of its answer, by group (`public`,
+            `private`, `trade`), such as `{"trade": 0.5}`; slower ones are counted, and many of them are an alert.
 
     Raises:
-        TypeError: It is no ccxt exchange.
+        TypeError: It is no ccxt exchange, or the latency budget is no mapping.
+        ValueError: The latency budget names a group that there is not, or what is no time above 0.
     """
+    given = latency_budgets.checked(latency_budget)
     state = state_of(exchange)
     if state is not None and state.strict:
         return exchange
     before = _options_of(exchange)
     options = Options(ids=client_order_ids or before.ids, holds=protect or before.holds)
-    if state is None or options != before:
-        _attach_anew(exchange, state.name if state else name, options)
+    budget = {**state.latency_budget, **given} if state else given
+    if state is None or (options, budget) != (before, state.latency_budget):
+        _attach_anew(exchange, state.name if state else name, options, budget)
     return exchange
 
 
-def _attach_anew(exchange: Any, name: str | None, options: Options) -> None:
+def _attach_anew(exchange: Any, name: str | None, options: Options, budget: Mapping[str, float]) -> None:
     is_async(exchange)  # which raises for what is no exchange
     label = name or exchange.id
     detach(exchange)
-    attach(exchange, label, options=options, backpressure=_shared(exchange, label) if options.holds else None)
+    shared = _shared(exchange, label) if options.holds else None
+    attach(exchange, label, options=options, backpressure=shared, latency_budget=budget)
 
 
 def _shared(exchange: Any, label: str) -> Backpressure:
@@ -134,6 +148,7 @@ def attach(
     options: Options = Options(),  # noqa: B008 - it cannot be changed
     order_ids: OrderIds | None = None,
     backpressure: Backpressure | None = None,
+    latency_budget: Mapping[str, float] | None = None,
     overrides: Callable[[type], dict[str, Any]] | None = None,
 ) -> ExchangeState:
     """Swap the class of an exchange object for one that measures.
@@ -145,6 +160,7 @@ def attach(
         options: What is changed besides.
         order_ids: Makes the ids of orders; by the exchange's rules if not given.
         backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
+        latency_budget: Seconds that a request may take, by its group.
         overrides: Makes further methods for a class, those of a client.
     """
     asynchronous = is_async(exchange)
@@ -160,6 +176,7 @@ def attach(
         strict=options.client,
         order_ids=order_ids or OrderIds(ccxts),
         backpressure=backpressure,
+        latency_budget=latency_budget,
     )
     with _lock:
         key = (original, options)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.budgets import BudgetReading
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
+    from peak_observe.measures.latency_budgets import LatencyBudgetReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.results import ResultReading
     from peak_observe.measures.strategies import ChaosReading, HedgeReading, ReloadReading, TimedReading
@@ -37,6 +38,7 @@ CHECKS: Names[HealthReading] = Names("check")
 FALLBACKS: Names[ResultReading] = Names("operation")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
+LATENCY_BUDGETS: Names[LatencyBudgetReading] = Names("latency budget")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 RELOADS: Names[ReloadReading] = Names("policy")
 RETRIES: Names[RetryReading] = Names("operation")
@@ -58,6 +60,7 @@ __all__ = [
     "FALLBACKS",
     "HEDGES",
     "JOBS",
+    "LATENCY_BUDGETS",
     "LIMITERS",
     "NAME_LIMIT",
     "OTHER",
@@ -82,6 +85,7 @@ __all__ = [
     "HedgeReading",
     "JobReading",
     "KindReading",
+    "LatencyBudgetReading",
     "Names",
     "RateLimitReading",
     "ReloadReading",
@@ -109,6 +113,7 @@ _LATE = {
     "HedgeReading": "strategies",
     "JobReading": "jobs",
     "KindReading": "backups",
+    "LatencyBudgetReading": "latency_budgets",
     "RateLimitReading": "limits",
     "ResultReading": "results",
     "ReloadReading": "strategies",

@@ -96,7 +96,7 @@ inhibit_rules:
   # An exchange that is down, bans us or refuses the key is one message, not one for each circuit and endpoint.
   - source_matchers: ['alertname =~ "PeakExchangeDown|PeakExchangeBanned|PeakExchangeKeyRefused"']
     target_matchers:
-      - alertname =~ "PeakExchange(Error|Quiet).*|PeakMarketDataStale|PeakBreaker.+|PeakRetr.+"
+      - alertname =~ "PeakExchange(Error|Quiet|Slow).*|PeakMarketDataStale|PeakBreaker.+|PeakRetr.+"
     equal: [job, instance, process, exchange]
 """
 

@@ -23,6 +23,8 @@ SECTIONS = {
     "Age of market data": "PeakMarketDataStale",
     "Missing candles by exchange": "PeakMarketDataGap",
     "Clock skew": "PeakExchangeClockSkew",
+    "Slow requests by group": "PeakExchangeSlow",
+    "Latency budgets": "PeakExchangeSlow",
     "Checks failing": "PeakHealthCheckFailing",
     "Health of checks": "PeakHealthCheckFailing",
     "Checks": "PeakHealthCheckStale",

@@ -64,7 +64,7 @@ protected = policy(nothing)
 peak_observe.health_check.register("sound", lambda: True)
 manager = peak_observe.RecoveryManager(Path(sys.argv[1], "backups"), max_age=3600)
 manager.state_snapshot.register_provider("bot", dict)
-exchange = peak_observe.instrument(ccxt.kraken())
+exchange = peak_observe.instrument(ccxt.kraken(), latency_budget={"trade": 0.5})
 with peak_observe.start_exporter(port=0) as exporter:
     print(exporter.port, flush=True)
     sys.stdin.read()
@@ -115,6 +115,7 @@ QUIET = {
         "Answer time",
         "Answer time by endpoint, 95th percentile",
         "Answer times",
+        "Slow requests by group",
         "Age of market data",
     },
     "peak-backups": {

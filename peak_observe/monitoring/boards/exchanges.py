@@ -10,6 +10,7 @@ from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
 
 FAILED = 'outcome!~"success|cancelled"'
 NO_EXCHANGES = "no exchanges"
+NO_BUDGET = "no latency budget"
 NO_REQUESTS = "no requests in this time"
 UNTIL = catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS
 
@@ -26,6 +27,7 @@ def board() -> Json:
             bans(),
             panels.row("Requests"),
             *_requests(),
+            *_latency_budgets(),
             panels.row("Data, clock and limits"),
             *_data(),
             _table(),
@@ -237,6 +239,36 @@ def _requests() -> list[Json]:
             total(rate(duration, suffix="_bucket"), "le"),
             "s",
             empty=NO_REQUESTS,
+        ),
+    ]
+
+
+def _latency_budgets() -> list[Json]:
+    asked, slow = catalog.EXCHANGE_BUDGETED_REQUESTS_TOTAL, catalog.EXCHANGE_SLOW_REQUESTS_TOTAL
+    keys = {"exchange": "Exchange", "group": "Group", "process": "Process", "job": "Job", "instance": "Instance"}
+    late = share(total(rate(slow), "exchange", "group"), total(rate(asked), "exchange", "group"))
+    return [
+        panels.timeseries(
+            "Slow requests by group",
+            "Share of the requests that took longer than the latency budget of their group. Trade slow: an order is "
+            "filled at another price than the one it was made for.",
+            [query(late, "{{exchange}} {{group}}")],
+            "percentunit",
+            empty=NO_BUDGET,
+            maximum=1,
+        ),
+        tables.table(
+            "Latency budgets",
+            "Each group of requests with a budget, and how many in the time shown took longer. Many: see which "
+            "endpoint is slow, then the exchange's status page.",
+            keys,
+            [
+                ("Budget", worst(select(catalog.EXCHANGE_LATENCY_BUDGET_SECONDS), *keys), style.SPAN),
+                ("Requests", total(increase(asked), *keys), COUNT),
+                ("Slow", total(increase(slow), *keys), style.bad(AMBER)),
+            ],
+            empty=NO_BUDGET,
+            size=(16, 8),
         ),
     ]
 

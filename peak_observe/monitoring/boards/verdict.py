@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SILENCE = "nothing answers"
 # A label of a primitive names what the trouble is with; no trouble has two of them but exchange and endpoint.
-_NAMED = ("breaker", "operation", "check", "task", "exchange", "endpoint", "repository", "source", "kind")
+_NAMED = ("breaker", "operation", "check", "task", "exchange", "endpoint", "repository", "source", "kind", "group")
 
 
 def tile() -> Json:

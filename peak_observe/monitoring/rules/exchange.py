@@ -52,6 +52,8 @@ _BANNED = last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)
 _STALE = f"{last(catalog.EXCHANGE_DATA_AGE_SECONDS)} > {last(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)}"
 _SKEW = f"abs({last(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)})"
 _USED = f"min_over_time({catalog.EXCHANGE_RATE_LIMIT_USED_RATIO.name}[5m])"
+_ALL_BUDGETED = f"increase({catalog.EXCHANGE_BUDGETED_REQUESTS_TOTAL.name}[30m])"
+_OVER_BUDGET = f"increase({catalog.EXCHANGE_SLOW_REQUESTS_TOTAL.name}[30m])"
 _QUIET = (
     f"sum without (outcome, endpoint) (increase({_REQUESTS}[1h])) == 0 "
     f"and sum without (outcome, endpoint) (increase({_REQUESTS}[1d])) > 500"
@@ -251,6 +253,22 @@ EXCHANGES = Group(
             "Ask for the candles again: are they there now? Is it a market that is hardly traded?",
             "Fill the hole before a strategy reads it. For markets that are hardly traded, ask for a longer timeframe.",
             keep="15m",
+            subject="exchange",
+        ),
+        Alert(
+            "PeakExchangeSlow",
+            WARNING,
+            f"({_OVER_BUDGET} / ({_ALL_BUDGETED} > 0) > 0.05) and ({_OVER_BUDGET} >= 3)",
+            "2m",
+            "more than one in twenty requests take longer than their latency budget, and at least three in 30 minutes",
+            f"{{{{ $labels.exchange }}}} is slow to answer {AT}.",
+            f"{SHARE} of its {{{{ $labels.group }}}} requests took longer than their budget within 30 minutes.",
+            "Requests of a group take longer than `latency_budget` of the client promises. An order that is late is "
+            "filled at another price.",
+            "The answer time by endpoint: all, or one? Do other exchanges answer as ever? Their pings tell of our "
+            "network; the load of this machine tells of the program.",
+            "Trade less, or with limit orders only, until it is over. A budget that is missed every day is too short.",
+            keep="10m",
             subject="exchange",
         ),
         Alert(
