@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from peak_observe.monitoring import rules
@@ -28,7 +29,7 @@ def runbook() -> str:
     for name, same in named(rules.alerts()):
         severities = ", ".join(f"{alert.severity} {_after(alert.lasting)}" for alert in same)
         lines.append(f"| [{name}](#{name.lower()}) | {severities} | {_when(same)} |")
-    for group in rules.GROUPS:
+    for group in filter(attrgetter("alerts"), rules.GROUPS):
         lines += ["", f"## {group.name.capitalize()}"]
         lines += ["", group.notes] if group.notes else []
         for name, same in named(group.alerts):

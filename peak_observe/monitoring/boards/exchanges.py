@@ -5,7 +5,23 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import changes, increase, lowest, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.promql import (
+    FAILURES,
+    REQUEST_DURATIONS,
+    REQUEST_RATES,
+    REQUESTS,
+    changes,
+    increase,
+    lowest,
+    quantile,
+    rate,
+    recorded_quantile,
+    select,
+    share,
+    total,
+    with_exemplars,
+    worst,
+)
 from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
 
 FAILED = 'outcome!~"success|cancelled"'
@@ -179,9 +195,9 @@ def by_outcome(*, width: int = 8) -> Json:
     """Return what the answers of exchanges mean."""
     return panels.timeseries(
         "Requests by outcome",
-        "Requests a second by what their answer means. Ambiguous: an order may or may not stand, somebody has to "
-        "look. Auth: the key is refused. Rejected: the exchange refuses this request, not all.",
-        [query(total(rate(catalog.EXCHANGE_REQUESTS_TOTAL), "outcome") + " > 0", "{{outcome}}")],
+        "Requests a second, over 5 minutes, by what their answer means. Ambiguous: an order may or may not stand, "
+        "somebody has to look. Auth: the key is refused. Rejected: the exchange refuses this request, not all.",
+        [query(total(select(REQUEST_RATES), "outcome") + " > 0", "{{outcome}}")],
         "reqps",
         empty=NO_REQUESTS,
         width=width,
@@ -191,24 +207,24 @@ def by_outcome(*, width: int = 8) -> Json:
 
 
 def _requests() -> list[Json]:
-    requests, duration = catalog.EXCHANGE_REQUESTS_TOTAL, catalog.EXCHANGE_REQUEST_DURATION_SECONDS
+    duration, half = catalog.EXCHANGE_REQUEST_DURATION_SECONDS, recorded_quantile(0.5, REQUEST_DURATIONS)
     by = ("exchange", "endpoint")
     name = "{{exchange}} {{endpoint}}"
     return [
         by_outcome(),
         panels.timeseries(
             "Failed requests by endpoint",
-            "Share of an endpoint's requests that did not succeed. One endpoint alone: see the exchange's news; all of "
-            "them: see its status page, then our network.",
-            [query(share(total(rate(requests, FAILED), *by), total(rate(requests), *by)), name)],
+            "Share of an endpoint's requests of 10 minutes that failed; refused orders and keys are not meant. One "
+            "endpoint alone: see the exchange's news; all of them: see its status page, then our network.",
+            [query(share(total(select(FAILURES), *by), total(select(REQUESTS), *by)), name)],
             "percentunit",
             empty=NO_REQUESTS,
             maximum=1,
         ),
         panels.timeseries(
             "Requests by endpoint",
-            "Requests a second. What asks most is the first to make rarer when the limit comes near.",
-            [query(total(rate(requests), *by), name)],
+            "Requests a second, over 10 minutes. What asks most is the first to make rarer when the limit comes near.",
+            [query(f"{total(select(REQUESTS), *by)} / 600", name)],
             "reqps",
             empty=NO_REQUESTS,
             stacked=True,
@@ -218,9 +234,9 @@ def _requests() -> list[Json]:
             "From sending a request to the end of its answer, without the wait for the rate limiter. Dots are "
             "exemplars: each leads to the trace of one request.",
             [
-                {**query(quantile(0.5, duration), "half are faster"), "exemplar": True},
-                query(quantile(0.95, duration), "95 % are faster"),
-                query(quantile(0.99, duration), "99 % are faster"),
+                {**query(with_exemplars(half, duration), "half are faster"), "exemplar": True},
+                query(recorded_quantile(0.95, REQUEST_DURATIONS), "95 % are faster"),
+                query(recorded_quantile(0.99, REQUEST_DURATIONS), "99 % are faster"),
             ],
             "s",
             empty=NO_REQUESTS,
@@ -236,7 +252,7 @@ def _requests() -> list[Json]:
             "Answer times",
             "Requests a second by the bucket of their duration. Two bands mean two kinds of answers; follow an "
             "exemplar of the slower one.",
-            total(rate(duration, suffix="_bucket"), "le"),
+            with_exemplars(total(select(REQUEST_DURATIONS), "le"), duration),
             "s",
             empty=NO_REQUESTS,
         ),
@@ -330,7 +346,8 @@ def _table() -> Json:
     banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
 
     def ended(*matchers: str) -> str:
-        return total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, *matchers), *keys)
+        # They are recorded each minute.
+        return f"60 * {total(f'sum_over_time({select(REQUEST_RATES, *matchers)}[$__range])', *keys)}"
 
     return tables.table(
         "Exchanges",
