@@ -97,7 +97,9 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         policy = Policy.from_toml(policy_file, name, watch=True)
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())
-        client = stack.enter_context(ResilientExchangeClient("kraken", fake.config(), name=name, health=None))
+        budget = {"public": 5}
+        made = ResilientExchangeClient("kraken", fake.config(), name=name, health=None, latency_budget=budget)
+        client = stack.enter_context(made)
         for _ in range(RHYTHM):
             client.fetch_ticker("BTC/USD")
         client.fetch_balance()
