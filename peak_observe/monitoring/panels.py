@@ -1,6 +1,6 @@
 """Builders of Grafana panels in the classic schema, which Grafana 10 to 13 read alike.
 
-They are our own, and not grafana-foundation-sdk's, for two reasons. `peak-observe grafana write` is a command for
+They are our own, and not grafana-foundation-sdk's, for two reasons. `peak-observe monitoring write` is a command for
 users, so the SDK would be one more thing that each of them installs, for JSON that is read once. And what makes our
 dashboards alike (a size, a text for nothing, thresholds, one data source) has to be said here in either case: on top
 of the SDK these functions have as many lines, with a call of a setter for each key of a literal.

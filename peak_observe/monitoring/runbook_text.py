@@ -19,7 +19,7 @@ TITLE = """\
 What each alert means, where to look first, and what to do. *Critical* wakes somebody, *warning* waits for the morning.
 Every alert carries a link to its section here and one to the dashboard of its subject.
 
-Made by `peak-observe grafana write` from `peak_observe/monitoring/rules/`.
+Made by `peak-observe monitoring write` from `peak_observe/monitoring/rules/`.
 """
 
 
@@ -33,7 +33,7 @@ def runbook() -> str:
         lines += ["", f"## {group.name.capitalize()}"]
         lines += ["", group.notes] if group.notes else []
         for name, same in named(group.alerts):
-            lines += _section(name, same[0])
+            lines += _section(name, same)
     return "\n".join(lines) + "\n"
 
 
@@ -51,8 +51,12 @@ def _after(lasting: str) -> str:
     return "at once" if lasting == "0m" else f"after {lasting}"
 
 
-def _section(name: str, alert: Alert) -> Iterator[str]:
+def _section(name: str, same: list[Alert]) -> Iterator[str]:
+    alert = same[0]
     yield from ("", f"### {name}", "")
     yield f"- **Meaning.** {alert.meaning}"
     yield f"- **First look.** {alert.look}"
     yield f"- **Mend.** {alert.mend}"
+    yield from ("", "What it finds now:", "", "```promql")
+    yield from dict.fromkeys(alert.expression for alert in same)
+    yield "```"
