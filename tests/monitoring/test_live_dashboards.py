@@ -260,6 +260,7 @@ def fresh(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Ite
             found = prometheus([f"127.0.0.1:{program.stdout.readline().strip()}", exporter], rules=True)
             found.eventually("count(count_over_time(peak_observe_build_info[10s]) >= 3) >= 2")
             found.eventually("count(instance:peak_watched:value) >= 2")
+            found.eventually("count(instance_breaker_le:peak_breaker_call_duration_seconds_bucket:rate5m) >= 1")
             yield found
         finally:
             program.communicate(timeout=30)
