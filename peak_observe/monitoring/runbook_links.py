@@ -73,4 +73,5 @@ def _with_section(panel: Json, url: str) -> Json:
 
 
 def _link(title: str, url: str) -> Json:
-    return {"type": "link", "title": title, "url": url, "icon": "doc", "tooltip": title, "targetBlank": True}
+    shown = {"type": "link", "title": title, "url": url, "icon": "doc", "tooltip": title, "targetBlank": True}
+    return {**shown, "asDropdown": False, "includeVars": False, "keepTime": False, "tags": []}
