@@ -26,6 +26,7 @@ PACKAGES = {
     "redis-server": "redis-server",
     "restic": "restic",
     "strace": "strace",
+    "systemd-analyze": "systemd",
     "unshare": "util-linux",
     "venv": f"python{sys.version_info.major}.{sys.version_info.minor}-venv",  # Debian's Python has none without it
 }
@@ -36,6 +37,9 @@ OTHER_NAMES = {
     "chromium": ("google-chrome", "google-chrome-stable", "chromium-browser"),
     "prometheus-alertmanager": ("alertmanager",),
 }
+
+# Folders that programs are taken from in the place of those installed: tests run with a Prometheus of another version.
+CHOSEN = {"prometheus": "PROMETHEUS", "promtool": "PROMTOOL"}
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 SYSTEMD = Path("/etc/systemd/system")
@@ -54,7 +58,10 @@ def find(name: str) -> str | None:
     if name == "venv":
         spec = importlib.util.find_spec("ensurepip")
         return spec and spec.origin
-    return next(filter(None, map(shutil.which, (name, *OTHER_NAMES.get(name, ())))), None)
+    chosen = os.environ.get(CHOSEN.get(name, ""))
+    return next(
+        (path for known in (name, *OTHER_NAMES.get(name, ())) if (path := shutil.which(known, path=chosen))), None
+    )
 
 
 def missing(names: Iterable[str] = PACKAGES.keys() - ON_DEMAND) -> list[str]:

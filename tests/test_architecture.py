@@ -415,6 +415,7 @@ SIGNATURES = {
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
         "exclusive: 'bool' = False, "
+        "latency_budget: 'Mapping[str, float] | None' = None, "
         "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
         "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
         "client_order_id: 'Callable[[], str | int] | None' = None, journal: 'OrderJournal | None' = None, "
@@ -491,6 +492,7 @@ SIGNATURES = {
         "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False, "
         "stream_max_silence: 'MaxSilence' = None, stream_group: 'Callable[[str], str] | None' = None, "
         "health: 'HealthCheck | None' = HEALTH) -> 'E'"
+        "latency_budget: 'Mapping[str, float] | None' = None) -> 'E'"
     ),
     "job": "(name: 'str', *, max_age: 'float | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'",
     "observe": "(observer: 'Observer') -> 'Callable[[], None]'",

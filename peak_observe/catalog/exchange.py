@@ -58,3 +58,21 @@ EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS = Metric(
     "Unix time at which the last rate limit or ban of the exchange ends, 0 if there was none.",
     ("exchange",),
 )
+EXCHANGE_LATENCY_BUDGET_SECONDS = Metric(
+    "peak_exchange_latency_budget_seconds",
+    "gauge",
+    "Time that a request of the group may take, where the client was made with a latency budget.",
+    ("exchange", "group"),
+)
+EXCHANGE_BUDGETED_REQUESTS_TOTAL = Metric(
+    "peak_exchange_budgeted_requests_total",
+    "counter",
+    "Requests of a group that has a latency budget.",
+    ("exchange", "group"),
+)
+EXCHANGE_SLOW_REQUESTS_TOTAL = Metric(
+    "peak_exchange_slow_requests_total",
+    "counter",
+    "Requests that took longer than the latency budget of their group.",
+    ("exchange", "group"),
+)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peak_observe._version import __version__
-from peak_observe.cli import backup, demo, exporter, grafana, health, shared, trading
+from peak_observe.cli import backup, demo, exporter, health, monitoring, shared, trading
 from peak_observe.cli.options import ConfigRenamed
 from peak_observe.cli.usage_errors import PlainGroup
 
@@ -24,9 +24,10 @@ app.command(cls=ConfigRenamed)(health.health)
 app.command()(exporter.exporter)
 app.command()(demo.demo)
 app.add_typer(backup.app, name="backup")
-app.add_typer(grafana.app, name="grafana")
 app.add_typer(trading.app, name="trading")
 app.add_typer(shared.app, name="shared")
+app.add_typer(monitoring.app, name="monitoring")
+app.add_typer(monitoring.grafana, name="grafana")
 
 
 def _show_version(wanted: bool) -> None:

@@ -145,7 +145,7 @@ def _budget() -> RetryBudget:
 
 
 def _place_orders(exchange: FakeExchange, stop: threading.Event) -> None:
-    client: Any = instrument(ccxt.kraken(exchange.config()))
+    client: Any = instrument(ccxt.kraken(exchange.config()), latency_budget={"trade": 0.5})
 
     # A breaker but no retry: an order whose answer got lost may stand, and must not be sent twice.
     # Its settings stand in a file, and follow it.

@@ -12,6 +12,7 @@ from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import MissingExtraError
 from peak_observe.exchange_client import ccxt_overrides, endpoints, websocket_writes
 from peak_observe.exchange_client import health_check as exchange_check
+from peak_observe.exchange_client import latency_budget as latency_budgets
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.call_pipeline import Protection, Settings
 from peak_observe.exchange_client.implicit_methods import entry_of
@@ -54,6 +55,7 @@ class ExchangeClient:
         max_delay: float = 10.0,
         max_wait: float = 10.0,
         exclusive: bool = False,
+        latency_budget: Mapping[str, float] | None = None,
         client_order_id: Callable[[], str | int] | None = None,
         journal: OrderJournal | None = None,
         stream_max_silence: MaxSilence = None,
@@ -67,6 +69,7 @@ class ExchangeClient:
         settings = Settings(failure_threshold, recovery_timeout, max_attempts, base_delay, max_delay)
         validation.check_seconds("max_wait", max_wait)
         validation.check_flag("exclusive", exclusive)
+        budgets = latency_budgets.checked(latency_budget)
         self._owns = isinstance(exchange_id, str)
         exchange = _made(exchange_id, config, type(self)) if self._owns else _given(exchange_id, config, type(self))
         self._instance: SingleInstance | None = None
@@ -86,6 +89,7 @@ class ExchangeClient:
             options=Options(client=True),
             order_ids=order_ids,
             backpressure=backpressure,
+            latency_budget=budgets,
             overrides=lambda original: {
                 **ccxt_overrides.overrides(original, asynchronous=asynchronous),
                 **(websocket_writes.overrides(original) if asynchronous else {}),
@@ -175,7 +179,7 @@ class ExchangeClient:
 
     def _kind_of_endpoint(self, label: str, section: str) -> tuple[bool, str]:
         write = endpoints.is_write(label, exchange=self._protection.state.exchange)
-        return write, endpoints.TRADE if write else endpoints.PUBLIC if "ublic" in section else endpoints.PRIVATE
+        return write, endpoints.request_group(write=write, api=section)
 
     def _protected(self, name: str) -> Callable[..., Any] | None:
         """Return a method with protection, None for what does not ask the exchange."""

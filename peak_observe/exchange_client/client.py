@@ -37,6 +37,8 @@ class ResilientExchangeClient(ExchangeClient):
         max_wait: Seconds that a call waits at most for the end of a rate limit or ban; beyond that it is rejected.
         exclusive: Whether no other process of this host may have a client with the same API key and `exclusive`, until
             it is closed or its process ends. All clients of one process are one instance.
+        latency_budget: Seconds that a request may take from sending to the end of its answer, by group (`public`,
+            `private`, `trade`), such as `{"trade": 0.5}`; slower ones are counted, and many of them are an alert.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
             takes none refuses it; `order_ids_supported` tells.
         journal: The order journal that `submit` and `reconcile` use, shared by any number of clients and processes.

@@ -59,6 +59,11 @@ def group(name: str) -> str:
     return TRADE if kind in (reviews.WRITE, reviews.CANCEL) else PUBLIC if kind == PUBLIC else PRIVATE
 
 
+def request_group(*, write: bool, api: str | Iterable[str]) -> str:
+    """Return the group of a request, by whether it may change something and by its part of the interface."""
+    return TRADE if write else PUBLIC if "ublic" in section(api) else PRIVATE
+
+
 def writes(name: str) -> bool:
     """Return whether a unified method changes something."""
     return reviews.method_kind(name) in (reviews.WRITE, reviews.CANCEL)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe import catalog
 from peak_observe.exchange_client import dialects, endpoints
-from peak_observe.measures import ENDPOINTS, EXCHANGES, EndpointTally, ExchangeTally
+from peak_observe.measures import ENDPOINTS, EXCHANGES, LATENCY_BUDGETS, EndpointTally, ExchangeTally
 from peak_observe.measures.exchange import SEPARATOR
+from peak_observe.measures.latency_budgets import LatencyBudget, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,6 +75,7 @@ class ExchangeState:
         strict: Whether an answer that is no good is an exception, as for a client, or left as ccxt takes it.
         order_ids: Makes the client order ids of its orders.
         backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
+        latency_budget: Seconds that a request may take, by its group.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class ExchangeState:
         strict: bool,
         order_ids: OrderIds,
         backpressure: Backpressure | None = None,
+        latency_budget: Mapping[str, float] | None = None,
     ) -> None:
         self.exchange = exchange
         self.name = name
@@ -101,6 +104,10 @@ class ExchangeState:
         self.dialect = dialects.of(exchange)
         self.tally = ExchangeTally(clock)
         EXCHANGES.series(name).join(self, self.tally.read)
+        self.latency_budget = latency_budget or {}
+        self._budgets = {group: LatencyBudget(seconds) for group, seconds in self.latency_budget.items()}
+        for group, budget in self._budgets.items():
+            LATENCY_BUDGETS.series(f"{name}{SEPARATOR}{group}").join(self, budget.read)
         self._endpoints: dict[tuple[str, ...], Endpoint] = {}
         self.learn_due = 0.0
         self.tells_limits = False
@@ -115,10 +122,11 @@ class ExchangeState:
         if found is None:
             label = endpoints.label(path, api, method)
             series = ENDPOINTS.series(f"{self.name}{SEPARATOR}{label}", catalog.BUCKETS)
-            tally = EndpointTally(series.bounds)
-            found = self._endpoints.setdefault(key, Endpoint(label, path, api, self.exchange, tally))
-            if found.tally is tally:
-                series.join(self, tally.read)
+            write = endpoints.is_write(label, exchange=self.exchange)
+            counts = tally(series.bounds, self._budgets, endpoints.request_group(write=write, api=api))
+            found = self._endpoints.setdefault(key, Endpoint(label, path, api, self.exchange, counts))
+            if found.tally is counts:
+                series.join(self, counts.read)
         return found
 
     def learn(self, section: str, headers: Mapping[str, str], sent_at: float, ended_at: float) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary, ref
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.exchange_client import latency_budget as latency_budgets
 from peak_observe.exchange_client import order_id_overrides, reviews
 from peak_observe.exchange_client.backpressure import Backpressure
 from peak_observe.exchange_client.exchange_state import ExchangeState
@@ -64,6 +65,7 @@ def instrument(
     stream_max_silence: MaxSilence = None,
     stream_group: Callable[[str], str] | None = None,
     health: HealthCheck | None = health_check,
+    latency_budget: Mapping[str, float] | None = None,
 ) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 
@@ -79,6 +81,8 @@ def instrument(
         protect: Delay requests while a rate limit or ban of the exchange lasts, together with all
             protected objects of its exchange and name. A wait of more than 10 s is refused with `HeldBackError`, which
             is also ccxt's `RateLimitExceeded`.
+        latency_budget: Seconds that a request may take from sending to the end of its answer, by group (`public`,
+            `private`, `trade`), such as `{"trade": 0.5}`; slower ones are counted, and many of them are an alert.
         stream_max_silence: Seconds for which a stream of `ccxt.pro` may be silent, for all or by stream; makes the
             health check `stream_<name>`, and the alert `PeakStreamSilent` compares with it.
         stream_group: Returns the group of a symbol, which is a label of the metrics of streams; all are one group if
@@ -86,22 +90,31 @@ def instrument(
         health: Where the check of streams is registered; None for no check.
 
     Raises:
-        TypeError: It is no ccxt exchange.
-        ValueError: Options of streams make no sense, or it has no websockets.
+        TypeError: It is no ccxt exchange, or the latency budget is no mapping.
+        ValueError: The latency budget names a group that there is not, or what is no time above 0; options of streams
+            make no sense, or it has no websockets.
     """
+    given = latency_budgets.checked(latency_budget)
     state = state_of(exchange)
     if state is not None and state.strict:
         return exchange
     before = _options_of(exchange)
     options = Options(ids=client_order_ids or before.ids, holds=protect or before.holds)
+    budget = {**state.latency_budget, **given} if state else given
     streams = stream_overrides.options_for(exchange, stream_max_silence, stream_group)
-    if state is None or options != before or streams is not None:
-        _attach_anew(exchange, state.name if state else name, options, streams, health)
+    if state is None or (options, budget) != (before, state.latency_budget) or streams is not None:
+        _attach_anew(exchange, state.name if state else name, options, budget=budget, streams=streams, health=health)
     return exchange
 
 
 def _attach_anew(
-    exchange: Any, name: str | None, options: Options, streams: StreamOptions | None, health: HealthCheck | None
+    exchange: Any,
+    name: str | None,
+    options: Options,
+    *,
+    budget: Mapping[str, float],
+    streams: StreamOptions | None,
+    health: HealthCheck | None,
 ) -> None:
     is_async(exchange)  # which raises for what is no exchange
     label = name or exchange.id
@@ -109,7 +122,7 @@ def _attach_anew(
     streams = streams or (known.options if known else None)
     detach(exchange)
     hold = _shared(exchange, label) if options.holds else None
-    attach(exchange, label, options=options, backpressure=hold, streams=streams, health=health)
+    attach(exchange, label, options=options, backpressure=hold, latency_budget=budget, streams=streams, health=health)
 
 
 def _shared(exchange: Any, label: str) -> Backpressure:
@@ -156,6 +169,7 @@ def attach(
     options: Options = Options(),  # noqa: B008 - it cannot be changed
     order_ids: OrderIds | None = None,
     backpressure: Backpressure | None = None,
+    latency_budget: Mapping[str, float] | None = None,
     overrides: Callable[[type], dict[str, Any]] | None = None,
     streams: StreamOptions | None = None,
     health: HealthCheck | None = None,
@@ -169,6 +183,7 @@ def attach(
         options: What is changed besides.
         order_ids: Makes the ids of orders; by the exchange's rules if not given.
         backpressure: Delays calls while a rate limit or ban of the exchange lasts; None where it is only measured.
+        latency_budget: Seconds that a request may take, by its group.
         overrides: Makes further methods for a class, those of a client.
         streams: How its websockets are observed, if it has any.
         health: Where the check of its streams is registered, if their silence is limited.
@@ -186,6 +201,7 @@ def attach(
         strict=options.client,
         order_ids=order_ids or OrderIds(ccxts),
         backpressure=backpressure,
+        latency_budget=latency_budget,
     )
     with _lock:
         key = (original, options)

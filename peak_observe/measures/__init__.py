@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from peak_observe.measures.budgets import BudgetReading
     from peak_observe.measures.exchange import EndpointReading, EndpointTally, ExchangeReading, ExchangeTally
     from peak_observe.measures.jobs import JobReading
+    from peak_observe.measures.latency_budgets import LatencyBudgetReading
     from peak_observe.measures.limits import BulkheadReading, RateLimitReading, TimeoutReading
     from peak_observe.measures.orders import OrderReading
     from peak_observe.measures.results import ResultReading
@@ -56,6 +57,7 @@ FALLBACKS: Names[ResultReading] = Names("operation")
 GUARDS: Names[GuardReading] = Names("guard")
 HEDGES: Names[HedgeReading] = Names("operation")
 JOBS: Names[JobReading] = Names("task")
+LATENCY_BUDGETS: Names[LatencyBudgetReading] = Names("latency budget")
 LIMITERS: Names[RateLimitReading] = Names("limiter")
 ORDERS: Names[OrderReading] = Names("exchange")
 RELOADS: Names[ReloadReading] = Names("policy")
@@ -87,6 +89,7 @@ __all__ = [
     "HEDGES",
     "INSTANCES",
     "JOBS",
+    "LATENCY_BUDGETS",
     "LIMITERS",
     "NAME_LIMIT",
     "ORDERS",
@@ -124,6 +127,7 @@ __all__ = [
     "JobReading",
     "KeyReading",
     "KindReading",
+    "LatencyBudgetReading",
     "Names",
     "OrderReading",
     "RateLimitReading",
@@ -164,6 +168,7 @@ _LATE = {
     "JobReading": "jobs",
     "KindReading": "backups",
     "OrderReading": "orders",
+    "LatencyBudgetReading": "latency_budgets",
     "RateLimitReading": "limits",
     "DeadManReading": "safety_venue",
     "InstanceReading": "safety_venue",

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def prometheus_rules(links: Links) -> str:
     """Return the rules for Prometheus, as the YAML that `rule_files` takes."""
-    return document({"groups": [_group(group, links) for group in rules.GROUPS]}, GENERATED)
+    return document({"groups": groups(links)}, GENERATED)
+
+
+def groups(links: Links) -> list[dict[str, Any]]:
+    """Return the groups of rules."""
+    return [_group(group, links) for group in rules.GROUPS]
 
 
 def _group(group: Group, links: Links) -> dict[str, Any]:

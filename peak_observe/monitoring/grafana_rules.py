@@ -53,6 +53,7 @@ def groups(links: Links) -> list[dict[str, Any]]:
             "rules": [_rule(alert, group, links) for alert in group.alerts],
         }
         for group in rules.GROUPS
+        if group.alerts
     ]
 
 

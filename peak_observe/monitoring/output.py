@@ -6,9 +6,11 @@ import difflib
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.monitoring import alerts, dashboard_files, grafana_rules, provisioning, runbook_text
+from peak_observe.monitoring.deployment import compose, kubernetes, systemd
 from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from peak_observe.monitoring.alert_files import Links
@@ -43,7 +45,29 @@ class Change(NamedTuple):
         return "".join(difflib.unified_diff(old, new, "/dev/null" if self.before is None else name, name))
 
 
-def changes(directory: Path, links: Links, *, overwrite: bool = False) -> list[Change]:
+def _prometheus(links: Links) -> tuple[dict[str, str], dict[str, str]]:
+    rules = {"alerts/peak-observe.rules.yaml": alerts.prometheus_rules(links), "RUNBOOK.md": runbook_text.runbook()}
+    return rules, provisioning.prometheus()
+
+
+def _grafana(links: Links) -> tuple[dict[str, str], dict[str, str]]:
+    generated = {**dashboard_files.files(runbook_url=links.runbook), **grafana_rules.generated(links)}
+    return generated, {**provisioning.grafana(), **grafana_rules.by_hand()}
+
+
+KINDS: dict[str, Callable[[Links], tuple[dict[str, str], dict[str, str]]]] = {
+    "prometheus": _prometheus,
+    "grafana": _grafana,
+    "kubernetes": lambda links: (kubernetes.generated(links), kubernetes.by_hand()),
+    "systemd": lambda _: ({}, systemd.files()),
+    "compose": lambda _: ({}, compose.files()),
+}
+"""What is written for whom: the files that are generated, and those to edit by hand, by path."""
+
+
+def changes(
+    directory: Path, links: Links, *, kinds: Iterable[str] = ("prometheus", "grafana"), overwrite: bool = False
+) -> list[Change]:
     """Return what writing into a folder would do, without doing it.
 
     A file to edit by hand that is there and differs is left alone; what would be written goes beside it as `.example`.
@@ -51,18 +75,18 @@ def changes(directory: Path, links: Links, *, overwrite: bool = False) -> list[C
     Args:
         directory: The folder; need not exist.
         links: Where runbook and Grafana can be read.
+        kinds: What the files are for, of `KINDS`.
         overwrite: Whether files to edit by hand are written anew too.
 
     Raises:
         OSError: A file cannot be read.
     """
-    generated = {
-        **dashboard_files.files(runbook_url=links.runbook),
-        "alerts/peak-observe.rules.yaml": alerts.prometheus_rules(links),
-        "RUNBOOK.md": runbook_text.runbook(),
-        **grafana_rules.generated(links),
-    }
-    by_hand = {**provisioning.files(), **grafana_rules.by_hand()}
+    generated: dict[str, str] = {}
+    by_hand: dict[str, str] = {}
+    for kind in kinds:
+        anew, once = KINDS[kind](links)
+        generated |= anew
+        by_hand |= once
     found = [_change(directory / name, text) for name, text in generated.items()]
     for name, text in by_hand.items():
         change = _change(directory / name, text)

@@ -1,6 +1,6 @@
 """Builders of Grafana panels in the classic schema, which Grafana 10 to 13 read alike.
 
-They are our own, and not grafana-foundation-sdk's, for two reasons. `peak-observe grafana write` is a command for
+They are our own, and not grafana-foundation-sdk's, for two reasons. `peak-observe monitoring write` is a command for
 users, so the SDK would be one more thing that each of them installs, for JSON that is read once. And what makes our
 dashboards alike (a size, a text for nothing, thresholds, one data source) has to be said here in either case: on top
 of the SDK these functions have as many lines, with a call of a setter for each key of a literal.
@@ -14,6 +14,8 @@ from peak_observe.monitoring.style import GREEN, RED, Json, thresholds
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24
+POINTS = 180
+"""Steps of a course at most: a minute each over three hours, as more cost the more, and show the same."""
 LIST_LEGEND: Json = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 
 
@@ -135,9 +137,10 @@ def timeseries(
         dashed = {"color": _fixed(RED), "custom__lineStyle": {"fill": "dash", "dash": [8, 8]}, "custom__fillOpacity": 0}
         overrides.append(override(f"/^{limit}/", by="byRegexp", **dashed))
     size = (width, 8)
-    return panel(
+    shown = panel(
         "timeseries", title, description, queries, size=size, defaults=defaults, options=options, overrides=overrides
     )
+    return shown | {"maxDataPoints": POINTS}
 
 
 def state_timeline(
@@ -166,7 +169,8 @@ def state_timeline(
         "legend": LIST_LEGEND,
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return panel("state-timeline", title, description, queries, size=size, defaults=defaults, options=options)
+    shown = panel("state-timeline", title, description, queries, size=size, defaults=defaults, options=options)
+    return shown | {"maxDataPoints": POINTS}
 
 
 def heatmap(title: str, description: str, expression: str, unit: str, *, empty: str, width: int = 8) -> Json:
@@ -183,7 +187,8 @@ def heatmap(title: str, description: str, expression: str, unit: str, *, empty: 
     }
     queries = [{**query(expression, "{{le}}"), "format": "heatmap", "exemplar": True}]
     defaults = {"unit": unit, "noValue": empty}
-    return panel("heatmap", title, description, queries, size=(width, 8), defaults=defaults, options=options)
+    shown = panel("heatmap", title, description, queries, size=(width, 8), defaults=defaults, options=options)
+    return shown | {"maxDataPoints": POINTS}
 
 
 def row(title: str) -> Json:

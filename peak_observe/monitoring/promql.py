@@ -25,7 +25,28 @@ TROUBLES = Metric(rule.TROUBLE, "gauge", "What an alert waits for.", ("process",
 WATCHED = Metric(rule.WATCHED, "gauge", "1 for each target that tells of peak_observe.")
 ALERTS = Metric("ALERTS", "gauge", "1 for each alert.", ("process", "alertname", "alertstate", "severity"))
 STATE_NUMBERS = Metric(rule.STATE_NUMBER, "gauge", "State of a circuit as a number.", ("process", "breaker"))
-BY_RULES = (TROUBLES, WATCHED, ALERTS, STATE_NUMBERS)
+REQUEST_RATES = Metric(
+    rule.REQUEST_RATES, "gauge", "Requests a second by outcome, over 5 minutes.", ("process", "exchange", "outcome")
+)
+REQUESTS = Metric(rule.REQUESTS_10M, "gauge", "Requests within 10 minutes.", ("process", "exchange", "endpoint"))
+FAILURES = Metric(rule.FAILURES, "gauge", "Failed requests within 10 minutes.", ("process", "exchange", "endpoint"))
+REQUEST_DURATIONS = Metric(
+    rule.REQUEST_DURATIONS, "gauge", "Requests a second by duration, over 5 minutes.", ("process", "exchange", "le")
+)
+CALL_DURATIONS = Metric(
+    rule.CALL_DURATIONS, "gauge", "Calls a second by duration, over 5 minutes.", ("process", "breaker", "le")
+)
+BY_RULES = (
+    TROUBLES,
+    WATCHED,
+    ALERTS,
+    STATE_NUMBERS,
+    REQUEST_RATES,
+    REQUESTS,
+    FAILURES,
+    REQUEST_DURATIONS,
+    CALL_DURATIONS,
+)
 """What Prometheus makes by the rules that are loaded."""
 
 
@@ -109,6 +130,19 @@ def quantile(rank: float, metric: Metric, *labels: str) -> str:
     """Return a quantile of a histogram, in its unit; nothing where nothing was observed."""
     # The comparison keeps everything but NaN, which is what no observations give.
     return f"histogram_quantile({rank}, {total(rate(metric, suffix='_bucket'), 'le', *labels)}) >= 0"
+
+
+def recorded_quantile(rank: float, recorded: Metric, *labels: str) -> str:
+    """Return a quantile of a histogram whose rates are recorded; nothing where nothing was observed."""
+    return f"histogram_quantile({rank}, {total(select(recorded), 'le', *labels)}) >= 0"
+
+
+def with_exemplars(expression: str, metric: Metric) -> str:
+    """Return an expression, of which Grafana shows the exemplars of a histogram too: recordings have none.
+
+    They are those of all series that an expression names; this one looks at them once, and adds nothing.
+    """
+    return f"({expression}) or (count by (le) ({select(metric, suffix='_bucket')} @ end()) < 0)"
 
 
 def ours(expression: str) -> str:

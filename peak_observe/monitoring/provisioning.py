@@ -36,6 +36,36 @@ scrape_configs:
       # - targets: ["127.0.0.1:17326"]
 """
 
+EXISTING = f"""\
+{BY_HAND}\
+# For a Prometheus that runs already: parts for its own configuration. Take over what you need, and look at it with
+# `promtool check config` before you reload it.
+
+# The rules: copy alerts/ to where it can read them.
+rule_files:
+  - /etc/prometheus/peak-observe/*.rules.yaml
+
+scrape_configs:
+  # The rules PeakExporterDown and PeakExporterAbsent know the job by this name. Of one scrape a minute or less the
+  # rates of 5 minutes have little left: 30 s at most.
+  - job_name: {exporter.JOB}
+    scrape_interval: {SCRAPE_INTERVAL}
+    # With a password, for an exporter whose web.yml has `basic_auth_users` (`--web.config.file`). The password stands
+    # in a file that only Prometheus may read.
+    basic_auth:
+      username: prometheus
+      password_file: /etc/prometheus/peak-observe.password
+    # With TLS, for one whose web.yml has `tls_server_config`:
+    # scheme: https
+    # tls_config:
+    #   ca_file: /etc/prometheus/peak-observe.ca.pem
+    static_configs:
+      - targets: ["bots.example:17325"]
+        # Labels of yours, such as env or team, reach Alertmanager's routes.
+        labels:
+          env: production
+"""
+
 ALERTMANAGER = f"""\
 {BY_HAND}\
 # An example: the receivers are yours to fill in. No host under .invalid exists, so Alertmanager's log says what it
@@ -70,6 +100,41 @@ receivers:
   - name: chat
     webhook_configs:
       - url: https://alerts.invalid/chat
+    # Others, each with what it needs. Take away the `#` of one, and the webhook above. From Alertmanager 0.26 on each
+    # secret can be a file too (`bot_token_file`, `webhook_url_file`, `api_url_file`, `auth_password_file`).
+    #
+    # Telegram: the token is BotFather's, the number that of the chat, with its minus sign.
+    # telegram_configs:
+    #   - bot_token: "123456:the-token-of-your-bot"
+    #     chat_id: -1001234567890
+    #     parse_mode: ""
+    #     send_resolved: true
+    #
+    # Discord: the address is made in the settings of the channel, under Integrations.
+    # discord_configs:
+    #   - webhook_url: https://discord.com/api/webhooks/123/the-token
+    #
+    # Slack: the address of an app with Incoming Webhooks.
+    # slack_configs:
+    #   - api_url: https://hooks.slack.com/services/T000/B000/the-token
+    #     channel: "#trading"
+    #     title: "{{{{ .CommonLabels.alertname }}}}"
+    #     text: "{{{{ range .Alerts }}}}{{{{ .Annotations.summary }}}}\\n{{{{ end }}}}"
+    #     send_resolved: true
+    #
+    # E-mail.
+    # email_configs:
+    #   - to: you@example.org
+    #     from: alertmanager@example.org
+    #     smarthost: mail.example.org:587
+    #     auth_username: alertmanager@example.org
+    #     auth_password: the-password
+    #     require_tls: true
+    #
+    # ntfy (a topic that nobody guesses is its only password), or any other service that takes a webhook.
+    # webhook_configs:
+    #   - url: https://ntfy.sh/a-long-topic-that-nobody-guesses?template=alertmanager
+    #     send_resolved: true
   - name: dead-mans-switch
     webhook_configs:
       - url: https://alerts.invalid/dead-mans-switch
@@ -96,7 +161,7 @@ inhibit_rules:
   # An exchange that is down, bans us or refuses the key is one message, not one for each circuit and endpoint.
   - source_matchers: ['alertname =~ "PeakExchangeDown|PeakExchangeBanned|PeakExchangeKeyRefused"']
     target_matchers:
-      - alertname =~ "PeakExchange(Error|Quiet).*|PeakMarketDataStale|PeakReconcileStale|PeakBreaker.+|PeakRetr.+"
+      - alertname =~ "PeakExchange(Error|Quiet|Slow).*|PeakMarketDataStale|PeakReconcileStale|PeakBreaker.+|PeakRetr.+"
     equal: [job, instance, process, exchange]
 """
 
@@ -144,11 +209,18 @@ providers:
 """
 
 
-def files() -> dict[str, str]:
-    """Return the files by their paths below the folder that is written."""
+def prometheus() -> dict[str, str]:
+    """Return the files of Prometheus and Alertmanager by their paths below the folder that is written."""
     return {
         "prometheus.yaml": PROMETHEUS,
+        "prometheus-existing.example.yaml": EXISTING,
         "alertmanager.yaml": ALERTMANAGER,
+    }
+
+
+def grafana() -> dict[str, str]:
+    """Return the files of Grafana by their paths below the folder that is written."""
+    return {
         "provisioning/datasources/prometheus.yaml": DATASOURCES,
         "provisioning/dashboards/peak-observe.yaml": DASHBOARDS,
     }

@@ -29,6 +29,8 @@ SECTIONS = {
     "Switches": "PeakTradingHalted",
     "Headroom of guards": "PeakGuardNear",
     "Trips of guards by limit": "PeakGuardTripped",
+    "Slow requests by group": "PeakExchangeSlow",
+    "Latency budgets": "PeakExchangeSlow",
     "Checks failing": "PeakHealthCheckFailing",
     "Health of checks": "PeakHealthCheckFailing",
     "Checks": "PeakHealthCheckStale",
@@ -83,4 +85,5 @@ def _with_section(panel: Json, url: str) -> Json:
 
 
 def _link(title: str, url: str) -> Json:
-    return {"type": "link", "title": title, "url": url, "icon": "doc", "tooltip": title, "targetBlank": True}
+    shown = {"type": "link", "title": title, "url": url, "icon": "doc", "tooltip": title, "targetBlank": True}
+    return {**shown, "asDropdown": False, "includeVars": False, "keepTime": False, "tags": []}

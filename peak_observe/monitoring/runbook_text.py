@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from peak_observe.monitoring import rules
@@ -18,7 +19,7 @@ TITLE = """\
 What each alert means, where to look first, and what to do. *Critical* wakes somebody, *warning* waits for the morning.
 Every alert carries a link to its section here and one to the dashboard of its subject.
 
-Made by `peak-observe grafana write` from `peak_observe/monitoring/rules/`.
+Made by `peak-observe monitoring write` from `peak_observe/monitoring/rules/`.
 """
 
 
@@ -28,11 +29,11 @@ def runbook() -> str:
     for name, same in named(rules.alerts()):
         severities = ", ".join(f"{alert.severity} {_after(alert.lasting)}" for alert in same)
         lines.append(f"| [{name}](#{name.lower()}) | {severities} | {_when(same)} |")
-    for group in rules.GROUPS:
+    for group in filter(attrgetter("alerts"), rules.GROUPS):
         lines += ["", f"## {group.name.capitalize()}"]
         lines += ["", group.notes] if group.notes else []
         for name, same in named(group.alerts):
-            lines += _section(name, same[0])
+            lines += _section(name, same)
     return "\n".join(lines) + "\n"
 
 
@@ -50,8 +51,12 @@ def _after(lasting: str) -> str:
     return "at once" if lasting == "0m" else f"after {lasting}"
 
 
-def _section(name: str, alert: Alert) -> Iterator[str]:
+def _section(name: str, same: list[Alert]) -> Iterator[str]:
+    alert = same[0]
     yield from ("", f"### {name}", "")
     yield f"- **Meaning.** {alert.meaning}"
     yield f"- **First look.** {alert.look}"
     yield f"- **Mend.** {alert.mend}"
+    yield from ("", "What it finds now:", "", "```promql")
+    yield from dict.fromkeys(alert.expression for alert in same)
+    yield "```"

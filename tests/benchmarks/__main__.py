@@ -12,6 +12,7 @@ import exchange
 import exporter
 import health
 import processes
+import rules
 import scrape
 import startup
 
@@ -26,6 +27,7 @@ PARTS = {
     "exporter": exporter.run,
     "processes": processes.run,
     "backups": backups.run,
+    "rules": rules.run,
 }
 
 

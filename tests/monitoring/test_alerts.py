@@ -9,6 +9,7 @@ from peak_observe.monitoring.alert_files import Links
 ROOT = Path(__file__).parents[2]
 NAMES = {alert.name for alert in rules.alerts()}
 RUNBOOK = (ROOT / "grafana" / "RUNBOOK.md").read_text(encoding="utf-8")
+SECTIONS = re.split(r"^### ", RUNBOOK, flags=re.MULTILINE)[1:]
 LINKS = Links("RUNBOOK.md", "http://localhost:3000")
 
 
@@ -46,9 +47,16 @@ def test_the_runbook_has_a_section_for_each() -> None:
 
 def test_a_section_says_what_to_do() -> None:
     """What it means, where to look, and the mend."""
-    sections = re.split(r"^### ", RUNBOOK, flags=re.MULTILINE)[1:]
-    for section in sections:
+    for section in SECTIONS:
         assert re.findall(r"^- \*\*([\w ]+)\.\*\* \S", section, re.MULTILINE) == ["Meaning", "First look", "Mend"]
+
+
+def test_a_section_has_the_queries_to_paste() -> None:
+    """Those of the alert itself, each on a line of its own, so that they cannot differ."""
+    for name, section in zip(re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE), SECTIONS, strict=True):
+        (block,) = re.findall(r"^```promql\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+        expressions = [alert.expression for alert in rules.alerts() if alert.name == name]
+        assert block.splitlines() == list(dict.fromkeys(expressions))
 
 
 def test_the_runbook_says_what_counts_against_an_exchange() -> None:

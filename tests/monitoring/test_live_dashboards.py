@@ -64,7 +64,7 @@ protected = policy(nothing)
 peak_observe.health_check.register("sound", lambda: True)
 manager = peak_observe.RecoveryManager(Path(sys.argv[1], "backups"), max_age=3600)
 manager.state_snapshot.register_provider("bot", dict)
-exchange = peak_observe.instrument(ccxt.kraken())
+exchange = peak_observe.instrument(ccxt.kraken(), latency_budget={"trade": 0.5})
 with peak_observe.start_exporter(port=0) as exporter:
     print(exporter.port, flush=True)
     sys.stdin.read()
@@ -119,6 +119,7 @@ QUIET = {
         "Answer time",
         "Answer time by endpoint, 95th percentile",
         "Answer times",
+        "Slow requests by group",
         "Age of market data",
         "Trading switches",
         "Switches",
@@ -287,6 +288,7 @@ def fresh(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Ite
             found = prometheus([f"127.0.0.1:{program.stdout.readline().strip()}", exporter], rules=True)
             found.eventually("count(count_over_time(peak_observe_build_info[10s]) >= 3) >= 2")
             found.eventually("count(instance:peak_watched:value) >= 2")
+            found.eventually("count(instance_breaker_le:peak_breaker_call_duration_seconds_bucket:rate5m) >= 1")
             yield found
         finally:
             program.communicate(timeout=30)

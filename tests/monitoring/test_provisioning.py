@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from peak_observe.monitoring.deployment import compose
 from peak_observe.monitoring.rules import exporter
 from tests.conftest import binary
 
@@ -22,6 +23,7 @@ def read(name: str) -> Any:
 
 COMPOSE = read("compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OPERATORS = yaml.safe_load(compose.COMPOSE)
 SOURCES = {source["type"]: source for source in read("provisioning/datasources/prometheus.yaml")["datasources"]}
 PUBLISHED = {"exporter": 17325, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 
@@ -128,12 +130,34 @@ def test_alertmanager_finds_its_file() -> None:
     assert f"--config.file={path}" in SERVICES["alertmanager"]["command"]
 
 
-def test_grafana_is_closed_and_asks_for_a_password() -> None:
-    """Nobody sees it without a login, and without a password it does not start but says what is missing."""
-    environment = SERVICES["grafana"]["environment"]
+@pytest.mark.parametrize("stack", [COMPOSE, OPERATORS], ids=["demo", "written"])
+def test_grafana_is_closed_and_asks_for_a_password(stack: dict[str, Any]) -> None:
+    """Nobody sees it without a login; its password is a file, which the steps make, and neither shows nor is shared."""
+    service = stack["services"]["grafana"]
+    environment = service["environment"]
     assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
-    password = environment["GF_SECURITY_ADMIN_PASSWORD"]
-    assert re.fullmatch(r"\$\{GRAFANA_ADMIN_PASSWORD:\?[^}]*GRAFANA_ADMIN_PASSWORD=[^}]*\}", password)
+    (secret,) = service["secrets"]
+    assert environment["GF_SECURITY_ADMIN_PASSWORD__FILE"] == f"/run/secrets/{secret}"
+    assert stack["secrets"][secret] == {"file": f"./secrets/{secret}"}
+    assert not any("PASSWORD" in name and not name.endswith("__FILE") for name in environment)
+
+
+@pytest.mark.parametrize("stack", [COMPOSE, OPERATORS], ids=["demo", "written"])
+def test_a_service_cannot_fill_the_machine(stack: dict[str, Any]) -> None:
+    """Neither its memory nor its disk: each has a limit, logs are turned over, and its root is read-only."""
+    for service in stack["services"].values():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+        assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"])  # noqa: S108 - in the container
+        assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+        assert re.search(r":v?\d+\.\d+\.\d+", service["image"]) or "build" in service
+
+
+def test_the_written_stack_differs_by_the_demo_alone() -> None:
+    """What was tried with the demo is what an operator gets."""
+    for name in ("prometheus", "alertmanager", "grafana"):
+        assert OPERATORS["services"][name] == SERVICES[name]
+    assert set(SERVICES) - set(OPERATORS["services"]) == {"demo"}
 
 
 def test_grafana_is_provisioned() -> None:

@@ -165,7 +165,7 @@ def test_the_recordings_hold_what_they_say(tmp_path: Path) -> None:
     labels = f'{FROM},exchange="kraken",process="bot"'
     checks = []
     for recording in rules.recordings():
-        if "ratio" in recording.name:
+        if "ratio_rate" in recording.name:
             wanted = [{"labels": f"{recording.name}{{{labels}}}", "value": 0.25}]
             checks.append({"expr": recording.name, "eval_time": "50m", "exp_samples": wanted})
             rest = wanted if recording.name.endswith("d") else []

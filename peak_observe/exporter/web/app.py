@@ -132,6 +132,7 @@ class Answers:
         self._lifecycle = lifecycle
         self._reload = reload
         self._page = Page(host)
+        self.watch = self._page.watch
 
     def routes(self) -> list[Route]:
         """Return the paths."""

@@ -95,8 +95,10 @@ class Exporter:
             loop.add_signal_handler(number, server.end)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         ticking = asyncio.create_task(self._tick(server))
+        watching = asyncio.create_task(answers.watch())
         await server.serve(self.sockets)
         ticking.cancel()
+        watching.cancel()
 
     async def _tick(self, server: _Server) -> None:
         told = False

@@ -14,7 +14,9 @@ from peak_observe._version import __version__
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.exporter.web import status_tables
+from peak_observe.exporter.web.recent_requests import COUNTED, EVERY, RecentRequests
 from peak_observe.exporter.web.status_assets import SCRIPT, STYLE
+from peak_observe.exporter.web.status_tables import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +68,18 @@ class Page:
         self._lock = asyncio.Lock()
         self._made = ""
         self._made_at = float("-inf")
+        self._recent = RecentRequests()
+
+    async def watch(self) -> None:
+        """Remember what counters say, for as long as the exporter runs, whether or not somebody looks."""
+        while True:
+            await self._worker(self._note)
+            await asyncio.sleep(EVERY)
+
+    def _note(self) -> None:
+        statuses = self._host.sources.statuses()
+        counts = [block for status in statuses.values() for block in status.told if block.name in COUNTED]
+        self._recent.note(Samples(counts))
 
     async def answer(self) -> Response:
         """Return it with all its headers."""
@@ -81,7 +95,9 @@ class Page:
         told = [block for status in statuses.values() for block in status.told]
         abouts, problems = host.sources.abouts(), host.problems()
         results = host.checks.results()
-        found = status_tables.tables(told, results, statuses, abouts, now.timestamp(), problems=problems)
+        found = status_tables.tables(
+            told, results, statuses, abouts, now.timestamp(), problems=problems, recent=self._recent
+        )
         return document(found, f"{now:%Y-%m-%d %H:%M:%S} UTC", reloaded=host.reload_success)
 
 

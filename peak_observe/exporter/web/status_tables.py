@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe import catalog
+from peak_observe.exporter.web.recent_requests import RecentRequests
 from peak_observe.resilience.health import report
 from peak_observe.resilience.health.formatting import seconds, size
 from peak_observe.resilience.health.result import SKIPPED
@@ -27,6 +28,9 @@ LEVELS = (BAD, WARN, IDLE, GOOD)
 OWN = "this process"
 NONE = "-"
 MILLISECOND = 1e-3
+FEW = 3  # so many requests have to fail before it is told, as for the alerts
+FAILURES = ("transient", "rate_limited", "maintenance", "clock", "bad_response", "ambiguous", "bug")
+"""Outcomes that alerts count as failures; a refused key and a refused order are told of apart, or not."""
 STATE_LEVELS = dict(zip(catalog.STATES, (GOOD, BAD, WARN, WARN, IDLE), strict=True))
 
 _PAIR = re.compile(r'([A-Za-z0-9_]+)="((?:[^"\\]|\\.)*)"')
@@ -94,6 +98,7 @@ def tables(
     now: float,
     *,
     problems: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    recent: RecentRequests | None = None,
 ) -> list[Table]:
     """Return the parts of the page.
 
@@ -104,6 +109,7 @@ def tables(
         abouts: What they watch, in words.
         now: Unix time in seconds.
         problems: What failing checks of other processes say, by process and check.
+        recent: What counters of requests said before; without it all of them are of the last minutes.
     """
     samples = Samples(told)
     found = [
@@ -133,8 +139,8 @@ def tables(
         ),
         Table(
             "Exchanges",
-            ("exchange", "state", "requests", "failed", "rate limit", "process"),
-            list(_exchanges(samples, now)),
+            ("exchange", "state", "requests, 10 min", "failed", "data age", "rate limit", "process"),
+            list(_exchanges(samples, now, recent or RecentRequests())),
             "No process tells of an exchange.",
         ),
         Table(
@@ -249,23 +255,57 @@ def _jobs(samples: Samples, now: float) -> Iterator[Row]:
         yield Row(level, f"{key[0]} (job)", word, (ago(attempt, now), f"success {ago(succeeded, now)}"))
 
 
-def _exchanges(samples: Samples, now: float) -> Iterator[Row]:
-    requests: dict[Key, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    name = "peak_exchange_requests_total"
-    for (exchange, process, outcome, _), value in samples.values(
-        name, "exchange", "process", "outcome", "endpoint"
-    ).items():
-        found = requests[exchange, process]
-        found[0] += value
-        found[1] += value if outcome != "success" else 0.0
-    used = samples.values("peak_exchange_rate_limit_used_ratio", "exchange", "process")
-    banned = samples.values("peak_exchange_banned_until_timestamp_seconds", "exchange", "process")
-    for key, (total, failed) in requests.items():
-        until, ratio = banned.get(key, 0.0), used.get(key)
-        level, word = (BAD, f"banned for {seconds(until - now)}") if until > now else (GOOD, "not banned")
+def _exchanges(samples: Samples, now: float, recent: RecentRequests) -> Iterator[Row]:
+    by_exchange: dict[Key, dict[str, float]] = defaultdict(dict)
+    for (exchange, process, outcome), count in recent.lately(samples).items():
+        by_exchange[exchange, process][outcome] = count
+    used = samples.values(catalog.EXCHANGE_RATE_LIMIT_USED_RATIO.name, "exchange", "process")
+    banned = samples.values(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS.name, "exchange", "process")
+    unknown, ages = recent.unknown(samples), _data_ages(samples)
+    for key, counts in by_exchange.items():
+        ratio, age, limit = used.get(key), *ages.get(key, (math.nan, math.nan))
+        total, failed = sum(counts.values()), sum(counts.get(outcome, 0.0) for outcome in FAILURES)
+        level, word = _exchange_state(banned.get(key, 0.0) - now, unknown.get(key, 0.0), counts, (total, failed))
+        if age > limit:
+            level, word = BAD, f"{word}, data too old" if level is BAD else "data too old"
         share = f"{failed / total:.1%}" if total else NONE
-        limit = f"{ratio:.0%}" if ratio is not None and not math.isnan(ratio) else NONE
-        yield Row(level, key[0], word, (f"{total:,.0f}", share, limit, key[1] or OWN))
+        old = NONE if math.isnan(age) else seconds(age)
+        limit_used = f"{ratio:.0%}" if ratio is not None and not math.isnan(ratio) else NONE
+        yield Row(level, key[0], word, (f"{total:,.0f}", share, old, limit_used, key[1] or OWN))
+
+
+def _exchange_state(
+    ban: float, unknown: float, counts: Mapping[str, float], requests: tuple[float, float]
+) -> tuple[str, str]:
+    total, failed = requests
+    refused = counts.get("auth", 0.0)
+    worse = failed > 0.5 * total
+    found = [
+        (unknown > 0, BAD, f"{unknown:.0f} of unknown fate"),
+        (refused >= FEW, BAD, "key refused"),
+        (ban > 0, BAD, f"banned for {seconds(ban)}"),
+        (failed >= FEW and failed > 0.1 * total, BAD if worse else WARN, "fails" if worse else "fails now and then"),
+    ]
+    said = [(level, word) for true, level, word in found if true]
+    if not said:
+        return GOOD, "answers" if total else "not asked lately"
+    return min((level for level, _ in said), key=LEVELS.index), ", ".join(word for _, word in said)
+
+
+def _data_ages(samples: Samples) -> dict[Key, tuple[float, float]]:
+    """Return age and limit of the most overdue kind of data of each exchange and process."""
+    ages = samples.values(catalog.EXCHANGE_DATA_AGE_SECONDS.name, "exchange", "process", "kind")
+    limits = samples.values(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS.name, "exchange", "process", "kind")
+    found: dict[Key, list[tuple[float, float]]] = defaultdict(list)
+    for key, age in ages.items():
+        if not math.isnan(age):
+            found[key[:2]].append((age, limits.get(key, math.nan)))
+    return {key: max(pairs, key=_overdue) for key, pairs in found.items()}
+
+
+def _overdue(pair: tuple[float, float]) -> tuple[float, float]:
+    age, limit = pair
+    return (0.0 if math.isnan(limit) else age / limit, age)
 
 
 def _sources(statuses: Mapping[str, Status], abouts: Mapping[str, str]) -> Iterator[Row]:

@@ -7,7 +7,19 @@ from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import circuits, limits, retries, shared, strategies
 from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.promql import (
+    CALL_DURATIONS,
+    ago,
+    increase,
+    lowest,
+    rate,
+    recorded_quantile,
+    select,
+    share,
+    total,
+    with_exemplars,
+    worst,
+)
 from peak_observe.monitoring.style import AMBER, COUNT, SPAN, Json
 
 NO_CALLS = "no calls in this time"
@@ -81,15 +93,16 @@ def _calls() -> list[Json]:
 
 def _latency() -> list[Json]:
     duration = catalog.BREAKER_CALL_DURATION_SECONDS
+    half, by_circuit = recorded_quantile(0.5, CALL_DURATIONS), recorded_quantile(0.95, CALL_DURATIONS, "breaker")
     return [
         panels.timeseries(
             "Latency",
             "Time calls took, whatever their outcome. Dots are exemplars: each leads to the trace of one call, so "
             "click one of the slow.",
             [
-                {**query(quantile(0.5, duration), "half are faster"), "exemplar": True},
-                query(quantile(0.95, duration), "95 % are faster"),
-                query(quantile(0.99, duration), "99 % are faster"),
+                {**query(with_exemplars(half, duration), "half are faster"), "exemplar": True},
+                query(recorded_quantile(0.95, CALL_DURATIONS), "95 % are faster"),
+                query(recorded_quantile(0.99, CALL_DURATIONS), "99 % are faster"),
             ],
             "s",
             empty=NO_CALLS,
@@ -97,7 +110,7 @@ def _latency() -> list[Json]:
         panels.timeseries(
             "Latency by circuit, 95th percentile",
             "Which service is slow. Where calls take as long as their timeout, make that shorter.",
-            [{**query(quantile(0.95, duration, "breaker"), "{{breaker}}"), "exemplar": True}],
+            [{**query(with_exemplars(by_circuit, duration), "{{breaker}}"), "exemplar": True}],
             "s",
             empty=NO_CALLS,
         ),
@@ -105,7 +118,7 @@ def _latency() -> list[Json]:
             "Latency distribution",
             "Calls a second by the bucket of their duration. Two bands mean two kinds of answers: follow an exemplar "
             "of the slower one.",
-            total(rate(duration, suffix="_bucket"), "le"),
+            with_exemplars(total(select(CALL_DURATIONS), "le"), duration),
             "s",
             empty=NO_CALLS,
         ),

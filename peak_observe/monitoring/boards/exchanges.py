@@ -6,11 +6,28 @@ from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import account_safety, orders, safety, streams
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import changes, increase, lowest, quantile, rate, select, share, total, worst
+from peak_observe.monitoring.promql import (
+    FAILURES,
+    REQUEST_DURATIONS,
+    REQUEST_RATES,
+    REQUESTS,
+    changes,
+    increase,
+    lowest,
+    quantile,
+    rate,
+    recorded_quantile,
+    select,
+    share,
+    total,
+    with_exemplars,
+    worst,
+)
 from peak_observe.monitoring.style import AMBER, COUNT, RED, YELLOW, Json
 
 FAILED = 'outcome!~"success|cancelled"'
 NO_EXCHANGES = "no exchanges"
+NO_BUDGET = "no latency budget"
 NO_REQUESTS = "no requests in this time"
 UNTIL = catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS
 
@@ -27,6 +44,7 @@ def board() -> Json:
             bans(),
             panels.row("Requests"),
             *_requests(),
+            *_latency_budgets(),
             panels.row("Data, clock and limits"),
             *_data(),
             _table(),
@@ -184,9 +202,9 @@ def by_outcome(*, width: int = 8) -> Json:
     """Return what the answers of exchanges mean."""
     return panels.timeseries(
         "Requests by outcome",
-        "Requests a second by what their answer means. Ambiguous: an order may or may not stand, somebody has to "
-        "look. Auth: the key is refused. Rejected: the exchange refuses this request, not all.",
-        [query(total(rate(catalog.EXCHANGE_REQUESTS_TOTAL), "outcome") + " > 0", "{{outcome}}")],
+        "Requests a second, over 5 minutes, by what their answer means. Ambiguous: an order may or may not stand, "
+        "somebody has to look. Auth: the key is refused. Rejected: the exchange refuses this request, not all.",
+        [query(total(select(REQUEST_RATES), "outcome") + " > 0", "{{outcome}}")],
         "reqps",
         empty=NO_REQUESTS,
         width=width,
@@ -196,24 +214,24 @@ def by_outcome(*, width: int = 8) -> Json:
 
 
 def _requests() -> list[Json]:
-    requests, duration = catalog.EXCHANGE_REQUESTS_TOTAL, catalog.EXCHANGE_REQUEST_DURATION_SECONDS
+    duration, half = catalog.EXCHANGE_REQUEST_DURATION_SECONDS, recorded_quantile(0.5, REQUEST_DURATIONS)
     by = ("exchange", "endpoint")
     name = "{{exchange}} {{endpoint}}"
     return [
         by_outcome(),
         panels.timeseries(
             "Failed requests by endpoint",
-            "Share of an endpoint's requests that did not succeed. One endpoint alone: see the exchange's news; all of "
-            "them: see its status page, then our network.",
-            [query(share(total(rate(requests, FAILED), *by), total(rate(requests), *by)), name)],
+            "Share of an endpoint's requests of 10 minutes that failed; refused orders and keys are not meant. One "
+            "endpoint alone: see the exchange's news; all of them: see its status page, then our network.",
+            [query(share(total(select(FAILURES), *by), total(select(REQUESTS), *by)), name)],
             "percentunit",
             empty=NO_REQUESTS,
             maximum=1,
         ),
         panels.timeseries(
             "Requests by endpoint",
-            "Requests a second. What asks most is the first to make rarer when the limit comes near.",
-            [query(total(rate(requests), *by), name)],
+            "Requests a second, over 10 minutes. What asks most is the first to make rarer when the limit comes near.",
+            [query(f"{total(select(REQUESTS), *by)} / 600", name)],
             "reqps",
             empty=NO_REQUESTS,
             stacked=True,
@@ -223,9 +241,9 @@ def _requests() -> list[Json]:
             "From sending a request to the end of its answer, without the wait for the rate limiter. Dots are "
             "exemplars: each leads to the trace of one request.",
             [
-                {**query(quantile(0.5, duration), "half are faster"), "exemplar": True},
-                query(quantile(0.95, duration), "95 % are faster"),
-                query(quantile(0.99, duration), "99 % are faster"),
+                {**query(with_exemplars(half, duration), "half are faster"), "exemplar": True},
+                query(recorded_quantile(0.95, REQUEST_DURATIONS), "95 % are faster"),
+                query(recorded_quantile(0.99, REQUEST_DURATIONS), "99 % are faster"),
             ],
             "s",
             empty=NO_REQUESTS,
@@ -241,9 +259,39 @@ def _requests() -> list[Json]:
             "Answer times",
             "Requests a second by the bucket of their duration. Two bands mean two kinds of answers; follow an "
             "exemplar of the slower one.",
-            total(rate(duration, suffix="_bucket"), "le"),
+            with_exemplars(total(select(REQUEST_DURATIONS), "le"), duration),
             "s",
             empty=NO_REQUESTS,
+        ),
+    ]
+
+
+def _latency_budgets() -> list[Json]:
+    asked, slow = catalog.EXCHANGE_BUDGETED_REQUESTS_TOTAL, catalog.EXCHANGE_SLOW_REQUESTS_TOTAL
+    keys = {"exchange": "Exchange", "group": "Group", "process": "Process", "job": "Job", "instance": "Instance"}
+    late = share(total(rate(slow), "exchange", "group"), total(rate(asked), "exchange", "group"))
+    return [
+        panels.timeseries(
+            "Slow requests by group",
+            "Share of the requests that took longer than the latency budget of their group. Trade slow: an order is "
+            "filled at another price than the one it was made for.",
+            [query(late, "{{exchange}} {{group}}")],
+            "percentunit",
+            empty=NO_BUDGET,
+            maximum=1,
+        ),
+        tables.table(
+            "Latency budgets",
+            "Each group of requests with a budget, and how many in the time shown took longer. Many: see which "
+            "endpoint is slow, then the exchange's status page.",
+            keys,
+            [
+                ("Budget", worst(select(catalog.EXCHANGE_LATENCY_BUDGET_SECONDS), *keys), style.SPAN),
+                ("Requests", total(increase(asked), *keys), COUNT),
+                ("Slow", total(increase(slow), *keys), style.bad(AMBER)),
+            ],
+            empty=NO_BUDGET,
+            size=(16, 8),
         ),
     ]
 
@@ -305,7 +353,8 @@ def _table() -> Json:
     banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
 
     def ended(*matchers: str) -> str:
-        return total(increase(catalog.EXCHANGE_REQUESTS_TOTAL, *matchers), *keys)
+        # They are recorded each minute.
+        return f"60 * {total(f'sum_over_time({select(REQUEST_RATES, *matchers)}[$__range])', *keys)}"
 
     return tables.table(
         "Exchanges",

@@ -31,6 +31,7 @@ _NAMED = (
     "repository",
     "source",
     "kind",
+    "group",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from peak_observe.monitoring.rules import (
@@ -37,6 +39,7 @@ GROUPS: tuple[Group, ...] = (
     account_safety.ACCOUNT_SAFETY,
     orders.ORDERS,
     streams.STREAMS,
+    exchange.DURATIONS,
     checks.HEALTH,
     checks.JOBS,
     backups.BACKUPS,
@@ -46,6 +49,8 @@ GROUPS: tuple[Group, ...] = (
     exporter.WATCHDOG,
 )
 """All rules, in the order of the runbook."""
+
+_COUNTED = re.compile(r"\b(peak_\w+)\[")
 
 
 def alerts() -> list[Alert]:
@@ -67,6 +72,15 @@ def expanded(expression: str) -> str:
     """Return an expression with what is recorded in the place of the recordings' names."""
     for trouble in troubles():
         expression = expression.replace(of_trouble(trouble), trouble.expression)
-    for recording in sorted(recordings(), key=lambda recording: -len(recording.name)):
-        expression = expression.replace(recording.name, f"({recording.expression})")
+    recorded = sorted(recordings(), key=lambda recording: -len(recording.name))
+    while any(recording.name in expression for recording in recorded):  # some are made of others
+        for recording in recorded:
+            chosen = partial(_chosen, recording.expression)
+            expression = re.sub(rf"{recording.name}({{[^}}]*}})?", chosen, expression)
     return expression
+
+
+def _chosen(recorded: str, found: re.Match[str]) -> str:
+    """Return what was recorded, of those series alone that the matchers behind its name choose."""
+    matchers = found[1] or ""
+    return f"({_COUNTED.sub(lambda metric: f'{metric[1]}{matchers}[', recorded)})"

@@ -15,6 +15,7 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     last,
+    lately,
 )
 
 _EVER = last(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS)
@@ -26,12 +27,11 @@ _SUCCEEDED = f"max without (kind) ({_EVER})"
 _SINCE = last(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS)
 _UNSUCCESSFUL = f"({_ATTEMPT} > {_SUCCEEDED}) and ({_SINCE} == 0)"
 _RUNNING = f"time() - ({_SINCE} > 0)"
-_USUAL_TIME = f"max without (kind) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d]))"
+_USUAL_TIME = f"max without (kind) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d:1h]))"
 
 _SIZE = last(catalog.BACKUP_SIZE_BYTES)
-_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.BACKUP_SIZE_BYTES.name}[7d])"
+_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.BACKUP_SIZE_BYTES.name}[7d:1h])"
 _VERIFIED = last(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS)
-_CONFIGURED = catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS.name
 _SINCE_CONFIGURED = last(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)
 _WEEK = 8 * 86_400
 
@@ -39,7 +39,7 @@ _WEEK = 8 * 86_400
 def _recently(outcomes: str, metric: catalog.Metric = catalog.BACKUP_RUNS_TOTAL) -> str:
     """Return that a run ended so in the last two days, also before the first scrape, which `increase` cannot see."""
     runs = f'{metric.name}{{outcome=~"{outcomes}"}}'
-    seen = f"sum without (outcome) (increase({runs}[2d])) > 0"
+    seen = f"sum without (outcome) (increase({runs}[2d:5m])) > 0"
     before = f"sum without (outcome) (last_over_time({runs}[5m] offset 2d))"
     return f"({seen}) or (sum without (outcome) (last_over_time({runs}[5m])) > 0 unless {before})"
 
@@ -185,7 +185,7 @@ BACKUPS = Group(
         Alert(
             "PeakBackupMetricsAbsent",
             CRITICAL,
-            f"last_over_time({_CONFIGURED}[1d]) unless {_SINCE_CONFIGURED}",
+            f"{lately(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS, '1d')} unless {_SINCE_CONFIGURED}",
             "15m",
             "a repository that was told of within a day is not heard of any more",
             f"Nothing is heard of the backups in {{{{ $labels.repository }}}} of {AT} any more.",
@@ -197,4 +197,5 @@ BACKUPS = Group(
             verdict=LOOK,
         ),
     ),
+    every="1m",
 )

@@ -6,6 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring.rules.rule import (
     AT,
     COUNT,
+    GAP,
     LOOK,
     NO,
     SHARE,
@@ -14,16 +15,16 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     Recording,
-    last,
     twins,
 )
 
 _OPENED = f'sum without (to) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{{to="open"}}[30m])) >= 5'
 
 
-def _in(states: str) -> str:
-    states = f'state=~"{states}"'
-    return f"sum without (state) ({last(catalog.BREAKER_STATE, states)}) > 0"
+def _in(*states: str) -> str:
+    # Of the recorded numbers: of each circuit five series tell of its state.
+    number = f"last_over_time({STATE_NUMBER}[{GAP}:15s])"
+    return " or ".join(f"({number} == {catalog.STATES.index(state) + 1})" for state in states)
 
 
 def _share(part: str, metric: str, window: str) -> str:
@@ -59,7 +60,7 @@ BREAKERS = Group(
             Alert(
                 "PeakBreakerNotClosed",
                 WARNING,
-                _of_exchange(_in("open|half_open"), "breaker"),
+                _of_exchange(_in("open", "half_open"), "breaker"),
                 "2m",
                 "a circuit is open or half-open",
                 f"Circuit {{{{ $labels.breaker }}}} of {AT} is not closed.",
@@ -168,4 +169,5 @@ RETRIES = Group(
             subject="operation",
         ),
     ),
+    every="1m",
 )

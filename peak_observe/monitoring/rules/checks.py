@@ -18,7 +18,7 @@ _BORN = f"{last(catalog.PROCESS_START_TIME_SECONDS)} or {last(catalog.OBSERVE_ST
 # One that was never begun is waited for since its process began.
 _NEVER = f"0 * ({_ATTEMPT} == 0) + on (job, instance, process) group_left () max by (job, instance, process) ({_BORN})"
 _OVERDUE = f"(time() - ({_SUCCESS} > 0 or {_ATTEMPT} > 0 or {_NEVER})) > {_MAX_AGE}"
-_LONGEST = f"max_over_time({catalog.JOB_LAST_DURATION_SECONDS.name}[7d])"
+_LONGEST = f"max_over_time({catalog.JOB_LAST_DURATION_SECONDS.name}[7d:1h])"
 
 HEALTH = Group(
     "health",

@@ -6,10 +6,15 @@ from peak_observe import catalog
 from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, BUG, CANCELLED, COUNTED, REJECTED, SUCCESS
 from peak_observe.monitoring.rules.rule import (
     AT,
+    CALL_DURATIONS,
     COUNT,
     CRITICAL,
+    FAILURES,
     HOST,
     LOOK,
+    REQUEST_DURATIONS,
+    REQUEST_RATES,
+    REQUESTS_10M,
     SHARE,
     SPAN,
     WARNING,
@@ -29,19 +34,18 @@ _ASKED = f'outcome!~"{BUG}|{CANCELLED}"'
 # A refused key has an alert of its own.
 _FAILED = f'outcome!~"{SUCCESS}|{REJECTED}|{CANCELLED}|{AUTH}"'
 
-_FAILURES = Recording(
-    "instance_exchange_endpoint:peak_exchange_failures:increase10m",
-    f"sum without (outcome) (increase({_REQUESTS}{{{_FAILED}}}[10m]))",
+# One look at the counters for all of the group, of which most never count: what is 0 is left out.
+_REQUESTED = Recording(
+    "instance_exchange_endpoint_outcome:peak_exchange_requests:increase10m", f"increase({_REQUESTS}[10m]) > 0"
 )
-_ALL = Recording(
-    "instance_exchange_endpoint:peak_exchange_requests:increase10m",
-    f"sum without (outcome) (increase({_REQUESTS}[10m]))",
-)
-_DOWN_FAILURES = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_THEIRS}}}[10m]))"
-_DOWN_ASKED = f"sum without (outcome, endpoint) (increase({_REQUESTS}{{{_ASKED}}}[10m]))"
+_FAILURES = Recording(FAILURES, f"sum without (outcome) ({_REQUESTED.name}{{{_FAILED}}})")
+_ALL = Recording(REQUESTS_10M, f"sum without (outcome) ({_REQUESTED.name})")
+_DOWN_FAILURES = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_THEIRS}}})"
+_DOWN_ASKED = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_ASKED}}})"
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
 _UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
-_LOST = f"sum without (outcome) (increase({_UNKNOWN}[1d])) > 0"
+# A day is read once a minute, so that the last ten minutes are read in full besides.
+_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:1m", "10m"))
 # An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _FIRST_LOST = Recording(
     "instance_exchange:peak_exchange_first_unknown:count",
@@ -52,10 +56,8 @@ _BANNED = last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)
 _STALE = f"{last(catalog.EXCHANGE_DATA_AGE_SECONDS)} > {last(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)}"
 _SKEW = f"abs({last(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)})"
 _USED = f"min_over_time({catalog.EXCHANGE_RATE_LIMIT_USED_RATIO.name}[5m])"
-_QUIET = (
-    f"sum without (outcome, endpoint) (increase({_REQUESTS}[1h])) == 0 "
-    f"and sum without (outcome, endpoint) (increase({_REQUESTS}[1d])) > 500"
-)
+_ALL_BUDGETED = f"increase({catalog.EXCHANGE_BUDGETED_REQUESTS_TOTAL.name}[30m])"
+_OVER_BUDGET = f"increase({catalog.EXCHANGE_SLOW_REQUESTS_TOTAL.name}[30m])"
 
 
 def _failing(share: float) -> str:
@@ -66,12 +68,11 @@ def _level(window: str) -> str:
     return f"instance_exchange:peak_exchange_failures_per_requests:ratio_rate{window}"
 
 
-def _rate(kind: str, outcomes: str) -> Recording:
-    rates = f"sum without (outcome, endpoint) (rate({_REQUESTS}{{{outcomes}}}[5m]))"
-    return Recording(f"instance_exchange:peak_exchange_{kind}:rate5m", rates)
-
-
-_RATE_FAILED, _RATE_ASKED = _rate("failures", _THEIRS), _rate("asked", _ASKED)
+_RATES = Recording(REQUEST_RATES, f"sum without (endpoint) (rate({_REQUESTS}[5m]))")
+_RATE_FAILED, _RATE_ASKED = (
+    Recording(f"instance_exchange:peak_exchange_{kind}:rate5m", f"sum without (outcome) ({_RATES.name}{{{outcomes}}})")
+    for kind, outcomes in (("failures", _THEIRS), ("asked", _ASKED))
+)
 
 
 def _over(rate: Recording, window: str) -> str:
@@ -89,6 +90,10 @@ def _burning(long: str, short: str, factor: float) -> str:
     # Of few requests one that fails is a large share: an alert needs ten.
     enough = f"{_over(_RATE_FAILED, long)} >= 10"
     return f"({_level(long)} > {limit}) and ({_level(short)} > {limit}) and ({enough})"
+
+
+# Of the recorded rates, too: a day of all counters would be most of what the rules cost.
+_QUIET = f"({_over(_RATE_ASKED, '1h')} == 0) and ({_over(_RATE_ASKED, '1d')} > 500)"
 
 
 def _burn(severity: str, *, long: str, short: str, factor: float, spent: str) -> Alert:
@@ -152,7 +157,7 @@ REQUESTS = Group(
         Alert(
             "PeakExchangeKeyRefused",
             CRITICAL,
-            f"({_KEY}[30m])) >= 3) and ({_KEY}[10m])) > 0)",
+            f'({_KEY}[30m])) >= 3) and (sum without (outcome, endpoint) ({_REQUESTED.name}{{outcome="{AUTH}"}}) > 0)',
             "0m",
             "an exchange refused the key three times within half an hour",
             f"{{{{ $labels.exchange }}}} refuses the key of {AT}.",
@@ -163,6 +168,15 @@ REQUESTS = Group(
             keep="10m",
             subject="exchange",
         ),
+    ),
+    recordings=(_REQUESTED, _FAILURES, _ALL),
+    every="1m",
+)
+
+EXCHANGES = Group(
+    "exchanges",
+    "peak-exchanges",
+    (
         Alert(
             "PeakExchangeFateUnknown",
             CRITICAL,
@@ -177,14 +191,6 @@ REQUESTS = Group(
             "Cancel or take over what stands, by hand or in the program, then silence the alert: it ends after a day.",
             subject="exchange",
         ),
-    ),
-    recordings=(_FAILURES, _ALL, _FIRST_LOST),
-)
-
-EXCHANGES = Group(
-    "exchanges",
-    "peak-exchanges",
-    (
         *twins(
             Alert(
                 "PeakExchangeBanned",
@@ -254,16 +260,19 @@ EXCHANGES = Group(
             subject="exchange",
         ),
         Alert(
-            "PeakExchangeQuiet",
+            "PeakExchangeSlow",
             WARNING,
-            f"{_QUIET}",
-            "5m",
-            "a program that sent hundreds of requests a day has sent none for an hour",
-            f"{AT} asks {{{{ $labels.exchange }}}} nothing any more.",
-            "It has sent no request for an hour, after more than 500 within a day.",
-            "The program lives, but its loop does not ask the exchange: it hangs, was paused, or has nothing to do.",
-            "The last lines of its log; `py-spy dump` shows where it waits.",
-            "Restart it if it hangs. If it rests on purpose, the alert ends within a day.",
+            f"({_OVER_BUDGET} / ({_ALL_BUDGETED} > 0) > 0.05) and ({_OVER_BUDGET} >= 3)",
+            "2m",
+            "more than one in twenty requests take longer than their latency budget, and at least three in 30 minutes",
+            f"{{{{ $labels.exchange }}}} is slow to answer {AT}.",
+            f"{SHARE} of its {{{{ $labels.group }}}} requests took longer than their budget within 30 minutes.",
+            "Requests of a group take longer than `latency_budget` of the client promises. An order that is late is "
+            "filled at another price.",
+            "The answer time by endpoint: all, or one? Do other exchanges answer as ever? Their pings tell of our "
+            "network; the load of this machine tells of the program.",
+            "Trade less, or with limit orders only, until it is over. A budget that is missed every day is too short.",
+            keep="10m",
             subject="exchange",
         ),
         *twins(
@@ -287,6 +296,7 @@ EXCHANGES = Group(
             description=f"They are {SPAN} apart: signed requests fail.",
         ),
     ),
+    recordings=(_FIRST_LOST,),
 )
 
 OBJECTIVES = Group(
@@ -309,8 +319,22 @@ OBJECTIVES = Group(
             keep="10m",
             subject="exchange",
         ),
+        Alert(
+            "PeakExchangeQuiet",
+            WARNING,
+            f"{_QUIET}",
+            "5m",
+            "a program that sent hundreds of requests a day has sent none for an hour",
+            f"{AT} asks {{{{ $labels.exchange }}}} nothing any more.",
+            "It has sent no request for an hour, after more than 500 within a day.",
+            "The program lives, but its loop does not ask the exchange: it hangs, was paused, or has nothing to do.",
+            "The last lines of its log; `py-spy dump` shows where it waits.",
+            "Restart it if it hangs. If it rests on purpose, the alert ends within a day.",
+            subject="exchange",
+        ),
     ),
     recordings=(
+        _RATES,
         _RATE_FAILED,
         _RATE_ASKED,
         *(_recording(window) for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")),
@@ -321,6 +345,20 @@ OBJECTIVES = Group(
         "announced maintenance too, as nobody can trade in it. `rejected`, `auth`, `clock` and `rate_limited` are "
         "answers: the exchange did its part, and the cause is ours. `bug` and `cancelled` never asked it anything, so "
         "they are not even requests. What is ours shows in `PeakExchangeErrors` and `PeakExchangeKeyRefused`."
+    ),
+    every="1m",
+)
+
+DURATIONS = Group(
+    "durations",
+    "peak-exchanges",
+    (),
+    recordings=(
+        Recording(
+            REQUEST_DURATIONS,
+            f"sum without (endpoint) (rate({catalog.EXCHANGE_REQUEST_DURATION_SECONDS.name}_bucket[5m]))",
+        ),
+        Recording(CALL_DURATIONS, f"rate({catalog.BREAKER_CALL_DURATION_SECONDS.name}_bucket[5m])"),
     ),
     every="1m",
 )

@@ -18,24 +18,26 @@ from peak_observe.monitoring.rules.rule import (
     Group,
     Recording,
     last,
+    lately,
 )
 
 JOB = "peak-observe"
 """The name of the scrape job in `prometheus.yaml`, by which the absence of the exporter is noticed."""
 
-_UP = catalog.PROCESS_UP.name
-_BEGAN = catalog.PROCESS_START_TIME_SECONDS.name
-_ENDED = catalog.PROCESS_ENDED_TIMESTAMP_SECONDS.name
+_UP = lately(catalog.PROCESS_UP, "1d")
+_BEGAN = lately(catalog.PROCESS_START_TIME_SECONDS, "1d")
+_ENDED = lately(catalog.PROCESS_ENDED_TIMESTAMP_SECONDS, "1d")
 _LIVES = f"{last(catalog.PROCESS_UP)} == 1"
 _SILENT = last(catalog.PROCESS_SNAPSHOT_AGE_SECONDS)
 # As the exporter sees them, and as programs that serve themselves tell.
-_STARTS = " or ".join(f"changes({metric}[1h]) >= 3" for metric in (_BEGAN, catalog.OBSERVE_START_TIME_SECONDS.name))
+_BEGINNINGS = (catalog.PROCESS_START_TIME_SECONDS.name, catalog.OBSERVE_START_TIME_SECONDS.name)
+_STARTS = " or ".join(f"changes({metric}[1h]) >= 3" for metric in _BEGINNINGS)
 _REJECTED = f"increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m])"
 _USED = last(catalog.PROCESS_SNAPSHOTS_USED_RATIO)
 _CLOCK = catalog.EXPORTER_TIME_SECONDS.name
 _SKEW = f"abs({_CLOCK} - timestamp({_CLOCK}))"
 # Targets of any job that told of peak_observe within a day: the exporter, and programs that serve themselves.
-_OURS = f"on ({HOST}) last_over_time({catalog.OBSERVE_BUILD_INFO.name}[1d])"
+_OURS = f"on ({HOST}) {lately(catalog.OBSERVE_BUILD_INFO, '1d')}"
 
 PROCESSES = Group(
     "processes",
@@ -46,7 +48,7 @@ PROCESSES = Group(
             CRITICAL,
             # The exporter shows it for 15 minutes; nobody is told that it is well again because it is not shown.
             # One that came back and ended in good order, all between two looks, has only the time of that end.
-            f"(last_over_time({_UP}[1d]) == 0) unless (last_over_time({_ENDED}[1d]) > last_over_time({_BEGAN}[1d]))",
+            f"({_UP} == 0) unless ({_ENDED} > {_BEGAN})",
             "1m",
             "a process crashed or was killed, and has not come back",
             "Process {{ $labels.process }} of {{ $labels.instance }} is gone.",

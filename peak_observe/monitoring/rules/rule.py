@@ -21,6 +21,13 @@ TROUBLE = "instance:peak_trouble:value"
 STATE_NUMBER = "instance_breaker:peak_breaker_state:number"
 """Recording of the state of each circuit as a number, by its place in `catalog.STATES` from 1 on."""
 
+REQUEST_RATES = "instance_exchange_outcome:peak_exchange_requests:rate5m"
+REQUESTS_10M = "instance_exchange_endpoint:peak_exchange_requests:increase10m"
+FAILURES = "instance_exchange_endpoint:peak_exchange_failures:increase10m"
+REQUEST_DURATIONS = "instance_exchange_le:peak_exchange_request_duration_seconds_bucket:rate5m"
+CALL_DURATIONS = "instance_breaker_le:peak_breaker_call_duration_seconds_bucket:rate5m"
+"""Recordings that the dashboards read in the place of counters, of which a bot has hundreds."""
+
 WATCHED = "instance:peak_watched:value"
 """Recording of the targets that tell of peak_observe; without it, nothing that is recorded says anything."""
 
@@ -39,6 +46,11 @@ _UNITS = {"m": "minute", "h": "hour"}
 def last(metric: Metric, *matchers: str) -> str:
     """Return the last values of a gauge, also where a scrape or two have failed since."""
     return f"last_over_time({chosen(metric, *matchers)}[{GAP}])"
+
+
+def lately(metric: Metric, window: str) -> str:
+    """Return the last values of a gauge within hours or days, of which it reads the last 20 minutes in full."""
+    return f"(last_over_time({metric.name}[20m]) or last_over_time({metric.name}[{window}:5m]))"
 
 
 def chosen(metric: Metric, *matchers: str) -> str:

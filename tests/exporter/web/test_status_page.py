@@ -13,13 +13,100 @@ from peak_observe.exporter.sources.merged_exposition import rendered
 from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.poller import Status
 from peak_observe.exporter.web import status_page, status_tables
-from peak_observe.exporter.web.status_tables import BAD, GOOD, IDLE, WARN, Row, Table
+from peak_observe.exporter.web.recent_requests import RecentRequests
+from peak_observe.exporter.web.status_tables import BAD, GOOD, IDLE, WARN, Row, Samples, Table
 from peak_observe.resilience import HealthCheckResult
+from peak_observe.testing import ManualClock
 
 NOW = 1_800_000_000.0
 AT = datetime.fromtimestamp(NOW - 30, UTC)
 UP = Status(True, (), 0.25, NOW, (1, 0, 0), "")
 EVIL = '<script>alert("x")</script>'
+
+
+def told(*lines: str) -> list:
+    """Return what a source tells, from sample lines."""
+    return rendered([Block(re.match("[a-z_]+", line)[0], "gauge", "", [line]) for line in lines])
+
+
+def asked(**outcomes: float) -> list[str]:
+    """Return the counted requests of a bot to an exchange, and its writes of unknown fate."""
+    by = 'exchange="kraken",process="bot"'
+    requests = [
+        f'peak_exchange_requests_total{{endpoint="GET Ticker",{by},outcome="{outcome}"}} {count}'
+        for outcome, count in outcomes.items()
+    ]
+    return [*requests, f'peak_exchange_writes_total{{{by},outcome="ambiguous"}} {outcomes.get("ambiguous", 0)}']
+
+
+def exchange(recent: RecentRequests, *lines: str) -> Row:
+    """Return the only row of the table of exchanges."""
+    found = status_tables.tables(told(*lines), {}, {}, {}, NOW, recent=recent)
+    (row,) = next(table.rows for table in found if table.title == "Exchanges")
+    return row
+
+
+def test_an_outage_shows_after_months_of_success() -> None:
+    """Of the last ten minutes nearly all failed, of all since the start hardly any; and it ends when it is over."""
+    clock = ManualClock()
+    recent = RecentRequests(clock)
+    recent.note(Samples(told(*asked(success=1_000_000, transient=10))))
+    for _ in range(10):
+        clock.advance(30)
+        recent.note(Samples(told(*asked(success=1_000_011, transient=999))))
+    row = exchange(recent, *asked(success=1_000_011, transient=999))
+    assert (row.level, row.state, row.cells[:2]) == (BAD, "fails", ("1,000", "98.9%"))
+    for _ in range(25):
+        clock.advance(30)
+        recent.note(Samples(told(*asked(success=1_000_500, transient=999))))
+    row = exchange(recent, *asked(success=1_000_900, transient=999))
+    assert (row.level, row.state, row.cells[:2]) == (GOOD, "answers", ("400", "0.0%"))
+
+
+def test_a_restart_begins_anew() -> None:
+    """What is counted then is of the last minutes, too."""
+    recent = RecentRequests(ManualClock())
+    recent.note(Samples(told(*asked(success=500, transient=90))))
+    row = exchange(recent, *asked(success=4, transient=4))
+    assert (row.level, row.state, row.cells[0]) == (WARN, "fails now and then", "8")
+
+
+def test_an_order_of_unknown_fate_is_red_for_a_day() -> None:
+    """As its alert is, from when it was counted, and another one from then on."""
+    clock = ManualClock()
+    recent = RecentRequests(clock)
+    lines = asked(success=50, ambiguous=1)
+    recent.note(Samples(told(*lines)))
+    assert exchange(recent, *lines)[:3] == (BAD, "kraken", "1 of unknown fate")
+    clock.advance(80_000)
+    recent.note(Samples(told(*asked(success=90, ambiguous=2))))
+    clock.advance(80_000)
+    recent.note(Samples(told(*asked(success=95, ambiguous=2))))
+    assert exchange(recent, *asked(success=95, ambiguous=2))[:3] == (BAD, "kraken", "2 of unknown fate")
+    clock.advance(10_000)
+    assert exchange(recent, *asked(success=99, ambiguous=2))[:3] == (GOOD, "kraken", "answers")
+
+
+def test_data_have_an_age_and_a_limit() -> None:
+    """The most overdue kind shows; past its limit it is red."""
+    by = 'exchange="kraken",process="bot"'
+    ages = [f'peak_exchange_data_age_seconds{{{by},kind="{kind}"}} {age}' for kind, age in AGES.items()]
+    limits = [f'peak_exchange_data_max_age_seconds{{{by},kind="{kind}"}} 300' for kind in AGES]
+    row = exchange(RecentRequests(), *asked(success=5), *ages, *limits)
+    assert (row.level, row.state, row.cells[2]) == (BAD, "data too old", "2.0 h")
+    row = exchange(RecentRequests(), *asked(success=5), *ages)
+    assert (row.level, row.cells[2]) == (GOOD, "2.0 h")
+
+
+AGES = {"ticker": 7200, "candles": 20, "ticker_received": "NaN"}
+
+
+def test_a_refused_key_and_silence_are_told() -> None:
+    """Refusals of orders are answers; nothing asked is no fault, and no success either."""
+    recent = RecentRequests()
+    assert exchange(recent, *asked(success=5, auth=3))[:3] == (BAD, "kraken", "key refused")
+    assert exchange(recent, *asked(success=5, rejected=30))[:3] == (GOOD, "kraken", "answers")
+    assert exchange(recent, *asked(success=0))[:3] == (GOOD, "kraken", "not asked lately")
 
 
 def tables(*lines: str, results: dict | None = None, statuses: dict | None = None) -> dict[str, list[Row]]:
@@ -154,14 +241,14 @@ def test_exchanges() -> None:
     rows = tables(
         'peak_exchange_requests_total{endpoint="a",exchange="kraken",outcome="success",process="bot"} 900',
         'peak_exchange_requests_total{endpoint="b",exchange="kraken",outcome="success",process="bot"} 90',
-        'peak_exchange_requests_total{endpoint="b",exchange="kraken",outcome="timeout",process="bot"} 10',
+        'peak_exchange_requests_total{endpoint="b",exchange="kraken",outcome="transient",process="bot"} 10',
         'peak_exchange_requests_total{endpoint="a",exchange="binance",outcome="success"} 0',
         f'peak_exchange_banned_until_timestamp_seconds{{exchange="kraken",process="bot"}} {NOW + 120}',
         'peak_exchange_rate_limit_used_ratio{exchange="kraken",process="bot"} 0.5',
     )["Exchanges"]
     assert rows == [
-        Row(BAD, "kraken", "banned for 2.0 min", ("1,000", "1.0%", "50%", "bot")),
-        Row(GOOD, "binance", "not banned", ("0", "-", "-", "this process")),
+        Row(BAD, "kraken", "banned for 2.0 min", ("1,000", "1.0%", "-", "50%", "bot")),
+        Row(GOOD, "binance", "not asked lately", ("0", "-", "-", "-", "this process")),
     ]
 
 

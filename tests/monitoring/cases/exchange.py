@@ -43,8 +43,33 @@ def skew(values: str) -> dict[str, str]:
     return series("peak_exchange_clock_skew_seconds", values, exchange="kraken")
 
 
+def slow(requests: str, slow: str) -> list[dict[str, str]]:
+    """Return the requests that have a latency budget, and those that took longer."""
+    by = {"exchange": "kraken", "group": "trade"}
+    return [
+        series("peak_exchange_budgeted_requests_total", requests, **by),
+        series("peak_exchange_slow_requests_total", slow, **by),
+    ]
+
+
 UP = series("up", "1x200")
 CASES = [
+    Case(
+        "PeakExchangeSlow",
+        "a tenth is slow for a while",
+        slow("0+10x90", "0x5 0+1x20 20x60"),
+        {20: ("warning",)},
+        (6, 80),
+    ),
+    Case(
+        "PeakExchangeSlow",
+        "few orders, all of them slow",
+        slow("0x5 1x5 2x5 3x60", "0x5 1x5 2x5 3x60"),
+        {20: ("warning",)},
+        (12, 65),
+    ),
+    Case("PeakExchangeSlow", "one in fifty is slow", slow("0+50x60", "0+1x60"), silent=(12, 40)),
+    Case("PeakExchangeSlow", "a single one is slow", slow("0x5 4x30", "0x5 1x30"), silent=(12, 30)),
     Case("PeakMarketDataGap", "three are missing", [gaps("0x10 3x80")], {12: ("warning",)}, (9, 60)),
     Case("PeakMarketDataGap", "were missing long ago", [gaps("7x60")], silent=(1, 30)),
     Case(

@@ -114,6 +114,9 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         client = stack.enter_context(
             ResilientExchangeClient("kraken", fake.config(), name=name, health=None, journal=journal)
         )
+        budget = {"public": 5}
+        made = ResilientExchangeClient("kraken", fake.config(), name=name, health=None, latency_budget=budget)
+        client = stack.enter_context(made)
         for _ in range(RHYTHM):
             client.fetch_ticker("BTC/USD")
         client.fetch_balance()

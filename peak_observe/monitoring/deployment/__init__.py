@@ -1,0 +1,1 @@
+"""Files that run the exporter and its bots somewhere: systemd, Kubernetes, Compose."""
