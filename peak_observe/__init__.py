@@ -47,6 +47,7 @@ from peak_observe.resilience import (
     idempotent,
     retry_with_backoff,
 )
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.lazy_import import late
 from peak_observe.telemetry.snapshot import writer
 from peak_observe.telemetry.snapshot.writer import flush
@@ -312,6 +313,15 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+@check_keywords(
+    {
+        "name process_name app job": "process",
+        "dir directory folder path snapshots snapshot_directory": "snapshot_dir",
+        "interval": "snapshot_interval",
+        "secret redact": "secrets",
+    },
+    surplus="each setting is given by its name",
+)
 def configure(
     *,
     span_events: bool | None = None,

@@ -12,6 +12,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import program_end, writer
 
@@ -106,6 +107,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
         ValueError: The name is not a string that UTF-8 can hold, or empty; or `max_age` is no time.
     """
 
+    @check_keywords({"maxage every deadline": "max_age"})
     def __init__(self, name: str, *, max_age: float | str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         promised = None if max_age is None else _seconds(max_age)
         self.name = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import threading
@@ -75,6 +76,7 @@ class BackupSchedule:
     ) -> None:
         _check("every", every, "more than 0 seconds and at most ten years", ok=lambda: 0 < every <= TEN_YEARS)
         _check("jitter", jitter, "a share of every from 0 to 0.5", ok=lambda: 0 <= jitter <= MOST_JITTER)
+        _check_create(manager, create)
         self._manager = manager
         self._every = every
         self._jitter = jitter
@@ -213,6 +215,15 @@ def _log(level: str, message: str, *values: object) -> None:
     from peak_observe.support.loggers import logger
 
     getattr(logger("peak_observe.backup"), level)(message, *values)
+
+
+def _check_create(manager: Manager, create: dict[str, Any]) -> None:
+    """Raise now, not at the first backup, where `create_backup` does not take what is handed on to it."""
+    try:
+        inspect.signature(manager.create_backup).bind_partial(**create)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(manager.create_backup).parameters)
+        raise TypeError(f"BackupSchedule hands on to create_backup: {error}; that takes {known}") from None
 
 
 def _check(name: str, value: object, rule: str, *, ok: Callable[[], bool]) -> None:

@@ -23,6 +23,7 @@ from peak_observe.exchange_client.request import Request, current_request
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials, identities
 from peak_observe.measures.exchange import CANDLES, TICKER
+from peak_observe.support.keywords import check_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ class Options(NamedTuple):
     holds: bool = False
 
 
+@check_keywords({"label exchange_name": "name", "order_ids": "client_order_ids", "hold throttle": "protect"})
 def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool = False, protect: bool = False) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 

@@ -14,6 +14,7 @@ from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.layers import Layer, Layers, Stack
 from peak_observe.resilience.policy.order import check
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Policy:
         ValueError: An argument makes no sense, or the order does not; the message says why and shows the right one.
     """
 
+    @check_keywords({"timeout total_timeout": "deadline"}, mapping=True)
     def __init__(
         self,
         *policy_parts: Any,
