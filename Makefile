@@ -30,7 +30,7 @@ $(VENV)/.demo $(VENV)/.ready: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m compileall -qq -j 0 -x '/ccxt/(pro|test)/' $(VENV)/lib || true  # pip does it on one core
 	@touch $(VENV)/.demo $@
 
-demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
+demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that fails (ARGS="--once" ends it, else Ctrl-C)
 	@$(BIN)/peak-observe demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run all tests, after installing the programs that they start (ARGS="tests/exporter -x" is a part)

@@ -25,6 +25,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "restic": "restic",
     "strace": "strace",
+    "tmux": "tmux",
     "unshare": "util-linux",
     "venv": f"python{sys.version_info.major}.{sys.version_info.minor}-venv",  # Debian's Python has none without it
 }
