@@ -20,6 +20,8 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "borg": "borgbackup",
     "chromium": "chromium",
+    "curl": "curl",
+    "ip": "iproute2",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
