@@ -37,9 +37,14 @@ test: $(VENV)/.ready  ## Run all tests, after installing the programs that they 
 	@$(PYTHON) -B tests/programs.py
 	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 3 --dist worksteal $(ARGS)
 
-nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load
+$(VENV)/freqtrade/.ready: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/freqtrade
+	$(VENV)/freqtrade/bin/python -m pip install --quiet --no-compile freqtrade '.[exporter]'
+	@touch $@
+
+nightly: $(VENV)/.ready $(VENV)/freqtrade/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load, freqtrade
 	@$(PYTHON) -B tests/programs.py strace
-	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter tests/resilience/breaker/test_interrupts.py -m '' $(ARGS)
+	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/exporter tests/resilience/breaker/test_interrupts.py tests/test_freqtrade.py -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .

@@ -43,7 +43,8 @@ def test_from_nothing_to_an_alert(folder: Path) -> None:
     script = commands(block) + (
         "wait_for http://127.0.0.1:9090/-/ready\nwait_for http://127.0.0.1:9093/-/ready\n"
         "for _ in $(seq 100); do\n"
-        "  curl -s http://127.0.0.1:9093/api/v2/alerts > alerts; curl -s http://127.0.0.1:9090/api/v1/targets > targets\n"
+        "  curl -s http://127.0.0.1:9093/api/v2/alerts > alerts\n"
+        "  curl -s http://127.0.0.1:9090/api/v1/targets > targets\n"
         "  grep -q PeakWatchdog alerts && ! grep -q unknown targets && break; sleep 1\ndone\n"
         "cat /proc/self/net/tcp /proc/self/net/tcp6 > sockets\n"
     )
