@@ -102,6 +102,8 @@ def _exporter() -> Iterator[str]:
     yield from ("", "## For the exporter", "", "What the keys mean: [The exporter](../exporter.md).")
     yield from ("", "### `[processes]`", "")
     yield from _table(exporter.PROCESSES)
+    yield from ("", "### `[otlp]`", "")
+    yield from _table(exporter.OTLP, ("endpoint",))
     for name, kind in exporter.KINDS.items():
         yield from ("", f"### `[{name}.NAME]`", "")
         yield f"By default looked at every {kind.interval:g} seconds, and given up after {kind.timeout:g}."

@@ -6,10 +6,12 @@ import glob
 import math
 import os
 from graphlib import CycleError, TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
-from peak_observe.errors import ConfigError
+from peak_observe.errors import ConfigError, MissingExtraError
 from peak_observe.exporter.sources import own_metrics
 from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
@@ -42,11 +44,27 @@ class Config(NamedTuple):
         path: The file; None where there is none.
         sources: What is asked again and again.
         checks: Health checks, each with the table that describes it.
+        otlp: Where all metrics are pushed too; None for nowhere.
     """
 
     path: Path | None
     sources: tuple[Definition, ...]
     checks: tuple[tuple[Mapping[str, Any], health.Described], ...]
+    otlp: Otlp | None = None
+
+
+class Otlp(NamedTuple):
+    """Collector that all metrics are pushed to over OTLP/HTTP.
+
+    Args:
+        endpoint: Its URL for metrics.
+        interval: Seconds between two pushes.
+        timeout: Seconds that one may take.
+    """
+
+    endpoint: str
+    interval: float
+    timeout: float
 
 
 class Kind(NamedTuple):
@@ -138,7 +156,9 @@ PROCESSES = {
     "max_accounts": int,
     "foreign_addresses": bool,
 }
-SECTIONS = (*KINDS, "processes", "checks")
+OTLP = {**COMMON, "endpoint": str}
+OTLP_PATH = "/v1/metrics"
+SECTIONS = (*KINDS, "processes", "checks", "otlp")
 ELSEWHERE = ("backup", "policies")  # what `peak-observe backup` and programs read of the same file
 
 
@@ -154,12 +174,15 @@ def load(path: Path | None) -> Config:
     document = toml.read(chosen)
     for section in document:
         if section not in (*SECTIONS, *ELSEWHERE):
-            allowed = f"there are [processes], [checks.NAME] and {', '.join(f'[{kind}.NAME]' for kind in KINDS)}"
+            allowed = (
+                f"there are [processes], [otlp], [checks.NAME] and {', '.join(f'[{kind}.NAME]' for kind in KINDS)}"
+            )
             raise ConfigError(
                 str(chosen), section, f"there is no such section{toml.near(section, SECTIONS)}; {allowed}"
             )
     checks = tuple(_checks(chosen, document))
-    return Config(chosen, (*_itself(), *_processes(chosen, document), *_backups(chosen, document)), checks)
+    sources = (*_itself(), *_processes(chosen, document), *_backups(chosen, document))
+    return Config(chosen, sources, checks, _otlp(chosen, document))
 
 
 def _found() -> Iterator[Definition]:
@@ -206,6 +229,32 @@ def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:
         table.get("timeout", 10.0),
         f"processes in {folder}",
     )
+
+
+def _otlp(path: Path, document: Mapping[str, Any]) -> Otlp | None:
+    table = document.get("otlp")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigError(str(path), "otlp", "it has to be a table [otlp]")
+    toml.check(path, "otlp", table, OTLP, ("endpoint",))
+    _check_times(path, "otlp", table, ("interval", "timeout"))
+    if find_spec("opentelemetry.exporter") is None:
+        raise MissingExtraError("otlp", f"[otlp] of {path}")
+    return Otlp(_collector(path, table["endpoint"]), table.get("interval", 15.0), table.get("timeout", 10.0))
+
+
+def _collector(path: Path, endpoint: str) -> str:
+    """Return the URL for metrics of a collector: OTLP's own path where none is given."""
+    try:
+        parts = urlsplit(endpoint)
+        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        right = False
+    if not right or "@" in parts.netloc:
+        problem = f"it has to be a URL such as http://127.0.0.1:4318 without a password, not {shown(redact(endpoint))}"
+        raise ConfigError(str(path), "otlp.endpoint", f"{problem}; OTEL_EXPORTER_OTLP_HEADERS holds what is secret")
+    return parts._replace(path=parts.path.rstrip("/") or OTLP_PATH).geturl()
 
 
 def _backups(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:

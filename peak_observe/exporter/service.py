@@ -13,7 +13,7 @@ from peak_observe.exporter import config
 from peak_observe.exporter.sources import merged_exposition, own_metrics
 from peak_observe.exporter.sources.merged_exposition import Body, Text
 from peak_observe.exporter.sources.process_source import ProcessDirectory
-from peak_observe.exporter.sources.registry import Sources, told
+from peak_observe.exporter.sources.registry import Definition, Sources, told
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.resilience.health import HealthCheck
 from peak_observe.resilience.health.http import answers
@@ -21,12 +21,14 @@ from peak_observe.resilience.health.result import SKIPPED, HealthCheckResult
 from peak_observe.resilience.health.selection import selected
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe, printable
+from peak_observe.support.secret_urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from peak_observe.exporter.sources.merged_exposition import RenderedBlock
+    from peak_observe.exporter.sources.poller import Source
 
 INTERVAL = 30.0  # seconds between the runs of a check that names no interval
 OM_END = b"# EOF\n"
@@ -105,7 +107,8 @@ class ExporterService:
         return ""
 
     def _exchange(self, found: config.Config) -> None:
-        self.sources.exchange(found.sources)  # first, as making one is the last thing that may go wrong
+        pushed = [self._push(found.otlp)] if found.otlp else []
+        self.sources.exchange([*found.sources, *pushed])  # first, as making one is the last thing that may go wrong
         wanted = {check.name: table for table, check in found.checks}
         for name, table in self._described.items():
             if wanted.get(name) != table:
@@ -118,6 +121,23 @@ class ExporterService:
         self.reload_success, self.reloaded_at = True, self._clock.now().timestamp()
         for about in self.abouts():
             _log.info("watching %s", about)
+
+    def _push(self, otlp: config.Otlp) -> Definition:
+        def make() -> Source:
+            # The SDK takes half a second to load: only whoever pushes waits for it.
+            from peak_observe.exporter.sources.otlp_push import OtlpPush
+
+            return OtlpPush(otlp.endpoint, timeout=otlp.timeout * 0.9, text=self.text)
+
+        about = f"metrics pushed to {origin(otlp.endpoint)}"
+        return Definition("otlp", otlp._asdict(), make, otlp.interval, otlp.timeout, about)
+
+    def text(self) -> str:
+        """Return all metrics in the Prometheus text format."""
+        statuses = self.sources.statuses()
+        told_by_all = {name: status.told for name, status in statuses.items()}
+        families = [*merged_exposition.merged(told_by_all), *merged_exposition.own([*told(statuses), *self._own()])]
+        return b"".join([family.text(openmetrics=False) for family in families]).decode()
 
     def abouts(self) -> list[str]:
         """Return what is watched, in words."""

@@ -23,7 +23,7 @@ _USER = re.compile(
 _BOT = re.compile(r"\b(bot|/)?[0-9]{5,16}:[A-Za-z0-9_-]{3,}+(?![A-Za-z0-9_:-])")
 
 _WEB = ("http", "https", "ws", "wss")
-_HOST = re.compile(r"(?:[\w.-]*|\[[0-9A-Fa-f:.%]*\])(?::[0-9]{0,5})?")
+_HOST = re.compile(r"(?:[\w.-]*|\[[0-9A-Fa-f:.%]*\])(?::[0-9]{0,5}(?=$|[,;.)\]'\"]))?[,;.)\]'\"]{0,3}")
 _HOOK_HOST = re.compile(
     r"(?:^|[.-])(?:hooks?|webhooks?|hc-ping|ntfy|healthchecks|ifttt|cronitor|deadmanssnitch|nosnch)\b"
 )

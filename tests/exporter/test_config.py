@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peak_observe.errors import ConfigError
+from peak_observe.errors import ConfigError, MissingExtraError
 from peak_observe.exporter import config
 from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
@@ -59,6 +59,11 @@ timeout = 60
 [checks.disk]
 kind = "disk_space"
 interval = 60
+
+[otlp]
+endpoint = "http://127.0.0.1:4318"
+interval = 30
+timeout = 5
 """
 
 
@@ -96,7 +101,8 @@ def test_every_section_with_every_key(file: Path) -> None:
     }
     assert list(sources)[:3] == ["exporter", "checks", "processes"]
     assert [check.name for _, check in found.checks] == ["disk"]
-    keys = {*config.PROCESSES, *(key for kind in config.KINDS.values() for key in kind.keys)}
+    assert found.otlp == config.Otlp("http://127.0.0.1:4318/v1/metrics", 30, 5)
+    keys = {*config.PROCESSES, *config.OTLP, *(key for kind in config.KINDS.values() for key in kind.keys)}
     assert all(f"\n{key} = " in ALL for key in keys)
     for name, definition in sources.items():
         if "." in name:
@@ -199,7 +205,10 @@ def test_the_directory_may_come_from_the_environment(file: Path, monkeypatch: py
     ("text", "message"),
     [
         ("[files.x\n", "not valid TOML: "),
-        ("x = 1", "x: there is no such section; there are [processes], [checks.NAME] and [repositories.NAME], "),
+        (
+            "x = 1",
+            "x: there is no such section; there are [processes], [otlp], [checks.NAME] and [repositories.NAME], ",
+        ),
         ("[file.x]\nglob = '*'", "file: there is no such section; did you mean 'files'?"),
         ("files = 5", "files: it has to consist of tables [files.NAME]"),
         ("[files]\nglob = '*'", "files: it has to consist of tables [files.NAME]"),
@@ -261,13 +270,54 @@ def test_a_limit_of_nothing_is_refused(file: Path, key: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("http://c:4318/", "http://c:4318/v1/metrics"),
+        ("https://c", "https://c/v1/metrics"),
+        ("https://c/otlp/v1/metrics", "https://c/otlp/v1/metrics"),
+        ("http://[::1]:4318", "http://[::1]:4318/v1/metrics"),
+    ],
+)
+def test_a_collector_gets_the_usual_path(file: Path, endpoint: str, url: str) -> None:
+    """Unless it has one of its own."""
+    file.write_text(f'[otlp]\nendpoint = "{endpoint}"\n')
+    assert config.load(file).otlp == config.Otlp(url, 15.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["", "127.0.0.1:4318", "grpc://c:4317", "http://", "http://c:x", "http://c:99999", "http://[", "http://:1"],
+)
+def test_what_is_no_url_of_a_collector_is_refused(file: Path, endpoint: str) -> None:
+    """With one that would be taken."""
+    assert "otlp.endpoint: it has to be a URL such as http://127.0.0.1:4318" in refused(
+        file, f'[otlp]\nendpoint = "{endpoint}"\n'
+    )
+
+
+def test_a_password_of_a_collector_is_refused_and_not_shown(file: Path) -> None:
+    """The environment is the place for it."""
+    problem = refused(file, '[otlp]\nendpoint = "https://bob:hunter2hunter2@c"\n')
+    assert "hunter2" not in problem
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in problem
+
+
+def test_a_push_without_its_extra_says_what_to_install(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is served."""
+    monkeypatch.setattr(config, "find_spec", lambda _: None)
+    file.write_text('[otlp]\nendpoint = "http://c"\n')
+    with pytest.raises(MissingExtraError, match=r"\[otlp\] of .* needs the extra 'otlp': pip install"):
+        config.load(file)
+
+
 def test_a_file_that_is_not_there(file: Path) -> None:
     """Is named; asked for by name, it has to be there."""
     with pytest.raises(ConfigError, match=r"peak-observe\.toml: No such file or directory"):
         config.load(file)
 
 
-WORDS = [*config.SECTIONS, "x", "", *SETTINGS, "kind", *config.PROCESSES]
+WORDS = [*config.SECTIONS, "x", "", *SETTINGS, "kind", *config.PROCESSES, *config.OTLP]
 WORDS += [key for kind in config.KINDS.values() for key in kind.keys]
 SCALARS = st.sampled_from(['"x"', '""', "5", "-1", "1.5", "nan", "inf", "true", "[]", '["x"]', "[1]", "{}", "{a = 1}"])
 LINES = st.one_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import traceback
 from asyncio import sslproto
 from collections import Counter
 from contextlib import suppress
@@ -149,6 +150,8 @@ class Listener:
             )
         except OSError as error:  # it was silent, garbled or reset, or had to make room
             _log.debug("a connection of %s did not begin: %r", connection.peer, error)
+            # Its frames hold the future that holds it: a circle, which would keep 160 KB of TLS buffers for long.
+            traceback.clear_frames(error.__traceback__)
         finally:
             connection.task = None
             if not connection.protocol.begun:

@@ -89,6 +89,19 @@ def test_silent_connections_keep_no_scrape_out(served) -> None:
 
 
 @pytest.mark.timeout(120)
+def test_floods_that_come_again_take_no_more_memory(served) -> None:
+    """What a connection held is freed when it ends, and the next flood finds it."""
+    running, tls = served
+    held = []
+    for _ in range(4):
+        with connections(running.port, 400):
+            scraped(running, tls)
+        scraped(running, tls)
+        held.append(running.memory())
+    assert held[3] - held[0] < 25 << 20  # the second and third of TLS took 30 MiB each
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 def test_halves_of_requests_keep_no_scrape_out(served, sent: bytes) -> None:
     """The beginning of a handshake, or of a request, and no more."""
