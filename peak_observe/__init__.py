@@ -337,10 +337,10 @@ def configure(
         span_events: Whether changes of state and retries are also added to the current span as span events;
             they are always sent as log-based events. False from the start.
         process: The name of this process in its snapshots, the same at each start; the program's from the start.
-        snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` tells of all processes;
+        snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` serves all processes;
             `PEAK_OBSERVE_DIR` of the environment from the start, and without either there are none.
         snapshot_interval: Seconds between snapshots, 5 from the start.
-        instance: What an orchestrator calls this replica, for instance the pod; its name is then `PROCESS@INSTANCE`.
+        instance: The orchestrator's name of this replica, for instance the pod; its name is then `PROCESS@INSTANCE`.
             `PEAK_OBSERVE_INSTANCE` of the environment from the start.
         secrets: Passwords, tokens and keys of the program, of 4 characters and more. They are hidden in all that leaves
             this package: whole and in parts of 8 characters and more, also quoted, escaped, in base64 and hexadecimal

@@ -94,11 +94,11 @@ if hasattr(os, "register_at_fork"):
 class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
     """Record one run of a job, as a context manager or a decorator of plain functions.
 
-    What the block raises comes through. `Exception` and `sys.exit()` with a code other than 0 are `failed`; Ctrl-C and
+    Exceptions of the block come through. `Exception` and `sys.exit()` with a code other than 0 are `failed`; Ctrl-C and
     cancellation are `interrupted`; so is a run whose process was killed, which the exporter notices.
 
     Args:
-        name: What the job is called, the same at every run; the label `task`.
+        name: The name of the job, the same at every run; the label `task`.
         max_age: Time that may pass from one success to the next before `PeakJobOverdue` fires, in seconds or as
             `90min`, `26h` or `8d`; without it, that of another `job` of the name, else nothing is promised.
         clock: Where time comes from.

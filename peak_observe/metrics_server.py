@@ -62,8 +62,8 @@ def start_exporter(
         certfile: The certificate in PEM, with those between it and the root.
         keyfile: Its private key; if not given, it stands in `certfile`.
         client_ca: Certificates of which one has to have signed that of each client; others are turned away.
-        username: Who may ask, if there is a password.
-        password: What `username` has to show, as basic authentication: itself, or its bcrypt hash, for which the extra
+        username: The user name, if there is a password.
+        password: The password of `username`, for basic authentication: itself, or its bcrypt hash, for which the extra
             `exporter` is needed. Everybody may ask without one.
         allowed_hosts: Public names by which a server without certificate and password may be asked, beside addresses
             and private names; others belong to web pages that gave their name this address.

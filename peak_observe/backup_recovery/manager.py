@@ -64,7 +64,7 @@ class RecoveryManager(BackupReader):
         exclude: Patterns of what is left out; see `Exclude`.
         append_only: Patterns, as for `exclude`, of files that only ever grow, such as logs and journals: the part that
             was there when reading began is a good backup of them.
-        clock: What time it is; for tests.
+        clock: Source of the time; for tests.
 
     Raises:
         ValueError: An argument makes no sense.
@@ -120,7 +120,7 @@ class RecoveryManager(BackupReader):
             include_state: Whether it holds the state of the program.
             include_data: Whether it holds the data; None for whatever data is named. A part that is named and left out
                 is told in `left_out` of the backup, and it is not of the type `full`.
-            description: What it is for, in words.
+            description: The purpose, in words.
             tags: For finding it again.
             incremental: Whether it holds only what changed since the last full one, which it needs from then on;
                 a full one is made where there is none.
@@ -236,8 +236,8 @@ class RecoveryManager(BackupReader):
 
         Raises:
             BackupNotFoundError: There is no such backup.
-            BackupCorruptError: What is stored is not what was stored; nothing was changed.
-            BackupUnreadableError: What is stored cannot be read; nothing was changed.
+            BackupCorruptError: Stored files differ from the manifest; nothing was changed.
+            BackupUnreadableError: Stored files cannot be read; nothing was changed.
             RestoreRefusedError: It would do harm; nothing was changed.
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: Writing failed; nothing was changed.
@@ -351,7 +351,7 @@ class RecoveryManager(BackupReader):
         """Remove what a policy does not keep, and return what it keeps and removes.
 
         Args:
-            policy: What to keep.
+            policy: The backups to keep.
             dry_run: Whether to tell only.
 
         Raises:

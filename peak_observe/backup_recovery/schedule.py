@@ -59,7 +59,7 @@ class BackupSchedule:
         every: Seconds from one good backup to the next.
         jitter: Share of `every` by which a run may be earlier, at random, so that many hosts do not write at once.
         clock: Where the time comes from.
-        create: What `create_backup` is called with.
+        create: The arguments for `create_backup`.
 
     Raises:
         ValueError: `every` or `jitter` makes no sense.

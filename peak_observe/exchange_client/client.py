@@ -25,7 +25,7 @@ class ResilientExchangeClient(ExchangeClient):
 
     Args:
         exchange_id: ccxt's id of the exchange, or a sync ccxt object, which stays the caller's to close.
-        config: What ccxt's constructor takes; not with an object.
+        config: The configuration for ccxt's constructor; not with an object.
         name: The label value of its metrics, part of its circuits' names and of its check's `exchange_<name>`; the id
             of the exchange if not given.
         failure_threshold: Consecutive failures that open a circuit.
@@ -42,7 +42,7 @@ class ResilientExchangeClient(ExchangeClient):
     Raises:
         MissingExtraError: ccxt is not installed.
         ValueError: ccxt knows no such exchange, or an argument makes no sense; the message names it.
-        TypeError: What was given is no exchange object, or an async one.
+        TypeError: The object is no exchange, or an async one.
     """
 
     _asynchronous = False
@@ -108,7 +108,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
 
     Args:
         exchange_id: ccxt's id of the exchange, or an object of `ccxt.async_support`, which stays the caller's to close.
-        config: What ccxt's constructor takes; not with an object.
+        config: The configuration for ccxt's constructor; not with an object.
         settings: Those of `ResilientExchangeClient`.
 
     Attributes:

@@ -59,9 +59,9 @@ class Options(NamedTuple):
 def instrument(exchange: E, name: str | None = None, *, client_order_ids: bool = False, protect: bool = False) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 
-    Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. What its
-    methods send, return and raise stays, but for what is asked for here. Twice is once; what one call asks for stays
-    with the next.
+    Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. Requests,
+    results and exceptions of its methods stay, but for the options below. Twice is once; options of one call stay with
+    the next.
 
     Args:
         exchange: The object, which is also returned.

@@ -13,11 +13,11 @@ class Fault:
 
     Args:
         code: The HTTP status.
-        body: What is said instead of the true answer; with `None` the request is carried out.
+        body: The answer instead of the true one; with `None` the request is carried out.
         headers: Headers added to the answer.
         delay: Seconds before the answer, counted after the request was carried out; `None` is for ever.
-        ending: What happens instead of an answer, if anything.
-        system_status: What the endpoint `SystemStatus` says meanwhile.
+        ending: The event instead of an answer, if any.
+        system_status: The answer of the endpoint `SystemStatus` meanwhile.
         behind: How many seconds old the data is that is answered with.
         echoes: Whether the body is followed by the request with all its headers, as a debugging page does.
     """

@@ -56,7 +56,7 @@ class BackupRequest(NamedTuple):
         snapshot: The state of the program, if that is wanted.
         exclude: Patterns of what is left out.
         append_only: Patterns of files of which the part that was there when reading began is a good copy.
-        description: What it is for, in words.
+        description: The purpose, in words.
         tags: For finding it again.
         incremental: Whether only what changed since the last full one is stored.
         promised: The age the newest backup may reach, in seconds; None without a promise.

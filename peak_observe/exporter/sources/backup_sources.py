@@ -39,7 +39,7 @@ class PeakRepositorySource:
         repository: The label of its metrics.
         path: The folder.
         max_age: Seconds that the newest backup may be old; None for what its owner promised.
-        clock: What time it is.
+        clock: Source of the time.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class _Foreign:
         name: The source's name.
         repository: The label of its metrics.
         max_age: Seconds that the newest one may be old; None without a promise.
-        clock: What time it is.
+        clock: Source of the time.
     """
 
     kind = ""
