@@ -25,8 +25,9 @@ clock was set."""
 class Manager(Protocol):
     """Interface of a `RecoveryManager` as a schedule needs it."""
 
-    def create_backup(self, **create: Any) -> Any:
-        """Make a backup."""
+    @property
+    def create_backup(self) -> Callable[..., Any]:
+        """Make a backup; called with what the schedule hands on."""
         ...
 
     @property
