@@ -50,6 +50,7 @@ lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready  ## Put the style right
 	$(BIN)/ruff check --fix .
