@@ -39,7 +39,7 @@ test: $(VENV)/.ready  ## Run all tests, after installing the programs that they 
 
 $(VENV)/freqtrade/.ready: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/freqtrade
-	$(VENV)/freqtrade/bin/python -m pip install --quiet --no-compile freqtrade '.[exporter]'
+	$(VENV)/freqtrade/bin/python -m pip install --quiet --no-compile freqtrade --editable '.[exporter]'
 	@touch $@
 
 nightly: $(VENV)/.ready $(VENV)/freqtrade/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load, freqtrade
