@@ -15,7 +15,7 @@ PAGES = sorted(
     ]
 )
 # A subject that a reader has to work out: "What makes no sense is an error". Questions are fine.
-OPENINGS = re.compile(r"(?:^|(?<=[.!?] ))(?:What|Who|Whoever|Whatever|That which) [^.!?]*[.!]")
+OPENINGS = re.compile(r"(?:^|(?<=[.!?] ))(?:What|Who|Whoever|Whatever|That which) [^.!?]*[.!]|^(?:what|who) [^?]*$")
 RIDDLES = {
     "forgive": "reset the failure count",
     "forgives": "resets the failure count",
@@ -81,6 +81,7 @@ def test_first_pages_have_short_sentences(name: str) -> None:
 def test_the_check_finds_riddles() -> None:
     """The patterns match the sentences that they are made for, and no question."""
     assert OPENINGS.findall("It holds. What makes no sense is one error. Fine.")
+    assert OPENINGS.findall("what counts: a type, a function of the exception")
     assert OPENINGS.findall("Who waits comes in in the order of coming.")
     assert not OPENINGS.findall("What about methods? They share a circuit.")
     assert not OPENINGS.findall("The label says what happened.")
