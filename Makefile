@@ -30,21 +30,27 @@ $(VENV)/.demo $(VENV)/.ready: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m compileall -qq -j 0 -x '/ccxt/(pro|test)/' $(VENV)/lib || true  # pip does it on one core
 	@touch $(VENV)/.demo $@
 
-demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that fails (Ctrl-C ends it)
+demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that fails (ARGS="--once" ends it, else Ctrl-C)
 	@$(BIN)/peak-observe demo $(ARGS)
 
 test: $(VENV)/.ready  ## Run all tests, after installing the programs that they start (ARGS="tests/exporter -x" is a part)
 	@$(PYTHON) -B tests/programs.py
 	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 3 --dist worksteal $(ARGS)
 
-nightly: $(VENV)/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load
+$(VENV)/freqtrade/.ready: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/freqtrade
+	$(VENV)/freqtrade/bin/python -m pip install --quiet --no-compile freqtrade --editable '.[exporter]'
+	@touch $@
+
+nightly: $(VENV)/.ready $(VENV)/freqtrade/.ready  ## Run what takes minutes: each call of backups fails, the exporter under load, freqtrade
 	@$(PYTHON) -B tests/programs.py strace
-	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/backup_recovery/offsite tests/exporter tests/resilience/breaker/test_interrupts.py -m '' $(ARGS)
+	NIGHTLY=1 $(BIN)/python -m pytest tests/backup_recovery/faults tests/backup_recovery/offsite tests/exporter tests/resilience/breaker/test_interrupts.py tests/test_freqtrade.py -m '' $(ARGS)
 
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready  ## Put the style right
 	$(BIN)/ruff check --fix .

@@ -1,10 +1,11 @@
-"""Measure the ccxt objects that a freqtrade bot holds: what it asks its exchange, how that answers, and what is stale.
+"""Measure a freqtrade bot: its requests to the exchange, how those end, how old its data is, and whether its loop runs.
 
-Put `bot_start` into your strategy. freqtrade keeps its own retries and limits: `instrument` changes nothing of what the
-objects do, it adds metrics, spans and the age of data, and keeps the keys out of exceptions and log lines.
+Copy this into the file of your strategy and derive the strategy from it: `class Mine(ObservedStrategy, IStrategy)`.
+A strategy with a `bot_start` or `bot_loop_start` of its own calls `super()` in it.
 
-freqtrade reloads its configuration while it runs and makes new objects then. So no port is opened here: the bot writes
-its metrics to a folder, from which `peak-observe exporter` serves those of all bots.
+freqtrade keeps its own retries and limits: `instrument` adds metrics and spans, and keeps the keys out of exceptions
+and log lines. freqtrade runs `bot_start` again at each `/reload_config`, with new ccxt objects, and in backtests too.
+So no port is opened here: the bot writes its metrics into a folder, and `peak-observe exporter` serves all bots.
 """
 
 from __future__ import annotations
@@ -12,26 +13,34 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from peak_observe import configure, instrument
+from peak_observe import configure, health_check, instrument
+from peak_observe.resilience.health import checks
 
 FOLDER = os.environ.get("PEAK_OBSERVE_DIR", "/run/peak-observe")
 OBJECTS = ("_api", "_api_async", "_ws_async")
 """freqtrade's ccxt objects for orders, for data and, where it uses them, for streams; each of them holds the keys."""
-
-
-def observe_exchange(exchange: Any) -> None:
-    """Instrument the ccxt objects of a freqtrade `Exchange`."""
-    for name in OBJECTS:
-        if (api := getattr(exchange, name, None)) is not None:
-            instrument(api)
+HEARTBEAT = checks.Heartbeat(max_age=120)
 
 
 class ObservedStrategy:
-    """The part to add to a strategy, which freqtrade would derive from its `IStrategy`."""
+    """Mixin for a strategy; it stands before `IStrategy`."""
 
+    config: Any
     dp: Any
 
     def bot_start(self, **_: Any) -> None:
         """Begin to observe when the bot has started, and again after each reload."""
-        observe_exchange(self.dp._exchange)  # noqa: SLF001 - freqtrade has no public name for it
-        configure(process="freqtrade", snapshot_dir=FOLDER)
+        if self.dp.runmode.value not in ("live", "dry_run"):  # backtests and plots
+            return
+        configure(process=self.config.get("bot_name", "freqtrade"), snapshot_dir=FOLDER)
+        for name in OBJECTS:
+            if (api := getattr(self.dp._exchange, name, None)) is not None:  # noqa: SLF001 - there is no public name
+                instrument(api)
+        HEARTBEAT.beat()  # before the check is registered, as one without a beat fails
+        health_check.unregister("freqtrade_loop")  # of the module before the reload
+        health_check.register("freqtrade_loop", HEARTBEAT)
+        health_check.start(interval=30)
+
+    def bot_loop_start(self, **_: Any) -> None:
+        """Tell that the loop is alive."""
+        HEARTBEAT.beat()

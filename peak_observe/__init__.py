@@ -55,6 +55,7 @@ from peak_observe.resilience import (
     idempotent,
     retry_with_backoff,
 )
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.lazy_import import late
 from peak_observe.telemetry.snapshot import writer
 from peak_observe.telemetry.snapshot.writer import flush
@@ -390,6 +391,15 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+@check_keywords(
+    {
+        "name process_name app job": "process",
+        "dir directory folder path snapshots snapshot_directory": "snapshot_dir",
+        "interval": "snapshot_interval",
+        "secret redact": "secrets",
+    },
+    surplus="each setting is given by its name",
+)
 def configure(
     *,
     span_events: bool | None = None,
@@ -405,10 +415,10 @@ def configure(
         span_events: Whether changes of state and retries are also added to the current span as span events;
             they are always sent as log-based events. False from the start.
         process: The name of this process in its snapshots, the same at each start; the program's from the start.
-        snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` tells of all processes;
+        snapshot_dir: The folder for the snapshots, from which `peak-observe exporter` serves all processes;
             `PEAK_OBSERVE_DIR` of the environment from the start, and without either there are none.
         snapshot_interval: Seconds between snapshots, 5 from the start.
-        instance: What an orchestrator calls this replica, for instance the pod; its name is then `PROCESS@INSTANCE`.
+        instance: The orchestrator's name of this replica, for instance the pod; its name is then `PROCESS@INSTANCE`.
             `PEAK_OBSERVE_INSTANCE` of the environment from the start.
         secrets: Passwords, tokens and keys of the program, of 4 characters and more. They are hidden in all that leaves
             this package: whole and in parts of 8 characters and more, also quoted, escaped, in base64 and hexadecimal

@@ -132,7 +132,7 @@ class BackupNotFoundError(BackupError, LookupError):
 
     Args:
         backup_id: The name asked for.
-        hint: What there is instead.
+        hint: The backups there are instead.
     """
 
     exit_code = 3
@@ -166,7 +166,7 @@ class BackupCorruptError(_ProblemsError):
 
     Args:
         backup_id: The backup.
-        problems: What is wrong, a line a file.
+        problems: The differences, a line a file.
     """
 
     exit_code = 4
@@ -180,7 +180,7 @@ class BackupUnreadableError(_ProblemsError):
 
     Args:
         backup_id: The backup.
-        problems: What cannot be read and why, a line a file.
+        problems: The files that cannot be read, with the reasons, a line each.
     """
 
     exit_code = 7
@@ -194,7 +194,7 @@ class RepositoryLockedError(BackupError):
 
     Args:
         path: The repository.
-        holder: Who works there and since when, in words.
+        holder: The process that works there, and since when, in words.
     """
 
     exit_code = 5
@@ -213,7 +213,7 @@ class RestoreRefusedError(_ProblemsError):
 
     Args:
         backup_id: The backup.
-        problems: What stands against it, and the mend.
+        problems: The reasons against it, each with the mend.
         reasons: Of which kinds that is: `unnamed`, `partial`, `failed`, `open`, `blocked` or `unmatched`.
     """
 
@@ -282,7 +282,7 @@ class CircuitOpenError(PeakObserveError):
 
     @property
     def last_error(self) -> BaseException | None:
-        """What opened the circuit, which is the cause of this error too; None if that was no exception.
+        """Exception that opened the circuit, which is the cause of this error too; None if that was no exception.
 
         It is a copy: the class, and of arguments, attributes and notes the numbers and texts. Traceback, frames and
         objects are not kept. Where a class cannot be copied so, it is an `SummarizedError`. Pickling loses it.
@@ -319,7 +319,7 @@ class SummarizedError(PeakObserveError):
 
     Args:
         kind: The name of its class, with its module.
-        text: What it said.
+        text: Its message.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -377,7 +377,7 @@ class HeldBackError(PeakObserveError):
     Args:
         name: The client's name.
         retry_after: Seconds until the exchange may be asked again.
-        reason: What the exchange said, in short.
+        reason: The exchange's words, in short.
     """
 
     def __init__(self, name: str, retry_after: float, reason: str = "") -> None:
@@ -421,7 +421,7 @@ class MissingExtraError(PeakObserveError, ImportError):
 
     Args:
         extra: The name of the extra that brings it; several with commas.
-        what: What needs it.
+        what: The part that needs it.
     """
 
     exit_code = 2
@@ -506,7 +506,7 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
     Args:
         name: The exchange client's name.
         method: The method that was called, such as `create_order`.
-        endpoint: What was asked, such as `POST private/AddOrder`.
+        endpoint: The endpoint, such as `POST private/AddOrder`.
         client_order_ids: By which the orders can be asked for, where there are any.
         at: When it was sent, in UTC.
         reason: How it ended, in short.
@@ -540,7 +540,7 @@ class OutcomeUnknown(PeakObserveError):  # noqa: N818 - it names a state of the 
         `TimeoutError`, `CancelledError` or `KeyboardInterrupt`: this finds what was left open.
 
         Args:
-            error: What was raised, also a group.
+            error: The exception, also a group.
         """
         ahead, seen = [error], set()
         while ahead:
@@ -616,7 +616,7 @@ class DeadlineExceededError(RefusedError, TimeoutError):
     """The call was not made: it would have to wait beyond its deadline.
 
     Args:
-        name: What was waited for: the name of the limit.
+        name: The name of the limit.
         needed: Seconds that the wait would have taken, if that is known; else 0.0.
     """
 

@@ -12,6 +12,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from peak_observe.catalog import JOB_OUTCOMES
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import JOBS, JobReading, increased
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import program_end, writer
 
@@ -93,11 +94,11 @@ if hasattr(os, "register_at_fork"):
 class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
     """Record one run of a job, as a context manager or a decorator of plain functions.
 
-    What the block raises comes through. `Exception` and `sys.exit()` with a code other than 0 are `failed`; Ctrl-C and
+    Exceptions of the block come through. `Exception` and `sys.exit()` with a code other than 0 are `failed`; Ctrl-C and
     cancellation are `interrupted`; so is a run whose process was killed, which the exporter notices.
 
     Args:
-        name: What the job is called, the same at every run; the label `task`.
+        name: The name of the job, the same at every run; the label `task`.
         max_age: Time that may pass from one success to the next before `PeakJobOverdue` fires, in seconds or as
             `90min`, `26h` or `8d`; without it, that of another `job` of the name, else nothing is promised.
         clock: Where time comes from.
@@ -106,6 +107,7 @@ class job:  # noqa: N801 - it is used as a verb: `with job("nightly-backup"):`
         ValueError: The name is not a string that UTF-8 can hold, or empty; or `max_age` is no time.
     """
 
+    @check_keywords({"maxage every deadline": "max_age"})
     def __init__(self, name: str, *, max_age: float | str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         promised = None if max_age is None else _seconds(max_age)
         self.name = name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,15 +13,30 @@ from prometheus_client.registry import CollectorRegistry
 from peak_observe.errors import MissingExtraError
 from peak_observe.resilience.health import health_check
 from peak_observe.resilience.health.http import answers
+from peak_observe.support.keywords import check_keywords
 from peak_observe.telemetry.basic_auth import Passwords
 from peak_observe.telemetry.http_server import Access, Exporter
 
 USERNAME = "prometheus"
 _HASH = re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}")
 
+FOREIGN = {
+    "host bind address listen listen_address interface": "addr",
+    "cert ssl_certfile": "certfile",
+    "key ssl_keyfile": "keyfile",
+    "ca client_cafile": "client_ca",
+    "user": "username",
+    "hosts": "allowed_hosts",
+}
+"""Arguments with what prometheus_client and web servers call them."""
+
+_started: list[tuple[tuple[object, ...], Exporter]] = []
+_lock = threading.Lock()
+
 StrPath = str | os.PathLike[str]
 
 
+@check_keywords(FOREIGN)
 def start_exporter(
     port: int = 17326,
     addr: str = "127.0.0.1",
@@ -46,24 +62,34 @@ def start_exporter(
         certfile: The certificate in PEM, with those between it and the root.
         keyfile: Its private key; if not given, it stands in `certfile`.
         client_ca: Certificates of which one has to have signed that of each client; others are turned away.
-        username: Who may ask, if there is a password.
-        password: What `username` has to show, as basic authentication: itself, or its bcrypt hash, for which the extra
+        username: The user name, if there is a password.
+        password: The password of `username`, for basic authentication: itself, or its bcrypt hash, for which the extra
             `exporter` is needed. Everybody may ask without one.
         allowed_hosts: Public names by which a server without certificate and password may be asked, beside addresses
             and private names; others belong to web pages that gave their name this address.
 
     Returns:
-        The exporter, with `.port`, `.url` and `.close()`; it is also a context manager.
+        The exporter, with `.port`, `.url` and `.close()`; it is also a context manager. A second call with the same
+        arguments returns the exporter that is there, so that code that runs again after a reload need not know.
 
     Raises:
-        ListenError: The address cannot be had; mostly another process listens there.
+        ListenError: The address cannot be had; mostly another process listens there, or this one with other settings.
         ConfigError: A file of the certificates cannot be read, or holds something else.
         ValueError: There is no such port, or the password or what belongs to the certificate makes no sense.
         MissingExtraError: The password is a hash, and bcrypt is not installed.
     """
-    access = _access(certfile, keyfile, client_ca, _passwords(username, password))
-    access = access._replace(hosts=(allowed_hosts,) if isinstance(allowed_hosts, str) else tuple(allowed_hosts))
-    return Exporter(port, addr, registry=registry, answers=answers(health_check), access=access)
+    hosts = (allowed_hosts,) if isinstance(allowed_hosts, str) else tuple(allowed_hosts)
+    wanted = (port, addr, registry, certfile, keyfile, client_ca, username, password, hosts)
+    with _lock:
+        _started[:] = [(settings, exporter) for settings, exporter in _started if exporter.alive]
+        for settings, exporter in _started:
+            if settings == wanted:
+                return exporter
+        access = _access(certfile, keyfile, client_ca, _passwords(username, password))._replace(hosts=hosts)
+        exporter = Exporter(port, addr, registry=registry, answers=answers(health_check), access=access)
+        if port:  # each call with 0 wants a port of its own
+            _started.append((wanted, exporter))
+        return exporter
 
 
 def _access(

@@ -13,7 +13,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-TOOLS = ["fastapi", "hypothesis", "opentelemetry-sdk", "promql-parser", "pytest", "pytest-timeout", "trustme"]
+TOOLS = ["celery", "fastapi", "hypothesis", "opentelemetry-sdk", "promql-parser", "pytest", "pytest-timeout", "trustme"]
 TESTS = ["test_architecture.py", "test_cli.py", "test_docs.py", "test_examples.py", "test_readme.py"]
 TESTS += ["resilience/breaker", "resilience/retry/test_decorator.py", "resilience/policy/test_policy.py"]
 TESTS += ["cli/test_backup.py", "exchange_client/test_reviews.py"]  # the latter reads data that the wheel has to bring

@@ -20,6 +20,8 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "borg": "borgbackup",
     "chromium": "chromium",
+    "curl": "curl",
+    "ip": "iproute2",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
@@ -27,6 +29,7 @@ PACKAGES = {
     "restic": "restic",
     "strace": "strace",
     "systemd-analyze": "systemd",
+    "tmux": "tmux",
     "unshare": "util-linux",
     "venv": f"python{sys.version_info.major}.{sys.version_info.minor}-venv",  # Debian's Python has none without it
 }

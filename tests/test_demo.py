@@ -7,12 +7,15 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import binary
 
@@ -111,7 +114,8 @@ def test_duration_ends_it() -> None:
         [*DEMO, "--duration", "1", "--no-prometheus"], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert done.returncode == 0
-    assert "calls succeeded" in done.stdout
+    assert re.search(r"^circuit +succeeded +failed +rejected +opened$", done.stdout, re.MULTILINE)
+    assert done.stdout.splitlines()[-1].endswith("demo/workers.py")
 
 
 def test_a_terminal_gets_the_live_table() -> None:
@@ -136,3 +140,56 @@ def test_a_terminal_gets_the_live_table() -> None:
     assert "kraken.candles" in text
     assert "rejected" in text
     assert "Traceback" not in text
+
+
+@pytest.fixture(scope="module")
+def screens() -> tuple[list[str], str]:
+    """Return the screens of a demo on a terminal of 80 columns and 24 lines, and what it leaves behind."""
+    name = f"peak-{os.getpid()}"
+    tmux = [binary("tmux"), "-L", name]
+    command = " ".join([*map(shlex.quote, DEMO), "--duration", "12", "--no-prometheus"])
+    start = [*tmux, "-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "-s", "demo"]
+    subprocess.run([*start, f"{command}; echo ended; sleep 60"], check=True)
+    seen, deadline = [], time.monotonic() + 3 * SECONDS
+    try:
+        while time.monotonic() < deadline:
+            shown = subprocess.run(
+                [*tmux, "capture-pane", "-p", "-t", "demo"], capture_output=True, check=True, text=True
+            )
+            if "ended" in shown.stdout:
+                return seen, shown.stdout
+            seen += [shown.stdout] if "Ctrl-C" in shown.stdout else []
+            time.sleep(0.5)
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=True)
+    raise AssertionError(seen[-1] if seen else "nothing was shown")
+
+
+def test_the_live_screen_fits_80_columns(screens: tuple[list[str], str]) -> None:
+    """All of it is there on each screen: the table, whole addresses, and the last line."""
+    seen, _ = screens
+    assert seen
+    for screen in seen:
+        assert re.search(r"^metrics     http://127\.0\.0\.1:\d+/metrics$", screen, re.MULTILINE)
+        assert re.search(r"^health      http://127\.0\.0\.1:\d+/readyz\?verbose$", screen, re.MULTILINE)
+        assert re.search(r"^backups     peak-observe backup list --repository \S+/backups$", screen, re.MULTILINE)
+        assert screen.startswith("exchange: ")
+
+
+def test_the_live_screen_does_not_jump(screens: tuple[list[str], str]) -> None:
+    """Columns and lines stay where they are while numbers grow and messages come."""
+    full = [screen for screen in screens[0] if "kraken.candles" in screen and "kraken.orders" in screen]
+    heads = {next(line for line in screen.splitlines() if line.startswith("circuit")) for screen in full}
+    assert len(heads) == 1
+    assert heads.pop().endswith(" p95")
+    assert len({screen.splitlines().index("Ctrl-C ends the demo") for screen in full}) == 1
+
+
+def test_the_summary_fits_and_names_the_code(screens: tuple[list[str], str]) -> None:
+    """It stays on the terminal when the live screen is gone."""
+    _, end = screens
+    lines = [line for line in end.splitlines() if line]
+    assert re.search(r"^circuit +succeeded +failed +rejected +opened$", end, re.MULTILINE)
+    assert any(line.startswith("The code: ") for line in lines)
+    assert lines[-1] == "ended"
+    assert lines[-3] == "A rejected call met an open circuit: it failed at once, and nothing was sent."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import catalog
+from peak_observe import catalog, errors
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -16,6 +16,7 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES
+    if page.name != "tutorial.md"  # whose blocks are one program; test_tutorial runs it
     for number, block in enumerate(
         re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     )
@@ -39,12 +40,17 @@ def test_every_metric_stands_in_the_reference(metric: catalog.Metric) -> None:
     assert all(f"`{label}`" in row for label in metric.labels)
 
 
+def texts(folder: Path) -> dict[str, str]:
+    """Return the pages of a folder and of those below it."""
+    return {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*.md")}
+
+
 def test_the_references_are_fresh(tmp_path: Path) -> None:
     """What `make docs` would write is what is there."""
     made = tmp_path / "reference"
     subprocess.run([sys.executable, str(DOCS / "make"), str(made)], check=True, timeout=120)
-    expected = {path.name: path.read_text("utf-8") for path in (DOCS / "reference").iterdir()}
-    assert {path.name: path.read_text("utf-8") for path in made.iterdir()} == expected, "run `make docs` and commit"
+    expected = texts(DOCS / "reference")
+    assert texts(made) == expected, "run `make docs` and commit"
 
 
 OTHERS = (
@@ -93,3 +99,21 @@ def test_no_page_names_a_metric_that_does_not_exist(page: Path) -> None:
     """Every `peak_…` name is in the catalogue, or is the package."""
     written = set(re.findall(r"`(peak_(?!observe\b)[a-z_]+)`", page.read_text("utf-8")))
     assert written <= {metric.name for metric in catalog.METRICS}
+
+
+def test_every_exception_stands_on_its_page() -> None:
+    """With a row, or a sentence where it is none to be caught."""
+    page = (DOCS / "exceptions.md").read_text("utf-8")
+    public = [name for name, found in vars(errors).items() if isinstance(found, type) and not name.startswith("_")]
+    assert [name for name in public if f"`{name}`" not in page and issubclass(vars(errors)[name], BaseException)] == []
+
+
+def test_the_page_of_console_traces_shows_what_its_block_prints(tmp_path: Path) -> None:
+    """Apart from the times."""
+    page = (DOCS / "console-traces.md").read_text("utf-8")
+    (block,) = PYTHON.findall(page)
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    command = [sys.executable, "-W", "error", "-c", block]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    times = re.compile(r" +[\d.]+ ms")
+    assert times.sub(" ms", done.stdout) == times.sub(" ms", shown)

@@ -191,3 +191,39 @@ def test_names_choose_families(query, accept) -> None:
         assert "peak_" not in mine
         assert get(f"{exporter.url}?name[]=none")[1] == ""
         assert get(exporter.url + "?" + "&".join(["name[]=a"] * 101))[0] == 400
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_started_twice_is_the_same_exporter() -> None:
+    """A bot that reloads its strategy runs the same line again."""
+    port = free_port()
+    with start_exporter(port) as exporter:
+        assert start_exporter(port) is exporter
+        assert get(exporter.url)[0] == 200
+
+
+def test_a_closed_exporter_is_not_handed_out() -> None:
+    """The next call serves anew."""
+    port = free_port()
+    start_exporter(port).close()
+    with start_exporter(port) as exporter:
+        assert get(exporter.url)[0] == 200
+
+
+def test_other_settings_are_another_exporter() -> None:
+    """Which cannot have the same port."""
+    port = free_port()
+    with start_exporter(port), pytest.raises(peak_observe.ListenError, match=f"{port}"):
+        start_exporter(port, registry=CollectorRegistry())
+
+
+def test_port_0_is_a_port_of_its_own_each_time() -> None:
+    """As the system picks it."""
+    with start_exporter(0) as first, start_exporter(0) as second:
+        assert first.port != second.port

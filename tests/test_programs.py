@@ -114,7 +114,18 @@ def test_root_installs_what_is_missing_and_no_service_starts(machine: Path, monk
     """Two packages for three programs; a service that runs may still be restarted; nothing is left."""
     as_user(0, monkeypatch)
     add(machine, "apt-get", APT)
-    for name in ("amtool", "chromium", "prometheus-alertmanager", "restic", "systemd-analyze", "unshare"):
+    names = (
+        "amtool",
+        "chromium",
+        "curl",
+        "ip",
+        "prometheus-alertmanager",
+        "restic",
+        "systemd-analyze",
+        "tmux",
+        "unshare",
+    )
+    for name in names:
         add(machine, name)
     assert programs.main([]) == 0
     policy = ["prometheus.service start: 101", "prometheus (start) unknown: 101", "cron.service restart: 0"]

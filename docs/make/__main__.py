@@ -13,7 +13,6 @@ import configuration
 import metrics
 
 PAGES = {
-    "api.md": api.page,
     "command-line.md": commands.page,
     "configuration.md": configuration.page,
     "metrics.md": metrics.page,
@@ -23,9 +22,12 @@ PAGES = {
 def main() -> None:
     """Write every page."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "reference"
-    folder.mkdir(exist_ok=True)
-    for name, page in PAGES.items():
-        (folder / name).write_text(page(), encoding="utf-8")
+    (folder / "api").mkdir(parents=True, exist_ok=True)
+    made = {name: page() for name, page in PAGES.items()} | api.pages()
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for path in set((folder / "api").iterdir()) - {folder / name for name in made}:
+        path.unlink()  # of a room that is gone
 
 
 if __name__ == "__main__":

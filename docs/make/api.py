@@ -18,31 +18,87 @@ if TYPE_CHECKING:
 
 HEAD = """# API
 
-Made by `make docs` from the docstrings. Times are in seconds and sizes in bytes throughout; moments are aware and in
-UTC."""
+Made by `make docs` from the docstrings. `from peak_observe import NAME` gives every name but those of the last two
+pages. Times are in seconds and sizes in bytes throughout; moments are aware and in UTC.
+
+| page | names |
+|---|---|
+"""
 WIDTH = 110
 MODULES = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")  # in annotations a class is known by its name
 SECTIONS = ("Args", "Returns", "Raises", "Attributes")
 
 
-def page() -> str:
-    """Return the page."""
-    return "\n".join([HEAD, *_public(), *_module(checks, checks.__all__), *_module(peak_observe.testing, None)]) + "\n"
+PAGES = {
+    "circuit-breaker": ("Circuit breaker", ("resilience.breaker", "resilience.common")),
+    "retry": ("Retry", ("resilience.retry",)),
+    "limits": ("Timeouts, bulkheads and rate limits", ("resilience.limits",)),
+    "policy": ("Policies", ("resilience.policy",)),
+    "shared-results": ("Shared results", ("resilience.results",)),
+    "health": ("Health", ("resilience.health",)),
+    "backups": ("Backups", ("backup_recovery",)),
+    "exchange-client": ("Exchange client", ("exchange_client",)),
+    "metrics": ("Metrics and processes", ("", "metrics_server", "telemetry", "otel", "jobs", "measures")),
+    "events": ("Events", ("events", "observers", "clock")),
+    "errors": ("Errors", ("errors",)),
+}
+"""Pages by file name: title, and the rooms whose public names it describes. Other rooms get pages of their own."""
+MODULES_OF_THEIR_OWN = {"health-checks": checks, "testing": peak_observe.testing}
 
 
-def _public() -> Iterator[str]:
-    names = [name for name in peak_observe.__all__ if not name.startswith("_")]
-    yield from _module(peak_observe, names)
+def pages() -> dict[str, str]:
+    """Return the pages by file name, and the index."""
+    found: dict[str, list[str]] = {name: [] for name in PAGES}
+    for name in peak_observe.__all__:
+        if not name.startswith("_"):
+            found.setdefault(_page_of(getattr(peak_observe, name)), []).append(name)
+    written, rows = {}, []
+    for page, names in found.items():
+        title = PAGES[page][0] if page in PAGES else page.replace("-", " ").capitalize()
+        written[f"{page}.md"] = _text(title, "peak_observe", peak_observe, names)
+        rows.append(_row(page, title, names))
+    for page, module in MODULES_OF_THEIR_OWN.items():
+        written[f"{page}.md"] = _text(module.__name__, module.__name__, module, module.__all__)
+        rows.append(_row(page, module.__name__, module.__all__))
+    written["README.md"] = HEAD + "\n".join(rows) + "\n"
+    return {f"api/{name}": text for name, text in written.items()}
 
 
-def _module(module: ModuleType, names: Iterable[str] | None) -> Iterator[str]:
-    yield from ("", f"## {module.__name__}")
-    for name in sorted(module.__all__ if names is None else names, key=str.lower):
-        yield from _described(name, getattr(module, name))
+def _page_of(value: Any) -> str:
+    """Return the page that describes an object, by the room that it comes from."""
+    if isinstance(value, UnionType):
+        value = get_args(value)[0]
+    if isinstance(value, dict):
+        return "metrics"
+    module = getattr(value, "__module__", None) or type(value).__module__
+    room = module.removeprefix("peak_observe").removeprefix(".")
+    within = room.split(".")
+    places = (".".join(within[:depth]) for depth in range(len(within), 0, -1))
+    for place in places:
+        for page, (_, rooms) in PAGES.items():
+            if place in rooms:
+                return page
+    return within[0].replace("_", "-")
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=str.lower)
+
+
+def _row(page: str, title: str, names: Iterable[str]) -> str:
+    links = ", ".join(f"[`{name}`]({page}.md#{name.lower()})" for name in _sorted(names))
+    return f"| [{title}]({page}.md) | {links} |"
+
+
+def _text(title: str, source: str, module: ModuleType, names: Iterable[str]) -> str:
+    lines = [f"# {title}", "", f"From `{source}`. Made by `make docs`; [all pages](README.md)."]
+    for name in _sorted(names):
+        lines += _described(name, getattr(module, name))
+    return "\n".join(lines) + "\n"
 
 
 def _described(name: str, value: Any) -> Iterator[str]:
-    yield from ("", f"### {name}", "")
+    yield from ("", f"## {name}", "")
     if inspect.isclass(value) or inspect.isroutine(value):
         yield from _code(_signature(name, value))
         yield from _markdown(inspect.getdoc(value) or "")
@@ -74,7 +130,7 @@ def _members(kind: type) -> Iterator[str]:
         text = inspect.getdoc(documented)
         if not text:
             continue
-        yield from ("", f"#### {kind.__name__}.{name}", "")
+        yield from ("", f"### {kind.__name__}.{name}", "")
         yield from _code(name if isinstance(member, property) else _signature(name, getattr(kind, name)))
         yield from _markdown(text)
 

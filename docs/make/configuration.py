@@ -65,7 +65,7 @@ def page() -> str:
 
 
 def _backup() -> Iterator[str]:
-    yield from ("## `[backup]`: for `peak-observe backup`", "", "What the keys mean: [Backups](../backups.md).", "")
+    yield from ("## `[backup]`: for `peak-observe backup`", "", "Meaning of the keys: [Backups](../backups.md).", "")
     yield from _table(backup.KEYS)
     yield from ("", "### `[backup.keep]`: what `prune` keeps", "")
     yield from _table(backup.KEEP)
@@ -73,7 +73,7 @@ def _backup() -> Iterator[str]:
 
 def _checks() -> Iterator[str]:
     yield from ("", "## `[checks.NAME]`: for `peak-observe health` and the exporter", "")
-    yield from ("What the keys mean: [Health checks](../health-checks.md). Every check has these:", "")
+    yield from ("Meaning of the keys: [Health checks](../health-checks.md). Every check has these:", "")
     yield from _table({"kind": str, **health.SETTINGS}, ("kind",))
     for name, kind in sorted(health.KINDS.items()):
         yield from ("", f'### `kind = "{name}"`', "")
@@ -83,7 +83,7 @@ def _checks() -> Iterator[str]:
 def _policies() -> Iterator[str]:
     yield from ("", "## `[policies.NAME]`: for `Policy.from_toml`", "")
     yield from (
-        "What the keys mean: [Policies](../policies.md). Exceptions and functions are named as `module.name`.",
+        "Meaning of the keys: [Policies](../policies.md). Exceptions and functions are named as `module.name`.",
         "The word `none` is Python's None.",
         "",
     )
@@ -99,7 +99,7 @@ def _policies() -> Iterator[str]:
 
 
 def _exporter() -> Iterator[str]:
-    yield from ("", "## For the exporter", "", "What the keys mean: [The exporter](../exporter.md).")
+    yield from ("", "## For the exporter", "", "Meaning of the keys: [The exporter](../exporter.md).")
     yield from ("", "### `[processes]`", "")
     yield from _table(exporter.PROCESSES)
     yield from ("", "### `[otlp]`", "")

@@ -10,17 +10,22 @@ from typing import Any
 
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
-from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, checked_text, summary
+from peak_observe.backup_recovery.create.arguments import (
+    checked_flag,
+    checked_tags,
+    checked_text,
+    chosen_kinds,
+    left_out,
+)
+from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
     DATA,
-    KINDS,
     STATE,
     BackupMetadata,
-    Problem,
 )
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
@@ -39,6 +44,7 @@ from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.loggers import logger
 from peak_observe.support.posix import unsupported
 from peak_observe.telemetry.tracing.spans import Operation
@@ -46,7 +52,6 @@ from peak_observe.telemetry.tracing.spans import Operation
 Tell = Callable[[Progress], object]
 
 _log = logger("peak_observe.backup")
-MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
 class RecoveryManager(BackupReader):
@@ -59,7 +64,7 @@ class RecoveryManager(BackupReader):
         exclude: Patterns of what is left out; see `Exclude`.
         append_only: Patterns, as for `exclude`, of files that only ever grow, such as logs and journals: the part that
             was there when reading began is a good backup of them.
-        clock: What time it is; for tests.
+        clock: Source of the time; for tests.
 
     Raises:
         ValueError: An argument makes no sense.
@@ -69,6 +74,7 @@ class RecoveryManager(BackupReader):
 
     _observe = staticmethod(reading.observe)
 
+    @check_keywords({"path root directory folder repository backup_path": "backup_dir"})
     def __init__(
         self,
         backup_dir: str | Path = "backups",
@@ -97,6 +103,7 @@ class RecoveryManager(BackupReader):
         self._observed = self._observe(self._repository, self._named.kinds, max_age)
         settle(self._repository)
 
+    @check_keywords({"tag labels": "tags", "note name comment message": "description"})
     def create_backup(
         self,
         include_config: bool = True,
@@ -115,7 +122,7 @@ class RecoveryManager(BackupReader):
             include_state: Whether it holds the state of the program.
             include_data: Whether it holds the data; None for whatever data is named. A part that is named and left out
                 is told in `left_out` of the backup, and it is not of the type `full`.
-            description: What it is for, in words.
+            description: The purpose, in words.
             tags: For finding it again.
             incremental: Whether it holds only what changed since the last full one, which it needs from then on;
                 a full one is made where there is none.
@@ -126,8 +133,8 @@ class RecoveryManager(BackupReader):
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
-        wanted = {CONFIG: bool(include_config), STATE: bool(include_state), DATA: include_data is not False}
-        kinds = self._kinds(wanted)
+        wanted = {CONFIG: checked_flag(include_config), STATE: bool(include_state), DATA: include_data is not False}
+        kinds = chosen_kinds(self._named.kinds(), wanted)
         roots = {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds}
         request = BackupRequest(
             roots,
@@ -135,11 +142,11 @@ class RecoveryManager(BackupReader):
             self._exclude,
             self._append_only,
             checked_text("description", description),
-            [checked_text("tags", tag) for tag in tags or []],
+            checked_tags(tags),
             incremental,
             self._max_age,
             self._named.kinds(),
-            self._left_out(wanted, asked=[DATA] if include_data else []),
+            left_out(self._named.kinds(), wanted, asked=[DATA] if include_data else []),
             progress,
         )
         with self._operation("backup.create") as span:
@@ -157,31 +164,7 @@ class RecoveryManager(BackupReader):
         with self._observed.asking():
             return self.state_snapshot.take(), time.perf_counter() - began
 
-    def _kinds(self, wanted: dict[str, bool]) -> list[str]:
-        """Return the parts that are wanted and named."""
-        if not any(wanted.values()):
-            raise ValueError("include_config, include_state or include_data must be True")
-        kinds = [kind for kind in self._named.kinds() if wanted[kind]]
-        if not kinds:
-            parts = " or ".join(kind for kind in KINDS if wanted[kind])
-            raise ValueError(f"there is nothing to back up: nothing is named for {parts}. {MEND}")
-        return kinds
-
-    def _left_out(self, wanted: dict[str, bool], *, asked: list[str]) -> list[Problem]:
-        """Return in words which parts are named and not wanted, or asked for and not named."""
-        named = self._named.kinds()
-        found = [
-            Problem(kind, f"is named, and was left out by include_{kind}=False") for kind in named if not wanted[kind]
-        ]
-        found += [
-            Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
-            for kind in asked
-            if kind not in named
-        ]
-        for problem in found:
-            _log.info("not in the backup: %s", problem)
-        return found
-
+    @check_keywords({"dryrun dry preview simulate": "dry_run", "partial": "allow_partial"})
     def restore_backup(
         self,
         backup_id: str,
@@ -218,6 +201,7 @@ class RecoveryManager(BackupReader):
         log_left(report)
         return not report.unapplied
 
+    @check_keywords({"dryrun dry preview simulate": "dry_run", "partial": "allow_partial"})
     def restore(
         self,
         backup_id: str,
@@ -254,8 +238,8 @@ class RecoveryManager(BackupReader):
 
         Raises:
             BackupNotFoundError: There is no such backup.
-            BackupCorruptError: What is stored is not what was stored; nothing was changed.
-            BackupUnreadableError: What is stored cannot be read; nothing was changed.
+            BackupCorruptError: Stored files differ from the manifest; nothing was changed.
+            BackupUnreadableError: Stored files cannot be read; nothing was changed.
             RestoreRefusedError: It would do harm; nothing was changed.
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: Writing failed; nothing was changed.
@@ -356,6 +340,7 @@ class RecoveryManager(BackupReader):
             return False
         return True
 
+    @check_keywords({"keep count keep_last max_backups": "keep_count"})
     def cleanup_old_backups(self, keep_count: int = 10) -> int:
         """Remove old backups, and return how many.
 
@@ -368,7 +353,7 @@ class RecoveryManager(BackupReader):
         """Remove what a policy does not keep, and return what it keeps and removes.
 
         Args:
-            policy: What to keep.
+            policy: The backups to keep.
             dry_run: Whether to tell only.
 
         Raises:

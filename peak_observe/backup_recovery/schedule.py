@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import threading
@@ -24,8 +25,9 @@ clock was set."""
 class Manager(Protocol):
     """Interface of a `RecoveryManager` as a schedule needs it."""
 
-    def create_backup(self, **create: Any) -> Any:
-        """Make a backup."""
+    @property
+    def create_backup(self) -> Callable[..., Any]:
+        """Make a backup; called with what the schedule hands on."""
         ...
 
     @property
@@ -67,7 +69,7 @@ class BackupSchedule:
         offsite: The `OffsiteStore` that each good backup is sent to; a push that fails is tried again like a run.
         jitter: Share of `every` by which a run may be earlier, at random, so that many hosts do not write at once.
         clock: Where the time comes from.
-        create: What `create_backup` is called with.
+        create: The arguments for `create_backup`.
 
     Raises:
         ValueError: `every` or `jitter` makes no sense.
@@ -85,6 +87,7 @@ class BackupSchedule:
     ) -> None:
         _check("every", every, "more than 0 seconds and at most ten years", ok=lambda: 0 < every <= TEN_YEARS)
         _check("jitter", jitter, "a share of every from 0 to 0.5", ok=lambda: 0 <= jitter <= MOST_JITTER)
+        _check_create(manager, create)
         self._manager = manager
         self._offsite = offsite
         self._push_tried: datetime | None = None
@@ -251,6 +254,15 @@ def _log(level: str, message: str, *values: object) -> None:
     from peak_observe.support.loggers import logger
 
     getattr(logger("peak_observe.backup"), level)(message, *values)
+
+
+def _check_create(manager: Manager, create: dict[str, Any]) -> None:
+    """Raise now, not at the first backup, where `create_backup` does not take what is handed on to it."""
+    try:
+        inspect.signature(manager.create_backup).bind_partial(**create)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(manager.create_backup).parameters)
+        raise TypeError(f"BackupSchedule hands on to create_backup: {error}; that takes {known}") from None
 
 
 def _check(name: str, value: object, rule: str, *, ok: Callable[[], bool]) -> None:

@@ -61,7 +61,7 @@ BACKUP_MAX_AGE_SECONDS = Metric(
 BACKUP_STORED_BYTES = Metric(
     "peak_backup_stored_bytes",
     "gauge",
-    "What all backups take on the disk; a file that several share counts once.",
+    "Disk space of all backups; a file that several share counts once.",
     ("repository",),
 )
 BACKUP_STORED = Metric(

@@ -88,5 +88,5 @@ OBSERVE_BUILD_INFO = Metric(
 OBSERVE_START_TIME_SECONDS = Metric(
     "peak_observe_start_time_seconds",
     "gauge",
-    "Unix time at which the process that tells of itself began.",
+    "Unix time at which the process that is scraped began.",
 )

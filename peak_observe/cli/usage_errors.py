@@ -88,3 +88,6 @@ def _hint(error: Any) -> None:
             example = " HOST:PORT" if option == "--web.listen-address" else ""
             error.message = f"{error.message}. It is called {option}{example} here."
             error.possibilities = None
+    if "--web.listen-address" not in known and error.option_name in SYNONYMS["--web.listen-address"].split():
+        error.message = f"{error.message}. This command does not listen; `peak-observe exporter` and `demo` do."
+        error.possibilities = None

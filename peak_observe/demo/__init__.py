@@ -10,15 +10,17 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from peak_observe import configure, observe, start_exporter
+from peak_observe.demo import workers
 from peak_observe.demo.backups import backing_up
 from peak_observe.demo.prometheus import started_prometheus
 from peak_observe.demo.script import SCRIPT, Phase
-from peak_observe.demo.view import Lines, Screen, View, totals
+from peak_observe.demo.view import Lines, Screen, View, summary
 from peak_observe.demo.workers import checking, guarding, working
 from peak_observe.testing import FakeExchange
 
@@ -62,7 +64,7 @@ def run(*, port: int, duration: float | None, once: bool, prometheus: bool) -> N
             if stop.is_set() or (deadline is not None and time.monotonic() >= deadline):
                 break
             _play(phase, exchange, view, stop, deadline)
-    for line in totals():
+    for line in summary(Path(workers.__file__)):
         print(line)
 
 

@@ -29,7 +29,7 @@ url = "{url}"
 @contextmanager
 def backing_up(url: str) -> Iterator[str]:
     """Make and prove a backup every few seconds; yield the line that tells of them."""
-    with tempfile.TemporaryDirectory(prefix="peak-observe-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="peak-") as folder:
         config = Path(folder, "bot.toml")
         config.write_text(CONFIG.format(url=url), encoding="utf-8")
         recovery = RecoveryManager(Path(folder, "backups"), name="demo", max_age=3 * EVERY)

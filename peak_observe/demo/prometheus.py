@@ -46,7 +46,7 @@ def started_prometheus(port: int) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is ours; we end it when all else has ended
         )
         try:
-            yield f"prometheus  http://{address}/graph?g0.expr={catalog.BREAKER_STATE.name}&g0.tab=0&g0.range_input=5m"
+            yield f"prometheus  http://{address}/graph?g0.expr={catalog.BREAKER_STATE.name}&g0.tab=0"
         finally:
             process.terminate()
             try:

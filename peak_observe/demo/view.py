@@ -6,6 +6,7 @@ import itertools
 import math
 import sys
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -15,14 +16,14 @@ from rich.text import Text
 
 from peak_observe import catalog, events
 from peak_observe.demo.script import SCRIPT, Phase
-from peak_observe.measures import BREAKERS, RETRIES, STREAMS
+from peak_observe.measures import BREAKERS, ORDERS, RETRIES, STREAMS
 from peak_observe.measures.streams import SEPARATOR
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from peak_observe.measures import BreakerReading
+    from peak_observe.measures import ORDERS, BreakerReading
 
 TOLD = (
     events.Transition
@@ -34,6 +35,19 @@ TOLD = (
 )
 """Events that the demo tells of."""
 
+MOST_CHANGES = 8
+"""Changes of state and health that the live screen keeps."""
+WIDTHS = {
+    "circuit": 14,
+    "state": 9,
+    "success": 7,
+    "failure": 7,
+    "rejected": 8,
+    "retries": 7,
+    "gave up": 7,
+    "p95": 9,
+}
+"""Columns with widths that hold what will come, so that the table does not jump; together less than 80."""
 COLORS = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
@@ -44,7 +58,7 @@ class View:
         self.console = console
         self.links = links
         self.phase = SCRIPT[0]
-        self.news: deque[Text] = deque(maxlen=8)
+        self.changes: deque[Text] = deque(maxlen=MOST_CHANGES)
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +114,8 @@ class Screen(View):
         """Keep the latest changes of state and of health for the list below the table."""
         if isinstance(event, TOLD):
             stamp = f"{event.at.astimezone():%H:%M:%S}  "
-            self.news.append(Text.assemble((stamp, "dim"), (_sentence(event), _color(event))))
+            line = Text.assemble((stamp, "dim"), (_sentence(event), _color(event)), no_wrap=True, overflow="ellipsis")
+            self.changes.append(line)
 
     def refresh(self) -> None:
         """Draw anew."""
@@ -109,8 +124,13 @@ class Screen(View):
     def _picture(self) -> Group:
         bad = self.phase.fault is not None
         title = Text.assemble("exchange: ", (self.phase.name, "bold red" if bad else "bold green"))
-        links = [Text(link, style="dim", no_wrap=True, overflow="ellipsis") for link in self.links]
-        return Group(title, _table(), _streams(), *list(self.news), *links, Text("Ctrl-C ends the demo", style="dim"))
+        table, streams = _table(), _streams()
+        links = [Text(link, style="dim", overflow="fold") for link in self.links]
+        tables = table.row_count + streams.row_count + 1
+        used = 4 + tables + sum(-(-len(link) // self.console.width) for link in self.links)
+        room = max(0, min(MOST_CHANGES, self.console.height - used))
+        changes = [*list(self.changes)[-room:], *[Text()] * room][:room]  # always as many lines, so that nothing jumps
+        return Group(title, table, streams, Text(), *changes, *links, Text("Ctrl-C ends the demo", style="dim"))
 
 
 def _color(event: TOLD) -> str:
@@ -141,11 +161,9 @@ def _sentence(event: TOLD) -> str:
 
 
 def _table() -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("circuit")
-    table.add_column("state")
-    for title in ("success", "failure", "rejected", "retries", "gave up", "p95"):
-        table.add_column(title, justify="right")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for title, width in WIDTHS.items():
+        table.add_column(title, min_width=width, justify="left" if title in ("circuit", "state") else "right")
     retries = dict(RETRIES.read())
     for name, reading in BREAKERS.read():
         success, failure, _, rejected, *_ = reading.calls
@@ -188,14 +206,27 @@ def _p95(reading: BreakerReading) -> str:
     return "-"
 
 
-def totals() -> Iterator[str]:
-    """Yield one line a circuit, what became of its calls, and one a stream."""
+def totals() -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield for each circuit its name, its calls by success, failure and rejection, and how often it opened."""
     for name, reading in BREAKERS.read():
         success, failure, _, rejected, *_ = reading.calls
-        opened = reading.transitions[catalog.STATES.index("open")]
-        yield (
-            f"{name}: {success} calls succeeded, {failure} failed; "
-            f"the circuit opened {opened} times and {rejected} calls never reached the exchange"
-        )
+        yield name, success, failure, rejected, reading.transitions[catalog.STATES.index("open")]
+
+
+def summary(code: Path) -> Iterator[str]:
+    """Yield the lines that end the demo: a table of the circuits, and where to read on.
+
+    Args:
+        code: The file with the code that ran.
+    """
+    yield f"{'circuit':16}{'succeeded':>11}{'failed':>9}{'rejected':>11}{'opened':>9}"
+    for name, *counts in totals():
+        yield "{:16}{:>11}{:>9}{:>11}{:>9}".format(name, *counts)
     for name, stream in STREAMS.read():
         yield f"stream {_stream(name)}: {stream.messages} messages, {stream.gaps} gaps"
+    for name, orders in ORDERS.read():
+        counts = dict(zip(catalog.ORDER_STATES, orders.states, strict=True))
+        yield f"order journal of {name}: {counts['intended']} intended, {counts['open']} placed, each once"
+    yield "A rejected call met an open circuit: it failed at once, and nothing was sent."
+    folder = Path.cwd()
+    yield f"The code: {code.relative_to(folder) if code.is_relative_to(folder) else code}"

@@ -19,7 +19,7 @@ class BackupFinished(NamedTuple):
         seconds: How long it took.
         files: How many files it holds.
         size_bytes: Their size together.
-        message: What is missing or went wrong, in one line; empty if nothing.
+        message: The missing parts or the problem, in one line; empty if none.
     """
 
     repository: str
@@ -45,7 +45,7 @@ class RestoreFinished(NamedTuple):
         at: When, in UTC.
         seconds: How long it took.
         files: How many files changed.
-        message: What went wrong, in one line; empty if nothing.
+        message: The problem, in one line; empty if none.
     """
 
     repository: str
@@ -70,7 +70,7 @@ class BackupVerified(NamedTuple):
         at: When, in UTC.
         seconds: How long it took.
         files: How many files were read.
-        message: What is wrong, in one line; empty if nothing.
+        message: The problem, in one line; empty if none.
     """
 
     repository: str

@@ -14,7 +14,7 @@ class HealthChanged(NamedTuple):
     Args:
         name: The check's name.
         healthy: Whether it is healthy now, by its thresholds.
-        status: What the run found: `healthy`, `unhealthy`, `error`, `timeout` or `skipped`.
+        status: The result of the run: `healthy`, `unhealthy`, `error`, `timeout` or `skipped`.
         at: When, in UTC.
         message: One line for a person, without secrets.
         critical: Whether its failure makes the system unhealthy rather than degraded.

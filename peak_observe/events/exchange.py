@@ -13,10 +13,10 @@ class RateLimited(NamedTuple):
 
     Args:
         name: The exchange client's name.
-        endpoint: What was asked.
+        endpoint: The endpoint.
         until: The Unix time before which it does not want to be asked again.
-        reason: What it said, in short.
-        error: What ccxt made of it, if it raised.
+        reason: The exchange's words, in short.
+        error: The exception of ccxt, if there was one.
     """
 
     name: str
@@ -34,9 +34,9 @@ class KeyRefused(NamedTuple):
 
     Args:
         name: The exchange client's name.
-        endpoint: What was asked.
-        reason: What it said, in short.
-        error: What ccxt made of it, if it raised.
+        endpoint: The endpoint.
+        reason: The exchange's words, in short.
+        error: The exception of ccxt, if there was one.
     """
 
     name: str
@@ -53,11 +53,11 @@ class WriteUnanswered(NamedTuple):
 
     Args:
         name: The exchange client's name.
-        endpoint: What was asked.
+        endpoint: The endpoint.
         client_order_ids: By which the orders can be asked for.
         at: When it was sent, in UTC.
         reason: How it ended, in short.
-        error: What was raised, if anything.
+        error: The exception, if any.
         method: The method of ccxt that was called, such as `create_order`; empty if none with known arguments was.
         order: Summary of its arguments, such as `limit buy 0.1 BTC/USD at 50000`; of a batch, of each order.
         symbol: The market, if it was about one.

@@ -15,7 +15,7 @@ class RetryScheduled(NamedTuple):
         attempt: Number of the attempt that failed, from 1.
         max_attempts: How many there may be; None where only time ends them.
         delay: Seconds until the next one.
-        error: What the attempt raised; None where its result was not accepted.
+        error: The exception of the attempt; None where its result was not accepted.
     """
 
     operation: str
@@ -36,7 +36,7 @@ class GaveUp(NamedTuple):
         attempts: How many attempts were made.
         elapsed: Seconds since the first one began.
         outcome: `exhausted`, `not_retryable`, `out_of_time` or `out_of_budget`.
-        error: What the last attempt raised; None where its result was not accepted.
+        error: The exception of the last attempt; None where its result was not accepted.
     """
 
     operation: str

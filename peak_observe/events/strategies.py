@@ -13,7 +13,7 @@ class HedgeFailed(NamedTuple):
     Args:
         operation: The operation's name.
         request: Number of the request: 0 is the first one, 1 the first hedge.
-        error: What it raised.
+        error: The exception.
     """
 
     operation: str

@@ -18,7 +18,7 @@ class Transition(NamedTuple):
         at: When, in UTC.
         reason: Why, in words.
         retry_after: Seconds until the next probe (0.0 unless `new` is open, or forced open for a time).
-        error: What the last call raised, if a call caused this.
+        error: The exception of the last call, if a call caused this.
         mode: `enforce`, or `observe` where all calls pass and the circuit would have changed its state.
     """
 

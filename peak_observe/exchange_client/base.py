@@ -26,14 +26,27 @@ from peak_observe.exchange_client.streams.state import MaxSilence
 from peak_observe.exchange_client.trading_gate import gate_of
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from peak_observe.safety import SingleInstance
     from peak_observe.safety.trading_switch import TradingSwitch
+_CCXT = "apikey api_key secret api_secret password passphrase uid enableratelimit timeout options sandbox verbose"
+FOREIGN = {
+    _CCXT: "config (ccxt's own settings: config={'apiKey': ..., 'secret': ...})",
+    "settings params options_dict": "config",
+    "retries max_retries attempts": "max_attempts (it counts the first call too)",
+    "reset_timeout": "recovery_timeout",
+    "health_check check": "health",
+}
+"""Arguments with what ccxt and others call them."""
 
 _BY_PATH = ("request", "fetch2")
 """Methods of ccxt that ask any endpoint by its path."""
+
+_CREDENTIALS = {"apikey": "apiKey", "key": "apiKey", "secret": "secret", "apisecret": "secret", "secretkey": "secret"}
+_CREDENTIALS |= {"passphrase": "password", "apipassword": "password"}
 
 
 class ExchangeClient:
@@ -42,6 +55,7 @@ class ExchangeClient:
     _asynchronous: ClassVar[bool]
     loop: Any = None  # no event loop: that of the async client is set when it is made
 
+    @check_keywords(FOREIGN, mapping=True)
     def __init__(
         self,
         exchange_id: Any = "kraken",
@@ -276,7 +290,17 @@ def _made(exchange_id: str, config: Mapping[str, Any] | None, kind: type[Exchang
         raise ValueError(f"ccxt knows no exchange {exchange_id!r}" + (f"; near: {', '.join(near)}" if near else ""))
     if not isinstance(config, Mapping | None):
         raise TypeError(f"config must be a mapping, as ccxt's constructors take one, not {shown(config)}")
-    return getattr(ccxt, exchange_id)(dict(config or {}))
+    exchange = getattr(ccxt, exchange_id)(dict(config or {}))
+    _check_credentials(exchange, config or {})
+    return exchange
+
+
+def _check_credentials(exchange: Any, config: Mapping[str, Any]) -> None:
+    """Raise where a key of the configuration is a credential that ccxt writes differently, and would not find."""
+    for key in config:
+        meant = _CREDENTIALS.get(str(key).replace("_", "").lower())
+        if meant is not None and key != meant and not hasattr(type(exchange), str(key)):
+            raise ValueError(f"config has {key!r}, which ccxt does not read: it is called {meant!r} there")
 
 
 def _given(exchange: Any, config: Mapping[str, Any] | None, kind: type[ExchangeClient]) -> Any:

@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
-from peak_observe.exchange_client.base import ExchangeClient
+from peak_observe.exchange_client.base import FOREIGN, ExchangeClient
 from peak_observe.exchange_client.order_journal import OrderIntent
 from peak_observe.exchange_client.order_journal.effects import async_run, run
+from peak_observe.support.keywords import check_keywords
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +27,7 @@ class ResilientExchangeClient(ExchangeClient):
 
     Args:
         exchange_id: ccxt's id of the exchange, or a sync ccxt object, which stays the caller's to close.
-        config: What ccxt's constructor takes; not with an object.
+        config: The configuration for ccxt's constructor; not with an object.
         name: The label value of its metrics, part of its circuits' names and of its check's `exchange_<name>`; the id
             of the exchange if not given.
         failure_threshold: Consecutive failures that open a circuit.
@@ -56,7 +57,7 @@ class ResilientExchangeClient(ExchangeClient):
         InstanceLockError: The lock that keeps it exclusive cannot be kept; the message tells why.
         MissingExtraError: ccxt is not installed.
         ValueError: ccxt knows no such exchange, or an argument makes no sense; the message names it.
-        TypeError: What was given is no exchange object, or an async one.
+        TypeError: The object is no exchange, or an async one.
     """
 
     _asynchronous = False
@@ -184,7 +185,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
     Args:
         exchange_id: ccxt's id of the exchange, or an object of `ccxt.async_support` or `ccxt.pro`, which stays the
             caller's to close.
-        config: What ccxt's constructor takes; not with an object.
+        config: The configuration for ccxt's constructor; not with an object.
         settings: Those of `ResilientExchangeClient`.
 
     Attributes:
@@ -193,6 +194,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
 
     _asynchronous = True
 
+    @check_keywords(FOREIGN, onward=ExchangeClient.__init__, mapping=True)
     def __init__(self, exchange_id: Any = "kraken", config: Mapping[str, Any] | None = None, **settings: Any) -> None:
         self.loop = _running_loop()
         super().__init__(exchange_id, config, **settings)

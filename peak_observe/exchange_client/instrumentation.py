@@ -28,6 +28,7 @@ from peak_observe.exchange_client.streams import overrides as stream_overrides
 from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions
 from peak_observe.measures.exchange import CANDLES, TICKER
 from peak_observe.resilience import HealthCheck, health_check
+from peak_observe.support.keywords import check_keywords
 
 E = TypeVar("E")
 
@@ -56,6 +57,7 @@ class Options(NamedTuple):
     holds: bool = False
 
 
+@check_keywords({"label exchange_name": "name", "order_ids": "client_order_ids", "hold throttle": "protect"})
 def instrument(
     exchange: E,
     name: str | None = None,
@@ -69,9 +71,9 @@ def instrument(
 ) -> E:
     """Measure every request of a live ccxt object, sync or async, and keep its secrets out of what it says.
 
-    Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. What its
-    methods send, return and raise stays, but for what is asked for here. Twice is once; what one call asks for stays
-    with the next. Of an object of `ccxt.pro` the websockets are measured, too.
+    Adds metrics, spans and the age of data, and takes keys and signatures out of exceptions and log lines. Requests,
+    results and exceptions of its methods stay, but for the options below. Twice is once; options of one call stay with
+    the next. Of an object of `ccxt.pro` the websockets are measured, too.
 
     Args:
         exchange: The object, which is also returned.

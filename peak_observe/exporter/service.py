@@ -59,7 +59,7 @@ class ExporterService:
 
     Args:
         path: The configuration file; None for what there is by itself.
-        clock: What time it is; for tests.
+        clock: Source of the time; for tests.
 
     Raises:
         ConfigError: The file makes no sense.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TITLE = """\
 # Runbook
 
-What each alert means, where to look first, and what to do. *Critical* wakes somebody, *warning* waits for the morning.
+For each alert: its meaning, where to look first, and the action. *Critical* wakes somebody, *warning* can wait.
 Every alert carries a link to its section here and one to the dashboard of its subject.
 
 Made by `peak-observe monitoring write` from `peak_observe/monitoring/rules/`.

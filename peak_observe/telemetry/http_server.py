@@ -117,6 +117,11 @@ class Exporter:
         host = "127.0.0.1" if self.addr in ("", "0.0.0.0") else self.addr  # noqa: S104 - a comparison, no binding
         return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/metrics"
 
+    @property
+    def alive(self) -> bool:
+        """Whether it serves: it was not closed, and this is the process that started it."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Stop serving and free the port; closing twice is fine."""
         if self._thread.is_alive():

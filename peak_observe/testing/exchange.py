@@ -132,7 +132,7 @@ class FakeExchange:
         Refusing connections ends all other faults.
 
         Args:
-            fault: What to do instead of answering.
+            fault: The fault instead of an answer.
             path: The endpoints concerned, by name or pattern (`Ticker`, `*Order*`); all if not given.
             times: The number of requests to spoil; until healed if not given.
 

@@ -16,11 +16,11 @@ class Fault:
 
     Args:
         code: The HTTP status; the close code of a websocket if it is 1000 or more.
-        body: What is said instead of the true answer; with `None` the request is carried out.
+        body: The answer instead of the true one; with `None` the request is carried out.
         headers: Headers added to the answer.
         delay: Seconds before the answer, counted after the request was carried out; `None` is for ever.
-        ending: What happens instead of an answer, if anything; `drop` leaves a message of a websocket out.
-        system_status: What the endpoint `SystemStatus` says meanwhile.
+        ending: The event instead of an answer, if any; `drop` leaves a message of a websocket out.
+        system_status: The answer of the endpoint `SystemStatus` meanwhile.
         behind: How many seconds old the data is that is answered with.
         late: Seconds after which the request is carried out, though its connection ended at once; None for not at all.
         again: Seconds after which it is carried out once more, as by a proxy that repeats it; None for not at all.

@@ -20,6 +20,7 @@ from .conftest import Desk
         (["demo", "--port", "70000"], "'--port':"),
         (["demo", "--duration", "x"], "'--duration': it has to be a number."),
         (["health", "--interval", "0"], "'--interval':"),
+        (["health", "--port", "1"], "No such option: --port. This command does not listen"),
         (["helth"], "Did you mean 'health'?"),
         (["--port"], "No such option: --port"),
     ],

@@ -66,8 +66,8 @@ def test_the_runbook_says_what_counts_against_an_exchange() -> None:
     assert "`rejected`, `auth`, `clock` and `rate_limited` are answers" in told
 
 
-def test_readme_lists_each() -> None:
+def test_the_page_of_alerts_lists_each() -> None:
     """And none besides."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"`(Peak[A-Z]\w+)`", readme.partition("## Alerts")[2].partition("\n## ")[0]))
+    page = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(Peak[A-Z]\w+)`", page.partition("## All alerts")[2].partition("\n## ")[0]))
     assert listed == NAMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -56,7 +56,7 @@ class BackupRequest(NamedTuple):
         snapshot: The state of the program, if that is wanted.
         exclude: Patterns of what is left out.
         append_only: Patterns of files of which the part that was there when reading began is a good copy.
-        description: What it is for, in words.
+        description: The purpose, in words.
         tags: For finding it again.
         incremental: Whether only what changed since the last full one is stored.
         promised: The age the newest backup may reach, in seconds; None without a promise.
@@ -342,18 +342,3 @@ def summary(problems: Collection[object]) -> str:
     listed = [str(problem) for problem in problems]
     more = f"; and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return "; ".join(listed[:SHOWN]) + more
-
-
-def checked_text(name: str, value: Any) -> str:
-    """Return a text that metadata can hold.
-
-    Raises:
-        ValueError: It is none.
-    """
-    try:
-        if isinstance(value, str):
-            value.encode()
-            return value
-    except UnicodeEncodeError:
-        pass
-    raise ValueError(f"{name} must be text that UTF-8 can hold, not {value!r}")

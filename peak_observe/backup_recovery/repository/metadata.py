@@ -69,16 +69,16 @@ class BackupMetadata(msgspec.Struct, frozen=True):
 
     Args:
         backup_id: Its name, also that of its folder.
-        backup_type: What it holds.
+        backup_type: The parts that it holds.
         created_at: When it was begun, in ISO form, aware and in UTC.
         status: How it ended.
         size_bytes: Size of all files together, as they were at their source.
         files_count: How many files it holds.
-        description: What its maker said of it.
+        description: The description by its maker.
         tags: For finding it again.
         error_message: Why it failed, or what of it is missing; empty if it succeeded.
         parts: Files and bytes of each kind it holds.
-        problems: What of the things named could not be taken.
+        problems: Named files that could not be taken, with the reasons.
         sequence: Its number in the repository, which orders backups whatever the clock said; 0 where there is none.
         duration: Seconds it took.
         base: The backup that holds what did not change, for an incremental one.

@@ -56,7 +56,7 @@ class Repository:
     Args:
         root: The folder; it is made when something is first written.
         name: The label of its metrics.
-        clock: What time it is.
+        clock: Source of the time.
     """
 
     def __init__(self, root: Path, name: str, clock: Clock) -> None:

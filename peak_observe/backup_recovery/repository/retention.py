@@ -110,8 +110,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
         Only good ones are counted, and the newest good one of each part and path always stays. One that is not good
         goes when it is older than every good one of its series that stays for its age; while there is no good one, only
-        FAILED ones go, and the newest 10 of them stay. What a tag keeps stays besides, and so does whatever one that
-        stays has as its base.
+        FAILED ones go, and the newest 10 of them stay. Backups with a kept tag stay in addition, and so do the bases of
+        all that stay.
 
         Args:
             backups: All of a repository, in any order; the newest is that of the highest sequence, as clocks jump.

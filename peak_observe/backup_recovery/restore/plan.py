@@ -24,7 +24,7 @@ BLOCKED, OPEN = "blocked", "open"
 
 
 class RestorePlan(NamedTuple):
-    """What a restore changes, by path.
+    """Changes of a restore, by path.
 
     Args:
         backup_id: The backup.

@@ -46,10 +46,10 @@ _log = logger("peak_observe.backup")
 
 
 class RestoreReport(NamedTuple):
-    """What a restore has done, or would do.
+    """Result of a restore, or of a dry run.
 
     Args:
-        plan: What changed, or would change.
+        plan: The changes, made or planned.
         state: The state of the program as it was, by provider; None where it was not asked for.
         unapplied: State providers that could not take their state back, and why.
         left: Parts that the backup holds and that were not asked for.

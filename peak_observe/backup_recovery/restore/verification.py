@@ -47,14 +47,14 @@ class NoRoomError(BackupError):
 
 
 class VerifyReport(NamedTuple):
-    """What reading every byte of a backup found.
+    """Result of reading every byte of a backup.
 
     Args:
         backup_id: The backup.
         files: How many files were read.
         size_bytes: How many bytes.
         seconds: How long it took.
-        problems: What is not as it was stored, a line a file.
+        problems: The differences, a line a file.
     """
 
     backup_id: str

@@ -61,7 +61,7 @@ class StateSnapshot:
         """Have `provider_func` called at each capture; an earlier provider of that name is replaced.
 
         Args:
-            name: What its value is kept under.
+            name: The key of its value.
             provider_func: Returns the value; may be a coroutine function, which is awaited in an event loop of its own.
             restore: Takes the value when a backup is restored.
             timeout: Seconds that `provider_func` may take; one that takes longer fails, and is left to itself.

@@ -40,7 +40,7 @@ class PeakRepositorySource:
         repository: The label of its metrics.
         path: The folder.
         max_age: Seconds that the newest backup may be old; None for what its owner promised.
-        clock: What time it is.
+        clock: Source of the time.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class _Foreign:
         name: The source's name.
         repository: The label of its metrics.
         max_age: Seconds that the newest one may be old; None without a promise.
-        clock: What time it is.
+        clock: Source of the time.
     """
 
     kind = ""

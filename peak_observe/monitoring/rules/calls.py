@@ -126,7 +126,7 @@ BREAKERS = Group(
             "more than a tenth of its calls are refused",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} refuses calls.",
             f"{SHARE} of its calls were refused within 5 minutes.",
-            "The program goes on calling while the circuit is open: what it wants to do is not done.",
+            "The program goes on calling while the circuit is open: these calls are not made.",
             "What does the program do with `CircuitOpenError`? The table of circuits tells how many were refused.",
             "Let the program pause for `error.retry_after` seconds, or fall back on another source.",
             keep="5m",

@@ -147,8 +147,8 @@ REQUESTS = Group(
             "an exchange fails more than half of all requests",
             f"{{{{ $labels.exchange }}}} does not serve {AT}.",
             f"It failed {SHARE} of all requests within 10 minutes.",
-            "The exchange is down, in maintenance or cannot be reached. What follows from it (its circuits, its "
-            "endpoints, its prices) is not told of besides.",
+            "The exchange is down, in maintenance or cannot be reached. Alerts of its circuits, endpoints and "
+            "prices are muted meanwhile.",
             "The exchange's status page; do other exchanges answer?",
             "Wait: circuits close by themselves when it is back. Then look at open orders and positions.",
             keep="5m",
@@ -203,7 +203,7 @@ EXCHANGES = Group(
                 f"The rate limit or ban lasts another {SPAN}.",
                 "The rate limit was exceeded, so often or so far that the exchange named a time. Calls are held back "
                 "until then.",
-                "What is used of the rate limit, and which endpoint takes most of it. Do other programs share the "
+                "The used share of the rate limit, and the endpoint that uses most of it. Do other programs share the "
                 "address or the key?",
                 "Wait; asking makes it longer. Then ask less: fewer symbols, longer intervals, websockets.",
                 subject="exchange",
@@ -340,11 +340,12 @@ OBJECTIVES = Group(
         *(_recording(window) for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")),
     ),
     notes=(
-        f"The objective is that an exchange does its part of {OBJECTIVE:.0%} of the requests. What counts against it "
-        f"also counts towards a circuit's threshold: {', '.join(f'`{outcome}`' for outcome in sorted(COUNTED))}; "
+        f"The objective is that an exchange does its part of {OBJECTIVE:.0%} of the requests. Outcomes that count "
+        f"against it also count towards a circuit's threshold: "
+        f"{', '.join(f'`{outcome}`' for outcome in sorted(COUNTED))}; "
         "announced maintenance too, as nobody can trade in it. `rejected`, `auth`, `clock` and `rate_limited` are "
         "answers: the exchange did its part, and the cause is ours. `bug` and `cancelled` never asked it anything, so "
-        "they are not even requests. What is ours shows in `PeakExchangeErrors` and `PeakExchangeKeyRefused`."
+        "they are not even requests. Causes on our side show in `PeakExchangeErrors` and `PeakExchangeKeyRefused`."
     ),
     every="1m",
 )

@@ -40,7 +40,7 @@ def _refusing(name: str, metric: catalog.Metric, outcomes: str, kind: str, mend:
         f"more than a tenth of the calls of a {kind} are refused, and at least ten within 10 minutes",
         f"The {kind} {{{{ $labels.{label} }}}} of {AT} refuses calls.",
         f"{SHARE} of its calls were refused within 10 minutes.",
-        f"The program asks for more than the {kind} lets through, so what it wants to do is not done.",
+        f"The program asks for more than the {kind} lets through, so some of its calls are not made.",
         f"The calls of the {kind} by outcome, and how long those that came in had to wait.",
         mend,
         keep="5m",

@@ -61,14 +61,14 @@ class CircuitBreaker(SyncAsyncContext):
         recovery_timeout: Seconds from opening to the probe; or a sequence of them, of which each reopening takes the
             next and the last repeats; or a function of how often it has reopened. An error whose `retry_after` is a
             number of seconds has its way instead, up to a day.
-        expected_exception: What counts as failure, a type, a function of the exception, or a tuple of them; others
+        expected_exception: Exceptions that count as failures: a type, a function, or a tuple of them; others
             pass through and count as ignored. Cancellation, Ctrl-C and exit never count. Of an `ExceptionGroup` the
             exceptions inside are asked, and one is enough.
         name: The label value of its metrics.
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where the time comes from; for tests.
-        fallback: What a protected function returns where its call failed or was refused: a value, or a function of the
+        fallback: The result where the call failed or was refused: a value, or a function of the
             error (of coroutine functions also a coroutine function).
         window: Judge by the last calls, so many of them.
         window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
@@ -80,7 +80,7 @@ class CircuitBreaker(SyncAsyncContext):
         success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-        ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
+        ignore: Expected exceptions that do not count: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
         shared: A `Shared`, through which the circuits of this name in all its processes open, probe once and close
@@ -186,7 +186,7 @@ class CircuitBreaker(SyncAsyncContext):
         Args:
             reason: Why, in words, for the event.
             pause: Seconds until the probe; as long as a failure would have opened it if not given.
-            error: What was raised, for the event.
+            error: The exception, for the event.
             share: Whether a shared circuit opens in all processes; else in this one alone.
 
         Raises:
@@ -250,7 +250,7 @@ class CircuitBreaker(SyncAsyncContext):
         Args:
             failure_threshold: Consecutive failures that open the circuit, at least 1; not beside a window.
             recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
-            expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
+            expected_exception: Exceptions that count as failures: a type, a function, or a tuple of them.
             window: Judge by the last calls, so many of them; None judges consecutive failures again.
             window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
             failure_ratio: Share of failures in the window that opens, above 0 and at most 1; 0.5 if not given.
@@ -261,7 +261,7 @@ class CircuitBreaker(SyncAsyncContext):
             success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
             probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
             jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-            ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
+            ignore: Expected exceptions that do not count: a type, a function of the exception, or a tuple of them.
             failure_result: A function of the result: whether it counts as failure; generators and blocks have none.
             mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
 

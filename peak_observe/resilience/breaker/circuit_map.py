@@ -32,8 +32,8 @@ class Breakers(KeyedCircuits):
     Args:
         failure_threshold: Consecutive failures that open a circuit, at least 1.
         recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
-        expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
-        prefix: What the names of the circuits begin with; the rest is the key.
+        expected_exception: Exceptions that count as failures: a type, a function, or a tuple of them.
+        prefix: The beginning of the circuits' names; the rest is the key.
         max_size: How many circuits there are at most.
         idle_timeout: Seconds without use after which a circuit goes; None keeps it.
         clock: Where the time comes from; for tests.

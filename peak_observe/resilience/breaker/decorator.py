@@ -92,14 +92,14 @@ def circuit_breaker(
     Args:
         failure_threshold: Consecutive failures that open the circuit, at least 1.
         recovery_timeout: Seconds from opening to the probe, a sequence of them, or a function.
-        expected_exception: What counts as failure: a type, a function of the exception, or a tuple of them.
+        expected_exception: Exceptions that count as failures: a type, a function, or a tuple of them.
         name: The breaker's name: all functions that the decorator is put on share one circuit. Without it each function
             has a circuit of its own, which has its module and qualified name. Or a function of a call's arguments that
             returns the name: a circuit for each, as `Breakers` keeps them.
         buckets: Upper bounds in seconds of the latency histogram.
         tracing: `auto`, `always` or `off`, as for `CircuitBreaker`.
         clock: Where the time comes from; for tests.
-        fallback: What the function returns where its call failed or was rejected: a value, or a function of the error.
+        fallback: The result where the call failed or was rejected: a value, or a function of the error.
         window: Judge by the last calls, so many of them.
         window_seconds: Judge by the calls of the last seconds, so many of them, to a tenth.
         failure_ratio: Share of failures in the window that opens, above 0 and at most 1; 0.5 if not given.
@@ -110,14 +110,14 @@ def circuit_breaker(
         success_threshold: Successful probes that close the circuit; a failed or slow one reopens it.
         probe_timeout: Seconds after which the place of a probe that has not come back is given to another call.
         jitter: Share by which open times are made longer or shorter by chance, from 0 to 1.
-        ignore: What does not count though it is expected: a type, a function of the exception, or a tuple of them.
+        ignore: Expected exceptions that do not count: a type, a function of the exception, or a tuple of them.
         failure_result: A function of the result: whether it counts as failure; generators have none.
         mode: `enforce`, or `observe` to let all calls pass and count those that would have been refused.
         shared: A `Shared`, or `default`, to share the circuit with other processes, as for `CircuitBreaker`.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
-        TypeError: What is decorated cannot be called, or there is no such option.
+        TypeError: The decorated object cannot be called, or there is no such option.
     """
     if validation.is_function(failure_threshold):
         return circuit_breaker()(cast("Callable[..., Any]", failure_threshold))

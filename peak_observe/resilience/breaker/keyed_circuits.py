@@ -70,7 +70,7 @@ class KeyedCircuits:
 
     Args:
         build: Makes the circuit of a name.
-        prefix: What the names of the circuits begin with, before the key.
+        prefix: The beginning of the circuits' names, before the key.
         max_size: How many circuits there are at most.
         idle_timeout: Seconds without use after which a circuit goes; None keeps it.
         clock: Source of the time.

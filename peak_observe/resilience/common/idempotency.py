@@ -33,7 +33,7 @@ def idempotent(repeatable: bool) -> Callable[[F], F]:
 
     Raises:
         ValueError: It is neither True nor False.
-        TypeError: What is decorated cannot be called, or is retried or hedged already.
+        TypeError: The decorated object cannot be called, or is retried or hedged already.
     """
     if validation.is_function(repeatable):
         raise ValueError("idempotent needs to be told: write @idempotent(False), or (True)")

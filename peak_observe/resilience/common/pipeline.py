@@ -360,14 +360,17 @@ def _begin(flow: Flow) -> Step | Returned:
 def _throw(flow: Flow, error: BaseException) -> Step | Returned | None:
     """Tell a flow that a step failed; return the next step, its result, or None if it lets the exception through."""
     traceback = error.__traceback__
+    step: Step | Returned | None
     try:
-        return flow.throw(error)
+        step = flow.throw(error)
     except StopIteration as stop:
-        return Returned(stop.value)
+        step = Returned(stop.value)
     except BaseException as raised:
         # A StopIteration that leaves a generator becomes the cause of a RuntimeError (PEP 479).
         stopped = isinstance(error, StopIteration) and raised.__cause__ is error
         if raised is not error and not stopped:
             raise
-        error.with_traceback(traceback)  # without the frames of the flows
-        return None
+        step = None
+    # Without the frames of the flows. From Python 3.13 on one of them is this one, which holds the error: a cycle.
+    error.with_traceback(traceback)
+    return step

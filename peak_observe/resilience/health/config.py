@@ -49,6 +49,11 @@ KINDS = {
     "command": Kind(checks.command, {"args": toml.TEXTS, "timeout": toml.NUMBER, "exit_code": int}, ("args",)),
     "disk_space": Kind(checks.disk_space, {"path": Path, "min_free_ratio": toml.NUMBER, "min_free_bytes": int}),
     "file_age": Kind(checks.file_age, {"path": Path, "max_age": toml.NUMBER}, ("path", "max_age")),
+    "freqtrade": Kind(
+        checks.freqtrade,
+        {"url": str, "username": str, "password_file": Path, "max_age": toml.NUMBER, "timeout": toml.NUMBER},
+        ("url", "password_file"),
+    ),
     "http": Kind(
         checks.http,
         {"url": str, "status": int, "body": str, "headers": toml.TEXTS_BY_NAME, "timeout": toml.NUMBER},

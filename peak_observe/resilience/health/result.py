@@ -33,7 +33,7 @@ class HealthCheckResult(_Fields):
         healthy: Whether the check counts as passed, by its thresholds.
         message: One line for a person, without secrets; empty where the check answered with a plain `bool`.
         timestamp: When the check ended, in UTC; now if not given.
-        details: What else the check told, without secrets.
+        details: Further facts from the check, without secrets.
         status: Outcome of this run by itself: `healthy`, `unhealthy`, `error` (it raised, or answered in no known
             form), `timeout` or `skipped`; by default as `healthy` says.
         duration: Seconds it took.

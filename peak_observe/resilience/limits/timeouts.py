@@ -160,7 +160,7 @@ def timeout(seconds: float, *, name: str | None = None) -> Callable[[F], F]:
 
     Raises:
         ValueError: `seconds` is not a finite number above 0.
-        TypeError: What is decorated is neither a coroutine function nor an async generator function.
+        TypeError: The decorated object is neither a coroutine function nor an async generator function.
     """
     if validation.is_function(seconds):
         raise ValueError("timeout needs seconds: write @timeout(5)")

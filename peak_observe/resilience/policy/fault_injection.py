@@ -227,7 +227,7 @@ def chaos(
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
-        TypeError: What is decorated cannot be called.
+        TypeError: The decorated object cannot be called.
     """
     if validation.is_function(rate):
         raise ValueError("chaos needs parentheses: write @chaos(rate=0.02, fault=ConnectionError)")

@@ -178,7 +178,7 @@ def timed(
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
-        TypeError: What is decorated cannot be called.
+        TypeError: The decorated object cannot be called.
     """
     if validation.is_function(name):
         raise ValueError("timed needs parentheses: write @timed() or @timed('name')")

@@ -14,6 +14,7 @@ from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.limits import Bulkhead, RateLimiter
 from peak_observe.resilience.policy.layers import Layer, Layers, Stack
 from peak_observe.resilience.policy.order import check
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 class Policy:
     """Policy of several strategies, from the outside in; a decorator for every kind of function.
 
-    What all functions of a policy share is what a service has once: the circuit, the places of a bulkhead, the rate. A
+    Its functions share the things that a service has once: the circuit, the places of a bulkhead, the rate. A
     retry or a timeout belongs to each function. A policy may be part of another one, which shares the same with it.
 
     Args:
@@ -38,7 +39,7 @@ class Policy:
             named after the first function, a retry and a timeout after each.
         deadline: Seconds from the beginning of a call, at which all retries and waits inside end.
         order: `checked` refuses an order that makes no sense, `as_given` takes any.
-        fallback: What a function returns where its call was refused, timed out, or failed with what its circuit counts
+        fallback: The result where a call was refused, timed out, or failed with what its circuit counts
             or its retry repeats (without both, with anything): a value, or a function of the error (of coroutine
             functions also a coroutine function).
         clock: Where the time of the deadline comes from; for tests.
@@ -47,6 +48,7 @@ class Policy:
         ValueError: An argument makes no sense, or the order does not; the message says why and shows the right one.
     """
 
+    @check_keywords({"timeout total_timeout": "deadline"}, mapping=True)
     def __init__(
         self,
         *policy_parts: Any,
@@ -117,7 +119,7 @@ class Policy:
         """Return `func` protected by all parts: use it as decorator or as `policy.call(func)(args)`.
 
         Raises:
-            TypeError: What is decorated cannot be called, has a timeout and is no coroutine function, or has a fallback
+            TypeError: The object cannot be called, has a timeout and is no coroutine function, or has a fallback
                 and is a generator function.
         """
         protected: F = wrapping.decorate(func, self._wrap)

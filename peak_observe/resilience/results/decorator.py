@@ -270,7 +270,7 @@ def share(
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
-        TypeError: What is decorated cannot be called, is a generator function, or must not be repeated.
+        TypeError: The decorated object cannot be called, is a generator function, or must not be repeated.
     """
     if validation.is_function(ttl):
         return share()(ttl)

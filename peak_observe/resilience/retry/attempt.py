@@ -24,7 +24,7 @@ class CurrentAttempt(NamedTuple):
         number: The number of the attempt, from 1.
         max_attempts: How many there may be; None where only time ends them.
         elapsed: Seconds since the first one began.
-        error: What the attempt before this one raised; None in the first one, and where a result was not accepted.
+        error: The exception of the attempt before this one; None in the first one, and where a result was not accepted.
     """
 
     operation: str

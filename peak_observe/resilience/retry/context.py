@@ -172,7 +172,7 @@ class retrying(RetryControl):  # noqa: N801 - it reads as the verb that it is, l
         base_delay: Seconds before the second attempt.
         max_delay: Upper limit of the growing delay in seconds.
         exponential: Whether the delay grows.
-        expected_exception: What is retried.
+        expected_exception: Exceptions that are retried.
         name: The label value of the metrics.
         tracing: `auto`, `always` or `off`, as for `retry_with_backoff`.
         clock: Where time and sleep come from; for tests.

@@ -91,7 +91,7 @@ class RetryControl:
             base_delay: Seconds before the second attempt.
             max_delay: Upper limit in seconds of the growing delay, and of what a service may ask for.
             exponential: Whether the delay grows.
-            expected_exception: What is retried: a type, a function of the exception, or a tuple of them.
+            expected_exception: Exceptions that are retried: a type, a function of the exception, or a tuple of them.
             multiplier: By how much each delay is longer than the one before.
             delays: The delays in seconds, of which the last repeats, or a function of attempt and exception.
             jitter: The share of a delay that is left to chance.
@@ -101,7 +101,7 @@ class RetryControl:
             retry_result: A function of the result: whether it is retried.
             on_retry: A function that is called with each `RetryScheduled`.
             on_give_up: A function that is called with each `GaveUp`.
-            fallback: What is returned where it gave up: a value, or a function of the error.
+            fallback: The result where the retry gave up: a value, or a function of the error.
             nested: `warn` or `inner_only`.
             mode: `enforce` or `observe`.
 

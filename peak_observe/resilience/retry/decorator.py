@@ -89,9 +89,9 @@ def retry_with_backoff(
         base_delay: Seconds before the second attempt.
         max_delay: Upper limit in seconds of the growing delay, and of what a service may ask for.
         exponential: Whether the delay grows; otherwise it is always `base_delay`.
-        expected_exception: What is retried: a type, a function of the exception, or a tuple of them. Cancellation,
-            Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself. An `ExceptionGroup` is if all
-            exceptions inside are.
+        expected_exception: Exceptions that are retried: a type, a function of the exception, or a tuple of them.
+            Cancellation, Ctrl-C and exit never are, and `CircuitOpenError` only if it is named itself. An
+            `ExceptionGroup` is if all exceptions inside are.
         name: The label value of the metrics; the function's module and name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.
@@ -107,14 +107,14 @@ def retry_with_backoff(
         on_retry: A function that is called with each `RetryScheduled`; of coroutine functions also a coroutine
             function, which is awaited.
         on_give_up: The same with each `GaveUp`, before the error comes through; not after cancellation or Ctrl-C.
-        fallback: What the function returns where it gave up on what is retried, or a circuit refused the call: a value,
+        fallback: The result where the retry gave up, or a circuit refused the call: a value,
             or a function of the error, which is None for a result (of coroutine functions also a coroutine function).
         nested: Where a retry stands inside this one, `warn`, or `inner_only` to leave alone what it has given up on.
         mode: `enforce`, or `observe` to call each function once and count what would have been retried.
 
     Raises:
         ValueError: An argument makes no sense, or not for this kind of function; the message names it.
-        TypeError: What is decorated cannot be called or must not be repeated, or there is no such option.
+        TypeError: The decorated object cannot be called or must not be repeated, or there is no such option.
     """
     if validation.is_function(max_attempts):
         return retry_with_backoff()(cast("Callable[..., Any]", max_attempts))

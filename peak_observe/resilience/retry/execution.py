@@ -51,7 +51,7 @@ class Execution:
     Attributes:
         number: The attempt it is at, from 1; 0 before the first.
         delay: Seconds waited before this attempt.
-        error: What the attempt before this one raised, or the last one.
+        error: The exception of the attempt before this one, or the last one.
         over: Whether there will be no other attempt.
         falls_back: Whether the fallback stands in for what it ended with.
         block: The identity of the frame that has the block of the attempt, if one has; 0 where none has.
@@ -122,7 +122,7 @@ class Execution:
         """Record how an attempt ended and return whether there is another one.
 
         Args:
-            error: What it raised.
+            error: The exception.
             accepted: Whether its result was accepted.
             timed_out: Whether the error says that it was cancelled by the timeout of attempts.
         """

@@ -271,7 +271,7 @@ def hedge(
 
     Raises:
         ValueError: An argument makes no sense; the message names it.
-        TypeError: What is decorated is no coroutine function, or must not happen twice.
+        TypeError: The decorated object is no coroutine function, or must not happen twice.
     """
     if validation.is_function(after):
         raise ValueError("hedge needs parentheses: write @hedge(after=0.5)")

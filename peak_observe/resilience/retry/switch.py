@@ -22,7 +22,7 @@ class disable_retries:  # noqa: N801 - it reads as the verb that it is, like `co
     """Turn all retries of this process off, at once and for all threads; `with` turns them on again after a block.
 
     Each operation is tried once. One that sleeps between two attempts makes no other: it ends with its last error when
-    it wakes up. `peak_retry_max_attempts` is 1 for all of them, and the log tells of it once. Called without `with`, it
+    it wakes up. `peak_retry_max_attempts` is 1 for all of them, and the log says so once. Called without `with`, it
     holds until `enable_retries()`. `PEAK_OBSERVE_RETRIES=off` in the environment does the same from the start.
     """
 

@@ -21,6 +21,14 @@ timeout = 10
 exit_code = 0
 tags = "host"
 
+[checks.bot]
+kind = "freqtrade"
+url = "http://127.0.0.1:8080"
+username = "freqtrader"
+password_file = "password"
+max_age = 120
+timeout = 5
+
 [checks.disk]
 kind = "disk_space"
 path = "data"

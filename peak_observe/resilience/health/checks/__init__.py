@@ -6,6 +6,7 @@ What it is given is checked at once; what the world looks like is found out when
 from peak_observe.resilience.health.checks.api_key import api_key
 from peak_observe.resilience.health.checks.exchange import exchange
 from peak_observe.resilience.health.checks.files import file_age, sqlite_integrity
+from peak_observe.resilience.health.checks.freqtrade import freqtrade
 from peak_observe.resilience.health.checks.machine import clock_skew, disk_space, memory
 from peak_observe.resilience.health.checks.network import http, tcp
 from peak_observe.resilience.health.checks.primitives import Heartbeat, backup_freshness, breaker_closed
@@ -21,6 +22,7 @@ __all__ = [
     "disk_space",
     "exchange",
     "file_age",
+    "freqtrade",
     "http",
     "memory",
     "sqlite_integrity",

@@ -19,7 +19,7 @@ def file_age(path: str | os.PathLike[str], *, max_age: float, clock: Clock = SYS
     Args:
         path: The file, or folder; taken from the working directory of the moment if it is relative.
         max_age: Seconds since its last change.
-        clock: What time it is; for tests.
+        clock: Source of the time; for tests.
 
     Raises:
         ValueError: The age makes no sense.

@@ -56,8 +56,8 @@ def memory(*, min_available_ratio: float = 0.1, proc: Path = PROC, cgroup: Path 
 
     Args:
         min_available_ratio: Share that has to be available without swapping, from 0 to 1.
-        proc: Where the kernel tells of the machine.
-        cgroup: Where it tells of the container, in the form of cgroup version 2.
+        proc: Where the kernel describes the machine.
+        cgroup: Where it describes the container, in the form of cgroup version 2.
 
     Raises:
         ValueError: The limit makes no sense.

@@ -47,8 +47,7 @@ def http(
         ValueError: The address, the expression or the timeout makes no sense.
     """
     validation.check_period("timeout", timeout)
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise ValueError(f"url must begin with http:// or https:// and a host, not {redact(url)!r}")
+    checked_url(url)
     try:
         pattern = re.compile((body or "").encode())
     except re.error as error:
@@ -62,9 +61,9 @@ def http(
             request.add_unredirected_header(name, value)  # a key must not go to another host
         started = time.perf_counter()
         try:
-            code, reason, content = _get(opener, request, timeout)
-        except (OSError, HTTPException) as error:
-            return False, f"no answer: {describe(_cause(error))}", {}
+            code, reason, content = get(opener, request, timeout)
+        except NoAnswer as error:
+            return False, str(error), {}
         details = {"status": code, "seconds": round(time.perf_counter() - started, 3)}
         if code != status and (status is not None or code not in SUCCESS):
             return False, f"HTTP {code} {reason}".strip() + (f" instead of {status}" if status else ""), details
@@ -75,22 +74,39 @@ def http(
     return check
 
 
+class NoAnswer(Exception):  # noqa: N818 - what happened, and no error of ours
+    """The server could not be asked, or did not answer; the message gives the reason."""
+
+
+def checked_url(url: str) -> None:
+    """Raise a ValueError unless a text is an http or https address."""
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise ValueError(f"url must begin with http:// or https:// and a host, not {redact(url)!r}")
+
+
 def _cause(error: Exception) -> Exception:
     reason: object = getattr(error, "reason", None)
     return reason if isinstance(reason, Exception) else error
 
 
-def _get(
+def get(
     opener: urllib.request.OpenerDirector,
     request: urllib.request.Request,
     timeout: float,
 ) -> tuple[int, str, bytes]:
+    """Return status, reason and the first MiB of the body of an answer.
+
+    Raises:
+        NoAnswer: There is none.
+    """
     try:
         with opener.open(request, timeout=timeout) as answer:
             return answer.status, answer.reason, answer.read(MAX_BODY)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.reason, error.read(MAX_BODY)
+    except (OSError, HTTPException) as error:
+        raise NoAnswer(f"no answer: {describe(_cause(error))}") from None
 
 
 def tcp(host: str, port: int, *, timeout: float = 5.0) -> CheckFunction:

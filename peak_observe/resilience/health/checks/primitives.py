@@ -50,7 +50,7 @@ def backup_freshness(manager: _Backups, *, max_age: float, clock: Clock = SYSTEM
     Args:
         manager: A `RecoveryManager`.
         max_age: Seconds it may be old.
-        clock: What time it is; for tests.
+        clock: Source of the time; for tests.
 
     Raises:
         ValueError: The age makes no sense.

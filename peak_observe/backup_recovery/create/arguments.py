@@ -1,0 +1,78 @@
+"""Arguments of `create_backup`: check them, and choose the parts of the backup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from peak_observe.backup_recovery.repository.metadata import KINDS, Problem
+from peak_observe.support.loggers import logger
+
+_log = logger("peak_observe.backup")
+MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
+
+
+def checked_flag(include_config: Any) -> bool:
+    """Return whether the configuration is included.
+
+    Raises:
+        TypeError: It is a text, which was meant as description.
+    """
+    if isinstance(include_config, str):
+        raise TypeError(f"include_config is true or false: write create_backup(description={include_config!r})")
+    return bool(include_config)
+
+
+def checked_text(name: str, value: Any) -> str:
+    """Return a text that metadata can hold.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        if isinstance(value, str):
+            value.encode()
+            return value
+    except UnicodeEncodeError:
+        pass
+    raise ValueError(f"{name} must be text that UTF-8 can hold, not {value!r}")
+
+
+def checked_tags(tags: Any) -> list[str]:
+    """Return tags that metadata can hold.
+
+    Raises:
+        TypeError: It is one text, whose letters would each become a tag.
+        ValueError: One of them cannot be written.
+    """
+    if isinstance(tags, str | bytes):
+        raise TypeError(f"tags must be a list of texts: write tags=[{tags!r}]")
+    return [checked_text("tags", tag) for tag in tags or []]
+
+
+def chosen_kinds(named: Sequence[str], wanted: Mapping[str, bool]) -> list[str]:
+    """Return the parts that are wanted and named.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not any(wanted.values()):
+        raise ValueError("include_config, include_state or include_data must be True")
+    kinds = [kind for kind in named if wanted[kind]]
+    if not kinds:
+        parts = " or ".join(kind for kind in KINDS if wanted[kind])
+        raise ValueError(f"there is nothing to back up: nothing is named for {parts}. {MEND}")
+    return kinds
+
+
+def left_out(named: Sequence[str], wanted: Mapping[str, bool], *, asked: Sequence[str]) -> list[Problem]:
+    """Return in words which parts are named and not wanted, or asked for and not named."""
+    found = [Problem(kind, f"is named, and was left out by include_{kind}=False") for kind in named if not wanted[kind]]
+    found += [
+        Problem(kind, f"was asked for by include_{kind}=True, and nothing is named for it")
+        for kind in asked
+        if kind not in named
+    ]
+    for problem in found:
+        _log.info("not in the backup: %s", problem)
+    return found

@@ -1,0 +1,259 @@
+"""A program that uses every public name as a user does; mypy and pyright check it, both strictly.
+
+`assert_type` holds the types that editors show: decorated functions keep their signatures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, assert_type
+
+import peak_observe as po
+
+
+def show(*_: object) -> None:
+    """Stand for what a program does with values."""
+
+
+@po.circuit_breaker
+def plain(first: int, *, second: str = "") -> float:
+    """Decorated without parentheses."""
+    return first + len(second)
+
+
+@po.circuit_breaker(failure_threshold=3, recovery_timeout=60.0, expected_exception=ConnectionError, name="typed.call")
+@po.retry_with_backoff(max_attempts=3, base_delay=1.0, max_delay=60.0, exponential=True)
+def call(first: int, *, second: str = "") -> float:
+    """Decorated twice."""
+    return first + len(second)
+
+
+@po.circuit_breaker(name="typed.coroutine")
+@po.retry_with_backoff(max_attempts=2, budget=po.RetryBudget(ratio=0.1, name="typed"))
+@po.timeout(5.0)
+async def coroutine(symbol: str) -> list[float]:
+    """Decorated three times."""
+    return [float(len(symbol))]
+
+
+@po.bulkhead(8, wait=1.0)
+def placed(symbol: str) -> str:
+    """Behind a bulkhead."""
+    return symbol
+
+
+@po.rate_limit(15, burst=5, wait=2.0)
+def limited(symbol: str) -> str:
+    """Behind a rate limit."""
+    return symbol
+
+
+@po.hedge(after=0.3)
+async def hedged(symbol: str) -> str:
+    """Asked again when it is slow."""
+    return symbol
+
+
+@po.share()
+def shared(symbol: str) -> str:
+    """One call for all that ask the same."""
+    return symbol
+
+
+@po.timed(name="typed.timed")
+def measured(symbol: str) -> str:
+    """With a latency histogram."""
+    return symbol
+
+
+@po.idempotent(False)
+def order(symbol: str) -> str:
+    """Sent once."""
+    return symbol
+
+
+policy = po.Policy(
+    po.circuit_breaker(failure_threshold=3),
+    po.retry_with_backoff(max_attempts=3),
+    po.chaos(rate=0.0),
+    name="typed.policy",
+    deadline=20.0,
+    fallback=po.last_good(max_age=60.0),
+)
+
+
+@policy
+def by_policy(symbol: str) -> int:
+    """Behind a policy."""
+    return len(symbol)
+
+
+def functions() -> None:
+    """Call what is decorated; the types are those of the functions."""
+    assert_type(plain(1, second="a"), float)
+    assert_type(call(1, second="a"), float)
+    assert_type(placed("a"), str)
+    assert_type(limited("a"), str)
+    assert_type(shared("a"), str)
+    assert_type(measured("a"), str)
+    assert_type(order("a"), str)
+    assert_type(by_policy("a"), int)
+    found: Callable[[str], Coroutine[Any, Any, list[float]]] = coroutine
+    assert_type(asyncio.run(found("a")), list[float])
+    asyncio.run(hedged("a"))
+    with po.deadline(5.0), po.priority("trade"):
+        placed("a")
+    for attempt in po.retrying(max_attempts=2, base_delay=0.0):
+        with attempt:
+            placed("a")
+    current: po.CurrentAttempt | None = po.current_attempt()
+    show(current)
+    po.disable_retries()
+    po.enable_retries()
+
+
+def circuits(clock: po.Clock) -> None:
+    """Look at circuits."""
+    breaker = po.CircuitBreaker(failure_threshold=3, recovery_timeout=30.0, name="typed.breaker", clock=clock)
+    assert_type(breaker.state, po.CircuitState)
+    statistics: po.CircuitBreakerStats = breaker.stats
+    snapshot: po.BreakerSnapshot = breaker.snapshot()
+    try:
+        breaker.call(placed)("a")
+        with breaker:
+            pass
+    except po.CircuitOpenError as refusal:
+        summary: BaseException | None = refusal.last_error
+        if isinstance(summary, po.SummarizedError):
+            show(summary.kind)
+        show(refusal.name, refusal.retry_after)
+    by_exchange = po.Breakers(failure_threshold=3)
+    show(po.breakers(), po.get_breaker("typed.breaker"), by_exchange, statistics, snapshot)
+
+
+def limits() -> None:
+    """Handle the refusals of limits."""
+    try:
+        placed("a")
+    except po.RateLimitedError as refusal:
+        show(refusal.retry_after)
+    except po.BulkheadFullError as refusal:
+        show(refusal.limit)
+    except po.DeadlineExceededError as refusal:
+        show(refusal.needed)
+    except po.RefusedError as refusal:
+        show(refusal)
+    except po.CallTimeoutError as error:
+        show(error.seconds)
+    except po.PeakObserveError as error:
+        show(error.exit_code)
+
+
+def exchange() -> None:
+    """Trade."""
+    with po.ResilientExchangeClient("kraken", {"apiKey": "..."}) as client:
+        try:
+            ticker: dict[str, Any] = client.fetch_ticker("BTC/USD")
+            show(ticker)
+        except po.OutcomeUnknown as unknown:
+            show(unknown.client_order_id)
+        except po.HeldBackError as held:
+            show(held.retry_after)
+        except Exception as error:
+            show(po.outcome_of(error))
+        owned: Any = po.instrument(client.exchange)
+        po.uninstrument(owned)
+
+
+async def async_exchange() -> None:
+    """Trade on an event loop."""
+    async with po.AsyncResilientExchangeClient("kraken") as client:
+        assert_type(await client.fetch_ohlcv("BTC/USD"), list[list[float]])
+
+
+def health() -> None:
+    """Register and run checks."""
+
+    @po.health_check.check("typed.feed", interval=5, timeout=2.0)
+    def feed() -> tuple[bool, str]:
+        return True, "fresh"
+
+    registry = po.HealthCheck()
+    registry.register("typed.feed", feed)
+    results: dict[str, po.HealthCheckResult] = registry.run_all()
+    assert_type(registry.is_system_healthy(), bool)
+    show(results["typed.feed"].to_dict())
+
+
+def backups(folder: Path) -> None:
+    """Make and restore backups."""
+    recovery = po.RecoveryManager(folder, max_age=3600.0)
+    config: po.ConfigBackup = recovery.config_backup
+    data: po.DataBackup = recovery.data_backup
+    state: po.StateSnapshot = recovery.state_snapshot
+    config.add_config("bot.toml")
+    data.add_data_path("data")
+    state.register_provider("bot", dict)
+    try:
+        backup_id = recovery.create_backup(description="typed", tags=["daily"])
+        backup: po.BackupMetadata = recovery.get_backup(backup_id)
+        assert_type(backup.status, po.BackupStatus)
+        assert_type(backup.backup_type, po.BackupType)
+        stored: list[po.StoredFile] = recovery.list_files(backup_id)
+        verified: po.VerifyReport = recovery.verify_backup(backup_id)
+        report: po.RestoreReport = recovery.restore(backup_id, dry_run=True)
+        plan: po.RestorePlan | None = report.plan
+        recovery.prune(po.RetentionPolicy(last=5))
+        show(stored, verified.ok, plan)
+    except po.BackupNotFoundError as error:
+        show(error.backup_id)
+    except (po.BackupCorruptError, po.BackupUnreadableError, po.RestoreRefusedError) as error:
+        show(error.problems)
+    except po.RepositoryLockedError as error:
+        show(error.holder)
+    except po.BackupError as error:
+        show(error)
+    except po.RestoreCutOff:
+        raise
+    with po.BackupSchedule(recovery, every=3600.0):
+        pass
+
+
+def on_event(event: po.Event) -> None:
+    """Tell the kinds of events apart."""
+    match event:
+        case po.Transition():
+            show(event.name, event.old, event.new, event.reason)
+        case po.RetryScheduled() | po.Recovered() | po.GaveUp() | po.RetriesNested() | po.HedgeFailed():
+            show(event.operation if isinstance(event, po.GaveUp) else event)
+        case po.LimitReached() | po.CallTimedOut() | po.PolicyReloaded() | po.NamesOverflowed():
+            show(event)
+        case po.HealthChanged():
+            show(event.healthy)
+        case po.BackupFinished() | po.RestoreFinished() | po.BackupVerified():
+            show(event.message)
+        case po.RateLimited() | po.KeyRefused() | po.WriteUnanswered():
+            show(event.endpoint)
+
+
+def process() -> None:
+    """Report on the process."""
+    po.configure(process="typed", secrets=["a secret"])
+    stop = po.observe(on_event)
+    stop()
+    try:
+        with po.start_exporter(port=0) as exporter, po.job("typed", max_age="26h"):
+            assert_type(exporter.url, str)
+    except (po.ListenError, po.MissingExtraError) as error:
+        show(error)
+    po.register()
+    po.register_otel()
+    assert_type(po.flush(), bool)
+    assert_type(po.__version__, str)
+
+
+def rest(clock: po.SystemClock, verdict: po.Verdict, budget: po.BudgetSnapshot, retries: po.RetrySnapshot) -> None:
+    """Hand on what is left."""
+    show(clock.now(), verdict, budget, retries, po.part)
