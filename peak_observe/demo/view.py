@@ -23,7 +23,7 @@ from peak_observe.support.redact import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from peak_observe.measures import ORDERS, BreakerReading
+    from peak_observe.measures import BreakerReading
 
 TOLD = (
     events.Transition
@@ -225,8 +225,8 @@ def summary(code: Path) -> Iterator[str]:
     for name, stream in STREAMS.read():
         yield f"stream {_stream(name)}: {stream.messages} messages, {stream.gaps} gaps"
     for name, orders in ORDERS.read():
-        counts = dict(zip(catalog.ORDER_STATES, orders.states, strict=True))
-        yield f"order journal of {name}: {counts['intended']} intended, {counts['open']} placed, each once"
+        states = dict(zip(catalog.ORDER_STATES, orders.states, strict=True))
+        yield f"order journal of {name}: {states['intended']} intended, {states['open']} placed"
     yield "A rejected call met an open circuit: it failed at once, and nothing was sent."
     folder = Path.cwd()
     yield f"The code: {code.relative_to(folder) if code.is_relative_to(folder) else code}"

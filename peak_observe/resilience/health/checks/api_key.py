@@ -115,7 +115,7 @@ class KeyCheck:
         return self._judged()
 
     def _failed(self, error: Exception) -> Outcome:
-        return False, f"{self._id} does not tell of its key: {describe(error)}", {}
+        return False, f"{self._id} does not answer what its API key may do: {describe(error)}", {}
 
     def _judged(self) -> Outcome:
         rights = self._rights

@@ -101,7 +101,7 @@ def test_a_refused_key_fails(exchange: FakeExchange) -> None:
     wrong.apiKey = "another"
     ok, message, _ = checks.api_key(wrong)()
     assert not ok
-    assert message.startswith(f"{exchange.exchange_id} does not tell of its key: ")
+    assert message.startswith(f"{exchange.exchange_id} does not answer what its API key may do: ")
 
 
 @pytest.mark.parametrize("body", ["{}", '{"result": {}, "retCode": 0, "error": []}', "[]"])
