@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import RefusedError, TradingChanged, TradingHaltedError, TradingSwitch
+from peak_observe import (
+    RefusedError,
+    TradingChanged,
+    TradingHaltedError,
+    TradingSwitch,
+    circuit_breaker,
+    retry_with_backoff,
+)
 from peak_observe.errors import ConfigError
 from peak_observe.measures import SWITCHES
+from peak_observe.safety.switch_file import SwitchFile
 from peak_observe.testing import ManualClock, RecordingObserver
 from tests.safety.conftest import until
 
@@ -264,6 +272,40 @@ def test_functions_are_guarded(switch: TradingSwitch) -> None:
         order(2)
     with pytest.raises(TradingHaltedError):
         asyncio.run(async_order(3))
+
+
+def test_no_retry_repeats_a_refusal(switch: TradingSwitch) -> None:
+    """Unless it names the error itself; and no circuit counts it."""
+    calls = []
+
+    def order() -> None:
+        calls.append(1)
+        switch.check()
+
+    switch.halt("x")
+    for retry in (retry_with_backoff(3, 0.0), circuit_breaker(1)):
+        with pytest.raises(TradingHaltedError):
+            retry(order)()
+    assert len(calls) == 2
+    with pytest.raises(TradingHaltedError):
+        retry_with_backoff(3, 0.001, expected_exception=TradingHaltedError)(order)()
+    assert len(calls) == 5
+
+
+def test_what_a_process_obeys_alone_ends_when_somebody_resumes(
+    switch: TradingSwitch, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was full at the halt, and is not any more."""
+    with monkeypatch.context() as patched:
+        patched.setattr(SwitchFile, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ConfigError, match="No space left on device; this process alone obeys"):
+            switch.halt("x")
+    refused(switch)
+    clock.advance(1)
+    other = TradingSwitch("main", folder=tmp_path, clock=clock)
+    other.resume("there is space again")
+    until(switch.allows)
+    other.close()
 
 
 def test_only_functions_can_be_guarded(switch: TradingSwitch) -> None:
