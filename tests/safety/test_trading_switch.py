@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -19,7 +20,10 @@ from peak_observe import (
 )
 from peak_observe.errors import ConfigError
 from peak_observe.measures import SWITCHES
+from peak_observe.measures.safety import REASON_LIMIT
 from peak_observe.safety.switch_file import SwitchFile
+from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock, RecordingObserver
 from tests.safety.conftest import until
 
@@ -34,6 +38,25 @@ def refused(switch: TradingSwitch, **how: bool) -> TradingHaltedError:
     with pytest.raises(TradingHaltedError) as raised:
         switch.check(**how)
     return raised.value
+
+
+def scraped_text() -> object:
+    """Return what gives the reasons that hold, as the text of `/metrics` has them."""
+    renderer = Renderer()
+    line = re.compile(r'peak_trading_reason\{reason="(.*)",switch="scraped"\} 1\.0')
+    return lambda: set(line.findall(renderer.render().decode()))
+
+
+def scraped_collector() -> object:
+    """Return what gives them by the collector of prometheus_client."""
+    collector = PeakCollector()
+
+    def reasons() -> set[str]:
+        (family,) = [found for found in collector.collect() if found.name == "peak_trading_reason"]
+        held = [sample.labels for sample in family.samples if sample.value == 1]
+        return {labels["reason"] for labels in held if labels["switch"] == "scraped"}
+
+    return reasons
 
 
 def test_a_new_switch_lets_everything_through(switch: TradingSwitch) -> None:
@@ -341,7 +364,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_its_metrics_tell_state_reason_and_refusals(tmp_path: Path, clock: ManualClock) -> None:
-    """The last reasons stay at 0, so that an alert on them resolves at once."""
+    """Reasons that hold no more stay at 0, so that an alert on them resolves at once; past 20 they share a series."""
     switch = TradingSwitch("measured", folder=tmp_path, clock=clock)
     before = dict(SWITCHES.read())["measured"].refused
     switch.halt("one")
@@ -350,12 +373,35 @@ def test_its_metrics_tell_state_reason_and_refusals(tmp_path: Path, clock: Manua
     assert (reading.state, reading.refused - before) == ("halted", 1)
     assert reading.reasons == {"halted: one": 1}
     assert reading.changed == clock.now().timestamp()
-    for number in range(8):
+    for number in range(30):
         switch.resume()
         switch.halt(f"reason {number}")
+    assert dict(SWITCHES.read())["measured"].reasons["halted: _other"] == 1
     switch.resume()
-    assert list(dict(SWITCHES.read())["measured"].reasons.values()) == [0] * 5
+    assert set(dict(SWITCHES.read())["measured"].reasons.values()) == {0}
+    assert len(dict(SWITCHES.read())["measured"].reasons) == REASON_LIMIT + 1
     switch.close()
+
+
+@pytest.mark.parametrize("scraped", [scraped_text, scraped_collector])
+def test_each_scrape_names_the_reason_that_holds(tmp_path: Path, scraped: object) -> None:
+    """Also one that comes back, and the strictest of two switches of a name."""
+    switch = TradingSwitch("scraped", folder=tmp_path / "one")
+    other = TradingSwitch("scraped", folder=tmp_path / "two")
+    scrape = scraped()
+    for reason in ("b", "a", "b"):
+        switch.halt(reason)
+        assert scrape() == {f"halted: {reason}"}
+        switch.resume()
+        assert scrape() == set()
+    other.reduce_only("c")
+    other.resume()
+    other.reduce_only("a")
+    assert scrape() == {"reduce_only: a"}
+    switch.halt("a")
+    assert scrape() == {"reduce_only: a", "halted: a"}
+    switch.close()
+    other.close()
 
 
 def test_a_change_is_an_event(switch: TradingSwitch) -> None:
