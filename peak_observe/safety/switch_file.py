@@ -86,7 +86,7 @@ def folder_of(given: str | os.PathLike[str] | None) -> Path:
         raise ConfigError(
             "",
             "",
-            f"a trading switch needs a folder that all processes share: set {writer.DIRECTORY}, or give folder= (--dir)",
+            f"a trading switch needs a folder that all share: set {writer.DIRECTORY}, or give folder= (--dir)",
         )
     return Path(found).absolute() / FOLDER
 
