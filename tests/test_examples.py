@@ -69,6 +69,7 @@ SHOWN = {
         "main: trading.*mended",
         "after that: OFAKE",
     ],
+    "10_shutdown": ["waits", "SIGTERM", "cancelled 1 order", "closed", "ended in good order"],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
     "09_account_safety": [
         "second copy: 'bot' is running already: process",

@@ -13,7 +13,7 @@ TRADING_STATE = Metric(
 TRADING_REASON = Metric(
     "peak_trading_reason",
     "gauge",
-    "1 for the reason why trading is halted or reduced, 0 for the last reasons that hold no more.",
+    "1 for the reason why trading is halted or reduced, 0 for those that hold no more.",
     ("switch", "reason"),
 )
 TRADING_REFUSED_TOTAL = Metric(

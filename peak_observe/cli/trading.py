@@ -36,7 +36,7 @@ Lasting = Annotated[str | None, typer.Option("--for", metavar="TIME", help="End 
 
 @app.command()
 def status(name: Name = None, *, folder: Folder = None, as_json: AsJson = False) -> None:
-    """Show the state of each switch; exit code 1 where one is halted or reduced."""
+    """Show the states; exit code 1 where one is halted or reduced."""
     found = {switch.name: switch.state for switch in _switches(name, folder)}
     if as_json:
         typer.echo(json.dumps({key: state._asdict() for key, state in found.items()}, indent=2))
@@ -55,7 +55,7 @@ def halt(reason: Reason, *, name: Name = None, lasting: Lasting = None, folder: 
 
 @app.command()
 def reduce(reason: Reason, *, name: Name = None, lasting: Lasting = None, folder: Folder = None) -> None:
-    """Let bots only reduce positions: orders with reduceOnly, and cancels."""
+    """Let bots send only orders with reduceOnly, and cancels."""
     _each(name, folder, lambda switch: switch.reduce_only(reason, for_seconds=_time(lasting)))
 
 

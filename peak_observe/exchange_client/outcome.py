@@ -5,10 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.errors import CircuitOpenError, HeldBackError, OutcomeUnknown, RateLimitedError, RefusedError
+from peak_observe.errors import (
+    CircuitOpenError,
+    HeldBackError,
+    OutcomeUnknown,
+    RateLimitedError,
+    RefusedError,
+    TradingHaltedError,
+)
 from peak_observe.exchange_client.classify import (
     AMBIGUOUS,
     RATE_LIMITED,
+    REJECTED,
     TRANSIENT,
     Answer,
     Verdict,
@@ -51,6 +59,8 @@ def _of_ours(error: BaseException, now: float) -> Verdict | None:
         return Verdict(TRANSIENT, str(error), now + error.retry_after)
     if isinstance(error, RateLimitedError):
         return Verdict(RATE_LIMITED, str(error), now + error.retry_after)
+    if isinstance(error, TradingHaltedError):
+        return Verdict(REJECTED, error.reason)
     return Verdict(TRANSIENT, str(error)) if isinstance(error, RefusedError) else None
 
 

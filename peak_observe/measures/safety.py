@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from peak_observe import catalog
+from peak_observe.measures.series import OTHER
 
-LAST_REASONS, LONGEST_REASON = 5, 100
-"""Reasons that have a series, and the characters of each: a label is no place for a story."""
+REASON_LIMIT, LONGEST_REASON = 20, 100
+"""Reasons of a switch that have series of their own, and the characters of each: a label is no place for a story."""
 
 
 class TradingReading:
@@ -42,7 +43,7 @@ class TradingReading:
     def retire(self) -> None:
         """Forget what only the living have."""
         self.state = None
-        self.reasons = {}
+        self.reasons = dict.fromkeys(self.reasons, 0)
 
 
 class TradingTally:
@@ -62,10 +63,10 @@ class TradingTally:
         reasons = dict.fromkeys(self._reasons, 0)
         if state != catalog.TRADING_STATES[0]:
             label = f"{state}: {reason}"[:LONGEST_REASON]
-            reasons.pop(label, None)
-            reasons[label] = 1
-        kept = tuple(reasons)[-LAST_REASONS:]
-        self._state, self._changed, self._reasons = state, changed, {key: reasons[key] for key in kept}
+            # As with classes of exceptions they only grow in number: whoever scrapes keeps the labels of lines.
+            full = label not in reasons and len(reasons) >= REASON_LIMIT
+            reasons[f"{state}: {OTHER}" if full else label] = 1
+        self._state, self._changed, self._reasons = state, changed, reasons
 
     def read(self) -> TradingReading:
         """Return how things stand."""

@@ -84,7 +84,9 @@ def folder_of(given: str | os.PathLike[str] | None) -> Path:
     found = given or writer.folder() or os.environ.get(writer.DIRECTORY)
     if not found:
         raise ConfigError(
-            "", "", f"a trading switch needs a folder that all processes share: set {writer.DIRECTORY}, or give folder="
+            "",
+            "",
+            f"a trading switch needs a folder that all share: set {writer.DIRECTORY}, or give folder= (--dir)",
         )
     return Path(found).absolute() / FOLDER
 

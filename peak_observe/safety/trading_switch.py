@@ -247,6 +247,8 @@ class TradingSwitch:
                 written = written._replace(at=self._state.at if self._state.id == "unreadable" else self._wall())
             if written != self._written or first:
                 self._written = written
+                if self._forced is not None and written.at > self._forced.at:
+                    self._forced = None  # somebody has changed the file since, and knows better
                 self._ends = self._clock.monotonic() + (written.until or 0.0) - self._wall()
             self._key = key
         self._settle(self._forced or self._written)
@@ -265,14 +267,16 @@ class TradingSwitch:
     ) -> TradingState:
         wanted = self._wanted(kind, reason, for_seconds, by)
         with self._lock:
-            before = self._state
+            before, problem = self._state, None
             try:
                 self._write(wanted, never_weaker=never_weaker)
             except OSError as error:
-                self._obey(wanted, error)
+                problem = self._obey(wanted, error)
             self._read()
             state = self._state
         self._tell(before, state)
+        if problem is not None:
+            raise problem
         return state
 
     def _wanted(self, kind: str, reason: str, for_seconds: float | str | None, by: str) -> TradingState:
@@ -312,15 +316,13 @@ class TradingSwitch:
 
             logger("peak_observe.trading").error("no line in %s: %s", self._file.log_path, error)
 
-    def _obey(self, wanted: TradingState, error: OSError) -> None:
-        """Obey in this process what could not be written, and raise."""
+    def _obey(self, wanted: TradingState, error: OSError) -> ConfigError:
+        """Obey in this process what could not be written, and return what to raise."""
         if wanted.state != TRADING:
             self._forced = wanted
-            self._settle(wanted)
-            halt_hooks.run(self._hooks, self.name, wanted.id)
         done = "" if wanted.state == TRADING else "; this process alone obeys"
         path, why = str(self._file.path), error.strerror or str(error)
-        raise ConfigError(path, "", f"the trading switch {self.name!r} is not changed: {why}{done}") from error
+        return ConfigError(path, "", f"the trading switch {self.name!r} is not changed: {why}{done}")
 
     def _tell(self, before: TradingState, state: TradingState) -> None:
         if state.state == HALTED and (before.state != HALTED or state.id != before.id):

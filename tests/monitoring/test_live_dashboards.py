@@ -274,6 +274,18 @@ def test_the_verdict_is_look_in_calm_and_no_in_an_outage(whole_demo) -> None:
     assert reason["metric"] == {"alert": "nothing answers", "verdict": "no"}
 
 
+def test_a_halt_is_named_with_its_reason(whole_demo) -> None:
+    """Beside the verdict, by the guard that tripped in the demo; it is over as soon as somebody resumes."""
+    board = BOARDS["peak-overview.json"]
+    reasons = filled(board["panels"][1]["targets"][0]["expr"], board, {})
+    course = {"start": whole_demo.began, "end": whole_demo.moment, "step": 1}
+    found = whole_demo.prometheus.get("query_range", query=reasons, **course)["result"]
+    halts = [one for one in found if one["metric"].get("alert") == "PeakTradingHalted"]
+    assert {(one["metric"]["switch"], one["metric"]["verdict"]) for one in halts} == {("demo", "no")}
+    assert {one["metric"]["reason"] for one in halts} == {"halted: guard demo.orders: more than 20 orders within 10 s"}
+    assert max(float(one["values"][-1][0]) for one in halts) < whole_demo.moment - 1
+
+
 @pytest.fixture(scope="module")
 def fresh(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """A Prometheus that has just begun to scrape a program to which nothing has happened, and an idle exporter."""

@@ -69,6 +69,21 @@ def test_a_halt_by_command_stops_two_processes(processes: Processes, exchange: F
     until(lambda: trades(exchange))
 
 
+def test_two_looping_processes_get_exactly_the_limit_in(processes: Processes, exchange: FakeExchange) -> None:
+    """Together: the guard counts for the account, not for the process; cancels go on."""
+    guarded = BOT.replace('print("ready"', 'OrderGuard(client_switch, max_orders=20, per=3600)\nprint("ready"')
+    guarded = guarded.replace('trading=TradingSwitch("main")', "trading=client_switch")
+    guarded = guarded.replace("client = Res", 'client_switch = TradingSwitch("main")\nclient = Res')
+    guarded = guarded.replace("import ResilientExchangeClient", "import OrderGuard, ResilientExchangeClient")
+    bots = [processes.start(guarded, json.dumps(exchange.config())) for _ in range(2)]
+    for bot in bots:
+        assert bot.stdout.readline() == "ready\n"
+    until(lambda: exchange.requests["AddOrder"] >= 20)
+    until(lambda: trades(exchange, "CancelOrder") and not trades(exchange))
+    assert exchange.requests["AddOrder"] == 20
+    assert "more than 20 orders" in processes.command("status").stdout
+
+
 def test_twenty_halts_at_random_instants_hold(processes: Processes, exchange: FakeExchange, tmp_path: Path) -> None:
     """Each is obeyed within a second, whatever the bot was doing."""
     start(processes, exchange)

@@ -3,15 +3,27 @@
 import asyncio
 import json
 import os
+import re
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from peak_observe import RefusedError, TradingChanged, TradingHaltedError, TradingSwitch
+from peak_observe import (
+    RefusedError,
+    TradingChanged,
+    TradingHaltedError,
+    TradingSwitch,
+    circuit_breaker,
+    retry_with_backoff,
+)
 from peak_observe.errors import ConfigError
 from peak_observe.measures import SWITCHES
+from peak_observe.measures.safety import REASON_LIMIT
+from peak_observe.safety.switch_file import SwitchFile
+from peak_observe.telemetry.metrics.collector import PeakCollector
+from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock, RecordingObserver
 from tests.safety.conftest import until
 
@@ -26,6 +38,25 @@ def refused(switch: TradingSwitch, **how: bool) -> TradingHaltedError:
     with pytest.raises(TradingHaltedError) as raised:
         switch.check(**how)
     return raised.value
+
+
+def scraped_text() -> object:
+    """Return what gives the reasons that hold, as the text of `/metrics` has them."""
+    renderer = Renderer()
+    line = re.compile(r'peak_trading_reason\{reason="(.*)",switch="scraped"\} 1\.0')
+    return lambda: set(line.findall(renderer.render().decode()))
+
+
+def scraped_collector() -> object:
+    """Return what gives them by the collector of prometheus_client."""
+    collector = PeakCollector()
+
+    def reasons() -> set[str]:
+        (family,) = [found for found in collector.collect() if found.name == "peak_trading_reason"]
+        held = [sample.labels for sample in family.samples if sample.value == 1]
+        return {labels["reason"] for labels in held if labels["switch"] == "scraped"}
+
+    return reasons
 
 
 def test_a_new_switch_lets_everything_through(switch: TradingSwitch) -> None:
@@ -266,6 +297,40 @@ def test_functions_are_guarded(switch: TradingSwitch) -> None:
         asyncio.run(async_order(3))
 
 
+def test_no_retry_repeats_a_refusal(switch: TradingSwitch) -> None:
+    """Unless it names the error itself; and no circuit counts it."""
+    calls = []
+
+    def order() -> None:
+        calls.append(1)
+        switch.check()
+
+    switch.halt("x")
+    for retry in (retry_with_backoff(3, 0.0), circuit_breaker(1)):
+        with pytest.raises(TradingHaltedError):
+            retry(order)()
+    assert len(calls) == 2
+    with pytest.raises(TradingHaltedError):
+        retry_with_backoff(3, 0.001, expected_exception=TradingHaltedError)(order)()
+    assert len(calls) == 5
+
+
+def test_what_a_process_obeys_alone_ends_when_somebody_resumes(
+    switch: TradingSwitch, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was full at the halt, and is not any more."""
+    with monkeypatch.context() as patched:
+        patched.setattr(SwitchFile, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ConfigError, match="No space left on device; this process alone obeys"):
+            switch.halt("x")
+    refused(switch)
+    clock.advance(1)
+    other = TradingSwitch("main", folder=tmp_path, clock=clock)
+    other.resume("there is space again")
+    until(switch.allows)
+    other.close()
+
+
 def test_only_functions_can_be_guarded(switch: TradingSwitch) -> None:
     """A generator's call does not do the work."""
 
@@ -299,7 +364,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_its_metrics_tell_state_reason_and_refusals(tmp_path: Path, clock: ManualClock) -> None:
-    """The last reasons stay at 0, so that an alert on them resolves at once."""
+    """Reasons that hold no more stay at 0, so that an alert on them resolves at once; past 20 they share a series."""
     switch = TradingSwitch("measured", folder=tmp_path, clock=clock)
     before = dict(SWITCHES.read())["measured"].refused
     switch.halt("one")
@@ -308,12 +373,35 @@ def test_its_metrics_tell_state_reason_and_refusals(tmp_path: Path, clock: Manua
     assert (reading.state, reading.refused - before) == ("halted", 1)
     assert reading.reasons == {"halted: one": 1}
     assert reading.changed == clock.now().timestamp()
-    for number in range(8):
+    for number in range(30):
         switch.resume()
         switch.halt(f"reason {number}")
+    assert dict(SWITCHES.read())["measured"].reasons["halted: _other"] == 1
     switch.resume()
-    assert list(dict(SWITCHES.read())["measured"].reasons.values()) == [0] * 5
+    assert set(dict(SWITCHES.read())["measured"].reasons.values()) == {0}
+    assert len(dict(SWITCHES.read())["measured"].reasons) == REASON_LIMIT + 1
     switch.close()
+
+
+@pytest.mark.parametrize("scraped", [scraped_text, scraped_collector])
+def test_each_scrape_names_the_reason_that_holds(tmp_path: Path, scraped: object) -> None:
+    """Also one that comes back, and the strictest of two switches of a name."""
+    switch = TradingSwitch("scraped", folder=tmp_path / "one")
+    other = TradingSwitch("scraped", folder=tmp_path / "two")
+    scrape = scraped()
+    for reason in ("b", "a", "b"):
+        switch.halt(reason)
+        assert scrape() == {f"halted: {reason}"}
+        switch.resume()
+        assert scrape() == set()
+    other.reduce_only("c")
+    other.resume()
+    other.reduce_only("a")
+    assert scrape() == {"reduce_only: a"}
+    switch.halt("a")
+    assert scrape() == {"reduce_only: a", "halted: a"}
+    switch.close()
+    other.close()
 
 
 def test_a_change_is_an_event(switch: TradingSwitch) -> None:

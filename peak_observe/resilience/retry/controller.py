@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.errors import CallTimeoutError, CircuitOpenError
+from peak_observe.errors import CallTimeoutError, CircuitOpenError, ShuttingDownError, TradingHaltedError
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
 from peak_observe.resilience.common.fallback import NO_FALLBACK, LastGood
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET, WOULD_RETRY = range(7)
 UNACCEPTED = "_result"
+REFUSALS = (CircuitOpenError, TradingHaltedError, ShuttingDownError)
+"""Refusals of ours that another attempt meets again."""
 """What a result that was not accepted counts as among the classes of exceptions."""
 
 
@@ -92,8 +94,9 @@ class RetryController:
 
     def _retryable_one(self, error: Exception) -> bool:
         expected = self.settings.expected
-        # An open circuit would only refuse again; who names CircuitOpenError itself gets it retried all the same.
-        if isinstance(error, CircuitOpenError) and not expected.names(CircuitOpenError):
+        # They would only refuse again; who names such a class itself gets it retried all the same.
+        refusal = next((kind for kind in REFUSALS if isinstance(error, kind)), None)
+        if refusal is not None and not expected.names(refusal):
             return False
         ours = isinstance(error, CallTimeoutError) and error.name in self.timeouts
         return ours or expected.matches(error)

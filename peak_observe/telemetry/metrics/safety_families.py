@@ -25,12 +25,21 @@ def _states(reading: TradingReading) -> Sequence[str]:
 
 SWITCH_FAMILIES = (
     Family(catalog.TRADING_STATE, _one_hot, _states, follows=CHANGES),
-    Family(catalog.TRADING_REASON, lambda r: list(r.reasons.values()), lambda r: list(r.reasons), follows=None),
+    Family(
+        catalog.TRADING_REASON,
+        lambda r: [r.reasons[reason] for reason in sorted(r.reasons)],
+        lambda r: sorted(r.reasons),
+        follows=CHANGES,
+    ),
     Family(catalog.TRADING_REFUSED_TOTAL, lambda r: (r.refused,)),
     Family(catalog.TRADING_CHANGED_TIMESTAMP_SECONDS, lambda r: (r.changed,), follows=CHANGES),
 )
 GUARD_FAMILIES = (
-    Family(catalog.GUARD_TRIPS_TOTAL, lambda r: list(r.trips.values()), lambda r: list(r.trips)),
+    Family(
+        catalog.GUARD_TRIPS_TOTAL,
+        lambda r: [r.trips[limit] for limit in sorted(r.trips)],
+        lambda r: sorted(r.trips),
+    ),
     Family(catalog.GUARD_HEADROOM_RATIO, lambda r: living(r.headroom), follows=None),
 )
 ACCOUNT_FAMILIES = (

@@ -30,9 +30,8 @@ def crashed() -> bool:
         return False
     # A worker of multiprocessing runs its finalizers while the exception passes; elsewhere Python has noted it.
     error = sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    return not isinstance(error, SystemExit | KeyboardInterrupt | ShuttingDownError | None) and not hasattr(
-        error, _RECORDED
-    )
+    orderly = isinstance(error, SystemExit | KeyboardInterrupt | ShuttingDownError | None)
+    return not orderly and not hasattr(error, _RECORDED)
 
 
 def on_sigterm(last_word: Callable[[], object]) -> None:
