@@ -328,6 +328,23 @@ def test_every_exchange_of_ccxt_with_a_timer_has_its_rules() -> None:
     assert all(rules.source.startswith("https://") for rules in RULES.values())
 
 
+def test_the_table_of_the_documents_is_that_of_the_code() -> None:
+    """With the limits and the source of each exchange."""
+    page = (Path(__file__).parents[2] / "docs" / "account-safety.md").read_text("utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|") and "](https://" in line]
+    told = {
+        name.strip(): (seconds.strip().replace(",", ""), source)
+        for names, seconds, _, source in rows
+        for name in names.split(",")
+    }
+    usable = {name: rules for name, rules in RULES.items() if not rules.refused}
+    assert set(told) == set(usable)
+    for name, rules in usable.items():
+        limits = f"from {rules.least}" if rules.most is None else f"{rules.least}–{rules.most}"
+        assert told[name][0] == limits
+        assert rules.source in told[name][1]
+
+
 def test_ccxt_counts_in_milliseconds_and_sends_what_the_exchange_wants() -> None:
     """60 seconds stay 60 seconds in the request of each exchange that signs without more than keys."""
     seen = {}
