@@ -71,7 +71,7 @@ SHOWN = {
     ],
     "10_shutdown": ["waits", "SIGTERM", "cancelled 1 order", "closed", "ended in good order"],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
-    "09_account_safety": [
+    "11_account_safety": [
         "second copy: 'bot' is running already: process",
         "before the first order: 0",
         "halt: books of kraken differ: order OFAKE",

@@ -77,13 +77,18 @@ def compare_positions(
     """
     actual: dict[str, float] = {}
     for position in positions:
-        size = abs(float(position.get("contracts") or 0.0)) * (-1 if position.get("side") == "short" else 1)
-        actual[position["symbol"]] = actual.get(position["symbol"], 0.0) + size
+        actual[position["symbol"]] = actual.get(position["symbol"], 0.0) + _signed(position)
     here = _mapping("positions", believed)
     for symbol in sorted({*here, *actual}):
         found = Difference(POSITION, symbol, float(here.get(symbol, 0.0)), actual.get(symbol, 0.0))
         if _differs(found, tolerance):
             yield found
+
+
+def _signed(position: Mapping[str, Any]) -> float:
+    size = float(position.get("contracts") or 0.0)
+    side = position.get("side")
+    return size if side not in ("long", "short") else abs(size) * (1 if side == "long" else -1)
 
 
 def compare_orders(believed: Iterable[Any], orders: Iterable[Mapping[str, Any]]) -> Iterator[Difference]:

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -326,6 +327,23 @@ def test_every_exchange_of_ccxt_with_a_timer_has_its_rules() -> None:
     having = {name for name in ccxt.exchanges if getattr(ccxt, name)().has.get(FEATURE) is True}
     assert having | {"binance", "binanceusdm", "binancecoinm"} == set(RULES)
     assert all(rules.source.startswith("https://") for rules in RULES.values())
+
+
+def test_the_table_of_the_documents_is_that_of_the_code() -> None:
+    """With the limits and the source of each exchange."""
+    page = (Path(__file__).parents[2] / "docs" / "account-safety.md").read_text("utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|") and "](https://" in line]
+    told = {
+        name.strip(): (seconds.strip().replace(",", ""), source)
+        for names, seconds, _, source in rows
+        for name in names.split(",")
+    }
+    usable = {name: rules for name, rules in RULES.items() if not rules.refused}
+    assert set(told) == set(usable)
+    for name, rules in usable.items():
+        limits = [rules.least] if rules.most is None else [rules.least, rules.most]
+        assert [int(number) for number in re.findall(r"\d+", told[name][0])] == limits
+        assert rules.source in told[name][1]
 
 
 def test_ccxt_counts_in_milliseconds_and_sends_what_the_exchange_wants() -> None:

@@ -131,6 +131,16 @@ def test_positions_are_compared_with_their_sign() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("side", "contracts", "held"),
+    [("long", 2, 2), ("short", 2, -2), ("short", -2, -2), (None, -2, -2), (None, "2.5", 2.5), ("both", 2, 2)],
+)
+def test_a_position_is_signed_by_its_side_or_else_by_itself(side: str | None, contracts, held: float) -> None:
+    """Exchanges differ in that."""
+    positions = [{"symbol": "BTC/USDT:USDT", "side": side, "contracts": contracts}]
+    assert list(books.compare_positions({"BTC/USDT:USDT": held}, positions, 0.0)) == []
+
+
 def test_two_looks_agree_on_the_amount() -> None:
     """A balance that moves between them tells nothing yet."""
     first = [Difference("balance", "BTC", 1.0, 2.0)]

@@ -1,6 +1,6 @@
 """A bot that hangs loses its orders, a second copy is refused, and an order that nobody knows is found.
 
-python examples/09_account_safety.py
+python examples/11_account_safety.py
 """
 
 from __future__ import annotations
