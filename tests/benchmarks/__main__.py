@@ -11,6 +11,7 @@ import calls
 import exchange
 import exporter
 import health
+import offsite
 import processes
 import scrape
 import startup
@@ -26,6 +27,7 @@ PARTS = {
     "exporter": exporter.run,
     "processes": processes.run,
     "backups": backups.run,
+    "offsite": offsite.run,
 }
 
 
