@@ -6,11 +6,12 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from peak_observe.backup_recovery.create.commands import HOUR, Command, Dumps
 from peak_observe.backup_recovery.create.sources import Exclude, NamedPaths
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
@@ -173,6 +174,7 @@ class DataBackup(_Part):
 
     def __init__(self, data_paths: Iterable[Path] | None = None, *, exclude: Iterable[str] = ()) -> None:
         super().__init__(DATA, data_paths, exclude)
+        self.dumps = Dumps(Path("dumps"))
 
     @property
     def data_paths(self) -> list[Path]:
@@ -183,13 +185,34 @@ class DataBackup(_Part):
         """Name a file, or a folder with all that is in it; twice is once."""
         self.paths.add(path)
 
+    def add_command(
+        self, name: str, command: str | Sequence[str], *, timeout: float = HOUR, shell: bool = False
+    ) -> Path:
+        """Name a command whose standard output is backed up as `data/NAME.sql`; return where a restore puts it.
+
+        A command that fails, or takes too long, makes the backup partial.
+
+        Args:
+            name: Its name.
+            command: Program and arguments; a text is split as a shell would do it, but no shell reads it.
+            timeout: Seconds that it may take.
+            shell: Whether the shell runs it, with pipes and variables.
+
+        Raises:
+            ValueError: An argument makes no sense.
+        """
+        path = self.dumps.add(name, Command(command, timeout, shell))
+        self.paths.add(path)
+        return path
+
     def backup(self, backup_dir: Path) -> tuple[int, int]:
         """Copy everything named into a folder, and return how many files and bytes that are; the log tells the rest.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        part = self._copy(backup_dir)
+        with self.dumps.taken():
+            part = self._copy(backup_dir)
         return part.files, part.size_bytes
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.arguments import (
+    check_period,
     checked_flag,
     checked_tags,
     checked_text,
@@ -87,12 +87,12 @@ class RecoveryManager(BackupReader):
     ) -> None:
         if missing := unsupported("backups"):
             raise BackupError(missing)
-        if not _is_period(max_age):
-            raise ValueError(f"max_age must be a number of seconds above 0, not {max_age!r}")
+        check_period("max_age", max_age)
         self.backup_root = Path(checked_path(backup_dir))
         self.state_snapshot = StateSnapshot()
         self.config_backup = ConfigBackup()
         self.data_backup = DataBackup()
+        self.data_backup.dumps.folder = Path(f"{self.backup_root.absolute()}.dumps")
         self._exclude = Exclude(exclude)
         self._append_only = Exclude(append_only, option="append_only")
         self._max_age = max_age
@@ -148,15 +148,19 @@ class RecoveryManager(BackupReader):
             self._named.kinds(),
             left_out(self._named.kinds(), wanted, asked=[DATA] if include_data else []),
             progress,
+            self.data_backup.dumps.failed,
         )
         with self._operation("backup.create") as span:
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
-            with writing(self._repository, "make a backup"):
+            with self._dumped(kinds), writing(self._repository, "make a backup"):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
         return made.backup_id
+
+    def _dumped(self, kinds: list[str]) -> AbstractContextManager[None]:
+        return self.data_backup.dumps.taken() if DATA in kinds else nullcontext()
 
     def _state(self) -> tuple[Captured, float]:
         """Return what the state providers return, and the seconds that took."""
@@ -379,7 +383,3 @@ class RecoveryManager(BackupReader):
     def _operation(self, name: str, **facts: str) -> Operation:
         attributes = {"peak_observe.repository": self._repository.name}
         return Operation(name, attributes | {f"peak_observe.{key}": value for key, value in facts.items()})
-
-
-def _is_period(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and value is not True and 0 < value < float("inf"))

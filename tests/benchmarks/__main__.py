@@ -11,6 +11,7 @@ import calls
 import exchange
 import exporter
 import health
+import offsite
 import processes
 import rules
 import scrape
@@ -28,6 +29,7 @@ PARTS = {
     "processes": processes.run,
     "backups": backups.run,
     "rules": rules.run,
+    "offsite": offsite.run,
 }
 
 

@@ -76,3 +76,14 @@ def left_out(named: Sequence[str], wanted: Mapping[str, bool], *, asked: Sequenc
     for problem in found:
         _log.info("not in the backup: %s", problem)
     return found
+
+
+def check_period(name: str, value: Any) -> None:
+    """Check a time in seconds that may be missing.
+
+    Raises:
+        ValueError: It is no number above 0.
+    """
+    period = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    if value is not None and not period:
+        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")

@@ -37,7 +37,7 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from peak_observe.backup_recovery.create.sources import Exclude
     from peak_observe.backup_recovery.files.workers import Progress
@@ -63,6 +63,7 @@ class BackupRequest(NamedTuple):
         named: The parts that something is named for, wanted now or not.
         left_out: Parts that are named and not wanted, or wanted and not named, in words.
         tell: Called with a `Progress`.
+        reasons: Why a named path is not there, by path, where somebody knows better.
     """
 
     roots: dict[str, list[Root]]
@@ -76,6 +77,7 @@ class BackupRequest(NamedTuple):
     named: list[str]
     left_out: list[Problem]
     tell: Callable[[Progress], object] | None
+    reasons: Mapping[str, str]
 
     @property
     def kinds(self) -> list[str]:
@@ -187,6 +189,7 @@ class BackupRun:
                 skip=[(own.st_dev, own.st_ino)],
                 doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
                 tell=request.tell,
+                reasons=request.reasons,
             )
             for kind, roots in request.roots.items():
                 writer.take(kind, roots)

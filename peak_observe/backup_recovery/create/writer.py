@@ -55,6 +55,7 @@ class StagingWriter:
         skip: Device and inode of folders that are left out without a word.
         doubted: Whether a backup here is corrupt: others may hold the same file, so what is linked is read first.
         tell: Called with a `Progress`.
+        reasons: Why a named path is not there, by path, where somebody knows better.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class StagingWriter:
         skip: Iterable[tuple[int, int]],
         doubted: bool = False,
         tell: Callable[[Progress], object] | None,
+        reasons: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.parts: dict[str, Part] = {}
@@ -84,6 +86,7 @@ class StagingWriter:
         self._skip = frozenset(skip)
         self._doubted = doubted
         self._tell = tell
+        self._reasons = reasons or {}
         self._meter = Meter(None, "", 0, 0)
         self._reader = FileReader(folder, self._problem, self._read_bytes)
         self._lock = threading.Lock()
@@ -175,7 +178,7 @@ class StagingWriter:
 
     def _problem(self, path: str, reason: str) -> None:
         with self._lock:
-            self.problems.append(Problem(encode_name(path), reason))
+            self.problems.append(Problem(encode_name(path), self._reasons.get(path, reason)))
 
     def _left_out(self, path: str, reason: str) -> None:
         _log.info("left out of the backup: %s: %s", encode_name(path), reason)

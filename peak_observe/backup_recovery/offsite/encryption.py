@@ -87,13 +87,17 @@ class Opener:
             if "No matching keys" in str(error):
                 raise WrongKeyError("the private key does not open this store: it was sealed for others") from None
             raise ValueError("it cannot be decrypted: it is not what was stored") from None
+        return self._unpacked(packed, limit)
+
+    def _unpacked(self, packed: bytes, limit: int) -> bytes:
         try:
-            reader = self._zstd.ZstdDecompressor().stream_reader(packed)
-            content: bytes = reader.read(limit + 1)
+            # The size stands in the head of what `Sealer` wrote, so that no memory is taken for more.
+            size = self._zstd.frame_content_size(packed)
+            if size > limit:
+                raise ValueError(f"it holds more than {limit} bytes: it is not what was stored")
+            content: bytes = self._zstd.ZstdDecompressor().decompress(packed)
         except self._zstd.ZstdError:
             raise ValueError("it cannot be decompressed: it is not what was stored") from None
-        if len(content) > limit:
-            raise ValueError(f"it holds more than {limit} bytes: it is not what was stored")
         return content
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
+from peak_observe.backup_recovery.create.commands import HOUR, Command
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.offsite import settings as offsite
 from peak_observe.backup_recovery.offsite.settings import OffsiteSettings
@@ -28,6 +29,20 @@ KEYS = {
     "append_only": toml.TEXTS,
     "keep": toml.TABLE,
     "offsite": toml.TABLE,
+    "commands": toml.TABLE,
+    "hooks": toml.TABLE,
+    "ping_url": str,
+}
+HOOKS = {
+    "before": toml.TEXTS,
+    "after": toml.TEXTS,
+    "timeout": toml.DURATION,
+    "shell": bool,
+}
+COMMAND = {
+    "command": toml.TEXTS,
+    "timeout": toml.DURATION,
+    "shell": bool,
 }
 KEEP = {
     "last": int,
@@ -57,6 +72,10 @@ class Settings(NamedTuple):
         policy: What is kept.
         offsite: The off-site store.
         offsite_policy: What is kept there.
+        commands: Commands whose output is backed up, by name.
+        before: Command that runs before a backup and a restore.
+        after: Command that runs after both, whatever came of them.
+        ping_url: Address that is told whether a backup succeeded.
         written: The paths of the configuration and the data as the file writes them, by which a project that has moved
             is known again.
     """
@@ -72,6 +91,10 @@ class Settings(NamedTuple):
     policy: RetentionPolicy | None = None
     offsite: OffsiteSettings | None = None
     offsite_policy: RetentionPolicy | None = None
+    commands: Mapping[str, Command] = {}
+    before: Command | None = None
+    after: Command | None = None
+    ping_url: str | None = None
     written: Mapping[Path, str] = {}
 
 
@@ -99,8 +122,41 @@ def read(path: Path) -> Settings:
         _policy(path, table["keep"], "backup.keep") if "keep" in table else None,
         offsite.read(path, table) if "offsite" in table else None,
         _policy(path, away["keep"], "backup.offsite.keep") if "keep" in away else None,
+        {name: _command(path, f"backup.commands.{name}", item) for name, item in table.get("commands", {}).items()},
+        _hook(path, table, "before"),
+        _hook(path, table, "after"),
+        _checked(path, "backup.ping_url", _address, table["ping_url"]) if "ping_url" in table else None,
         {toml.resolved(path, item): item for key in ("config", "data") for item in _texts(table.get(key, []))},
     )
+
+
+def _command(path: Path, where: str, found: Any) -> Command:
+    """Return a command: a text, a list, or a table with its limits.
+
+    Raises:
+        ConfigError: It makes no sense.
+    """
+    item = found if isinstance(found, dict) else {"command": found}
+    toml.check(path, where, item, COMMAND, needed=("command",))
+    limit = _checked(path, f"{where}.timeout", seconds, item["timeout"]) if "timeout" in item else HOUR
+    made = Command(item["command"], limit, item.get("shell", False))
+    _checked(path, where, made.check, where.rpartition(".")[2])
+    return made
+
+
+def _hook(path: Path, table: Mapping[str, Any], name: str) -> Command | None:
+    hooks = table.get("hooks", {})
+    toml.check(path, "backup.hooks", hooks, HOOKS)
+    if name not in hooks:
+        return None
+    limits = {key: hooks[key] for key in ("timeout", "shell") if key in hooks}
+    return _command(path, f"backup.hooks.{name}", {"command": hooks[name], **limits})
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise ValueError("it has to be an address that begins with https:// or http://")
+    return text
 
 
 def policy(keep: dict[str, Any]) -> RetentionPolicy:

@@ -7,6 +7,7 @@ import typer
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import render
+from peak_observe.cli.backup.hooks import around
 from peak_observe.cli.backup.manager import note, opened, settings
 from peak_observe.cli.backup.push import pushed
 from peak_observe.cli.backup.session import INCOMPLETE, progress
@@ -55,29 +56,30 @@ def create(
         max_age=promise,
         name=name,
     )
-    if not (found.config or found.data or found.app):
+    if not (found.config or found.data or found.commands or found.app):
         raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
     if push and found.offsite is None:
         raise UsageError("--push: no table [backup.offsite] says where to")
-    manager = opened(found, new=True)
-    wanted = parts(manager, only)
-    try:
-        with progress("backup", quiet=quiet) as tell:
-            made = manager.create_backup(
-                CONFIG in wanted,
-                STATE in wanted,
-                DATA in wanted,
-                description,
-                tag,
-                incremental=incremental,
-                progress=tell,
-            )
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    backup = manager.get_backup(made)
-    if push and backup.good:
-        pushed(found, made, repository=manager.backup_root, quiet=quiet or as_json)
-    _tell(backup, as_json=as_json, quiet=quiet)
+    with around(found, "backup"):
+        manager = opened(found, new=True)
+        wanted = parts(manager, only)
+        try:
+            with progress("backup", quiet=quiet) as tell:
+                made = manager.create_backup(
+                    CONFIG in wanted,
+                    STATE in wanted,
+                    DATA in wanted,
+                    description,
+                    tag,
+                    incremental=incremental,
+                    progress=tell,
+                )
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        backup = manager.get_backup(made)
+        if push and backup.good:
+            pushed(found, made, repository=manager.backup_root, quiet=quiet or as_json)
+        _tell(backup, as_json=as_json, quiet=quiet)
 
 
 def seconds(option: str, text: str) -> float:

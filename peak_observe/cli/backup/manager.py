@@ -66,6 +66,11 @@ def opened(found: Settings, *, new: bool = False) -> RecoveryManager:
                 part.paths.add(path, written=found.written.get(path))
             except ValueError as error:
                 raise UsageError(str(error)) from None
+    for name, command in found.commands.items():
+        try:
+            manager.data_backup.add_command(name, command.command, timeout=command.timeout, shell=command.shell)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     return manager
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.create import chosen
+from peak_observe.cli.backup.hooks import around
 from peak_observe.cli.backup.manager import identified, latest_to_restore, note, notes, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import (
@@ -95,7 +97,8 @@ def restore(
     unless --to says where. Files that are not in the backup stay.
     """
     moved = _moved(map_ or ())
-    manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
+    found_settings = settings(file, repository=repository, app=app, config=config, data=data)
+    manager = opened(found_settings)
     also = [STATE] if state_file else []
     asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
@@ -125,7 +128,8 @@ def restore(
         if not dry_run:
             _ask(report.plan)
     if not dry_run:
-        with progress("restore", quiet=quiet) as tell:
+        live = around(found_settings, "restore") if to is None else nullcontext()
+        with live, progress("restore", quiet=quiet) as tell:
             report = restored(progress=tell)
         if report.state and state_file:
             replace_text(state_file, encode(report.state).decode(), durable=True, private=True)

@@ -1,0 +1,167 @@
+"""Commands whose standard output is backed up, such as dumps of databases."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from peak_observe.support.loggers import logger
+from peak_observe.support.redact import redact
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+HOUR = 3600.0
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_log = logger("peak_observe.backup")
+
+
+class Command(NamedTuple):
+    """Command and its limits.
+
+    Args:
+        command: Program and arguments; a text is split as a shell would do it, but no shell reads it.
+        timeout: Seconds that it may take.
+        shell: Whether the shell runs it, a text then, with pipes and variables.
+    """
+
+    command: str | Sequence[str]
+    timeout: float = HOUR
+    shell: bool = False
+
+    def check(self, what: str) -> None:
+        """Look at it before it is needed.
+
+        Raises:
+            ValueError: It is no command, or its time limit makes no sense.
+        """
+        if isinstance(self.timeout, bool) or not 0 < self.timeout < float("inf"):
+            raise ValueError(f"the timeout of {what} must be a number of seconds above 0, not {self.timeout!r}")
+        if self.shell and not isinstance(self.command, str):
+            raise ValueError(f"{what} must be a text for the shell, not a list")
+        try:
+            words = self.words
+        except ValueError as error:
+            raise ValueError(f"{what} is no command: {error}") from None
+        if not words or not all(isinstance(word, str) for word in words) or "\0" in "".join(words):
+            raise ValueError(f"{what} is no command: it has to be a program with its arguments, not {self.command!r}")
+
+    @property
+    def words(self) -> list[str]:
+        """Program and arguments."""
+        if self.shell:
+            return ["/bin/sh", "-c", str(self.command)]
+        return shlex.split(self.command) if isinstance(self.command, str) else list(self.command)
+
+    def run(self, output: int | None = None, environment: dict[str, str] | None = None) -> str:
+        """Run it, and return why it failed; empty if it did not.
+
+        Args:
+            output: Where standard output goes; None for that of this process.
+            environment: More environment variables.
+        """
+        with tempfile.TemporaryFile() as said:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - the owner of the configuration says what is run
+                    self.words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=said,  # no pipe: what a program leaves in the background would keep it open
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=True,  # so that all of a pipeline ends with it
+                )
+            except (OSError, ValueError) as error:
+                return f"it cannot be started: {getattr(error, 'strerror', None) or error}"
+            try:
+                code = process.wait(self.timeout)
+            except subprocess.TimeoutExpired:
+                return f"it took longer than {self.timeout:g} s"
+            finally:
+                _end(process)
+            return _reason(code, _last_line(said)) if code else ""
+
+
+class Dumps:
+    """Commands of one program, whose output lies in a folder while a backup takes it.
+
+    Args:
+        folder: The folder, which only its owner may enter; a restore writes there too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.failed: dict[str, str] = {}
+        self._commands: dict[Path, Command] = {}
+
+    def add(self, name: str, command: Command) -> Path:
+        """Name a command, and return the file that its output goes to.
+
+        Raises:
+            ValueError: Name or command makes no sense.
+        """
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {name!r}")
+        command.check(f"command {name!r}")
+        path = Path(os.path.abspath(self.folder / f"{name}.sql"))
+        self._commands[path] = command
+        return path
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Run all commands one after another, and remove their output at the end."""
+        self.failed.clear()
+        try:
+            for path, command in self._commands.items():
+                self._take(path, command)
+            yield
+        finally:
+            for path in self._commands:
+                path.unlink(missing_ok=True)
+            if self._commands:
+                with suppress(OSError):
+                    self.folder.rmdir()
+
+    def _take(self, path: Path, command: Command) -> None:
+        try:
+            self.folder.mkdir(0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                reason = command.run(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            reason = f"its output cannot be written: {error.strerror}"
+        if reason:
+            path.unlink(missing_ok=True)  # half a dump must not pass for one
+            self.failed[str(path)] = f"its command failed, {reason}"
+            _log.warning("the command for %s failed, %s", path.name, reason)
+
+
+def _last_line(said: BinaryIO) -> str:
+    size = said.seek(0, os.SEEK_END)
+    said.seek(max(0, size - 4096))
+    return said.read().decode(errors="replace").strip().rpartition("\n")[2]
+
+
+def _reason(code: int, last: str) -> str:
+    how = f"exit code {code}" if code > 0 else f"signal {-code}"
+    return redact(f"{how}: {last}" if last else how)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of a pipeline: first with a word, then without."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    process.wait()

@@ -1,0 +1,76 @@
+"""Hooks around a backup or a restore, and the ping that tells a watchdog how it ended."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from peak_observe.cli.backup.manager import note
+from peak_observe.errors import BackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from peak_observe.cli.backup.config import Settings
+
+PING_TIMEOUT = 10.0  # seconds
+SUCCESS, FAILED = "success", "failed"
+
+
+@contextmanager
+def around(found: Settings, doing: str) -> Iterator[None]:
+    """Run `before`, then what is done, then `after` whatever came of it, and ping.
+
+    Args:
+        found: The settings.
+        doing: `backup` or `restore`, which the commands find in `PEAK_BACKUP_DOING`.
+
+    Raises:
+        BackupError: `before` failed, so nothing was done.
+    """
+    outcome = FAILED
+    try:
+        _before(found, doing)
+        yield
+        outcome = SUCCESS
+    except typer.Exit as ended:
+        outcome = FAILED if ended.exit_code else SUCCESS
+        raise
+    finally:
+        _after(found, doing, outcome)
+        if found.ping_url is not None and doing == "backup":
+            ping(found.ping_url, outcome)
+
+
+def _before(found: Settings, doing: str) -> None:
+    if found.before is None:
+        return
+    reason = found.before.run(environment={"PEAK_BACKUP_DOING": doing})
+    if reason:
+        raise BackupError(f"no {doing} was made, as the hook `before` failed, {reason}")
+
+
+def _after(found: Settings, doing: str, outcome: str) -> None:
+    if found.after is None:
+        return
+    reason = found.after.run(environment={"PEAK_BACKUP_DOING": doing, "PEAK_BACKUP_OUTCOME": outcome})
+    if reason:
+        note(f"the hook `after` failed, {reason}")
+
+
+def ping(url: str, outcome: str) -> None:
+    """Tell an address that a backup succeeded, and the one with `/fail` behind it that it did not.
+
+    What goes wrong is a note: a watchdog that is not told says so itself. The address is a secret and is not shown.
+    """
+    address = url if outcome == SUCCESS else f"{url.rstrip('/')}/fail"
+    try:
+        urllib.request.urlopen(address, timeout=PING_TIMEOUT).close()  # noqa: S310 - the settings take http(s) alone
+    except urllib.error.HTTPError as error:
+        note(f"ping_url was not told: it answers {error.code}")
+    except (OSError, ValueError) as error:
+        note(f"ping_url was not told: {type(error).__name__}")

@@ -1,0 +1,147 @@
+"""Commands, hooks and the ping of `[backup]`."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+FILE = """
+[backup]
+repository = "backups"
+data = "data"
+{ping}
+[backup.commands]
+pg = "echo dumped"
+[backup.commands.big]
+command = "echo $PEAK_X | tr a-z A-Z"
+shell = true
+timeout = "10min"
+
+[backup.hooks]
+before = {before}
+after = {after}
+"""
+
+
+class Pinged:
+    """An address that is told how backups end."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.status = 200
+        pinged = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                pinged.seen.append(self.path)
+                self.send_response(pinged.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}/secret-uuid"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def pinged():
+    """Return an address that is told how backups end."""
+    server = Pinged()
+    yield server
+    server.close()
+
+
+def write(desk, *, before: str = '"true"', after: str = '"true"', ping: str = "") -> None:
+    """Write the file."""
+    text = FILE.format(before=before, after=after, ping=f'ping_url = "{ping}"' if ping else "")
+    desk.write("peak-observe.toml", text)
+
+
+def say(desk, name: str) -> str:
+    """Return a hook that writes down when it ran and what it was told."""
+    return f"""["sh", "-c", "echo {name} $PEAK_BACKUP_DOING $PEAK_BACKUP_OUTCOME >> {desk.folder}/hooks.txt"]"""
+
+
+def test_commands_of_the_file(desk, monkeypatch) -> None:
+    """A text and a table, without a shell and with one."""
+    monkeypatch.setenv("PEAK_X", "loud")
+    write(desk)
+    made = desk.run("create", "--json").json["backup_id"]
+    assert desk.run("cat", made, "pg.sql").out == "dumped\n"
+    assert desk.run("cat", made, "big.sql").out == "LOUD\n"
+
+
+def test_hooks_run_around_backup_and_restore(desk) -> None:
+    """They are told what is done, and the one behind it how it ended."""
+    write(desk, before=say(desk, "before"), after=say(desk, "after"))
+    assert desk.run("create").code == 0
+    assert desk.run("restore", "latest", "--yes").code == 0
+    lines = [line.split() for line in desk.read("hooks.txt").splitlines()]
+    assert lines == [
+        ["before", "backup"],
+        ["after", "backup", "success"],
+        ["before", "restore"],
+        ["after", "restore", "success"],
+    ]
+
+
+def test_failed_hook_before_stops_the_backup_and_not_the_one_after(desk) -> None:
+    """A bot that was half stopped is started again."""
+    write(desk, before='["sh", "-c", "echo it does not stop >&2; exit 3"]', after=say(desk, "after"))
+    done = desk.run("create")
+    assert done.code == 1
+    assert done.line == "no backup was made, as the hook `before` failed, exit code 3: it does not stop"
+    assert desk.read("hooks.txt").split() == ["after", "backup", "failed"]
+    assert not list((desk.folder / "backups").glob("backup_*"))
+
+
+def test_ping_tells_success_and_failure(desk, pinged) -> None:
+    """A partial backup is no success."""
+    write(desk, ping=pinged.address)
+    assert desk.run("create").code == 0
+    (desk.folder / "data").rename(desk.folder / "gone")
+    assert desk.run("create").code == 1
+    assert pinged.seen == ["/secret-uuid", "/secret-uuid/fail"]
+
+
+def test_ping_that_fails_is_a_note_without_the_address(desk, pinged) -> None:
+    """The backup is as good as before, and the address is a secret."""
+    write(desk, ping=pinged.address)
+    pinged.status = 500
+    done = desk.run("create")
+    assert (done.code, done.line) == (0, "ping_url was not told: it answers 500")
+    write(desk, ping="http://127.0.0.1:1/secret-uuid")
+    done = desk.run("create")
+    assert done.code == 0
+    assert "ping_url was not told" in done.line
+    assert "secret-uuid" not in done.err + done.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('pg = "echo dumped"', 'pg = "echo \'"', "backup.commands.pg"),
+        ('pg = "echo dumped"', "pg = 5", "backup.commands.pg"),
+        ('timeout = "10min"', 'timeout = "soon"', "backup.commands.big.timeout"),
+        ("shell = true", "shel = true", "backup.commands.big.shel"),
+        ("[backup.hooks]", '[backup.hooks]\nduring = "x"', "backup.hooks.during"),
+        ('data = "data"', 'ping_url = "ftp://x"', "backup.ping_url"),
+        ('pg = "echo dumped"', '"a/b" = "x"', "the name of a command"),
+    ],
+)
+def test_mistakes_in_the_file(desk, old: str, new: str, message: str) -> None:
+    """Each is one line that names the key."""
+    write(desk)
+    desk.write("peak-observe.toml", desk.read("peak-observe.toml").replace(old, new))
+    done = desk.run("create")
+    assert done.code == 2
+    assert message in done.line
