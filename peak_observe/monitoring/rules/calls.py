@@ -23,7 +23,7 @@ _OPENED = f'sum without (to) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{
 
 def _in(*states: str) -> str:
     # Of the recorded numbers: of each circuit five series tell of its state.
-    number = f"last_over_time({STATE_NUMBER}[{GAP}:15s])"
+    number = f"last_over_time({STATE_NUMBER}[{GAP}])"
     return " or ".join(f"({number} == {catalog.STATES.index(state) + 1})" for state in states)
 
 

@@ -45,8 +45,8 @@ _DOWN_FAILURES = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_THEIRS}
 _DOWN_ASKED = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_ASKED}}})"
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
 _UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
-# A day is read once a minute, so that the last ten minutes are read in full besides.
-_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:1m", "10m"))
+# A day is read a value in five minutes, so that the last ten minutes are read in full besides.
+_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:5m", "10m"))
 # An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _FIRST_LOST = Recording(
     "instance_exchange:peak_exchange_first_unknown:count",
