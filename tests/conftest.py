@@ -178,6 +178,13 @@ def running(folder: Path, targets: list[str], interval: str, rules: list[str]) -
             process.wait(PATIENCE)
 
 
+def quick_rules(folder: Path) -> str:
+    """Return the path of the rules in a form that is evaluated each second, also those that are for each minute."""
+    quick = folder / RULES.name
+    quick.write_text(re.sub(r"^  interval: .*\n", "", RULES.read_text(), flags=re.MULTILINE))
+    return str(quick)
+
+
 def until_ready(url: str, log: Path) -> None:
     """Wait until a server answers; if it never does, its log says why."""
     deadline = time.monotonic() + PATIENCE
@@ -198,9 +205,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
 
         def start(targets: list[str], interval: str = "250ms", *, rules: bool = False) -> Prometheus:
             folder = tmp_path_factory.mktemp("prometheus")
-            quick = folder / RULES.name  # all of them each second, also those that are for each minute
-            quick.write_text(re.sub(r"^  interval: .*\n", "", RULES.read_text(), flags=re.MULTILINE))
-            return stack.enter_context(running(folder, targets, interval, [str(quick)] if rules else []))
+            return stack.enter_context(running(folder, targets, interval, [quick_rules(folder)] if rules else []))
 
         yield start
 

@@ -33,6 +33,9 @@ FAILURES = Metric(rule.FAILURES, "gauge", "Failed requests within 10 minutes.", 
 REQUEST_DURATIONS = Metric(
     rule.REQUEST_DURATIONS, "gauge", "Requests a second by duration, over 5 minutes.", ("process", "exchange", "le")
 )
+REQUEST_P95 = Metric(
+    rule.REQUEST_P95, "gauge", "Seconds that 95 % of the requests do not exceed.", ("process", "exchange", "endpoint")
+)
 CALL_DURATIONS = Metric(
     rule.CALL_DURATIONS, "gauge", "Calls a second by duration, over 5 minutes.", ("process", "breaker", "le")
 )
@@ -45,6 +48,7 @@ BY_RULES = (
     REQUESTS,
     FAILURES,
     REQUEST_DURATIONS,
+    REQUEST_P95,
     CALL_DURATIONS,
 )
 """What Prometheus makes by the rules that are loaded."""

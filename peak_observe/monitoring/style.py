@@ -35,7 +35,7 @@ RECONCILE_COLOURS = dict(zip(catalog.ORDER_RECONCILE_OUTCOMES, ("light-green", G
 STATE_TEXTS = {0: ("gone", GREY)} | {
     number: (state.replace("_", "-"), STATE_COLOURS[state]) for number, state in enumerate(catalog.STATES, start=1)
 }
-HEALTH_TEXTS = {0: ("failing", RED), 1: ("healthy", GREEN)}
+HEALTH_TEXTS = {0: ("failing", RED), 1: ("healthy", GREEN), 2: ("not run", AMBER)}
 UP_TEXTS = {0: ("down", RED), 1: ("up", GREEN)}
 PROCESS_TEXTS = {0: ("gone", RED), 1: ("up", GREEN), 2: ("ended", GREY)}
 BAN_TEXTS = {0: ("free", GREEN), 1: ("held off", RED)}

@@ -44,13 +44,13 @@ def main(preview: Path, out: Path) -> int:
         return 0
     from demonstration import demonstration
 
-    from tests.conftest import RULES, running
+    from tests.conftest import quick_rules, running
 
     out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="peak-observe-preview-", ignore_cleanup_errors=True) as folder,
         demonstration(Path(folder)) as shown,
-        running(Path(folder), [shown.exporter], "1s", [str(RULES)]) as prometheus,
+        running(Path(folder), [shown.exporter], "1s", [quick_rules(Path(folder))]) as prometheus,
     ):
         print(f"the demo plays {TURNS} turns; Prometheus is at {prometheus.url}", flush=True)
         moment = after_turns(shown.demo.stdout)

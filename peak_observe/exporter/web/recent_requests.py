@@ -10,7 +10,7 @@ from peak_observe import catalog
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
-    from peak_observe.exporter.web.status_tables import Key, Samples, Values
+    from peak_observe.exporter.web.samples import Key, Samples, Values
 
 EVERY = 30.0
 """Seconds between two looks at the counters."""

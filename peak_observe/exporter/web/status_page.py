@@ -15,8 +15,8 @@ from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.exporter.threads import WorkerThread
 from peak_observe.exporter.web import status_tables
 from peak_observe.exporter.web.recent_requests import COUNTED, EVERY, RecentRequests
+from peak_observe.exporter.web.samples import Samples
 from peak_observe.exporter.web.status_assets import SCRIPT, STYLE
-from peak_observe.exporter.web.status_tables import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,6 +8,7 @@ from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total, worst
 from peak_observe.monitoring.style import AGE, AMBER, COUNT, EVERY, PURPLE, RED, Json
 
+KEYS = ("job", "instance", "process", "check")
 NO_CHECKS = "no checks"
 NO_RUNS = "no check has run in this time"
 
@@ -17,12 +18,19 @@ def healthy(*labels: str) -> str:
     return lowest(select(catalog.HEALTH_CHECK_HEALTHY), *labels)
 
 
+def silent(*labels: str) -> str:
+    """Return the seconds since the last run of each check that has not run for long, as its alert counts it."""
+    age = worst(f"time() - ({select(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)} > 0)", *labels)
+    return f"({age} > 300) > 3 * {worst(select(catalog.HEALTH_CHECK_INTERVAL_SECONDS), *labels)}"
+
+
 def failing(link: Json | None = None) -> Json:
     """Return the tile that counts failing checks."""
     return panels.stat(
         "Checks failing",
-        "Health checks that fail now. Anything but 0: `peak-observe health` and /readyz?verbose say why.",
-        missing(catalog.HEALTH_CHECK_HEALTHY),
+        "Health checks that fail now, or have not run for three times their interval. Anything but 0: `peak-observe "
+        "health` and /readyz?verbose say why.",
+        f"count({healthy(*KEYS)} == 0 or {silent(*KEYS)}) or {missing(catalog.HEALTH_CHECK_HEALTHY)}",
         "none",
         steps={RED: 1},
         empty=NO_CHECKS,
@@ -34,9 +42,14 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
     """Return the course of every check."""
     return panels.state_timeline(
         "Health of checks",
-        "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. No bar: it "
-        "has not run yet.",
-        [query(f"{healthy('job', 'instance', 'process', 'check')} >= 0", "{{check}} {{process}} @ {{instance}}")],
+        "One bar a check, by its thresholds. Red: `peak-observe health` and /readyz?verbose tell why. Amber: it "
+        "passed, and has not run for three times its interval since. No bar: it has not run yet.",
+        [
+            query(
+                f"{healthy(*KEYS)} == 0 or (2 + 0 * ({silent(*KEYS)})) or {healthy(*KEYS)} >= 0",
+                "{{check}} {{process}} @ {{instance}}",
+            )
+        ],
         style.mapped(style.HEALTH_TEXTS),
         empty=NO_RUNS,
         size=(width, 7),

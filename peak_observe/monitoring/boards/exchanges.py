@@ -9,12 +9,13 @@ from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     FAILURES,
     REQUEST_DURATIONS,
+    REQUEST_P95,
     REQUEST_RATES,
     REQUESTS,
+    UP,
     changes,
     increase,
     lowest,
-    quantile,
     rate,
     recorded_quantile,
     select,
@@ -200,11 +201,13 @@ def bans(*, width: int = 24, link: Json | None = None) -> Json:
 
 def by_outcome(*, width: int = 8) -> Json:
     """Return what the answers of exchanges mean."""
+    # A rate of 5 minutes goes on when nothing answers any more: then there is nothing to show.
+    answering = f"{select(REQUEST_RATES)} and on (job, instance) (max_over_time({select(UP)}[1m]) > 0)"
     return panels.timeseries(
         "Requests by outcome",
         "Requests a second, over 5 minutes, by what their answer means. Ambiguous: an order may or may not stand, "
         "somebody has to look. Auth: the key is refused. Rejected: the exchange refuses this request, not all.",
-        [query(total(select(REQUEST_RATES), "outcome") + " > 0", "{{outcome}}")],
+        [query(f"{total(answering, 'outcome')} > 0", "{{outcome}}")],
         "reqps",
         empty=NO_REQUESTS,
         width=width,
@@ -250,8 +253,9 @@ def _requests() -> list[Json]:
         ),
         panels.timeseries(
             "Answer time by endpoint, 95th percentile",
-            "Which endpoint is slow. Prices that come late are old prices: see the age of market data too.",
-            [{**query(quantile(0.95, duration, *by), name), "exemplar": True}],
+            "Which endpoint is slow, for the program that waits longest. Prices that come late are old prices: see the "
+            "age of market data too.",
+            [{**query(with_exemplars(worst(select(REQUEST_P95), *by), duration), name), "exemplar": True}],
             "s",
             empty=NO_REQUESTS,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
@@ -33,6 +34,8 @@ _NAMED = (
     "kind",
     "group",
 )
+
+_IN_CODE = re.compile(r" \(`[^`]*`\)")  # where something is set is for the runbook: the table has little room
 
 
 def tile() -> Json:
@@ -94,7 +97,7 @@ def reasons() -> Json:
 
 def _meanings() -> Iterator[tuple[str, tuple[str, str]]]:
     for alert in reversed(alerts()):  # of twins, the words of the first stay
-        yield alert.name, (alert.when, "text")
+        yield alert.name, (_IN_CODE.sub("", alert.when), "text")
     yield SILENCE, ("nothing that trades answers, or the rules are not loaded", "text")
 
 

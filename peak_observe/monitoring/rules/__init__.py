@@ -76,11 +76,12 @@ def expanded(expression: str) -> str:
     while any(recording.name in expression for recording in recorded):  # some are made of others
         for recording in recorded:
             chosen = partial(_chosen, recording.expression)
-            expression = re.sub(rf"{recording.name}({{[^}}]*}})?", chosen, expression)
+            expression = re.sub(rf"{recording.name}({{[^}}]*}})?(\[\w+\])?", chosen, expression)
     return expression
 
 
 def _chosen(recorded: str, found: re.Match[str]) -> str:
     """Return what was recorded, of those series alone that the matchers behind its name choose."""
-    matchers = found[1] or ""
-    return f"({_COUNTED.sub(lambda metric: f'{metric[1]}{matchers}[', recorded)})"
+    matchers, window = found[1] or "", found[2]
+    written = f"({_COUNTED.sub(lambda metric: f'{metric[1]}{matchers}[', recorded)})"
+    return f"{written}{window[:-1]}:15s]" if window else written  # of an expression only a subquery has a past

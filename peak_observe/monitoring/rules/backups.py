@@ -128,7 +128,7 @@ BACKUPS = Group(
             WARNING,
             f"{_SIZE} / ({_USUAL_SIZE} > 0) < 0.5",
             "0m",
-            "it has less than half of the size that was usual in the last week",
+            "a backup has less than half of the size that was usual in the last week",
             f"The newest backup of {_WHAT} is much smaller than usual.",
             f"It has {SHARE} of the size that was usual in the last 7 days.",
             "A backup succeeded, but holds less than half of what backups used to hold: was something lost, or moved "

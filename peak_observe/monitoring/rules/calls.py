@@ -23,7 +23,7 @@ _OPENED = f'sum without (to) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{
 
 def _in(*states: str) -> str:
     # Of the recorded numbers: of each circuit five series tell of its state.
-    number = f"last_over_time({STATE_NUMBER}[{GAP}:15s])"
+    number = f"last_over_time({STATE_NUMBER}[{GAP}])"
     return " or ".join(f"({number} == {catalog.STATES.index(state) + 1})" for state in states)
 
 
@@ -108,7 +108,7 @@ BREAKERS = Group(
             WARNING,
             _of_exchange(f"({_OPENED}) unless ({_in('disabled')})", "breaker"),
             "0m",
-            "it opened five times within half an hour",
+            "a circuit opened five times within half an hour",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} opens again and again.",
             f"It has opened {COUNT} times within 30 minutes.",
             "Probes succeed, and soon afterwards enough calls fail again: the service is overloaded or half broken.",
@@ -123,7 +123,7 @@ BREAKERS = Group(
             WARNING,
             _of_exchange(f"{_REJECTED} > 0.1", "breaker"),
             "5m",
-            "more than a tenth of its calls are refused",
+            "more than a tenth of the calls of a circuit are refused",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} refuses calls.",
             f"{SHARE} of its calls were refused within 5 minutes.",
             "The program goes on calling while the circuit is open: these calls are not made.",

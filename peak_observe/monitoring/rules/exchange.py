@@ -13,6 +13,7 @@ from peak_observe.monitoring.rules.rule import (
     HOST,
     LOOK,
     REQUEST_DURATIONS,
+    REQUEST_P95,
     REQUEST_RATES,
     REQUESTS_10M,
     SHARE,
@@ -44,8 +45,8 @@ _DOWN_FAILURES = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_THEIRS}
 _DOWN_ASKED = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_ASKED}}})"
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
 _UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
-# A day is read once a minute, so that the last ten minutes are read in full besides.
-_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:1m", "10m"))
+# A day is read a value in five minutes, so that the last ten minutes are read in full besides.
+_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:5m", "10m"))
 # An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _FIRST_LOST = Recording(
     "instance_exchange:peak_exchange_first_unknown:count",
@@ -264,7 +265,7 @@ EXCHANGES = Group(
             WARNING,
             f"({_OVER_BUDGET} / ({_ALL_BUDGETED} > 0) > 0.05) and ({_OVER_BUDGET} >= 3)",
             "2m",
-            "more than one in twenty requests take longer than their latency budget, and at least three in 30 minutes",
+            "more than one in twenty requests exceed their latency budget",
             f"{{{{ $labels.exchange }}}} is slow to answer {AT}.",
             f"{SHARE} of its {{{{ $labels.group }}}} requests took longer than their budget within 30 minutes.",
             "Requests of a group take longer than `latency_budget` of the client promises. An order that is late is "
@@ -281,7 +282,7 @@ EXCHANGES = Group(
                 WARNING,
                 f"{_SKEW} > 2",
                 "5m",
-                "the clocks of exchange and machine are 2 seconds apart",
+                "the clocks of exchange and machine are 2 seconds or more apart",
                 f"The clocks of {{{{ $labels.exchange }}}} and {AT} differ.",
                 f"They are {SPAN} apart: signed requests begin to fail.",
                 "Signed requests carry the time, and exchanges refuse what is a second or so off. The outcome is "
@@ -292,7 +293,7 @@ EXCHANGES = Group(
                 subject="exchange",
             ),
             expression=f"{_SKEW} > 5",
-            when="they are 5 seconds apart, which is what most exchanges accept",
+            when="they are 5 seconds or more apart, which is what most exchanges accept",
             description=f"They are {SPAN} apart: signed requests fail.",
         ),
     ),
@@ -358,6 +359,10 @@ DURATIONS = Group(
         Recording(
             REQUEST_DURATIONS,
             f"sum without (endpoint) (rate({catalog.EXCHANGE_REQUEST_DURATION_SECONDS.name}_bucket[5m]))",
+        ),
+        Recording(
+            REQUEST_P95,
+            f"histogram_quantile(0.95, rate({catalog.EXCHANGE_REQUEST_DURATION_SECONDS.name}_bucket[5m])) >= 0",
         ),
         Recording(CALL_DURATIONS, f"rate({catalog.BREAKER_CALL_DURATION_SECONDS.name}_bucket[5m])"),
     ),

@@ -25,6 +25,7 @@ REQUEST_RATES = "instance_exchange_outcome:peak_exchange_requests:rate5m"
 REQUESTS_10M = "instance_exchange_endpoint:peak_exchange_requests:increase10m"
 FAILURES = "instance_exchange_endpoint:peak_exchange_failures:increase10m"
 REQUEST_DURATIONS = "instance_exchange_le:peak_exchange_request_duration_seconds_bucket:rate5m"
+REQUEST_P95 = "instance_exchange_endpoint:peak_exchange_request_duration_seconds:p95_rate5m"
 CALL_DURATIONS = "instance_breaker_le:peak_breaker_call_duration_seconds_bucket:rate5m"
 """Recordings that the dashboards read in the place of counters, of which a bot has hundreds."""
 

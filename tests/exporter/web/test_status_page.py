@@ -14,7 +14,8 @@ from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.poller import Status
 from peak_observe.exporter.web import status_page, status_tables
 from peak_observe.exporter.web.recent_requests import RecentRequests
-from peak_observe.exporter.web.status_tables import BAD, GOOD, IDLE, WARN, Row, Samples, Table
+from peak_observe.exporter.web.samples import Samples
+from peak_observe.exporter.web.status_tables import BAD, GOOD, IDLE, WARN, Row, Table
 from peak_observe.resilience import HealthCheckResult
 from peak_observe.testing import ManualClock
 
