@@ -5,7 +5,9 @@ Payloads have the shape of https://docs.kraken.com/api-reference. Nothing here k
 
 from __future__ import annotations
 
+import ast
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +146,17 @@ class Kraken(SpotExchange):
         if params.get("validate", "").lower() == "true":
             return {"descr": {"order": _description(order)}}
         return {"descr": {"order": _description(order)}, "txid": [self.place(order).id]}
+
+    def _private_addorderbatch(self, params: Params) -> Json:
+        self._check_deadline(params)
+        orders = [
+            self._order({"pair": params["pair"], **{name: str(value) for name, value in order.items()}})
+            for order in ast.literal_eval(params["orders"])
+        ]
+        return {"orders": [{"descr": {"order": _description(o)}, "txid": self._placed(o).id} for o in orders]}
+
+    def _placed(self, order: PlacedOrder) -> PlacedOrder:
+        return self.place(replace(order, id=f"OFAKE0-00000-{len(self._orders) + 1:06d}"))
 
     def _order(self, params: Params) -> PlacedOrder:
         market, kind = _market(_argument(params, "pair")), _argument(params, "ordertype")

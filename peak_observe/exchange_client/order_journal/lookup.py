@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client.order_journal.intent import OrderArguments, OrderIntent
 
 _ONE = "fetch_order_with_client_order_id"
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
+_HOUR, _DAY = 3600.0, 86_400.0
+_MARGIN = 600.0
+"""Seconds before an order was intended from which on it is looked for, as the clocks may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class LookUp:
                 if method == _ONE:
                     yield method, (intent.client_order_id, intent.symbol, params)
                 else:
-                    since = int((intent.created_at - _MINUTE) * 1000) if self.lists_all else None
+                    since = int((intent.created_at - _MARGIN) * 1000) if self.lists_all else None
                     limit = self.page if self.lists_all else None
                     yield method, (intent.symbol, since, limit, {**params, parameter: intent.client_order_id})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.errors import OrderKeyConflict, OrderNotPlaced, OutcomeUnknown
+from peak_observe.errors import OrderJournalError, OrderKeyConflict, OrderNotPlaced, OutcomeUnknown
 from peak_observe.exchange_client.classify import (
     AUTH,
     CLOCK,
@@ -45,10 +45,13 @@ SENDS = 3
 
 _POLL = 0.05
 _PATIENCE = 120.0
-"""Seconds between two looks at a key that another process works on, and seconds after which it is left alone."""
+"""Seconds between two looks at a key that somebody else works on, and those it may take beyond the deadlines."""
 
 _KNOWN_NOT = frozenset((AUTH, CLOCK, MAINTENANCE, RATE_LIMITED, TRANSIENT))
 """Outcomes by which a request was surely not carried out, though the order itself may be good."""
+
+_LOCAL_REFUSALS = frozenset(("ArgumentsRequired", "BadSymbol", "InvalidOrder", "NotSupported"))
+"""Classes by which ccxt refuses the arguments of an order itself."""
 
 _DEADLINE_ELAPSED = "Deadline elapsed"
 
@@ -102,9 +105,8 @@ class Protocol:
         intents = [self._intended(check_key(key), order) for key, order in orders]
         taken: list[OrderIntent] = []
         try:
-            for intent in sorted(
-                intents, key=lambda intent: intent.id
-            ):  # always in one order, so that nobody waits for us
+            # Always in one order, so that two batches never wait for each other.
+            for intent in sorted(intents, key=lambda intent: intent.id):
                 yield from self._take(intent)
                 taken.append(intent)
             yield from self._send_batch(intents, [order for _, order in orders])
@@ -150,9 +152,7 @@ class Protocol:
     def _check_params(self, order: OrderArguments) -> None:
         rehearsed = next((name for name in ("test", "validate") if order.params.get(name)), None)
         if rehearsed is not None:
-            raise ValueError(
-                f"{rehearsed!r} places no order: rehearse with create_order(), which the journal leaves alone"
-            )
+            raise ValueError(f"{rehearsed!r} places no order: rehearse with create_order(), without the journal")
         name, _ = self._settlement.look_up.deadline_parameter or ("", "")
         if name in order.params:
             raise ValueError(
@@ -170,10 +170,9 @@ class Protocol:
     def _take(self, intent: OrderIntent) -> Steps[None]:
         began = self._clock.monotonic()
         while not self._locks().take(intent.id):
-            if self._clock.monotonic() - began > _PATIENCE:
-                raise self._settlement.outcome_unknown(
-                    self._fresh(intent), "another process or thread is still working on it"
-                )
+            if self._clock.monotonic() - began > _PATIENCE + SENDS * self._settlement.deadline:
+                busy = "another process or thread is still working on it"
+                raise self._settlement.outcome_unknown(self._fresh(intent), busy)
             yield Sleep(_POLL)
 
     def _placed(self, intent: OrderIntent, order: OrderArguments) -> Steps[dict[str, Any]]:
@@ -196,7 +195,8 @@ class Protocol:
     def _send(self, intent: OrderIntent, order: OrderArguments) -> Steps[dict[str, Any] | Exception]:
         """Return the order, or the error after which its fate has to be found out or it may be sent again."""
         sending = _Sending(self._records, [intent], self._settlement.deadline)
-        given = (order.symbol, order.type, order.side, order.amount, order.price, self._params(intent, order))
+        params = {**self._params(intent, order), **self._deadline_params()}
+        given = (order.symbol, order.type, order.side, order.amount, order.price, params)
         try:
             found: dict[str, Any] = yield Call("create_order", given, sending)
         except Exception as error:  # noqa: BLE001 - what it means is decided, and raised if it is the caller's
@@ -204,8 +204,11 @@ class Protocol:
         except BaseException:
             self._cut_off(sending)
             raise
-        if sending.intents[0].state == SENT:  # a rehearsal sends nothing that could stand
+        try:
             self._records.seen(sending.intents[0], found)
+        except OrderJournalError as error:
+            error.add_note(f"the order {intent.key!r} was placed as {found.get('id')}: reconcile() records it")
+            raise
         return found
 
     def _send_batch(self, intents: list[OrderIntent], orders: list[OrderArguments]) -> Steps[None]:
@@ -217,7 +220,7 @@ class Protocol:
         sending = _Sending(self._records, [intent for intent, _ in pairs], self._settlement.deadline)
         given = [_as_ccxt(order, self._params(intent, order)) for intent, order in pairs]
         try:
-            answer: list[dict[str, Any]] = yield Call("create_orders", (given,), sending)
+            answer: list[dict[str, Any]] = yield Call("create_orders", (given, self._deadline_params()), sending)
         except Exception as error:  # noqa: BLE001 - what it means is found out order by order
             for intent in sending.intents:
                 self._failed_part(intent, error)
@@ -243,13 +246,16 @@ class Protocol:
 
     def _params(self, intent: OrderIntent, order: OrderArguments) -> dict[str, Any]:
         name = parameter(self._state.exchange) or ""
-        params = identified({**order.params, name: intent.client_order_id}, exchange=self._state.exchange)
-        given, seconds = self._settlement.look_up.deadline_parameter, self._settlement.deadline
-        if given is None or not seconds:
-            return params
-        if given[1] == "milliseconds":
-            return {**params, given[0]: int(seconds * 1000)}
-        return {**params, given[0]: _rfc3339(self._clock.now().timestamp() + seconds)}
+        return identified({**order.params, name: intent.client_order_id}, exchange=self._state.exchange)
+
+    def _deadline_params(self) -> dict[str, Any]:
+        """Return the parameter that gives a request its deadline, where there is one; a batch has one for all."""
+        name, form = self._settlement.look_up.deadline_parameter or ("", "")
+        seconds = self._settlement.deadline
+        if not name or not seconds:
+            return {}
+        at = self._clock.now().timestamp() + seconds
+        return {name: int(seconds * 1000) if form == "milliseconds" else _rfc3339(at)}
 
     def _failed(self, intent: OrderIntent, error: Exception) -> Exception:
         """Record what a failed request means; return the error if the steps go on.
@@ -259,7 +265,7 @@ class Protocol:
         """
         verdict = outcome_of(error, write=True)
         if intent.state != SENT:
-            if verdict.outcome == REJECTED:  # ccxt itself, before anything was sent
+            if _refused_by_ccxt(error):  # before anything was sent
                 self._records.to(intent, REFUSED, reason=verdict.reason or type(error).__name__)
             raise error
         if isinstance(error, OutcomeUnknown) or not self._is_refusal(verdict):
@@ -281,9 +287,11 @@ class Protocol:
         return verdict.outcome == REJECTED or verdict.outcome in _KNOWN_NOT
 
     def _cut_off(self, sending: _Sending) -> None:
-        for intent in sending.intents:
-            if intent.state == SENT:
-                self._records.unknown(intent, "the call was cut off")
+        # The cancellation itself must get through; what was sent is as good as unknown.
+        with suppress(OrderJournalError):
+            for intent in sending.intents:
+                if intent.state == SENT:
+                    self._records.unknown(intent, "the call was cut off")
 
     # Reconciling
 
@@ -324,6 +332,10 @@ class _Sending:
 
     def __call__(self) -> None:
         self.intents = self._records.sent(self.intents, self._deadline)
+
+
+def _refused_by_ccxt(error: Exception) -> bool:
+    return any(kind.__name__ in _LOCAL_REFUSALS for kind in type(error).__mro__)
 
 
 def _as_ccxt(order: OrderArguments, params: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ APPLICATION = 0x504F4F4A
 """SQLite's application id of a journal: "POOJ"."""
 
 SCHEMA = 1
+_INHERITED: list[sqlite3.Connection] = []
+"""Connections of parent processes, which must neither be used nor closed in one that was forked."""
+
 _BUSY = 5.0
 """Seconds that a step waits for another process's."""
 
@@ -124,6 +127,8 @@ class Store:
             connection, self._connection = self._connection, None
             if connection is not None and self._pid == os.getpid():
                 connection.close()
+            elif connection is not None:
+                _INHERITED.append(connection)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -144,8 +149,10 @@ class Store:
                 raise
 
     def _opened(self) -> sqlite3.Connection:
-        # A connection must not be used, nor closed, in a process that was forked from its own.
-        if self._connection is None or self._pid != os.getpid():
+        if self._connection is not None and self._pid != os.getpid():
+            _INHERITED.append(self._connection)
+            self._connection = None
+        if self._connection is None:
             self._connection = self._connect()
             self._pid = os.getpid()
         return self._connection

@@ -7,6 +7,7 @@ import ccxt.async_support
 import pytest
 
 from peak_observe import AsyncResilientExchangeClient, OrderJournal, ResilientExchangeClient
+from peak_observe.exchange_client.order_journal.store import Store
 from peak_observe.testing import FakeExchange, ManualClock
 
 SYMBOLS = {"kraken": "BTC/USD", "binance": "BTC/USDT", "bybit": "BTC/USDT", "okx": "BTC/USDT"}
@@ -84,6 +85,21 @@ class Desk:
         self.stop()
         self.runner.close()
         self.fake.close()
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch):
+    """Close every journal in the end."""
+    made, make = [], Store.__init__
+
+    def kept(store, path):
+        make(store, path)
+        made.append(store)
+
+    monkeypatch.setattr(Store, "__init__", kept)
+    yield
+    for store in made:
+        store.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from peak_observe import (
     OrderJournal,
+    OrderJournalError,
     OrderKeyConflict,
     OrderNotPlaced,
     OrderTimes,
@@ -226,6 +227,48 @@ def test_a_batch_whose_answer_is_lost_is_found_order_by_order(desk_of) -> None:
     assert {order.client_order_id for order in desk.fake.orders} == {
         desk.journal.find(key).client_order_id for key in "ab"
     }
+
+
+def test_a_batch_has_a_deadline_too(desk_of) -> None:
+    """One for all its orders: what arrives later is not carried out, and each order is placed once."""
+    desk = desk_of()
+    desk.fake.fail(Fault.arrives_late(40.0), path="AddOrderBatch", times=1)
+    order = {"symbol": desk.symbol, "type": "limit", "side": "buy", "amount": 0.1, "price": 40_000}
+    desk.run("submit_orders", [{**order, "key": "a"}, {**order, "key": "b"}])
+    desk.clock.advance(1000)
+    assert len(desk.fake.orders) == 2
+    assert desk.journal.pending() == []
+
+
+def test_an_order_that_stands_is_named_when_the_journal_breaks(desk_of, monkeypatch) -> None:
+    """After the answer the disk is full: the error says what was placed, and the next reconcile() records it."""
+    desk = desk_of()
+    records = desk.client._journaled._protocol._records
+
+    def broken(*_):
+        raise OrderJournalError(str(desk.path), "cannot grow, as the disk is full: make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "seen", broken)
+        with pytest.raises(OrderJournalError) as caught:
+            desk.submit()
+    assert desk.fake.orders[0].id in caught.value.__notes__[0]
+    assert desk.state() == "sent"
+    assert [kept.state for kept in desk.reconcile()] == ["open"]
+
+
+def test_nothing_is_sent_that_the_journal_cannot_keep(desk_of, monkeypatch) -> None:
+    """The disk is full before the request goes out."""
+    desk = desk_of()
+
+    def broken(*_):
+        raise OrderJournalError(str(desk.path), "cannot grow, as the disk is full: make room")
+
+    monkeypatch.setattr(desk.client._journaled._protocol._records, "sent", broken)
+    with pytest.raises(OrderJournalError):
+        desk.submit()
+    assert not desk.fake.requests["AddOrder"]
+    assert desk.state() == "intended"
 
 
 @pytest.mark.parametrize(
