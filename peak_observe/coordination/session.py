@@ -89,10 +89,10 @@ class Session:
                 try:
                     self._read_all()
                 except EngineError as error:
-                    self._lost(error)
                     if error.refused:
                         self._tried = False
                         raise
+                    self._lost(error)
         self.worker.start()
         self.listener.start()
 
