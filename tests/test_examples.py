@@ -52,6 +52,7 @@ SHOWN = {
         "inside:  1 failed, 9 refused.* 3 times",
     ],
     "07_cron_job": ["restored into", r'outcome="success",task="nightly"} 1\.0'],
+    "09_shared_state": [r"down for 3 seconds: [1-6] calls reached", "all of them work again"],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
     "resilience/10_backup_basics": [
         "success: 3 files",

@@ -13,12 +13,14 @@ import exporter
 import health
 import processes
 import scrape
+import shared
 import startup
 
 PARTS = {
     "startup": startup.run,
     "breakers": breakers.run,
     "calls": calls.run,
+    "shared": shared.run,
     "tracing": breakers.tracing,
     "scrape": scrape.run,
     "health": health.run,
