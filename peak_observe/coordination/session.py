@@ -295,7 +295,7 @@ class Session:
 
     def _listen(self) -> None:
         if not self.up:
-            time.sleep(FIRST_BACKOFF)
+            time.sleep(4 * FIRST_BACKOFF)
             return
         try:
             batch = self.engine.wait_for_news(LISTEN)
