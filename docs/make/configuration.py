@@ -31,6 +31,7 @@ VALUES = {
     "Fault": "an exception, a list of them, or a function that returns one",
     "Heed": "true, false, or a function of the answer",
     "Jitter": "`full`, `equal`, `decorrelated`, or a number from 0 to 1",
+    "Joinable | str": "`default`, or a URL of a shared state",
     "Key": "a function of the arguments",
     "Latency": "seconds, or a list of the shortest and the longest",
     "Limit": "a number, or a list of pairs of a number and seconds",

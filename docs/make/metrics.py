@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results, strategies
+from peak_observe.catalog import backups, calls, checks, exchange, exporter, limits, metric, results, shared, strategies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,9 @@ VALUES = {
     ("backup", "kind"): ("config", "state", "data"),
     ("exchange", "outcome"): metric.EXCHANGE_OUTCOMES,
     ("exchange", "kind"): metric.DATA_KINDS,
+    ("shared", "op"): metric.SHARED_STEPS,
+    ("shared", "direction"): metric.SHARED_DIRECTIONS,
+    ("shared", "reason"): metric.SHARED_RESYNCS,
     ("exporter", "outcome"): metric.SOURCE_OUTCOMES,
     ("process", "reason"): metric.REJECTIONS,
 }
@@ -48,7 +51,7 @@ def page() -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for module in (calls, limits, results, strategies, checks, backups, exchange, exporter):
+    for module in (calls, limits, shared, results, strategies, checks, backups, exchange, exporter):
         yield from _chapter(module)
 
 
