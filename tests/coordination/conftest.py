@@ -115,9 +115,20 @@ def share() -> Iterator[Callable[..., Shared]]:
         shared.close()
 
 
-@pytest.fixture(params=["file", "redis", "valkey"])
+@pytest.fixture(params=["file", "redis", pytest.param("valkey", marks=pytest.mark.nightly)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an engine: each kind in turn."""
+    """The address of an engine: each kind in turn; Valkey, which speaks as Redis does, by night."""
+    return address(request, tmp_path)
+
+
+@pytest.fixture(params=["file", "redis", "valkey"])
+def every_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same with Valkey by day."""
+    return address(request, tmp_path)
+
+
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return where an empty engine of the kind is."""
     if request.param == "file":
         return f"file://{tmp_path}/shared"
     server = request.getfixturevalue("shared_server" if request.param == "redis" else "valkey_server")

@@ -17,9 +17,9 @@ from tests.coordination.conftest import Server
 
 
 @pytest.fixture
-def engine(url: str):
+def engine(every_url: str):
     """An engine of each kind."""
-    found = build_engine(url, namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
+    found = build_engine(every_url, namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
     yield found
     found.close()
 
