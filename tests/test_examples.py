@@ -70,6 +70,7 @@ SHOWN = {
         "after that: OFAKE",
     ],
     "10_shutdown": ["waits", "SIGTERM", "cancelled 1 order", "closed", "ended in good order"],
+    "09_shared_state": [r"down for 3 seconds: [1-6] calls reached", "all of them work again"],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
     "11_account_safety": [
         "second copy: 'bot' is running already: process",

@@ -40,6 +40,9 @@ VALUES = {
     ("orders", "state"): metric.ORDER_STATES,
     ("orders", "outcome"): metric.ORDER_RECONCILE_OUTCOMES,
     ("exchange", "kind"): metric.DATA_KINDS,
+    ("shared", "op"): metric.SHARED_STEPS,
+    ("shared", "direction"): metric.SHARED_DIRECTIONS,
+    ("shared", "reason"): metric.SHARED_RESYNCS,
     ("exporter", "outcome"): metric.SOURCE_OUTCOMES,
     ("process", "reason"): metric.REJECTIONS,
 }

@@ -45,7 +45,7 @@ def force_open(
     url: Url = None,
     namespace: Namespace = "peak-observe",
     for_time: Annotated[
-        str | None, typer.Option("--for", metavar="TIME", help="As 10m or 2h; until `reset` if not given.")
+        str | None, typer.Option("--for", metavar="TIME", help="As 10min or 2h; until `reset` if not given.")
     ] = None,
 ) -> None:
     """Open a circuit in all processes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from peak_observe import catalog
 from peak_observe.coordination import records
 from peak_observe.coordination.engine import CircuitNews, EngineError
 from peak_observe.coordination.session import Link
+from peak_observe.measures import forks
 
 if TYPE_CHECKING:
     from peak_observe.coordination.session import Session
@@ -49,6 +51,13 @@ class SharedCircuit(Link):
         self._claim_at = 0.0
         self._untold = 0
         self._private = False
+        self._lock = threading.RLock()
+        forks.renew(self)
+
+    def after_fork(self) -> None:
+        """Begin without the parent's lease, in a forked child."""
+        self._lock = threading.RLock()
+        self._leased_until, self._untold = 0.0, 0
 
     def needs_claim(self, now: float) -> bool:
         """Return whether a probe is due for which this process has to ask."""
@@ -122,6 +131,10 @@ class SharedCircuit(Link):
 
     def adopt(self, news: CircuitNews) -> None:
         """Take over what others tell, if its era is newer."""
+        with self._lock:  # two threads may bring news, and an older era must not overtake a newer one
+            self._adopt_locked(news)
+
+    def _adopt_locked(self, news: CircuitNews) -> None:
         controller = self._controller()
         if news.token != self._token:
             self._leased_until = 0.0  # somebody else probes

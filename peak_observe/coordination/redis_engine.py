@@ -213,7 +213,7 @@ class RedisEngine:
         """Return our error of one of redis-py, without the URL, which has the password."""
         wrong = self._redis.exceptions
         if isinstance(error, wrong.AuthenticationError):
-            return EngineError("the server refuses user or password: mend the URL", refused=True)
+            return EngineError("the server refuses the user or password that the URL names", refused=True)
         if isinstance(error, wrong.NoPermissionError):
             needed = RIGHTS.replace("{NAMESPACE}", self._tag)
             return EngineError(f"the user of the server lacks a right; it needs: {needed}", refused=True)

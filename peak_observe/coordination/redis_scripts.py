@@ -14,7 +14,15 @@ local circuits, holds, sequence, members, extra = KEYS[1], KEYS[2], KEYS[3], KEY
 
 local function load(name)
   local found = redis.call('HGET', circuits, name)
-  if found then return cjson.decode(found) end
+  if found then
+    local c = cjson.decode(found)
+    local back = c.a - now
+    if back > 0 then  -- the server's clock was set back: what is left stays
+      if c.d >= 0 then c.d = c.d - back end
+      c.l, c.a = math.max(0, c.l - back), now
+    end
+    return c
+  end
   return {e = 0, s = 'closed', d = 0, k = 0, l = 0, b = '', r = '', a = now}
 end
 local function told(name, c)
@@ -50,11 +58,15 @@ local function part()
   redis.call('PEXPIRE', sequence, keep)
   return redis.call('ZCARD', members), tonumber(redis.call('GET', sequence) or '0')
 end
+local function kept_hold(found)
+  local h = found and cjson.decode(found) or {u = 0, r = '', a = 0}
+  h.u = h.u - math.max(0, h.a - now)
+  return h
+end
 local function held(name, ms, reason)
-  local found = redis.call('HGET', holds, name)
-  local before = found and cjson.decode(found) or {u = 0, r = ''}
+  local before = kept_hold(redis.call('HGET', holds, name))
   if before.u < now + ms then
-    before = {u = now + ms, r = reason}
+    before = {u = now + ms, r = reason, a = now}
     redis.call('HSET', holds, name, cjson.encode(before))
     redis.call('PEXPIRE', holds, math.max(keep, ms))
     announce({h = name, d = ms, r = reason, a = 0})
@@ -111,11 +123,13 @@ elseif step == 'hold' then
   return cjson.encode(held(name, tonumber(ARGV[5]), ARGV[6]))
 elseif step == 'reserve' then
   local interval, burst, weight, patience = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-  local start = math.max(tonumber(redis.call('GET', extra) or '0'), micro)
+  local full_at, seen = string.match(redis.call('GET', extra) or '0 0', '(%d+) (%d+)')
+  local start = math.max(tonumber(full_at) - math.max(0, tonumber(seen) - micro), micro)
   local wait = math.max(0, start - interval * (burst - math.min(weight, burst)) - micro)
   if wait <= patience then
     local full = start + math.ceil(interval * weight)
-    redis.call('SET', extra, string.format('%.0f', full), 'PX', math.ceil((full - micro) / 1000) + 1000)
+    local both = string.format('%.0f %.0f', full, micro)
+    redis.call('SET', extra, both, 'PX', math.ceil((full - micro) / 1000) + 1000)
     return {string.format('%.0f', wait), 1}
   end
   return {string.format('%.0f', wait), 0}
@@ -130,8 +144,7 @@ elseif step == 'seed' then
     end
   end
   for _, h in ipairs(cjson.decode(ARGV[5])) do
-    local found = redis.call('HGET', holds, h.h)
-    if not found or cjson.decode(found).u < now + h.d - 1000 then held(h.h, h.d, h.r) end
+    if kept_hold(redis.call('HGET', holds, h.h)).u < now + h.d - 1000 then held(h.h, h.d, h.r) end
   end
   return '{}'
 elseif step == 'now' then
@@ -143,10 +156,10 @@ elseif step == 'sync' then
   local count, number = part()
   local all, kept = {}, {}
   local found = redis.call('HGETALL', circuits)
-  for i = 1, #found, 2 do all[#all + 1] = told(found[i], cjson.decode(found[i + 1])) end
+  for i = 1, #found, 2 do all[#all + 1] = told(found[i], load(found[i])) end
   found = redis.call('HGETALL', holds)
   for i = 1, #found, 2 do
-    local h = cjson.decode(found[i + 1])
+    local h = kept_hold(found[i + 1])
     if h.u > now then kept[#kept + 1] = {h = found[i], d = h.u - now, r = h.r}
     else redis.call('HDEL', holds, found[i]) end
   end

