@@ -149,4 +149,5 @@ def test_readme_is_short() -> None:
 def test_every_page_stands_in_the_table() -> None:
     """A page that README does not name is not found."""
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
-    assert pages <= set(re.findall(r"\]\((docs/[^)]+)\)", README))
+    missing = pages - set(re.findall(r"\]\((docs/[^)]+)\)", README))
+    assert not missing, "link them in README's table Documents"
