@@ -47,7 +47,7 @@ SHOWN = {
     "03_async_bot": ["'candles': 50", "circuit: open", "the probe", "'candles': 50.*closed"],
     "04_custom_observer": ["⚠️ balance gave up after 2 attempts", "🔴 orders is open"],
     "05_several_processes": ["all live", r'"bot-b"} 1\.0', "was killed", r'"bot-a"} 1\.0', r'"bot-b"} 0\.0'],
-    "09_stream_bot": [
+    "13_stream_bot": [
         "connections refused\\n",
         "orders lost: closed without a code",
         "calm\\n",
@@ -55,7 +55,8 @@ SHOWN = {
         r"fetched \d+ open orders after a gap",
         "maintenance\\n",
         "ohlcv, orders: no silence",
-        r"(\d+) orders stand, \1 are known to the bot",
+        r"(\d+) orders stand, \1 are known to the bot, 0 are there twice",
+        r"of unknown fate: \[\]",
     ],
     "resilience/06_combining_patterns": [
         "outside: 3 failed, 7 refused.* 9 times",
@@ -70,7 +71,7 @@ SHOWN = {
         "after that: OFAKE",
     ],
     "10_shutdown": ["waits", "SIGTERM", "cancelled 1 order", "closed", "ended in good order"],
-    "09_shared_state": [r"down for 3 seconds: [1-6] calls reached", "all of them work again"],
+    "14_shared_state": [r"down for 3 seconds: [1-6] calls reached", "all of them work again"],
     "08_fastapi_app": ["/price 502", "/price 503.*Retry-After: 30", "/readyz 200 ok", r'"rejected"} 1\.0'],
     "11_account_safety": [
         "second copy: 'bot' is running already: process",
@@ -79,7 +80,7 @@ SHOWN = {
         "armed: True",
         "the loop hung, and the exchange cancelled",
     ],
-    "09_order_journal": [
+    "12_order_journal": [
         r"\('rebalance-mon', 'sent'\)",
         "from an earlier life: rebalance-mon is open",
         "rebalance-tue: order",

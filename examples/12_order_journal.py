@@ -1,6 +1,6 @@
 """A bot that is killed in the middle of an order, and places it exactly once all the same.
 
-python examples/09_order_journal.py   # against a Kraken on 127.0.0.1 that fails on purpose
+python examples/12_order_journal.py   # against a Kraken on 127.0.0.1 that fails on purpose
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Three bots behind one address: one finds out that the exchange is down, all stop asking, and one probes for all.
 
-python examples/09_shared_state.py
+python examples/14_shared_state.py
 """
 
 from __future__ import annotations

@@ -1,18 +1,22 @@
-"""A bot that trades on candles of a websocket and survives the demo's outage script without losing sight of its orders.
+"""A bot that trades on candles of a websocket through the demo's outage script: each order once, none out of sight.
 
-python examples/09_stream_bot.py
+python examples/13_stream_bot.py
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
+from pathlib import Path
 
 import ccxt.pro
 
 from peak_observe import (
     AsyncResilientExchangeClient,
-    OutcomeUnknown,
+    OrderJournal,
+    OrderNotPlaced,
+    OrderTimes,
     StreamBroken,
     StreamResumed,
     health_check,
@@ -23,6 +27,7 @@ from peak_observe.testing import FakeExchange
 
 FASTER = 6  # than the demo, which takes 38 seconds
 SYMBOL = "BTC/USD"
+TIMES = {"kraken": OrderTimes(deadline=1.0, visibility=0.2, interval=0.1)}  # short, as the exchange is near
 
 
 class Bot:
@@ -32,7 +37,6 @@ class Bot:
         self.client = client
         self.standing: set[str] = set()
         self.gap = asyncio.Event()
-        self.unknown = 0
 
     def on_event(self, event: object) -> None:
         """Note that news of orders may have been lost; called on the event loop of the stream."""
@@ -42,17 +46,22 @@ class Bot:
             self.gap.set()
 
     async def trade(self) -> None:
-        """Buy whenever the candles say something new, at most a few times a second."""
+        """Buy when the candles say something new, a few times a second; the same order until it is known to stand."""
+        number = 0
         while True:
-            try:
-                candles = await self.client.watch_ohlcv(SYMBOL, "1m")
-                price = round(candles[-1][4] * 0.9, 1)
-                await self.client.create_order(SYMBOL, "limit", "buy", 0.001, price)
-            except OutcomeUnknown:
-                self.unknown += 1
-            except ccxt.pro.BaseError:
-                pass  # ccxt delays its next attempt by itself
+            if await self.bought(f"candle-{number}"):
+                number += 1
             await asyncio.sleep(0.2)
+
+    async def bought(self, key: str) -> bool:
+        """Return whether the order of a key stands; the same key twice is the same order."""
+        try:
+            candles = await self.client.watch_ohlcv(SYMBOL, "1m")
+            price = round(candles[-1][4] * 0.9, 1)
+            await self.client.submit(key, SYMBOL, "limit", "buy", 0.001, price)
+        except (ccxt.pro.BaseError, OrderNotPlaced):
+            return False  # ccxt delays its next attempt to connect by itself
+        return True
 
     async def follow_orders(self) -> None:
         """Take in what the exchange tells of orders."""
@@ -82,9 +91,14 @@ class Bot:
 async def main() -> None:
     """Trade through the outage script."""
     logging.getLogger("peak_observe").setLevel(logging.CRITICAL)
-    with FakeExchange() as fake:
+    settings = {"recovery_timeout": 0.5, "stream_max_silence": 0.5}
+    with (
+        FakeExchange() as fake,
+        tempfile.TemporaryDirectory() as folder,
+        OrderJournal(Path(folder, "orders.sqlite"), times=TIMES) as journal,
+    ):
         exchange = ccxt.pro.kraken({**fake.config(), "timeout": 1000})
-        async with AsyncResilientExchangeClient(exchange, recovery_timeout=0.5, stream_max_silence=0.5) as client:
+        async with AsyncResilientExchangeClient(exchange, journal=journal, **settings) as client:
             bot = Bot(client)
             forget = observe(bot.on_event)
             tasks = [asyncio.create_task(work()) for work in (bot.trade, bot.follow_orders, bot.catch_up)]
@@ -95,6 +109,8 @@ async def main() -> None:
                     fake.fail(phase.fault)
                 await asyncio.sleep(phase.seconds / FASTER)
             tasks[0].cancel()  # no more orders; the news of the last one may still be under way
+            await asyncio.gather(tasks[0], return_exceptions=True)
+            await client.reconcile()
             await asyncio.sleep(2.0)
             found = await asyncio.to_thread(health_check.run_all, only=["stream_kraken"])
             print(found["stream_kraken"].message)
@@ -103,7 +119,9 @@ async def main() -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
             forget()
         await exchange.close()
-        print(f"{len(fake.orders)} orders stand, {len(bot.standing)} are known to the bot")
+        twice = len(fake.orders) - len({order.client_order_id for order in fake.orders})
+        print(f"{len(fake.orders)} orders stand, {len(bot.standing)} are known to the bot, {twice} are there twice")
+        print("of unknown fate:", journal.pending())
 
 
 if __name__ == "__main__":
