@@ -27,7 +27,7 @@ STREAM_MESSAGES_TOTAL = Metric(
 STREAM_GAPS_TOTAL = Metric(
     "peak_stream_gaps_total",
     "counter",
-    "Times that a checksum or a sequence number told of lost messages.",
+    "Gaps: times that a checksum or a sequence number showed that messages were lost.",
     _STREAM,
 )
 STREAM_MESSAGE_AGE_SECONDS = Metric(

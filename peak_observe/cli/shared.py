@@ -1,4 +1,4 @@
-"""Commands `peak-observe shared`: what processes share, and an operator's hand on it."""
+"""Commands `peak-observe shared`: show and change the state that processes share."""
 
 from __future__ import annotations
 

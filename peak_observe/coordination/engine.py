@@ -1,4 +1,4 @@
-"""Protocol of an engine that keeps what processes share, and its answers: time left, never a date."""
+"""Protocol of an engine that keeps the shared state, and its answers: time left, never a date."""
 
 from __future__ import annotations
 

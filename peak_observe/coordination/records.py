@@ -1,4 +1,4 @@
-"""Pure records of what processes share: circuits with era and fencing token, holds, and turns of a rate limit.
+"""Pure records of the shared state: circuits with era and fencing token, holds, and turns of a rate limit.
 
 Each function takes a record and the engine's present second, and returns the record after it. Nothing here locks,
 waits or sends, so both engines and the tests have one meaning of each step. An era counts the transitions of a circuit;

@@ -38,7 +38,7 @@ class RedisEngine:
 
     Raises:
         MissingExtraError: redis-py is not installed.
-        ValueError: The URL makes no sense.
+        ValueError: The URL is invalid.
     """
 
     def __init__(self, url: str, *, namespace: str, timeout: float, quorum: int) -> None:

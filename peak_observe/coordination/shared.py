@@ -44,7 +44,7 @@ class Shared:
 
     Raises:
         MissingExtraError: The URL is that of a server, and the extra `shared` is not installed.
-        ValueError: An argument makes no sense; the message names it.
+        ValueError: An argument is invalid; the message names it.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class DeadManSwitch:
         clock: Where the time comes from; for tests.
 
     Raises:
-        ValueError: The exchange has no such timer, or an argument makes no sense; the message names it.
+        ValueError: The exchange has no such timer, or an argument is invalid; the message names it.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class LossGuard(BaseGuard):
         clock: Where time comes from; for tests.
 
     Raises:
-        ValueError: There is no limit, or one makes no sense.
+        ValueError: There is no limit, or one is invalid.
     """
 
     def __init__(

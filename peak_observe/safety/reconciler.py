@@ -39,7 +39,7 @@ class _Side(NamedTuple):
 
 
 class Reconciler:
-    """Reconciler of a bot's books with its exchange: it counts differences, tells of them, and never trades.
+    """Reconciler of a bot's books with its exchange: it counts and reports differences, and never trades.
 
     A difference counts when two looks, `settle` seconds apart, agree on it: orders and balances become visible late,
     and an order may fill between two questions. Call `run()` before the first order, and `start()` for a look every
@@ -60,7 +60,7 @@ class Reconciler:
         clock: Where time and sleep come from; for tests.
 
     Raises:
-        ValueError: There is nothing to compare, the exchange does not tell it, or a number makes no sense.
+        ValueError: There is nothing to compare, the exchange does not tell it, or a number is invalid.
         TypeError: What is to be called is no function.
     """
 
@@ -149,7 +149,8 @@ class Reconciler:
     def start(self) -> None:
         """Compare every `every` seconds in a thread of its own, or on the loop of an async client.
 
-        The first time is now, unless `run()` was called before. What fails is logged, and tried again next time.
+        The first time is now, unless `run()` was called before. A comparison that fails is logged
+        and tried again next time.
         """
         if self._pid != os.getpid():
             self._condition, self._thread, self._pid = threading.Condition(), None, os.getpid()
@@ -212,7 +213,7 @@ class Reconciler:
         return tuple(found)
 
     def ended(self, found: tuple[Difference, ...] | None, error: BaseException | None) -> None:
-        """Record how a comparison ended, and tell of what is new."""
+        """Record how a comparison ended, and report new differences."""
         self._last_run = self._clock.monotonic()
         if found is None:
             self._runs = increased(self._runs, FAILED)

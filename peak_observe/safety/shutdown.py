@@ -40,7 +40,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         requested: Whether the shutdown has begun.
 
     Raises:
-        ValueError: The deadline makes no sense.
+        ValueError: The deadline is invalid.
     """
 
     def __init__(self, deadline: float | str = 10.0) -> None:
@@ -63,7 +63,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         """Run a function at the end, after those that were added before; also a decorator.
 
         Args:
-            hook: A function without arguments; a coroutine runs on the event loop of the block. What it raises is
+            hook: A function without arguments; a coroutine runs on the event loop of the block. Its exception is
                 logged, and the next one runs.
             name: What it is called in the log.
 

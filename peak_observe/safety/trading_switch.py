@@ -88,7 +88,7 @@ class TradingSwitch:
 
     @property
     def state(self) -> TradingState:
-        """What holds now: state, reason, who set it, since when and until when."""
+        """Current state, with its reason, author, start and end."""
         return self.look()
 
     def allows(self, *, reducing: bool = False) -> bool:
@@ -164,7 +164,7 @@ class TradingSwitch:
             by: Who halts; user, host and program if not given.
 
         Raises:
-            ValueError: There is no reason, or the time makes no sense.
+            ValueError: There is no reason, or the time is invalid.
             ConfigError: The file cannot be written; this process is halted all the same.
         """
         return self._change(HALTED, reason, for_seconds, by, never_weaker=True)
@@ -181,7 +181,7 @@ class TradingSwitch:
             unless_halted: Whether a halt stays as it is, which this would weaken.
 
         Raises:
-            ValueError: There is no reason, or the time makes no sense.
+            ValueError: There is no reason, or the time is invalid.
             ConfigError: The file cannot be written; this process obeys all the same.
         """
         return self._change(REDUCE_ONLY, reason, for_seconds, by, never_weaker=unless_halted)
@@ -210,7 +210,7 @@ class TradingSwitch:
 
     @property
     def current(self) -> TradingState:
-        """What held at the last look, a quarter of a second ago at most."""
+        """State at the last look at the file, a quarter of a second ago at most."""
         return self._state
 
     def look(self) -> TradingState:

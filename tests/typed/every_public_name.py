@@ -173,6 +173,83 @@ async def async_exchange() -> None:
         assert_type(await client.fetch_ohlcv("BTC/USD"), list[list[float]])
 
 
+def orders() -> None:
+    """Place orders by a journal."""
+    times = {"kraken": po.OrderTimes(deadline=5.0, visibility=2.0)}
+    try:
+        with po.OrderJournal("orders.sqlite", times=times) as journal:
+            client = po.ResilientExchangeClient("kraken", journal=journal)
+            assert_type(client.reconcile(open_orders=True), list[po.OrderIntent])
+            assert_type(client.submit("key", "BTC/USD", "limit", "buy", 0.1, 50_000), dict[str, Any])
+            assert_type(journal.find("key"), po.OrderIntent | None)
+            assert_type([intent.state for intent in journal.pending()], list[str])
+    except po.OrderKeyConflict as conflict:
+        show(conflict.known, conflict.given)
+    except po.OrderNotPlaced as absent:
+        show(absent.final)
+    except po.OrderJournalError as error:
+        show(error.path)
+
+
+async def async_orders(journal: po.OrderJournal) -> None:
+    """Place orders by a journal on an event loop."""
+    async with po.AsyncResilientExchangeClient("kraken", journal=journal) as client:
+        assert_type(await client.submit("key", "BTC/USD", "market", "buy", 0.1), dict[str, Any])
+        assert_type(await client.reconcile(), list[po.OrderIntent])
+
+
+def trading_safety() -> None:
+    """Halt trading, guard it, and stop in order."""
+    trading = po.TradingSwitch("main", folder="run")
+    guard = po.OrderGuard(trading, max_orders=20, per=60.0, max_notional={"USDT": 5000})
+    losses = po.LossGuard(trading, max_drawdown=0.1, on_trip="reduce_only")
+
+    @trading.guards
+    def send(symbol: str) -> int:
+        return len(symbol)
+
+    try:
+        assert_type(send("BTC/USD"), int)
+        guard.admit([{"symbol": "BTC/USD", "amount": 0.1}])
+        losses.report(equity=10_000.0, flow=-5.0)
+    except po.TradingHaltedError as halted:
+        show(halted.reason, halted.until)
+    state: po.TradingState = trading.halt("typed", for_seconds="15min")
+    assert_type(state.until, float | None)
+    try:
+        with po.stopping(deadline="10s") as stop:
+            stop.then(trading.close)
+            assert_type(stop.requested, bool)
+    except po.ShuttingDownError as error:
+        show(error.name)
+
+
+def account_safety(client: po.ResilientExchangeClient) -> None:
+    """Protect an account."""
+    try:
+        with po.only_one("typed", folder="run") as lock:
+            assert_type(lock.held, bool)
+    except po.AlreadyRunningError as running:
+        show(running.pid, running.host)
+    except po.InstanceLockError as error:
+        show(error.folder)
+    with po.DeadManSwitch(client, timeout=60, every=20, while_healthy=lambda: True) as switch:
+        assert_type(switch.wait_armed(), bool)
+    books = po.Reconciler(client, balances=lambda: {"BTC": 1.0}, settle=5)
+    assert_type(books.run(), tuple[po.Difference, ...])
+
+
+def shared_state(clock: po.Clock) -> None:
+    """Share circuits and limits between processes."""
+    try:
+        shared = po.Shared("redis://127.0.0.1/0", namespace="typed", quorum=2, clock=clock)
+        po.CircuitBreaker(3, 60, name="typed.shared", shared=shared)
+        assert_type(shared.flush(), bool)
+        shared.close()
+    except po.SharedStateError as error:
+        show(error.address, error.reason)
+
+
 def health() -> None:
     """Register and run checks."""
 
@@ -221,6 +298,16 @@ def backups(folder: Path) -> None:
         pass
 
 
+def offsite(recovery: po.RecoveryManager) -> None:
+    """Keep backups off-site."""
+    store = po.OffsiteStore("s3://bucket/bots", recipients=["age1..."], max_age=86_400.0)
+    assert_type(store.push().sent_bytes, int)
+    report: po.VerifyReport = store.drill(identity="key.txt")
+    restored: po.RestoreReport = store.restore(identity="key.txt")
+    with po.BackupSchedule(recovery, every=3600.0, offsite=store):
+        show(report.ok, restored)
+
+
 def on_event(event: po.Event) -> None:
     """Tell the kinds of events apart."""
     match event:
@@ -236,6 +323,16 @@ def on_event(event: po.Event) -> None:
             show(event.message)
         case po.RateLimited() | po.KeyRefused() | po.WriteUnanswered():
             show(event.endpoint)
+        case po.OrderUnresolved() | po.OrderSettled():
+            show(event.key, event.client_order_id)
+        case po.StreamBroken():
+            show(event.stream, event.code)
+        case po.StreamResumed():
+            show(event.stream, event.seconds)
+        case po.TradingChanged():
+            show(event.state, event.by)
+        case po.GuardTripped():
+            show(event.guard, event.action)
 
 
 def process() -> None:

@@ -39,7 +39,7 @@ class ObjectStore:
         retry_timeout: Seconds for which a request that failed is tried again.
 
     Raises:
-        StoreError: The address makes no sense.
+        StoreError: The address is invalid.
     """
 
     def __init__(self, url: str, *, endpoint: str | None, region: str | None, retry_timeout: float) -> None:

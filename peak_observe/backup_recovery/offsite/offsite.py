@@ -66,7 +66,7 @@ class OffsiteStore:
         clock: What time it is; for tests.
 
     Raises:
-        ValueError: An argument makes no sense.
+        ValueError: An argument is invalid.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class OffsiteStore:
         """Return the store that the table `[backup.offsite]` of a TOML file names.
 
         Raises:
-            ConfigError: Something in it makes no sense.
+            ConfigError: Something in it is invalid.
         """
         found, repository, name = settings.of_file(Path(path))
         return cls(found.url, repository=repository, name=name, **found.options())
@@ -130,7 +130,7 @@ class OffsiteStore:
             identity: File with a private key; only to join a store.
 
         Raises:
-            BackupError: There is a store and no private key is given, or a key makes no sense.
+            BackupError: There is a store and no private key is given, or a key is invalid.
         """
         if identity is None:
             sealer = Sealer(self._recipients)

@@ -32,7 +32,7 @@ class Rclone:
         url: `sftp://user@host:port/folder`, or `rclone:REMOTE:PATH`.
 
     Raises:
-        StoreError: The address makes no sense, or rclone is not installed.
+        StoreError: The address is invalid, or rclone is not installed.
     """
 
     def __init__(self, url: str) -> None:

@@ -69,7 +69,7 @@ def read(path: Path, backup: Mapping[str, Any]) -> OffsiteSettings:
         backup: The table `[backup]`, whose `max_age` counts for the store too if that has none of its own.
 
     Raises:
-        ConfigError: Something in it makes no sense.
+        ConfigError: Something in it is invalid.
     """
     table = backup["offsite"]
     toml.check(path, "backup.offsite", table, KEYS, needed=("url",))
@@ -90,7 +90,7 @@ def of_file(path: Path) -> tuple[OffsiteSettings, Path, str | None]:
     """Return what a TOML file says of the store, the repository and its label.
 
     Raises:
-        ConfigError: Something in it makes no sense, or it has no table `[backup.offsite]`.
+        ConfigError: Something in it is invalid, or it has no table `[backup.offsite]`.
     """
     table = toml.table(path, "backup")
     if not isinstance(table.get("offsite"), dict):

@@ -37,7 +37,7 @@ class OrderTimes:
         answers: How many empty answers are needed.
 
     Raises:
-        ValueError: One of them makes no sense; the message names it.
+        ValueError: One of them is invalid; the message names it.
     """
 
     deadline: float

@@ -43,7 +43,7 @@ class StreamOptions:
         group: Returns the group of a symbol; all are one group if not given.
 
     Raises:
-        ValueError: A number of seconds makes no sense, or there is no such stream.
+        ValueError: A number of seconds is invalid, or there is no such stream.
         TypeError: The group is no function.
     """
 

@@ -106,7 +106,7 @@ ACCOUNT_SAFETY = Group(
             CRITICAL,
             f"{last(catalog.RECONCILE_DIFFERENCES)} > 0",
             "0m",
-            "what a program believes is not what the exchange says",
+            "the books of a program differ from the exchange's",
             f"The books of {AT} and {{{{ $labels.exchange }}}} differ ({{{{ $labels.kind }}}}).",
             f"Two looks agreed on {COUNT} differences.",
             "The program trades on wrong numbers. A foreign order may be one whose answer was lost, a missing one was "

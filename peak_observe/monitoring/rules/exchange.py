@@ -270,8 +270,8 @@ EXCHANGES = Group(
             f"{SHARE} of its {{{{ $labels.group }}}} requests took longer than their budget within 30 minutes.",
             "Requests of a group take longer than `latency_budget` of the client promises. An order that is late is "
             "filled at another price.",
-            "The answer time by endpoint: all, or one? Do other exchanges answer as ever? Their pings tell of our "
-            "network; the load of this machine tells of the program.",
+            "The answer time by endpoint: all, or one? Do other exchanges answer as ever? If not, look at our network; "
+            "if so, look at the load of this machine.",
             "Trade less, or with limit orders only, until it is over. A budget that is missed every day is too short.",
             keep="10m",
             subject="exchange",

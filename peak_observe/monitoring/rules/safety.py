@@ -32,7 +32,7 @@ SAFETY = Group(
             "a limit of a guard was exceeded within 10 minutes",
             f"Guard {{{{ $labels.guard }}}} of {AT} has tripped.",
             "Orders or losses exceeded one of its limits; the log names the limit and what was seen.",
-            "A bot sent more, or lost more, than its owner allows. The guard halted it, or only tells.",
+            "A bot sent more, or lost more, than its owner allows. The guard halted it, or only reports it.",
             "`peak_guard_trips_total` by `reason` says which limit; then the open orders and positions of the account.",
             "Find out why before you resume: a bot that loops goes on where it was.",
             keep="5m",
