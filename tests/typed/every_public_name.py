@@ -323,6 +323,20 @@ def on_event(event: po.Event) -> None:
             show(event.message)
         case po.RateLimited() | po.KeyRefused() | po.WriteUnanswered():
             show(event.endpoint)
+        case _:
+            on_trading_event(event)
+
+
+def on_trading_event(
+    event: po.OrderUnresolved
+    | po.OrderSettled
+    | po.StreamBroken
+    | po.StreamResumed
+    | po.TradingChanged
+    | po.GuardTripped,
+) -> None:
+    """Tell the kinds of events of orders, streams and switches apart; the checkers know that these are all."""
+    match event:
         case po.OrderUnresolved() | po.OrderSettled():
             show(event.key, event.client_order_id)
         case po.StreamBroken():
