@@ -29,7 +29,7 @@ PeakObserveError                  exit code 1
 │   ├── RateLimitedError          it came too soon; `name`, `retry_after`
 │   ├── ShuttingDownError         the program is ending, so its wait was cut short; `name`
 │   └── TradingHaltedError        trading is halted or reduced; `name`, `reason`, `state`, `until`
-├── SharedStateError              exit code 3; the engine of the shared state cannot be had; `address`, `reason`
+├── SharedStateError              exit code 3; the shared state cannot be reached; `address`, `reason`
 ├── SummarizedError               stands for an exception that is not kept itself; `kind`, `text`
 └── UsageError                    exit code 2; a command was asked for what cannot be done
 
@@ -296,7 +296,7 @@ class CircuitOpenError(PeakObserveError):
 
 
 class SharedStateError(PeakObserveError):
-    """The engine of the shared state cannot be reached, or refuses.
+    """The server or file of the shared state cannot be reached, or refuses.
 
     Args:
         address: Where it is, without user and password.

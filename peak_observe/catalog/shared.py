@@ -7,7 +7,7 @@ from peak_observe.catalog.metric import Metric
 SHARED_UP = Metric(
     "peak_shared_up",
     "gauge",
-    "1 while the process reaches the engine of the shared state.",
+    "1 while the process reaches its shared state (Redis, Valkey or the file), 0 while not.",
     ("namespace",),
 )
 SHARED_FALLBACK_ACTIVE = Metric(
@@ -31,19 +31,19 @@ SHARED_MEMBERS = Metric(
 SHARED_OPERATIONS_TOTAL = Metric(
     "peak_shared_operations_total",
     "counter",
-    "Steps that the engine was asked for, by how they ended; a call of a closed circuit needs none.",
+    "Requests to Redis, Valkey or the file, by outcome; a call of a closed circuit needs none.",
     ("namespace", "op", "outcome"),
 )
 SHARED_TRANSITIONS_TOTAL = Metric(
     "peak_shared_transitions_total",
     "counter",
-    "Transitions of circuits, and holds, that were told to the others (out) or taken over from them (in).",
+    "Transitions of circuits, and holds, that were sent to other processes (out) or received from them (in).",
     ("namespace", "direction"),
 )
 SHARED_RESYNCS_TOTAL = Metric(
     "peak_shared_resyncs_total",
     "counter",
-    "Times that everything was read anew, by reason: a message was lost, the engine was away, its numbers differ.",
+    "Times that everything was read anew, by reason: a message was lost, the connection was, or the numbers differ.",
     ("namespace", "reason"),
 )
 SHARED_PROBE_LEASES_TOTAL = Metric(

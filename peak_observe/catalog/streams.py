@@ -81,6 +81,6 @@ STREAM_BACKOFF_SECONDS_TOTAL = Metric(
 STREAM_MALFORMED_TOTAL = Metric(
     "peak_stream_malformed_total",
     "counter",
-    "Messages that ccxt could not read; it stops to listen at each.",
+    "Messages that ccxt could not read; after each it stops listening until it connects anew.",
     ("exchange",),
 )

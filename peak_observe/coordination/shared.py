@@ -26,16 +26,16 @@ class Shared:
     """State that circuits, holds and rate limits of many processes share.
 
     It connects when something joins it, in daemon threads of its own; a process that never calls a failing service
-    sends a sign of life a second. Where the engine is dead, slow or hung, no call waits longer than one `timeout`, and
-    each process goes on alone: with its own circuits, and with its part of each rate limit.
+    sends a sign of life a second. Where the server or file is dead, slow or hung, no call waits longer than one
+    `timeout`, and each process goes on alone: with its own circuits, and with its part of each rate limit.
 
     Args:
         url: `host`: a file in the folder of `PEAK_OBSERVE_DIR`, or in the user's folder for temporary files;
             `file:///path`; or `redis://`, `rediss://` or `unix://` of a Redis or Valkey server, with the extra
             `shared`.
-        namespace: Name of those who share; also the label value of the metrics.
+        namespace: Name of the group of processes that share; also the label value of the metrics.
         scope: The egress address, or the account, that an exchange bans; holds are shared by those of one scope.
-        timeout: Seconds that a call waits for the engine at most.
+        timeout: Seconds that a call waits for the server or file at most.
         lease: Seconds after which the probe of a process that died is given to another one.
         margin: Seconds by which the window of a shared rate limit is longer than asked, for calls that are late.
         close_spread: Seconds within which the other processes close after a successful probe.
@@ -85,7 +85,7 @@ class Shared:
 
     @property
     def is_up(self) -> bool:
-        """Whether the engine is reachable; if not, this process decides alone."""
+        """Whether the server or file is reachable; if not, this process decides alone."""
         return self._session.up
 
     @property
@@ -97,7 +97,7 @@ class Shared:
         """Let the circuit of a name take part; `CircuitBreaker(shared=…)` calls it.
 
         Raises:
-            SharedStateError: The engine refuses: a wrong password, a missing right, a wrong file.
+            SharedStateError: The server or file refuses: a wrong password, a missing right, a wrong file.
         """
         link = SharedCircuit(
             self._session, key_of(name), controller, lease=self._lease, close_spread=self._close_spread
@@ -109,7 +109,7 @@ class Shared:
         """Return the reservations of the rate limit of a name; `rate_limit(shared=…)` calls it.
 
         Raises:
-            SharedStateError: The engine refuses.
+            SharedStateError: The server or file refuses.
         """
         self._refused(self._session.start)
         return SharedTurns(self._session, key_of(name), self._margin)
@@ -129,7 +129,7 @@ class Shared:
         """Call `told(watcher, seconds, reason)` for each hold of an exchange, while the watcher lives.
 
         Raises:
-            SharedStateError: The engine refuses.
+            SharedStateError: The server or file refuses.
         """
         self._refused(lambda: self._session.watch_hold(watcher, self._scoped(name), told))
 
@@ -137,7 +137,7 @@ class Shared:
         """Return all that is shared at this moment: circuits, holds and how many take part.
 
         Raises:
-            SharedStateError: The engine cannot be reached, or refuses; the message says how to mend that.
+            SharedStateError: The server or file cannot be reached, or refuses; the message says how to mend that.
         """
         try:
             return self._session.engine.sync(self._session.member)
@@ -148,7 +148,7 @@ class Shared:
         """Open a circuit in all processes until `reset`, or for some seconds.
 
         Raises:
-            SharedStateError: The engine cannot be reached.
+            SharedStateError: The server or file cannot be reached.
         """
         if for_seconds is not None:
             _check_range("for_seconds", for_seconds, 0.001, 366 * 86_400.0)
@@ -159,18 +159,18 @@ class Shared:
         """Close a circuit in all processes.
 
         Raises:
-            SharedStateError: The engine cannot be reached.
+            SharedStateError: The server or file cannot be reached.
         """
         self._override(name, records.CLOSED, 0.0)
 
     def flush(self, timeout: float = 4.0) -> bool:
-        """Wait until everything is told that happened here, and all news are taken over; for tests and exits.
+        """Wait until this process has sent its changes and received those of others; for tests and exits.
 
         Args:
             timeout: Seconds to wait at most.
 
         Returns:
-            Whether that came true in time.
+            Whether both ended in time.
         """
         return self._session.flush(timeout)
 

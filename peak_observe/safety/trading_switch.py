@@ -231,7 +231,7 @@ class TradingSwitch:
         return state
 
     def close(self) -> None:
-        """Look at the file no more by itself; calls still do."""
+        """Stop watching the file in the background; calls still read it."""
         WATCHER.discard(self)
 
     def after_fork(self) -> None:

@@ -20,8 +20,8 @@ def _members() -> list[Json]:
     return [
         panels.timeseries(
             "Shared state reached",
-            "1 while all processes reach the engine, 0 while one of them decides alone. At 0: see the log of that "
-            "process, or `peak-observe shared show` on its host.",
+            "1 while all processes reach their shared state, 0 while one of them decides alone. At 0: see the log of "
+            "that process, or `peak-observe shared show` on its host.",
             [query(lowest(select(catalog.SHARED_UP), "namespace"), "{{namespace}}")],
             "none",
             empty=NOTHING_SHARED,
@@ -52,7 +52,7 @@ def _transitions() -> list[Json]:
     return [
         panels.timeseries(
             "Transitions by whose word",
-            "Transitions that a process told the others (out), and that it took over from them (in). A process that "
+            "Transitions that a process sent to the others (out), and that it received from them (in). A process that "
             "only tells sees the trouble; `peak-observe shared show` names it for each circuit.",
             [
                 query(
@@ -83,7 +83,7 @@ def _transitions() -> list[Json]:
         ),
         panels.timeseries(
             "Shared state read anew",
-            "Times that everything was read anew, as a message was lost or the engine had been away. More than a few "
+            "Times that everything was read anew, as a message or the connection was lost. More than a few "
             "an hour: look at the server and at the network.",
             [query(total(increase(catalog.SHARED_RESYNCS_TOTAL, window="$__rate_interval"), "reason"), "{{reason}}")],
             "none",
@@ -96,7 +96,7 @@ def _cost() -> list[Json]:
     return [
         panels.timeseries(
             "Steps of the shared state",
-            "Steps a second that the engine was asked for. Calls of closed circuits need none; turns of shared rate "
+            "Requests a second to Redis, Valkey or the file. Calls of closed circuits need none; turns of shared rate "
             "limits need one each.",
             [query(total(rate(catalog.SHARED_OPERATIONS_TOTAL), "op", "outcome"), "{{op}} {{outcome}}")],
             "ops",
