@@ -71,6 +71,14 @@ def fail() -> None:
     raise ConnectionError
 
 
+def guard_account(stack: ExitStack, client: ResilientExchangeClient, folder: Path) -> None:
+    """Guard the account of a client in every way there is."""
+    stack.enter_context(DeadManSwitch(client, timeout=60, every=20))
+    stack.enter_context(only_one("otel.all", folder=folder))
+    checks.api_key(client, want_ip=False)()
+    stack.enter_context(Reconciler(client, balances=lambda: {"BTC": 10.0}, every=60)).run()
+
+
 @pytest.fixture
 def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Use every primitive once, so that each family has a series."""
@@ -129,11 +137,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         client.fetch_balance()
         client.submit("otel", "BTC/USD", "limit", "buy", 0.1, 40_000)
         client.reconcile()
-        stack.enter_context(DeadManSwitch(client, timeout=60, every=20))
-        stack.enter_context(only_one(name, folder=tmp_path))
         fake.key.expires = time.time() + 86_400.0
-        checks.api_key(client, want_ip=False)()
-        stack.enter_context(Reconciler(client, balances=lambda: {"BTC": 10.0}, every=60)).run()
+        guard_account(stack, client, tmp_path)
         streams = StreamState(name, clock, StreamOptions(60))
         streams.watch("wss://127.0.0.1/ws", "ticker:BTC/USD", "ticker", ["BTC/USD"])
         yield
