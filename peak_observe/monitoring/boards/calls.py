@@ -145,7 +145,13 @@ def _changes() -> list[Json]:
             "Time not closed",
             "Share of the time in which a circuit was open, half-open or forced open; also counted, not sampled. This "
             "is the outage as your program met it.",
-            [query(share(total(rate(seconds, NOT_CLOSED), "breaker"), total(rate(seconds), "breaker")), "{{breaker}}")],
+            [
+                # Of its five states a circuit is in one at each moment: their sum is the time that passed.
+                query(
+                    f"{total(rate(seconds, NOT_CLOSED), 'breaker')} / count by (breaker) ({select(seconds, CLOSED)})",
+                    "{{breaker}}",
+                )
+            ],
             "percentunit",
             empty=NO_CIRCUITS,
             width=12,
