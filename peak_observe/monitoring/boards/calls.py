@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import circuits, limits, retries, shared, strategies
-from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
+from peak_observe.monitoring.boards.circuits import CLOSED, JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     CALL_DURATIONS,
@@ -148,7 +148,7 @@ def _changes() -> list[Json]:
             [
                 # Of its five states a circuit is in one at each moment: their sum is the time that passed.
                 query(
-                    f"{total(rate(seconds, NOT_CLOSED), 'breaker')} / count by (breaker) ({select(seconds, CLOSED)})",
+                    f"{total(rate(seconds, NOT_CLOSED), 'breaker')} / count by (breaker) ({select(catalog.BREAKER_STATE, CLOSED)})",
                     "{{breaker}}",
                 )
             ],

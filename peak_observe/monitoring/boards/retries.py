@@ -78,8 +78,8 @@ def retries() -> list[Json]:
         ),
         panels.timeseries(
             "Operations that needed a retry",
-            "Share of the operations of 10 minutes that did not succeed at once though they were retried. A few per cent are the "
-            "internet; more is the service.",
+            "Share of the operations of 10 minutes that did not succeed at once though they were retried. A few per "
+            "cent are the internet; more is the service.",
             [query(share(retried, whole), "{{operation}}")],
             "percentunit",
             empty=NO_OPERATIONS,

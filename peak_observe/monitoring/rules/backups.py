@@ -39,7 +39,10 @@ _WEEK = 8 * 86_400
 
 # To look at two days of counters each minute would cost more than all else.
 _ENDED = {
-    metric: Recording(f"instance_repository_outcome:{metric.name.removesuffix('_total')}:increase1h", f"increase({metric.name}[1h]) > 0")
+    metric: Recording(
+        f"instance_repository_outcome:{metric.name.removesuffix('_total')}:increase1h",
+        f"increase({metric.name}[1h]) > 0",
+    )
     for metric in (catalog.BACKUP_RUNS_TOTAL, catalog.BACKUP_RESTORES_TOTAL)
 }
 
