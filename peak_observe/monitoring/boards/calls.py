@@ -127,6 +127,7 @@ def _latency() -> list[Json]:
 
 def _changes() -> list[Json]:
     seconds = catalog.BREAKER_STATE_SECONDS_TOTAL
+    circuits_each = f"count by (breaker) ({select(catalog.BREAKER_STATE, CLOSED)})"
     entered = total(increase(catalog.BREAKER_TRANSITIONS_TOTAL, window="$__rate_interval"), "to")
     return [
         panels.timeseries(
@@ -147,10 +148,7 @@ def _changes() -> list[Json]:
             "is the outage as your program met it.",
             [
                 # Of its five states a circuit is in one at each moment: their sum is the time that passed.
-                query(
-                    f"{total(rate(seconds, NOT_CLOSED), 'breaker')} / count by (breaker) ({select(catalog.BREAKER_STATE, CLOSED)})",
-                    "{{breaker}}",
-                )
+                query(f"{total(rate(seconds, NOT_CLOSED), 'breaker')} / {circuits_each}", "{{breaker}}")
             ],
             "percentunit",
             empty=NO_CIRCUITS,

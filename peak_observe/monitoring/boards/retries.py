@@ -46,14 +46,14 @@ def top_errors(*, width: int = 8) -> Json:
 
 def retries() -> list[Json]:
     """Return what it took to get an answer."""
-    calls, errors = catalog.RETRY_CALLS_TOTAL, catalog.RETRY_ERRORS_TOTAL
+    errors = catalog.RETRY_ERRORS_TOTAL
     retried, whole = total(select(RETRY_CALLS, RETRIED), "operation"), total(select(RETRY_CALLS), "operation")
     return [
         panels.timeseries(
             "Operations by outcome",
-            "Operations a second by how they ended; each is one or more attempts. Exhausted ones failed for good: "
-            "somebody has to make up for them.",
-            [query(total(rate(calls), "outcome"), "{{outcome}}")],
+            "Operations a second, over 10 minutes, by how they ended; each is one or more attempts. Exhausted "
+            "ones failed for good: somebody has to make up for them.",
+            [query(f"{total(select(RETRY_CALLS), 'outcome')} / 600", "{{outcome}}")],
             "ops",
             empty=NO_OPERATIONS,
             stacked=True,
