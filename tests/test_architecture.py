@@ -53,7 +53,10 @@ RESILIENCE = {"common": 0, "breaker": 1, "retry": 1, "limits": 1, "results": 1, 
 
 LONGEST = 400
 """Lines of a module without a reason."""
-LONGER = {"peak_observe.errors": "the whole tree of errors, drawn in its docstring"}
+LONGER = {
+    "peak_observe": "every public name three times: for type checkers, for `import *` and for late loading",
+    "peak_observe.errors": "the whole tree of errors, drawn in its docstring",
+}
 """Modules past that, each with its reason."""
 
 # Module names that tell a mood or a moment where the field has a word.
@@ -414,16 +417,11 @@ SIGNATURES = {
         "(exchange_id: 'Any' = 'kraken', config: 'Mapping[str, Any] | None' = None, *, name: 'str | None' = None, "
         "failure_threshold: 'int' = 5, recovery_timeout: 'float' = 30.0, max_attempts: 'int' = 3, "
         "base_delay: 'float' = 0.5, max_delay: 'float' = 10.0, max_wait: 'float' = 10.0, "
-        "exclusive: 'bool' = False, "
-        "latency_budget: 'Mapping[str, float] | None' = None, "
-        "client_order_id: 'Callable[[], str | int] | None' = None, health: 'HealthCheck | None' = HEALTH, "
-        "trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+        "exclusive: 'bool' = False, latency_budget: 'Mapping[str, float] | None' = None, "
         "client_order_id: 'Callable[[], str | int] | None' = None, journal: 'OrderJournal | None' = None, "
-        "health: 'HealthCheck | None' = HEALTH, "
-        "client_order_id: 'Callable[[], str | int] | None' = None, stream_max_silence: 'MaxSilence' = None, "
-        "stream_group: 'Callable[[str], str] | None' = None, health: 'HealthCheck | None' = HEALTH, "
-        "clock: 'Clock' = CLOCK) -> 'None'"
-        "clock: 'Clock' = CLOCK, shared: 'Joinable | str | None' = None) -> 'None'"
+        "stream_max_silence: 'MaxSilence' = None, stream_group: 'Callable[[str], str] | None' = None, "
+        "health: 'HealthCheck | None' = HEALTH, trading: 'TradingSwitch | None' = None, clock: 'Clock' = CLOCK, "
+        "shared: 'Joinable | str | None' = None) -> 'None'"
     ),
     "RetriesNested": "(operation, inside)",
     "RetryBudget": (
@@ -491,7 +489,7 @@ SIGNATURES = {
     "instrument": (
         "(exchange: 'E', name: 'str | None' = None, *, client_order_ids: 'bool' = False, protect: 'bool' = False, "
         "stream_max_silence: 'MaxSilence' = None, stream_group: 'Callable[[str], str] | None' = None, "
-        "health: 'HealthCheck | None' = HEALTH) -> 'E'"
+        "health: 'HealthCheck | None' = HEALTH, "
         "latency_budget: 'Mapping[str, float] | None' = None) -> 'E'"
     ),
     "job": "(name: 'str', *, max_age: 'float | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'",

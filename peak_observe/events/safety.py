@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from peak_observe.support.shown import record_repr
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class TradingChanged(NamedTuple):

@@ -26,12 +26,12 @@ from peak_observe.exchange_client.streams.state import MaxSilence
 from peak_observe.exchange_client.trading_gate import gate_of
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
+from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import label, shown
 
 if TYPE_CHECKING:
     from peak_observe.safety import SingleInstance
-    from peak_observe.safety.trading_switch import TradingSwitch
 _CCXT = "apikey api_key secret api_secret password passphrase uid enableratelimit timeout options sandbox verbose"
 FOREIGN = {
     _CCXT: "config (ccxt's own settings: config={'apiKey': ..., 'secret': ...})",

@@ -20,10 +20,11 @@ from peak_observe.exchange_client.classify import (
     Verdict,
 )
 from peak_observe.exchange_client.request import UNSENT, Call, current_call, found_verdict, verdict_of
+from peak_observe.exchange_client.websocket_timeout import timed_out
 from peak_observe.resilience import CircuitBreaker, idempotent, retry_with_backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from types import TracebackType
 
     from peak_observe.clock import Clock
@@ -102,7 +103,7 @@ class Protection:
         # all else fails; it still waits while a rate limit or ban lasts.
         circuit = not websocket and not endpoints.cancels(name)
         if websocket and asynchronous:
-            method = _timed(method, self.exchange)
+            method = timed_out(method, self.exchange)
         step = Step(self, name, method, None if websocket else self.breakers[group], write=write)
         run = self._runner(group, write=write, circuit=circuit, asynchronous=asynchronous)
         call = step.awaiting(run) if asynchronous else step.calling(run)
@@ -327,26 +328,6 @@ def _attach(unknown: OutcomeUnknown, error: BaseException) -> None:
     error.__cause__ = error.__cause__ or unknown
     vars(error).update(client_order_ids=unknown.client_order_ids, client_order_id=unknown.client_order_id)
     error.add_note(str(unknown))
-
-
-def _timed(method: Callable[..., Awaitable[Any]], exchange: Any) -> Callable[..., Any]:
-    """Return a coroutine function that gives up after the exchange object's `timeout`, as HTTP requests do."""
-
-    @wraps(method)
-    async def timed(*args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
-        try:
-            async with asyncio.timeout(exchange.timeout / 1000) as limit:
-                return await method(*args, **kwargs)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            from ccxt.base.errors import RequestTimeout
-
-            raise RequestTimeout(f"{exchange.id} no answer in {exchange.timeout} ms") from error
-
-    return timed
 
 
 class _Attempt:

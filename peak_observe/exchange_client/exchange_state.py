@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client.order_summary import CallArguments
     from peak_observe.exchange_client.scrubbing import Scrubber
 
+STATE = "_peak_observe_state"
+"""Attribute of a measured exchange object that holds its state."""
 _LEARN_EVERY = 10.0
 """Seconds between two looks at headers where they tell of no limits, and at the exchange's clock."""
 

@@ -18,7 +18,8 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exchange_client import latency_budget as latency_budgets
 from peak_observe.exchange_client import order_id_overrides, reviews
 from peak_observe.exchange_client.backpressure import Backpressure
-from peak_observe.exchange_client.exchange_state import ExchangeState
+from peak_observe.exchange_client.exchange_state import STATE, ExchangeState
+from peak_observe.exchange_client.market_data import note_candles, note_ticker, note_tickers, noting
 from peak_observe.exchange_client.order_id_overrides import OrderIds
 from peak_observe.exchange_client.order_summary import remember_arguments
 from peak_observe.exchange_client.request import Request, current_request
@@ -26,13 +27,11 @@ from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.scrubbing import QuietLogger, Scrubber, WireFilter, credentials, identities
 from peak_observe.exchange_client.streams import overrides as stream_overrides
 from peak_observe.exchange_client.streams.state import MaxSilence, StreamOptions
-from peak_observe.measures.exchange import CANDLES, TICKER
 from peak_observe.resilience import HealthCheck, health_check
 from peak_observe.support.keywords import check_keywords
 
 E = TypeVar("E")
 
-STATE = "_peak_observe_state"
 MAX_WAIT = 10.0
 """Seconds that a call of a protected object waits at most for the end of a rate limit or ban."""
 
@@ -251,12 +250,12 @@ def _observed_members(original: Any, options: Options, *, asynchronous: bool) ->
         "log": _log(original),
     }
     for name, note in (
-        ("fetch_ticker", _note_ticker),
-        ("fetch_tickers", _note_tickers),
-        ("fetch_ohlcv", _note_candles),
+        ("fetch_ticker", note_ticker),
+        ("fetch_tickers", note_tickers),
+        ("fetch_ohlcv", note_candles),
     ):
         if hasattr(original, name):
-            members |= _named(name, _noted(getattr(original, name), note, asynchronous=asynchronous))
+            members |= _named(name, noting(getattr(original, name), note, asynchronous=asynchronous))
     with_ids = order_id_overrides.overrides(original) if options.client or options.ids else {}
     for name in filter(partial(hasattr, original), reviews.unified_writes()):
         method = with_ids.get(name) or getattr(original, name)
@@ -362,45 +361,3 @@ def _log(original: Any) -> Any:
         return log(self, *(state.scrubber.text(str(arg)) if state else arg for arg in args))
 
     return quiet
-
-
-def _noted(method: Any, note: Callable[..., None], *, asynchronous: bool) -> Any:
-    @wraps(method)
-    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = method(self, *args, **kwargs)
-        note(self, result, *args, **kwargs)
-        return result
-
-    @wraps(method)
-    async def async_noted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = await method(self, *args, **kwargs)
-        note(self, result, *args, **kwargs)
-        return result
-
-    return async_noted if asynchronous else noted
-
-
-def _note_ticker(exchange: Any, ticker: Any, symbol: str = "", *_: Any, **__: Any) -> None:
-    if type(ticker) is dict and (ticker.get("last") is not None or ticker.get("bid") is not None):
-        made = ticker.get("timestamp")
-        state = vars(exchange)[STATE]
-        state.tally.saw(TICKER, symbol, made and made / 1000)
-        if state.gate is not None:
-            state.prices[symbol] = ticker.get("last") or ticker["bid"]
-
-
-def _note_tickers(exchange: Any, tickers: Any, *_: Any, **__: Any) -> None:
-    if isinstance(tickers, dict) and tickers:
-        made = max((ticker.get("timestamp") or 0 for ticker in tickers.values() if isinstance(ticker, dict)), default=0)
-        vars(exchange)[STATE].tally.saw(TICKER, "*", made / 1000 or None)
-
-
-def _note_candles(
-    exchange: Any, candles: Any, symbol: str = "", timeframe: str = "1m", since: Any = None, *_: Any, **__: Any
-) -> None:
-    if isinstance(candles, list) and candles:
-        spans = exchange.parse_timeframe(timeframe)
-        made, market = candles[-1][0] / 1000 + spans, f"{symbol} {timeframe}"
-        tally = vars(exchange)[STATE].tally
-        tally.saw(CANDLES, market, made, past=since is not None, spans=spans)
-        tally.saw_candles(market, [candle[0] / 1000 for candle in candles if candle and candle[0]], spans)

@@ -13,12 +13,11 @@ from peak_observe.measures import GUARDS, GuardTally
 from peak_observe.observers import emit
 from peak_observe.safety.guard_file import GuardFile, GuardFileError
 from peak_observe.safety.switch_file import HALTED, TRADING
+from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from peak_observe.safety.trading_switch import TradingSwitch
 
 Action = Literal["halt", "reduce_only", "tell"]
 ACTIONS = ("halt", "reduce_only", "tell")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.catalog import LOSS_LIMITS
@@ -11,12 +12,11 @@ from peak_observe.measures import ACCOUNTS, AccountTally
 from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, least
 from peak_observe.safety.guard_file import GuardFileError
 from peak_observe.safety.switch_file import TRADING
+from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from peak_observe.safety.trading_switch import TradingSwitch
+    from collections.abc import Iterator
 
 
 class LossGuard(BaseGuard):

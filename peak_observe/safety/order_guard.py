@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,11 @@ from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, le
 from peak_observe.safety.guard_file import GuardFileError
 from peak_observe.safety.order_value import OrderValue
 from peak_observe.safety.switch_file import TRADING
+from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from peak_observe.safety.trading_switch import TradingSwitch
+    from collections.abc import Iterator
 
 _SAME = ("symbol", "type", "side", "amount", "price", "cost")
 # What tells two orders apart that are the same otherwise.

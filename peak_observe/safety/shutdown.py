@@ -7,8 +7,10 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.errors import ShuttingDownError
@@ -18,8 +20,7 @@ from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import FrameType
 
 PATIENCE = 1.0
 """Seconds that a program has to end by itself, when its hooks have run beside it."""

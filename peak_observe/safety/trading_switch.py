@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import ConfigError, TradingHaltedError
@@ -16,10 +18,6 @@ from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, Switch
 from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _stopwatch = SYSTEM_CLOCK._stopwatch  # noqa: SLF001 - files change in real time, whatever clock a test gives

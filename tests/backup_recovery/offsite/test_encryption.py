@@ -37,16 +37,18 @@ def test_wrong_key_is_told_in_a_line() -> None:
         opener(OTHER).open(SEALED, limit=900)
 
 
-@pytest.mark.parametrize("cut", range(0, len(SEALED), 37))
-def test_cut_content_is_found(cut: int) -> None:
+@pytest.mark.parametrize("share", range(0, 100, 9))
+def test_cut_content_is_found(share: int) -> None:
     """Whatever is missing at the end is an error."""
+    cut = len(SEALED) * share // 100
     with pytest.raises((ValueError, WrongKeyError)):
         opener().open(SEALED[:cut], limit=900)
 
 
-@pytest.mark.parametrize("at", range(0, len(SEALED), 29))
-def test_changed_content_is_found(at: int) -> None:
+@pytest.mark.parametrize("share", range(0, 100, 7))
+def test_changed_content_is_found(share: int) -> None:
     """A changed byte anywhere is an error."""
+    at = len(SEALED) * share // 100
     changed = bytearray(SEALED)
     changed[at] ^= 0xFF
     with pytest.raises((ValueError, WrongKeyError)):

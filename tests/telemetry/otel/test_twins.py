@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyrage
 import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter, ObservableGauge, ObservableUpDownCounter
@@ -14,11 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import peak_observe
 from peak_observe import (
+    DeadManSwitch,
     HealthCheck,
     LossGuard,
+    OffsiteStore,
     OrderGuard,
     OrderJournal,
     Policy,
+    Reconciler,
     RecoveryManager,
     ResilientExchangeClient,
     RetryBudget,
@@ -30,6 +35,7 @@ from peak_observe import (
     circuit_breaker,
     hedge,
     last_good,
+    only_one,
     otel,
     priority,
     rate_limit,
@@ -39,6 +45,7 @@ from peak_observe import (
     timeout,
 )
 from peak_observe.exchange_client.streams.state import StreamOptions, StreamState
+from peak_observe.resilience.health import checks
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 from peak_observe.testing import FakeExchange, ManualClock
@@ -62,6 +69,14 @@ async def same_later(number: int) -> int:
 def fail() -> None:
     """Fail like an exchange that is away."""
     raise ConnectionError
+
+
+def guard_account(stack: ExitStack, client: ResilientExchangeClient, folder: Path) -> None:
+    """Guard the account of a client in every way there is."""
+    stack.enter_context(DeadManSwitch(client, timeout=60, every=20))
+    stack.enter_context(only_one("otel.all", folder=folder))
+    checks.api_key(client, want_ip=False)()
+    stack.enter_context(Reconciler(client, balances=lambda: {"BTC": 10.0}, every=60)).run()
 
 
 @pytest.fixture
@@ -98,6 +113,8 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     (tmp_path / "data").write_text("1")
     manager = RecoveryManager(tmp_path / "backups", name=name, max_age=60)
     manager.data_backup.add_data_path(tmp_path / "data")
+    public = str(pyrage.x25519.Identity.generate().to_public())
+    OffsiteStore(f"file://{tmp_path}/store", recipients=[public], repository=tmp_path / "backups", max_age=60).init()
     manager.verify_backup(manager.create_backup(include_config=False, include_state=False))
     with ExitStack() as stack:
         trading = TradingSwitch(name, folder=tmp_path)
@@ -111,17 +128,17 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         stack.callback(policy.close)
         fake = stack.enter_context(FakeExchange())
         journal = stack.enter_context(OrderJournal(tmp_path / "orders.sqlite"))
-        client = stack.enter_context(
-            ResilientExchangeClient("kraken", fake.config(), name=name, health=None, journal=journal)
+        made = ResilientExchangeClient(
+            "kraken", fake.config(), name=name, health=None, journal=journal, latency_budget={"public": 5}
         )
-        budget = {"public": 5}
-        made = ResilientExchangeClient("kraken", fake.config(), name=name, health=None, latency_budget=budget)
         client = stack.enter_context(made)
         for _ in range(RHYTHM):
             client.fetch_ticker("BTC/USD")
         client.fetch_balance()
         client.submit("otel", "BTC/USD", "limit", "buy", 0.1, 40_000)
         client.reconcile()
+        fake.key.expires = time.time() + 86_400.0
+        guard_account(stack, client, tmp_path)
         streams = StreamState(name, clock, StreamOptions(60))
         streams.watch("wss://127.0.0.1/ws", "ticker:BTC/USD", "ticker", ["BTC/USD"])
         yield
