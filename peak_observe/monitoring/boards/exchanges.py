@@ -155,14 +155,16 @@ def budget_left() -> Json:
     """Return the tile of how much of the error budget of 30 days is left."""
     keys, room = ("job", "instance", "process", "exchange"), f"{1 - OBJECTIVE:.3g}"
     # Of the recorded rates, a value an hour: shares of days would weigh a quiet day as much as a busy one.
-    failures, asked = (
-        total(f"sum_over_time({select(BUDGET_RATES[kind])}[30d:1h])", *keys) for kind in ("failures", "asked")
+    # A Prometheus that has just begun has no full hour yet.
+    failed = " or ".join(
+        f"({share(*(total(f'sum_over_time({select(BUDGET_RATES[kind])}[{window}])', *keys) for kind in BUDGET_RATES))})"
+        for window in ("30d:1h", "1h:1m")
     )
     return panels.stat(
         "Error budget left",
         f"Of the {1 - OBJECTIVE:.0%} of 30 days' requests that an exchange may fail, for the one that has failed most. "
         "At 0 % its objective is missed: trade less there, or elsewhere. It knows as many days as Prometheus keeps.",
-        lowest(f"1 - {share(failures, asked)} / {room}"),
+        lowest(f"1 - ({failed}) / {room}"),
         "percentunit",
         steps={YELLOW: 0, GREEN: 0.25},
         base=RED,
