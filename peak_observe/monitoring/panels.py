@@ -60,6 +60,7 @@ def stat(
     unit: str,
     *,
     steps: Json,
+    base: str = GREEN,
     empty: str,
     decimals: int | None = None,
     mappings: list[Json] | None = None,
@@ -72,7 +73,8 @@ def stat(
         description: What it means and what to do.
         expression: A query that gives one number.
         unit: Of the number, as Grafana names it.
-        steps: Colours and the values from which on they hold; below the first it is green.
+        steps: Colours and the values from which on they hold; below the first it is `base`.
+        base: Colour of what has passed none: red where little is bad.
         empty: What it says without a number.
         decimals: How many the number has; as many as Grafana likes without it.
         mappings: Texts for certain numbers.
@@ -82,7 +84,7 @@ def stat(
     defaults: Json = {
         "unit": unit,
         "noValue": empty,
-        "thresholds": thresholds(steps),
+        "thresholds": thresholds(steps, base=base),
         "color": {"mode": "thresholds"},
         "mappings": [*(mappings or []), nothing],
         "links": [link] if link else [],

@@ -39,7 +39,23 @@ REQUEST_P95 = Metric(
 CALL_DURATIONS = Metric(
     rule.CALL_DURATIONS, "gauge", "Calls a second by duration, over 5 minutes.", ("process", "breaker", "le")
 )
+CHECK_STATES = Metric(rule.CHECK_STATE, "gauge", "State of a check as a number.", ("process", "check"))
+CHECK_P95 = Metric(rule.CHECK_P95, "gauge", "Seconds that 95 % of the runs do not exceed.", ("process", "check"))
+RETRY_CALLS = Metric(
+    rule.RETRY_CALLS_10M, "gauge", "Operations within 10 minutes by outcome.", ("process", "operation", "outcome")
+)
+BUDGET_RATES = {
+    kind: Metric(f"instance_exchange:peak_exchange_{kind}:rate5m", "gauge", told, ("process", "exchange"))
+    for kind, told in (
+        ("failures", "Requests a second that count against the objective, over 5 minutes."),
+        ("asked", "Requests a second that reached out for the exchange, over 5 minutes."),
+    )
+}
 BY_RULES = (
+    CHECK_STATES,
+    CHECK_P95,
+    RETRY_CALLS,
+    *BUDGET_RATES.values(),
     TROUBLES,
     WATCHED,
     ALERTS,

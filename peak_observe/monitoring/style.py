@@ -53,10 +53,10 @@ def unknown(text: str) -> list[Json]:
     return [{"type": "special", "options": {"match": match, "result": result}} for match in ("nan", "null")]
 
 
-def thresholds(steps: Json) -> Json:
-    """Return thresholds: green, and each colour of `steps` from its value on."""
+def thresholds(steps: Json, *, base: str = GREEN) -> Json:
+    """Return thresholds: `base`, and each colour of `steps` from its value on."""
     named = [{"color": colour, "value": value} for colour, value in steps.items()]
-    return {"mode": "absolute", "steps": [{"color": GREEN, "value": None}, *named]}
+    return {"mode": "absolute", "steps": [{"color": base, "value": None}, *named]}
 
 
 # The settings of a table's columns, by what they hold.

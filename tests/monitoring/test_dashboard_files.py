@@ -67,6 +67,8 @@ def nodes(node: object) -> list:
             waiting += [(node.lhs, ""), (node.rhs, "")]
         elif isinstance(node, promql_parser.MatrixSelector):
             waiting.append((node.vector_selector, function))
+        elif isinstance(node, promql_parser.SubqueryExpr):
+            waiting.append((node.expr, function))
         elif isinstance(node, promql_parser.AggregateExpr | promql_parser.ParenExpr):
             waiting += [(part, function) for part in (node.expr, getattr(node, "param", None)) if part is not None]
     return found
@@ -218,6 +220,7 @@ def test_matchers_name_values_that_exist(board: dict, expression: str) -> None:
     by_kind = {"breaker": catalog.CALL_OUTCOMES, "retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}
     by_kind |= {"backup": catalog.BACKUP_OUTCOMES, "exchange": catalog.EXCHANGE_OUTCOMES, "job": catalog.JOB_OUTCOMES}
     by_kind |= {"bulkhead": catalog.LIMIT_OUTCOMES, "rate": catalog.LIMIT_OUTCOMES, "timeout": catalog.TIMEOUT_OUTCOMES}
+    by_kind["operation"] = catalog.RETRY_OUTCOMES  # as recorded
     by_kind["shared"] = ("success", "error", *catalog.SHARED_LEASES)
     by_kind |= {"hedge": catalog.HEDGE_OUTCOMES, "chaos": catalog.CHAOS_OUTCOMES}
     by_kind |= {"deadman": catalog.BEAT_OUTCOMES, "reconcile": catalog.RECONCILE_OUTCOMES}

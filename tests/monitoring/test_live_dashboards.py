@@ -85,6 +85,7 @@ QUIET = {
     },
     "peak-breakers": {
         "Circuit states",
+        "Operations by outcome",
         "Failed calls",
         "Latency, 95th percentile",
         "Retries per operation",
@@ -105,6 +106,7 @@ QUIET = {
         "Last reload ago",
     },
     "peak-exchanges": {
+        "Error budget left",
         "Dead man's switches",
         "Single instances",
         "API keys",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client.exchange_state import ExchangeState
     from peak_observe.exchange_client.order_journal.effects import Steps
 
+SHORTEST = 0.001
+"""Seconds of the shortest sleep before an order is asked for again."""
+
 
 class Settlement:
     """Steps by which the fate of one client's orders is found out.
@@ -122,7 +125,8 @@ class Settlement:
         if least:
             yield Sleep(least)
         while (remaining := fence.remaining(moment(self._clock))) > 0:  # a clock that was set back makes it longer
-            yield Sleep(remaining)
+            # What rounding leaves is less than any clock can move on by: without a shortest sleep it would spin.
+            yield Sleep(max(remaining, SHORTEST))
 
     def _told(self, intent: OrderIntent) -> OrderIntent:
         self._settled(intent, "absent" if intent.state == INTENDED else intent.state)

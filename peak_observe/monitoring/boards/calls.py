@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import circuits, limits, retries, shared, strategies
-from peak_observe.monitoring.boards.circuits import JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
+from peak_observe.monitoring.boards.circuits import CLOSED, JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     CALL_DURATIONS,
@@ -127,6 +127,7 @@ def _latency() -> list[Json]:
 
 def _changes() -> list[Json]:
     seconds = catalog.BREAKER_STATE_SECONDS_TOTAL
+    circuits_each = f"count by (breaker) ({select(catalog.BREAKER_STATE, CLOSED)})"
     entered = total(increase(catalog.BREAKER_TRANSITIONS_TOTAL, window="$__rate_interval"), "to")
     return [
         panels.timeseries(
@@ -145,7 +146,10 @@ def _changes() -> list[Json]:
             "Time not closed",
             "Share of the time in which a circuit was open, half-open or forced open; also counted, not sampled. This "
             "is the outage as your program met it.",
-            [query(share(total(rate(seconds, NOT_CLOSED), "breaker"), total(rate(seconds), "breaker")), "{{breaker}}")],
+            [
+                # Of its five states a circuit is in one at each moment: their sum is the time that passed.
+                query(f"{total(rate(seconds, NOT_CLOSED), 'breaker')} / {circuits_each}", "{{breaker}}")
+            ],
             "percentunit",
             empty=NO_CIRCUITS,
             width=12,

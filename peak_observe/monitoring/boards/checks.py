@@ -5,7 +5,19 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, missing, quantile, rate, select, total, worst
+from peak_observe.monitoring.promql import (
+    CHECK_P95,
+    CHECK_STATES,
+    ago,
+    increase,
+    lowest,
+    missing,
+    rate,
+    select,
+    total,
+    with_exemplars,
+    worst,
+)
 from peak_observe.monitoring.style import AGE, AMBER, COUNT, EVERY, PURPLE, RED, Json
 
 KEYS = ("job", "instance", "process", "check")
@@ -46,7 +58,7 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
         "passed, and has not run for three times its interval since. No bar: it has not run yet.",
         [
             query(
-                f"{healthy(*KEYS)} == 0 or (2 + 0 * ({silent(*KEYS)})) or {healthy(*KEYS)} >= 0",
+                lowest(select(CHECK_STATES), *KEYS),
                 "{{check}} {{process}} @ {{instance}}",
             )
         ],
@@ -76,7 +88,7 @@ def checks() -> list[Json]:
             "Duration by check, 95th percentile",
             "A check should take less than a second; one that comes near its timeout will fail soon. Dots are "
             "exemplars: each leads to the trace of one run.",
-            [{**query(quantile(0.95, duration, "check"), "{{check}}"), "exemplar": True}],
+            [{**query(with_exemplars(worst(select(CHECK_P95), "check"), duration), "{{check}}"), "exemplar": True}],
             "s",
             empty=NO_RUNS,
             width=12,

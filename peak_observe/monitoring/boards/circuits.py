@@ -10,6 +10,7 @@ from peak_observe.monitoring.style import AMBER, RED, YELLOW, Json
 
 MADE = 'outcome!="rejected"'
 JUDGED = 'outcome=~"success|failure"'
+CLOSED = 'state="closed"'
 NOT_CLOSED = 'state=~"open|half_open|forced_open"'
 NO_CIRCUITS = "no circuits"
 

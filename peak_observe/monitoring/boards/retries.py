@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import increase, rate, select, share, total, worst
+from peak_observe.monitoring.promql import RETRY_CALLS, increase, rate, select, share, total, worst
 from peak_observe.monitoring.style import COUNT, RED, SPAN, YELLOW, Json
 
 RETRIED = 'outcome=~"after_retry|exhausted|out_of_time|out_of_budget"'
@@ -46,14 +46,14 @@ def top_errors(*, width: int = 8) -> Json:
 
 def retries() -> list[Json]:
     """Return what it took to get an answer."""
-    calls, errors = catalog.RETRY_CALLS_TOTAL, catalog.RETRY_ERRORS_TOTAL
-    retried, whole = total(rate(calls, RETRIED), "operation"), total(rate(calls), "operation")
+    errors = catalog.RETRY_ERRORS_TOTAL
+    retried, whole = total(select(RETRY_CALLS, RETRIED), "operation"), total(select(RETRY_CALLS), "operation")
     return [
         panels.timeseries(
             "Operations by outcome",
-            "Operations a second by how they ended; each is one or more attempts. Exhausted ones failed for good: "
-            "somebody has to make up for them.",
-            [query(total(rate(calls), "outcome"), "{{outcome}}")],
+            "Operations a second, over 10 minutes, by how they ended; each is one or more attempts. Exhausted "
+            "ones failed for good: somebody has to make up for them.",
+            [query(f"{total(select(RETRY_CALLS), 'outcome')} / 600", "{{outcome}}")],
             "ops",
             empty=NO_OPERATIONS,
             stacked=True,
@@ -78,8 +78,8 @@ def retries() -> list[Json]:
         ),
         panels.timeseries(
             "Operations that needed a retry",
-            "Share of the operations that did not succeed at once though they were retried. A few per cent are the "
-            "internet; more is the service.",
+            "Share of the operations of 10 minutes that did not succeed at once though they were retried. A few per "
+            "cent are the internet; more is the service.",
             [query(share(retried, whole), "{{operation}}")],
             "percentunit",
             empty=NO_OPERATIONS,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 GROUPS: tuple[Group, ...] = (
     calls.BREAKERS,
+    calls.BREAKER_CALLS,
     calls.RETRIES,
     policies.POLICIES,
     limits.LIMITS,

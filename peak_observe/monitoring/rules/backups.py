@@ -14,6 +14,7 @@ from peak_observe.monitoring.rules.rule import (
     WARNING,
     Alert,
     Group,
+    Recording,
     last,
     lately,
 )
@@ -36,12 +37,24 @@ _SINCE_CONFIGURED = last(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)
 _WEEK = 8 * 86_400
 
 
+# To look at two days of counters each minute would cost more than all else.
+_ENDED = {
+    metric: Recording(
+        f"instance_repository_outcome:{metric.name.removesuffix('_total')}:increase1h",
+        f"increase({metric.name}[1h]) > 0",
+    )
+    for metric in (catalog.BACKUP_RUNS_TOTAL, catalog.BACKUP_RESTORES_TOTAL)
+}
+
+
 def _recently(outcomes: str, metric: catalog.Metric = catalog.BACKUP_RUNS_TOTAL) -> str:
     """Return that a run ended so in the last two days, also before the first scrape, which `increase` cannot see."""
-    runs = f'{metric.name}{{outcome=~"{outcomes}"}}'
-    seen = f"sum without (outcome) (increase({runs}[2d:5m])) > 0"
-    before = f"sum without (outcome) (last_over_time({runs}[5m] offset 2d))"
-    return f"({seen}) or (sum without (outcome) (last_over_time({runs}[5m])) > 0 unless {before})"
+    chosen = f'{{outcome=~"{outcomes}"}}'
+    now = f"sum without (outcome) (last_over_time({metric.name}{chosen}[5m]))"
+    before = f"sum without (outcome) (last_over_time({metric.name}{chosen}[5m] offset 2d))"
+    # A counter that began anew may be what it was two days ago: it has risen since, which was recorded.
+    risen = f"sum without (outcome) (max_over_time({_ENDED[metric].name}{chosen}[2d:15m])) > 0"
+    return f"({now} - {before} > 0) or ({now} > 0 unless {now} >= {before}) or ({risen})"
 
 
 def _unsuccessful(name: str, severity: str, outcomes: str, ended: str, meaning: str) -> Alert:
@@ -197,5 +210,6 @@ BACKUPS = Group(
             verdict=LOOK,
         ),
     ),
+    recordings=tuple(_ENDED.values()),
     every="1m",
 )

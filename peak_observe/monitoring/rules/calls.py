@@ -9,15 +9,19 @@ from peak_observe.monitoring.rules.rule import (
     GAP,
     LOOK,
     NO,
+    RETRY_CALLS_10M,
     SHARE,
     STATE_NUMBER,
     WARNING,
     Alert,
     Group,
     Recording,
+    last,
     twins,
 )
 
+_IS_DISABLED = 'state="disabled"'
+_DISABLED = f"max without (state) ({last(catalog.BREAKER_STATE, _IS_DISABLED)}) == 1"
 _OPENED = f'sum without (to) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{{to="open"}}[30m])) >= 5'
 
 
@@ -25,11 +29,6 @@ def _in(*states: str) -> str:
     # Of the recorded numbers: of each circuit five series tell of its state.
     number = f"last_over_time({STATE_NUMBER}[{GAP}])"
     return " or ".join(f"({number} == {catalog.STATES.index(state) + 1})" for state in states)
-
-
-def _share(part: str, metric: str, window: str) -> str:
-    whole = f"sum without (outcome) (rate({metric}[{window}]))"
-    return f"sum without (outcome) (rate({metric}{{{part}}}[{window}])) / ({whole} > 0)"
 
 
 def _of_exchange(expression: str, label: str) -> str:
@@ -40,8 +39,16 @@ def _of_exchange(expression: str, label: str) -> str:
     return f'label_replace({expression}, "exchange", "$1", "{label}", "(.+)[.](?:public|private|trade)")'
 
 
-_REJECTED = _share('outcome="rejected"', catalog.BREAKER_CALLS_TOTAL.name, "5m")
-_RETRIED = _share('outcome=~"after_retry|exhausted|out_of_time|out_of_budget"', catalog.RETRY_CALLS_TOTAL.name, "10m")
+_CALLED = f"sum without (outcome) (rate({catalog.BREAKER_CALLS_TOTAL.name}[5m]))"
+_REJECTED = (
+    f'sum without (outcome) (rate({catalog.BREAKER_CALLS_TOTAL.name}{{outcome="rejected"}}[5m])) / ({_CALLED} > 0)'
+)
+# One look at the counters for alert and dashboard; what is 0 is left out.
+_ENDED = Recording(RETRY_CALLS_10M, f"increase({catalog.RETRY_CALLS_TOTAL.name}[10m]) > 0")
+_RETRIED = (
+    f'sum without (outcome) ({_ENDED.name}{{outcome=~"after_retry|exhausted|out_of_time|out_of_budget"}})'
+    f" / sum without (outcome) ({_ENDED.name})"
+)
 _RETRIES = f"increase({catalog.RETRY_RETRIES_TOTAL.name}[10m])"
 _EXHAUSTED = (
     f'sum without (outcome) (increase({catalog.RETRY_CALLS_TOTAL.name}{{outcome=~"exhausted|out_of_.*"}}[15m]))'
@@ -103,10 +110,18 @@ BREAKERS = Group(
             subject="breaker",
             verdict=LOOK,
         ),
+    ),
+    recordings=(Recording(STATE_NUMBER, f"max without (state) ({_NUMBERS})"),),
+)
+
+BREAKER_CALLS = Group(
+    "breaker calls",
+    "peak-breakers",
+    (
         Alert(
             "PeakBreakerFlapping",
             WARNING,
-            _of_exchange(f"({_OPENED}) unless ({_in('disabled')})", "breaker"),
+            _of_exchange(f"({_OPENED}) unless ({_DISABLED})", "breaker"),
             "0m",
             "a circuit opened five times within half an hour",
             f"Circuit {{{{ $labels.breaker }}}} of {AT} opens again and again.",
@@ -133,7 +148,7 @@ BREAKERS = Group(
             subject="breaker",
         ),
     ),
-    recordings=(Recording(STATE_NUMBER, f"max without (state) ({_NUMBERS})"),),
+    every="1m",
 )
 
 RETRIES = Group(
@@ -169,5 +184,6 @@ RETRIES = Group(
             subject="operation",
         ),
     ),
+    recordings=(_ENDED,),
     every="1m",
 )

@@ -7,6 +7,7 @@ from peak_observe.exchange_client.classify import AMBIGUOUS, AUTH, BUG, CANCELLE
 from peak_observe.monitoring.rules.rule import (
     AT,
     CALL_DURATIONS,
+    CHECK_P95,
     COUNT,
     CRITICAL,
     FAILURES,
@@ -45,8 +46,9 @@ _DOWN_FAILURES = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_THEIRS}
 _DOWN_ASKED = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_ASKED}}})"
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
 _UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
-# A day is read a value in five minutes, so that the last ten minutes are read in full besides.
-_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:5m", "10m"))
+# Of a day the recorded sum is read, a value in five minutes, so that the last ten minutes are read in full besides.
+_ALL_LOST = Recording("instance_exchange:peak_exchange_unknown:sum", f"sum without (outcome) ({_UNKNOWN})")
+_LOST = f"increase({_ALL_LOST.name}[1d:5m]) > 0 or sum without (outcome) (increase({_UNKNOWN}[10m])) > 0"
 # An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _FIRST_LOST = Recording(
     "instance_exchange:peak_exchange_first_unknown:count",
@@ -169,15 +171,6 @@ REQUESTS = Group(
             keep="10m",
             subject="exchange",
         ),
-    ),
-    recordings=(_REQUESTED, _FAILURES, _ALL),
-    every="1m",
-)
-
-EXCHANGES = Group(
-    "exchanges",
-    "peak-exchanges",
-    (
         Alert(
             "PeakExchangeFateUnknown",
             CRITICAL,
@@ -192,6 +185,15 @@ EXCHANGES = Group(
             "Cancel or take over what stands, by hand or in the program, then silence the alert: it ends after a day.",
             subject="exchange",
         ),
+    ),
+    recordings=(_REQUESTED, _FAILURES, _ALL, _ALL_LOST, _FIRST_LOST),
+    every="1m",
+)
+
+EXCHANGES = Group(
+    "exchanges",
+    "peak-exchanges",
+    (
         *twins(
             Alert(
                 "PeakExchangeBanned",
@@ -245,6 +247,49 @@ EXCHANGES = Group(
             ),
             lasting="15m",
         ),
+        *twins(
+            Alert(
+                "PeakExchangeClockSkew",
+                WARNING,
+                f"{_SKEW} > 2",
+                "5m",
+                "the clocks of exchange and machine are 2 seconds or more apart",
+                f"The clocks of {{{{ $labels.exchange }}}} and {AT} differ.",
+                f"They are {SPAN} apart: signed requests begin to fail.",
+                "Signed requests carry the time, and exchanges refuse what is a second or so off. The outcome is "
+                "`clock`.",
+                "`chronyc tracking` or `timedatectl`: is the clock of this machine synchronised? Do other exchanges "
+                "differ too?",
+                "Mend the synchronisation. If only one exchange differs, use ccxt's `adjustForTimeDifference`.",
+                subject="exchange",
+            ),
+            expression=f"{_SKEW} > 5",
+            when="they are 5 seconds or more apart, which is what most exchanges accept",
+            description=f"They are {SPAN} apart: signed requests fail.",
+        ),
+    ),
+)
+
+OBJECTIVES = Group(
+    "objectives",
+    "peak-exchanges",
+    (
+        _burn(CRITICAL, long="1h", short="5m", factor=14.4, spent="the budget of a month is gone in 2 days"),
+        _burn(WARNING, long="6h", short="30m", factor=6.0, spent="the budget of a month is gone in 5 days"),
+        Alert(
+            "PeakExchangeErrorBudgetLow",
+            WARNING,
+            f"({_burning('1d', '2h', 3.0)}) or ({_burning('3d', '6h', 1.0)})",
+            "15m",
+            "an exchange fails so steadily that the budget of a month will not last",
+            f"{{{{ $labels.exchange }}}} fails {AT} steadily.",
+            f"It failed {SHARE} of the requests of the last day or three days; the objective has room for 1 %.",
+            "The exchange failed more than 3 % of the requests of a day, or more than 1 % of those of three days.",
+            "The requests by outcome over a week. Is it one endpoint, or all? Is it certain hours?",
+            "Nothing tonight. If it stays so, trade elsewhere or settle for a lower objective.",
+            keep="10m",
+            subject="exchange",
+        ),
         Alert(
             "PeakMarketDataGap",
             WARNING,
@@ -273,50 +318,6 @@ EXCHANGES = Group(
             "The answer time by endpoint: all, or one? Do other exchanges answer as ever? If not, look at our network; "
             "if so, look at the load of this machine.",
             "Trade less, or with limit orders only, until it is over. A budget that is missed every day is too short.",
-            keep="10m",
-            subject="exchange",
-        ),
-        *twins(
-            Alert(
-                "PeakExchangeClockSkew",
-                WARNING,
-                f"{_SKEW} > 2",
-                "5m",
-                "the clocks of exchange and machine are 2 seconds or more apart",
-                f"The clocks of {{{{ $labels.exchange }}}} and {AT} differ.",
-                f"They are {SPAN} apart: signed requests begin to fail.",
-                "Signed requests carry the time, and exchanges refuse what is a second or so off. The outcome is "
-                "`clock`.",
-                "`chronyc tracking` or `timedatectl`: is the clock of this machine synchronised? Do other exchanges "
-                "differ too?",
-                "Mend the synchronisation. If only one exchange differs, use ccxt's `adjustForTimeDifference`.",
-                subject="exchange",
-            ),
-            expression=f"{_SKEW} > 5",
-            when="they are 5 seconds or more apart, which is what most exchanges accept",
-            description=f"They are {SPAN} apart: signed requests fail.",
-        ),
-    ),
-    recordings=(_FIRST_LOST,),
-)
-
-OBJECTIVES = Group(
-    "objectives",
-    "peak-exchanges",
-    (
-        _burn(CRITICAL, long="1h", short="5m", factor=14.4, spent="the budget of a month is gone in 2 days"),
-        _burn(WARNING, long="6h", short="30m", factor=6.0, spent="the budget of a month is gone in 5 days"),
-        Alert(
-            "PeakExchangeErrorBudgetLow",
-            WARNING,
-            f"({_burning('1d', '2h', 3.0)}) or ({_burning('3d', '6h', 1.0)})",
-            "15m",
-            "an exchange fails so steadily that the budget of a month will not last",
-            f"{{{{ $labels.exchange }}}} fails {AT} steadily.",
-            f"It failed {SHARE} of the requests of the last day or three days; the objective has room for 1 %.",
-            "The exchange failed more than 3 % of the requests of a day, or more than 1 % of those of three days.",
-            "The requests by outcome over a week. Is it one endpoint, or all? Is it certain hours?",
-            "Nothing tonight. If it stays so, trade elsewhere or settle for a lower objective.",
             keep="10m",
             subject="exchange",
         ),
@@ -363,6 +364,9 @@ DURATIONS = Group(
         Recording(
             REQUEST_P95,
             f"histogram_quantile(0.95, rate({catalog.EXCHANGE_REQUEST_DURATION_SECONDS.name}_bucket[5m])) >= 0",
+        ),
+        Recording(
+            CHECK_P95, f"histogram_quantile(0.95, rate({catalog.HEALTH_CHECK_DURATION_SECONDS.name}_bucket[5m])) >= 0"
         ),
         Recording(CALL_DURATIONS, f"rate({catalog.BREAKER_CALL_DURATION_SECONDS.name}_bucket[5m])"),
     ),

@@ -93,4 +93,5 @@ LIMITS = Group(
             keep="5m",
         ),
     ),
+    every="1m",
 )

@@ -25,7 +25,7 @@ _ATTEMPT, _PUSHED = (
 )
 _FAILED = f'last_over_time({catalog.OFFSITE_PUSHES_TOTAL.name}{{outcome="failed"}}[5m])'
 _SIZE = last(catalog.OFFSITE_STORED_BYTES)
-_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.OFFSITE_STORED_BYTES.name}[7d])"
+_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.OFFSITE_STORED_BYTES.name}[7d:1h])"
 _DRILL = last(catalog.OFFSITE_LAST_DRILL_TIMESTAMP_SECONDS)
 _CONFIGURED = last(catalog.OFFSITE_CONFIGURED_TIMESTAMP_SECONDS)
 _MONTH = 32 * 86_400
@@ -109,4 +109,5 @@ OFFSITE = Group(
             verdict=LOOK,
         ),
     ),
+    every="1m",
 )

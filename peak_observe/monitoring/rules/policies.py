@@ -36,4 +36,5 @@ POLICIES = Group(
             subject="operation",
         ),
     ),
+    every="1m",
 )

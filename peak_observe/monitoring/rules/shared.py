@@ -35,4 +35,5 @@ SHARED = Group(
             keep="10m",
         ),
     ),
+    every="1m",
 )
