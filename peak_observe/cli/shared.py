@@ -32,7 +32,10 @@ Circuit = Annotated[str, typer.Argument(metavar="NAME", help="The circuit's name
 
 @app.command()
 def show(*, url: Url = None, namespace: Namespace = "peak-observe", as_json: AsJson = False) -> None:
-    """Show the shared circuits with who opened them, the holds, and how many processes take part."""
+    """Show shared circuits, holds and members.
+
+    Each circuit is shown with the process that opened it.
+    """
     with _shared(url, namespace) as shared:
         picture = shared.picture()
     typer.echo(json.dumps(_as_data(picture), ensure_ascii=False) if as_json else "\n".join(_lines(picture)))

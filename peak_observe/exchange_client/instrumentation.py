@@ -56,7 +56,9 @@ class Options(NamedTuple):
     holds: bool = False
 
 
-@check_keywords({"label exchange_name": "name", "order_ids": "client_order_ids", "hold throttle": "protect"})
+@check_keywords(
+    {"label exchange_name": "name", "order_ids": "client_order_ids", "hold throttle": "protect"}, mapping=True
+)
 def instrument(
     exchange: E,
     name: str | None = None,

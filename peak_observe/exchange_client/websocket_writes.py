@@ -92,7 +92,7 @@ def _client(original: Any) -> Any:
         found = make(self, url)
         if _NOTED not in vars(found):
             vars(found)[_NOTED] = True
-            found.send = _noted(found.send, self._peak_observe_state)
+            found.send = _noted(found, self._peak_observe_state)
         return found
 
     return client

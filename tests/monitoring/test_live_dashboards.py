@@ -104,6 +104,14 @@ QUIET = {
         "Calls disturbed on purpose",
         "Policies that follow their file",
         "Last reload ago",
+        "Shared state reached",
+        "Processes that share",
+        "Shared news late by",
+        "Transitions by whose word",
+        "Shared probes by answer",
+        "Steps of the shared state",
+        "Shared state read anew",
+        "Waiting in shared limits",
     },
     "peak-exchanges": {
         "Error budget left",
@@ -139,6 +147,8 @@ QUIET = {
         *("Websockets open", "Breaks by close code", "Attempts to connect", "Streams"),
     },
     "peak-backups": {
+        "Pushes by outcome",
+        "Sent and reused",
         "Oldest newest backup",
         "Verified ago",
         "Health of checks",

@@ -43,7 +43,10 @@ Which = Annotated[str, typer.Argument(metavar="BACKUP", help="Its name, its begi
 
 
 def keygen(path: Annotated[Path, typer.Argument(metavar="FILE", help="The new file.")]) -> None:
-    """Write a new private key of age to a file, and print the public one; do it where no bot runs."""
+    """Write a new private key and print the public one.
+
+    Do it on a machine where no bot runs.
+    """
     render.printed(write_identity(path))
     note(TWICE)
 
@@ -158,7 +161,7 @@ def prune(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove backups that no rule keeps, host by host, and what none needs any more.
+    """Remove backups that no rule keeps, host by host.
 
     Rules given here replace those of [backup.offsite.keep] or [backup.keep]. It needs credentials that may remove.
     """
@@ -219,7 +222,7 @@ def restore_(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Restore a backup from the store alone: all files or none, with all checks of `backup restore`."""
+    """Restore a backup from the store alone, all or none."""
     store = store_of(settings(file, repository=repository), url=url, endpoint=endpoint, region=region)
     beside = to.absolute() if to else store.repository
     with (

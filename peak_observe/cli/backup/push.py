@@ -23,7 +23,7 @@ WHERE = "no table [backup.offsite] names a store: --url URL or --config.file FIL
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="The store, as s3://bucket/prefix; without it that of the file."),
+    typer.Option("--url", metavar="URL", help="The store, as s3://bucket/prefix."),
 ]
 Endpoint = Annotated[str | None, typer.Option(metavar="URL", help="Address of a provider that speaks S3.")]
 Region = Annotated[str | None, typer.Option(metavar="NAME", help="Region of the bucket.")]
@@ -37,7 +37,10 @@ def push(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Send a backup to the off-site store, encrypted; what is there already is not sent again."""
+    """Send a backup, encrypted, to the off-site store.
+
+    Content that is there already is not sent again.
+    """
     found = settings(file, repository=repository)
     folder = found.repository or DEFAULT_REPOSITORY
     if not folder.is_dir():

@@ -46,9 +46,8 @@ _DOWN_FAILURES = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_THEIRS}
 _DOWN_ASKED = f"sum without (outcome, endpoint) ({_REQUESTED.name}{{{_ASKED}}})"
 _KEY = f'sum without (outcome, endpoint) (increase({_REQUESTS}{{outcome="{AUTH}"}}'
 _UNKNOWN = f'{catalog.EXCHANGE_WRITES_TOTAL.name}{{outcome="{AMBIGUOUS}"}}'
-# Of a day the recorded sum is read, a value in five minutes, so that the last ten minutes are read in full besides.
-_ALL_LOST = Recording("instance_exchange:peak_exchange_unknown:sum", f"sum without (outcome) ({_UNKNOWN})")
-_LOST = f"increase({_ALL_LOST.name}[1d:5m]) > 0 or sum without (outcome) (increase({_UNKNOWN}[10m])) > 0"
+# A day is read a value in five minutes, so that the last ten minutes are read in full besides.
+_LOST = " or ".join(f"sum without (outcome) (increase({_UNKNOWN}[{window}])) > 0" for window in ("1d:5m", "10m"))
 # An order may be lost before its process is scraped for the first time: what is new at a target that is not has risen.
 _FIRST_LOST = Recording(
     "instance_exchange:peak_exchange_first_unknown:count",
@@ -186,7 +185,7 @@ REQUESTS = Group(
             subject="exchange",
         ),
     ),
-    recordings=(_REQUESTED, _FAILURES, _ALL, _ALL_LOST, _FIRST_LOST),
+    recordings=(_REQUESTED, _FAILURES, _ALL, _FIRST_LOST),
     every="1m",
 )
 

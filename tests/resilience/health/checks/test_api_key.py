@@ -110,7 +110,7 @@ def test_an_answer_of_another_form_fails_in_words(exchange: FakeExchange, body: 
     exchange.fail(Fault(body=body), path="*[kK]ey*" if exchange.exchange_id == "kraken" else "*api*")
     ok, message, _ = checks.api_key(client(exchange))()
     assert not ok
-    assert "its key" in message
+    assert "its API key" in message
 
 
 def test_other_exchanges_cannot_tell() -> None:
