@@ -226,7 +226,7 @@ def summary(code: Path) -> Iterator[str]:
         yield f"stream {_stream(name)}: {stream.messages} messages, {stream.gaps} gaps"
     for name, orders in ORDERS.read():
         states = dict(zip(catalog.ORDER_STATES, orders.states, strict=True))
-        yield f"order journal of {name}: {states['intended']} intended, {states['open']} placed"
+        yield f"order journal of {name}: {states['intended']} orders, {states['open']} placed"
     yield "A rejected call met an open circuit: it failed at once, and nothing was sent."
     folder = Path.cwd()
     yield f"The code: {code.relative_to(folder) if code.is_relative_to(folder) else code}"

@@ -111,7 +111,7 @@ class KeyCheck:
         try:
             self._rights = self._question.read(answer)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return False, f"{self._id} tells of its key what cannot be read: {describe(error)}", {}
+            return False, f"{self._id} answered about its API key what cannot be read: {describe(error)}", {}
         return self._judged()
 
     def _failed(self, error: Exception) -> Outcome:
