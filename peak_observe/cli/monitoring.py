@@ -18,7 +18,7 @@ grafana = typer.Typer(help="Dashboards for Grafana, alerts for Prometheus.", no_
 
 
 class Kind(StrEnum):
-    """What files are for; the names are those of `peak_observe.monitoring.output.KINDS`."""
+    """Purpose of files; the names are those of `peak_observe.monitoring.output.KINDS`."""
 
     PROMETHEUS = "prometheus"
     GRAFANA = "grafana"

@@ -90,7 +90,7 @@ class Shared:
 
     @property
     def members(self) -> int:
-        """How many processes take part, as far as this one knows."""
+        """Number of processes that take part, as far as this one knows."""
         return self._session.members
 
     def join(self, name: str, controller: Any) -> SharedCircuit:

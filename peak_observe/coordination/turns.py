@@ -56,7 +56,7 @@ class SharedTurns:
 
     @property
     def members(self) -> int:
-        """How many processes took part when the engine was last there."""
+        """Number of processes that took part when the engine was last there."""
         return self.session.members
 
     def waited(self, seconds: float) -> None:

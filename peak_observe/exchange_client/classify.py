@@ -74,7 +74,7 @@ _NETWORK = frozenset(("OSError", "ClientError", "RequestException", "HTTPError",
 
 
 class Answer(NamedTuple):
-    """What the exchange sent back.
+    """Answer of the exchange.
 
     Args:
         status: The HTTP status.

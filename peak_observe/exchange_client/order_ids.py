@@ -54,7 +54,7 @@ _upper64 = _below(63, least=2**63)  # the lower half belongs to the exchange's o
 
 @dataclass(frozen=True, slots=True)
 class OrderIdFormat:
-    """How an exchange takes client order ids.
+    """Format of an exchange's client order ids.
 
     Attributes:
         parameter: The key of `params` under which ccxt's class sends one.

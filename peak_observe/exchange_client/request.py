@@ -48,7 +48,7 @@ class SentWrite(Protocol):
 
     @property
     def at(self) -> datetime:
-        """When it was sent, in UTC."""
+        """Time at which it was sent, in UTC."""
 
     def settle(self, outcome: str) -> None:
         """Count it, if that was not done yet."""
@@ -352,7 +352,7 @@ class Request:
 
     @property
     def at(self) -> datetime:
-        """When it was sent, in UTC."""
+        """Time at which it was sent, in UTC."""
         return self.sent_at or datetime.fromtimestamp(self._now(), UTC)
 
     def _now(self) -> float:

@@ -19,7 +19,7 @@ EXAMPLE = ".example"
 
 
 class Change(NamedTuple):
-    """What becomes of one file.
+    """Change of one file.
 
     Args:
         path: Where it lies.

@@ -1,4 +1,4 @@
-"""What a trading program puts around calls that may fail, and the checks that say whether it may trade."""
+"""Strategies around calls that may fail, and the health checks that say whether a program may trade."""
 
 from __future__ import annotations
 

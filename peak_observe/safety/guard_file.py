@@ -24,7 +24,7 @@ class GuardFileError(Exception):
 
 
 class GuardFile:
-    """What a guard has counted, as JSON.
+    """Counts of a guard, as JSON.
 
     Args:
         path: The file.

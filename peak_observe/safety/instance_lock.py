@@ -104,7 +104,7 @@ class InstanceLock:
 
     @property
     def refusals(self) -> int:
-        """How often another process was refused while this one held it."""
+        """Number of processes that were refused while this one held it."""
         if self._descriptor >= 0:
             self._refused = max(self._refused, self._size() - self._refused_before)
         return self._refused

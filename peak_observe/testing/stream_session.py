@@ -28,7 +28,7 @@ class Message:
 
 @dataclass(slots=True)
 class Subscriptions:
-    """What one connection has subscribed to.
+    """Subscriptions of one connection.
 
     Attributes:
         path: The path of its address.

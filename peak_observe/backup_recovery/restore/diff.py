@@ -1,4 +1,4 @@
-"""What changed from one backup to another, or since a backup was made."""
+"""Differences between two backups, or between a backup and the present."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Difference(NamedTuple):
-    """What changed, by the path of the file that was backed up; a symbolic link counts as a file.
+    """Changes by the path of the file that was backed up; a symbolic link counts as a file.
 
     Args:
         before: The earlier backup.
@@ -107,7 +107,7 @@ def _live(roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, i
 
 
 def _ignore(_: str, __: str) -> None:
-    """What cannot be read is not there, as far as anybody can tell."""
+    """Treat a file that cannot be read as one that is not there."""
 
 
 def _is_like(one: Entry, other: Entry) -> bool:

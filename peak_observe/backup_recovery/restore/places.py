@@ -21,7 +21,7 @@ MEND = "add it, or restore into a folder of its own"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
-    """What to restore of a backup, and where to.
+    """Options of a restore: which parts of a backup, and the target.
 
     Args:
         kinds: The parts to restore.
@@ -43,7 +43,7 @@ class RestoreOptions:
 
 
 class Places:
-    """Where the entries of a backup belong.
+    """Targets of the entries of a backup.
 
     Args:
         manifest: The backup.

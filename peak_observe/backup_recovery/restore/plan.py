@@ -66,7 +66,7 @@ class Action(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """What stands against restoring one path.
+    """Reason against restoring one path.
 
     Args:
         reason: Of which kind it is; see `RestoreRefusedError`.

@@ -58,7 +58,7 @@ KEEP = {
 
 
 class Settings(NamedTuple):
-    """What is said of backups, in a file or on the command line.
+    """Settings of backups, from a file or the command line.
 
     Args:
         repository: The folder with the backups.

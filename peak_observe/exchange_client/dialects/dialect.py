@@ -76,7 +76,7 @@ class RequestCounter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one exchange, with all its ids in ccxt, says what went wrong.
+    """Error codes and texts of one exchange, with all its ids in ccxt.
 
     Args:
         sources: Addresses of what the exchange publishes about it.

@@ -55,7 +55,7 @@ class OrderTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """How the orders of one exchange are looked up.
+    """Look-up of the orders of one exchange.
 
     Args:
         times: Those of its documents, or measured.

@@ -57,7 +57,7 @@ class Settlement:
 
     @property
     def look_up(self) -> LookUp:
-        """How orders are looked up.
+        """Look-up of orders.
 
         Raises:
             ValueError: The exchange shows none by its client order id.

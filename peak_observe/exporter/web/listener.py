@@ -62,7 +62,7 @@ class Connection:
 
     @property
     def idle_since(self) -> float | None:
-        """When it last wanted something; None while an answer is under way that somebody may still wait for."""
+        """Time of its last request; None while an answer is under way that somebody may still wait for."""
         began = self.protocol.answering_since
         if began is not None and SYSTEM_CLOCK.monotonic() - began < OVERDUE:
             return None

@@ -131,7 +131,7 @@ class Group(NamedTuple):
 
     @property
     def troubles(self) -> dict[str, Recording]:
-        """What its alerts wait for, one recording an expression."""
+        """Conditions that its alerts wait for, one recording an expression."""
         found: dict[str, Recording] = {}
         for alert in sorted(self.alerts, key=lambda alert: alert.severity != CRITICAL):
             if alert.severity != INFO and alert.expression not in found:

@@ -255,7 +255,7 @@ class KeyedBreaker:
 
     @property
     def _controller(self) -> KeyedBreaker:
-        """What a policy tells of its timeouts, as it tells the controller of a single circuit."""
+        """Report of a policy's timeouts, for all circuits, as for the controller of a single one."""
         return self
 
     def counts_as_failure(self, error: Exception) -> bool:

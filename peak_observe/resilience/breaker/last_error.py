@@ -19,7 +19,7 @@ _PLAIN = frozenset({type(None), bool, int, float})
 
 
 class LastError:
-    """What is kept of an exception: its class, and of arguments, attributes and notes the plain values.
+    """Copy of an exception: its class, and the plain values of its arguments, attributes and notes.
 
     An exception itself would keep its traceback alive, by that the frames of the call, and by those all that it had in
     hand. The text of the copy is the same; where it cannot be, a `SummarizedError` stands for it.

@@ -95,7 +95,7 @@ class BreakerStrategy(Protocol):
 
     @property
     def tracing(self) -> TracingMode:
-        """When a call is traced."""
+        """Condition under which a call is traced."""
 
     @property
     def controller(self) -> Any:
@@ -128,7 +128,7 @@ class RetryStrategy(Protocol):
 
     @property
     def tracing(self) -> TracingMode:
-        """When a call is traced."""
+        """Condition under which a call is traced."""
 
     @property
     def clock(self) -> Clock:
@@ -140,7 +140,7 @@ class RetryStrategy(Protocol):
 
     @property
     def gate(self) -> Any:
-        """What stands for the circuit where there is no breaker; open where a first attempt needs the slow path."""
+        """Stand-in for the circuit where there is no breaker; open where a first attempt needs the slow path."""
 
     def join(self, announced: list[None]) -> None:
         """Share the fast path of a circuit around it, whose list is not empty where calls have to be announced."""

@@ -85,7 +85,7 @@ class FallbackCounts:
 
 
 class StandIn:
-    """What stands in for the results of one function: a value, a function of the error, or its last good results.
+    """Stand-in for the results of one function: a value, a function of the error, or its last good results.
 
     Args:
         func: The function.

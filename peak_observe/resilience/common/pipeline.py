@@ -32,7 +32,7 @@ def _not_rejected(_: object) -> float:
 
 
 class Retried(NamedTuple):
-    """What a retry leaves on its wrapper, so that a breaker put around it can replace both by one pipeline.
+    """Mark of a retry on its wrapper, so that a breaker around it can replace both by one pipeline.
 
     Args:
         wrapper: The wrapper; decorators in between copy the attribute, and this tells it from theirs.

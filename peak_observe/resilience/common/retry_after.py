@@ -1,4 +1,4 @@
-"""What an exception says about when to come back: seconds, an HTTP date, or a moment in an exchange's words."""
+"""Time to come back that an exception names: seconds, an HTTP date, or an exchange's own text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the constructors accept; everything else is one ValueError that names the argument."""
+"""Checks of constructor arguments; everything else is one ValueError that names the argument."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class ChaosController:
 
 
 class Disturbance(SyncAsyncContext):
-    """What comes before one call: nothing, a delay, an exception, or both."""
+    """Disturbance before one call: nothing, a delay, an exception, or both."""
 
     __slots__ = ("_controller",)
 

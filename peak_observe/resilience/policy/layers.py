@@ -65,7 +65,7 @@ class Layer:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it is configured with, without what has its default."""
+        """Settings that differ from the defaults."""
         if self._settings is not None:
             return dict(self._settings)
         if self.shared is not None:

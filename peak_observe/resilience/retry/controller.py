@@ -58,7 +58,7 @@ class RetryController:
 
     @property
     def max_attempts(self) -> float:
-        """How many attempts there may be at this moment; 1 while retries are turned off."""
+        """Number of attempts allowed at this moment; 1 while retries are turned off."""
         return 1 if switch.are_off() else self.settings.most_attempts
 
     def replace(self, before: Settings, after: Settings) -> bool:

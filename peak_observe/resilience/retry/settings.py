@@ -76,7 +76,7 @@ class Settings(NamedTuple):
 
     @property
     def most_attempts(self) -> float:
-        """How many attempts there may be; infinitely many where only time ends them."""
+        """Number of attempts allowed; infinitely many where only time ends them."""
         return math.inf if self.max_attempts is None else self.max_attempts
 
     @property
