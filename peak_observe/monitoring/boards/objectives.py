@@ -28,7 +28,7 @@ def budget_left() -> Json:
     # A Prometheus that has just begun has no full hour yet.
     failed = " or ".join(
         f"({share(*(total(f'sum_over_time({select(BUDGET_RATES[kind])}[{window}])', *keys) for kind in BUDGET_RATES))})"
-        for window in ("30d:1h", "1h:1m")
+        for window in ("30d:1h", "1h")
     )
     return panels.stat(
         "Error budget left",

@@ -1,6 +1,7 @@
 """Ctrl-C at any moment of a retried call leaves no lock held."""
 
 import dis
+import gc
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
@@ -93,6 +94,7 @@ def run(coroutine: Coroutine) -> None:
 def interrupted_at(moment: int, use: Callable[[], object]) -> bool:
     """Return whether a call that fails in the end was interrupted at its moment of this number."""
     previous = sys.gettrace()
+    gc.disable()  # a Ctrl-C in what a collection finalizes is swallowed by Python, and would end the count too soon
     try:
         sys.settrace(Interrupter(moment))
         copy_context().run(use)
@@ -102,6 +104,7 @@ def interrupted_at(moment: int, use: Callable[[], object]) -> bool:
         return False
     finally:
         sys.settrace(previous)
+        gc.enable()
     raise AssertionError("it did not fail")
 
 
