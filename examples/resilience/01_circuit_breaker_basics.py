@@ -9,7 +9,7 @@ import time
 
 from peak_observe import CircuitBreaker, CircuitOpenError
 
-RECOVERY = 0.3  # seconds; 30 to 120 for a real exchange
+RECOVERY = 1.5  # seconds; 30 to 120 for a real exchange
 
 breaker = CircuitBreaker(failure_threshold=3, recovery_timeout=RECOVERY, name="prices")
 exchange_is_up = True

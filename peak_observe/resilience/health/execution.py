@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Coroutine
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,12 @@ class Execution:
 
     def _run(self, answer: Awaitable[Any]) -> Finding:
         if self._home is not None and is_trio(self._home):
-            finding: Finding = sys.modules["trio"].from_thread.run(self._awaited, answer, trio_token=self._home)
+            try:
+                finding: Finding = sys.modules["trio"].from_thread.run(self._awaited, answer, trio_token=self._home)
+            except BaseException:
+                if isinstance(answer, Coroutine):
+                    answer.close()  # trio has ended meanwhile, and nobody awaits it any more
+                raise
             return finding
         import asyncio
 
