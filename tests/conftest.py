@@ -47,6 +47,17 @@ def no_secrets_known() -> None:
         values.KNOWN.clear()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def patient_server() -> Iterator[None]:
+    """Give a scrape a minute: under coverage, on a busy machine, thousands of names of earlier tests take over 10 s."""
+    from peak_observe.telemetry import bounded_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounded_server, "DEADLINE", 60.0)
+        patch.setattr(bounded_server.BoundedHandler, "timeout", 60.0)
+        yield
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:
