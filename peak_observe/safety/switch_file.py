@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe.catalog import TRADING_STATES
 from peak_observe.errors import ConfigError
 from peak_observe.support import posix
-from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.atomic_files import create_file, replace_text
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
 
@@ -129,15 +129,9 @@ class SwitchFile:
         """
         if self.path.exists():
             return
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{time.monotonic_ns()}.new")
         try:
-            replace_text(temporary, _text(TradingState(TRADING)))
-            try:
-                os.link(temporary, self.path)  # unlike a rename it never replaces what another process just wrote
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            create_file(self.path, _text(TradingState(TRADING)).encode())
         except OSError as error:
             problem = f"the trading switch {self._name!r} cannot be made: {error.strerror}; make the folder writable"
             raise ConfigError(str(self.path.parent), "", problem) from None
