@@ -1,5 +1,6 @@
 """Fixtures and helpers of all tests: programs and which are missing, a real Prometheus, waiting for a condition."""
 
+import gc
 import json
 import os
 import re
@@ -96,6 +97,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     costly = {"prometheus", "all_pass", "runs"}
     items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_finish() -> None:
+    """Spare each later collection of garbage, and each fork, the half million objects of modules and tests."""
+    gc.collect()
+    gc.freeze()
 
 
 # How many tests did not run for want of each program.
