@@ -81,6 +81,8 @@ def folder_of(given: str | os.PathLike[str] | None) -> Path:
     Raises:
         ConfigError: There is none.
     """
+    if given is not None and not isinstance(given, str | os.PathLike):
+        raise TypeError(f"folder must be a path, not {shown(given)}")
     found = given or writer.folder() or os.environ.get(writer.DIRECTORY)
     if not found:
         raise ConfigError(
@@ -127,10 +129,10 @@ class SwitchFile:
         Raises:
             ConfigError: The folder cannot be written.
         """
-        if self.path.exists():
-            return
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{time.monotonic_ns()}.new")
         try:
+            if self.path.exists():
+                return
             replace_text(temporary, _text(TradingState(TRADING)))
             try:
                 os.link(temporary, self.path)  # unlike a rename it never replaces what another process just wrote
