@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records
+from peak_observe.coordination import records, urls
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture
 from peak_observe.coordination.redis_scripts import SCRIPT
 from peak_observe.errors import MissingExtraError
@@ -61,24 +61,25 @@ class RedisEngine:
         self._hash = ""
         try:
             self._connect()
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"the URL of the shared state makes no sense to redis-py: {_brief(error)}") from None
+        except (ValueError, TypeError):  # its message may quote a password
+            raise ValueError(urls.UNCLEAR) from None
 
     def _connect(self) -> None:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
+        tcp = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
         # Its defaults wait for ever, or retry for seconds.
         self._client = self._redis.Redis.from_url(
             self._url,
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
             max_connections=CONNECTIONS,
             decode_responses=True,
             protocol=2,
+            **tcp,
         )
 
     def open(self, name: str, *, era: int, seconds: float, by: str, reason: str, voter: str) -> CircuitNews:

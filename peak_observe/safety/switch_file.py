@@ -81,6 +81,8 @@ def folder_of(given: str | os.PathLike[str] | None) -> Path:
     Raises:
         ConfigError: There is none.
     """
+    if given is not None and not isinstance(given, str | os.PathLike):
+        raise TypeError(f"folder must be a path, not {shown(given)}")
     found = given or writer.folder() or os.environ.get(writer.DIRECTORY)
     if not found:
         raise ConfigError(
@@ -127,9 +129,9 @@ class SwitchFile:
         Raises:
             ConfigError: The folder cannot be written.
         """
-        if self.path.exists():
-            return
         try:
+            if self.path.exists():
+                return
             self.path.parent.mkdir(parents=True, exist_ok=True)
             create_file(self.path, _text(TradingState(TRADING)).encode())
         except OSError as error:
