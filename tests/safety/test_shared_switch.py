@@ -90,10 +90,9 @@ def test_a_time_ends_on_all_hosts(host: Host, url: str) -> None:
 def test_changes_at_once_leave_the_strictest_halt(host: Host, url: str) -> None:
     """Each is a compare-and-set, so none is lost."""
     switches = [host(f"host-{number}", url) for number in range(4)]
-    seconds = iter((60, 120, None, 90))
     threads = [
-        threading.Thread(target=lambda one=one, time=next(seconds): one.halt(f"for {time}", for_seconds=time))
-        for one in switches
+        threading.Thread(target=lambda one=one, time=time: one.halt(f"for {time}", for_seconds=time))
+        for one, time in zip(switches, (60, 120, None, 90), strict=True)
     ]
     for thread in threads:
         thread.start()
@@ -159,9 +158,9 @@ def test_a_server_that_lost_its_data_gets_the_halt_back(
     host: Host, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From any host that knows it; an empty one is not believed at once by a host that is new."""
-    monkeypatch.setattr(shared_switch, "GRACE", 20.0)  # 3 s, on a machine that is not loaded
     one = host("one", server.url)
     one.halt("x")
+    monkeypatch.setattr(shared_switch, "GRACE", 20.0)  # 3 s, on a machine that is not loaded
     server.kill()
     server.start()
     assert not host("new", server.url).allows()
