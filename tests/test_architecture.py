@@ -436,9 +436,10 @@ SIGNATURES = {
     "ShuttingDownError": "(name: str) -> None",
     "TradingChanged": "(name, state, reason, by, at)",
     "TradingHaltedError": "(name: str, reason: str, state: str = 'halted', until: float | None = None) -> None",
-    "TradingState": "(state, reason='', by='', at=0.0, until=None, id='')",
+    "TradingState": "(state, reason='', by='', at=0.0, until=None, id='', revision=0)",
     "TradingSwitch": (
-        "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+        "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, "
+        "shared: 'Joinable | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Shared": (
         "(url: 'str' = 'host', *, namespace: 'str' = 'peak-observe', scope: 'str' = '', timeout: 'float' = 0.05, "

@@ -6,8 +6,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records
-from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture
+from peak_observe.coordination import record_steps, records
+from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.mapped_file import MappedTable
 from peak_observe.coordination.records import CircuitRecord, Hold
 
@@ -117,6 +117,18 @@ class FileEngine:
             if changed:
                 table.announce()
 
+    def record(self, name: str, value: dict[str, Any] | None = None, *, after: int | None = None) -> StoredRecord:
+        """Read a record, and replace it before if it was written `after` times."""
+        table = self._opened()
+        with table.locked():
+            return record_steps.step_in_table(table, name, value, after, self._clock.now().timestamp())
+
+    def record_names(self) -> list[str]:
+        """Return the names of all records."""
+        table = self._opened()
+        with table.locked():
+            return [key[2:] for key, _ in table.rows() if key.startswith(record_steps.RECORD)]
+
     def sync(self, member: str) -> SharedPicture:
         """Take part for some seconds more, and read everything."""
         table = self._opened()
@@ -186,7 +198,7 @@ class FileEngine:
                 record = _circuit(row)
                 state = record.state if record.due == math.inf else records.CLOSED
                 table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
-            else:
+            elif not key.startswith(record_steps.RECORD):
                 table.write(key, [0.0])
         table.announce()
 

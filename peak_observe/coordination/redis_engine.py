@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records, urls
-from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture
+from peak_observe.coordination import record_steps, records, urls
+from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.redis_scripts import SCRIPT
 from peak_observe.errors import MissingExtraError
 
@@ -126,6 +126,22 @@ class RedisEngine:
         """Bring back what the server lost."""
         kept = [{"h": hold.name, "d": _ms(hold.left), "r": hold.reason} for hold in holds]
         self._step("seed", json.dumps([_row(news) for news in circuits]), json.dumps(kept))
+
+    def record(self, name: str, value: dict[str, Any] | None = None, *, after: int | None = None) -> StoredRecord:
+        """Read a record, and replace it before if it was written `after` times."""
+        if value is None:
+            return record_steps.parsed(self._ask_records("load", name))
+        return record_steps.parsed(self._ask_records("replace", name, after or 0, json.dumps(value)))
+
+    def record_names(self) -> list[str]:
+        """Return the names of all records."""
+        return list(self._ask_records("names"))[::2]
+
+    def _ask_records(self, *args: Any) -> Any:
+        try:
+            return self._client.eval(record_steps.SCRIPT, 1, f"{self._tag}:records", *args)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._failure(error) from None
 
     def sync(self, member: str) -> SharedPicture:
         """Take part for some seconds more, and read everything."""

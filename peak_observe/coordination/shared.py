@@ -12,6 +12,7 @@ from peak_observe.coordination import records, urls
 from peak_observe.coordination.circuit import SharedCircuit, fit
 from peak_observe.coordination.engine import EngineError, SharedPicture
 from peak_observe.coordination.session import Session
+from peak_observe.coordination.shared_records import SharedRecords
 from peak_observe.coordination.turns import SharedTurns
 from peak_observe.errors import SharedStateError
 from peak_observe.measures import SHARED
@@ -141,6 +142,15 @@ class Shared:
             SharedStateError: The server or file refuses.
         """
         self._refused(lambda: self._session.watch_hold(watcher, self._scoped(name), told))
+
+    def records(self) -> SharedRecords:
+        """Return the records by name; switches and single instances of several hosts are kept in them.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+        """
+        self._refused(self._session.start)
+        return SharedRecords(self._session, self.address)
 
     def picture(self) -> SharedPicture:
         """Return all that is shared at this moment: circuits, holds and how many take part.
