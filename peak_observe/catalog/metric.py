@@ -64,7 +64,7 @@ ORDER_RECONCILE_OUTCOMES = ("open", "closed", "refused", "absent", "unknown")
 SNAPSHOT_LIMITS = ("bytes", "series", "files")
 REJECTIONS = ("torn", "foreign", "huge", "invalid", "unsafe")
 
-SHARED_STEPS = ("open", "claim", "extend", "settle", "override", "hold", "reserve", "seed", "sync", "beat")
+SHARED_STEPS = ("open", "claim", "extend", "settle", "override", "hold", "reserve", "nonce", "seed", "sync", "beat")
 SHARED_OPERATIONS = tuple((op, outcome) for op in SHARED_STEPS for outcome in ("success", "error"))
 SHARED_DIRECTIONS = ("in", "out")
 SHARED_RESYNCS = ("gap", "heartbeat", "reconnect")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
-CIRCUIT, HOLD, TURN, MEMBER = "c:", "h:", "t:", "m:"
+CIRCUIT, HOLD, TURN, MEMBER, NONCE = "c:", "h:", "t:", "m:", "n:"
 _FOREVER = -1.0
 
 
@@ -96,6 +96,15 @@ class FileEngine:
             if after is not None:
                 table.write(TURN + name, [after])
         return wait, after is not None
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key."""
+        table = self._opened()
+        with table.locked():
+            row = table.read(NONCE + name)
+            found = records.next_nonce(row[0] if row else None, least)
+            table.write(NONCE + name, [found])
+        return found
 
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the file lost."""
@@ -198,7 +207,7 @@ class FileEngine:
                 record = _circuit(row)
                 state = record.state if record.due == math.inf else records.CLOSED
                 table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
-            elif not key.startswith(record_steps.RECORD):
+            elif key.startswith(TURN):
                 table.write(key, [0.0])
         table.announce()
 

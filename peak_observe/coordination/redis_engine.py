@@ -122,6 +122,10 @@ class RedisEngine:
         )
         return int(wait) / 1e6, bool(int(granted))
 
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key."""
+        return int(self._run("nonce", name, least, key=f"{self._tag}:nonce:{name}"))
+
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the server lost."""
         kept = [{"h": hold.name, "d": _ms(hold.left), "r": hold.reason} for hold in holds]

@@ -133,6 +133,13 @@ elseif step == 'reserve' then
     return {string.format('%.0f', wait), 1}
   end
   return {string.format('%.0f', wait), 0}
+elseif step == 'nonce' then
+  -- As text: Lua's numbers are exact up to 2^53 alone, and those of the server up to 2^63.
+  local least, last = ARGV[5], redis.call('GET', extra)
+  if last and (#last > #least or (#last == #least and last >= least)) then redis.call('INCR', extra)
+  else redis.call('SET', extra, least) end
+  redis.call('PEXPIRE', extra, keep)
+  return redis.call('GET', extra)
 elseif step == 'seed' then
   for _, r in ipairs(cjson.decode(ARGV[4])) do
     local c = load(r.n)

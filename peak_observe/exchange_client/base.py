@@ -95,6 +95,7 @@ class ExchangeClient:
         joined = shared_of(shared)
         if joined is not None:
             backpressure.join(joined, ccxt_id(type(exchange)))
+            ccxt_overrides.share(exchange, joined, ccxt_id(type(exchange)))
         asynchronous = self._asynchronous
         state = attach(
             exchange,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
+    from peak_observe.coordination.joinable import Joinable
 
 RESEND = "maxRetriesOnFailure"
 _DEFAULT_RESEND = "defaultMaxRetriesOnFailure"
 _THROTTLE = "_peak_observe_throttle"
+_NONCES = "_peak_observe_nonces"
 _SERVER_ERROR = 500
 
 
@@ -58,6 +60,14 @@ def prepare(exchange: Any, clock: Clock) -> None:
 def release(exchange: Any) -> None:
     """Forget what `prepare` prepared."""
     vars(exchange).pop(_THROTTLE, None)
+    vars(exchange).pop(_NONCES, None)
+
+
+def share(exchange: Any, shared: Joinable, exchange_id: str) -> None:
+    """Have the requests of an exchange object signed with nonces that processes share."""
+    from peak_observe.exchange_client.shared_nonces import SharedNonces  # late: few clients share
+
+    vars(exchange)[_NONCES] = SharedNonces(shared, exchange_id)
 
 
 def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
@@ -65,8 +75,20 @@ def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
     return {
         "handle_http_status_code": _status(original),
         "handle_option_and_params": _options(original),
+        **({"incrementing_nonce": _nonce(original)} if hasattr(original, "incrementing_nonce") else {}),
         **({"open": _open(original)} if asynchronous else {"throttle": _throttle(original)}),
     }
+
+
+def _nonce(original: Any) -> Any:
+    increment = original.incrementing_nonce
+
+    @wraps(increment)
+    def nonce(self: Any) -> int:
+        found, nonces = increment(self), vars(self).get(_NONCES)
+        return int(found if nonces is None else nonces.after(self, int(found)))
+
+    return nonce
 
 
 def _throttle(original: Any) -> Any:

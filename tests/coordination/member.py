@@ -67,6 +67,10 @@ class Member:
             times.append(time.monotonic())
         return times
 
+    def nonces(self, count: int, ahead: float) -> list[int]:
+        """Take nonces of one key with a clock that is so many seconds ahead."""
+        return [self.shared.nonce("key", least=int((time.time() + ahead) * 1000)) for _ in range(count)]
+
     def find_out(self) -> float:
         """Call until the circuit opens; return when it did."""
         end = time.monotonic() + PATIENCE

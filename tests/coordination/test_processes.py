@@ -152,6 +152,18 @@ def test_a_prober_that_dies_frees_its_lease(members, url: str, tmp_path: Path, u
     assert time.monotonic() - start < PATIENCE
 
 
+def test_processes_take_one_row_of_nonces(members, url: str) -> None:
+    """Three processes with one key, whose clocks are an hour apart: no nonce comes twice, and each one's rise."""
+    processes = members(3, url, timeout=2.0)
+    for process, ahead in zip(processes, (-3600.0, 0.0, 3600.0), strict=True):
+        process.tell("nonces", 100, ahead)
+    found = [process.hear() for process in processes]
+    assert all(nonces == sorted(set(nonces)) for nonces in found)
+    assert len({nonce for nonces in found for nonce in nonces}) == 300
+    last = max(map(max, found))
+    assert [process.ask("nonces", 1, -3600.0) for process in processes] == [[last + 1], [last + 2], [last + 3]]
+
+
 def test_a_stopped_holder_of_the_lock_holds_up_nobody(members, tmp_path: Path, until: Until) -> None:
     """The others wait once for `timeout`, and go on alone; when it is gone they share again."""
     url = f"file://{tmp_path}/shared"
