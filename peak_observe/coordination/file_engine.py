@@ -207,7 +207,7 @@ class FileEngine:
                 record = _circuit(row)
                 state = record.state if record.due == math.inf else records.CLOSED
                 table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
-            elif key.startswith(TURN):
+            elif key.startswith((TURN, MEMBER)):
                 table.write(key, [0.0])
         table.announce()
 
