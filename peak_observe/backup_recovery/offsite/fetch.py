@@ -117,6 +117,7 @@ class Fetch:
         self._index = index
         self._tell = tell
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._sound: set[bytes] = set()
         self.problems: list[str] = []
 
@@ -223,16 +224,17 @@ class Fetch:
         content = memoryview(b"") if known else self._object(name, places)
         if content is None:
             return
-        for place, entry, at in places:
-            if folder is not None:
-                path, piece = f"{folder}/{decode_name(entry.stored)}", content[place.offset :][: place.length]
-                if self._is_one_piece(entry):
-                    _new_file(path, piece)
-                else:
-                    _write_at(path, at, piece)
-            meter.bytes(place.length)
-            if at + place.length >= entry.size:
-                meter.file()
+        with self._writing:  # two threads that write into one folder or file wait for each other in the system
+            for place, entry, at in places:
+                if folder is not None:
+                    path, piece = f"{folder}/{decode_name(entry.stored)}", content[place.offset :][: place.length]
+                    if self._is_one_piece(entry):
+                        _new_file(path, piece)
+                    else:
+                        _write_at(path, at, piece)
+                meter.bytes(place.length)
+                if at + place.length >= entry.size:
+                    meter.file()
 
     def _object(self, name: bytes, places: list[tuple[Place, Entry, int]]) -> memoryview | None:
         try:
