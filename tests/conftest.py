@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import programs
+from tests import coverage_data, programs
 
 # How long an example takes is the machine's affair: a busy one must not fail a test of what is right.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=25)
@@ -46,6 +46,21 @@ def no_secrets_known() -> None:
     values = sys.modules.get("peak_observe.support.secret_values")
     if values is not None:
         values.KNOWN.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def lean_processes() -> None:
+    """Measure the coverage of started processes at less cost."""
+    coverage_data.measure_only_what_runs()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Drop half-written files when all tests are done, before their coverage is combined."""
+    result = yield
+    if not hasattr(session.config, "workerinput"):
+        coverage_data.drop_broken(coverage_data.parts())
+    return result
 
 
 @pytest.fixture(autouse=True, scope="session")
