@@ -97,6 +97,13 @@ class FileEngine:
                 table.write(TURN + name, [after])
         return wait, after is not None
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds."""
+        table = self._opened()
+        with table.locked():
+            row, now = table.read(TURN + name), self._clock.monotonic()
+            table.write(TURN + name, [max(row[0] if row else 0.0, now + seconds)])
+
     def nonce(self, name: str, *, least: int) -> int:
         """Take the next nonce of a key."""
         table = self._opened()

@@ -122,6 +122,10 @@ class RedisEngine:
         )
         return int(wait) / 1e6, bool(int(granted))
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds."""
+        self._run("postpone", name, seconds * 1e6, key=f"{self._tag}:turn:{name}")
+
     def nonce(self, name: str, *, least: int) -> int:
         """Take the next nonce of a key."""
         return int(self._run("nonce", name, least, key=f"{self._tag}:nonce:{name}"))

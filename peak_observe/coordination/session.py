@@ -6,11 +6,10 @@ import random
 import threading
 import time
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews
+from peak_observe.coordination.nonces import Nonces
 from peak_observe.coordination.worker import Listener, Worker
 from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
@@ -71,8 +70,7 @@ class Session:
         self._holds: dict[str, tuple[float, str]] = {}
         self._watchers: weakref.WeakKeyDictionary[Any, tuple[str, Callable[[Any, float, str], object]]]
         self._watchers = weakref.WeakKeyDictionary()
-        self._nonces: dict[str, int] = {}
-        self._nonce_lock = threading.RLock()
+        self.nonces = Nonces(self.ask)
         self._lock = threading.RLock()
         self._backoff = FIRST_BACKOFF
         self._retry_at = 0.0
@@ -165,15 +163,6 @@ class Session:
         if hold is not None and hold[0] > self.clock.monotonic():
             told(watcher, hold[0] - self.clock.monotonic(), hold[1])
 
-    def nonce(self, name: str, least: int) -> int:
-        """Return the next nonce of a key; while the engine is away, one above all that this process knows of."""
-        with self._nonce_lock:  # two threads take two, also where the engine goes away between them
-            found = records.next_nonce(self._nonces.get(name), least)
-            with suppress(EngineError):
-                found = self.ask("nonce", name, least=found)
-            self._nonces[name] = found
-            return found
-
     def flush(self, seconds: float) -> bool:
         """Wait until all is told that happened so far, and all news are here; return whether that came true in time."""
         done = threading.Event()
@@ -192,7 +181,7 @@ class Session:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose parent keeps threads, connections and leases."""
-        self._lock, self._nonce_lock = threading.RLock(), threading.RLock()
+        self._lock = threading.RLock()
         self.worker.after_fork()
         self.listener.after_fork()
         self.engine.forget_connections()
@@ -260,7 +249,7 @@ class Session:
         was_up, self.up, self.tally.up = self.up, True, True
         self._backoff = FIRST_BACKOFF
         if lost_data or not was_up:
-            self._bring_back_nonces()
+            self.nonces.bring_back()
         lost = [link.reconcile(picture.circuits.get(link.name)) for link in tuple(self._links)]
         self._bring_back([news for news in lost if news is not None], self._lost_holds(picture))
         for hold in picture.holds.values():
@@ -271,11 +260,6 @@ class Session:
     def _bring_back(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         if circuits or holds:
             self.ask("seed", circuits, holds)
-
-    def _bring_back_nonces(self) -> None:
-        """Tell an engine that may have lost its data, or was away, of the last nonces that this process sent."""
-        for name, last in tuple(self._nonces.items()):
-            self.ask("nonce", name, least=last)
 
     def _lost_holds(self, picture: SharedPicture) -> list[HoldNews]:
         now = self.clock.monotonic()

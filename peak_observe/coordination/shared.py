@@ -118,6 +118,15 @@ class Shared:
         self._refused(self._session.start)
         return SharedTurns(self._session, key_of(name), self._margin)
 
+    def exchange_turns(self, exchange: str) -> SharedTurns:
+        """Return the reservations of the rate limit of an exchange, for those of one scope; a client calls it.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+        """
+        self._refused(self._session.start)
+        return SharedTurns(self._session, self._scoped(f"exchange {exchange}"), self._margin)
+
     def hold(self, name: str, seconds: float, reason: str = "") -> None:
         """Have nobody of this scope ask an exchange for some seconds; a longer hold stays.
 
@@ -170,7 +179,7 @@ class Shared:
         if isinstance(least, bool) or not isinstance(least, int) or not 0 <= least <= HIGHEST_NONCE:
             raise ValueError(f"least must be an integer from 0 to 2**62, not {shown(least)}")
         self._refused(self._session.start)
-        return self._session.nonce(_digest(name), least)
+        return self._session.nonces.after(_digest(name), least)
 
     def picture(self) -> SharedPicture:
         """Return all that is shared at this moment: circuits, holds and how many take part.
