@@ -25,6 +25,8 @@ LASTS = 15.0
 """Seconds after which the lease of a host that is gone may be taken."""
 EVERY = LASTS / 3
 RETRY = 1.0
+CLAIM = EVERY + RETRY
+"""Seconds in which a holder that is alive takes its lease back from whoever found no record."""
 MARGIN = 1.0
 """Seconds by which a holder takes it for lost too soon, for requests that are under way."""
 _TRIES = 20
@@ -144,7 +146,7 @@ class InstanceLease:
 
     def _is_confirmed(self) -> bool:
         """Wait for a holder that takes its lease back from a claim, and return whether there was none."""
-        time.sleep(EVERY + RETRY)
+        time.sleep(CLAIM)
         begin, stored = _now(), self._records.load(self._key)
         found = _leased(stored)
         if found is None or found.holder != self._mine.holder:
