@@ -266,7 +266,9 @@ BREAKER_OPTIONS = (
 SIGNATURES = {
     "AlreadyRunningError": "(name: str, pid: int = 0, since: str = '', host: str = '') -> None",
     "InstanceLockError": "(name: str, folder: str, reason: str) -> None",
-    "only_one": "(name: 'str', *, folder: 'StrPath | None' = None) -> 'SingleInstance'",
+    "only_one": (
+        "(name: 'str', *, folder: 'StrPath | None' = None, shared: 'Joinable | str | None' = None) -> 'SingleInstance'"
+    ),
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
     "BackupError": None,
     "BackupFinished": ("(repository, backup_id, outcome, at, seconds, files=0, size_bytes=0, message='')"),
