@@ -32,3 +32,7 @@ class Joinable(Protocol):
     def watch_hold(self, watcher: Any, name: str, told: Callable[[Any, float, str], object]) -> None:
         """Call `told` for each hold of a name."""
         ...
+
+    def records(self) -> Any:
+        """Return the records by name."""
+        ...

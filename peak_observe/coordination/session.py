@@ -336,6 +336,10 @@ class Session:
             if link.name == news.name:
                 link.adopt(news)
 
+    def lose(self, error: EngineError) -> None:
+        """Go on alone, as the engine did not answer, until it does again."""
+        self._lost(error)
+
     def _lost(self, error: EngineError) -> None:
         was_up, self.up, self.tally.up = self.up, False, False
         new = str(error) != self.failure

@@ -4,15 +4,18 @@ import json
 import math
 import random
 import time
+from pathlib import Path
 
 import pytest
 import redis
 
+from peak_observe import Shared
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.coordination import records
 from peak_observe.coordination.engine import Engine, EngineError
 from peak_observe.coordination.records import CircuitRecord
 from peak_observe.coordination.urls import build_engine
+from tests.conftest import binary
 from tests.coordination.conftest import Server
 
 
@@ -198,3 +201,15 @@ def test_a_server_whose_clock_was_set_back_makes_nothing_last_longer(shared_serv
         assert 50 < picture.holds["kraken"].left <= 60
         assert 50 < engine.reserve("l", interval=60, burst=1, weight=1, patience=0)[0] <= 60
         engine.close()
+
+
+def test_a_server_is_reached_by_its_socket(tmp_path: Path) -> None:
+    """A `unix://` URL names it."""
+    socket = tmp_path / "redis.sock"
+    server = Server(binary("redis-server"), tmp_path, "--unixsocket", str(socket))
+    try:
+        with Shared(f"unix://{socket}", timeout=2.0) as shared:
+            shared.force_open("kraken.private")
+            assert shared.picture().circuits["kraken.private"].state == "forced_open"
+    finally:
+        server.kill()
