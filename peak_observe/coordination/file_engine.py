@@ -6,8 +6,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records
-from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture
+from peak_observe.coordination import record_steps, records
+from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.mapped_file import MappedTable
 from peak_observe.coordination.records import CircuitRecord, Hold
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
-CIRCUIT, HOLD, TURN, MEMBER = "c:", "h:", "t:", "m:"
+CIRCUIT, HOLD, TURN, MEMBER, NONCE = "c:", "h:", "t:", "m:", "n:"
 _FOREVER = -1.0
 
 
@@ -97,6 +97,22 @@ class FileEngine:
                 table.write(TURN + name, [after])
         return wait, after is not None
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds."""
+        table = self._opened()
+        with table.locked():
+            row, now = table.read(TURN + name), self._clock.monotonic()
+            table.write(TURN + name, [max(row[0] if row else 0.0, now + seconds)])
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key."""
+        table = self._opened()
+        with table.locked():
+            row = table.read(NONCE + name)
+            found = records.next_nonce(row[0] if row else None, least)
+            table.write(NONCE + name, [found])
+        return found
+
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the file lost."""
         table, changed = self._opened(), False
@@ -116,6 +132,18 @@ class FileEngine:
                     changed = True
             if changed:
                 table.announce()
+
+    def record(self, name: str, value: dict[str, Any] | None = None, *, after: int | None = None) -> StoredRecord:
+        """Read a record, and replace it before if it was written `after` times."""
+        table = self._opened()
+        with table.locked():
+            return record_steps.step_in_table(table, name, value, after, self._clock.now().timestamp())
+
+    def record_names(self) -> list[str]:
+        """Return the names of all records."""
+        table = self._opened()
+        with table.locked():
+            return [key[2:] for key, _ in table.rows() if key.startswith(record_steps.RECORD)]
 
     def sync(self, member: str) -> SharedPicture:
         """Take part for some seconds more, and read everything."""
@@ -186,7 +214,7 @@ class FileEngine:
                 record = _circuit(row)
                 state = record.state if record.due == math.inf else records.CLOSED
                 table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
-            else:
+            elif key.startswith((TURN, MEMBER)):
                 table.write(key, [0.0])
         table.announce()
 

@@ -96,6 +96,18 @@ class InstanceLock:
             os.ftruncate(self._descriptor, len(content))
 
     @property
+    def place(self) -> str:
+        """Digest of this machine and the file: of all processes with the same one, only the holder is alive."""
+        import hashlib
+
+        try:
+            machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            machine = socket.gethostname()
+        text = f"{machine} {self._found.st_dev} {self._found.st_ino}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
     def held(self) -> bool:
         """Whether it is held, and the file is still the one that others see."""
         try:
