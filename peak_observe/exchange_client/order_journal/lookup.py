@@ -131,8 +131,12 @@ class LookUp:
                     since = _since(intent) if self.lists_all else None
                     limit = self.page if self.lists_all else None
                     yield method, (intent.symbol, since, limit, {**params, parameter: intent.client_order_id})
+        plain, known = _without_trigger(intent.look_up), (intent.order or {}).get("id")
         for method in self.history_contracts if _is_contract(intent) else self.history_spot:
-            yield method, (intent.symbol, _since(intent), self.page, _without_trigger(intent.look_up))
+            if known:  # the exchange's own id finds an order that has ended, too, and needs no list that may be cut off
+                yield "fetch_order", (known, intent.symbol, plain)
+            else:
+                yield method, (intent.symbol, _since(intent), self.page, plain)
 
     def read(self, answer: Any, intent: OrderIntent) -> tuple[dict[str, Any] | None, str]:
         """Return the order in an answer, and what keeps the answer from proving anything; empty if nothing does."""

@@ -62,6 +62,14 @@ def test_an_order_that_was_filled_is_looked_for_in_the_list_of_ended_orders(exch
     assert histories[0].endswith(endpoint.rpartition("/")[2])
 
 
+@pytest.mark.parametrize(("exchange", "symbol"), [("bitget", SPOT), ("gate", SPOT), ("gate", SWAP), ("kucoin", SPOT)])
+def test_an_order_that_stood_is_looked_for_by_the_exchanges_own_id_as_well(exchange, symbol) -> None:
+    """However many orders have ended since."""
+    sent, _ = asked(exchange, symbol, state="open", order={"id": "7654321"})
+    assert any("7654321" in text for _, text in sent)
+    assert not [label for label, text in sent if _is_history(text)]
+
+
 @pytest.mark.parametrize(("exchange", "symbol"), [("bitget", SWAP), ("kucoin", SWAP), ("okx", SPOT), ("mexc", SPOT)])
 def test_no_list_is_asked_for_where_the_client_id_finds_ended_orders(exchange, symbol) -> None:
     """A list may be cut off, and proves nothing then."""
