@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import record_steps, records, urls
+from peak_observe.coordination import record_steps, records
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.redis_scripts import SCRIPT
 from peak_observe.errors import MissingExtraError
@@ -38,7 +38,7 @@ class RedisEngine:
 
     Raises:
         MissingExtraError: redis-py is not installed.
-        ValueError: The URL is invalid.
+        ValueError: The URL is invalid; the message may quote its password.
     """
 
     def __init__(self, url: str, *, namespace: str, timeout: float, quorum: int) -> None:
@@ -59,10 +59,7 @@ class RedisEngine:
         self._wake = f"{tag}:wake:{secrets.token_hex(8)}"
         self._ahead: float | None = None  # the server's milliseconds less ours, at the least
         self._hash = ""
-        try:
-            self._connect()
-        except (ValueError, TypeError):  # its message may quote a password
-            raise ValueError(urls.UNCLEAR) from None
+        self._connect()
 
     def _connect(self) -> None:
         from redis.backoff import NoBackoff
