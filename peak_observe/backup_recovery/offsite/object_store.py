@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from peak_observe.backup_recovery.offsite.libraries import library
 from peak_observe.backup_recovery.offsite.transport import Found
+from peak_observe.backup_recovery.offsite.workers import interruptible
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
@@ -89,19 +91,19 @@ class ObjectStore:
 
     def _put(self, name: str, content: bytes, *, mode: str) -> None:
         # In parts it would be no longer one request that is there or not.
-        self._obstore.put(self._store, name, content, mode=mode, use_multipart=False)
+        interruptible(lambda: self._obstore.put(self._store, name, content, mode=mode, use_multipart=False))
 
     def get(self, name: str) -> bytes:
         """Return the content of an object."""
         with self._told("read", name):
-            return bytes(self._obstore.get(self._store, name).bytes())
+            return interruptible(lambda: bytes(self._obstore.get(self._store, name).bytes()))
 
     def list(self, prefix: str) -> Iterator[Found]:
         """Yield all objects below a prefix."""
         pages = iter(self._obstore.list(self._store, prefix.rstrip("/")))
         while True:
             with self._told("list", prefix):
-                page = next(pages, None)
+                page = interruptible(lambda: next(pages, None))
             if page is None:
                 return
             yield from (Found(item["path"], item["size"], item["last_modified"]) for item in page)
@@ -110,7 +112,7 @@ class ObjectStore:
         """Return what a listing tells of one object."""
         try:
             with self._told("look at", name):
-                item = self._obstore.head(self._store, name)
+                item = interruptible(lambda: self._obstore.head(self._store, name))
         except ObjectMissingError:
             return None
         return Found(name, item["size"], item["last_modified"])
@@ -121,14 +123,16 @@ class ObjectStore:
         if wanted and self._folder is None:
             try:
                 with self._told("remove", wanted[0]):
-                    self._obstore.delete(self._store, wanted)  # one request for many, where the provider has one
+                    interruptible(
+                        lambda: self._obstore.delete(self._store, wanted)
+                    )  # one request for many, where the provider has one
             except ObjectMissingError:
                 pass  # others of them may still be there
             else:
                 return
         for name in wanted:
             with suppress(ObjectMissingError), self._told("remove", name):
-                self._obstore.delete(self._store, name)
+                interruptible(partial(self._obstore.delete, self._store, name))
 
     def flush(self) -> None:
         """Return when all that was written outlives a power cut: a provider says so itself, a folder is synced."""
