@@ -26,6 +26,8 @@ MENDS = {
     "PermissionDeniedError": "the credentials do not allow it",
     "full": "the store is full, or its quota is used up",
 }
+UNKNOWN = {"gs": ("endpoint", "region"), **dict.fromkeys(("az", "azure", "adl", "abfs", "abfss"), ("region",))}
+"""Options that a provider has no use for, by the scheme of its addresses."""
 NOT_IMPLEMENTED = "status code: 501"
 _ANSWER = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -61,6 +63,8 @@ class ObjectStore:
         if parts.username or parts.password or parts.query:
             raise StoreError("the url of the store must hold no credentials: they come from the environment")
         config = {key: value for key, value in (("endpoint", endpoint), ("region", region)) if value}
+        for option in config.keys() & UNKNOWN.get(parts.scheme, ()):
+            raise StoreError(f"{option} means nothing to {parts.scheme}://: leave it out")
         if parts.scheme in ("s3", "s3a"):
             config["checksum_algorithm"] = "SHA256"  # a bucket with object lock takes nothing without one
         options: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT}
