@@ -1,4 +1,4 @@
-"""An off-site store on Google Cloud Storage: its XML interface is that of S3 but for the signatures, so moto serves it."""
+"""An off-site store on Google Cloud Storage: its XML interface is that of S3 but for signatures, so moto serves it."""
 
 import json
 from collections.abc import Iterator
