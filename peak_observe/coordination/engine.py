@@ -137,6 +137,14 @@ class Engine(Protocol):
         """Reserve a turn: the seconds until it, and whether it was reserved."""
         ...
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds; later ones than that stay."""
+        ...
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key: higher than each one before it, and `least` or more."""
+        ...
+
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the engine lost; what it knows better stays."""
         ...

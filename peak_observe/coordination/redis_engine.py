@@ -38,7 +38,7 @@ class RedisEngine:
 
     Raises:
         MissingExtraError: redis-py is not installed.
-        ValueError: The URL is invalid.
+        ValueError: The URL is invalid; the message may quote its password.
     """
 
     def __init__(self, url: str, *, namespace: str, timeout: float, quorum: int) -> None:
@@ -59,26 +59,24 @@ class RedisEngine:
         self._wake = f"{tag}:wake:{secrets.token_hex(8)}"
         self._ahead: float | None = None  # the server's milliseconds less ours, at the least
         self._hash = ""
-        try:
-            self._connect()
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"the URL of the shared state makes no sense to redis-py: {_brief(error)}") from None
+        self._connect()
 
     def _connect(self) -> None:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
+        tcp = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
         # Its defaults wait for ever, or retry for seconds.
         self._client = self._redis.Redis.from_url(
             self._url,
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
             max_connections=CONNECTIONS,
             decode_responses=True,
             protocol=2,
+            **tcp,
         )
 
     def open(self, name: str, *, era: int, seconds: float, by: str, reason: str, voter: str) -> CircuitNews:
@@ -120,6 +118,14 @@ class RedisEngine:
             "reserve", name, interval * 1e6, burst, weight, patience * 1e6, key=f"{self._tag}:turn:{name}"
         )
         return int(wait) / 1e6, bool(int(granted))
+
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds."""
+        self._run("postpone", name, seconds * 1e6, key=f"{self._tag}:turn:{name}")
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key."""
+        return int(self._run("nonce", name, least, key=f"{self._tag}:nonce:{name}"))
 
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the server lost."""

@@ -95,6 +95,7 @@ class ExchangeClient:
         joined = shared_of(shared)
         if joined is not None:
             backpressure.join(joined, ccxt_id(type(exchange)))
+            ccxt_overrides.share(exchange, joined, ccxt_id(type(exchange)), clock)
         asynchronous = self._asynchronous
         state = attach(
             exchange,
@@ -111,6 +112,7 @@ class ExchangeClient:
             streams=streams,
             health=health,
         )
+        state.shared_limit = ccxt_overrides.shared_limit(exchange)
         try:
             if exclusive:
                 from peak_observe.safety.single_instance import only_one_of_account  # late: few clients are exclusive

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from peak_observe.safety.exchange_calls import symbol_names
 from peak_observe.support.shown import shown
 
 Request = tuple[str, tuple[Any, ...]]
@@ -169,6 +170,8 @@ class ExchangeTimer:
     def __init__(self, exchange: Any, *, symbols: Symbols = (), params: Mapping[str, Any] | None = None) -> None:
         self._exchange = exchange
         self._symbols: Callable[[], Iterable[str]] = symbols if callable(symbols) else _fixed(symbols)
+        if not isinstance(params, Mapping | None):
+            raise TypeError(f"params must be a mapping as ccxt's methods take it, not {shown(params)}")
         self._params = dict(params or {})
         self._set: set[str] = set()
         self.rules = _rules(exchange)
@@ -205,7 +208,7 @@ class ExchangeTimer:
 
 
 def _fixed(symbols: Iterable[str]) -> Callable[[], Iterable[str]]:
-    kept = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    kept = symbol_names(symbols)
     return lambda: kept
 
 

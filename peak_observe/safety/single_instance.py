@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import AlreadyRunningError, InstanceLockError
 from peak_observe.measures import INSTANCES, InstanceReading, forks
 from peak_observe.measures.series import check_name
@@ -21,7 +22,6 @@ from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
-    from peak_observe.coordination.joinable import Joinable
     from peak_observe.coordination.shared_records import SharedRecords
 
 StrPath = str | os.PathLike[str]

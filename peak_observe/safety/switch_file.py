@@ -14,7 +14,7 @@ from peak_observe.catalog import TRADING_STATES
 from peak_observe.errors import ConfigError
 from peak_observe.safety.switch_byte import SwitchByte
 from peak_observe.support import posix
-from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.atomic_files import create_file, replace_text
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
 
@@ -92,6 +92,8 @@ def folder_of(given: str | os.PathLike[str] | None) -> Path:
     Raises:
         ConfigError: There is none.
     """
+    if given is not None and not isinstance(given, str | os.PathLike):
+        raise TypeError(f"folder must be a path, not {shown(given)}")
     found = given or writer.folder() or os.environ.get(writer.DIRECTORY)
     if not found:
         raise ConfigError(
@@ -172,17 +174,11 @@ class SwitchFile:
         Raises:
             ConfigError: The folder cannot be written.
         """
-        if self.path.exists():
-            return
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{time.monotonic_ns()}.new")
         try:
-            replace_text(temporary, _text(TradingState(TRADING)))
-            try:
-                os.link(temporary, self.path)  # unlike a rename it never replaces what another process just wrote
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink()
+            if self.path.exists():
+                return
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            create_file(self.path, _text(TradingState(TRADING)).encode())
         except OSError as error:
             problem = f"the trading switch {self._name!r} cannot be made: {error.strerror}; make the folder writable"
             raise ConfigError(str(self.path.parent), "", problem) from None

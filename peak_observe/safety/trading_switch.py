@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import ConfigError, SharedStateError, TradingHaltedError
 from peak_observe.events import TradingChanged
 from peak_observe.measures import SWITCHES, TradingTally, forks
@@ -24,8 +25,6 @@ from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
     from mmap import mmap
-
-    from peak_observe.coordination.joinable import Joinable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _stopwatch = SYSTEM_CLOCK._stopwatch  # noqa: SLF001 - files change in real time, whatever clock a test gives

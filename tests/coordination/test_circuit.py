@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -201,6 +202,8 @@ def test_the_default_is_that_of_the_environment(tmp_path, monkeypatch: pytest.Mo
         ({"url": 7}, "url must be 'host'"),
         ({"url": "file://relative"}, "must be absolute"),
         ({"url": "redis://127.0.0.1:port/0"}, "makes no sense"),
+        ({"url": "redis://127.0.0.1:99999/0"}, "makes no sense"),
+        ({"url": "redis://127.0.0.1/bots"}, "the number of the database"),
         ({"namespace": "a b"}, "namespace must be"),
         ({"timeout": 0}, "timeout must be a number of seconds from 0.001 to 5"),
         ({"lease": True}, "lease must be"),
@@ -220,3 +223,38 @@ def test_it_cannot_be_sent_to_another_process(share: Share, url: str) -> None:
     """A Shared has threads and connections; each process makes its own."""
     with pytest.raises(TypeError, match="make one there"):
         pickle.dumps(share(url))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hush/word@127.0.0.1:1/0", "redis://:hush@[::/0", "redis://:12/hush@h/0", "redis://h/0?p=a@hush"]
+)
+def test_no_error_of_a_url_has_its_password(url: str) -> None:
+    """Also where it is taken for a host or a port."""
+    with pytest.raises(ValueError, match="as %2F") as error:
+        Shared(url)
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", None, 5, b"x"])
+def test_names_are_text(tmp_path: Path, name: object) -> None:
+    """Each way in says so."""
+    with Shared(f"file://{tmp_path}/state") as shared:
+        for way in (shared.force_open, shared.reset, lambda name: shared.hold(name, 1.0), shared.turns):
+            with pytest.raises(ValueError, match="name must be text that is not empty"):
+                way(name)
+
+
+def test_a_hold_wants_seconds(tmp_path: Path) -> None:
+    """It does not quietly hold nothing."""
+    with Shared(f"file://{tmp_path}/state") as shared:
+        for seconds in (float("nan"), "60", True, None):
+            with pytest.raises(ValueError, match="seconds must be a number"):
+                shared.hold("kraken", seconds)
+        shared.hold("kraken", 10**400)
+
+
+@pytest.mark.parametrize("shared", ["", b"host", 0, "nowhere"])
+def test_what_is_no_shared_state_is_an_error(shared: object) -> None:
+    """It does not quietly share nothing."""
+    with pytest.raises(ValueError, match=r"shared must be|url must be"):
+        CircuitBreaker(shared=shared)
