@@ -16,6 +16,7 @@ from peak_observe.safety import switch_file
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.redact import printable
+from peak_observe.support.streams import unread_output_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,8 @@ Lasting = Annotated[str | None, typer.Option("--for", metavar="TIME", help="End 
 @app.command()
 def status(name: Name = None, *, folder: Folder = None, as_json: AsJson = False) -> None:
     """Show the states; exit code 1 where one is halted or reduced."""
-    found = {switch.name: switch.state for switch in _switches(name, folder)}
+    root, names = _names(name, folder)
+    found = {one: TradingSwitch(one, folder=root.parent).state for one in names}
     if as_json:
         typer.echo(json.dumps({key: state._asdict() for key, state in found.items()}, indent=2))
     else:
@@ -50,13 +52,15 @@ def status(name: Name = None, *, folder: Folder = None, as_json: AsJson = False)
 @app.command()
 def halt(reason: Reason, *, name: Name = None, lasting: Lasting = None, folder: Folder = None) -> None:
     """Halt trading: bots send nothing but cancels, within a second."""
-    _each(name, folder, lambda switch: switch.halt(reason, for_seconds=_time(lasting)))
+    seconds = _time(lasting)
+    _each(name, folder, lambda switch: switch.halt(reason, for_seconds=seconds))
 
 
 @app.command()
 def reduce(reason: Reason, *, name: Name = None, lasting: Lasting = None, folder: Folder = None) -> None:
     """Let bots send only orders with reduceOnly, and cancels."""
-    _each(name, folder, lambda switch: switch.reduce_only(reason, for_seconds=_time(lasting)))
+    seconds = _time(lasting)
+    _each(name, folder, lambda switch: switch.reduce_only(reason, for_seconds=seconds))
 
 
 @app.command()
@@ -72,11 +76,20 @@ def _quiet() -> None:
 
 
 def _each(name: str | None, folder: Path | None, change: Callable[[TradingSwitch], TradingState]) -> None:
-    for switch in _switches(name, folder):
+    root, names = _names(name, folder)
+    done, failed = [], []
+    for one in names:
+        # All are changed before a line is printed: neither one that fails nor a closed pipe may leave bots trading.
         try:
-            typer.echo(_line(switch.name, change(switch)))
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+            done.append(_line(one, change(TradingSwitch(one, folder=root.parent))))
+        except (ValueError, OSError) as error:
+            failed.append(str(error))
+    if failed:
+        others = f"; {len(done)} others are changed" if done else ""
+        raise UsageError("; ".join(dict.fromkeys(failed)) + others)
+    with unread_output_dropped():
+        for line in done:
+            typer.echo(line)
 
 
 def _time(lasting: str | None) -> float | None:
@@ -88,8 +101,8 @@ def _time(lasting: str | None) -> float | None:
         raise UsageError(f"--for: {error}") from None
 
 
-def _switches(name: str | None, folder: Path | None) -> list[TradingSwitch]:
-    """Return the switches that are meant.
+def _names(name: str | None, folder: Path | None) -> tuple[Path, list[str]]:
+    """Return the folder of the switches, and the names of those that are meant.
 
     Raises:
         UsageError: There is none: a name with a typing error must not look as if it halted something.
@@ -101,7 +114,7 @@ def _switches(name: str | None, folder: Path | None) -> list[TradingSwitch]:
         raise UsageError(f"there is no switch {name!r} in {root}; {there}")
     if not known:
         raise UsageError(f"there is no switch in {root}; a bot makes its switch when it starts")
-    return [TradingSwitch(one, folder=root.parent) for one in (known if name is None else [name])]
+    return root, known if name is None else [name]
 
 
 def _line(name: str, state: TradingState) -> str:
