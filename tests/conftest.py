@@ -1,5 +1,6 @@
 """Fixtures and helpers of all tests: programs and which are missing, a real Prometheus, waiting for a condition."""
 
+import gc
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import programs
+from tests import coverage_data, programs
 
 # How long an example takes is the machine's affair: a busy one must not fail a test of what is right.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=25)
@@ -45,6 +46,32 @@ def no_secrets_known() -> None:
     values = sys.modules.get("peak_observe.support.secret_values")
     if values is not None:
         values.KNOWN.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def lean_processes() -> None:
+    """Measure the coverage of started processes at less cost."""
+    coverage_data.measure_only_what_runs()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Drop half-written files when all tests are done, before their coverage is combined."""
+    result = yield
+    if not hasattr(session.config, "workerinput"):
+        coverage_data.drop_broken(coverage_data.parts())
+    return result
+
+
+@pytest.fixture(autouse=True, scope="session")
+def patient_server() -> Iterator[None]:
+    """Give a scrape a minute: under coverage, on a busy machine, thousands of names of earlier tests take over 10 s."""
+    from peak_observe.telemetry import bounded_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounded_server, "DEADLINE", 60.0)
+        patch.setattr(bounded_server.BoundedHandler, "timeout", 60.0)
+        yield
 
 
 def free_port() -> int:
@@ -85,6 +112,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     costly = {"prometheus", "all_pass", "runs"}
     items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_finish() -> None:
+    """Spare each later collection of garbage, and each fork, the half million objects of modules and tests."""
+    gc.collect()
+    gc.freeze()
 
 
 # How many tests did not run for want of each program.

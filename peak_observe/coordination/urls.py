@@ -46,7 +46,10 @@ def build_engine(url: object, *, namespace: str, timeout: float, quorum: int, cl
         from peak_observe.coordination.redis_engine import RedisEngine  # late: it needs an extra
 
         _check_server(url, scheme)
-        return RedisEngine(url, namespace=namespace, timeout=timeout, quorum=quorum)
+        try:
+            return RedisEngine(url, namespace=namespace, timeout=timeout, quorum=quorum)
+        except (ValueError, TypeError):  # its message may quote a password
+            raise ValueError(UNCLEAR) from None
     if scheme not in (HOST, "file"):
         raise ValueError(f"url must be {KNOWN}; its scheme is {scheme or 'missing'!r}")
     if quorum > 1:

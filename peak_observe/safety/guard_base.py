@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import ConfigError
+from peak_observe.errors import ConfigError, SharedStateError
 from peak_observe.events import GuardTripped
 from peak_observe.measures import GUARDS, GuardTally
 from peak_observe.observers import emit
@@ -67,8 +67,8 @@ class BaseGuard:
     def _trip(self, reason: str, message: str) -> None:
         """Count a limit that was exceeded, and do what was asked for then."""
         self._tally.trips[reason] += 1
-        # What the file of the switch does not take is obeyed by this process, and said in the log.
-        with suppress(ConfigError):
+        # What the file of the switch, or the shared state, does not take is obeyed here, and said in the log.
+        with suppress(ConfigError, SharedStateError):
             self._act(f"guard {self.name}: {message}")
         self._untold.append(GuardTripped(self.name, reason, message, self._action, self._clock.now()))
 

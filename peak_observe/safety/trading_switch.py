@@ -9,12 +9,15 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import ConfigError, TradingHaltedError
+from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
+from peak_observe.errors import ConfigError, SharedStateError, TradingHaltedError
 from peak_observe.events import TradingChanged
 from peak_observe.measures import SWITCHES, TradingTally, forks
 from peak_observe.observers import emit
 from peak_observe.safety import halt_hooks, switch_file
-from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, SwitchFile, TradingState
+from peak_observe.safety.shared_switch import UNHEARD, SharedSwitch
+from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, UNREADABLE, SwitchFile, TradingState
 from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
@@ -49,20 +52,31 @@ class TradingSwitch:
         name: The switch's name, as of an account; also the label `switch`.
         folder: Where the files are; the folder of the snapshots, `PEAK_OBSERVE_DIR`, if not given. All processes have
             to give the same.
+        shared: A `Shared`, or its URL, through which the hosts of an account have one switch; `default` for that of
+            `PEAK_OBSERVE_SHARED`. A process that has not heard it since its start is halted; what is known stays where
+            it is away.
         clock: Where time comes from; for tests.
 
     Raises:
         ValueError: The name cannot be that of a file.
         ConfigError: There is no folder, or it cannot be written.
+        SharedStateError: The server or file of `shared` refuses: a wrong password, a missing right.
     """
 
     def __init__(
-        self, name: str = "main", *, folder: str | os.PathLike[str] | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        name: str = "main",
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        shared: Joinable | str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = switch_file.checked_name(name)
         self._clock = clock
         self._folder = switch_file.folder_of(folder)
         self._file = SwitchFile(self._folder, name)
+        joined = shared_of(shared)
+        self._shared = None if joined is None else SharedSwitch(name, joined.records(), self._file, clock=clock)
         self._file.create()
         self._lock = threading.RLock()
         self._key: tuple[int, ...] | None = None
@@ -73,7 +87,11 @@ class TradingSwitch:
         self._tally = TradingTally()
         self._hooks: list[halt_hooks.Hook] = []
         self._guards: list[Guard] = []
+        self._began = self._wall()
         forks.renew(self)
+        if self._shared is not None:
+            self._shared.begin()
+            WATCHER.add(self._shared)
         with self._lock:
             self._read(first=True)
         SWITCHES.series(name).join(self, self._tally.read)
@@ -231,6 +249,8 @@ class TradingSwitch:
     def close(self) -> None:
         """Stop watching the file in the background; calls still read it."""
         WATCHER.discard(self)
+        if self._shared is not None:
+            WATCHER.discard(self._shared)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child, and look at the file at the next call."""
@@ -241,21 +261,26 @@ class TradingSwitch:
         key = self._file.key()
         if first or key is None or key != self._key:
             written = self._file.read()
-            if written.id == "unreadable":
-                written = written._replace(at=self._state.at if self._state.id == "unreadable" else self._wall())
+            if written.id == UNREADABLE:
+                written = written._replace(at=self._state.at if self._state.id == UNREADABLE else self._wall())
             if written != self._written or first:
                 self._written = written
                 if self._forced is not None and written.at > self._forced.at:
                     self._forced = None  # somebody has changed the file since, and knows better
                 self._ends = self._clock.monotonic() + (written.until or 0.0) - self._wall()
             self._key = key
-        self._settle(self._forced or self._written)
+        self._settle(self._forced or self._unheard() or self._written)
         self._due = _stopwatch() + INTERVAL
+
+    def _unheard(self) -> TradingState | None:
+        shared = self._shared
+        waits = shared is not None and not shared.heard and self._written.state != HALTED
+        return shared.unheard(self._began) if shared is not None and waits else None
 
     def _settle(self, state: TradingState) -> None:
         # Both clocks have to agree that the time is over: a wall clock that jumps ahead must not end a halt.
-        if state.until is not None and self._wall() >= state.until and self._clock.monotonic() >= self._ends:
-            state = TradingState(TRADING, "its time is over", state.by, state.until)
+        if self._clock.monotonic() >= self._ends:
+            state = state.settled(self._wall())
         self._state = state
         self._open = state.state == TRADING
         self._tally.now(state.state, state.reason, state.at)
@@ -263,7 +288,7 @@ class TradingSwitch:
     def _change(
         self, kind: str, reason: str, for_seconds: float | str | None, by: str, *, never_weaker: bool
     ) -> TradingState:
-        wanted = self._wanted(kind, reason, for_seconds, by)
+        wanted = switch_file.new_state(kind, reason, for_seconds, at=self._wall(), by=by)
         with self._lock:
             before, problem = self._state, None
             try:
@@ -273,21 +298,21 @@ class TradingSwitch:
             self._read()
             state = self._state
         self._tell(before, state)
+        if self._shared is not None and kind != TRADING:
+            self._tell_hosts(self._shared, wanted, failed=problem is not None)
         if problem is not None:
             raise problem
         return state
 
-    def _wanted(self, kind: str, reason: str, for_seconds: float | str | None, by: str) -> TradingState:
-        from uuid import uuid4
-
-        from peak_observe.support.redact import redact_line
-
-        if not isinstance(reason, str) or not reason.strip():
-            raise ValueError(f"reason must be text that says why, not {shown(reason)}")
-        at = self._wall()
-        until = None if for_seconds is None else at + _seconds(for_seconds)
-        why, who = (redact_line(text)[: switch_file.LONGEST_REASON] for text in (reason, by or switch_file.actor()))
-        return TradingState(kind, why, who, at, until, uuid4().hex)
+    def _tell_hosts(self, shared: SharedSwitch, wanted: TradingState, *, failed: bool) -> None:
+        try:
+            if failed:
+                shared.publish(wanted, never_weaker=True)
+            else:
+                shared.join_files()
+        except SharedStateError as error:
+            why = f"{error.reason}; this host alone obeys, and tells the others when it is back"
+            raise SharedStateError(error.address, why) from None
 
     def _write(self, wanted: TradingState, *, never_weaker: bool) -> None:
         with self._file.locked() as alone:
@@ -295,13 +320,15 @@ class TradingSwitch:
                 raise OSError(None, "another process changes it at this moment: try again")
             self._read()
             now = self._state
-            if now.id == "unreadable" and never_weaker:
-                now = TradingState(TRADING)  # which a halt replaces by one that can be read
+            if now.id in (UNREADABLE, UNHEARD) and never_weaker:
+                now = TradingState(TRADING)  # which a halt replaces by one that can be read, and of which all hear
             if never_weaker and not wanted.outlasts(now):
                 self._note(wanted, f"nothing changed: it is {now.state} already")
                 return
             if never_weaker and now.state == wanted.state:
                 wanted = wanted._replace(id=now.id)  # the same halt, which lasts longer: hooks have run
+            if self._shared is not None and not wanted.outlasts(now):
+                wanted = self._shared.publish(wanted, least=self._written.revision)  # first: else nothing is changed
             self._file.write(wanted)
             self._forced = None
             self._note(wanted)
@@ -323,7 +350,7 @@ class TradingSwitch:
         return ConfigError(path, "", f"the trading switch {self.name!r} is not changed: {why}{done}")
 
     def _tell(self, before: TradingState, state: TradingState) -> None:
-        if state.state == HALTED and (before.state != HALTED or state.id != before.id):
+        if state.state == HALTED and state.id != UNHEARD and (before.state != HALTED or state.id != before.id):
             halt_hooks.run(self._hooks, self.name, state.id)
         if (state.state, state.reason, state.id) != (before.state, before.reason, before.id):
             emit(TradingChanged(self.name, state.state, state.reason, state.by, self._clock.now()))
@@ -334,12 +361,3 @@ class TradingSwitch:
 
     def __repr__(self) -> str:
         return f"<TradingSwitch {self.name!r} {self._state.state}>"
-
-
-def _seconds(value: float | str) -> float:
-    from peak_observe.support.durations import seconds
-
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise ValueError(f"for_seconds: {error}") from None

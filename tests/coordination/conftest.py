@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from peak_observe import Shared
+from peak_observe.testing import ManualClock
 from tests.conftest import binary, free_port
 
 
@@ -109,6 +110,12 @@ def share() -> Iterator[Callable[..., Shared]]:
     yield make
     for shared in made:
         shared.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time by hand."""
+    return ManualClock()
 
 
 @pytest.fixture(params=["file", "redis", pytest.param("valkey", marks=pytest.mark.nightly)])

@@ -42,7 +42,7 @@ def connected() -> Iterator[Callable[..., socket.socket]]:
     clients: list[socket.socket] = []
 
     def connect(exporter: Exporter, sent: bytes = b"") -> socket.socket:
-        clients.append(socket.create_connection(("127.0.0.1", exporter.port), timeout=10))
+        clients.append(socket.create_connection(("127.0.0.1", exporter.port), timeout=60))
         clients[-1].sendall(sent)
         return clients[-1]
 
@@ -52,8 +52,8 @@ def connected() -> Iterator[Callable[..., socket.socket]]:
 
 
 def is_closed(client: socket.socket) -> bool:
-    """Return whether the server ends the connection without an answer within two seconds."""
-    readable, _, _ = select.select([client], [], [], 2)
+    """Return whether the server ends the connection without an answer within half a minute."""
+    readable, _, _ = select.select([client], [], [], 30)
     try:
         return bool(readable) and client.recv(1) == b""
     except ConnectionResetError:
@@ -70,7 +70,7 @@ def test_silent_clients_make_room_for_a_scrape(exporter, connected) -> None:
     clients = [connected(exporter, b"GET /metrics HTTP/1.1\r\n") for _ in range(100)]
     assert scraped(exporter) == 200
     assert is_closed(clients[0])
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 60
     while handlers() > bounded_server.MAX_CONNECTIONS and time.monotonic() < ends:
         time.sleep(0.01)  # those that were closed are ending
     assert handlers() <= bounded_server.MAX_CONNECTIONS
@@ -83,11 +83,11 @@ def test_a_client_that_asked_is_not_driven_out(exporter, connected, monkeypatch)
 
     def slow(_: str) -> None:
         asked.set()
-        release.wait(10)
+        release.wait(60)
 
     exporter._server.answers = slow
     client = connected(exporter, b"GET /slow HTTP/1.0\r\n\r\n")
-    assert asked.wait(10)
+    assert asked.wait(60)
     assert is_closed(connected(exporter))
     release.set()
     assert client.recv(12) == b"HTTP/1.0 404"
@@ -152,7 +152,7 @@ def test_one_address_keeps_no_other_out(exporter, connected) -> None:
         client.connect(("127.0.0.1", exporter.port))
         held.append(client)
     kept = list(exporter._server._connections.values())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(kept) < bounded_server.MAX_CONNECTIONS and time.monotonic() < deadline:
         kept = list(exporter._server._connections.values())
     for known in kept:
@@ -187,7 +187,7 @@ def test_everything_is_imported_at_the_start() -> None:
 def test_an_idle_server_does_not_wake_up(exporter) -> None:
     """The accept loop sleeps without a time limit while nobody is connected."""
     assert scraped(exporter) == 200
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while exporter._server._next_deadline() is not None and time.monotonic() < ends:
         time.sleep(0.01)
     assert exporter._server._next_deadline() is None
@@ -216,7 +216,7 @@ def test_a_forked_child_does_not_keep_the_port() -> None:
         program.kill()
         program.wait()
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=10)
+            socket.create_connection(("127.0.0.1", port), timeout=60)
         with start_exporter(port=port) as exporter:
             assert scraped(exporter) == 200
     finally:
@@ -233,9 +233,9 @@ with peak_observe.start_exporter(port=0) as inherited:
     if child == 0:
         inherited.close()
         with peak_observe.start_exporter(port=0) as own:
-            status = urllib.request.urlopen(own.url, timeout=10).status
+            status = urllib.request.urlopen(own.url, timeout=60).status
         os._exit(0 if status == 200 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert urllib.request.urlopen(inherited.url, timeout=10).status == 200
+    assert urllib.request.urlopen(inherited.url, timeout=60).status == 200
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)

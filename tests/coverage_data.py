@@ -1,0 +1,53 @@
+"""Coverage of the processes that tests start: cheap to measure, and never in the way of the whole."""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+CONFIG = "COVERAGE_PROCESS_CONFIG"
+"""The variable by which coverage tells a new process what to measure."""
+PACKAGE = Path(__file__).parents[1] / "peak_observe"
+
+
+def measure_only_what_runs() -> None:
+    """Let processes write down the files that they run.
+
+    The one that began lists all the others of the package once; each process would walk through them too.
+    """
+    if CONFIG in os.environ:
+        from coverage.config import CoverageConfig
+
+        config = CoverageConfig.deserialize(os.environ[CONFIG])
+        config.source, config.run_include = None, [f"{PACKAGE}/*"]
+        os.environ[CONFIG] = config.serialize()
+
+
+def unmeasured() -> dict[str, str]:
+    """Return the environment of a process whose coverage would be lost, as it is killed, or tells nothing new."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+def parts() -> Iterable[Path]:
+    """Return the files of all processes that are to be combined."""
+    if CONFIG not in os.environ:
+        return []
+    from coverage.config import CoverageConfig
+
+    whole = Path(CoverageConfig.deserialize(os.environ[CONFIG]).data_file)
+    return whole.parent.glob(f"{whole.name}.*")
+
+
+def drop_broken(files: Iterable[Path]) -> None:
+    """Remove what a process that was killed while it wrote left behind: no other file would be combined."""
+    from coverage import CoverageData
+    from coverage.exceptions import CoverageException
+
+    for file in files:
+        try:
+            part = CoverageData(str(file))
+            part.read()
+            CoverageData(no_disk=True).update(part)
+            part.close()
+        except (CoverageException, sqlite3.Error):
+            file.unlink()
