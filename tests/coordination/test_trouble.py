@@ -13,6 +13,7 @@ import redis
 
 from peak_observe import CircuitBreaker, CircuitOpenError, Shared
 from peak_observe.coordination import session
+from tests.conftest import binary, free_port
 from tests.coordination.conftest import Proxy, Server
 from tests.coordination.test_circuit import fail, opened, until_due
 
@@ -167,9 +168,9 @@ def test_of_ten_thousand_a_few_tell(
 
 def test_a_node_of_a_cluster_makes_every_step(share: Share, tmp_path: Path, until: Until) -> None:
     """All keys are in one slot, so a cluster refuses no step and no message."""
-    from tests.conftest import binary
-
-    server = Server(binary("redis-server"), tmp_path, "--cluster-enabled", "yes")
+    # By default the nodes' own port is 10,000 higher, which may be none.
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    server = Server(binary("redis-server"), tmp_path, *options)
     try:
         with redis.Redis(port=server.port, socket_timeout=20) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
