@@ -14,7 +14,7 @@ import pytest
 
 from peak_observe import Shared
 from tests.conftest import PATIENCE, binary
-from tests.coordination.conftest import Server, valkey
+from tests.coordination.conftest import Proxy, Server, valkey
 
 MEMBER = Path(__file__).with_name("member.py")
 Until = Callable[[Callable[[], object]], object]
@@ -106,7 +106,7 @@ def check_one_probe(processes: list[Process], url: str, calls: Path, seconds: fl
 def era_of(process: Process, url: str) -> int:
     """Return how many transitions there were, all that a process made among them."""
     assert process.ask("told")
-    with Shared(url, timeout=2.0) as shared:
+    with Shared(url, timeout=5.0) as shared:
         return shared.picture().circuits["kraken"].era
 
 
@@ -203,12 +203,33 @@ def test_a_server_in_trouble_holds_up_nobody(
     elif trouble == "stopped":
         server.go_on()
     until(lambda: all(process.ask("up") for process in processes))
-    with Shared(server.url, timeout=2.0) as shared:
+    with Shared(server.url, timeout=5.0) as shared:
         # A server that was empty is told of it by who remembers.
         until(lambda: (found := shared.picture().circuits.get("kraken")) and found.state == "open")
     (tmp_path / "down").unlink()
     until(lambda: any(how == "ok" for how, _ in ask_all(processes, "call")))
     until(lambda: [process.ask("state") for process in processes] == ["closed", "closed"])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("trouble", ["killed", "stopped", "cut off"])
+def test_no_call_waits_over_100_ms(members, server: Server, proxy: Proxy, tmp_path: Path, trouble: str) -> None:
+    """Ten processes call on while the server goes and comes back; then one probe is for all again within 5 s."""
+    processes = members(10, proxy.url, recovery=0.2)
+    calls = down(tmp_path)
+    opened(processes)
+    for process in processes:
+        process.tell("hammer", 8.0)
+    time.sleep(2)
+    {"killed": server.kill, "stopped": server.stop, "cut off": proxy.cut}[trouble]()
+    time.sleep(3)
+    {"killed": server.start, "stopped": server.go_on, "cut off": proxy.mend}[trouble]()
+    longest = max(process.hear()["longest"] for process in processes)
+    time.sleep(2)
+    assert check_one_probe(processes, server.url, calls, 5.0) >= 2
+    (tmp_path / "down").unlink()
+    assert "ok" in ask_all(processes, "probe")
+    assert longest <= 0.1
 
 
 @pytest.mark.nightly
@@ -226,7 +247,7 @@ def test_ten_processes(members, tmp_path: Path, kind: str) -> None:
         assert check_one_probe(processes, url, calls, 60.0) >= 200
         late = []
         for _ in range(20):
-            with Shared(url, timeout=2.0) as shared:
+            with Shared(url, timeout=5.0) as shared:
                 shared.reset("kraken")
             ask_all(processes, "notice", "closed")
             late += opened(processes)
