@@ -126,22 +126,21 @@ def _multiplied() -> list[Json]:
 def _operations() -> Json:
     keys = {"operation": "Operation", "process": "Process", "job": "Job", "instance": "Instance"}
 
-    def ended(*matchers: str) -> str:
-        return total(increase(catalog.RETRY_CALLS_TOTAL, *matchers), *keys)
+    def ended(outcome: str) -> str:
+        return total(increase(catalog.RETRY_CALLS_TOTAL, f'outcome=~"{outcome}"'), *keys)
 
-    return tables.table(
+    shown = tables.table(
         "Operations",
         "Every retried operation: what its calls came to in the time shown, and how often it may try. Many retries and "
         "few exhausted: they help. As many exhausted: they do not.",
         keys,
         [
-            ("Calls", ended(), COUNT),
-            ("First try", ended('outcome="first_try"'), COUNT),
-            ("After retry", ended('outcome="after_retry"'), COUNT),
-            ("Exhausted", ended('outcome="exhausted"'), style.bad()),
-            ("Out of time", ended('outcome="out_of_time"'), style.bad()),
-            ("Out of budget", ended('outcome="out_of_budget"'), style.bad()),
-            ("Not retryable", ended('outcome="not_retryable"'), COUNT),
+            ("First try", ended("first_try"), COUNT),
+            ("After retry", ended("after_retry"), COUNT),
+            ("Exhausted", ended("exhausted"), style.bad()),
+            ("Out of time", ended("out_of_time"), style.bad()),
+            ("Out of budget", ended("out_of_budget"), style.bad()),
+            ("Not retried", ended("not_retryable|would_retry"), COUNT),
             ("Retries", total(increase(catalog.RETRY_RETRIES_TOTAL), *keys), COUNT),
             ("Waited", total(increase(catalog.RETRY_BACKOFF_SECONDS_TOTAL), *keys), SPAN),
             ("Attempts at most", worst(select(catalog.RETRY_MAX_ATTEMPTS), *keys), COUNT),
@@ -149,3 +148,4 @@ def _operations() -> Json:
         empty="no operations",
         sort="Exhausted",
     )
+    return tables.with_sum(shown, "Calls", 6)  # all outcomes
