@@ -11,7 +11,7 @@ from peak_observe.errors import ConfigError, SharedStateError
 from peak_observe.events import GuardTripped
 from peak_observe.measures import GUARDS, GuardTally
 from peak_observe.observers import emit
-from peak_observe.safety.guard_file import GuardFile, GuardFileError, GuardFileCorruptError
+from peak_observe.safety.guard_file import GuardFile, GuardFileCorruptError, GuardFileError
 from peak_observe.safety.switch_file import HALTED, TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.durations import seconds

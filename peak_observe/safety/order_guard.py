@@ -14,7 +14,7 @@ from peak_observe.catalog import ORDER_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import TradingHaltedError
 from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, is_finite, least
-from peak_observe.safety.guard_file import GuardFileError, GuardFileCorruptError
+from peak_observe.safety.guard_file import GuardFileCorruptError, GuardFileError
 from peak_observe.safety.order_value import OrderValue, number
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
