@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.catalog import TRADING_STATES
 from peak_observe.errors import ConfigError
+from peak_observe.safety.switch_byte import SwitchByte
 from peak_observe.support import posix
 from peak_observe.support.atomic_files import create_file, replace_text
 from peak_observe.support.shown import shown
@@ -166,6 +167,7 @@ class SwitchFile:
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"{name}{SUFFIX}"
         self.log_path = folder / f"{name}.log"
+        self.byte = SwitchByte(folder / f".{name}.byte")
         self._lock_path = folder / f".{name}.lock"
         self._name = name
 
@@ -208,7 +210,23 @@ class SwitchFile:
         Raises:
             OSError: It cannot be written.
         """
+        if state.state != TRADING:
+            self.byte.shut()
         replace_text(self.path, _text(state), durable=True)
+        if state.state == TRADING:
+            self.byte.open()
+
+    def open_byte(self) -> None:
+        """Let calls pass by the byte again, if the file says trading and nobody changes it at this moment.
+
+        Who changes it opens the byte as well, but may have been killed before.
+        """
+        with locked(self._lock_path, patience=0.0) as alone:
+            before = self.key()
+            if alone and self.read().state == TRADING:
+                self.byte.open()
+                if self.key() != before:  # by a writer that waited for the lock in vain, as in a signal handler
+                    self.byte.shut()
 
     def log(self, state: TradingState, *, note: str = "") -> None:
         """Append a line: when, what, why and who.
@@ -238,11 +256,12 @@ class SwitchFile:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
+def locked(path: Path, *, patience: float = PATIENCE) -> Iterator[bool]:
     """Lock a file among all processes and threads, and say whether that was possible within 2 s.
 
     Args:
         path: The file, which is made.
+        patience: Seconds to wait.
     """
     if posix.fcntl is None:
         yield True
@@ -253,14 +272,14 @@ def locked(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(descriptor)
+        yield _lock(descriptor, patience)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int, patience: float) -> bool:
     # Not for ever: a signal handler may halt while the code that it interrupted holds the lock.
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while True:
         try:
             posix.fcntl.flock(descriptor, posix.fcntl.LOCK_EX | posix.fcntl.LOCK_NB)

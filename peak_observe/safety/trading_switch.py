@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.coordination.default import shared_of
@@ -17,10 +17,14 @@ from peak_observe.measures import SWITCHES, TradingTally, forks
 from peak_observe.observers import emit
 from peak_observe.safety import halt_hooks, switch_file
 from peak_observe.safety.shared_switch import UNHEARD, SharedSwitch
+from peak_observe.safety.switch_byte import SHUT
 from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, UNREADABLE, SwitchFile, TradingState
 from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _stopwatch = SYSTEM_CLOCK._stopwatch  # noqa: SLF001 - files change in real time, whatever clock a test gives
@@ -83,7 +87,7 @@ class TradingSwitch:
         self._forced: TradingState | None = None
         self._written = self._state = TradingState(TRADING)
         self._ends = self._due = 0.0
-        self._open = True
+        self._gate: mmap | bytes = SHUT
         self._tally = TradingTally()
         self._hooks: list[halt_hooks.Hook] = []
         self._guards: list[Guard] = []
@@ -96,6 +100,7 @@ class TradingSwitch:
             self._read(first=True)
         SWITCHES.series(name).join(self, self._tally.read)
         WATCHER.add(self)
+        self.look()
 
     @property
     def folder(self) -> Any:
@@ -113,8 +118,10 @@ class TradingSwitch:
         Args:
             reducing: Whether they only reduce positions, which reduce-only lets through.
         """
+        if self._gate[0]:
+            return True
         state = self._state
-        if state.until is not None or _stopwatch() >= self._due:
+        if state.until is not None or not self._file.byte.cell[0] or _stopwatch() >= self._due:
             state = self.look()
         return state.state == TRADING or (reducing and state.state == REDUCE_ONLY)
 
@@ -127,7 +134,7 @@ class TradingSwitch:
         Raises:
             TradingHaltedError: They may not.
         """
-        if _stopwatch() < self._due and self._open:
+        if self._gate[0]:  # one read of a mapped byte, which a halt by any process sets to 0
             return
         if not self.allows(reducing=reducing):
             raise self.refusal(self._state)
@@ -160,7 +167,7 @@ class TradingSwitch:
         return cast("F", async_checked if inspect.iscoroutinefunction(func) else checked)
 
     def on_halt(self, hook: Callable[[], object]) -> Callable[[], object]:
-        """Call a function once in each halt that begins from now on, in a thread of its own; also a decorator.
+        """Call a function once in each halt, that of now included, in a thread of its own; also a decorator.
 
         Args:
             hook: A function without arguments, as `client.cancel_all_orders`; a coroutine is run on the event loop that
@@ -169,6 +176,9 @@ class TradingSwitch:
         added = halt_hooks.Hook(hook)
         with self._lock:
             self._hooks.append(added)
+        state = self.refresh()
+        if _runs_hooks(state):
+            halt_hooks.run([added], self.name, state.id)
         return hook
 
     def halt(self, reason: str, *, for_seconds: float | str | None = None, by: str = "") -> TradingState:
@@ -218,6 +228,7 @@ class TradingSwitch:
         """Ask a guard before each order of the clients of this switch; it lives as long as the switch."""
         with self._lock:
             self._guards.append(guard)
+            self._gate = SHUT
 
     @property
     def joined(self) -> tuple[Guard, ...]:
@@ -231,9 +242,12 @@ class TradingSwitch:
 
     def look(self) -> TradingState:
         """Read the file if it has changed, let guards trip for which time is over, and return what holds now."""
+        self._file.byte.look()
         self.refresh()
         for guard in self.joined:
             guard.look()
+        if self._written.state == TRADING and not self._file.byte.cell[0]:
+            self._file.open_byte()
         return self._state
 
     def refresh(self) -> TradingState:
@@ -249,13 +263,14 @@ class TradingSwitch:
     def close(self) -> None:
         """Stop watching the file in the background; calls still read it."""
         WATCHER.discard(self)
+        self._gate = SHUT
         if self._shared is not None:
             WATCHER.discard(self._shared)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child, and look at the file at the next call."""
         self._lock = threading.RLock()
-        self._due = 0.0
+        self._due, self._gate = 0.0, SHUT
 
     def _read(self, *, first: bool = False) -> None:
         key = self._file.key()
@@ -282,7 +297,9 @@ class TradingSwitch:
         if self._clock.monotonic() >= self._ends:
             state = state.settled(self._wall())
         self._state = state
-        self._open = state.state == TRADING
+        # Guards trip by time alone, too, and a file that was edited by hand is seen by the watcher only.
+        passes = state.state == TRADING and not self._guards and WATCHER.watches(self)
+        self._gate = self._file.byte.cell if passes else SHUT
         self._tally.now(state.state, state.reason, state.at)
 
     def _change(
@@ -350,7 +367,7 @@ class TradingSwitch:
         return ConfigError(path, "", f"the trading switch {self.name!r} is not changed: {why}{done}")
 
     def _tell(self, before: TradingState, state: TradingState) -> None:
-        if state.state == HALTED and state.id != UNHEARD and (before.state != HALTED or state.id != before.id):
+        if _runs_hooks(state) and (before.state != HALTED or state.id != before.id):
             halt_hooks.run(self._hooks, self.name, state.id)
         if (state.state, state.reason, state.id) != (before.state, before.reason, before.id):
             emit(TradingChanged(self.name, state.state, state.reason, state.by, self._clock.now()))
@@ -361,3 +378,7 @@ class TradingSwitch:
 
     def __repr__(self) -> str:
         return f"<TradingSwitch {self.name!r} {self._state.state}>"
+
+
+def _runs_hooks(state: TradingState) -> bool:
+    return state.state == HALTED and state.id != UNHEARD

@@ -14,7 +14,7 @@ import pytest
 
 from peak_observe import Shared
 from tests.conftest import PATIENCE, binary
-from tests.coordination.conftest import Server, valkey
+from tests.coordination.conftest import Proxy, Server, valkey
 
 MEMBER = Path(__file__).with_name("member.py")
 Until = Callable[[Callable[[], object]], object]
@@ -209,6 +209,27 @@ def test_a_server_in_trouble_holds_up_nobody(
     (tmp_path / "down").unlink()
     until(lambda: any(how == "ok" for how, _ in ask_all(processes, "call")))
     until(lambda: [process.ask("state") for process in processes] == ["closed", "closed"])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("trouble", ["killed", "stopped", "cut off"])
+def test_no_call_waits_over_100_ms(members, server: Server, proxy: Proxy, tmp_path: Path, trouble: str) -> None:
+    """Ten processes call on while the server goes and comes back; then one probe is for all again within 5 s."""
+    processes = members(10, proxy.url, recovery=0.2)
+    calls = down(tmp_path)
+    opened(processes)
+    for process in processes:
+        process.tell("hammer", 8.0)
+    time.sleep(2)
+    {"killed": server.kill, "stopped": server.stop, "cut off": proxy.cut}[trouble]()
+    time.sleep(3)
+    {"killed": server.start, "stopped": server.go_on, "cut off": proxy.mend}[trouble]()
+    longest = max(process.hear()["longest"] for process in processes)
+    time.sleep(2)
+    assert check_one_probe(processes, server.url, calls, 5.0) >= 2
+    (tmp_path / "down").unlink()
+    assert "ok" in ask_all(processes, "probe")
+    assert longest <= 0.1
 
 
 @pytest.mark.nightly

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -19,10 +19,10 @@ from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose
 from peak_observe.backup_recovery.offsite.connect import connect
-from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
+from peak_observe.backup_recovery.offsite.encryption import Opener, read_identities
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
-from peak_observe.backup_recovery.offsite.object_store import make_folder
+from peak_observe.backup_recovery.offsite.initialization import initialize
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
 from peak_observe.backup_recovery.offsite.record import StoredBackup, StoreFile, checked_host, own_name
@@ -31,7 +31,6 @@ from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.throttle import Throttle
 from peak_observe.backup_recovery.offsite.transport import Counted
 from peak_observe.backup_recovery.offsite.verify import StoreReport
-from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -134,43 +133,10 @@ class OffsiteStore:
         Raises:
             BackupError: There is a store and no private key is given, or a key is invalid.
         """
-        with self._alone():
-            known = identity is None and self.key_file.exists()
-            key = self._renewed() if known else self._made() if identity is None else self._joined(identity)
-            key.save(self.key_file)
-        if not known:
+        key, new = initialize(self._transport, self.url, self.key_file, self._recipients, identity)
+        if new:
             self._note(lambda status: status)
         return key.store
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes of this host out: the second one finds the key of the first."""
-        with ExitStack() as held:
-            try:
-                self.key_file.parent.mkdir(0o700, parents=True, exist_ok=True)
-                held.enter_context(briefly_locked(self.key_file.with_name(f".{self.key_file.name}.lock")))
-            except OSError as error:
-                why = error.strerror or error
-                raise BackupError(f"the store's key cannot be written to {self.key_file}: {why}") from None
-            yield
-
-    def _renewed(self) -> StoreKey:
-        """Return the key that this host has, and seal it anew: the recipients may be others now."""
-        key = StoreKey.load(self.key_file)
-        if self._of_key().store != key.store:
-            raise BackupError(f"{self.key_file} is the key of another store; move it away first")
-        stores.write_key(self._transport, key, Sealer(self._recipients))
-        return key
-
-    def _made(self) -> StoreKey:
-        make_folder(self.url)
-        return stores.create(self._transport, self._recipients)
-
-    def _joined(self, identity: str | Path) -> StoreKey:
-        key = stores.unlocked(self._transport, Opener(read_identities(Path(identity))))
-        if self._recipients:
-            stores.write_key(self._transport, key, Sealer(self._recipients))
-        return key
 
     def push(self, backup_id: str | None = None, *, progress: Tell | None = None) -> PushReport:
         """Send a backup, and what it is based on; what is stored already is not sent again.
