@@ -66,11 +66,12 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def patient_server() -> Iterator[None]:
     """Give a scrape a minute: under coverage, on a busy machine, thousands of names of earlier tests take over 10 s."""
-    from peak_observe.telemetry import bounded_server
+    from peak_observe.telemetry import bounded_server, http_server
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounded_server, "DEADLINE", 60.0)
         patch.setattr(bounded_server.BoundedHandler, "timeout", 60.0)
+        patch.setattr(http_server, "HANDSHAKE", 60.0)
         yield
 
 
@@ -112,6 +113,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     costly = {"prometheus", "all_pass", "runs"}
     items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
+    for item in items:
+        if not costly.isdisjoint(getattr(item, "fixturenames", ())) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))  # the first of them makes what all share
 
 
 def pytest_collection_finish() -> None:

@@ -106,7 +106,7 @@ def check_one_probe(processes: list[Process], url: str, calls: Path, seconds: fl
 def era_of(process: Process, url: str) -> int:
     """Return how many transitions there were, all that a process made among them."""
     assert process.ask("told")
-    with Shared(url, timeout=2.0) as shared:
+    with Shared(url, timeout=5.0) as shared:
         return shared.picture().circuits["kraken"].era
 
 
@@ -203,7 +203,7 @@ def test_a_server_in_trouble_holds_up_nobody(
     elif trouble == "stopped":
         server.go_on()
     until(lambda: all(process.ask("up") for process in processes))
-    with Shared(server.url, timeout=2.0) as shared:
+    with Shared(server.url, timeout=5.0) as shared:
         # A server that was empty is told of it by who remembers.
         until(lambda: (found := shared.picture().circuits.get("kraken")) and found.state == "open")
     (tmp_path / "down").unlink()
@@ -247,7 +247,7 @@ def test_ten_processes(members, tmp_path: Path, kind: str) -> None:
         assert check_one_probe(processes, url, calls, 60.0) >= 200
         late = []
         for _ in range(20):
-            with Shared(url, timeout=2.0) as shared:
+            with Shared(url, timeout=5.0) as shared:
                 shared.reset("kraken")
             ask_all(processes, "notice", "closed")
             late += opened(processes)

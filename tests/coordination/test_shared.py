@@ -168,7 +168,7 @@ def test_a_hold_survives_a_server_that_lost_it(share: Share, server: Server, unt
     assert shared.flush(20)
     with redis.Redis(port=server.port) as client:
         client.flushall()
-    until(lambda: "kraken" in Shared(server.url, timeout=2.0).picture().holds)
+    until(lambda: "kraken" in Shared(server.url, timeout=5.0).picture().holds)
 
 
 def test_a_server_that_is_away_is_no_error_at_start(share: Share, caplog: pytest.LogCaptureFixture) -> None:
@@ -190,7 +190,7 @@ def test_a_wrong_password_is_an_error_at_once(share: Share, server: Server) -> N
     """It will not get right by waiting; the message has no password."""
     with redis.Redis(port=server.port) as client:
         client.config_set("requirepass", "right-horse")
-    shared = share(f"redis://:wr0ng-horse@127.0.0.1:{server.port}/0", timeout=1.0)
+    shared = share(f"redis://:wr0ng-horse@127.0.0.1:{server.port}/0", timeout=5.0)
     with pytest.raises(SharedStateError, match="refuses the user or password that the URL names") as error:
         CircuitBreaker(name="kraken", shared=shared)
     assert "wr0ng" not in str(error.value)

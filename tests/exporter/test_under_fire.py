@@ -289,13 +289,11 @@ def test_guessing_passwords_holds_up_nobody(exporter: Callable, tmp_path: Path) 
     async def main() -> list[int]:
         async with asyncio.TaskGroup() as group:
             guesses = [group.create_task(guess(running.port, str(number))) for number in range(20)]
-            await asyncio.sleep(0.1)
-            start = time.monotonic()
+            await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
             answer = await asyncio.to_thread(running.get, Authorization=right)
-            elapsed = time.monotonic() - start
             under_way = sum(not task.done() for task in guesses)
         assert answer.status == 200
-        assert under_way > 0 or elapsed < 0.1
+        assert under_way > 0
         return [task.result() for task in guesses]
 
     assert asyncio.run(main()) == [401] * 20

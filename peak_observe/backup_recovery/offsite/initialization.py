@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
-from peak_observe.backup_recovery.offsite.object_store import make_folder
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.errors import BackupError
@@ -20,13 +19,12 @@ if TYPE_CHECKING:
 
 
 def initialize(
-    transport: Transport, url: str, key_file: Path, recipients: Collection[str], identity: str | Path | None
+    transport: Transport, key_file: Path, recipients: Collection[str], identity: str | Path | None
 ) -> tuple[StoreKey, bool]:
     """Make a new store, or join the one that is there; return its key, and whether it is new on this host.
 
     Args:
         transport: The store.
-        url: Its address; the folder of a new one is made.
         key_file: Where the key is kept on this host.
         recipients: Public keys for which the key is sealed in the store.
         identity: File with a private key; only to join a store.
@@ -37,11 +35,7 @@ def initialize(
     with _alone(key_file):
         if identity is None and key_file.exists():
             return _renewed(transport, key_file, recipients), False
-        if identity is None:
-            make_folder(url)
-            key = stores.create(transport, recipients)
-        else:
-            key = _joined(transport, recipients, identity)
+        key = stores.create(transport, recipients) if identity is None else _joined(transport, recipients, identity)
         key.save(key_file)
         return key, True
 

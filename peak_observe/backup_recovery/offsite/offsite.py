@@ -23,6 +23,7 @@ from peak_observe.backup_recovery.offsite.encryption import Opener, read_identit
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.initialization import initialize
+from peak_observe.backup_recovery.offsite.object_store import make_folder
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
 from peak_observe.backup_recovery.offsite.record import StoredBackup, StoreFile, checked_host, own_name
@@ -133,7 +134,9 @@ class OffsiteStore:
         Raises:
             BackupError: There is a store and no private key is given, or a key is invalid.
         """
-        key, new = initialize(self._transport, self.url, self.key_file, self._recipients, identity)
+        if identity is None and not self.key_file.exists():
+            make_folder(self.url)
+        key, new = initialize(self._transport, self.key_file, self._recipients, identity)
         if new:
             self._note(lambda status: status)
         return key.store
