@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -314,8 +313,6 @@ def _end_of_first_calm(halted: list[tuple[float, str]]) -> float:
     _, calm = runs[first + 1]
     assert len(calm) > 5, "the demo goes wild each 15 s or more, and is resumed after 3 s"
     return calm[-1]
-    halted = sorted({float(at) for one in halts for at, _ in one["values"]})
-    assert any(later - earlier > 1.5 for earlier, later in pairwise([*halted, whole_demo.moment]))
 
 
 @pytest.fixture(scope="module")
