@@ -10,7 +10,7 @@ from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.repository.locking import briefly_locked
-from peak_observe.errors import BackupError, ObjectMissingError, StoreError
+from peak_observe.errors import BackupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -56,11 +56,7 @@ def _alone(key_file: Path) -> Iterator[None]:
 def _renewed(transport: Transport, key_file: Path, recipients: Collection[str]) -> StoreKey:
     """Return the key that this host has, and seal it anew: the recipients may be others now."""
     key = StoreKey.load(key_file)
-    try:
-        store = stores.described(transport)
-    except ObjectMissingError as error:
-        raise StoreError(f"{error}, once {key_file}, the key of the old one, is moved away") from None
-    if store.store != key.store:
+    if stores.described(transport).store != key.store:
         raise BackupError(f"{key_file} is the key of another store; move it away first")
     stores.write_key(transport, key, Sealer(recipients))
     return key
