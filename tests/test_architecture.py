@@ -266,7 +266,9 @@ BREAKER_OPTIONS = (
 SIGNATURES = {
     "AlreadyRunningError": "(name: str, pid: int = 0, since: str = '', host: str = '') -> None",
     "InstanceLockError": "(name: str, folder: str, reason: str) -> None",
-    "only_one": "(name: 'str', *, folder: 'StrPath | None' = None) -> 'SingleInstance'",
+    "only_one": (
+        "(name: 'str', *, folder: 'StrPath | None' = None, shared: 'Joinable | str | None' = None) -> 'SingleInstance'"
+    ),
     "BackupCorruptError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
     "BackupError": None,
     "BackupFinished": ("(repository, backup_id, outcome, at, seconds, files=0, size_bytes=0, message='')"),
@@ -436,9 +438,10 @@ SIGNATURES = {
     "ShuttingDownError": "(name: str) -> None",
     "TradingChanged": "(name, state, reason, by, at)",
     "TradingHaltedError": "(name: str, reason: str, state: str = 'halted', until: float | None = None) -> None",
-    "TradingState": "(state, reason='', by='', at=0.0, until=None, id='')",
+    "TradingState": "(state, reason='', by='', at=0.0, until=None, id='', revision=0)",
     "TradingSwitch": (
-        "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
+        "(name: 'str' = 'main', *, folder: 'str | os.PathLike[str] | None' = None, "
+        "shared: 'Joinable | str | None' = None, clock: 'Clock' = CLOCK) -> 'None'"
     ),
     "Shared": (
         "(url: 'str' = 'host', *, namespace: 'str' = 'peak-observe', scope: 'str' = '', timeout: 'float' = 0.05, "

@@ -55,7 +55,7 @@ def force_open(
     seconds = None if for_time is None else _seconds(for_time)
     with _shared(url, namespace) as shared:
         shared.force_open(name, for_seconds=seconds)
-    typer.echo(f"circuit {printable(name)} is open in all processes" + (f" for {for_time}" if for_time else ""))
+        _tell(shared, f"circuit {printable(name)} is open in all processes" + (f" for {for_time}" if for_time else ""))
 
 
 @app.command()
@@ -63,7 +63,14 @@ def reset(name: Circuit, *, url: Url = None, namespace: Namespace = "peak-observ
     """Close a circuit in all processes."""
     with _shared(url, namespace) as shared:
         shared.reset(name)
-    typer.echo(f"circuit {printable(name)} is closed in all processes")
+        _tell(shared, f"circuit {printable(name)} is closed in all processes")
+
+
+def _tell(shared: Shared, change: str) -> None:
+    typer.echo(change)
+    if shared.picture().members == 1:  # this command
+        where = f"namespace {shared.namespace} of {shared.address}"
+        typer.echo(f"peak-observe: no process takes part in {where} now: is --url or --namespace another?", err=True)
 
 
 def _seconds(text: str) -> float:

@@ -1,9 +1,10 @@
-"""Commands `peak-observe trading …`: show, halt, reduce and resume the trading switches of a folder."""
+"""Commands `peak-observe trading …`: show, halt, reduce and resume the trading of a host, or of all that share."""
 
 from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,32 +13,54 @@ import typer
 
 from peak_observe.cli.options import AsJson
 from peak_observe.errors import UsageError
-from peak_observe.safety import switch_file
+from peak_observe.safety import shared_switch, switch_file
+from peak_observe.safety.shared_switch import RemoteSwitch
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from peak_observe.coordination.shared import Shared
     from peak_observe.safety.switch_file import TradingState
 
 app = typer.Typer(help="Show, halt, reduce and resume the trading of all bots.", no_args_is_help=True)
 STOPPED = 1
+PATIENCE = 2.0
+"""Seconds that a person's command waits for the shared state."""
+NAMESPACE = "peak-observe"
+Switch = TradingSwitch | RemoteSwitch
 
 Name = Annotated[str | None, typer.Argument(help="The switch; all of the folder if not given.")]
 Folder = Annotated[
     Path | None,
     typer.Option("--dir", metavar="DIR", help="The folder of the bots' snapshots; PEAK_OBSERVE_DIR if not given."),
 ]
+Url = Annotated[
+    str | None,
+    typer.Option("--shared", metavar="URL", help="The shared state of the bots, such as redis://…: acts on all hosts."),
+]
+Namespace = Annotated[str, typer.Option("--namespace", metavar="NAME", help="Namespace of --shared.")]
+ThisHost = Annotated[
+    bool, typer.Option("--this-host", help="Resume here, where the shared state is gone for good, without asking it.")
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads it later.")]
 Lasting = Annotated[str | None, typer.Option("--for", metavar="TIME", help="End it after a time, such as 30min.")]
 
 
 @app.command()
-def status(name: Name = None, *, folder: Folder = None, as_json: AsJson = False) -> None:
+def status(
+    name: Name = None,
+    *,
+    folder: Folder = None,
+    shared: Url = None,
+    namespace: Namespace = NAMESPACE,
+    as_json: AsJson = False,
+) -> None:
     """Show the states; exit code 1 where one is halted or reduced."""
-    found = {switch.name: switch.state for switch in _switches(name, folder)}
+    with _switches(name, folder, shared, namespace) as switches:
+        found = {switch.name: switch.state for switch in switches}
     if as_json:
         typer.echo(json.dumps({key: state._asdict() for key, state in found.items()}, indent=2))
     else:
@@ -48,21 +71,50 @@ def status(name: Name = None, *, folder: Folder = None, as_json: AsJson = False)
 
 
 @app.command()
-def halt(reason: Reason, *, name: Name = None, lasting: Lasting = None, folder: Folder = None) -> None:
+def halt(
+    reason: Reason,
+    *,
+    name: Name = None,
+    lasting: Lasting = None,
+    folder: Folder = None,
+    shared: Url = None,
+    namespace: Namespace = NAMESPACE,
+) -> None:
     """Halt trading: bots send nothing but cancels, within a second."""
-    _each(name, folder, lambda switch: switch.halt(reason, for_seconds=_time(lasting)))
+    with _switches(name, folder, shared, namespace) as switches:
+        _each(switches, lambda switch: switch.halt(reason, for_seconds=_time(lasting)))
 
 
 @app.command()
-def reduce(reason: Reason, *, name: Name = None, lasting: Lasting = None, folder: Folder = None) -> None:
+def reduce(
+    reason: Reason,
+    *,
+    name: Name = None,
+    lasting: Lasting = None,
+    folder: Folder = None,
+    shared: Url = None,
+    namespace: Namespace = NAMESPACE,
+) -> None:
     """Let bots send only orders with reduceOnly, and cancels."""
-    _each(name, folder, lambda switch: switch.reduce_only(reason, for_seconds=_time(lasting)))
+    with _switches(name, folder, shared, namespace) as switches:
+        _each(switches, lambda switch: switch.reduce_only(reason, for_seconds=_time(lasting)))
 
 
 @app.command()
-def resume(name: Name = None, *, reason: Reason = "resumed", folder: Folder = None) -> None:
+def resume(
+    name: Name = None,
+    *,
+    reason: Reason = "resumed",
+    folder: Folder = None,
+    shared: Url = None,
+    namespace: Namespace = NAMESPACE,
+    this_host: ThisHost = False,
+) -> None:
     """Let trading go on, also after a file that cannot be read."""
-    _each(name, folder, lambda switch: switch.resume(reason))
+    with _switches(name, folder, shared, namespace) as switches:
+        if shared is None and not this_host:
+            _check_not_shared(switches)
+        _each(switches, lambda switch: switch.resume(reason))
 
 
 @app.callback()
@@ -71,12 +123,27 @@ def _quiet() -> None:
     logging.getLogger("peak_observe.trading").addHandler(logging.NullHandler())
 
 
-def _each(name: str | None, folder: Path | None, change: Callable[[TradingSwitch], TradingState]) -> None:
-    for switch in _switches(name, folder):
+def _each(switches: Sequence[Switch], change: Callable[[Switch], TradingState]) -> None:
+    for switch in switches:
         try:
             typer.echo(_line(switch.name, change(switch)))
         except ValueError as error:
             raise UsageError(str(error)) from None
+
+
+def _check_not_shared(switches: Sequence[Switch]) -> None:
+    """Refuse to resume one host of several, which the others would halt again.
+
+    Raises:
+        UsageError: A switch is shared.
+    """
+    for switch in switches:
+        state = switch.state
+        if state.revision and state.state != TRADING:
+            raise UsageError(
+                f"{switch.name!r} is halted on all hosts that share it: give --shared URL of their shared state; "
+                "--this-host resumes here alone, for as long as that does not answer"
+            )
 
 
 def _time(lasting: str | None) -> float | None:
@@ -88,20 +155,40 @@ def _time(lasting: str | None) -> float | None:
         raise UsageError(f"--for: {error}") from None
 
 
-def _switches(name: str | None, folder: Path | None) -> list[TradingSwitch]:
-    """Return the switches that are meant.
+@contextmanager
+def _switches(name: str | None, folder: Path | None, url: str | None, namespace: str) -> Iterator[list[Switch]]:
+    """Yield the switches that are meant.
 
     Raises:
         UsageError: There is none: a name with a typing error must not look as if it halted something.
     """
-    root = switch_file.folder_of(folder)
-    known = switch_file.names_in(root)
+    if url is None:
+        root = switch_file.folder_of(folder)
+        chosen = _chosen(name, switch_file.names_in(root), str(root))
+        yield [TradingSwitch(one, folder=root.parent) for one in chosen]
+        return
+    with _shared(url, namespace) as shared:
+        records = shared.records()
+        chosen = _chosen(name, shared_switch.names(records), f"{records.address}, namespace {namespace!r}")
+        yield [RemoteSwitch(one, records) for one in chosen]
+
+
+def _chosen(name: str | None, known: list[str], where: str) -> list[str]:
+    there = f"there are: {', '.join(known)}" if known else "there are none; a bot makes its switch when it starts"
     if name is not None and name not in known:
-        there = f"there are: {', '.join(known)}" if known else "there are none; a bot makes its switch when it starts"
-        raise UsageError(f"there is no switch {name!r} in {root}; {there}")
+        raise UsageError(f"there is no switch {name!r} in {where}; {there}")
     if not known:
-        raise UsageError(f"there is no switch in {root}; a bot makes its switch when it starts")
-    return [TradingSwitch(one, folder=root.parent) for one in (known if name is None else [name])]
+        raise UsageError(f"there is no switch in {where}; a bot makes its switch when it starts")
+    return known if name is None else [name]
+
+
+def _shared(url: str, namespace: str) -> Shared:
+    from peak_observe.coordination.shared import Shared
+
+    try:
+        return Shared(url, namespace=namespace, timeout=PATIENCE)
+    except ValueError as error:
+        raise UsageError(f"--shared: {error}") from None
 
 
 def _line(name: str, state: TradingState) -> str:

@@ -109,8 +109,8 @@ class SharedCircuit(Link):
             if event.old == catalog.STATES[HALF_OPEN] and leased:
                 self._later(lambda: self._settle(token, records.OPEN, event.retry_after, event.reason))
             else:
-                due = self.session.clock.monotonic() + event.retry_after
-                self._later(lambda: self._open(due, event.reason), self.session.herd_delay())
+                due, era = self.session.clock.monotonic() + event.retry_after, self._era
+                self._later(lambda: self._open(due, event.reason, era), self.session.herd_delay())
         elif event.new == catalog.STATES[CLOSED] and leased:
             self._later(lambda: self._settle(token, records.CLOSED, 0.0, event.reason))
 
@@ -197,8 +197,8 @@ class SharedCircuit(Link):
 
     def _tell_opening(self, controller: Any) -> None:
         now = self.session.clock.monotonic()
-        due = now + controller.circuit.retry_after(now)
-        self._later(lambda: self._open(due, "opened while apart"), self.session.herd_delay())
+        due, era = now + controller.circuit.retry_after(now), self._era
+        self._later(lambda: self._open(due, "opened while apart", era), self.session.herd_delay())
 
     def _begin_claim(self) -> float:
         now = self.session.clock.monotonic()
@@ -232,9 +232,11 @@ class SharedCircuit(Link):
 
         self.session.post(run, after)
 
-    def _open(self, due: float, reason: str) -> None:
+    def _open(self, due: float, reason: str, era: int) -> None:
         controller, now = self._controller(), self.session.clock.monotonic()
         if controller is None or self._private or controller.circuit.state != OPEN:
+            return
+        if era != self._era:  # another one of the herd told it meanwhile
             return
         given = {"era": self._era, "seconds": max(0.0, due - now), "by": self.session.member, "reason": fit(reason)}
         voter = self.session.member.partition(":")[0]

@@ -29,13 +29,13 @@ def shared_of(shared: Joinable | str | None) -> Joinable | None:
     Raises:
         ValueError: It is none of these.
     """
-    if shared is None or (hasattr(shared, "join") and not isinstance(shared, str)):
+    if shared is None or (hasattr(shared, "join") and not isinstance(shared, str | bytes)):
         return shared
     if not isinstance(shared, str):
         raise ValueError(f"shared must be a Shared, a URL, 'default' or None, not {shown(shared)}")  # noqa: TRY004 - as for all settings
-    url = os.environ.get(VARIABLE, "") if shared == DEFAULT else shared
-    if not url:
+    if shared == DEFAULT and not os.environ.get(VARIABLE):
         return None
+    url = os.environ[VARIABLE] if shared == DEFAULT else shared
     with _lock:
         found = _made.get(url)
         if found is None:

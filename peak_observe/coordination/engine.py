@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class EngineError(Exception):
@@ -88,6 +88,22 @@ class NewsBatch(NamedTuple):
     gap: bool = False
 
 
+class StoredRecord(NamedTuple):
+    """Record as an engine tells of it.
+
+    Args:
+        writes: How often it was written; 0 if there is none.
+        value: What it holds.
+        now: Unix time of the engine's clock.
+        replaced: Whether this step has written it.
+    """
+
+    writes: int
+    value: dict[str, Any]
+    now: float
+    replaced: bool = False
+
+
 class Engine(Protocol):
     """Protocol of an engine; each method is one round trip at most and raises `EngineError` where it fails."""
 
@@ -121,8 +137,24 @@ class Engine(Protocol):
         """Reserve a turn: the seconds until it, and whether it was reserved."""
         ...
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds; later ones than that stay."""
+        ...
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key: higher than each one before it, and `least` or more."""
+        ...
+
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the engine lost; what it knows better stays."""
+        ...
+
+    def record(self, name: str, value: dict[str, Any] | None = None, *, after: int | None = None) -> StoredRecord:
+        """Read a record, and replace it before if it was written `after` times."""
+        ...
+
+    def record_names(self) -> list[str]:
+        """Return the names of all records."""
         ...
 
     def sync(self, member: str) -> SharedPicture:

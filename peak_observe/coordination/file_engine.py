@@ -6,8 +6,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records
-from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture
+from peak_observe.coordination import record_steps, records
+from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.mapped_file import MappedTable
 from peak_observe.coordination.records import CircuitRecord, Hold
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
-CIRCUIT, HOLD, TURN, MEMBER = "c:", "h:", "t:", "m:"
+CIRCUIT, HOLD, TURN, MEMBER, NONCE = "c:", "h:", "t:", "m:", "n:"
 _FOREVER = -1.0
 
 
@@ -97,6 +97,22 @@ class FileEngine:
                 table.write(TURN + name, [after])
         return wait, after is not None
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds."""
+        table = self._opened()
+        with table.locked():
+            row, now = table.read(TURN + name), self._clock.monotonic()
+            table.write(TURN + name, [max(row[0] if row else 0.0, now + seconds)])
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key."""
+        table = self._opened()
+        with table.locked():
+            row = table.read(NONCE + name)
+            found = records.next_nonce(row[0] if row else None, least)
+            table.write(NONCE + name, [found])
+        return found
+
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the file lost."""
         table, changed = self._opened(), False
@@ -116,6 +132,18 @@ class FileEngine:
                     changed = True
             if changed:
                 table.announce()
+
+    def record(self, name: str, value: dict[str, Any] | None = None, *, after: int | None = None) -> StoredRecord:
+        """Read a record, and replace it before if it was written `after` times."""
+        table = self._opened()
+        with table.locked():
+            return record_steps.step_in_table(table, name, value, after, self._clock.now().timestamp())
+
+    def record_names(self) -> list[str]:
+        """Return the names of all records."""
+        table = self._opened()
+        with table.locked():
+            return [key[2:] for key, _ in table.rows() if key.startswith(record_steps.RECORD)]
 
     def sync(self, member: str) -> SharedPicture:
         """Take part for some seconds more, and read everything."""
@@ -171,11 +199,24 @@ class FileEngine:
     def _opened(self) -> MappedTable:
         table = self._table
         if table is None:
-            table = MappedTable(self._path, boot=_boot_id(), timeout=self._timeout)
-            if table.rebooted:
-                _after_reboot(table, self._clock.monotonic())
-            self._table = table
+            table = self._table = MappedTable(
+                self._path, boot=_boot_id(), timeout=self._timeout, on_reboot=self._after_reboot
+            )
         return table
+
+    def _after_reboot(self, table: MappedTable) -> None:
+        """Close what was open before the machine started, for nobody knows how long ago; keep holds by wall time."""
+        now = self._clock.monotonic()
+        for key, row in list(table.rows()):
+            if key.startswith(HOLD):
+                table.write(key, [now + max(0.0, row[2] - time.time()), *row[1:]])
+            elif key.startswith(CIRCUIT):
+                record = _circuit(row)
+                state = record.state if record.due == math.inf else records.CLOSED
+                table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
+            elif key.startswith((TURN, MEMBER)):
+                table.write(key, [0.0])
+        table.announce()
 
     def _take_part_locked(self, table: MappedTable, member: str, now: float) -> None:
         key, row = MEMBER + member, [now + ALIVE]
@@ -237,18 +278,3 @@ def _boot_id() -> bytes:
     except OSError:
         return bytes(16)
     return hashlib.blake2b(text, digest_size=16).digest()
-
-
-def _after_reboot(table: MappedTable, now: float) -> None:
-    """Close what was open before the machine started, as nobody knows how long that took; keep holds by wall time."""
-    with table.locked():
-        for key, row in list(table.rows()):
-            if key.startswith(HOLD):
-                table.write(key, [now + max(0.0, row[2] - time.time()), *row[1:]])
-            elif key.startswith(CIRCUIT):
-                record = _circuit(row)
-                state = record.state if record.due == math.inf else records.CLOSED
-                table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
-            else:
-                table.write(key, [0.0])
-        table.announce()

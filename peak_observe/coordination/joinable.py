@@ -17,10 +17,22 @@ class Joinable(Protocol):
         """Return the reservations of the rate limit of a name."""
         ...
 
+    def exchange_turns(self, exchange: str) -> Any:
+        """Return the reservations of the rate limit of an exchange."""
+        ...
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Return a number that is higher than all that any process got for a name."""
+        ...
+
     def hold(self, name: str, seconds: float, reason: str = "") -> None:
         """Have nobody ask an exchange for some seconds."""
         ...
 
     def watch_hold(self, watcher: Any, name: str, told: Callable[[Any, float, str], object]) -> None:
         """Call `told` for each hold of a name."""
+        ...
+
+    def records(self) -> Any:
+        """Return the records by name."""
         ...

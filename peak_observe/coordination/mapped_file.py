@@ -46,11 +46,11 @@ class MappedTable:
         path: The file, made if it is not there; its folder has to be writable.
         boot: 16 bytes that change with each start of the machine.
         timeout: Seconds that a caller waits for the lock at most.
+        on_reboot: Called with the table, the lock held, where it is from before the last start of the machine.
     """
 
-    def __init__(self, path: str, *, boot: bytes, timeout: float) -> None:
+    def __init__(self, path: str, *, boot: bytes, timeout: float, on_reboot: Callable[[MappedTable], object]) -> None:
         self.path = path
-        self.rebooted = False
         self._timeout = timeout
         self._mutex = threading.Lock()  # flock knows files, not threads
         self._index: dict[str, int] = {}
@@ -63,25 +63,24 @@ class MappedTable:
             raise EngineError(why, refused=True) from None
         self._bell = _Bell(path)
         try:
-            self._prepare(boot)
+            self._prepare(boot, on_reboot)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, boot: bytes) -> None:
+    def _prepare(self, boot: bytes, on_reboot: Callable[[MappedTable], object]) -> None:
         with self._flock():
-            size = os.fstat(self._file).st_size
-            if size < SLOT * (SLOTS + 1):
+            if os.pread(self._file, len(MAGIC), 0).strip(b"\0") not in (b"", MAGIC):
+                why = f"{self.path} is no shared state of this version: name another file"
+                raise EngineError(why, refused=True)
+            if os.fstat(self._file).st_size < SLOT * (SLOTS + 1):
                 os.ftruncate(self._file, SLOT * (SLOTS + 1))
             self._map = mmap.mmap(self._file, SLOT * (SLOTS + 1))
             magic, booted, *_ = _HEADER.unpack_from(self._map)
             if magic != MAGIC:
-                if size and magic != bytes(len(MAGIC)):
-                    why = f"{self.path} is no shared state of this version: name another file"
-                    raise EngineError(why, refused=True)
                 _HEADER.pack_into(self._map, 0, MAGIC, boot, 0, 0, 0)
             elif booted != boot:
-                self.rebooted = True
+                on_reboot(self)  # before the header says so: if this process dies here, the next one does it
                 _, _, sequence, used, generation = _HEADER.unpack_from(self._map)
                 _HEADER.pack_into(self._map, 0, MAGIC, boot, sequence, used, generation)
 

@@ -128,6 +128,11 @@ def reserved(
     return wait, None if wait > patience else start + interval * weight
 
 
+def next_nonce(last: int | None, least: int) -> int:
+    """Return the nonce after the last one of a key, or a higher one that the caller needs at least."""
+    return least if last is None else max(last + 1, least)
+
+
 def left(until: float, now: float) -> float:
     """Return the seconds that are left; infinity stays."""
     return math.inf if until == math.inf else max(0.0, until - now)

@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import records
-from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture
+from peak_observe.coordination import record_steps, records
+from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.redis_scripts import SCRIPT
 from peak_observe.errors import MissingExtraError
 
@@ -38,7 +38,7 @@ class RedisEngine:
 
     Raises:
         MissingExtraError: redis-py is not installed.
-        ValueError: The URL is invalid.
+        ValueError: The URL is invalid; the message may quote its password.
     """
 
     def __init__(self, url: str, *, namespace: str, timeout: float, quorum: int) -> None:
@@ -59,26 +59,24 @@ class RedisEngine:
         self._wake = f"{tag}:wake:{secrets.token_hex(8)}"
         self._ahead: float | None = None  # the server's milliseconds less ours, at the least
         self._hash = ""
-        try:
-            self._connect()
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"the URL of the shared state makes no sense to redis-py: {_brief(error)}") from None
+        self._connect()
 
     def _connect(self) -> None:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
+        tcp = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
         # Its defaults wait for ever, or retry for seconds.
         self._client = self._redis.Redis.from_url(
             self._url,
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
             max_connections=CONNECTIONS,
             decode_responses=True,
             protocol=2,
+            **tcp,
         )
 
     def open(self, name: str, *, era: int, seconds: float, by: str, reason: str, voter: str) -> CircuitNews:
@@ -121,10 +119,34 @@ class RedisEngine:
         )
         return int(wait) / 1e6, bool(int(granted))
 
+    def postpone(self, name: str, *, seconds: float) -> None:
+        """Let no turn begin for some seconds."""
+        self._run("postpone", name, seconds * 1e6, key=f"{self._tag}:turn:{name}")
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Take the next nonce of a key."""
+        return int(self._run("nonce", name, least, key=f"{self._tag}:nonce:{name}"))
+
     def seed(self, circuits: list[CircuitNews], holds: list[HoldNews]) -> None:
         """Bring back what the server lost."""
         kept = [{"h": hold.name, "d": _ms(hold.left), "r": hold.reason} for hold in holds]
         self._step("seed", json.dumps([_row(news) for news in circuits]), json.dumps(kept))
+
+    def record(self, name: str, value: dict[str, Any] | None = None, *, after: int | None = None) -> StoredRecord:
+        """Read a record, and replace it before if it was written `after` times."""
+        if value is None:
+            return record_steps.parsed(self._ask_records("load", name))
+        return record_steps.parsed(self._ask_records("replace", name, after or 0, json.dumps(value)))
+
+    def record_names(self) -> list[str]:
+        """Return the names of all records."""
+        return list(self._ask_records("names"))[::2]
+
+    def _ask_records(self, *args: Any) -> Any:
+        try:
+            return self._client.eval(record_steps.SCRIPT, 1, f"{self._tag}:records", *args)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._failure(error) from None
 
     def sync(self, member: str) -> SharedPicture:
         """Take part for some seconds more, and read everything."""

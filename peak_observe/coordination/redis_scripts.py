@@ -74,6 +74,15 @@ local function held(name, ms, reason)
   return {h = name, d = math.max(0, before.u - now), r = before.r}
 end
 
+local function full_at(stored)
+  local full, seen = string.match(stored or '0 0', '(%d+) (%d+)')
+  return math.max(tonumber(full) - math.max(0, tonumber(seen) - micro), micro)
+end
+local function fill(full)
+  local both = string.format('%.0f %.0f', full, micro)
+  redis.call('SET', extra, both, 'PX', math.ceil((full - micro) / 1000) + 1000)
+end
+
 local name = ARGV[4]
 if step == 'open' then
   local c = load(name)
@@ -123,16 +132,23 @@ elseif step == 'hold' then
   return cjson.encode(held(name, tonumber(ARGV[5]), ARGV[6]))
 elseif step == 'reserve' then
   local interval, burst, weight, patience = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-  local full_at, seen = string.match(redis.call('GET', extra) or '0 0', '(%d+) (%d+)')
-  local start = math.max(tonumber(full_at) - math.max(0, tonumber(seen) - micro), micro)
+  local start = full_at(redis.call('GET', extra))
   local wait = math.max(0, start - interval * (burst - math.min(weight, burst)) - micro)
   if wait <= patience then
-    local full = start + math.ceil(interval * weight)
-    local both = string.format('%.0f %.0f', full, micro)
-    redis.call('SET', extra, both, 'PX', math.ceil((full - micro) / 1000) + 1000)
+    fill(start + math.ceil(interval * weight))
     return {string.format('%.0f', wait), 1}
   end
   return {string.format('%.0f', wait), 0}
+elseif step == 'postpone' then
+  fill(math.max(full_at(redis.call('GET', extra)), micro + math.ceil(tonumber(ARGV[5]))))
+  return 1
+elseif step == 'nonce' then
+  -- As text: Lua's numbers are exact up to 2^53 alone, and those of the server up to 2^63.
+  local least, last = ARGV[5], redis.call('GET', extra)
+  if last and (#last > #least or (#last == #least and last >= least)) then redis.call('INCR', extra)
+  else redis.call('SET', extra, least) end
+  redis.call('PEXPIRE', extra, keep)
+  return redis.call('GET', extra)
 elseif step == 'seed' then
   for _, r in ipairs(cjson.decode(ARGV[4])) do
     local c = load(r.n)

@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews
+from peak_observe.coordination.nonces import Nonces
 from peak_observe.coordination.worker import Listener, Worker
 from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
@@ -69,6 +70,7 @@ class Session:
         self._holds: dict[str, tuple[float, str]] = {}
         self._watchers: weakref.WeakKeyDictionary[Any, tuple[str, Callable[[Any, float, str], object]]]
         self._watchers = weakref.WeakKeyDictionary()
+        self.nonces = Nonces(self.ask)
         self._lock = threading.RLock()
         self._backoff = FIRST_BACKOFF
         self._retry_at = 0.0
@@ -242,10 +244,12 @@ class Session:
             self.tally.count_operation("sync", "error")
             raise
         self.tally.count_operation("sync", "success")
-        self.sequence = picture.sequence
+        lost_data, self.sequence = picture.sequence < self.sequence, picture.sequence
         self.members = self.tally.members = max(1, picture.members)
         was_up, self.up, self.tally.up = self.up, True, True
         self._backoff = FIRST_BACKOFF
+        if lost_data or not was_up:
+            self.nonces.bring_back()
         lost = [link.reconcile(picture.circuits.get(link.name)) for link in tuple(self._links)]
         self._bring_back([news for news in lost if news is not None], self._lost_holds(picture))
         for hold in picture.holds.values():
@@ -331,6 +335,10 @@ class Session:
         for link in tuple(self._links):
             if link.name == news.name:
                 link.adopt(news)
+
+    def lose(self, error: EngineError) -> None:
+        """Go on alone, as the engine did not answer, until it does again."""
+        self._lost(error)
 
     def _lost(self, error: EngineError) -> None:
         was_up, self.up, self.tally.up = self.up, False, False

@@ -12,12 +12,16 @@ from peak_observe.coordination import records, urls
 from peak_observe.coordination.circuit import SharedCircuit, fit
 from peak_observe.coordination.engine import EngineError, SharedPicture
 from peak_observe.coordination.session import Session
+from peak_observe.coordination.shared_records import SharedRecords
 from peak_observe.coordination.turns import SharedTurns
 from peak_observe.errors import SharedStateError
 from peak_observe.measures import SHARED
 from peak_observe.support.shown import shown
 
 LONGEST_TIMEOUT = 5.0
+LONGEST_OVERRIDE = 366 * 86_400.0
+"""Seconds that a hold, or a circuit opened by hand, lasts at most."""
+HIGHEST_NONCE = 2**62
 LONGEST_NAME = 120
 """Bytes of a name; of a longer one the end is replaced by a checksum."""
 
@@ -114,6 +118,15 @@ class Shared:
         self._refused(self._session.start)
         return SharedTurns(self._session, key_of(name), self._margin)
 
+    def exchange_turns(self, exchange: str) -> SharedTurns:
+        """Return the reservations of the rate limit of an exchange, for those of one scope; a client calls it.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+        """
+        self._refused(self._session.start)
+        return SharedTurns(self._session, self._scoped(f"exchange {exchange}"), self._margin)
+
     def hold(self, name: str, seconds: float, reason: str = "") -> None:
         """Have nobody of this scope ask an exchange for some seconds; a longer hold stays.
 
@@ -121,9 +134,16 @@ class Shared:
             name: The exchange.
             seconds: How long.
             reason: Why, in words.
+
+        Raises:
+            ValueError: An argument is invalid; the message names it.
         """
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not (seconds > 0 or seconds <= 0):
+            raise ValueError(f"seconds must be a number, not {shown(seconds)}")
+        if not isinstance(reason, str):
+            raise ValueError(f"reason must be text, not {shown(reason)}")  # noqa: TRY004 - as for all settings
         if seconds > 0:
-            self._session.hold(self._scoped(name), min(float(seconds), 366 * 86_400.0), fit(reason))
+            self._session.hold(self._scoped(name), float(min(seconds, LONGEST_OVERRIDE)), fit(reason))
 
     def watch_hold(self, watcher: Any, name: str, told: Callable[[Any, float, str], object]) -> None:
         """Call `told(watcher, seconds, reason)` for each hold of an exchange, while the watcher lives.
@@ -132,6 +152,34 @@ class Shared:
             SharedStateError: The server or file refuses.
         """
         self._refused(lambda: self._session.watch_hold(watcher, self._scoped(name), told))
+
+    def records(self) -> SharedRecords:
+        """Return the records by name; switches and single instances of several hosts are kept in them.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+        """
+        self._refused(self._session.start)
+        return SharedRecords(self._session, self.address)
+
+    def nonce(self, name: str, *, least: int) -> int:
+        """Return a number that is higher than all that any process got for a name; clients sign requests with it.
+
+        It blocks for one `timeout` at most. While the server or file is away, it is higher than all that this process
+        knows of.
+
+        Args:
+            name: What the numbers are for, such as an API key; it is stored as a hash.
+            least: The number that the caller would take on its own, such as the milliseconds of its clock.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+            ValueError: `least` is no integer from 0 to 2**62.
+        """
+        if isinstance(least, bool) or not isinstance(least, int) or not 0 <= least <= HIGHEST_NONCE:
+            raise ValueError(f"least must be an integer from 0 to 2**62, not {shown(least)}")
+        self._refused(self._session.start)
+        return self._session.nonces.after(_digest(name), least)
 
     def picture(self) -> SharedPicture:
         """Return all that is shared at this moment: circuits, holds and how many take part.
@@ -151,7 +199,7 @@ class Shared:
             SharedStateError: The server or file cannot be reached.
         """
         if for_seconds is not None:
-            _check_range("for_seconds", for_seconds, 0.001, 366 * 86_400.0)
+            _check_range("for_seconds", for_seconds, 0.001, LONGEST_OVERRIDE)
         seconds = float("inf") if for_seconds is None else float(for_seconds)
         self._override(name, records.FORCED_OPEN, seconds)
 
@@ -191,7 +239,7 @@ class Shared:
         return f"<Shared {self.namespace!r} at {self.address} {'up' if self.is_up else 'alone'}>"
 
     def _scoped(self, name: str) -> str:
-        return key_of(f"{name}@{self.scope}" if self.scope else name)
+        return key_of(f"{name}@{self.scope}" if self.scope and name else name)
 
     def _override(self, name: str, state: str, seconds: float) -> None:
         by = self._session.member
@@ -208,9 +256,15 @@ class Shared:
 
 
 def key_of(name: str) -> str:
-    """Return the name of a circuit, limit or exchange as engines store it: short, without secrets."""
+    """Return the name of a circuit, limit or exchange as engines store it: short, without secrets.
+
+    Raises:
+        ValueError: It is no text, or empty.
+    """
     from peak_observe.support.redact import clean, printable
 
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name must be text that is not empty, not {shown(name)}")
     plain = printable(clean(name)).replace('"', "'").replace("\\", "/")
     data = plain.encode()
     if len(data) <= LONGEST_NAME:
@@ -218,6 +272,12 @@ def key_of(name: str) -> str:
     import hashlib
 
     return data[: LONGEST_NAME - 17].decode(errors="ignore") + "~" + hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def _digest(name: str) -> str:
+    import hashlib
+
+    return hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16, person=b"nonce").hexdigest()
 
 
 def _check_range(name: str, value: object, least: float, most: float) -> None:

@@ -41,6 +41,10 @@ class SharedTurns:
         except EngineError:
             return None
 
+    def postpone(self, seconds: float) -> None:
+        """Let no turn begin for some seconds, for which the caller does not wait."""
+        self.session.post(lambda: self.session.ask_quietly("postpone", self.name, seconds=seconds))
+
     def pause(self, seconds: float) -> None:
         """Have no process take a turn for some seconds."""
         self.session.hold(f"limit:{self.name}", seconds, "")

@@ -17,6 +17,10 @@ DIRECTORY = "PEAK_OBSERVE_DIR"
 FILE = "shared-state"
 SERVERS = ("redis", "rediss", "unix")
 KNOWN = "'host', file:///path, redis://…, rediss://… or unix://…"
+UNCLEAR = (
+    "the URL of the shared state makes no sense: write redis://user:password@host:port/0 with the number of the "
+    "database, and '/', '@', '?' and '#' of a password as %2F, %40, %3F and %23"
+)
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -37,11 +41,15 @@ def build_engine(url: object, *, namespace: str, timeout: float, quorum: int, cl
     """
     if not isinstance(url, str) or not url:
         raise ValueError(f"url must be {KNOWN}, not a value of type {type(url).__name__}")
-    scheme = HOST if url == HOST else urlsplit(url).scheme
+    scheme = HOST if url == HOST else _scheme(url)
     if scheme in SERVERS:
         from peak_observe.coordination.redis_engine import RedisEngine  # late: it needs an extra
 
-        return RedisEngine(url, namespace=namespace, timeout=timeout, quorum=quorum)
+        _check_server(url, scheme)
+        try:
+            return RedisEngine(url, namespace=namespace, timeout=timeout, quorum=quorum)
+        except (ValueError, TypeError):  # its message may quote a password
+            raise ValueError(UNCLEAR) from None
     if scheme not in (HOST, "file"):
         raise ValueError(f"url must be {KNOWN}; its scheme is {scheme or 'missing'!r}")
     if quorum > 1:
@@ -57,6 +65,21 @@ def address(url: str) -> str:
         return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:  # its message may quote a password
+        raise ValueError(UNCLEAR) from None
+
+
+def _check_server(url: str, scheme: str) -> None:
+    """Raise ValueError where a password would be taken for a part of the address, or the name of a database for 0."""
+    parts = urlsplit(url)
+    misread = "@" in f"{parts.path}{parts.query}{parts.fragment}"
+    if misread or (scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path)):
+        raise ValueError(UNCLEAR)
 
 
 def _path(url: str, namespace: str) -> str:

@@ -23,7 +23,7 @@ from peak_observe.exchange_client.order_journal.client_orders import ClientOrder
 from peak_observe.exchange_client.reviews import ccxt_id
 from peak_observe.exchange_client.streams import overrides as stream_overrides
 from peak_observe.exchange_client.streams.state import MaxSilence
-from peak_observe.exchange_client.trading_gate import gate_of
+from peak_observe.exchange_client.trading_gate import gate_of, lease_gate
 from peak_observe.resilience import CircuitBreaker, HealthCheck, health_check
 from peak_observe.resilience.common import validation
 from peak_observe.safety.trading_switch import TradingSwitch
@@ -95,6 +95,7 @@ class ExchangeClient:
         joined = shared_of(shared)
         if joined is not None:
             backpressure.join(joined, ccxt_id(type(exchange)))
+            ccxt_overrides.share(exchange, joined, ccxt_id(type(exchange)), clock)
         asynchronous = self._asynchronous
         state = attach(
             exchange,
@@ -111,13 +112,16 @@ class ExchangeClient:
             streams=streams,
             health=health,
         )
+        state.shared_limit = ccxt_overrides.shared_limit(exchange)
         try:
-            if gate is not None:
-                gate.open_for(exchange, state)
             if exclusive:
                 from peak_observe.safety.single_instance import only_one_of_account  # late: few clients are exclusive
 
-                self._instance = only_one_of_account(exchange, state.name)
+                self._instance = only_one_of_account(exchange, state.name, shared=joined)
+                if joined is not None:
+                    gate = lease_gate(self._instance, trading)
+            if gate is not None:
+                gate.open_for(exchange, state)
             self._protect(Protection(exchange, state, backpressure, settings, clock=clock, shared=joined), health)
             self._journaled = None if journal is None else _journaled(journal, exchange, state, clock)
         except BaseException:

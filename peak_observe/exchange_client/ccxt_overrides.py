@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.exchange_client.throttle import Throttle
+
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
+    from peak_observe.coordination.joinable import Joinable
+    from peak_observe.exchange_client.shared_throttle import SharedThrottle
 
 RESEND = "maxRetriesOnFailure"
 _DEFAULT_RESEND = "defaultMaxRetriesOnFailure"
 _THROTTLE = "_peak_observe_throttle"
+_NONCES = "_peak_observe_nonces"
 _SERVER_ERROR = 500
-
-
-class Throttle:
-    """ccxt's rate limit for any number of threads: no two get the same turn.
-
-    Args:
-        clock: Where time and sleep come from.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._next = 0.0
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Throttle:
-        return self
-
-    def wait(self, seconds: float) -> None:
-        """Wait for this thread's turn and reserve `seconds` for it."""
-        with self._lock:
-            now = self._clock.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + seconds
-        if turn > now:
-            self._clock.sleep(turn - now)
 
 
 def prepare(exchange: Any, clock: Clock) -> None:
@@ -58,6 +37,16 @@ def prepare(exchange: Any, clock: Clock) -> None:
 def release(exchange: Any) -> None:
     """Forget what `prepare` prepared."""
     vars(exchange).pop(_THROTTLE, None)
+    vars(exchange).pop(_NONCES, None)
+
+
+def share(exchange: Any, shared: Joinable, exchange_id: str, clock: Clock) -> None:
+    """Have an exchange object take turns and nonces that processes share."""
+    from peak_observe.exchange_client.shared_nonces import SharedNonces  # late: few clients share
+    from peak_observe.exchange_client.shared_throttle import SharedThrottle
+
+    vars(exchange)[_THROTTLE] = SharedThrottle(shared.exchange_turns(exchange_id), clock)
+    vars(exchange)[_NONCES] = SharedNonces(shared, exchange_id)
 
 
 def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
@@ -65,8 +54,21 @@ def overrides(original: Any, *, asynchronous: bool) -> dict[str, Any]:
     return {
         "handle_http_status_code": _status(original),
         "handle_option_and_params": _options(original),
-        **({"open": _open(original)} if asynchronous else {"throttle": _throttle(original)}),
+        **({"incrementing_nonce": _nonce(original)} if hasattr(original, "incrementing_nonce") else {}),
+        **({"open": _open(original), "throttle": _async_throttle(original)} if asynchronous else {}),
+        **({} if asynchronous else {"throttle": _throttle(original)}),
     }
+
+
+def _nonce(original: Any) -> Any:
+    increment = original.incrementing_nonce
+
+    @wraps(increment)
+    def nonce(self: Any) -> int:
+        found, nonces = increment(self), vars(self).get(_NONCES)
+        return int(found if nonces is None else nonces.after(self, int(found)))
+
+    return nonce
 
 
 def _throttle(original: Any) -> Any:
@@ -75,6 +77,25 @@ def _throttle(original: Any) -> Any:
         vars(self)[_THROTTLE].wait(self.rateLimit * (1.0 if cost is None else cost) / 1000)
 
     return throttle
+
+
+def _async_throttle(original: Any) -> Any:
+    own = original.throttle
+
+    @wraps(own)
+    async def throttle(self: Any, cost: float | None = None) -> Any:
+        found = vars(self)[_THROTTLE]
+        if not isinstance(found, Throttle):
+            return await found.async_wait(self.rateLimit * (1.0 if cost is None else cost) / 1000)
+        return await own(self, cost)
+
+    return throttle
+
+
+def shared_limit(exchange: Any) -> SharedThrottle | None:
+    """Return the rate limit that an exchange object shares with other processes, if it does."""
+    found = vars(exchange)[_THROTTLE]
+    return None if isinstance(found, Throttle) else found
 
 
 def _open(original: Any) -> Any:

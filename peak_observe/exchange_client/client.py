@@ -36,8 +36,8 @@ class ResilientExchangeClient(ExchangeClient):
         base_delay: Seconds before a read's second attempt; the delay doubles with each.
         max_delay: Upper limit of that delay in seconds.
         max_wait: Seconds that a call waits at most for the end of a rate limit or ban; beyond that it is rejected.
-        exclusive: Whether no other process of this host may have a client with the same API key and `exclusive`, until
-            it is closed or its process ends. All clients of one process are one instance.
+        exclusive: Whether no other process of this host, or of the hosts of `shared`, may have a client with this API
+            key and `exclusive`, until it is closed or its process ends. All clients of one process are one instance.
         latency_budget: Seconds that a request may take from sending to the end of its answer, by group (`public`,
             `private`, `trade`), such as `{"trade": 0.5}`; slower ones are counted, and many of them are an alert.
         client_order_id: Makes the ids of orders that have none; by the exchange's rules if not given. An exchange that
@@ -55,6 +55,7 @@ class ResilientExchangeClient(ExchangeClient):
     Raises:
         AlreadyRunningError: Another process has one with this key; the error names it.
         InstanceLockError: The lock that keeps it exclusive cannot be kept; the message tells why.
+        SharedStateError: The server or file of `shared` refuses, or is away where it is to be exclusive among hosts.
         MissingExtraError: ccxt is not installed.
         ValueError: ccxt knows no such exchange, or an argument makes no sense; the message names it.
         TypeError: The object is no exchange, or an async one.

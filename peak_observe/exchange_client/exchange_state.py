@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from peak_observe.exchange_client.order_id_overrides import OrderIds
     from peak_observe.exchange_client.order_summary import CallArguments
     from peak_observe.exchange_client.scrubbing import Scrubber
+    from peak_observe.exchange_client.shared_throttle import SharedThrottle
 
 STATE = "_peak_observe_state"
 """Attribute of a measured exchange object that holds its state."""
@@ -111,6 +112,7 @@ class ExchangeState:
         for group, budget in self._budgets.items():
             LATENCY_BUDGETS.series(f"{name}{SEPARATOR}{group}").join(self, budget.read)
         self._endpoints: dict[tuple[str, ...], Endpoint] = {}
+        self.shared_limit: SharedThrottle | None = None
         self.learn_due = 0.0
         self.tells_limits = False
 
@@ -148,6 +150,8 @@ class ExchangeState:
         self.tells_limits = ratio is not None
         if ratio is not None:
             self.tally.used(ratio)
+            if self.shared_limit is not None:
+                self.shared_limit.correct(ratio, dialects.usage_window(self.exchange, lower, self.clock.now()))
         if due:
             self.learn_due = ended_at + _LEARN_EVERY
             self._measure_skew(lower, (ended_at - sent_at) / 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.safety.order_value import OrderValue
+from peak_observe.safety.order_value import OrderValue, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,13 +35,13 @@ class Notional:
         market = self._market(symbol) or {}
         quote = market.get("settle") or market.get("quote") or _quote(symbol)
         size = market.get("contractSize") or 1.0
-        amount, price = _number(order.get("amount")), _number(order.get("price"))
-        cost = _number(order.get("cost")) or _number((order.get("params") or {}).get("cost"))
+        amount, price = number(order.get("amount")), number(order.get("price"))
+        cost = number(order.get("cost")) or number((order.get("params") or {}).get("cost"))
         if cost is not None:
             return OrderValue(quote, cost)
         if market.get("inverse"):
             return OrderValue(market.get("quote") or quote, None if amount is None else amount * size)
-        price = price or _number((order.get("params") or {}).get("triggerPrice")) or self._prices.get(str(symbol))
+        price = price or number((order.get("params") or {}).get("triggerPrice")) or self._prices.get(str(symbol))
         return OrderValue(quote, None if amount is None or price is None else amount * size * price, amount, size)
 
     def _market(self, symbol: Any) -> dict[str, Any] | None:
@@ -55,10 +55,3 @@ def _quote(symbol: Any) -> str:
         return ""
     pair, _, settle = symbol.partition(":")
     return settle.partition("-")[0] or pair.partition("/")[2]
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None

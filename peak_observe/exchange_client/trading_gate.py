@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
 from peak_observe.errors import TradingHaltedError
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from peak_observe.exchange_client.exchange_state import Endpoint, ExchangeState
     from peak_observe.exchange_client.order_summary import CallArguments
-    from peak_observe.safety.trading_switch import TradingSwitch
+    from peak_observe.safety.single_instance import SingleInstance
+    from peak_observe.safety.trading_switch import Guard, TradingSwitch
 
 # They take risk away whatever the switch says.
 _ALWAYS = frozenset(("set_cancel_on_disconnect", "revoke_api_key", "revoke_builder_code"))
@@ -32,6 +33,55 @@ _REDUCE_KEYS = frozenset(("reduceonly", "closeposition", "closeonly"))
 _TRUE = frozenset(("true", "1"))
 
 
+class Switch(Protocol):
+    """Protocol of what a gate asks: a trading switch, or a lease before one."""
+
+    @property
+    def joined(self) -> tuple[Guard, ...]:
+        """The guards that count orders."""
+        ...
+
+    def allows(self, *, reducing: bool = False) -> bool:
+        """Return whether orders may be sent."""
+        ...
+
+    def check(self, *, reducing: bool = False) -> None:
+        """Return if orders may be sent, or raise `TradingHaltedError`."""
+
+
+class LeasedSwitch:
+    """Switch that is also halted while another host may hold the account.
+
+    Args:
+        instance: The hold of this process on the account.
+        switch: The trading switch behind it, if there is one.
+    """
+
+    def __init__(self, instance: SingleInstance, switch: TradingSwitch | None) -> None:
+        self._instance = instance
+        self._switch = switch
+
+    @property
+    def joined(self) -> tuple[Guard, ...]:
+        """The guards that count orders."""
+        return () if self._switch is None else self._switch.joined
+
+    def allows(self, *, reducing: bool = False) -> bool:
+        """Return whether orders may be sent."""
+        return not self._instance.lost and (self._switch is None or self._switch.allows(reducing=reducing))
+
+    def check(self, *, reducing: bool = False) -> None:
+        """Return if orders may be sent.
+
+        Raises:
+            TradingHaltedError: They may not: another host may have the account, or the switch says no.
+        """
+        if lost := self._instance.lost:
+            raise TradingHaltedError(self._instance.name, lost)
+        if self._switch is not None:
+            self._switch.check(reducing=reducing)
+
+
 class TradingGate:
     """Asks a switch, and its guards, before each write of one exchange object.
 
@@ -39,7 +89,7 @@ class TradingGate:
         switch: The switch.
     """
 
-    def __init__(self, switch: TradingSwitch) -> None:
+    def __init__(self, switch: Switch) -> None:
         self.switch = switch
 
     def open_for(self, exchange: Any, state: ExchangeState) -> None:
@@ -149,6 +199,11 @@ def gate_of(switch: TradingSwitch | None) -> TradingGate | None:
     if not isinstance(switch, TradingSwitch):
         raise TypeError(f"trading must be a TradingSwitch, not {shown(switch)}")
     return TradingGate(switch)
+
+
+def lease_gate(instance: SingleInstance, switch: TradingSwitch | None) -> TradingGate:
+    """Return the gate of a client that is exclusive among hosts."""
+    return TradingGate(LeasedSwitch(instance, switch))
 
 
 def _orders(arguments: CallArguments) -> list[dict[str, Any]]:

@@ -69,6 +69,17 @@ BYTES: Json = {"unit": "bytes"}
 BACKGROUND: Json = {"custom__cellOptions": {"type": "color-background", "mode": "basic"}, "custom__align": "center"}
 
 
+def of_promise() -> Json:
+    """Return the settings of a column of ages as shares of what was promised."""
+    return {
+        "unit": "percentunit",
+        "decimals": 0,
+        "mappings": unknown("no promise"),
+        "thresholds": thresholds({YELLOW: 0.8, RED: 1}),
+        **BACKGROUND,
+    }
+
+
 def bad(colour: str = RED) -> Json:
     """Return the settings of a column of counts of which every one but 0 is coloured."""
     return {

@@ -142,7 +142,7 @@ class DeadManSwitch:
         if not own_loop and self._thread is not threading.current_thread():  # which it is in on_expired
             self._thread.join()
         if disarm and self._sent:
-            self._disarmed(self._attempt(0) if self._timer.rules.disarms else None)
+            self._disarmed(self._attempt(0))
         self._ended()
 
     async def async_close(self, *, disarm: bool = True) -> None:
@@ -160,8 +160,7 @@ class DeadManSwitch:
         while self._thread.is_alive():  # a beat under way needs this loop
             await async_sleep(0.01)
         if disarm and self._sent:
-            off = self._timer.requests(0) if self._timer.rules.disarms else ()
-            self._disarmed(await self._caller.async_error(off))
+            self._disarmed(await self._caller.async_error(self._timer.requests(0)))
         return self._ended()
 
     def __enter__(self) -> Self:
@@ -204,9 +203,9 @@ class DeadManSwitch:
         writer.soon()
 
     def _disarmed(self, error: Exception | None) -> None:
-        if error is not None or not self._timer.rules.disarms:
-            why = describe(error) if error else "ccxt cannot switch its timer off"
-            _log("error", "%s is not disarmed and cancels %s: %s", self.name, self._timer.rules.scope, why)
+        if error is not None:
+            scope = self._timer.rules.scope
+            _log("error", "%s is not disarmed and cancels %s: %s", self.name, scope, describe(error))
 
     def _keep_beating(self) -> None:
         pause = 0.0

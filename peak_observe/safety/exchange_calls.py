@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 from peak_observe.support.shown import shown
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    Requests: TypeAlias = Iterable[tuple[str, tuple[Any, ...]]]
+Requests: TypeAlias = Iterable[tuple[str, tuple[Any, ...]]]
 
 Client: TypeAlias = Any
 """A ccxt object, or a client of ours, which has one as `exchange`."""
@@ -133,3 +131,16 @@ def _running_loop() -> Any:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def symbol_names(symbols: object) -> tuple[str, ...]:
+    """Return the symbols of an argument, which may be one text.
+
+    Raises:
+        TypeError: It is neither text nor several of them.
+    """
+    found = (symbols,) if isinstance(symbols, str) else tuple(symbols) if isinstance(symbols, Iterable) else (None,)
+    names = tuple(symbol for symbol in found if isinstance(symbol, str))
+    if len(names) < len(found):
+        raise TypeError(f"symbols must be names of markets, such as ['BTC/USDT'], not {shown(symbols)}")
+    return names

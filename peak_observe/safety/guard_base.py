@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import ConfigError
+from peak_observe.errors import ConfigError, SharedStateError
 from peak_observe.events import GuardTripped
 from peak_observe.measures import GUARDS, GuardTally
 from peak_observe.observers import emit
 from peak_observe.safety.guard_file import GuardFile, GuardFileError
 from peak_observe.safety.switch_file import HALTED, TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
+from peak_observe.support.durations import seconds
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -47,9 +48,13 @@ class BaseGuard:
         name: str | None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if not isinstance(trading, TradingSwitch):
+            raise TypeError(f"trading must be a TradingSwitch, not {shown(trading)}")
         if on_trip not in ACTIONS:
             raise ValueError(f"on_trip must be one of {', '.join(ACTIONS)}, not {shown(on_trip)}")
-        self.name = name or f"{trading.name}.{kind}"
+        if for_seconds is not None:
+            checked_seconds("for_seconds", for_seconds)  # now, as a trip must not fail
+        self.name = f"{trading.name}.{kind}" if name is None else name
         self._switch = trading
         self._clock = clock
         self._action = on_trip
@@ -62,8 +67,8 @@ class BaseGuard:
     def _trip(self, reason: str, message: str) -> None:
         """Count a limit that was exceeded, and do what was asked for then."""
         self._tally.trips[reason] += 1
-        # What the file of the switch does not take is obeyed by this process, and said in the log.
-        with suppress(ConfigError):
+        # What the file of the switch, or the shared state, does not take is obeyed here, and said in the log.
+        with suppress(ConfigError, SharedStateError):
             self._act(f"guard {self.name}: {message}")
         self._untold.append(GuardTripped(self.name, reason, message, self._action, self._clock.now()))
 
@@ -91,10 +96,28 @@ class BaseGuard:
             raise self._switch.refusal(state)
 
 
+def checked_seconds(name: str, value: float | str) -> float:
+    """Return a time in seconds.
+
+    Raises:
+        ValueError: It is no time; the message names the argument.
+    """
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -sys.float_info.max <= value <= sys.float_info.max
+
+
 def checked_number(name: str, value: object, *, whole: bool = False) -> None:
     """Raise ValueError unless a limit is a number above 0, or None."""
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
-    fits = isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf  # type: ignore[operator] # a number by then
+    fits = is_finite(value) and isinstance(value, int if whole else int | float) and value > 0
     if value is not None and not fits:
         raise ValueError(f"{name} must be a {'whole ' if whole else ''}number above 0, not {shown(value)}")
 

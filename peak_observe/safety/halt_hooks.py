@@ -27,14 +27,12 @@ class Hook:
             raise TypeError(f"on_halt() takes a function without arguments, not {function!r}")
         self._function = function
         self._loop = _running_loop()
-        self._done: set[str] = set()
+        self._done: dict[str, object] = {}
 
     def claim(self, halt: str) -> bool:
         """Return whether this halt is new to the hook."""
-        if halt in self._done:
-            return False
-        self._done.add(halt)
-        return True
+        mine = object()
+        return self._done.setdefault(halt, mine) is mine  # at once, as several threads see a halt, without a lock
 
     def run(self, switch: str) -> None:
         """Call the function and wait for its coroutine; what it raises is logged."""

@@ -18,6 +18,7 @@ import msgspec
 
 from peak_observe.errors import AlreadyRunningError, InstanceLockError
 from peak_observe.support import posix, process_start
+from peak_observe.support.atomic_files import create_file
 from peak_observe.support.posix import fcntl
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class InstanceLock:
             path = folder / f".instance-{_digest(identity, _salt(folder))}.lock"
             descriptor = _locked(path)
             if descriptor is None:
+                refused = _already_running(name, path)  # waits for the holder, who counts from when its name is there
                 _count_refusal(path)
-                raise _already_running(name, path)
+                raise refused
             lock = cls(path, descriptor)
             lock.sign()
         except OSError as error:
@@ -86,12 +88,24 @@ class InstanceLock:
         """Write down who holds it, for those who are refused, and count these from here on."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(process_start.started()))
         content = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since))
-        with suppress(OSError):  # the file may be another user's: the lock holds without a name in it
-            os.pwrite(self._descriptor, content, 0)
-            os.ftruncate(self._descriptor, len(content))
         with suppress(OSError):
             _refusals_of(self._path).unlink()
         self._refused_before = self._size()
+        with suppress(OSError):  # the file may be another user's: the lock holds without a name in it
+            os.pwrite(self._descriptor, content, 0)
+            os.ftruncate(self._descriptor, len(content))
+
+    @property
+    def place(self) -> str:
+        """Digest of this machine and the file: of all processes with the same one, only the holder is alive."""
+        import hashlib
+
+        try:
+            machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            machine = socket.gethostname()
+        text = f"{machine} {self._found.st_dev} {self._found.st_ino}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
     def held(self) -> bool:
@@ -120,6 +134,8 @@ class InstanceLock:
         self._refused = self.refusals
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            with suppress(OSError):  # so that nobody takes the next holder for this one
+                os.ftruncate(descriptor, 0)
             # To close it is not enough while a child that was forked meanwhile has it open too.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
@@ -196,11 +212,5 @@ def _salt(folder: Path) -> bytes:
     """Return the salt of a folder, made with its first lock: whoever comes second reads that of the first."""
     path = folder / _SALT
     if not path.exists():
-        temporary = folder / f"{_SALT}.{os.getpid()}.{os.urandom(4).hex()}"
-        temporary.write_bytes(os.urandom(16))
-        try:
-            with suppress(FileExistsError):
-                os.link(temporary, path)
-        finally:
-            temporary.unlink()
+        create_file(path, os.urandom(16))
     return path.read_bytes()[:16]

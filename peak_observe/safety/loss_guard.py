@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.catalog import LOSS_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import ACCOUNTS, AccountTally
-from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, least
+from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, checked_seconds, is_finite, least
 from peak_observe.safety.guard_file import GuardFileError
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
@@ -60,12 +59,14 @@ class LossGuard(BaseGuard):
         checked_number("max_losing_streak", max_losing_streak, whole=True)
         if max_drawdown is not None and max_drawdown > 1:
             raise ValueError(f"max_drawdown is a share of the equity, such as 0.1, not {max_drawdown!r}")
-        self._max_age = None if max_age is None else _seconds(max_age)
+        self._max_age = None if max_age is None else checked_seconds("max_age", max_age)
         if not (max_drawdown or max_daily_loss or max_losing_streak or self._max_age):
             raise ValueError("give a limit: max_drawdown, max_daily_loss, max_losing_streak or max_age")
         self._limits = {"drawdown": max_drawdown, "daily_loss": max_daily_loss, "losing_streak": max_losing_streak}
         self._account = AccountTally()
         self._heard = clock.monotonic()
+        if account is not None and (not isinstance(account, str) or not account):
+            raise ValueError(f"account must be text that is not empty, not {shown(account)}")
         super().__init__(
             trading, "losses", LOSS_LIMITS, on_trip=on_trip, for_seconds=for_seconds, name=name, clock=clock
         )
@@ -155,7 +156,7 @@ class LossGuard(BaseGuard):
         used = _used(kept)
         if kept.get("equity") is not None:
             self._account.now(kept["equity"], used["drawdown"])
-        exceeded = [key for key, limit in self._limits.items() if limit is not None and used[key] >= limit]
+        exceeded = [key for key, limit in self._limits.items() if limit is not None and not used[key] < limit]
         self._tally.headroom = least(self._left(used))
         if exceeded and not kept.get("tripped"):
             self._trip(exceeded[0], self._message(exceeded[0], used[exceeded[0]]))
@@ -192,14 +193,5 @@ def _used(kept: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _check_amount(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_finite(value):
         raise ValueError(f"{name} must be a number, not {shown(value)}")
-
-
-def _seconds(value: float | str) -> float:
-    from peak_observe.support.durations import seconds
-
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise ValueError(f"max_age: {error}") from None

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.catalog import ORDER_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import TradingHaltedError
-from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, least
+from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, is_finite, least
 from peak_observe.safety.guard_file import GuardFileError
-from peak_observe.safety.order_value import OrderValue
+from peak_observe.safety.order_value import OrderValue, number
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.shown import shown
@@ -70,6 +70,12 @@ class OrderGuard(BaseGuard):
         for key, value in (("max_orders", max_orders), ("max_same", max_same), ("max_unknown", max_unknown)):
             checked_number(key, value, whole=True)
         checked_number("per", math.nan if per is None else per)
+        if not isinstance(max_notional, Mapping | None):
+            raise TypeError(
+                f'max_notional must be amounts by currency, such as {{"USDT": 5000}}, not {shown(max_notional)}'
+            )
+        if price_of is not None and not callable(price_of):
+            raise TypeError(f"price_of must be a function of a market's symbol, not {shown(price_of)}")
         self._max_notional = dict(max_notional or {})
         for currency, most in self._max_notional.items():
             checked_number(f"max_notional of {shown(currency)}", most)
@@ -145,7 +151,7 @@ class OrderGuard(BaseGuard):
         if self._max_same is not None and Counter(entry[1] for entry in entries).most_common(1)[0][1] > self._max_same:
             return "same", f"more than {self._max_same} equal orders {within}"
         for currency, value in self._values(entries).items():
-            if value > self._max_notional[currency]:
+            if not value <= self._max_notional[currency]:  # what is no number trips, too
                 return "notional", f"orders for more than {self._max_notional[currency]:g} {currency} {within}"
         return None
 
@@ -178,17 +184,22 @@ class OrderGuard(BaseGuard):
 
     def _entry(self, order: Mapping[str, Any]) -> list[Any]:
         value = self._value(order)
-        return [self._now(), _same(order), value.currency, value.value or 0.0]
+        return [self._now(), _same(order), value.currency, value.value if is_finite(value.value) else 0.0]
 
     def _value(self, order: Mapping[str, Any]) -> OrderValue:
         value = order.get("notional")
         if not isinstance(value, OrderValue):
             value = _plain_value(order)
-        if value.value is None and value.currency in self._max_notional:
+        if value.currency not in self._max_notional:
+            return value
+        if value.value is None and is_finite(value.amount):
             price = self._price_of(str(order.get("symbol"))) if self._price_of is not None else None
-            if price is None or value.amount is None:
+            if not is_finite(price) or not price:
                 raise self._unvalued(order, value.currency)
-            value = value._replace(value=value.amount * value.size * price)
+            value = value._replace(value=value.amount * value.size * price)  # type: ignore[operator] # both are numbers
+        if not is_finite(value.value):
+            why = f"max_notional of {value.currency} needs an amount and a price that are numbers"
+            raise TradingHaltedError(self._switch.name, why, "refusing")
         return value
 
     def _unvalued(self, order: Mapping[str, Any], currency: str) -> TradingHaltedError:
@@ -202,9 +213,8 @@ class OrderGuard(BaseGuard):
 
 def _plain_value(order: Mapping[str, Any]) -> OrderValue:
     currency = str(order.get("symbol", "")).partition(":")[0].partition("/")[2]
-    amount, price = order.get("amount"), order.get("price")
-    known = isinstance(amount, int | float) and isinstance(price, int | float)
-    return OrderValue(currency, amount * price if known else None, amount)  # type: ignore[operator] # both are known
+    amount, price = number(order.get("amount")), number(order.get("price"))
+    return OrderValue(currency, None if amount is None or price is None else amount * price, amount)
 
 
 def _same(order: Mapping[str, Any]) -> str:
@@ -221,5 +231,5 @@ def _same(order: Mapping[str, Any]) -> str:
 def _plain(value: object) -> str:
     try:
         return str(float(value))  # type: ignore[arg-type] # what is no number raises
-    except (TypeError, ValueError):
-        return str(value)
+    except (TypeError, ValueError, OverflowError):
+        return shown(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
@@ -16,8 +17,8 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import RECONCILERS, ReconcileReading, increased
 from peak_observe.safety import books
 from peak_observe.safety.books import Difference, Tolerance
-from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of
-from peak_observe.support.durations import seconds
+from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of, symbol_names
+from peak_observe.support.durations import LONGEST, seconds
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
@@ -80,7 +81,7 @@ class Reconciler:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._caller, self._client = Caller(client), client
-        self._symbols = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+        self._symbols = symbol_names(symbols)
         self._sides = _sides(exchange_of(client), balances, orders, positions)
         self._every, self._settle = _times(every, settle)
         self._tolerance = _tolerance(tolerance)
@@ -316,7 +317,7 @@ def _times(every: float | str, settle: float) -> tuple[float, float]:
         found = seconds(every)
     except ValueError as error:
         raise ValueError(f"every: {error}") from None
-    if isinstance(settle, bool) or not isinstance(settle, int | float) or not 0 <= settle < float("inf"):
+    if isinstance(settle, bool) or not isinstance(settle, int | float) or not 0 <= settle <= LONGEST:
         raise ValueError(f"settle must be a number of seconds, at least 0, not {shown(settle)}")
     return found, float(settle)
 
@@ -324,7 +325,7 @@ def _times(every: float | str, settle: float) -> tuple[float, float]:
 def _tolerance(tolerance: Tolerance) -> Tolerance:
     amounts = tolerance.values() if isinstance(tolerance, Mapping) else (tolerance,)
     for amount in amounts:
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not amount >= 0:
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount <= sys.float_info.max:
             raise ValueError(f"tolerance must be an amount of at least 0, or amounts by name, not {shown(amount)}")
     return tolerance
 

@@ -9,14 +9,20 @@ import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
 from peak_observe.errors import AlreadyRunningError, InstanceLockError
 from peak_observe.measures import INSTANCES, InstanceReading, forks
 from peak_observe.measures.series import check_name
+from peak_observe.safety.instance_lease import InstanceLease
 from peak_observe.safety.instance_lock import InstanceLock
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
+
+if TYPE_CHECKING:
+    from peak_observe.coordination.shared_records import SharedRecords
 
 StrPath = str | os.PathLike[str]
 DEFAULT_FOLDER = Path("~/.local/state/peak-observe")
@@ -29,9 +35,34 @@ class _Lock:
 
     def __init__(self, lock: InstanceLock) -> None:
         self.lock = lock
+        self.lease: InstanceLease | None = None
         self.users = 0
         self.released = False
         self._labels: set[str] = set()
+
+    @property
+    def held(self) -> bool:
+        """Whether no other process of this host, or of those that share, can hold it."""
+        return self.lock.held and (self.lease is None or self.lease.held)
+
+    def take_lease(self, name: str, identity: str, records: SharedRecords) -> None:
+        """Take the lease among hosts, too, once."""
+        if self.lease is None:
+            self.lease = InstanceLease(name, identity, records, place=self.lock.place)
+
+    def release(self) -> None:
+        """Give back lease and lock, in this order: who gets the lock at once finds the lease free."""
+        self.released = True
+        if self.lease is not None:
+            self.lease.release()
+        self.lock.release()
+
+    def forget(self) -> None:
+        """Close a forked child's copy."""
+        self.released = True
+        if self.lease is not None:
+            self.lease.forget()
+        self.lock.forget()
 
     def join(self, label: str) -> None:
         """Have the metrics tell of it under a name, once."""
@@ -42,7 +73,8 @@ class _Lock:
             series.join(self, self._read)
 
     def _read(self) -> InstanceReading:
-        return InstanceReading(None if self.released else float(self.lock.held), self.lock.refusals)
+        refused = self.lock.refusals + (self.lease.refusals if self.lease is not None else 0)
+        return InstanceReading(None if self.released else float(self.held), refused)
 
 
 class _Table:
@@ -57,17 +89,24 @@ class _Table:
         """Close a forked child's copies: it is another process, and must not keep the lock when the parent is gone."""
         self._lock = threading.Lock()
         for found in self._held.values():
-            found.released = True
-            found.lock.forget()
+            found.forget()
         self._held = {}
 
-    def take(self, name: str, identity: str, folder: Path) -> tuple[tuple[str, str], _Lock]:
+    def take(
+        self, name: str, identity: str, folder: Path, records: SharedRecords | None
+    ) -> tuple[tuple[str, str], _Lock]:
         """Return the key and the lock, taken if this process does not hold it yet."""
         key = (str(folder), identity)
         with self._lock:
-            found = self._held.get(key)
-            if found is None:
-                found = self._held[key] = _Lock(InstanceLock.acquire(name, identity, folder))
+            found = self._held.get(key) or _Lock(InstanceLock.acquire(name, identity, folder))
+            if records is not None:
+                try:
+                    found.take_lease(name, identity, records)
+                except BaseException:
+                    if not found.users:
+                        found.release()
+                    raise
+            self._held[key] = found
             found.join(name)
         return key, found
 
@@ -78,8 +117,7 @@ class _Table:
             if lock.users or self._held.get(key) is not lock:
                 return
             del self._held[key]
-            lock.released = True
-            lock.lock.release()
+            lock.release()
 
 
 _table = _Table()
@@ -95,17 +133,23 @@ class SingleInstance:
         name: The label value `lock`, and the name in messages.
         identity: What only one process may hold; only its salted hash is written down.
         folder: Where the lock file lies.
+        shared: Shared state of several hosts, among which one process may hold it.
 
     Raises:
         AlreadyRunningError: Another process holds it.
         InstanceLockError: The folder or its file system does not allow it.
+        SharedStateError: The shared state cannot be reached.
     """
 
-    def __init__(self, name: str, *, identity: str, folder: StrPath | None = None) -> None:
+    def __init__(
+        self, name: str, *, identity: str, folder: StrPath | None = None, shared: Joinable | str | None = None
+    ) -> None:
         check_name(name)
         self.name = name
         try:
-            self._key, self._lock = _table.take(name, identity, _folder(name, folder))
+            joined = shared_of(shared)
+            records = None if joined is None else joined.records()
+            self._key, self._lock = _table.take(name, identity, _folder(name, folder), records)
         except AlreadyRunningError as error:
             _log("error", "%s", error)
             raise
@@ -115,8 +159,20 @@ class SingleInstance:
 
     @property
     def held(self) -> bool:
-        """Whether this process holds it; not if the lock file was removed, nor in a forked child."""
-        return not self._released and self._lock.lock.held
+        """Whether this process holds it; not if the lock file was removed, the lease ran out, or in a forked child."""
+        return not self._released and self._lock.held
+
+    @property
+    def token(self) -> int | None:
+        """Fencing token among hosts: higher than that of each holder before; None without `shared=`."""
+        lease = self._lock.lease
+        return None if lease is None else lease.token
+
+    @property
+    def lost(self) -> str:
+        """Reason for which another host may hold it now; empty while none can."""
+        lease = self._lock.lease
+        return "" if lease is None or lease.held else lease.why_not
 
     def release(self) -> None:
         """Let another process hold it; twice is once, and in a forked child nothing happens."""
@@ -136,39 +192,44 @@ class SingleInstance:
         return f"<SingleInstance {self.name!r} {'held' if self.held else 'not held'}>"
 
 
-def only_one(name: str, *, folder: StrPath | None = None) -> SingleInstance:
-    """Make sure that no other process on this host holds `name`, until the process ends or the result is released.
+def only_one(name: str, *, folder: StrPath | None = None, shared: Joinable | str | None = None) -> SingleInstance:
+    """Make sure that no other process holds `name`, until the process ends or the result is released.
 
     Args:
         name: What only one process may be, the same in each copy of the program.
         folder: Where the lock file lies, on a disk of this machine; that of `PEAK_OBSERVE_DIR` or
             `configure(snapshot_dir=)` if not given, else `~/.local/state/peak-observe`.
+        shared: A `Shared`, its URL or `default`, so that no process of all hosts that share it holds `name`; of this
+            host only if not given.
 
     Raises:
         AlreadyRunningError: Another process holds it; the error names it.
         InstanceLockError: The lock cannot be kept there.
+        SharedStateError: The shared state cannot be reached.
         ValueError: The name is not a string that UTF-8 can hold, or empty.
     """
     check_name(name)
-    return SingleInstance(name, identity=f"name {name}", folder=folder)
+    return SingleInstance(name, identity=f"name {name}", folder=folder, shared=shared)
 
 
-def only_one_of_account(exchange: Any, name: str) -> SingleInstance:
-    """Make sure that no other process on this host trades with the key of a ccxt object.
+def only_one_of_account(exchange: Any, name: str, *, shared: Joinable | None = None) -> SingleInstance:
+    """Make sure that no other process trades with the key of a ccxt object.
 
     Args:
         exchange: The ccxt object.
         name: The client's name, for metrics and messages.
+        shared: Shared state of several hosts.
 
     Raises:
         AlreadyRunningError: Another process holds the key; the error names it.
         InstanceLockError: The lock cannot be kept.
+        SharedStateError: The shared state cannot be reached.
         ValueError: The object has no key.
     """
     key = next((found for field in CREDENTIALS if (found := getattr(exchange, field, None))), None)
     if key is None:
         raise ValueError(f"exclusive=True needs the account's key ({', '.join(CREDENTIALS)}), which {name!r} has not")
-    return SingleInstance(name, identity=f"key {key}")
+    return SingleInstance(name, identity=f"key {key}", shared=shared)
 
 
 def _folder(name: str, given: StrPath | None) -> Path:

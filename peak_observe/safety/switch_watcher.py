@@ -41,6 +41,10 @@ class SwitchWatcher:
             self._watched.discard(watched)
         self._wake.set()
 
+    def watches(self, watched: Watched) -> bool:
+        """Return whether the thread runs, and looks at it."""
+        return self._thread is not None and self._thread.is_alive() and watched in self._watched
+
     def after_fork(self) -> None:
         """Make lock and thread anew in a forked child."""
         self._lock, self._wake, self._thread = threading.Lock(), threading.Event(), None

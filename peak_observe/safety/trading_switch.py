@@ -6,18 +6,25 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import ConfigError, TradingHaltedError
+from peak_observe.coordination.default import shared_of
+from peak_observe.coordination.joinable import Joinable
+from peak_observe.errors import ConfigError, SharedStateError, TradingHaltedError
 from peak_observe.events import TradingChanged
 from peak_observe.measures import SWITCHES, TradingTally, forks
 from peak_observe.observers import emit
 from peak_observe.safety import halt_hooks, switch_file
-from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, SwitchFile, TradingState
+from peak_observe.safety.shared_switch import UNHEARD, SharedSwitch
+from peak_observe.safety.switch_byte import SHUT
+from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, UNREADABLE, SwitchFile, TradingState
 from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 F = TypeVar("F", bound="Callable[..., Any]")
 _stopwatch = SYSTEM_CLOCK._stopwatch  # noqa: SLF001 - files change in real time, whatever clock a test gives
@@ -49,35 +56,51 @@ class TradingSwitch:
         name: The switch's name, as of an account; also the label `switch`.
         folder: Where the files are; the folder of the snapshots, `PEAK_OBSERVE_DIR`, if not given. All processes have
             to give the same.
+        shared: A `Shared`, or its URL, through which the hosts of an account have one switch; `default` for that of
+            `PEAK_OBSERVE_SHARED`. A process that has not heard it since its start is halted; what is known stays where
+            it is away.
         clock: Where time comes from; for tests.
 
     Raises:
         ValueError: The name cannot be that of a file.
         ConfigError: There is no folder, or it cannot be written.
+        SharedStateError: The server or file of `shared` refuses: a wrong password, a missing right.
     """
 
     def __init__(
-        self, name: str = "main", *, folder: str | os.PathLike[str] | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        name: str = "main",
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        shared: Joinable | str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = switch_file.checked_name(name)
         self._clock = clock
         self._folder = switch_file.folder_of(folder)
         self._file = SwitchFile(self._folder, name)
+        joined = shared_of(shared)
+        self._shared = None if joined is None else SharedSwitch(name, joined.records(), self._file, clock=clock)
         self._file.create()
         self._lock = threading.RLock()
         self._key: tuple[int, ...] | None = None
         self._forced: TradingState | None = None
         self._written = self._state = TradingState(TRADING)
         self._ends = self._due = 0.0
-        self._open = True
+        self._gate: mmap | bytes = SHUT
         self._tally = TradingTally()
         self._hooks: list[halt_hooks.Hook] = []
         self._guards: list[Guard] = []
+        self._began = self._wall()
         forks.renew(self)
+        if self._shared is not None:
+            self._shared.begin()
+            WATCHER.add(self._shared)
         with self._lock:
             self._read(first=True)
         SWITCHES.series(name).join(self, self._tally.read)
         WATCHER.add(self)
+        self.look()
 
     @property
     def folder(self) -> Any:
@@ -95,8 +118,10 @@ class TradingSwitch:
         Args:
             reducing: Whether they only reduce positions, which reduce-only lets through.
         """
+        if self._gate[0]:
+            return True
         state = self._state
-        if state.until is not None or _stopwatch() >= self._due:
+        if state.until is not None or not self._file.byte.cell[0] or _stopwatch() >= self._due:
             state = self.look()
         return state.state == TRADING or (reducing and state.state == REDUCE_ONLY)
 
@@ -109,7 +134,7 @@ class TradingSwitch:
         Raises:
             TradingHaltedError: They may not.
         """
-        if _stopwatch() < self._due and self._open:
+        if self._gate[0]:  # one read of a mapped byte, which a halt by any process sets to 0
             return
         if not self.allows(reducing=reducing):
             raise self.refusal(self._state)
@@ -142,7 +167,7 @@ class TradingSwitch:
         return cast("F", async_checked if inspect.iscoroutinefunction(func) else checked)
 
     def on_halt(self, hook: Callable[[], object]) -> Callable[[], object]:
-        """Call a function once in each halt that begins from now on, in a thread of its own; also a decorator.
+        """Call a function once in each halt, that of now included, in a thread of its own; also a decorator.
 
         Args:
             hook: A function without arguments, as `client.cancel_all_orders`; a coroutine is run on the event loop that
@@ -151,6 +176,9 @@ class TradingSwitch:
         added = halt_hooks.Hook(hook)
         with self._lock:
             self._hooks.append(added)
+        state = self.refresh()
+        if _runs_hooks(state):
+            halt_hooks.run([added], self.name, state.id)
         return hook
 
     def halt(self, reason: str, *, for_seconds: float | str | None = None, by: str = "") -> TradingState:
@@ -200,6 +228,7 @@ class TradingSwitch:
         """Ask a guard before each order of the clients of this switch; it lives as long as the switch."""
         with self._lock:
             self._guards.append(guard)
+            self._gate = SHUT
 
     @property
     def joined(self) -> tuple[Guard, ...]:
@@ -213,9 +242,12 @@ class TradingSwitch:
 
     def look(self) -> TradingState:
         """Read the file if it has changed, let guards trip for which time is over, and return what holds now."""
+        self._file.byte.look()
         self.refresh()
         for guard in self.joined:
             guard.look()
+        if self._written.state == TRADING and not self._file.byte.cell[0]:
+            self._file.open_byte()
         return self._state
 
     def refresh(self) -> TradingState:
@@ -231,39 +263,49 @@ class TradingSwitch:
     def close(self) -> None:
         """Stop watching the file in the background; calls still read it."""
         WATCHER.discard(self)
+        self._gate = SHUT
+        if self._shared is not None:
+            WATCHER.discard(self._shared)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child, and look at the file at the next call."""
         self._lock = threading.RLock()
-        self._due = 0.0
+        self._due, self._gate = 0.0, SHUT
 
     def _read(self, *, first: bool = False) -> None:
         key = self._file.key()
         if first or key is None or key != self._key:
             written = self._file.read()
-            if written.id == "unreadable":
-                written = written._replace(at=self._state.at if self._state.id == "unreadable" else self._wall())
+            if written.id == UNREADABLE:
+                written = written._replace(at=self._state.at if self._state.id == UNREADABLE else self._wall())
             if written != self._written or first:
                 self._written = written
                 if self._forced is not None and written.at > self._forced.at:
                     self._forced = None  # somebody has changed the file since, and knows better
                 self._ends = self._clock.monotonic() + (written.until or 0.0) - self._wall()
             self._key = key
-        self._settle(self._forced or self._written)
+        self._settle(self._forced or self._unheard() or self._written)
         self._due = _stopwatch() + INTERVAL
+
+    def _unheard(self) -> TradingState | None:
+        shared = self._shared
+        waits = shared is not None and not shared.heard and self._written.state != HALTED
+        return shared.unheard(self._began) if shared is not None and waits else None
 
     def _settle(self, state: TradingState) -> None:
         # Both clocks have to agree that the time is over: a wall clock that jumps ahead must not end a halt.
-        if state.until is not None and self._wall() >= state.until and self._clock.monotonic() >= self._ends:
-            state = TradingState(TRADING, "its time is over", state.by, state.until)
+        if self._clock.monotonic() >= self._ends:
+            state = state.settled(self._wall())
         self._state = state
-        self._open = state.state == TRADING
+        # Guards trip by time alone, too, and a file that was edited by hand is seen by the watcher only.
+        passes = state.state == TRADING and not self._guards and WATCHER.watches(self)
+        self._gate = self._file.byte.cell if passes else SHUT
         self._tally.now(state.state, state.reason, state.at)
 
     def _change(
         self, kind: str, reason: str, for_seconds: float | str | None, by: str, *, never_weaker: bool
     ) -> TradingState:
-        wanted = self._wanted(kind, reason, for_seconds, by)
+        wanted = switch_file.new_state(kind, reason, for_seconds, at=self._wall(), by=by)
         with self._lock:
             before, problem = self._state, None
             try:
@@ -273,21 +315,21 @@ class TradingSwitch:
             self._read()
             state = self._state
         self._tell(before, state)
+        if self._shared is not None and kind != TRADING:
+            self._tell_hosts(self._shared, wanted, failed=problem is not None)
         if problem is not None:
             raise problem
         return state
 
-    def _wanted(self, kind: str, reason: str, for_seconds: float | str | None, by: str) -> TradingState:
-        from uuid import uuid4
-
-        from peak_observe.support.redact import redact_line
-
-        if not isinstance(reason, str) or not reason.strip():
-            raise ValueError(f"reason must be text that says why, not {shown(reason)}")
-        at = self._wall()
-        until = None if for_seconds is None else at + _seconds(for_seconds)
-        why, who = (redact_line(text)[: switch_file.LONGEST_REASON] for text in (reason, by or switch_file.actor()))
-        return TradingState(kind, why, who, at, until, uuid4().hex)
+    def _tell_hosts(self, shared: SharedSwitch, wanted: TradingState, *, failed: bool) -> None:
+        try:
+            if failed:
+                shared.publish(wanted, never_weaker=True)
+            else:
+                shared.join_files()
+        except SharedStateError as error:
+            why = f"{error.reason}; this host alone obeys, and tells the others when it is back"
+            raise SharedStateError(error.address, why) from None
 
     def _write(self, wanted: TradingState, *, never_weaker: bool) -> None:
         with self._file.locked() as alone:
@@ -295,13 +337,15 @@ class TradingSwitch:
                 raise OSError(None, "another process changes it at this moment: try again")
             self._read()
             now = self._state
-            if now.id == "unreadable" and never_weaker:
-                now = TradingState(TRADING)  # which a halt replaces by one that can be read
+            if now.id in (UNREADABLE, UNHEARD) and never_weaker:
+                now = TradingState(TRADING)  # which a halt replaces by one that can be read, and of which all hear
             if never_weaker and not wanted.outlasts(now):
                 self._note(wanted, f"nothing changed: it is {now.state} already")
                 return
             if never_weaker and now.state == wanted.state:
                 wanted = wanted._replace(id=now.id)  # the same halt, which lasts longer: hooks have run
+            if self._shared is not None and not wanted.outlasts(now):
+                wanted = self._shared.publish(wanted, least=self._written.revision)  # first: else nothing is changed
             self._file.write(wanted)
             self._forced = None
             self._note(wanted)
@@ -323,7 +367,7 @@ class TradingSwitch:
         return ConfigError(path, "", f"the trading switch {self.name!r} is not changed: {why}{done}")
 
     def _tell(self, before: TradingState, state: TradingState) -> None:
-        if state.state == HALTED and (before.state != HALTED or state.id != before.id):
+        if _runs_hooks(state) and (before.state != HALTED or state.id != before.id):
             halt_hooks.run(self._hooks, self.name, state.id)
         if (state.state, state.reason, state.id) != (before.state, before.reason, before.id):
             emit(TradingChanged(self.name, state.state, state.reason, state.by, self._clock.now()))
@@ -336,10 +380,5 @@ class TradingSwitch:
         return f"<TradingSwitch {self.name!r} {self._state.state}>"
 
 
-def _seconds(value: float | str) -> float:
-    from peak_observe.support.durations import seconds
-
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise ValueError(f"for_seconds: {error}") from None
+def _runs_hooks(state: TradingState) -> bool:
+    return state.state == HALTED and state.id != UNHEARD

@@ -12,6 +12,8 @@ from peak_observe.support import posix
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}  # a file system without hard links
+
 
 def replace_text(path: Path, text: str, *, durable: bool = False, private: bool = False) -> None:
     """Write `text` to `path` by one rename, making the folders above it; several threads and processes may do so.
@@ -50,6 +52,54 @@ def replace_durably(path: Path, content: bytes, *, private: bool = False) -> Non
     sync_folder(path.parent)
 
 
+def create_file(path: Path, content: bytes, *, durable: bool = False, private: bool = False) -> bool:
+    """Make a file with its content at once, in a folder that exists; one that is there stays.
+
+    Of several threads and processes one makes it, and nobody ever sees a part of it.
+
+    Args:
+        path: The file.
+        content: What it shall hold.
+        durable: Whether to return only when a power cut cannot take it away any more.
+        private: Whether only its owner may read it.
+
+    Returns:
+        Whether it was made.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        _write(temporary, content, durable=durable, private=private)
+        made = _linked(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if durable:
+        sync_folder(path.parent)
+    return made
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    try:
+        os.link(temporary, path)  # unlike a rename it never replaces what another process just wrote
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _renamed(temporary, path)
+    return True
+
+
+def _renamed(temporary: Path, path: Path) -> bool:
+    # The next best: a rename, of which two within the same instant may both believe that they made the file.
+    if path.exists():
+        return False
+    temporary.replace(path)
+    return True
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder outlive a power cut; one that may not be opened is left to the system.
 
@@ -70,13 +120,17 @@ def _replace(path: Path, content: bytes, *, durable: bool, private: bool) -> Non
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.unlink(missing_ok=True)  # a crash may have left one, which others can read
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.CLOEXEC
-        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        _write(temporary, content, durable=durable, private=private)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(path: Path, content: bytes, *, durable: bool, private: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600 if private else 0o666), "wb") as file:
+        file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())

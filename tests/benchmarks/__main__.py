@@ -17,6 +17,7 @@ import rules
 import scrape
 import shared
 import startup
+import streams
 
 PARTS = {
     "startup": startup.run,
@@ -27,6 +28,7 @@ PARTS = {
     "scrape": scrape.run,
     "health": health.run,
     "exchange": exchange.run,
+    "streams": streams.run,
     "exporter": exporter.run,
     "processes": processes.run,
     "backups": backups.run,

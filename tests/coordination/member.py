@@ -7,6 +7,9 @@ from pathlib import Path
 
 from peak_observe import CircuitBreaker, CircuitOpenError, Shared, rate_limit
 
+PATIENCE = 60.0
+"""Seconds after which a member answers even if what it waits for did not come."""
+
 
 class Member:
     """What a trading process has: a circuit around a service that is down or up, and a limit."""
@@ -38,6 +41,13 @@ class Member:
             how = "failed"
         return [how, time.monotonic() - start]
 
+    def probe(self) -> str:
+        """Call until a call is not refused; return how that one ended."""
+        end = time.monotonic() + PATIENCE
+        while (how := self.call()[0]) == "refused" and time.monotonic() < end:
+            time.sleep(0.002)
+        return how
+
     def hammer(self, seconds: float) -> dict:
         """Call again and again: how often it ended how, and the longest call that was refused."""
         counts, longest, end = {"ok": 0, "refused": 0, "failed": 0}, 0.0, time.monotonic() + seconds
@@ -57,15 +67,21 @@ class Member:
             times.append(time.monotonic())
         return times
 
+    def nonces(self, count: int, ahead: float) -> list[int]:
+        """Take nonces of one key with a clock that is so many seconds ahead."""
+        return [self.shared.nonce("key", least=int((time.time() + ahead) * 1000)) for _ in range(count)]
+
     def find_out(self) -> float:
         """Call until the circuit opens; return when it did."""
-        while self.call()[0] != "refused":
+        end = time.monotonic() + PATIENCE
+        while self.call()[0] != "refused" and time.monotonic() < end:
             pass
         return time.monotonic()
 
     def notice(self, state: str) -> float:
         """Return when the circuit was first seen in a state, where one of not closed stands for all of them."""
-        while (self.breaker.state.value == "closed") != (state == "closed"):
+        end = time.monotonic() + PATIENCE
+        while (self.breaker.state.value == "closed") != (state == "closed") and time.monotonic() < end:
             time.sleep(0.0005)
         return time.monotonic()
 

@@ -5,15 +5,18 @@ import math
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
 
+from peak_observe import Shared
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.coordination import records
 from peak_observe.coordination.engine import Engine, EngineError
 from peak_observe.coordination.records import CircuitRecord
 from peak_observe.coordination.urls import build_engine
+from tests.conftest import binary
 from tests.coordination.conftest import Server
 
 
@@ -63,6 +66,24 @@ def test_turns_are_spaced(engine: Engine) -> None:
     assert engine.reserve("l", patience=0.0, **given)[1] is False
 
 
+def test_turns_can_be_postponed(engine: Engine) -> None:
+    """None begins before, a shorter time changes nothing, and the next turn is as far behind as ever."""
+    given = {"interval": 100.0, "burst": 0.0, "weight": 1, "patience": math.inf}
+    engine.postpone("p", seconds=1000.0)
+    engine.postpone("p", seconds=10.0)
+    assert [round(engine.reserve("p", **given)[0] / 100) for _ in range(2)] == [10, 11]
+    engine.postpone("p", seconds=500.0)
+    assert round(engine.reserve("p", **given)[0] / 100) == 12
+
+
+def test_nonces_rise(engine: Engine) -> None:
+    """Whoever asks, with a clock behind or ahead; numbers of nanoseconds are exact."""
+    assert [engine.nonce("key", least=least) for least in (7, 5, 5, 9, 10, 10)] == [7, 8, 9, 10, 11, 12]
+    late = 1_780_000_000_123_456_789
+    assert [engine.nonce("key", least=least) for least in (late, 9, late)] == [late, late + 1, late + 2]
+    assert [engine.nonce("other", least=least) for least in (99, 99, 9)] == [99, 100, 101]
+
+
 def test_what_it_lost_is_brought_back(engine: Engine) -> None:
     """Circuits and holds of a memory come back where nothing is, and what is newer stays."""
     opened = engine.open("n", era=0, seconds=1000, by="me", reason="down", voter="h")
@@ -100,8 +121,9 @@ def test_every_key_of_the_server_expires(shared_server: Server) -> None:
         engine.open("n", era=0, seconds=60, by="me", reason="", voter="b")
         engine.hold("kraken", seconds=60, reason="")
         engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+        engine.nonce("key", least=1)
         keys = client.keys("*")
-        assert len(keys) == 6
+        assert len(keys) == 7
         assert all(key.startswith("{bots}:") for key in keys)
         assert all(client.pttl(key) > 0 for key in keys)
         engine.close()
@@ -159,6 +181,9 @@ def test_a_user_with_the_documented_rights_can_do_everything(server: Server) -> 
     engine.claim("n", lease=1)
     engine.hold("kraken", seconds=1, reason="")
     engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+    engine.nonce("key", least=1)
+    engine.nonce("key", least=1)
+    engine.postpone("l", seconds=1)
     engine.seed([], [])
     engine.close()
     poor = build_engine(url.replace("bot:", "poor:"), namespace="tests", timeout=5.0, quorum=1, clock=SYSTEM_CLOCK)
@@ -187,3 +212,15 @@ def test_a_server_whose_clock_was_set_back_makes_nothing_last_longer(shared_serv
         assert 50 < picture.holds["kraken"].left <= 60
         assert 50 < engine.reserve("l", interval=60, burst=1, weight=1, patience=0)[0] <= 60
         engine.close()
+
+
+def test_a_server_is_reached_by_its_socket(tmp_path: Path) -> None:
+    """A `unix://` URL names it."""
+    socket = tmp_path / "redis.sock"
+    server = Server(binary("redis-server"), tmp_path, "--unixsocket", str(socket))
+    try:
+        with Shared(f"unix://{socket}", timeout=2.0) as shared:
+            shared.force_open("kraken.private")
+            assert shared.picture().circuits["kraken.private"].state == "forced_open"
+    finally:
+        server.kill()

@@ -263,7 +263,8 @@ def test_the_operator_sees_and_acts(share: Share, url: str, until: Until) -> Non
     assert "circuit kraken.private forced_open" in run("show", url=url).stdout
     found = json.loads(run("show", "--json", url=url).stdout)
     assert [row["state"] for row in found["circuits"]] == ["forced_open"]
-    assert run("reset", "kraken.private", url=url).returncode == 0
+    reset = run("reset", "kraken.private", url=url)
+    assert (reset.returncode, reset.stderr) == (0, "")
     until(lambda: breaker.state.value == "closed")
 
 
@@ -274,3 +275,10 @@ def test_the_operator_is_told_what_is_wrong() -> None:
     assert "cannot be reached" in done.stderr
     assert "s3cret" not in done.stderr
     assert run("show", "--url", "http://x", url="").returncode == 2
+
+
+def test_the_operator_is_told_that_nobody_takes_part(tmp_path: Path) -> None:
+    """So that a wrong URL or namespace does not look as if it opened a circuit of a bot."""
+    done = run("open", "kraken.private", "--namespace", "bosts", url=f"file://{tmp_path}/shared")
+    assert done.stdout == "circuit kraken.private is open in all processes\n"
+    assert "no process takes part in namespace bosts" in done.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from peak_observe import HeldBackError
 from peak_observe.exchange_client.backpressure import Backpressure
-from peak_observe.exchange_client.ccxt_overrides import Throttle
+from peak_observe.exchange_client.throttle import Throttle
 from peak_observe.testing import ManualClock
 
 

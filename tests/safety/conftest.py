@@ -10,6 +10,9 @@ import pytest
 
 from peak_observe import TradingSwitch
 from peak_observe.testing import FakeExchange, ManualClock
+from tests.coordination.conftest import server, shared_server, url, valkey_server
+
+__all__ = ["server", "shared_server", "url", "valkey_server"]  # fixtures
 
 SECONDS = 30.0
 

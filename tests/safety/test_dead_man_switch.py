@@ -1,7 +1,6 @@
 """The exchange cancels the orders of a bot that hangs, is stopped or dies, and of no other."""
 
 import asyncio
-import dataclasses
 import json
 import logging
 import os
@@ -269,15 +268,80 @@ def test_a_symbol_that_is_left_is_switched_off() -> None:
         sent(60)
 
 
-def test_a_timer_that_ccxt_cannot_switch_off_is_left_alone(monkeypatch, exchange, caplog) -> None:
-    """Zero would mean now there; the log says that the orders go."""
-    rules = dataclasses.replace(RULES["kraken"], disarms=False)
-    monkeypatch.setitem(RULES, "kraken", rules)
-    switch = DeadManSwitch(ccxt.kraken(exchange.config()), timeout=60, every=20)
-    assert switch.wait_armed()
-    switch.close()
-    assert exchange.requests["CancelAllOrdersAfter"] == 1
-    assert "is not disarmed and cancels all orders of the account: ccxt cannot switch its timer off" in caplog.text
+def sent_by(exchange: object, seconds: int, **given: object) -> tuple[str, object]:
+    """Return the address and the body, or query, of the request that sets a timer, as ccxt signs it."""
+    sent: list[tuple[str, object]] = []
+    exchange.load_markets = dict
+    exchange.market = lambda symbol: {"id": symbol.partition(":")[0].replace("/", "")}
+    exchange.fetch = lambda url, _method, _headers, body: sent.append((url, body)) or {}
+    exchange.enableRateLimit = False
+    if exchange.id == "hyperliquid":
+        exchange.markets, exchange.initialize_client = {}, lambda: True
+    timer = ExchangeTimer(exchange, **given)
+    for timeout in {60, seconds}:
+        timer.check(timeout or 60)
+    if not seconds:
+        list(timer.requests(60))
+    for name, args in timer.requests(seconds):
+        getattr(exchange, name)(*args)
+    ((url, body),) = sent
+    return url, body
+
+
+KEYS = {"apiKey": "key", "secret": "c2VjcmV0", "password": "x"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "body"),
+    [(60, {"timeout": 60}), (0, {"timeout": 0})],
+)
+def test_gate_counts_for_spot_or_for_swaps(seconds: int, body: dict) -> None:
+    """In seconds, each with a timer of its own."""
+    url, sent = sent_by(ccxt.gate(KEYS), seconds)
+    assert url.endswith("/spot/countdown_cancel_all")
+    assert json.loads(sent) == body
+    url, sent = sent_by(ccxt.gate({**KEYS, "options": {"defaultType": "swap"}}), seconds)
+    assert url.endswith("/futures/usdt/countdown_cancel_all")
+    assert json.loads(sent) == body
+
+
+@pytest.mark.parametrize(("seconds", "timeout"), [(60, 60), (0, -1)])
+def test_kucoin_is_switched_off_by_minus_one(seconds: int, timeout: int) -> None:
+    """In seconds, for spot."""
+    url, sent = sent_by(ccxt.kucoin(KEYS), seconds)
+    assert url.endswith("/api/v1/hf/orders/dead-cancel-all")
+    assert json.loads(sent) == {"timeout": timeout}
+
+
+WALLET = {"walletAddress": f"0x{'1' * 40}", "privateKey": f"0x{'2' * 64}"}
+
+
+@pytest.mark.parametrize(("seconds", "time"), [(60, "60000"), (0, "0")])
+def test_aster_counts_for_each_symbol(seconds: int, time: str) -> None:
+    """In milliseconds, as Binance, from which its interface comes."""
+    url, sent = sent_by(
+        ccxt.aster({**WALLET, **KEYS, "options": {"signerAddress": WALLET["walletAddress"]}}),
+        seconds,
+        symbols=["BTC/USDT:USDT"],
+    )
+    assert "/fapi/v3/countdownCancelAll" in url
+    text = f"{url}&{sent}"
+    assert "symbol=BTCUSDT" in text
+    assert re.search(rf"countdownTime={time}\b", text)
+
+
+def test_hyperliquid_is_switched_off_by_a_schedule_without_a_time() -> None:
+    """A time of 0 milliseconds would be refused, as it has to be 5 s from now."""
+    url, sent = sent_by(ccxt.hyperliquid(WALLET), 0)
+    assert url.endswith("/exchange")
+    request = json.loads(sent)
+    assert request["action"] == {"type": "scheduleCancel"}
+    assert set(request["signature"]) == {"r", "s", "v"}
+    action = json.loads(sent_by(ccxt.hyperliquid(WALLET), 60)[1])["action"]
+    assert (action["type"], action["time"] > 60_000) == ("scheduleCancel", True)
+    vault = ExchangeTimer(ccxt.hyperliquid(WALLET), params={"vaultAddress": f"0x{'3' * 40}"})
+    ((_, (of_vault,)),) = vault.requests(0)
+    assert of_vault["vaultAddress"].endswith("3" * 40)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +389,7 @@ def test_no_exchange_is_no_client() -> None:
 def test_every_exchange_of_ccxt_with_a_timer_has_its_rules() -> None:
     """A newer ccxt may bring another; somebody then has to look up its limits."""
     having = {name for name in ccxt.exchanges if getattr(ccxt, name)().has.get(FEATURE) is True}
-    assert having | {"binance", "binanceusdm", "binancecoinm"} == set(RULES)
+    assert having | {"aster", "binance", "binanceusdm", "binancecoinm", "gate", "kucoin"} == set(RULES)
     assert all(rules.source.startswith("https://") for rules in RULES.values())
 
 

@@ -175,3 +175,31 @@ def test_its_metrics_tell_equity_drawdown_and_headroom(switch: TradingSwitch, cl
     account = dict(ACCOUNTS.read())["savings"]
     assert (account.equity, account.drawdown) == (950, 0.05)
     assert dict(GUARDS.read())["losses"].headroom == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, True, "5", None])
+def test_amounts_are_numbers(switch: TradingSwitch, clock: ManualClock, value: object) -> None:
+    """Of each way in."""
+    guard = LossGuard(switch, max_drawdown=0.5, clock=clock)
+    for name, take in (
+        ("equity", lambda: guard.report(equity=value)),
+        ("flow", lambda: guard.report(equity=1, flow=value)),
+        ("pnl", lambda: guard.closed(pnl=value)),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be a number"):
+            take()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"for_seconds": "soon"}, "for_seconds: it has to be"),
+        ({"max_age": "9" * 400}, "max_age: it has to be at most a hundred years"),
+        ({"account": ""}, "account must be text"),
+        ({"max_daily_loss": 10**400}, "max_daily_loss must be a number"),
+    ],
+)
+def test_settings_are_checked_when_it_is_made(switch: TradingSwitch, options: dict, said: str) -> None:
+    """Not when it trips: then it has to halt."""
+    with pytest.raises(ValueError, match=said):
+        LossGuard(switch, **{"max_drawdown": 0.5, **options})

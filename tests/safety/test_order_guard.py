@@ -250,3 +250,62 @@ def test_a_market_order_is_valued_by_the_last_price(switch: TradingSwitch, excha
         with pytest.raises(TradingHaltedError, match="more than 1 USD"):
             client.create_order("BTC/USD", "market", "buy", 1)
     assert exchange.requests["AddOrder"] == 0
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), "nan", "much", None, True, 10**400])
+def test_an_order_of_no_value_is_refused(switch: TradingSwitch, clock: ManualClock, amount: object) -> None:
+    """It does not make the sum of the others unknown."""
+    guard = OrderGuard(switch, max_notional={"USDT": 100}, clock=clock)
+    with pytest.raises(TradingHaltedError, match="an amount and a price that are numbers"):
+        guard.admit([order(amount=amount)])
+    assert admitted(guard, [order(number) for number in range(20)]) == 4
+
+
+@pytest.mark.parametrize("price", [float("nan"), 0, None, "1"])
+def test_a_price_that_is_none_is_refused(switch: TradingSwitch, clock: ManualClock, price: object) -> None:
+    """`price_of` has to return a number."""
+    guard = OrderGuard(switch, max_notional={"USDT": 100}, price_of=lambda _: price, clock=clock)
+    with pytest.raises(TradingHaltedError, match="needs the price of 'BTC/USDT'"):
+        guard.admit([order(price=None)])
+
+
+def test_a_kept_value_that_is_no_number_trips(switch: TradingSwitch, clock: ManualClock) -> None:
+    """No sum is below a limit if one of its values is unknown."""
+    guard = OrderGuard(switch, max_notional={"USDT": 100}, clock=clock)
+    guard.admit([order()])
+    file = switch.folder / "main.orders"
+    file.write_text(file.read_text().replace("10.0]", "NaN]"))
+    assert admitted(guard, [order(1)]) == 0
+    assert switch.state.state == "halted"
+
+
+def test_amounts_as_text_count(switch: TradingSwitch, clock: ManualClock) -> None:
+    """As ccxt takes them."""
+    guard = OrderGuard(switch, max_notional={"USDT": 100}, clock=clock)
+    assert admitted(guard, [order(amount="1.0", price="40.0", side=str(number)) for number in range(9)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"for_seconds": "soon"}, ValueError, "for_seconds: it has to be"),
+        ({"for_seconds": 0}, ValueError, "for_seconds: it has to be"),
+        ({"max_notional": 5000}, TypeError, "max_notional must be amounts by currency"),
+        ({"max_notional": {"USDT": 10**400}}, ValueError, "max_notional of 'USDT' must be"),
+        ({"per": 10**400}, ValueError, "per must be a number above 0"),
+        ({"price_of": 5}, TypeError, "price_of must be a function"),
+        ({"name": ""}, ValueError, "name must be a string"),
+    ],
+)
+def test_settings_are_checked_when_it_is_made(
+    switch: TradingSwitch, options: dict, error: type[Exception], said: str
+) -> None:
+    """Not when it trips: then it has to halt."""
+    with pytest.raises(error, match=said):
+        OrderGuard(switch, **{"max_orders": 5, **options})
+
+
+def test_it_wants_a_switch() -> None:
+    """And says so."""
+    with pytest.raises(TypeError, match="trading must be a TradingSwitch, not 'main'"):
+        OrderGuard("main", max_orders=5)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import TradingSwitch
+from peak_observe import Shared, TradingSwitch
 from peak_observe.__main__ import main
+from peak_observe.safety import shared_switch
 from peak_observe.telemetry.snapshot import writer
+from tests.coordination.conftest import Server
+from tests.safety.conftest import until
 
 
 @pytest.fixture
@@ -15,8 +18,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     """Return what runs the command and gives exit code, output and errors."""
     monkeypatch.setattr(writer, "disarm", lambda: None)
 
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["peak-observe", "trading", *args, "--dir", str(tmp_path)])
+    def run(*args: str, dir: bool = True) -> tuple[int, str, str]:  # noqa: A002 - as the option is called
+        folder = ("--dir", str(tmp_path)) if dir else ()
+        monkeypatch.setattr("sys.argv", ["peak-observe", "trading", *args, *folder])
         with pytest.raises(SystemExit) as ended:
             main()
         return (ended.value.code or 0, *capsys.readouterr())
@@ -89,6 +93,47 @@ def test_a_file_that_cannot_be_read_is_mended_by_resuming(command, tmp_path: Pat
     assert command("status", "main")[0] == 1
     assert command("resume", "main")[0] == 0
     assert command("status", "main")[0] == 0
+
+
+def test_with_a_shared_state_it_means_all_hosts(command, url: str, tmp_path: Path, monkeypatch) -> None:
+    """From a machine that has no bot itself; resuming one host of them alone is refused."""
+    monkeypatch.setattr(shared_switch, "GRACE", 0.1)
+    with Shared(url, timeout=1.0) as shared:
+        hosts = [TradingSwitch("bots", folder=tmp_path / name, shared=shared) for name in ("one", "two")]
+        code, told, _ = command("halt", "bots", "--reason", "fat finger", "--shared", url)
+        assert (code, "bots: halted" in told) == (0, True)
+        until(lambda: not any(switch.allows() for switch in hosts))
+        assert command("status", "--shared", url)[0] == 1
+        code, _, error = command("resume", "bots", "--dir", str(tmp_path / "one"), dir=False)
+        assert (code, "--shared URL" in error) == (2, True)
+        assert command("resume", "--shared", url)[0] == 0
+        until(lambda: all(switch.allows() for switch in hosts))
+        assert "there is no switch 'bats'" in command("halt", "bats", "--reason", "x", "--shared", url)[2]
+        for switch in hosts:
+            switch.close()
+
+
+def test_a_server_that_is_gone_for_good_does_not_keep_a_host_halted(
+    command, tmp_path: Path, server: Server, monkeypatch
+) -> None:
+    """`--this-host` resumes a bot that has heard it."""
+    monkeypatch.setattr(shared_switch, "GRACE", 0.1)
+    with Shared(server.url, timeout=1.0) as shared:
+        switch = TradingSwitch("bots", folder=tmp_path, shared=shared)
+        switch.halt("x")
+        server.kill()
+        code, _, error = command("resume", "bots", "--shared", server.url)
+        assert (code, "cannot be reached" in error) == (3, True)
+        assert command("resume", "bots", "--this-host")[0] == 0
+        until(switch.allows)
+        switch.close()
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "redis://127.0.0.1:bad"])
+def test_an_address_that_makes_no_sense_is_named(command, url: str) -> None:
+    """Before anything is asked."""
+    code, _, error = command("status", "--shared", url)
+    assert (code, "--shared" in error) == (2, True)
 
 
 def test_a_folder_without_switches_is_named(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,6 +246,23 @@ def test_hooks_run_when_another_process_halts(switch: TradingSwitch, tmp_path: P
     other.close()
 
 
+def test_a_hook_that_is_added_in_a_halt_runs_once(switch: TradingSwitch, tmp_path: Path, clock: ManualClock) -> None:
+    """A process that starts while trading is halted: its orders may stand since before."""
+    switch.halt("x")
+    again = TradingSwitch("main", folder=tmp_path, clock=clock)
+    ran = []
+    again.on_halt(lambda: ran.append(1))
+    until(lambda: ran)
+    again.halt("longer than for ever is nothing")
+    again.look()
+    again.resume()
+    assert ran == [1]
+    again.on_halt(lambda: ran.append(2))
+    again.look()
+    assert ran == [1]
+    again.close()
+
+
 def test_a_hook_that_raises_does_not_stop_the_next(switch: TradingSwitch, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged."""
     ran = threading.Event()

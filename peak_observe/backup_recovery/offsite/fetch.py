@@ -22,6 +22,7 @@ from peak_observe.backup_recovery.offsite.index import Index, Place
 from peak_observe.backup_recovery.offsite.record import Record, shown_object
 from peak_observe.backup_recovery.offsite.store import Store
 from peak_observe.backup_recovery.offsite.workers import Requests
+from peak_observe.backup_recovery.repository.leftovers import OFFSITE
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.reading import ObservedRepository
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
@@ -30,7 +31,7 @@ from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingEr
 from peak_observe.support.posix import fcntl
 
 Tell = Callable[[Progress], object]
-PREFIX, LOCK = ".peak-observe-offsite-", ".lock"
+LOCK = ".lock"
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
@@ -48,9 +49,9 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
         place = place.parent if place.parent != place else None
     _settle_others(place or Path(tempfile.gettempdir()))
     try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=OFFSITE, dir=place))
     except OSError:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=OFFSITE))
     with _held(folder):
         try:
             yield folder
@@ -82,7 +83,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _settle_others(place: Path) -> None:
     """Bring restores to their end that a crash has cut off, and remove what they were made from."""
-    for folder in place.glob(f"{PREFIX}*"):
+    for folder in place.glob(f"{OFFSITE}*"):
         with suppress(OSError, BackupError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 continue
@@ -116,6 +117,7 @@ class Fetch:
         self._index = index
         self._tell = tell
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._sound: set[bytes] = set()
         self.problems: list[str] = []
 
@@ -181,11 +183,14 @@ class Fetch:
                 os.mkdir(path, FOLDER_MODE)
             elif entry.type == LINK:
                 os.symlink(decode_name(entry.target), path)
-            else:
-                if os.path.dirname(path) != str(folder) and not os.path.isdir(os.path.dirname(path)):
-                    os.makedirs(os.path.dirname(path), FOLDER_MODE)  # of an incremental backup
+            elif self._backup.base and not os.path.isdir(os.path.dirname(path)):
+                os.makedirs(os.path.dirname(path), FOLDER_MODE)
+            if entry.type == FILE and not self._is_one_piece(entry):
                 os.close(os.open(path, CREATE, FILE_MODE))
         self._read(entries, folder)
+
+    def _is_one_piece(self, entry: Entry) -> bool:
+        return len(self._pieces(entry)) == 1
 
     def _read(self, entries: list[Entry], folder: Path | None) -> None:
         wanted: dict[bytes, list[tuple[Place, Entry, int]]] = {}
@@ -219,12 +224,17 @@ class Fetch:
         content = memoryview(b"") if known else self._object(name, places)
         if content is None:
             return
-        for place, entry, at in places:
-            if folder is not None:
-                _write_at(f"{folder}/{decode_name(entry.stored)}", at, content[place.offset :][: place.length])
-            meter.bytes(place.length)
-            if at + place.length >= entry.size:
-                meter.file()
+        with self._writing:  # two threads that write into one folder or file wait for each other in the system
+            for place, entry, at in places:
+                if folder is not None:
+                    path, piece = f"{folder}/{decode_name(entry.stored)}", content[place.offset :][: place.length]
+                    if self._is_one_piece(entry):
+                        _new_file(path, piece)
+                    else:
+                        _write_at(path, at, piece)
+                meter.bytes(place.length)
+                if at + place.length >= entry.size:
+                    meter.file()
 
     def _object(self, name: bytes, places: list[tuple[Place, Entry, int]]) -> memoryview | None:
         try:
@@ -250,13 +260,15 @@ class _Job:
         self._call(*self._args)  # type: ignore[arg-type] # handed on as they came
 
 
-def _new_file(path: str, content: bytes) -> None:
-    with os.fdopen(os.open(path, CREATE, FILE_MODE), "wb") as file:
-        file.write(content)
+def _new_file(path: str, content: bytes | memoryview) -> None:
+    _write(os.open(path, CREATE, FILE_MODE), 0, memoryview(content))
 
 
 def _write_at(path: str, at: int, content: memoryview) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _write(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC), at, content)
+
+
+def _write(descriptor: int, at: int, content: memoryview) -> None:
     try:
         while content:
             written = os.pwrite(descriptor, content, at)

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from peak_observe.backup_recovery.offsite.libraries import library
 from peak_observe.backup_recovery.offsite.transport import Found
+from peak_observe.backup_recovery.offsite.workers import interruptible
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
@@ -24,6 +26,8 @@ MENDS = {
     "PermissionDeniedError": "the credentials do not allow it",
     "full": "the store is full, or its quota is used up",
 }
+UNKNOWN = {"gs": ("endpoint", "region"), **dict.fromkeys(("az", "azure", "adl", "abfs", "abfss"), ("region",))}
+"""Options that a provider has no use for, by the scheme of its addresses."""
 NOT_IMPLEMENTED = "status code: 501"
 _ANSWER = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -59,6 +63,8 @@ class ObjectStore:
         if parts.username or parts.password or parts.query:
             raise StoreError("the url of the store must hold no credentials: they come from the environment")
         config = {key: value for key, value in (("endpoint", endpoint), ("region", region)) if value}
+        for option in config.keys() & UNKNOWN.get(parts.scheme, ()):
+            raise StoreError(f"{option} means nothing to {parts.scheme}://: leave it out")
         if parts.scheme in ("s3", "s3a"):
             config["checksum_algorithm"] = "SHA256"  # a bucket with object lock takes nothing without one
         options: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": CONNECT}
@@ -89,19 +95,19 @@ class ObjectStore:
 
     def _put(self, name: str, content: bytes, *, mode: str) -> None:
         # In parts it would be no longer one request that is there or not.
-        self._obstore.put(self._store, name, content, mode=mode, use_multipart=False)
+        interruptible(lambda: self._obstore.put(self._store, name, content, mode=mode, use_multipart=False))
 
     def get(self, name: str) -> bytes:
         """Return the content of an object."""
         with self._told("read", name):
-            return bytes(self._obstore.get(self._store, name).bytes())
+            return interruptible(lambda: bytes(self._obstore.get(self._store, name).bytes()))
 
     def list(self, prefix: str) -> Iterator[Found]:
         """Yield all objects below a prefix."""
         pages = iter(self._obstore.list(self._store, prefix.rstrip("/")))
         while True:
             with self._told("list", prefix):
-                page = next(pages, None)
+                page = interruptible(lambda: next(pages, None))
             if page is None:
                 return
             yield from (Found(item["path"], item["size"], item["last_modified"]) for item in page)
@@ -110,7 +116,7 @@ class ObjectStore:
         """Return what a listing tells of one object."""
         try:
             with self._told("look at", name):
-                item = self._obstore.head(self._store, name)
+                item = interruptible(lambda: self._obstore.head(self._store, name))
         except ObjectMissingError:
             return None
         return Found(name, item["size"], item["last_modified"])
@@ -121,14 +127,16 @@ class ObjectStore:
         if wanted and self._folder is None:
             try:
                 with self._told("remove", wanted[0]):
-                    self._obstore.delete(self._store, wanted)  # one request for many, where the provider has one
+                    interruptible(
+                        lambda: self._obstore.delete(self._store, wanted)
+                    )  # one request for many, where the provider has one
             except ObjectMissingError:
                 pass  # others of them may still be there
             else:
                 return
         for name in wanted:
             with suppress(ObjectMissingError), self._told("remove", name):
-                self._obstore.delete(self._store, name)
+                interruptible(partial(self._obstore.delete, self._store, name))
 
     def flush(self) -> None:
         """Return when all that was written outlives a power cut: a provider says so itself, a folder is synced."""

@@ -19,9 +19,10 @@ from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose
 from peak_observe.backup_recovery.offsite.connect import connect
-from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
+from peak_observe.backup_recovery.offsite.encryption import Opener, read_identities
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
+from peak_observe.backup_recovery.offsite.initialization import initialize
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
 from peak_observe.backup_recovery.offsite.record import StoredBackup, checked_host, own_name
@@ -132,21 +133,9 @@ class OffsiteStore:
         Raises:
             BackupError: There is a store and no private key is given, or a key is invalid.
         """
-        if identity is None:
-            sealer = Sealer(self._recipients)
-            if self.key_file.exists():
-                key = StoreKey.load(self.key_file)
-                if stores.described(self._transport).store != key.store:
-                    raise BackupError(f"{self.key_file} is the key of another store; move it away first")
-                stores.write_key(self._transport, key, sealer)  # the recipients may be others now
-                return key.store
-            key = stores.create(self._transport, self._recipients)
-        else:
-            key = stores.unlocked(self._transport, Opener(read_identities(Path(identity))))
-            if self._recipients:
-                stores.write_key(self._transport, key, Sealer(self._recipients))
-        key.save(self.key_file)
-        self._note(lambda status: status)
+        key, new = initialize(self._transport, self.key_file, self._recipients, identity)
+        if new:
+            self._note(lambda status: status)
         return key.store
 
     def push(self, backup_id: str | None = None, *, progress: Tell | None = None) -> PushReport:

@@ -7,9 +7,7 @@ recipients, so that their private key alone is enough to restore.
 
 from __future__ import annotations
 
-import os
 import secrets
-from contextlib import suppress
 from hmac import compare_digest
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from blake3 import blake3
 
 from peak_observe.backup_recovery.offsite.encryption import READABLE_BY_OTHERS, new_identity, public_key
 from peak_observe.errors import BackupError
-from peak_observe.support.atomic_files import sync_folder
+from peak_observe.support.atomic_files import create_file
 
 NAMES, RECORDS = "peak_observe off-site 1: names of content", "peak_observe off-site 1: records"
 """Contexts of the keys that are derived from the secret, so that no hash of one kind is one of the other."""
@@ -82,23 +80,11 @@ class StoreKey(msgspec.Struct, frozen=True):
         """
         try:
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            if self.load(path) == self:
-                return
-            raise BackupError(f"{path} is the key of another store; move it away first") from None
+            made = create_file(path, self.to_json(), durable=True, private=True)
         except OSError as error:
             raise BackupError(f"the store's key cannot be written to {path}: {error.strerror}") from None
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            with suppress(OSError):
-                path.unlink()
-            raise
-        sync_folder(path.parent)
+        if not made and self.load(path) != self:
+            raise BackupError(f"{path} is the key of another store; move it away first")
 
     @classmethod
     def load(cls, path: Path) -> StoreKey:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Self
+from typing import Self, TypeVar
 
+T = TypeVar("T")
 THREADS = 4
 
 
@@ -89,3 +90,16 @@ class Requests:
     def _raise(self) -> None:
         if self._failed:
             raise self._failed[0]
+
+
+def interruptible(request: Callable[[], T]) -> T:
+    """Return what a request returns, and let Ctrl-C end the wait for it.
+
+    Only the main thread hears signals, and only while it runs Python: there another thread makes the request.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    answers: list[T] = []
+    with Requests(1) as requests:
+        requests.submit(lambda: answers.append(request()))
+    return answers[0]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
 PREFIXES = (STAGING, TRASH, DRILL, FAILURE)
+OFFSITE = ".peak-observe-offsite-"
+"""Begins the name of a repository that was fetched from an off-site store."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _log = logger("peak_observe.backup")

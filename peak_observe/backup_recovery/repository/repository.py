@@ -16,7 +16,16 @@ from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.safe_read import content, is_no_access
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import Account, Ledger, Promise
-from peak_observe.backup_recovery.repository.leftovers import DRILL, NO_ROOM, PREFIXES, STAGING, TRASH, clear, empty
+from peak_observe.backup_recovery.repository.leftovers import (
+    DRILL,
+    NO_ROOM,
+    OFFSITE,
+    PREFIXES,
+    STAGING,
+    TRASH,
+    clear,
+    empty,
+)
 from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
@@ -66,6 +75,11 @@ class Repository:
         self.own = root / OWN
         self.ledger = Ledger(self.own)
         self._known: dict[str, tuple[int, BackupMetadata | str]] = {}
+
+    @property
+    def temporary(self) -> bool:
+        """Whether it was fetched from an off-site store for one restore, and is removed after that."""
+        return self.root.name.startswith(OFFSITE)
 
     def configure(self, max_age: float | None) -> None:
         """Make the folder, and note what its owner promises; where it cannot be written it can still be read.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
+DEFAULT_ACL = "system.posix_acl_default"
+
 
 class NoAccessError(OSError):
     """Error of a stored file that cannot be read, which says nothing of its content."""
@@ -34,13 +36,16 @@ class StoredFiles:
         root: The repository's folder.
         manifest: What is in the backup.
         flat: Whether `root` is itself the folder of the only part there is.
+        temporary: Whether nobody needs the repository afterwards, so that a file may be moved out of it.
     """
 
-    def __init__(self, root: Path, manifest: Manifest, *, flat: bool = False) -> None:
+    def __init__(self, root: Path, manifest: Manifest, *, flat: bool = False, temporary: bool = False) -> None:
         self._root = root
         self._manifest = manifest
         self._flat = flat
+        self._temporary = temporary
         self._real: set[str] = {str(root)}
+        self._plain: dict[str, bool] = {}
 
     def path(self, entry: Entry) -> str:
         """Return where an entry lies.
@@ -96,13 +101,19 @@ class StoredFiles:
         return _chunks(self.path(entry))
 
     def copy(self, entry: Entry, target: str, tell: Callable[[int], object] | None = None) -> None:
-        """Write the file of an entry to a new place.
+        """Write the file of an entry to a new place, or move it there.
 
         Raises:
             WriteError: That cannot be done.
             NoAccessError: The stored file cannot be read.
             ValueError: What is stored is not what was stored; the new file has to be removed.
         """
+        if self._is_movable(entry, target):
+            if problem := self.check(entry, tell):
+                raise ValueError(problem)
+            if self.moved(entry, target):
+                return
+            tell = None  # all of it has been told
         try:
             found = copying.copied(self.path(entry), target, tell, sparse=entry.sparse)
         except WriteError:
@@ -112,6 +123,25 @@ class StoredFiles:
             raise ValueError(f"{entry.stored}: {_reason(error)}") from None
         if (found.size, found.blake3) != (entry.size, entry.blake3):
             raise ValueError(f"{entry.stored}: {_difference(entry, found)}")
+
+    def moved(self, entry: Entry, target: str) -> bool:
+        """Move a file that was read and is right to a new place, if it may be; return whether it is there now."""
+        if not self._is_movable(entry, target):
+            return False
+        try:
+            os.rename(self.path(entry), target)
+        except OSError:  # another file system
+            return False
+        return True
+
+    def _is_movable(self, entry: Entry, target: str) -> bool:
+        """Return whether a file is in a new place what a copy would be there, with nothing of the folder's own."""
+        if not self._temporary or entry.sparse or os.path.lexists(target):
+            return False
+        folder = os.path.dirname(target)
+        if folder not in self._plain:
+            self._plain[folder] = not _hands_down(folder)
+        return self._plain[folder]
 
     def check(self, entry: Entry, tell: Callable[[int], object] | None = None) -> str:
         """Read the file of an entry, and return what is wrong with it; empty if nothing is.
@@ -167,6 +197,16 @@ class StoredFiles:
                 # An incremental backup has the folders on the way to what it holds.
                 if path not in named:
                     yield f"{path}: is not in the manifest"
+
+
+def _hands_down(folder: str) -> bool:
+    """Return whether new files in a folder get its group or its default ACL."""
+    if os.stat(folder).st_mode & stat.S_ISGID:
+        return True
+    try:
+        return DEFAULT_ACL in os.listxattr(folder)
+    except (OSError, AttributeError):  # without such attributes
+        return False
 
 
 def _chunks(path: str) -> Iterator[bytes]:

@@ -84,6 +84,7 @@ class Restore:
         manifest: What is in it.
         options: What to restore, and where to.
         tell: Called with a `Progress`, while files are compared.
+        temporary: Whether nobody needs the repository afterwards, so that files may be moved instead of copied.
 
     Raises:
         RestoreRefusedError: It would do harm.
@@ -96,10 +97,12 @@ class Restore:
         manifest: Manifest,
         options: RestoreOptions,
         tell: Callable[[Progress], object] | None = None,
+        *,
+        temporary: bool = False,
     ) -> None:
         self._repository = repository
         self._backup_id = backup.backup_id
-        self._stored = StoredFiles(repository.root, manifest)
+        self._stored = StoredFiles(repository.root, manifest, temporary=temporary)
         self._owners = Ownership(manifest, numeric=options.numeric_owner)
         self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
         places = Places(manifest, options)
@@ -216,7 +219,7 @@ def prepare(
     astray = list(Places(manifest, options).within(repository.root))
     if astray:
         raise RestoreRefusedError(backup_id, tuple(item.problem for item in astray), (BLOCKED,))
-    return Restore(repository, backup, manifest, options, tell)
+    return Restore(repository, backup, manifest, options, tell, temporary=repository.temporary)
 
 
 def _refusal(repository: Repository, backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:

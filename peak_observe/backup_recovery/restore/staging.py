@@ -6,7 +6,7 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, write_all
 from peak_observe.backup_recovery.files.workers import Meter, ahead, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
@@ -123,14 +123,7 @@ class Staging:
         content = next(self._contents, None)
         if content is None:  # one more name of a file, which could not be a link
             content = self._stored.read(entry)
-        sink = os.open(new, CREATE, 0o600)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(sink, left) :]
-        except BaseException:
-            os.close(sink)
-            raise
+        sink = os.open(new, READ) if self._stored.moved(entry, new) else _written(content, new)
         self._meter.bytes(entry.size)
         return sink
 
@@ -153,6 +146,16 @@ class Staging:
             os.chmod(path, mode if given else mode & ~PRIVILEGED)
         if self._layout.folders[folder] is not None and action is not None:
             os.utime(path, ns=(action.entry.modified_ns, action.entry.modified_ns))
+
+
+def _written(content: bytes, path: str) -> int:
+    sink = os.open(path, CREATE, 0o600)
+    try:
+        write_all(sink, memoryview(content))
+    except BaseException:
+        os.close(sink)
+        raise
+    return sink
 
 
 def _is_small(entry: Entry) -> bool:

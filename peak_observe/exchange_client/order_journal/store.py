@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.errors import OrderJournalError
 from peak_observe.exchange_client.order_journal.intent import PENDING, UNSETTLED, OrderIntent
+from peak_observe.support.atomic_files import create_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -26,6 +28,9 @@ _INHERITED: list[sqlite3.Connection] = []
 
 _BUSY = 5.0
 """Seconds that a step waits for another process's."""
+
+_PAUSE = 0.01
+_BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 _TABLE = """
 CREATE TABLE intents (
@@ -139,14 +144,8 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._errors():
             connection = self._opened()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with _atomic(connection, "BEGIN IMMEDIATE"):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is not None and self._pid != os.getpid():
@@ -158,30 +157,38 @@ class Store:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        new = not self.path.exists()
-        if new:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # before SQLite, which would let others read it
-        connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        if not self.path.exists():
+            # Before SQLite, which would let others read it; and never opened here, as to close a descriptor of a
+            # database takes away the locks that another thread's connection has on it.
+            create_file(self.path.resolve(), b"", private=True)
+        deadline = time.monotonic() + _BUSY
+        while True:
+            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(connection)
+            except BaseException as error:
+                connection.close()
+                if not _is_busy(error) or time.monotonic() >= deadline:
+                    raise
+            else:
+                return connection
+            time.sleep(_PAUSE)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        self._check(connection)
+        with _atomic(connection, "BEGIN"):  # which takes no lock on another program's database
+            self._check(connection)
+        # SQLite refuses this at once, without waiting, where several processes do it at a time.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
-        if not _pragma(connection, "application_id"):
-            connection.execute(_TABLE)
-            connection.execute(_INDEX)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        connection.execute("COMMIT")
+        with _atomic(connection, "BEGIN IMMEDIATE"):
+            if self._check(connection):
+                connection.execute(_TABLE)
+                connection.execute(_INDEX)
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _check(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the database is empty, by one state of it: another process may be making its tables."""
         application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
         tables = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
         if application != APPLICATION and (application or version or tables):
@@ -192,6 +199,7 @@ class Store:
             raise OrderJournalError(
                 str(self.path), f"was made by {age} version of peak_observe (schema {version}, not {SCHEMA}): {mend}"
             )
+        return application != APPLICATION
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -199,6 +207,22 @@ class Store:
             yield
         except (sqlite3.Error, OSError) as error:
             raise OrderJournalError(str(self.path), _problem(error)) from error
+
+
+@contextmanager
+def _atomic(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _BUSY_CODES
 
 
 def _marks(values: Collection[Any]) -> str:
@@ -212,6 +236,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 # SQLite's primary codes, with what to do about each.
 _PROBLEMS = {
     sqlite3.SQLITE_BUSY: f"is locked by another program for more than {_BUSY:g} s: let that one end",
+    sqlite3.SQLITE_PROTOCOL: f"is locked by other programs for more than {_BUSY:g} s: let them end",
     sqlite3.SQLITE_LOCKED: f"is locked by another program for more than {_BUSY:g} s: let that one end",
     sqlite3.SQLITE_FULL: "cannot grow, as the disk is full: make room",
     sqlite3.SQLITE_READONLY: "is read-only: give this user the right to write the file and its folder",

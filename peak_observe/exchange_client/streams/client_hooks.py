@@ -6,12 +6,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.exchange_client.streams.connection import Life
+from peak_observe.exchange_client.streams.refusals import REFUSALS
 from peak_observe.exchange_client.streams.sequences import SEQUENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.exchange_client.streams.connection import Connection
+    from peak_observe.exchange_client.streams.refusals import KrakenRefusals
 
 HOOKED = "_peak_observe_hooked"
 _BY_PROGRAM = 1000
@@ -29,14 +31,14 @@ def hook(client: Any, connection: Connection, exchange: str) -> None:
     own = vars(client)
     if HOOKED in own:
         return
-    life = Life(client.asyncio_loop)
+    life, refusals = Life(client.asyncio_loop), _refusals_of(connection, exchange)
     connection.over = False
     if client.isConnected and not client.closed():
         connection.adopt(life)
     hooks: dict[str, Any] = {
         "open": _open(client, connection),
         "close": _close(client, connection, life),
-        "send": _send(client, connection),
+        "send": _send(client, connection, refusals),
         "resolve": _resolve(client, connection),
         "reject": _reject(client, connection),
         "handle_message": _handle_message(client, connection),
@@ -44,9 +46,10 @@ def hook(client: Any, connection: Connection, exchange: str) -> None:
         "on_error_callback": _before(client.on_error_callback, lambda _, error=None: _error(connection, life, error)),
         "on_close_callback": _before(client.on_close_callback, lambda _, code=None: _closed(connection, life, code)),
     }
-    sequence = SEQUENCES.get(exchange)
-    if sequence is not None:
-        hooks["on_message_callback"] = _on_message(client.on_message_callback, sequence(connection))
+    checks = [sequence(connection)] if (sequence := SEQUENCES.get(exchange)) is not None else []
+    checks += [refusals.received] if refusals is not None else []
+    if checks:
+        hooks["on_message_callback"] = _on_message(client.on_message_callback, checks)
     own[HOOKED] = {name: own.get(name) for name in hooks}
     own.update(hooks)
 
@@ -70,10 +73,16 @@ def _before(callback: Callable[..., Any], note: Callable[..., object]) -> Callab
     return noted
 
 
-def _on_message(callback: Callable[[Any, Any], Any], check: Callable[[Any], None]) -> Callable[[Any, Any], Any]:
+def _refusals_of(connection: Connection, exchange: str) -> KrakenRefusals | None:
+    made = REFUSALS.get(exchange)
+    return None if made is None else made(connection)
+
+
+def _on_message(callback: Callable[[Any, Any], Any], checks: list[Callable[[Any], None]]) -> Callable[[Any, Any], Any]:
     @wraps(callback)
     def checked(client: Any, message: Any) -> Any:
-        check(message)
+        for check in checks:
+            check(message)
         return callback(client, message)
 
     return checked
@@ -107,11 +116,13 @@ def _close(client: Any, connection: Connection, life: Life) -> Any:
     return observed
 
 
-def _send(client: Any, connection: Connection) -> Any:
+def _send(client: Any, connection: Connection, refusals: KrakenRefusals | None) -> Any:
     send = client.send
 
     @wraps(send)
     async def observed(message: Any) -> Any:
+        if refusals is not None:
+            refusals.sent(message)
         result = await send(message)
         if connection.broken:
             connection.sent()

@@ -13,6 +13,7 @@ from peak_observe.measures import ConnectionReading, StreamReading
 from peak_observe.observers import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from peak_observe.clock import Clock
@@ -220,6 +221,7 @@ class Connection:
         self.feeds: dict[tuple[str, str], Feed] = {}
         self.subscribed: dict[str, Subscription] = {}
         self.broken: dict[str, Break] = {}
+        self.refusals: dict[tuple[str, str], str] = {}
 
     @property
     def open(self) -> bool:
@@ -251,6 +253,7 @@ class Connection:
     def adopt(self, life: Life) -> None:
         """Note that it is open since before anybody counted."""
         self._life, self.heard = life, self.now()
+        self.refusals.clear()
 
     def failed(self, outcome: str) -> None:
         """Note that it could not be opened."""
@@ -286,6 +289,17 @@ class Connection:
         feed.tally.gaps += 1
         self._lose([feed.tally.stream], "gap")
 
+    def refused(self, stream: str, symbols: Iterable[str], reason: str) -> None:
+        """Note that the exchange refused to send a stream of some symbols, or of the account: `""`."""
+        if any(feed.tally.stream == stream and feed.watched() for feed in list(self.feeds.values())):
+            self.refusals.update({(stream, symbol): reason for symbol in symbols})
+            self._lose([stream], f"subscription refused: {reason}", closed=True)
+
+    def accepted(self, stream: str, symbols: Iterable[str]) -> None:
+        """Note that the exchange sends a stream of some symbols, or of the account."""
+        for symbol in symbols:
+            self.refusals.pop((stream, symbol), None)
+
     def closed(self) -> None:
         """Note that the program closed it: nobody watches its streams any more."""
         self._life, self.over = None, True
@@ -293,6 +307,7 @@ class Connection:
             feed.subscribed.clear()
         self.subscribed.clear()
         self.broken.clear()
+        self.refusals.clear()
 
     def unsubscribed(self, message_hash: str, *, prefix: bool) -> None:
         """Note that a market is unsubscribed from, or all whose hash begins so."""

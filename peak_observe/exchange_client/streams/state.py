@@ -168,11 +168,20 @@ class StreamState:
         found = [(tally.stream, feed.silence(), tally.limit) for tally, feed in self._feeds()]
         return [(stream, silence, limit) for stream, silence, limit in found if silence > limit]
 
+    def refused(self) -> list[tuple[str, str]]:
+        """Return the streams that are watched and that the exchange refused, with the symbol, and why."""
+        return [
+            (f"{stream} {symbol}".rstrip(), reason)
+            for connection in list(self.connections.by_url.values())
+            for (stream, symbol), reason in list(connection.refusals.items())
+            if stream in connection.watched_streams()
+        ]
+
     def health(self) -> tuple[bool, str]:
-        """Return whether no stream is silent for too long, with a sentence for a person."""
-        silent = self.silent()
-        if silent:
-            told = (f"{stream} is silent for {now:.1f} s, {limit:g} s are allowed" for stream, now, limit in silent)
+        """Return whether no stream is silent for too long or refused, with a sentence for a person."""
+        told = [f"{name}: the exchange refused the subscription: {reason}" for name, reason in self.refused()]
+        told += [f"{stream} is silent for {now:.1f} s, {limit:g} s are allowed" for stream, now, limit in self.silent()]
+        if told:
             return False, "; ".join(told)
         streams = dict.fromkeys(tally.stream for tally, _ in self._feeds())
         return True, f"{', '.join(streams)}: no silence" if streams else "no stream is watched"

@@ -7,7 +7,7 @@ from peak_observe.monitoring import dashboard, panels, style
 from peak_observe.monitoring.boards import checks, jobs, offsite, repositories
 from peak_observe.monitoring.boards.repositories import NO_BACKUPS, against_promise
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import increase, select, since, total, worst
+from peak_observe.monitoring.promql import select, since, step_increase, total, worst
 from peak_observe.monitoring.style import AMBER, DAY, RED, YELLOW, Json
 
 PARTS = ("repository", "kind")
@@ -146,7 +146,7 @@ def _courses() -> list[Json]:
             "Backups by outcome",
             "Backups that ended within four scrapes, or a step if that is longer. Partial: something named is missing; "
             "`peak-observe backup show` names it. Interrupted: a crash or Ctrl-C.",
-            [query(total(increase(catalog.BACKUP_RUNS_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}")],
+            [query(total(step_increase(catalog.BACKUP_RUNS_TOTAL), "outcome"), "{{outcome}}")],
             "short",
             empty=NO_BACKUPS,
             bars=True,
@@ -181,11 +181,7 @@ def _courses() -> list[Json]:
         panels.timeseries(
             "Restores by outcome",
             "Restores that ended; drills and dry runs do not count. Anything but success is worth a look at the log.",
-            [
-                query(
-                    total(increase(catalog.BACKUP_RESTORES_TOTAL, window="$__rate_interval"), "outcome"), "{{outcome}}"
-                )
-            ],
+            [query(total(step_increase(catalog.BACKUP_RESTORES_TOTAL), "outcome"), "{{outcome}}")],
             "short",
             empty=NO_BACKUPS,
             width=6,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import circuits, limits, retries, shared, strategies
-from peak_observe.monitoring.boards.circuits import CLOSED, JUDGED, NO_CIRCUITS, NOT_CLOSED, state_number
+from peak_observe.monitoring.boards.circuits import CLOSED, JUDGED, NO_CIRCUITS, NOT_CLOSED
 from peak_observe.monitoring.panels import query
 from peak_observe.monitoring.promql import (
     CALL_DURATIONS,
+    STATE_NUMBERS,
     ago,
     increase,
     lowest,
@@ -16,6 +17,7 @@ from peak_observe.monitoring.promql import (
     recorded_quantile,
     select,
     share,
+    step_increase,
     total,
     with_exemplars,
     worst,
@@ -94,7 +96,7 @@ def _calls() -> list[Json]:
 def _latency() -> list[Json]:
     duration = catalog.BREAKER_CALL_DURATION_SECONDS
     half, by_circuit = recorded_quantile(0.5, CALL_DURATIONS), recorded_quantile(0.95, CALL_DURATIONS, "breaker")
-    return [
+    shown = [
         panels.timeseries(
             "Latency",
             "Time calls took, whatever their outcome. Dots are exemplars: each leads to the trace of one call, so "
@@ -123,12 +125,13 @@ def _latency() -> list[Json]:
             empty=NO_CALLS,
         ),
     ]
+    return [panels.coarse(one) for one in shown]
 
 
 def _changes() -> list[Json]:
     seconds = catalog.BREAKER_STATE_SECONDS_TOTAL
     circuits_each = f"count by (breaker) ({select(catalog.BREAKER_STATE, CLOSED)})"
-    entered = total(increase(catalog.BREAKER_TRANSITIONS_TOTAL, window="$__rate_interval"), "to")
+    entered = total(step_increase(catalog.BREAKER_TRANSITIONS_TOTAL), "to")
     return [
         panels.timeseries(
             "Changes of state",
@@ -187,7 +190,7 @@ def _circuits() -> Json:
         "Refused calls of a circuit that is closed again tell what an outage cost.",
         keys,
         [
-            ("State", state_number(*keys), style.state(style.STATE_TEXTS)),
+            ("State", worst(select(STATE_NUMBERS), *keys), style.state(style.STATE_TEXTS)),
             ("Changed ago", lowest(ago(catalog.BREAKER_LAST_TRANSITION_TIMESTAMP_SECONDS), *keys), style.AGE),
             ("Succeeded", ended("success"), COUNT),
             ("Failed", ended("failure"), style.bad()),

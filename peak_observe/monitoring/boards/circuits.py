@@ -15,12 +15,6 @@ NOT_CLOSED = 'state=~"open|half_open|forced_open"'
 NO_CIRCUITS = "no circuits"
 
 
-def state_number(*labels: str) -> str:
-    """Return the state as the numbers of `looks.STATE_TEXTS`."""
-    terms = (total(select(catalog.BREAKER_STATE, f'state="{state}"'), *labels) for state in catalog.STATES)
-    return " + ".join(f"{number} * {term}" for number, term in enumerate(terms, start=1))
-
-
 def not_closed(link: Json | None = None) -> Json:
     """Return the tile that counts open circuits."""
     return panels.stat(

@@ -20,6 +20,7 @@ from peak_observe.monitoring.promql import (
     recorded_quantile,
     select,
     share,
+    step_increase,
     total,
     with_exemplars,
     worst,
@@ -30,6 +31,7 @@ FAILED = 'outcome!~"success|cancelled"'
 NO_EXCHANGES = "no exchanges"
 NO_BUDGET = "no latency budget"
 NO_REQUESTS = "no requests in this time"
+_ENDPOINT = ("exchange", "endpoint"), "{{exchange}} {{endpoint}}"
 UNTIL = catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS
 
 
@@ -124,13 +126,13 @@ def data_age(link: Json | None = None) -> Json:
     age, limit = select(catalog.EXCHANGE_DATA_AGE_SECONDS), select(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)
     return panels.stat(
         "Market data age",
-        "Age of the data that are most overdue, as a share of what they may have: three usual gaps, at least 5 "
-        "minutes. Above 100 %: do not trade on them; see which exchange and kind.",
+        "Age of the data that are most overdue, in multiples of what they may have: three usual gaps, at least 5 "
+        "minutes. Above 1: do not trade on them; see which exchange and kind, and both times in seconds.",
         f"{worst(f'{age} / {limit}')} >= 0",
-        "percentunit",
+        "suffix: x limit",
         steps={YELLOW: 0.7, RED: 1},
         empty="no data yet",
-        decimals=0,
+        decimals=1,
         link=link,
     )
 
@@ -218,9 +220,7 @@ def by_outcome(*, width: int = 8) -> Json:
 
 
 def _requests() -> list[Json]:
-    duration, half = catalog.EXCHANGE_REQUEST_DURATION_SECONDS, recorded_quantile(0.5, REQUEST_DURATIONS)
-    by = ("exchange", "endpoint")
-    name = "{{exchange}} {{endpoint}}"
+    by, name = _ENDPOINT
     return [
         by_outcome(),
         panels.timeseries(
@@ -240,6 +240,14 @@ def _requests() -> list[Json]:
             empty=NO_REQUESTS,
             stacked=True,
         ),
+        *_answer_times(),
+    ]
+
+
+def _answer_times() -> list[Json]:
+    duration, half = catalog.EXCHANGE_REQUEST_DURATION_SECONDS, recorded_quantile(0.5, REQUEST_DURATIONS)
+    by, name = _ENDPOINT
+    shown = [
         panels.timeseries(
             "Answer time",
             "From sending a request to the end of its answer, without the wait for the rate limiter. Dots are "
@@ -269,6 +277,7 @@ def _requests() -> list[Json]:
             empty=NO_REQUESTS,
         ),
     ]
+    return [panels.coarse(one) for one in shown]
 
 
 def _data() -> list[Json]:
@@ -311,7 +320,7 @@ def _data() -> list[Json]:
             "Candles that were not there between others, each counted once. Fill the hole before a strategy reads it.",
             [
                 query(
-                    total(increase(catalog.EXCHANGE_CANDLE_GAPS_TOTAL, window="$__rate_interval"), "exchange"),
+                    total(step_increase(catalog.EXCHANGE_CANDLE_GAPS_TOTAL), "exchange"),
                     "{{exchange}}",
                 )
             ],

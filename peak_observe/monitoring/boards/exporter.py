@@ -6,7 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import processes
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, missing, select, total, worst
+from peak_observe.monitoring.promql import ago, increase, lowest, missing, select, step_increase, total, worst
 from peak_observe.monitoring.style import AGE, AMBER, COUNT, RED, SPAN, YELLOW, Json
 
 NO_EXPORTER = "no exporter"
@@ -85,7 +85,7 @@ def _tiles() -> list[Json]:
 
 def _sources() -> list[Json]:
     runs = total(
-        increase(catalog.EXPORTER_SOURCE_RUNS_TOTAL, 'outcome=~"error|timeout"', window="$__rate_interval"),
+        step_increase(catalog.EXPORTER_SOURCE_RUNS_TOTAL, 'outcome=~"error|timeout"'),
         "source",
     )
     return [

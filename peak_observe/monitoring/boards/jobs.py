@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, select, total, worst
+from peak_observe.monitoring.promql import ago, increase, lowest, select, step_increase, total, worst
 from peak_observe.monitoring.style import AGE, AMBER, COUNT, RUNNING, SPAN, Json
 
 NO_JOBS = "no jobs"
@@ -19,7 +19,7 @@ def jobs() -> list[Json]:
             "Runs of jobs by outcome",
             "How many runs ended how. Interrupted: by Ctrl-C, or because the process was killed: see whether memory "
             "ran out.",
-            [query(total(increase(runs, window="$__rate_interval"), "outcome"), "{{outcome}}")],
+            [query(total(step_increase(runs), "outcome"), "{{outcome}}")],
             "short",
             empty=NO_JOBS,
             width=12,

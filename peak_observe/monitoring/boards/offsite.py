@@ -5,8 +5,8 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, select, total, worst
-from peak_observe.monitoring.style import AGE, BYTES, COUNT, RED, SPAN, YELLOW, Json
+from peak_observe.monitoring.promql import ago, lowest, select, step_increase, total, worst
+from peak_observe.monitoring.style import AGE, BYTES, COUNT, SPAN, Json
 
 NO_STORE = "no off-site store"
 
@@ -14,13 +14,6 @@ NO_STORE = "no off-site store"
 def places() -> Json:
     """Return both places of each repository side by side."""
     keys = {"repository": "Repository", "process": "Process", "instance": "Instance"}
-    used = {
-        "unit": "percentunit",
-        "decimals": 0,
-        "mappings": style.unknown("no promise"),
-        "thresholds": style.thresholds({YELLOW: 0.8, RED: 1}),
-        **style.BACKGROUND,
-    }
     promise = f"{select(catalog.OFFSITE_AGE_SECONDS)} / {select(catalog.OFFSITE_MAX_AGE_SECONDS)}"
     return tables.table(
         "Here and off-site",
@@ -30,7 +23,7 @@ def places() -> Json:
         [
             ("Here made ago", worst(ago(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS), *keys), AGE),
             ("Off-site made ago", worst(ago(catalog.OFFSITE_LAST_BACKUP_TIMESTAMP_SECONDS), *keys), AGE),
-            ("Of the promise off-site", worst(promise, *keys), used),
+            ("Of the promise off-site", worst(promise, *keys), style.of_promise()),
             ("Promised off-site", worst(select(catalog.OFFSITE_MAX_AGE_SECONDS), *keys), SPAN),
             ("Damaged off-site", worst(select(catalog.OFFSITE_DAMAGED), *keys), style.bad()),
             ("Push tried ago", lowest(ago(catalog.OFFSITE_LAST_ATTEMPT_TIMESTAMP_SECONDS), *keys), AGE),
@@ -49,12 +42,11 @@ def places() -> Json:
 
 def courses() -> list[Json]:
     """Return what pushes did over time."""
-    rate = "$__rate_interval"
     return [
         panels.timeseries(
             "Pushes by outcome",
             "Pushes to the off-site store that ended. Failed: `peak-observe backup push` by hand tells the reason.",
-            [query(total(increase(catalog.OFFSITE_PUSHES_TOTAL, window=rate), "outcome"), "{{outcome}}")],
+            [query(total(step_increase(catalog.OFFSITE_PUSHES_TOTAL), "outcome"), "{{outcome}}")],
             "short",
             empty=NO_STORE,
             width=12,
@@ -66,8 +58,8 @@ def courses() -> list[Json]:
             "Bytes that were sent, compressed and encrypted, and bytes of backups that the store had already. If all "
             "is sent each time, something rewrites its files.",
             [
-                query(total(increase(catalog.OFFSITE_SENT_BYTES_TOTAL, window=rate)), "sent"),
-                query(total(increase(catalog.OFFSITE_REUSED_BYTES_TOTAL, window=rate)), "reused"),
+                query(total(step_increase(catalog.OFFSITE_SENT_BYTES_TOTAL)), "sent"),
+                query(total(step_increase(catalog.OFFSITE_REUSED_BYTES_TOTAL)), "reused"),
             ],
             "bytes",
             empty=NO_STORE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import increase, quantile, select, total, worst
+from peak_observe.monitoring.promql import quantile, select, step_increase, total, worst
 from peak_observe.monitoring.style import AMBER, RED, Json
 
 NO_JOURNAL = "no order journal"
@@ -53,7 +53,7 @@ def _charts() -> list[Json]:
             "Orders by state",
             "Orders that came into each state. Each order is intended and sent once; many more sent than open or "
             "closed: requests get lost, and are sent again after they are known not to have arrived.",
-            [query(total(increase(catalog.ORDERS_TOTAL, window="$__rate_interval"), "state"), "{{state}}")],
+            [query(total(step_increase(catalog.ORDERS_TOTAL), "state"), "{{state}}")],
             "short",
             empty=NO_JOURNAL,
             bars=True,
@@ -66,7 +66,7 @@ def _charts() -> list[Json]:
             "it could not be found out, and somebody has to look.",
             [
                 query(
-                    total(increase(catalog.ORDERS_RECONCILED_TOTAL, window="$__rate_interval"), "outcome"),
+                    total(step_increase(catalog.ORDERS_RECONCILED_TOTAL), "outcome"),
                     "{{outcome}}",
                 )
             ],

@@ -11,10 +11,10 @@ from peak_observe.monitoring.promql import (
     TROUBLES,
     UP,
     ago,
-    increase,
     lowest,
     ours,
     select,
+    step_increase,
     total,
     worst,
 )
@@ -81,7 +81,7 @@ def states(*, width: int = 24, link: Json | None = None) -> Json:
 
 def processes() -> list[Json]:
     """Return who lives and who does not."""
-    rejected = increase(catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL, window="$__rate_interval")
+    rejected = step_increase(catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL)
     keys = {"process": "Process", "job": "Job", "instance": "Instance"}
     seen, told = ago(catalog.PROCESS_START_TIME_SECONDS), ago(catalog.OBSERVE_START_TIME_SECONDS)
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import style, tables
 from peak_observe.monitoring.promql import ago, lowest, select, worst
-from peak_observe.monitoring.style import AGE, AMBER, BYTES, COUNT, RED, RUNNING, SPAN, YELLOW, Json
+from peak_observe.monitoring.style import AGE, AMBER, BYTES, COUNT, RUNNING, SPAN, Json
 
 NO_BACKUPS = "no repositories"
 
@@ -19,20 +19,13 @@ def against_promise(comparison: str) -> str:
 def parts() -> Json:
     """Return what a restore would bring back."""
     keys = {"repository": "Repository", "kind": "Part", "process": "Process", "job": "Job", "instance": "Instance"}
-    used = {
-        "unit": "percentunit",
-        "decimals": 0,
-        "mappings": style.unknown("no promise"),
-        "thresholds": style.thresholds({YELLOW: 0.8, RED: 1}),
-        **style.BACKGROUND,
-    }
     return tables.table(
         "Newest backup by part",
         "What a restore would bring back. Without an age none has succeeded yet; over 100 % of the promise is late. "
         "`peak-observe backup list` shows all of them.",
         keys,
         [
-            ("Of the promise", worst(against_promise("/"), *keys), used),
+            ("Of the promise", worst(against_promise("/"), *keys), style.of_promise()),
             ("Made ago", worst(ago(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS), *keys), AGE),
             ("Files", worst(select(catalog.BACKUP_FILES), *keys), COUNT),
             ("Size", worst(select(catalog.BACKUP_SIZE_BYTES), *keys), BYTES),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import RETRY_CALLS, increase, rate, select, share, total, worst
+from peak_observe.monitoring.promql import RETRY_CALLS, increase, rate, recorded_increase, select, share, total, worst
 from peak_observe.monitoring.style import COUNT, RED, SPAN, YELLOW, Json
 
 RETRIED = 'outcome=~"after_retry|exhausted|out_of_time|out_of_budget"'
@@ -125,9 +125,11 @@ def _multiplied() -> list[Json]:
 
 def _operations() -> Json:
     keys = {"operation": "Operation", "process": "Process", "job": "Job", "instance": "Instance"}
+    each = f"count by ({', '.join(keys)}) ({select(catalog.RETRY_MAX_ATTEMPTS)})"
 
     def ended(*matchers: str) -> str:
-        return total(increase(catalog.RETRY_CALLS_TOTAL, *matchers), *keys)
+        # What is 0 is not recorded, and to read all the counters would take seconds.
+        return f"{total(recorded_increase(RETRY_CALLS, *matchers), *keys)} or 0 * {each}"
 
     return tables.table(
         "Operations",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, rate, select, total, worst
+from peak_observe.monitoring.promql import ago, increase, lowest, rate, select, step_increase, total, worst
 from peak_observe.monitoring.style import AGE, AMBER, GREEN, GREY, RED, Json
 
 NO_SWITCH, NO_GUARD, NO_EQUITY = "no trading switch", "no guard", "no equity reported"
@@ -70,7 +70,7 @@ def _guards() -> list[Json]:
             "Limits that were exceeded. Each wants a look at the account before trading is resumed.",
             [
                 query(
-                    total(increase(catalog.GUARD_TRIPS_TOTAL, window="$__rate_interval"), "guard", "reason"),
+                    total(step_increase(catalog.GUARD_TRIPS_TOTAL), "guard", "reason"),
                     "{{guard}} {{reason}}",
                 )
             ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import increase, lowest, rate, select, total, worst
+from peak_observe.monitoring.promql import lowest, rate, select, step_increase, total, worst
 from peak_observe.monitoring.style import Json
 
 NOTHING_SHARED = "nothing is shared"
@@ -57,7 +57,7 @@ def _transitions() -> list[Json]:
             [
                 query(
                     total(
-                        increase(catalog.SHARED_TRANSITIONS_TOTAL, window="$__rate_interval"),
+                        step_increase(catalog.SHARED_TRANSITIONS_TOTAL),
                         "instance",
                         "process",
                         "direction",
@@ -74,7 +74,7 @@ def _transitions() -> list[Json]:
             "over. Many fenced: processes are stopped, or cannot renew their leases.",
             [
                 query(
-                    total(increase(catalog.SHARED_PROBE_LEASES_TOTAL, window="$__rate_interval"), "outcome"),
+                    total(step_increase(catalog.SHARED_PROBE_LEASES_TOTAL), "outcome"),
                     "{{outcome}}",
                 )
             ],
@@ -85,7 +85,7 @@ def _transitions() -> list[Json]:
             "Shared state read anew",
             "Times that everything was read anew, as a message or the connection was lost. More than a few "
             "an hour: look at the server and at the network.",
-            [query(total(increase(catalog.SHARED_RESYNCS_TOTAL, window="$__rate_interval"), "reason"), "{{reason}}")],
+            [query(total(step_increase(catalog.SHARED_RESYNCS_TOTAL), "reason"), "{{reason}}")],
             "none",
             empty=NOTHING_SHARED,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import increase, lowest, rate, select, total, worst
+from peak_observe.monitoring.promql import increase, lowest, rate, select, step_increase, total, worst
 from peak_observe.monitoring.style import AMBER, COUNT, RED, SPAN, Json
 
 NO_STREAMS = "no streams"
@@ -56,11 +56,11 @@ def _messages() -> list[Json]:
             "does not listen any more. Fetch open orders and a new order book after each.",
             [
                 query(
-                    total(increase(catalog.STREAM_GAPS_TOTAL, window="$__rate_interval"), *by),
+                    total(step_increase(catalog.STREAM_GAPS_TOTAL), *by),
                     "{{exchange}} {{stream}}: gaps",
                 ),
                 query(
-                    total(increase(catalog.STREAM_MALFORMED_TOTAL, window="$__rate_interval"), "exchange"),
+                    total(step_increase(catalog.STREAM_MALFORMED_TOTAL), "exchange"),
                     "{{exchange}}: unreadable",
                 ),
             ],
@@ -87,7 +87,7 @@ def _connections() -> list[Json]:
             "broken. 1006: the network. no_pong: dead without a word.",
             [
                 query(
-                    total(increase(catalog.STREAM_BREAKS_TOTAL, window="$__rate_interval"), "exchange", "code"),
+                    total(step_increase(catalog.STREAM_BREAKS_TOTAL), "exchange", "code"),
                     "{{exchange}} {{code}}",
                 )
             ],
@@ -101,7 +101,7 @@ def _connections() -> list[Json]:
             "again and again: is there a ban, or a firewall?",
             [
                 query(
-                    total(increase(catalog.STREAM_DIALS_TOTAL, window="$__rate_interval"), "exchange", "outcome"),
+                    total(step_increase(catalog.STREAM_DIALS_TOTAL), "exchange", "outcome"),
                     "{{exchange}} {{outcome}}",
                 ),
                 query(total(rate(catalog.STREAM_BACKOFF_SECONDS_TOTAL), "exchange"), "{{exchange}}: delay"),

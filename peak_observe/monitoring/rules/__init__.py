@@ -46,6 +46,7 @@ GROUPS: tuple[Group, ...] = (
     backups.BACKUPS,
     offsite.OFFSITE,
     exporter.PROCESSES,
+    exporter.TARGETS,
     exporter.EXPORTER,
     exporter.WATCHDOG,
 )

@@ -17,6 +17,8 @@ from peak_observe.monitoring.rules.rule import (
     Recording,
     last,
     lately,
+    shrunk,
+    undone,
 )
 
 _EVER = last(catalog.BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS)
@@ -30,9 +32,6 @@ _UNSUCCESSFUL = f"({_ATTEMPT} > {_SUCCEEDED}) and ({_SINCE} == 0)"
 _RUNNING = f"time() - ({_SINCE} > 0)"
 _USUAL_TIME = f"max without (kind) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d:1h]))"
 
-_SIZE = last(catalog.BACKUP_SIZE_BYTES)
-_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.BACKUP_SIZE_BYTES.name}[7d:1h])"
-_VERIFIED = last(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS)
 _SINCE_CONFIGURED = last(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)
 _WEEK = 8 * 86_400
 
@@ -139,7 +138,7 @@ BACKUPS = Group(
         Alert(
             "PeakBackupShrank",
             WARNING,
-            f"{_SIZE} / ({_USUAL_SIZE} > 0) < 0.5",
+            shrunk(catalog.BACKUP_SIZE_BYTES),
             "0m",
             "a backup has less than half of the size that was usual in the last week",
             f"The newest backup of {_WHAT} is much smaller than usual.",
@@ -154,8 +153,7 @@ BACKUPS = Group(
         Alert(
             "PeakBackupNotVerified",
             WARNING,
-            # What was never verified counts from its first use.
-            f"time() - (({_VERIFIED} > {_SINCE_CONFIGURED}) or {_SINCE_CONFIGURED}) > {_WEEK}",
+            undone(catalog.BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS, catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS, _WEEK),
             "1h",
             "nobody has read a backup for more than a week",
             f"No backup in {{{{ $labels.repository }}}} of {AT} has been verified for more than a week.",

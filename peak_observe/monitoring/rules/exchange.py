@@ -301,7 +301,7 @@ OBJECTIVES = Group(
             "leave out candles without a trade, and have holes after maintenance.",
             "Ask for the candles again: are they there now? Is it a market that is hardly traded?",
             "Fill the hole before a strategy reads it. For markets that are hardly traded, ask for a longer timeframe.",
-            keep="15m",
+            keep="1h",  # one alert, not one an hour, of a stream that breaks once an hour
             subject="exchange",
         ),
         Alert(
@@ -369,5 +369,5 @@ DURATIONS = Group(
         ),
         Recording(CALL_DURATIONS, f"rate({catalog.BREAKER_CALL_DURATION_SECONDS.name}_bucket[5m])"),
     ),
-    every="1m",
+    every="2m",  # rates over 5 minutes, of the most series that there are
 )

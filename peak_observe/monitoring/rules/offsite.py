@@ -15,6 +15,8 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     last,
+    shrunk,
+    undone,
 )
 
 _WHERE = f"of {{{{ $labels.repository }}}} of {AT}"
@@ -24,10 +26,6 @@ _ATTEMPT, _PUSHED = (
     last(catalog.OFFSITE_LAST_PUSH_TIMESTAMP_SECONDS),
 )
 _FAILED = f'last_over_time({catalog.OFFSITE_PUSHES_TOTAL.name}{{outcome="failed"}}[5m])'
-_SIZE = last(catalog.OFFSITE_STORED_BYTES)
-_USUAL_SIZE = f"quantile_over_time(0.5, {catalog.OFFSITE_STORED_BYTES.name}[7d:1h])"
-_DRILL = last(catalog.OFFSITE_LAST_DRILL_TIMESTAMP_SECONDS)
-_CONFIGURED = last(catalog.OFFSITE_CONFIGURED_TIMESTAMP_SECONDS)
 _MONTH = 32 * 86_400
 
 OFFSITE = Group(
@@ -81,7 +79,7 @@ OFFSITE = Group(
         Alert(
             "PeakOffsiteShrank",
             CRITICAL,
-            f"{_SIZE} / ({_USUAL_SIZE} > 0) < 0.5",
+            shrunk(catalog.OFFSITE_STORED_BYTES),
             "0m",
             "the off-site store has less than half of the size that was usual in the last week",
             f"The off-site store {_WHERE} is much smaller than usual.",
@@ -96,8 +94,7 @@ OFFSITE = Group(
         Alert(
             "PeakOffsiteNotDrilled",
             WARNING,
-            # What was never restored counts from its first use.
-            f"time() - (({_DRILL} > {_CONFIGURED}) or {_CONFIGURED}) > {_MONTH}",
+            undone(catalog.OFFSITE_LAST_DRILL_TIMESTAMP_SECONDS, catalog.OFFSITE_CONFIGURED_TIMESTAMP_SECONDS, _MONTH),
             "1h",
             "nobody has restored from the off-site store alone for more than a month",
             f"No backup {_WHERE} has been restored from the off-site store for more than a month.",

@@ -57,6 +57,16 @@ def lately(metric: Metric, window: str) -> str:
     return f"(last_over_time({metric.name}[20m]) or last_over_time({metric.name}[{window}:5m]))"
 
 
+def shrunk(size: Metric) -> str:
+    """Return the share that is left of the size that was usual in the last week, where it is less than half."""
+    return f"{last(size)} / (quantile_over_time(0.5, {size.name}[7d:1h]) > 0) < 0.5"
+
+
+def undone(done: Metric, configured: Metric, seconds: int) -> str:
+    """Return for how long something was not done, or not since its first use, where that is too long."""
+    return f"time() - (({last(done)} > {last(configured)}) or {last(configured)}) > {seconds}"
+
+
 def chosen(metric: Metric, *matchers: str) -> str:
     """Return the series of a metric that match."""
     return f"{metric.name}{{{', '.join(matchers)}}}" if matchers else metric.name

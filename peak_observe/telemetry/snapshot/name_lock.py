@@ -27,6 +27,8 @@ SUFFIX = ".lock"
 PATIENCE = 2.0
 """Seconds to wait for those who look."""
 RETRY = 0.01  # seconds
+ATTEMPTS = 100
+"""Times that a lock file may vanish, as its holder removes it, between two looks of one that wants it."""
 _FLAGS = posix.NOFOLLOW | posix.NONBLOCK | posix.CLOEXEC
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # a file system without flock
 
@@ -138,12 +140,12 @@ def free(path: Path) -> Iterator[bool]:
 
 def _opened(path: Path) -> tuple[int, bool]:
     """Return a descriptor of the lock file, and whether the file was made."""
-    try:
-        return _plain(path), False
-    except FileNotFoundError:
+    for _ in range(ATTEMPTS):
+        with suppress(FileNotFoundError):
+            return _plain(path), False
         with suppress(FileExistsError):
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o644), True
-    return _plain(path), False
+    raise FileExistsError(errno.EEXIST, "the lock file comes and goes", str(path))
 
 
 def _plain(path: Path) -> int:

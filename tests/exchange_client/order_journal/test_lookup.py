@@ -37,7 +37,43 @@ def test_the_id_that_is_looked_for_is_on_the_wire(exchange) -> None:
     sent, sought = asked(exchange)
     orders = [text for label, text in sent if "rder" in label or "info" in label]
     assert orders
-    assert all(sought in text for text in orders)
+    assert all(sought in text for text in orders if not _is_history(text))
+    assert any(sought in text for text in orders)
+
+
+def _is_history(text: str) -> bool:
+    return "1699999400" in text and any(size in text for size in ("limit=100", "pageSize=100"))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "endpoint"),
+    [
+        ("bitget", SPOT, "GET spot/v2/spot/trade/history-orders"),
+        ("gate", SPOT, "GET spot/orders"),
+        ("gate", SWAP, "GET futures/{settle}/orders_timerange"),
+        ("kucoin", SPOT, "GET private/orders"),
+    ],
+)
+def test_an_order_that_was_filled_is_looked_for_in_the_list_of_ended_orders(exchange, symbol, endpoint) -> None:
+    """Where the exchange does not find it by client id any more: to take it for absent would place it twice."""
+    sent, sought = asked(exchange, symbol)
+    histories = [label for label, text in sent if _is_history(text) and sought not in text]
+    assert len(histories) == 1
+    assert histories[0].endswith(endpoint.rpartition("/")[2])
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), [("bitget", SPOT), ("gate", SPOT), ("gate", SWAP), ("kucoin", SPOT)])
+def test_an_order_that_stood_is_looked_for_by_the_exchanges_own_id_as_well(exchange, symbol) -> None:
+    """However many orders have ended since."""
+    sent, _ = asked(exchange, symbol, state="open", order={"id": "7654321"})
+    assert any("7654321" in text for _, text in sent)
+    assert not [label for label, text in sent if _is_history(text)]
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), [("bitget", SWAP), ("kucoin", SWAP), ("okx", SPOT), ("mexc", SPOT)])
+def test_no_list_is_asked_for_where_the_client_id_finds_ended_orders(exchange, symbol) -> None:
+    """A list may be cut off, and proves nothing then."""
+    assert not [label for label, text in asked(exchange, symbol)[0] if _is_history(text)]
 
 
 @pytest.mark.parametrize("exchange", CONDITIONAL)
@@ -57,7 +93,32 @@ def test_binance_and_okx_keep_triggers_apart() -> None:
         assert any("algo" not in label for label in labels)
 
 
-@pytest.mark.parametrize(("exchange", "symbol"), [("bitget", SPOT), ("gate", SWAP), ("mexc", SPOT)])
+@pytest.mark.parametrize("symbol", [SPOT, SWAP])
+def test_triggers_of_bitget_are_looked_for_in_the_lists_of_plans(symbol) -> None:
+    """Those that wait and those that do not any more, of each kind that there is, and as an order."""
+    look_up = {"trigger": True, "marginMode": "cross"} if symbol == SWAP else {"trigger": True}
+    sent, sought = asked("bitget", symbol, conditional=True, look_up=look_up)
+    assert all(sought in text or _is_history(text) for label, text in sent if "rder" in label)
+    plans = [(label.rpartition("/")[2], text) for label, text in sent if "plan" in label]
+    if symbol == SPOT:
+        assert [label for label, _ in plans] == ["current-plan-order", "history-plan-order"]
+        assert all(_is_history(text) for _, text in plans)
+    else:
+        assert {label for label, _ in plans} == {"orders-plan-pending", "orders-plan-history"}
+        for kind in ("normal_plan", "profit_loss", "track_plan"):
+            assert sum(f"planType={kind}" in text and sought in text for _, text in plans) == 2
+    assert any("plan" not in label and "rder" in label for label, _ in sent)
+    assert look_up_of("bitget").refuses(OrderArguments(symbol, "limit", "buy", 1, 1, {"triggerPrice": 2}), {}) == ""
+
+
+def test_a_list_of_plans_that_may_go_on_proves_nothing() -> None:
+    """Bitget shows a hundred at most."""
+    others = [{"id": str(number), "clientOrderId": "another"} for number in range(100)]
+    assert LOOK_UPS["bitget"].read(others, ONE) == (None, "the list of orders may be cut off")
+    assert LOOK_UPS["bitget"].read(others[:-1], ONE) == (None, "")
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), [("gate", SWAP), ("mexc", SPOT)])
 def test_triggers_that_cannot_be_looked_for_are_refused(exchange, symbol) -> None:
     """In words."""
     order = OrderArguments(symbol, "limit", "buy", 1, 1, {"triggerPrice": 2})

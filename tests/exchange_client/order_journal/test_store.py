@@ -52,11 +52,11 @@ def test_an_intent_comes_back_as_it_was(path) -> None:
 
 def test_one_writer_of_a_key_wins(path) -> None:
     """Of many threads with stores of their own, all get the intent of the first."""
-    found, start = [], threading.Barrier(8)
+    found, start = [], threading.Barrier(8, timeout=60)  # for one that fails to come, the others do not wait for ever
 
     def add(number: int) -> None:
-        store = Store(path)
         start.wait()
+        store = Store(path)
         found.append(store.add(intent(client_order_id=str(number))))
         store.close()
 
@@ -65,7 +65,26 @@ def test_one_writer_of_a_key_wins(path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(found) == 8
     assert len({kept.client_order_id for kept in found}) == 1
+
+
+def test_a_link_to_no_file_yet_is_a_journal_for_its_owner_alone(path) -> None:
+    """The file is made where the link points to."""
+    path.symlink_to(path.with_name("elsewhere.sqlite"))
+    Store(path).close()
+    assert stat.S_IMODE(path.with_name("elsewhere.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_locked_while_it_becomes_a_journal_is_waited_for(path) -> None:
+    """SQLite refuses the change to WAL at once, without waiting for the one that reads or writes."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    timer.start()
+    Store(path).close()
+    timer.join()
+    other.close()
 
 
 def test_a_step_that_another_process_made_meanwhile_is_not_made_again(path) -> None:

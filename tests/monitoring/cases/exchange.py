@@ -70,7 +70,16 @@ CASES = [
     ),
     Case("PeakExchangeSlow", "one in fifty is slow", slow("0+50x60", "0+1x60"), silent=(12, 40)),
     Case("PeakExchangeSlow", "a single one is slow", slow("0x5 4x30", "0x5 1x30"), silent=(12, 30)),
-    Case("PeakMarketDataGap", "three are missing", [gaps("0x10 3x80")], {12: ("warning",)}, (9, 60)),
+    Case(
+        "PeakMarketDataGap", "three are missing", [gaps("0x10 3x120")], {12: ("warning",), 60: ("warning",)}, (9, 100)
+    ),
+    Case(
+        "PeakMarketDataGap",
+        "one each hour is one alert",
+        [gaps("0x10 1x59 2x59 3x59 4x120")],
+        dict.fromkeys((12, 40, 68, 72, 100, 128, 160, 188, 220), ("warning",)),
+        (9, 285),
+    ),
     Case("PeakMarketDataGap", "were missing long ago", [gaps("7x60")], silent=(1, 30)),
     Case(
         "PeakExchangeErrors",
