@@ -23,9 +23,10 @@ from peak_observe.backup_recovery.offsite.encryption import Opener, read_identit
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.initialization import initialize
+from peak_observe.backup_recovery.offsite.object_store import make_folder
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
-from peak_observe.backup_recovery.offsite.record import StoredBackup, checked_host, own_name
+from peak_observe.backup_recovery.offsite.record import StoredBackup, StoreFile, checked_host, own_name
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.throttle import Throttle
@@ -38,7 +39,7 @@ from peak_observe.backup_recovery.repository.retention import RetentionPolicy
 from peak_observe.backup_recovery.restore.restore import RestoreReport
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import BackupError, BackupNotFoundError
+from peak_observe.errors import BackupError, BackupNotFoundError, ObjectMissingError, StoreError
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
 
@@ -133,6 +134,8 @@ class OffsiteStore:
         Raises:
             BackupError: There is a store and no private key is given, or a key is invalid.
         """
+        if identity is None and not self.key_file.exists():
+            make_folder(self.url)
         key, new = initialize(self._transport, self.key_file, self._recipients, identity)
         if new:
             self._note(lambda status: status)
@@ -359,6 +362,12 @@ class OffsiteStore:
         if report.ok and report.backup_id == found:
             self._note(lambda status: replace(status, last_drill=self._now()))
         return report
+
+    def _of_key(self) -> StoreFile:
+        try:
+            return stores.described(self._transport)
+        except ObjectMissingError as error:
+            raise StoreError(f"{error}, once {self.key_file}, the key of the old one, is moved away") from None
 
     def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
         transport = self._transport
