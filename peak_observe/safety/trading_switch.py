@@ -121,7 +121,10 @@ class TradingSwitch:
         if self._gate[0]:
             return True
         state = self._state
-        if state.until is not None or not self._file.byte.cell[0] or _stopwatch() >= self._due:
+        # Guards look at the file where they count an order: one that was counted must not be refused while another
+        # thread's halt, which they made, is on its way to the disk.
+        shut = not self._guards and not self._file.byte.cell[0]
+        if shut or state.until is not None or _stopwatch() >= self._due:
             state = self.look()
         return state.state == TRADING or (reducing and state.state == REDUCE_ONLY)
 
