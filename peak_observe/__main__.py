@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
 from peak_observe.support.redact import printable
@@ -27,8 +29,23 @@ def main() -> None:
     except PeakObserveError as error:
         sys.stderr.write(f"peak-observe: {printable(str(error))}\n")
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, or a standard output that takes nothing
+        sys.stderr.write(f"peak-observe: {printable(_said(error))}\n")
+        _give_up_output()
+        sys.exit(1)
     except KeyboardInterrupt:  # while the command was still being imported
         sys.exit(INTERRUPTED)
+
+
+def _said(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else f"the output cannot be written: {reason}"
+
+
+def _give_up_output() -> None:
+    """Let the interpreter flush what is left into nothing: it would report the same error again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> None:

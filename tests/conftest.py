@@ -16,8 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, settings
 
 from tests import coverage_data, programs
@@ -66,11 +68,12 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def patient_server() -> Iterator[None]:
     """Give a scrape a minute: under coverage, on a busy machine, thousands of names of earlier tests take over 10 s."""
-    from peak_observe.telemetry import bounded_server
+    from peak_observe.telemetry import bounded_server, http_server
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounded_server, "DEADLINE", 60.0)
         patch.setattr(bounded_server.BoundedHandler, "timeout", 60.0)
+        patch.setattr(http_server, "HANDSHAKE", 60.0)
         yield
 
 
@@ -97,6 +100,11 @@ def binary(name: str) -> str:
     pytest.skip(f"{NEEDS}{name}")
 
 
+def read_yaml(text: str) -> Any:
+    """Return what a text of YAML holds, by the parser in C: the rules take the one in Python a third of a second."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
 def lint(exposition: bytes) -> str:
     """Return what the real promtool says of an exposition; nothing if it is content."""
     command = [binary("promtool"), "check", "metrics"]
@@ -112,6 +120,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     costly = {"prometheus", "all_pass", "runs"}
     items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
+    for item in items:
+        if not costly.isdisjoint(getattr(item, "fixturenames", ())) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))  # the first of them makes what all share
 
 
 def pytest_collection_finish() -> None:

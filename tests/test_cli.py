@@ -213,3 +213,14 @@ def test_all_missing_extras_are_named_at_once(tmp_path: Path, missing: str, args
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.endswith(f": pip install 'peak-observe[{extras}]'")
+
+
+@pytest.mark.parametrize("words", ["--help", "monitoring write {folder}/m", "shared show --url file://{folder}/shared"])
+def test_a_full_disk_is_one_line(tmp_path: Path, words: str) -> None:
+    """Whatever the command was about to print."""
+    line = f"{sys.executable} -m peak_observe {words.format(folder=tmp_path)} > /dev/full"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "peak-observe: the output cannot be written: No space left on device\n",
+    )

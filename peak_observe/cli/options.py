@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -65,10 +66,15 @@ def found_file(table: str) -> Path | None:
     """Return `peak-observe.toml` of the working directory if it has a table of that name.
 
     Raises:
-        ConfigError: It cannot be read or is no TOML.
+        ConfigError: It cannot be read, is no TOML, or has a table that was probably meant.
     """
+    if not os.path.lexists(DEFAULT_FILE):  # a link to nothing is there, and an error
+        return None
     # A file that nobody named may be for other commands alone.
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() and table in toml.read(DEFAULT_FILE) else None
+    found = toml.read(DEFAULT_FILE)
+    if table not in found and toml.near(table, found):
+        toml.table(DEFAULT_FILE, table)  # which names both
+    return DEFAULT_FILE if table in found else None
 
 
 class RenamedOptions(TyperCommand):

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from peak_observe.cli.options import AsJson
-from peak_observe.errors import UsageError
+from peak_observe.errors import PeakObserveError, UsageError
 from peak_observe.safety import shared_switch, switch_file
 from peak_observe.safety.shared_switch import RemoteSwitch
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.redact import printable
+from peak_observe.support.streams import unread_output_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,8 +82,9 @@ def halt(
     namespace: Namespace = NAMESPACE,
 ) -> None:
     """Halt trading: bots send nothing but cancels, within a second."""
+    seconds = _time(lasting)
     with _switches(name, folder, shared, namespace) as switches:
-        _each(switches, lambda switch: switch.halt(reason, for_seconds=_time(lasting)))
+        _each(switches, lambda switch: switch.halt(reason, for_seconds=seconds))
 
 
 @app.command()
@@ -96,8 +98,9 @@ def reduce(
     namespace: Namespace = NAMESPACE,
 ) -> None:
     """Let bots send only orders with reduceOnly, and cancels."""
+    seconds = _time(lasting)
     with _switches(name, folder, shared, namespace) as switches:
-        _each(switches, lambda switch: switch.reduce_only(reason, for_seconds=_time(lasting)))
+        _each(switches, lambda switch: switch.reduce_only(reason, for_seconds=seconds))
 
 
 @app.command()
@@ -124,11 +127,19 @@ def _quiet() -> None:
 
 
 def _each(switches: Sequence[Switch], change: Callable[[Switch], TradingState]) -> None:
+    done, failed = [], []
     for switch in switches:
+        # All are changed before a line is printed: neither one that fails nor a closed pipe may leave bots trading.
         try:
-            typer.echo(_line(switch.name, change(switch)))
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+            done.append(_line(switch.name, change(switch)))
+        except (ValueError, OSError, PeakObserveError) as error:
+            failed.append(str(error))
+    if failed:
+        others = f"; {len(done)} others are changed" if done else ""
+        raise UsageError("; ".join(dict.fromkeys(failed)) + others)
+    with unread_output_dropped():
+        for line in done:
+            typer.echo(line)
 
 
 def _check_not_shared(switches: Sequence[Switch]) -> None:

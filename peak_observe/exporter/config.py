@@ -168,7 +168,7 @@ def load(path: Path | None) -> Config:
     Raises:
         ConfigError: The file makes no sense; the error names file, key, what was found and what is allowed.
     """
-    chosen = DEFAULT if path is None and DEFAULT.exists() else path
+    chosen = DEFAULT if path is None and os.path.lexists(DEFAULT) else path
     if chosen is None:
         return Config(None, tuple(_found()), ())
     document = toml.read(chosen)

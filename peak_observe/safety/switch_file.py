@@ -77,8 +77,7 @@ def checked_name(name: object) -> str:
     Raises:
         ValueError: It is no such name.
     """
-    fits = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name[0] != "." and _LETTERS.issuperset(name)
-    if not isinstance(name, str) or not fits:
+    if not isinstance(name, str) or not _fits(name):
         raise ValueError(
             f"name of a switch must be 1 to {LONGEST_NAME} ASCII letters, digits, '.', '_' or '-', "
             f"the first no dot, not {shown(name)}"
@@ -106,7 +105,11 @@ def folder_of(given: str | os.PathLike[str] | None) -> Path:
 
 def names_in(folder: Path) -> list[str]:
     """Return the names of all switches that have a file."""
-    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}"))
+    return sorted(filter(_fits, (path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}"))))
+
+
+def _fits(name: str) -> bool:
+    return 0 < len(name) <= LONGEST_NAME and name[0] != "." and _LETTERS.issuperset(name)
 
 
 def new_state(kind: str, reason: object, for_seconds: float | str | None, *, at: float, by: str = "") -> TradingState:

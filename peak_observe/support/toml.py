@@ -7,7 +7,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -21,6 +21,7 @@ NUMBER: Any = float
 TEXTS: Any = str | list[str]
 TEXTS_BY_NAME: Any = dict[str, str]
 DURATION: Any = float | str
+RATE: Any = Annotated[float | str, "bytes a second"]
 TABLE: Any = dict[str, Any]
 WORDS: dict[Any, str] = {
     str: "a string",
@@ -31,6 +32,7 @@ WORDS: dict[Any, str] = {
     TEXTS: "a string or a list of strings",
     TEXTS_BY_NAME: "a table",
     DURATION: "a number of seconds or a time like '24h'",
+    RATE: "bytes a second, or a rate like '2MB/s'",
     TABLE: "a table",
 }
 """The types a value may have, as a person calls them."""

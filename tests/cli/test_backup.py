@@ -514,3 +514,17 @@ def test_prune_groups_by_part_and_path_unless_told_otherwise(desk) -> None:
     assert (done.code, done.line) == (2, "group_by must be 'part', 'root', both or none, not 'host'")
     done = desk.run("prune", "--config.file", "peak-backup.toml", "--group-by", "host", "--dry-run")
     assert (done.code, done.line) == (2, "group_by must be 'part', 'root', both or none, not 'host'")
+
+
+def test_a_misspelt_table_of_the_file_is_an_error(desk) -> None:
+    """It is not passed over as one of another command."""
+    desk.write("peak-observe.toml", '[bakcup]\nrepository = "store"\n')
+    done = desk.run("create", "--data", "data")
+    assert (done.code, "did you mean [backup] where it says [bakcup]?" in done.line) == (2, True)
+
+
+def test_a_file_that_is_a_link_to_nothing_is_an_error(desk) -> None:
+    """It is not passed over as if there were none."""
+    (desk.folder / "peak-observe.toml").symlink_to("elsewhere.toml")
+    done = desk.run("create", "--data", "data")
+    assert (done.code, done.line) == (2, "peak-observe.toml: No such file or directory")

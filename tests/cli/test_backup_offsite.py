@@ -154,6 +154,11 @@ def test_no_table_names_a_store(desk) -> None:
         ("url =", "address =", "there is no such key"),
         ('host = "bot1"', 'host = "a/b"', "host has to be letters"),
         ('host = "bot1"', 'bandwidth = "fast"', "it has to be bytes a second"),
+        ('host = "bot1"', "bandwidth = true", "it has to be bytes a second"),
+        ('host = "bot1"', f'bandwidth = "{"9" * 400}"', "it has to be bytes a second"),
+        ('host = "bot1"', 'endpoint = "s3.example.com"', "backup.offsite.endpoint: it has to be an address such as"),
+        ('host = "bot1"', 'endpoint = "https://s3.example.com:99999"', "it has to be an address such as"),
+        ('host = "bot1"', 'endpoint = "https://me:word@s3.example.com"', "without user and password"),
         ('host = "bot1"', "recipients = 5", "backup.offsite"),
         ("last = 1", "first = 1", "backup.offsite.keep.first"),
     ],
@@ -194,4 +199,21 @@ def test_ctrl_c_ends_a_push_in_a_line(away) -> None:
     assert "Traceback" not in err
     assert "interrupted" in err
     away.write("peak-observe.toml", text)
+    assert away.run("push").code == 0
+
+
+def test_a_disk_that_is_not_mounted_is_no_new_store(away) -> None:
+    """Its folder is not made in its place, and the advice is one that works."""
+    away.run("create", "--push")
+    store = away.folder / "store"
+    store.rename(away.folder / "elsewhere")
+    for args in (["push"], ["offsite", "list"], ["offsite", "verify"], ["offsite", "init"]):
+        line = away.run(*args).line
+        assert f"there is no folder {store}: is the disk mounted, and the url right?" in line
+        assert not store.exists()
+    assert "is moved away" in away.run("offsite", "init").line
+    store.mkdir()
+    assert "there is no store at this address: is the disk mounted" in away.run("push").line
+    next((away.folder / "backups/.peak-observe").glob("offsite-*.key")).unlink()
+    assert away.run("offsite", "init").code == 0
     assert away.run("push").code == 0

@@ -88,11 +88,11 @@ def test_only_one_probes(share: Share, url: str, until: Until) -> None:
 
 def test_a_probe_that_lasts_keeps_its_lease(share: Share, url: str, until: Until) -> None:
     """It is renewed for as long as the probe is under way."""
-    first, second = pair(share, url, 0.1, lease=1.0)
+    first, second = pair(share, url, 0.1, lease=2.0)
     opened(first)
     until_due(until, first, second)
     with first:
-        time.sleep(2.5)
+        time.sleep(4.5)
         with pytest.raises(CircuitOpenError):
             second.call(fail)()
     until(lambda: second.state.value == "closed")

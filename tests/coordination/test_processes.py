@@ -106,7 +106,7 @@ def check_one_probe(processes: list[Process], url: str, calls: Path, seconds: fl
 def era_of(process: Process, url: str) -> int:
     """Return how many transitions there were, all that a process made among them."""
     assert process.ask("told")
-    with Shared(url, timeout=2.0) as shared:
+    with Shared(url, timeout=5.0) as shared:
         return shared.picture().circuits["kraken"].era
 
 
@@ -203,7 +203,7 @@ def test_a_server_in_trouble_holds_up_nobody(
     elif trouble == "stopped":
         server.go_on()
     until(lambda: all(process.ask("up") for process in processes))
-    with Shared(server.url, timeout=2.0) as shared:
+    with Shared(server.url, timeout=5.0) as shared:
         # A server that was empty is told of it by who remembers.
         until(lambda: (found := shared.picture().circuits.get("kraken")) and found.state == "open")
     (tmp_path / "down").unlink()
@@ -224,12 +224,13 @@ def test_no_call_waits_over_100_ms(members, server: Server, proxy: Proxy, tmp_pa
     {"killed": server.kill, "stopped": server.stop, "cut off": proxy.cut}[trouble]()
     time.sleep(3)
     {"killed": server.start, "stopped": server.go_on, "cut off": proxy.mend}[trouble]()
-    longest = max(process.hear()["longest"] for process in processes)
+    found = [process.hear() for process in processes]
     time.sleep(2)
     assert check_one_probe(processes, server.url, calls, 5.0) >= 2
     (tmp_path / "down").unlink()
     assert "ok" in ask_all(processes, "probe")
-    assert longest <= 0.1
+    # Less what a mere sleep is late by, where the machine has more to do than it can.
+    assert max(row["longest"] - row["stall"] for row in found) <= 0.1
 
 
 @pytest.mark.nightly
@@ -242,12 +243,12 @@ def test_ten_processes(members, tmp_path: Path, kind: str) -> None:
     server = None if kind == "file" else Server(program, tmp_path)
     url = f"file://{tmp_path}/shared" if server is None else server.url
     try:
-        processes = members(10, url, recovery=0.2)
+        processes = members(10, url, recovery=0.2, timeout=1.0)
         calls = down(tmp_path)
         assert check_one_probe(processes, url, calls, 60.0) >= 200
         late = []
         for _ in range(20):
-            with Shared(url, timeout=2.0) as shared:
+            with Shared(url, timeout=5.0) as shared:
                 shared.reset("kraken")
             ask_all(processes, "notice", "closed")
             late += opened(processes)

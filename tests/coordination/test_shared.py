@@ -168,7 +168,7 @@ def test_a_hold_survives_a_server_that_lost_it(share: Share, server: Server, unt
     assert shared.flush(20)
     with redis.Redis(port=server.port) as client:
         client.flushall()
-    until(lambda: "kraken" in Shared(server.url, timeout=2.0).picture().holds)
+    until(lambda: "kraken" in Shared(server.url, timeout=5.0).picture().holds)
 
 
 def test_a_server_that_is_away_is_no_error_at_start(share: Share, caplog: pytest.LogCaptureFixture) -> None:
@@ -190,7 +190,7 @@ def test_a_wrong_password_is_an_error_at_once(share: Share, server: Server) -> N
     """It will not get right by waiting; the message has no password."""
     with redis.Redis(port=server.port) as client:
         client.config_set("requirepass", "right-horse")
-    shared = share(f"redis://:wr0ng-horse@127.0.0.1:{server.port}/0", timeout=1.0)
+    shared = share(f"redis://:wr0ng-horse@127.0.0.1:{server.port}/0", timeout=5.0)
     with pytest.raises(SharedStateError, match="refuses the user or password that the URL names") as error:
         CircuitBreaker(name="kraken", shared=shared)
     assert "wr0ng" not in str(error.value)
@@ -282,3 +282,22 @@ def test_the_operator_is_told_that_nobody_takes_part(tmp_path: Path) -> None:
     done = run("open", "kraken.private", "--namespace", "bosts", url=f"file://{tmp_path}/shared")
     assert done.stdout == "circuit kraken.private is open in all processes\n"
     assert "no process takes part in namespace bosts" in done.stderr
+
+
+def test_a_full_disk_ends_no_process(tmp_path: Path) -> None:
+    """The room of the file is taken when it is made, and a disk without is one error; later writes need none."""
+    code = (
+        "import resource; from peak_observe import Shared, SharedStateError\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"try: Shared('file://{tmp_path}/shared').picture()\n"
+        "except SharedStateError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "needs 4 MiB on its disk: File too large" in done.stdout
+    shared = Shared(f"file://{tmp_path}/shared")
+    shared.force_open("kraken")
+    shared.close()
+    file = next(tmp_path.glob("shared.*"))
+    assert file.stat().st_blocks * 512 >= file.stat().st_size

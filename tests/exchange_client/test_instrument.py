@@ -322,7 +322,7 @@ def test_a_protected_object_waits_and_refuses(kraken, fake) -> None:
         kraken.fetch_ticker("BTC/USD")
     start = time.monotonic()
     kraken.fetch_ticker("BTC/USD")
-    assert 0.9 < time.monotonic() - start < 3
+    assert 0.9 < time.monotonic() - start < 30
     fake.fail(Fault.rate_limited(60), times=1)
     with pytest.raises(ccxt.RateLimitExceeded):
         kraken.fetch_ticker("BTC/USD")

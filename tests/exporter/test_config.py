@@ -364,3 +364,11 @@ def test_what_others_read_may_stand_in_the_same_file(tmp_path: Path) -> None:
     path = tmp_path / "peak-observe.toml"
     path.write_text('[backup]\nrepository = "backups"\n[policies.kraken]\ntimeout = 5\n')
     assert [source.name for source in config.load(path).sources] == ["exporter", "checks"]
+
+
+def test_a_file_that_is_a_link_to_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not passed over as if there were none."""
+    monkeypatch.chdir(tmp_path)
+    Path(config.DEFAULT).symlink_to("elsewhere.toml")
+    with pytest.raises(ConfigError, match=r"peak-observe\.toml: No such file"):
+        config.load(None)

@@ -1,6 +1,8 @@
 """`peak-observe trading`: what somebody types at 3 a.m."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,36 @@ def test_a_folder_without_switches_is_named(command, tmp_path: Path, monkeypatch
         path.unlink()
     code, _, error = command("halt", "--reason", "x")
     assert (code, str(tmp_path) in error) == (2, True)
+
+
+def test_one_that_fails_does_not_keep_the_others_trading(
+    command, switches: list[TradingSwitch], tmp_path: Path
+) -> None:
+    """All that can be halted are, and the rest is named."""
+    file = tmp_path / "trading/main.json"
+    file.unlink()
+    file.mkdir()
+    code, told, said = command("halt", "--reason", "fat finger")
+    assert (code, told) == (2, "")
+    assert "the trading switch 'main' is not changed: Is a directory" in said
+    assert said.endswith("; 1 others are changed\n")
+    assert switches[1].look().state == "halted"
+
+
+@pytest.mark.parametrize("end", ["| true", "> /dev/full", ">&-"])
+def test_output_that_nobody_takes_does_not_keep_the_others_trading(
+    switches: list[TradingSwitch], tmp_path: Path, end: str
+) -> None:
+    """All are halted before the first line is printed, and no traceback is."""
+    line = f"{sys.executable} -m peak_observe trading halt --reason x --dir {tmp_path} {end}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert [switch.look().state for switch in switches] == ["halted", "halted"]
+    expected = "peak-observe: the output cannot be written: No space left on device\n" if "full" in end else ""
+    assert done.stderr == expected
+
+
+def test_a_file_of_another_name_is_passed_over(command, tmp_path: Path) -> None:
+    """As somebody's copy is, which must not keep the others trading."""
+    (tmp_path / "trading/main (copy).json").write_text("{}")
+    code, told, _ = command("halt", "--reason", "x")
+    assert (code, told.count("halted")) == (0, 2)

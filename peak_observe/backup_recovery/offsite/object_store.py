@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from peak_observe.backup_recovery.offsite.libraries import library
-from peak_observe.backup_recovery.offsite.transport import Found
+from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found
 from peak_observe.backup_recovery.offsite.workers import interruptible
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.errors import ObjectMissingError, StoreError
@@ -57,7 +57,8 @@ class ObjectStore:
     def _opened(self, url: str, endpoint: str | None, region: str | None, retry_timeout: float) -> Any:
         stores = library("obstore.store")
         if self._folder is not None:
-            self._folder.mkdir(0o700, parents=True, exist_ok=True)
+            if not self._folder.is_dir():  # made here, it would hide that a disk is not mounted
+                raise ObjectMissingError(f"there is no folder {self._folder}: {NO_STORE}")
             return stores.LocalStore(self._folder)
         parts = urlsplit(url)
         if parts.username or parts.password or parts.query:
@@ -167,6 +168,21 @@ def reason(error: Exception) -> str:
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     return redact(f"{mend}: {text}" if mend else text)
+
+
+def make_folder(url: str) -> None:
+    """Make the folder of a new store where its address is that of one.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    if urlsplit(url).scheme != "file":
+        return
+    folder = _folder(url)
+    try:
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a null byte
+        raise StoreError(f"the folder {folder} cannot be made: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _folder(url: str) -> Path:

@@ -23,6 +23,7 @@ from peak_observe.backup_recovery.offsite.encryption import Opener, read_identit
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.initialization import initialize
+from peak_observe.backup_recovery.offsite.object_store import make_folder
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
 from peak_observe.backup_recovery.offsite.record import StoredBackup, checked_host, own_name
@@ -38,7 +39,7 @@ from peak_observe.backup_recovery.repository.retention import RetentionPolicy
 from peak_observe.backup_recovery.restore.restore import RestoreReport
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.clock import SYSTEM_CLOCK, Clock
-from peak_observe.errors import BackupError, BackupNotFoundError
+from peak_observe.errors import BackupError, BackupNotFoundError, ObjectMissingError, StoreError
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
 
@@ -133,7 +134,14 @@ class OffsiteStore:
         Raises:
             BackupError: There is a store and no private key is given, or a key is invalid.
         """
-        key, new = initialize(self._transport, self.key_file, self._recipients, identity)
+        known = identity is None and self.key_file.exists()
+        if identity is None and not known:
+            make_folder(self.url)
+        try:
+            key, new = initialize(self._transport, self.key_file, self._recipients, identity)
+        except ObjectMissingError as error:
+            again = f", once {self.key_file}, the key of the old one, is moved away" if known else ""
+            raise StoreError(f"{error}{again}") from None
         if new:
             self._note(lambda status: status)
         return key.store

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from peak_observe.backup_recovery.offsite.record import checked_host
 from peak_observe.errors import ConfigError
@@ -23,7 +26,7 @@ KEYS = {
     "region": str,
     "host": str,
     "max_age": toml.DURATION,
-    "bandwidth": toml.DURATION,
+    "bandwidth": toml.RATE,
     "retry_timeout": toml.DURATION,
     "key_file": Path,
     "keep": toml.TABLE,
@@ -77,7 +80,8 @@ def read(path: Path, backup: Mapping[str, Any]) -> OffsiteSettings:
     given |= {key: value for key, value in table.items() if key != "keep"}
     recipients = given.get("recipients", ())
     given["recipients"] = (recipients,) if isinstance(recipients, str) else tuple(recipients)
-    makers = {"max_age": seconds, "retry_timeout": seconds, "bandwidth": rate, "host": checked_host}
+    makers: dict[str, Any] = {"max_age": seconds, "retry_timeout": seconds, "bandwidth": rate}
+    makers |= {"host": checked_host, "endpoint": endpoint_of}
     for key, make in makers.items():
         if key in given:
             given[key] = _checked(path, key, make, given[key])
@@ -106,9 +110,22 @@ def rate(value: float | str) -> float:
     """
     match = _RATE.fullmatch(str(value).strip())
     found = float(match[1]) * SIZES[match[2] or ""] if match else 0.0
-    if found <= 0:
+    if not 0 < found < math.inf:
         raise ValueError(f"it has to be bytes a second, or a rate like '500KiB/s' or '2MB/s', not {shown(value)}")
     return found
+
+
+def endpoint_of(value: str) -> str:
+    """Return the address of a provider.
+
+    Raises:
+        ValueError: It is no such address, or holds a password.
+    """
+    with suppress(ValueError):  # of a port, or an address of IPv6
+        parts = urlsplit(value)
+        if parts.scheme in ("http", "https") and parts.hostname and not parts.username and parts.port != 0:
+            return value
+    raise ValueError("it has to be an address such as https://s3.example.com, without user and password")
 
 
 def check_amounts(**amounts: object) -> None:
@@ -120,7 +137,7 @@ def check_amounts(**amounts: object) -> None:
     for key, value in amounts.items():
         amount = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
         if value is not None and not amount:
-            raise ValueError(f"{key} must be a number above 0, not {value!r}")
+            raise ValueError(f"{key} must be a number above 0, not {shown(value)}")
 
 
 def _checked(path: Path, key: str, make: Any, value: Any) -> Any:

@@ -24,7 +24,7 @@ from peak_observe.backup_recovery.offsite.record import (
     object_path,
 )
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
-from peak_observe.backup_recovery.offsite.transport import Transport
+from peak_observe.backup_recovery.offsite.transport import NO_STORE, Transport
 from peak_observe.errors import BackupError, ObjectMissingError, StoreError, WrongKeyError
 
 FORMAT = "peak_observe off-site"
@@ -265,7 +265,7 @@ def described(transport: Transport) -> StoreFile:
     try:
         found = msgspec.json.decode(transport.get(STORE), type=StoreFile)
     except ObjectMissingError:
-        raise StoreError("there is no store: `peak-observe backup offsite init` makes one") from None
+        raise ObjectMissingError(f"there is no store at this address: {NO_STORE}") from None
     except ValueError:
         raise StoreError(f"{STORE} is damaged: it does not tell the store's number") from None
     if found.format != FORMAT or found.version != VERSION:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+NO_STORE = "is the disk mounted, and the url right? `peak-observe backup offsite init` makes a new store"
+
 
 class Found(NamedTuple):
     """One object in a listing.

@@ -378,7 +378,7 @@ def test_status_tells_of_pushes(away) -> None:
     assert status.pushes == {"success": 1, "failed": 1}
     assert status.last_backup
     assert status.sent_bytes > 0
-    assert "there is no store" in status.error
+    assert "there is no folder" in status.error
     assert json.loads(away.store._status.path.read_text())["last_push"] == status.last_push
 
 

@@ -92,7 +92,7 @@ def faulty(made) -> Iterator[Faulty]:
         (401, "InvalidAccessKeyId", "credentials in the environment are missing, wrong or expired: 401 Unauthorized"),
         (403, "AccessDenied", r"the credentials do not allow it: 403 Forbidden \(AccessDenied\)"),
         (404, "NoSuchBucket", "the bucket of the store does not exist"),
-        (404, "NoSuchKey", "there is no store: `peak-observe backup offsite init` makes one"),
+        (404, "NoSuchKey", "there is no store at this address: "),
         (500, "InternalError", r"500 Internal Server Error \(InternalError\)"),
         (503, "SlowDown", r"503 Service Unavailable \(SlowDown\)"),
         (507, "StorageFull", "the store is full, or its quota is used up: 507"),

@@ -15,6 +15,7 @@ from typing import Self
 
 from peak_observe.exchange_client.order_journal.journal import OrderJournal
 from peak_observe.testing import FakeExchange, Fault
+from tests.coverage_data import unmeasured
 from tests.exchange_client.order_journal.bot import BELIEF, STRATEGIES, SharedClock
 
 BOT = Path(__file__).with_name("bot.py")
@@ -116,7 +117,11 @@ class Zygote:
         path = folder / "clock"
         self.clock = SharedClock(path)
         self._process = subprocess.Popen(
-            [sys.executable, str(BOT), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(BOT), str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=unmeasured(),  # each life ends without a word of its coverage
         )
 
     def live(self, command: dict) -> dict:

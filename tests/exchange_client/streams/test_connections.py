@@ -35,12 +35,10 @@ def test_messages_count_by_stream(rig) -> None:
     rig.instrument()
     rig.run(rig.tries(lambda: rig.exchange.watch_ticker(rig.symbol), 5))
     rig.run(rig.tries(lambda: rig.exchange.watch_order_book(rig.symbol), 5))
-    rig.run(asyncio.sleep(0.3))
-    ticker, book = rig.stream("ticker"), rig.stream("order_book")
-    assert ticker.messages > 5
-    assert book.messages > 5
+    rig.run(rig.until(lambda: min(rig.stream("ticker").messages, rig.stream("order_book").messages) > 5))
+    ticker = rig.stream("ticker")
     assert (ticker.connected, ticker.subscriptions, ticker.gaps) == (1.0, 1, 0)
-    assert ticker.message_age < 5
+    assert ticker.message_age < 30
     assert math.isnan(ticker.max_silence)
 
 

@@ -337,7 +337,7 @@ def test_one_that_hangs_delays_nobody(exporter: Callable, tmp_path: Path) -> Non
         start = time.monotonic()
         assert running.get().status == 200
         assert running.get("/readyz").status == 503
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < PATIENCE
     series = 'peak_exporter_source_runs_total{outcome="%s",source="restic.hangs"}'
     # On a busy machine the look is over before the program that was killed is buried.
     assert sum(running.value(series % outcome) for outcome in ("error", "timeout")) >= 1
@@ -465,7 +465,7 @@ def test_sigterm_finishes_scrapes_under_way(exporter: Callable, tmp_path: Path) 
         while chunk := client.recv(65_536):
             rest += chunk
     assert b"peak_exporter_time_seconds" in rest
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < PATIENCE
     assert not list(tmp_path.glob("*.tmp"))
 
 

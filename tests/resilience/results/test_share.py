@@ -258,18 +258,20 @@ def test_an_exception_is_not_held_by_its_own_frames() -> None:
 
 def test_a_cancelled_waiter_leaves_the_others_alone() -> None:
     """The call goes on for them."""
-    calls = []
+    calls, go = [], asyncio.Event()
 
     @share
     async def ask() -> str:
         calls.append(1)
-        await asyncio.sleep(0.05)
+        await go.wait()
         return "answer"
 
     async def main() -> list[Any]:
         tasks = [asyncio.create_task(ask()) for _ in range(4)]
         await asyncio.sleep(0.01)
         tasks[2].cancel()
+        await asyncio.sleep(0.01)
+        go.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     got = asyncio.run(main())
@@ -279,18 +281,20 @@ def test_a_cancelled_waiter_leaves_the_others_alone() -> None:
 
 def test_a_cancelled_leader_hands_the_call_over() -> None:
     """One of those who wait makes it again; the leader's cancellation is its own."""
-    calls = []
+    calls, go = [], asyncio.Event()
 
     @share
     async def ask() -> int:
         calls.append(1)
-        await asyncio.sleep(0.05)
+        await go.wait()
         return len(calls)
 
     async def main() -> list[Any]:
         tasks = [asyncio.create_task(ask()) for _ in range(4)]
         await asyncio.sleep(0.01)
         tasks[0].cancel()
+        await asyncio.sleep(0.01)
+        go.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     got = asyncio.run(main())
