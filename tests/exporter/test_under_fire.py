@@ -126,7 +126,6 @@ async def fire(port: int, seconds: float) -> tuple[int, list[bytes]]:
     return sum(task.result() for task in scrapers), bodies
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("minute", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["short", "minute"])
 def test_two_hundred_scrapers_among_hostile_clients(exporter: Callable, tmp_path: Path, minute: bool) -> None:
     """All good scrapes are whole and valid, the memory stays within 20 % and no descriptor is lost."""
@@ -299,7 +298,6 @@ def test_guessing_passwords_holds_up_nobody(exporter: Callable, tmp_path: Path) 
     assert asyncio.run(main()) == [401] * 20
 
 
-@pytest.mark.timeout(120)
 def test_wrong_passwords_do_not_lock_out_the_right_one(exporter: Callable, tmp_path: Path) -> None:
     """Six times in six: known from before a reload, and new from another address than the guesses."""
     running, right = guarded(exporter, tmp_path)

@@ -20,7 +20,7 @@ import yaml
 
 from peak_observe.monitoring.alert_files import Links
 from peak_observe.monitoring.alerts import prometheus_rules
-from tests.conftest import PATIENCE, binary, free_port, until_ready
+from tests.conftest import PATIENCE, binary, free_port, read_yaml, until_ready
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
 LINKS = Links("https://wiki.test/runbook", "https://grafana.test")
@@ -220,7 +220,7 @@ def server(folder: Path, name: str, *options: str) -> Iterator[str]:
 
 def shipped(name: str) -> Any:
     """Return a file as it is shipped."""
-    return yaml.safe_load((GRAFANA / name).read_text(encoding="utf-8"))
+    return read_yaml((GRAFANA / name).read_text(encoding="utf-8"))
 
 
 def alertmanager_config(url: str) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from peak_observe.monitoring import output, provisioning
 from peak_observe.monitoring.alert_files import Links
 from peak_observe.monitoring.deployment import kubernetes, systemd
 from peak_observe.monitoring.rules import exporter
-from tests.conftest import binary
+from tests.conftest import binary, read_yaml
 from tests.monitoring.operator_schema import MONITORS, RULE, complaints
 
 UNITS = {Path(name).name: text for name, text in systemd.files().items() if not name.endswith(".toml")}
@@ -76,14 +75,14 @@ def test_the_configuration_of_the_units_is_valid(tmp_path: Path) -> None:
 def test_the_operator_takes_the_rules() -> None:
     """Every field is one that the PrometheusRule has, with the type that it has there."""
     (text,) = kubernetes.generated(Links("https://wiki.test/runbook", "https://grafana.test")).values()
-    assert complaints(yaml.safe_load(text), RULE) == []
+    assert complaints(read_yaml(text), RULE) == []
 
 
 @pytest.mark.parametrize("kind", MONITORS)
 def test_the_operator_takes_the_monitors(kind: str) -> None:
     """With the job's name that the rules know."""
     text = kubernetes.by_hand()[f"kubernetes/{kind.lower()}.yaml"]
-    manifest = yaml.safe_load(text)
+    manifest = read_yaml(text)
     assert complaints(manifest, MONITORS[kind]) == []
     (endpoint,) = manifest["spec"].get("podMetricsEndpoints") or manifest["spec"]["endpoints"]
     assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": exporter.JOB}]
@@ -103,7 +102,7 @@ def test_the_schema_knows_what_is_wrong() -> None:
 
 def test_the_bot_and_its_exporter_fit() -> None:
     """They share the folder of snapshots and their processes, and the PodMonitor finds the port."""
-    pod = yaml.safe_load(kubernetes.SIDECAR)["spec"]["template"]
+    pod = read_yaml(kubernetes.SIDECAR)["spec"]["template"]
     bot, beside = pod["spec"]["containers"]
     volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
     assert pod["spec"]["shareProcessNamespace"] is True
@@ -112,7 +111,7 @@ def test_the_bot_and_its_exporter_fit() -> None:
         assert {mount["name"] for mount in container["volumeMounts"]} == volumes
         assert container["resources"]["limits"]["memory"]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    monitor = yaml.safe_load(kubernetes.POD_MONITOR)["spec"]
+    monitor = read_yaml(kubernetes.POD_MONITOR)["spec"]
     assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     assert monitor["podMetricsEndpoints"][0]["port"] == beside["ports"][0]["name"]
 
@@ -128,7 +127,7 @@ def test_alertmanager_takes_each_receiver(tmp_path: Path, kind: str) -> None:
     file.write_text(head + block.replace("    # ", "    ") + rest)
     done = subprocess.run([binary("amtool"), "check-config", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (chat,) = [found for found in yaml.safe_load(file.read_text())["receivers"] if found["name"] == "chat"]
+    (chat,) = [found for found in read_yaml(file.read_text())["receivers"] if found["name"] == "chat"]
     assert set(chat) == {"name", kind}
 
 

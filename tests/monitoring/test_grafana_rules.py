@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from peak_observe.monitoring import rules
+from tests.conftest import read_yaml
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
 ALERTING = GRAFANA / "provisioning" / "alerting"
@@ -15,7 +15,7 @@ ALERTING = GRAFANA / "provisioning" / "alerting"
 
 def read(path: Path) -> Any:
     """Return what a YAML file holds."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read_yaml(path.read_text(encoding="utf-8"))
 
 
 GROUPS = read(ALERTING / "rules.yaml")["groups"]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from peak_observe.monitoring import dashboard_files, grafana_rules, provisioning
 from peak_observe.monitoring.alert_files import Links
 from peak_observe.monitoring.dashboard import every_panel
+from tests.conftest import read_yaml
 from tests.monitoring.operator_schema import complaints
 
 FOLDER = Path(__file__).parent / "grafana_types"
@@ -177,7 +177,7 @@ FILES = {
 def test_provisioning_has_the_fields_that_grafana_reads(name: str) -> None:
     """Each is one of its documentation, with the type that it has there."""
     written = {**provisioning.grafana(), **grafana_rules.by_hand(), **grafana_rules.generated(Links())}
-    assert complaints(yaml.safe_load(written[name]), FILES[name]) == []
+    assert complaints(read_yaml(written[name]), FILES[name]) == []
 
 
 def test_no_provisioning_is_left_out() -> None:

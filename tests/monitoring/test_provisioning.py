@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from peak_observe.monitoring.deployment import compose
 from peak_observe.monitoring.rules import exporter
-from tests.conftest import binary
+from tests.conftest import binary, read_yaml
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
@@ -18,12 +17,12 @@ GRAFANA = ROOT / "grafana"
 
 def read(name: str) -> Any:
     """Return what a YAML file holds."""
-    return yaml.safe_load((GRAFANA / name).read_text(encoding="utf-8"))
+    return read_yaml((GRAFANA / name).read_text(encoding="utf-8"))
 
 
 COMPOSE = read("compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OPERATORS = yaml.safe_load(compose.COMPOSE)
+OPERATORS = read_yaml(compose.COMPOSE)
 SOURCES = {source["type"]: source for source in read("provisioning/datasources/prometheus.yaml")["datasources"]}
 PUBLISHED = {"exporter": 17325, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 

@@ -9,18 +9,17 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-import yaml
 from promql_parser import parse
 
 from peak_observe import catalog
 from peak_observe.monitoring import rules
 from peak_observe.monitoring.rules.rule import Alert, spoken
-from tests.conftest import binary
+from tests.conftest import binary, read_yaml
 from tests.monitoring import cases
 from tests.monitoring.cases.case import FROM, Case, series
 
 RULES = Path(__file__).parents[2] / "grafana" / "alerts" / "peak-observe.rules.yaml"
-SHIPPED: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
+SHIPPED: list[dict[str, Any]] = read_yaml(RULES.read_text())["groups"]
 PAGES = [import_module(f"{cases.__name__}.{page.name}") for page in iter_modules(cases.__path__)]
 CASES: list[Case] = [case for page in PAGES for case in getattr(page, "CASES", ())]
 DASHBOARDS = {"peak-overview", "peak-breakers", "peak-exchanges", "peak-backups", "peak-exporter"}

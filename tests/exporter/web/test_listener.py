@@ -75,7 +75,6 @@ def scraped(running: Running, tls: ssl.SSLContext | None) -> float:
     return time.monotonic() - start
 
 
-@pytest.mark.timeout(120)
 def test_silent_connections_keep_no_scrape_out(served) -> None:
     """More than a process has descriptors for; TLS is not begun by any of them."""
     running, tls = served
@@ -88,7 +87,6 @@ def test_silent_connections_keep_no_scrape_out(served) -> None:
     assert len(running.log) < 2_000
 
 
-@pytest.mark.timeout(120)
 def test_floods_that_come_again_take_no_more_memory(served) -> None:
     """What a connection held is freed when it ends, and the next flood finds it."""
     running, tls = served
@@ -101,7 +99,6 @@ def test_floods_that_come_again_take_no_more_memory(served) -> None:
     assert held[3] - held[0] < 25 << 20  # the second and third of TLS took 30 MiB each
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 def test_halves_of_requests_keep_no_scrape_out(served, sent: bytes) -> None:
     """The beginning of a handshake, or of a request, and no more."""
@@ -111,7 +108,6 @@ def test_halves_of_requests_keep_no_scrape_out(served, sent: bytes) -> None:
     assert len(running.log) < 2_000
 
 
-@pytest.mark.timeout(120)
 def test_resets_cost_next_to_nothing(served) -> None:
     """Thousands of them, before and after something was sent; the log stays as it was."""
     running, tls = served
@@ -129,7 +125,6 @@ def test_resets_cost_next_to_nothing(served) -> None:
     assert len(running.log) < 2_000
 
 
-@pytest.mark.timeout(120)
 def test_one_address_keeps_no_other_out(exporter: Callable, tmp_path: Path) -> None:
     """Though it asks on all of its connections and reads no answer, so that none of them is idle."""
     code = "from peak_observe import circuit_breaker\ndef fine(): return True\n"
