@@ -43,7 +43,7 @@ from peak_observe.testing import FakeExchange
 
 BOTS, MANY = int(os.environ.get("BOTS", "20")), 400
 STEP, HOURS, A_DAY = 15, 3, 26
-# Seconds: of all rules, whose goal is 0.005, and of one panel at MANY. The queries of all rules take 4 ms a bot; the
+# Seconds: of all rules, whose goal is 0.005, and of one panel at MANY. The queries of all rules take 4.7 ms a bot; the
 # rest is what Prometheus needs to keep their answers and to collect its garbage.
 A_BOT, A_PANEL = 0.010, 2.0
 WATCHED = 120  # seconds: one evaluation of the slowest group
