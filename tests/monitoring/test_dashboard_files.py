@@ -209,6 +209,16 @@ def test_counters_are_rated_over_the_right_interval(board: dict, expression: str
     assert set(re.findall(r"increase\(.*?\[(.*?)\]", expression)) <= {"$__range", "$__rate_interval"}
 
 
+def test_the_calls_of_an_operation_are_the_sum_of_all_outcomes() -> None:
+    """Grafana adds the columns up, so none may be missing, and no other may be among them."""
+    (table,) = [panel for _, panel in PANELS if panel["title"] == "Operations"]
+    asked = {f"Value #{target['refId']}": target["expr"] for target in table["targets"]}
+    (added,) = [step["options"] for step in table["transformations"] if step["id"] == "calculateField"]
+    outcomes = [re.search(r'outcome=~"([^"]+)"', asked[name])[1] for name in added["reduce"]["include"]]
+    assert sorted("|".join(outcomes).split("|")) == sorted(catalog.OBSERVED_RETRY_OUTCOMES)
+    assert (added["alias"], added["reduce"]["reducer"]) == ("Calls", "sum")
+
+
 @each_expression
 def test_matchers_name_values_that_exist(board: dict, expression: str) -> None:
     """A misspelt state or outcome would be an empty panel."""
@@ -217,7 +227,11 @@ def test_matchers_name_values_that_exist(board: dict, expression: str) -> None:
         "to": catalog.STATES,
         "status": catalog.BACKUP_STATUSES,
     }
-    by_kind = {"breaker": catalog.CALL_OUTCOMES, "retry": catalog.RETRY_OUTCOMES, "health": catalog.HEALTH_OUTCOMES}
+    by_kind = {
+        "breaker": catalog.CALL_OUTCOMES,
+        "retry": catalog.OBSERVED_RETRY_OUTCOMES,
+        "health": catalog.HEALTH_OUTCOMES,
+    }
     by_kind |= {"backup": catalog.BACKUP_OUTCOMES, "exchange": catalog.EXCHANGE_OUTCOMES, "job": catalog.JOB_OUTCOMES}
     by_kind |= {"bulkhead": catalog.LIMIT_OUTCOMES, "rate": catalog.LIMIT_OUTCOMES, "timeout": catalog.TIMEOUT_OUTCOMES}
     by_kind["operation"] = catalog.RETRY_OUTCOMES  # as recorded
