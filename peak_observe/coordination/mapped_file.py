@@ -73,8 +73,7 @@ class MappedTable:
             if os.pread(self._file, len(MAGIC), 0).strip(b"\0") not in (b"", MAGIC):
                 why = f"{self.path} is no shared state of this version: name another file"
                 raise EngineError(why, refused=True)
-            if os.fstat(self._file).st_size < SLOT * (SLOTS + 1):
-                os.ftruncate(self._file, SLOT * (SLOTS + 1))
+            _reserve(self._file, self.path)
             self._map = mmap.mmap(self._file, SLOT * (SLOTS + 1))
             magic, booted, *_ = _HEADER.unpack_from(self._map)
             if magic != MAGIC:
@@ -226,6 +225,22 @@ class MappedTable:
     def _row(self, place: int) -> list[Any] | None:
         stored = self._stored(place)
         return stored[1:] or None if stored is not None else None
+
+
+def _reserve(file: int, path: str) -> None:
+    """Take the room of the whole table: where a disk is full, a write to a page that has none kills the process.
+
+    Raises:
+        EngineError: There is none.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file, 0, SLOT * (SLOTS + 1))
+        else:  # macOS
+            size = os.fstat(file).st_size
+            os.pwrite(file, bytes(max(0, SLOT * (SLOTS + 1) - size)), size)
+    except OSError as error:
+        raise EngineError(f"{path} needs {SLOT * (SLOTS + 1) >> 20} MiB on its disk: {error.strerror}") from None
 
 
 class _Bell:

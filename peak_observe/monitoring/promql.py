@@ -107,11 +107,6 @@ def step_increase(metric: Metric, *matchers: str) -> str:
     return increase(metric, *matchers, window="$__rate_interval")
 
 
-def recorded_increase(recorded: Metric, *matchers: str) -> str:
-    """Return the increase over the time shown of a counter whose increase of 10 minutes is recorded each minute."""
-    return f"sum_over_time({select(recorded, *matchers)}[$__range]) / 10"
-
-
 def changes(metric: Metric, *matchers: str) -> str:
     """Return how often a value changed within a step."""
     return f"changes({select(metric, *matchers)}[$__rate_interval])"

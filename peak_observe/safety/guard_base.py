@@ -11,7 +11,7 @@ from peak_observe.errors import ConfigError, SharedStateError
 from peak_observe.events import GuardTripped
 from peak_observe.measures import GUARDS, GuardTally
 from peak_observe.observers import emit
-from peak_observe.safety.guard_file import GuardFile, GuardFileError
+from peak_observe.safety.guard_file import GuardFile, GuardFileCorruptError, GuardFileError
 from peak_observe.safety.switch_file import HALTED, TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.durations import seconds
@@ -85,9 +85,10 @@ class BaseGuard:
             self._switch.reduce_only(why, for_seconds=self._for_seconds, by=by, unless_halted=True)
 
     def _broken(self, error: GuardFileError) -> None:
-        """Trip, as a guard that cannot count must not let anything pass, and begin anew."""
-        with suppress(OSError):
-            self._file.forget()
+        """Trip, as a guard that cannot count must not let anything pass; begin anew where the counts are lost."""
+        if isinstance(error, GuardFileCorruptError):
+            with suppress(OSError):
+                self._file.forget()
         self._trip("unreadable", str(error))
 
     def _refuse_if_stopped(self) -> None:

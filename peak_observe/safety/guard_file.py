@@ -23,6 +23,10 @@ class GuardFileError(Exception):
     """The file cannot be read, written or locked; the message says which."""
 
 
+class GuardFileCorruptError(GuardFileError):
+    """What the file holds is lost."""
+
+
 class GuardFile:
     """Counts of a guard, as JSON.
 
@@ -69,10 +73,12 @@ class GuardFile:
                 found = json.loads(file.read(LONGEST))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise GuardFileError(f"{self.path} cannot be read: {error}") from None
+        except OSError as error:
+            raise GuardFileError(f"{self.path} cannot be read: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
+            raise GuardFileCorruptError(f"{self.path} cannot be read: {error}") from None
         if not isinstance(found, dict):
-            raise GuardFileError(f"{self.path} does not hold what a guard keeps")
+            raise GuardFileCorruptError(f"{self.path} does not hold what a guard keeps")
         return found
 
     def forget(self) -> None:

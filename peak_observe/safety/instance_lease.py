@@ -29,6 +29,8 @@ CLAIM = EVERY + RETRY
 """Seconds in which a holder that is alive takes its lease back from whoever found no record."""
 MARGIN = 1.0
 """Seconds by which a holder takes it for lost too soon, for requests that are under way."""
+PATIENCE = 3.0
+"""Seconds for which a process that starts waits for an answer, of which one may be late."""
 _TRIES = 20
 _LONGEST_HOST = 60
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # which runs on while the machine sleeps
@@ -85,7 +87,7 @@ class InstanceLease:
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(process_start.started()))
         host = socket.gethostname()[:_LONGEST_HOST]
         self._mine = Leased(os.urandom(8).hex(), 0, 0.0, os.getpid(), host, since, place)
-        self._take()
+        self._take_in_time()
         threading.Thread(target=self._renew_on, name="peak-observe-lease", daemon=True).start()
 
     @property
@@ -121,6 +123,18 @@ class InstanceLease:
         """Hold it no more, without giving it back, as in a forked child."""
         self._deadline = 0.0
         self._ended.set()
+
+    def _take_in_time(self) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._take()
+            except SharedStateError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def _take(self) -> None:
         for _ in range(_TRIES):

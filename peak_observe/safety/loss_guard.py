@@ -9,7 +9,7 @@ from peak_observe.catalog import LOSS_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.measures import ACCOUNTS, AccountTally
 from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, checked_seconds, is_finite, least
-from peak_observe.safety.guard_file import GuardFileError
+from peak_observe.safety.guard_file import GuardFileCorruptError, GuardFileError
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.shown import shown
@@ -150,7 +150,7 @@ class LossGuard(BaseGuard):
                 kept["day_pnl"] += pnl
                 kept["streak"] = kept.get("streak", 0) + 1 if pnl < 0 else 0
         except (TypeError, KeyError):
-            raise GuardFileError(f"{self._file.path} does not hold what a guard keeps") from None
+            raise GuardFileCorruptError(f"{self._file.path} does not hold what a guard keeps") from None
 
     def _judge(self, kept: dict[str, Any]) -> None:
         used = _used(kept)

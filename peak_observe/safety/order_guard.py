@@ -14,7 +14,7 @@ from peak_observe.catalog import ORDER_LIMITS
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import TradingHaltedError
 from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, is_finite, least
-from peak_observe.safety.guard_file import GuardFileError
+from peak_observe.safety.guard_file import GuardFileCorruptError, GuardFileError
 from peak_observe.safety.order_value import OrderValue, number
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
@@ -180,7 +180,7 @@ class OrderGuard(BaseGuard):
             orders = [entry for entry in kept.get("orders", []) if entry[0] > since]
             return {"orders": orders, "unknown": [at for at in kept.get("unknown", []) if at > since]}
         except (TypeError, LookupError):
-            raise GuardFileError(f"{self._file.path} does not hold what a guard keeps") from None
+            raise GuardFileCorruptError(f"{self._file.path} does not hold what a guard keeps") from None
 
     def _entry(self, order: Mapping[str, Any]) -> list[Any]:
         value = self._value(order)

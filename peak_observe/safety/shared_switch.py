@@ -33,6 +33,8 @@ They come back to a server at the latest a second after it, and look half a seco
 """
 PREFIX = "switch:"
 UNHEARD, UNREADABLE = "unheard", "unreadable-record"
+PATIENCE = 1.0
+"""Seconds for which a process that starts waits for an answer, of which one may be late."""
 _TRIES = 20
 
 
@@ -65,11 +67,15 @@ class SharedSwitch:
         self._lock = threading.RLock()
 
     def begin(self) -> None:
-        """Hear the shared state for the first time, if it answers; an empty one takes 3 s."""
-        end = time.monotonic() + 2 * GRACE
-        with suppress(SharedStateError, OSError):
-            while not self.join_files() and time.monotonic() < end:
-                time.sleep(0.05)
+        """Hear the shared state for the first time, if it answers within a second; an empty one takes 3 s."""
+        start = time.monotonic()
+        patience = 2 * GRACE
+        while not self.heard and time.monotonic() < start + patience:
+            try:
+                self.join_files()
+            except (SharedStateError, OSError):
+                patience = PATIENCE
+            time.sleep(0.0 if self.heard else 0.05)
 
     def look(self) -> None:
         """Bring the file of this host and the shared state together twice a second, if that answers."""

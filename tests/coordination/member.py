@@ -49,15 +49,18 @@ class Member:
         return how
 
     def hammer(self, seconds: float) -> dict:
-        """Call again and again: how often it ended how, and the longest call that was refused."""
+        """Call again and again: how often it ended how, the longest call that was refused, and the latest wake-up."""
         counts, longest, end = {"ok": 0, "refused": 0, "failed": 0}, 0.0, time.monotonic() + seconds
+        stall = 0.0
         while time.monotonic() < end:
             how, took = self.call()
             counts[how] += 1
             longest = max(longest, took if how == "refused" else 0.0)
+            start = time.monotonic()
             time.sleep(0.002)
+            stall = max(stall, time.monotonic() - start - 0.002)
         self.shared.flush(10)
-        return {**counts, "longest": longest}
+        return {**counts, "longest": longest, "stall": stall}
 
     def turns(self, seconds: float) -> list[float]:
         """Take turns of the limit: when each came."""

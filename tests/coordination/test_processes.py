@@ -224,12 +224,13 @@ def test_no_call_waits_over_100_ms(members, server: Server, proxy: Proxy, tmp_pa
     {"killed": server.kill, "stopped": server.stop, "cut off": proxy.cut}[trouble]()
     time.sleep(3)
     {"killed": server.start, "stopped": server.go_on, "cut off": proxy.mend}[trouble]()
-    longest = max(process.hear()["longest"] for process in processes)
+    found = [process.hear() for process in processes]
     time.sleep(2)
     assert check_one_probe(processes, server.url, calls, 5.0) >= 2
     (tmp_path / "down").unlink()
     assert "ok" in ask_all(processes, "probe")
-    assert longest <= 0.1
+    # Less what a mere sleep is late by, where the machine has more to do than it can.
+    assert max(row["longest"] - row["stall"] for row in found) <= 0.1
 
 
 @pytest.mark.nightly
@@ -242,7 +243,7 @@ def test_ten_processes(members, tmp_path: Path, kind: str) -> None:
     server = None if kind == "file" else Server(program, tmp_path)
     url = f"file://{tmp_path}/shared" if server is None else server.url
     try:
-        processes = members(10, url, recovery=0.2)
+        processes = members(10, url, recovery=0.2, timeout=1.0)
         calls = down(tmp_path)
         assert check_one_probe(processes, url, calls, 60.0) >= 200
         late = []

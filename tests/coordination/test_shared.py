@@ -282,3 +282,22 @@ def test_the_operator_is_told_that_nobody_takes_part(tmp_path: Path) -> None:
     done = run("open", "kraken.private", "--namespace", "bosts", url=f"file://{tmp_path}/shared")
     assert done.stdout == "circuit kraken.private is open in all processes\n"
     assert "no process takes part in namespace bosts" in done.stderr
+
+
+def test_a_full_disk_ends_no_process(tmp_path: Path) -> None:
+    """The room of the file is taken when it is made, and a disk without is one error; later writes need none."""
+    code = (
+        "import resource; from peak_observe import Shared, SharedStateError\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"try: Shared('file://{tmp_path}/shared').picture()\n"
+        "except SharedStateError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "needs 4 MiB on its disk: File too large" in done.stdout
+    shared = Shared(f"file://{tmp_path}/shared")
+    shared.force_open("kraken")
+    shared.close()
+    file = next(tmp_path.glob("shared.*"))
+    assert file.stat().st_blocks * 512 >= file.stat().st_size

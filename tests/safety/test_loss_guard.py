@@ -1,11 +1,13 @@
 """The guard of losses, on a clock that stands still."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from peak_observe import GuardTripped, LossGuard, TradingHaltedError, TradingSwitch
 from peak_observe.measures import ACCOUNTS, GUARDS
+from peak_observe.safety.switch_file import locked
 from peak_observe.testing import ManualClock, RecordingObserver
 
 DAY = 86_400
@@ -203,3 +205,13 @@ def test_settings_are_checked_when_it_is_made(switch: TradingSwitch, options: di
     """Not when it trips: then it has to halt."""
     with pytest.raises(ValueError, match=said):
         LossGuard(switch, **{"max_drawdown": 0.5, **options})
+
+
+def test_a_file_that_is_locked_keeps_its_peak(switch: TradingSwitch, clock: ManualClock) -> None:
+    """The guard trips, but what is kept is not lost."""
+    guard = LossGuard(switch, max_drawdown=0.5, on_trip="tell", clock=clock)
+    guard.report(equity=100)
+    with locked(switch.folder / ".main.losses.lock"):
+        guard.report(equity=90)
+    assert guard._tally.trips["unreadable"] == 1
+    assert json.loads((switch.folder / "main.losses").read_text())["peak"] == 100

@@ -26,7 +26,7 @@ from peak_observe.backup_recovery.offsite.initialization import initialize
 from peak_observe.backup_recovery.offsite.object_store import make_folder
 from peak_observe.backup_recovery.offsite.prune import PruneReport
 from peak_observe.backup_recovery.offsite.push import Push, PushReport, stored
-from peak_observe.backup_recovery.offsite.record import StoredBackup, StoreFile, checked_host, own_name
+from peak_observe.backup_recovery.offsite.record import StoredBackup, checked_host, own_name
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.throttle import Throttle
@@ -134,9 +134,14 @@ class OffsiteStore:
         Raises:
             BackupError: There is a store and no private key is given, or a key is invalid.
         """
-        if identity is None and not self.key_file.exists():
+        known = identity is None and self.key_file.exists()
+        if identity is None and not known:
             make_folder(self.url)
-        key, new = initialize(self._transport, self.key_file, self._recipients, identity)
+        try:
+            key, new = initialize(self._transport, self.key_file, self._recipients, identity)
+        except ObjectMissingError as error:
+            again = f", once {self.key_file}, the key of the old one, is moved away" if known else ""
+            raise StoreError(f"{error}{again}") from None
         if new:
             self._note(lambda status: status)
         return key.store
@@ -362,12 +367,6 @@ class OffsiteStore:
         if report.ok and report.backup_id == found:
             self._note(lambda status: replace(status, last_drill=self._now()))
         return report
-
-    def _of_key(self) -> StoreFile:
-        try:
-            return stores.described(self._transport)
-        except ObjectMissingError as error:
-            raise StoreError(f"{error}, once {self.key_file}, the key of the old one, is moved away") from None
 
     def _store(self, identity: str | Path | None = None, cache: IndexCache | None = None) -> Store:
         transport = self._transport

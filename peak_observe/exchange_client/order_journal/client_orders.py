@@ -10,7 +10,7 @@ from peak_observe.catalog import BUCKETS
 from peak_observe.errors import OrderJournalError
 from peak_observe.events import OrderSettled, OrderUnresolved
 from peak_observe.exchange_client.classify import AMBIGUOUS, REJECTED, SUCCESS, TRANSIENT
-from peak_observe.exchange_client.order_journal.intent import UNKNOWN, OrderArguments, OrderIntent
+from peak_observe.exchange_client.order_journal.intent import UNKNOWN, OrderArguments, OrderIntent, check_amount
 from peak_observe.exchange_client.order_journal.protocol import Protocol
 from peak_observe.exchange_client.order_journal.records import Records
 from peak_observe.exchange_client.order_journal.settlement import Settlement
@@ -140,7 +140,7 @@ def _arguments(  # noqa: PLR0917 - the arguments of ccxt's create_order, by posi
     """Return the arguments of an order.
 
     Raises:
-        ValueError: One of them is no text.
+        ValueError: One of them is no text, or no number.
         TypeError: `params` is no mapping.
     """
     for name, value in (("symbol", symbol), ("type", type), ("side", side)):
@@ -148,6 +148,8 @@ def _arguments(  # noqa: PLR0917 - the arguments of ccxt's create_order, by posi
             raise ValueError(f"{name} must be a text as ccxt's create_order takes it, not {shown(value)}")
     if not isinstance(params, Mapping | None):
         raise TypeError(f"params must be a mapping as ccxt's create_order takes it, not {shown(params)}")
+    check_amount("amount", amount)
+    check_amount("price", price)
     return OrderArguments(symbol, type, side, amount, price, dict(params or {}))
 
 

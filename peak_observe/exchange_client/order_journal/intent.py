@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -141,11 +142,21 @@ def check_key(key: object) -> str:
     return key
 
 
+def check_amount(name: str, value: Any) -> None:
+    """Raise ValueError unless an amount or a price is a finite number, a text of one, or None."""
+    try:
+        fits = value is None or (not isinstance(value, bool) and math.isfinite(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{name} must be a number, or a text of one, not {shown(value)}")
+
+
 def _number(value: Any) -> Any:
     """Return a number in one form, however it was written: 1, 1.0 and "1.00" are the same amount."""
     try:
         return repr(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return value
 
 

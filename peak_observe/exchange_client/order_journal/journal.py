@@ -10,11 +10,20 @@ from typing import Literal, Self
 
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import OrderJournalError
-from peak_observe.exchange_client.order_journal.intent import CLOSED, INTENDED, PENDING, REFUSED, UNSETTLED, OrderIntent
+from peak_observe.exchange_client.order_journal.intent import (
+    CLOSED,
+    INTENDED,
+    PENDING,
+    REFUSED,
+    UNSETTLED,
+    OrderIntent,
+    check_key,
+)
 from peak_observe.exchange_client.order_journal.key_lock import KeyLocks
 from peak_observe.exchange_client.order_journal.lookup import OrderTimes
 from peak_observe.exchange_client.order_journal.store import Store
 from peak_observe.support.durations import seconds as seconds_of
+from peak_observe.support.shown import shown
 
 
 class OrderJournal:
@@ -28,10 +37,14 @@ class OrderJournal:
 
     Raises:
         OrderJournalError: The file cannot be used; the message gives the reason and the mend.
-        TypeError: `times` holds something else than `OrderTimes`.
+        TypeError: `path` is no path, or `times` holds something else than `OrderTimes`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, times: Mapping[str, OrderTimes] | None = None) -> None:
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise TypeError(f"path must be that of a file, such as 'orders.sqlite', not {shown(path)}")
+        if not isinstance(times, Mapping | None):
+            raise TypeError(f'times must be times by exchange, {{"kraken": OrderTimes(...)}}, not {shown(times)}')
         for exchange, given in (times or {}).items():
             if not isinstance(given, OrderTimes):
                 raise TypeError(f"times of {exchange!r} must be OrderTimes(...), not {type(given).__name__}")
@@ -52,8 +65,12 @@ class OrderJournal:
         return self.store.select(PENDING, exchange)
 
     def find(self, key: str) -> OrderIntent | None:
-        """Return what is known of the order of a key, None if there is none."""
-        return self.store.find(key)
+        """Return what is known of the order of a key, None if there is none.
+
+        Raises:
+            ValueError: No order can have such a key.
+        """
+        return self.store.find(check_key(key))
 
     def resolve(self, key: str, state: Literal["closed", "refused"], *, reason: str = "by hand") -> OrderIntent:
         """Settle by hand an order that nothing can be found out about any more.

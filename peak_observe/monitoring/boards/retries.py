@@ -5,7 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring import panels, style, tables
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import RETRY_CALLS, increase, rate, recorded_increase, select, share, total, worst
+from peak_observe.monitoring.promql import RETRY_CALLS, increase, rate, select, share, total, worst
 from peak_observe.monitoring.style import COUNT, RED, SPAN, YELLOW, Json
 
 RETRIED = 'outcome=~"after_retry|exhausted|out_of_time|out_of_budget"'
@@ -125,25 +125,22 @@ def _multiplied() -> list[Json]:
 
 def _operations() -> Json:
     keys = {"operation": "Operation", "process": "Process", "job": "Job", "instance": "Instance"}
-    each = f"count by ({', '.join(keys)}) ({select(catalog.RETRY_MAX_ATTEMPTS)})"
 
-    def ended(*matchers: str) -> str:
-        # What is 0 is not recorded, and to read all the counters would take seconds.
-        return f"{total(recorded_increase(RETRY_CALLS, *matchers), *keys)} or 0 * {each}"
+    def ended(outcome: str) -> str:
+        return total(increase(catalog.RETRY_CALLS_TOTAL, f'outcome=~"{outcome}"'), *keys)
 
-    return tables.table(
+    shown = tables.table(
         "Operations",
         "Every retried operation: what its calls came to in the time shown, and how often it may try. Many retries and "
         "few exhausted: they help. As many exhausted: they do not.",
         keys,
         [
-            ("Calls", ended(), COUNT),
-            ("First try", ended('outcome="first_try"'), COUNT),
-            ("After retry", ended('outcome="after_retry"'), COUNT),
-            ("Exhausted", ended('outcome="exhausted"'), style.bad()),
-            ("Out of time", ended('outcome="out_of_time"'), style.bad()),
-            ("Out of budget", ended('outcome="out_of_budget"'), style.bad()),
-            ("Not retryable", ended('outcome="not_retryable"'), COUNT),
+            ("First try", ended("first_try"), COUNT),
+            ("After retry", ended("after_retry"), COUNT),
+            ("Exhausted", ended("exhausted"), style.bad()),
+            ("Out of time", ended("out_of_time"), style.bad()),
+            ("Out of budget", ended("out_of_budget"), style.bad()),
+            ("Not retried", ended("not_retryable|would_retry"), COUNT),
             ("Retries", total(increase(catalog.RETRY_RETRIES_TOTAL), *keys), COUNT),
             ("Waited", total(increase(catalog.RETRY_BACKOFF_SECONDS_TOTAL), *keys), SPAN),
             ("Attempts at most", worst(select(catalog.RETRY_MAX_ATTEMPTS), *keys), COUNT),
@@ -151,3 +148,4 @@ def _operations() -> Json:
         empty="no operations",
         sort="Exhausted",
     )
+    return tables.with_sum(shown, "Calls", 6)  # all outcomes

@@ -449,3 +449,28 @@ def test_no_secret_is_in_the_journal(tmp_path) -> None:
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     for secret in (config["apiKey"], config["secret"], "314159", "hunter2-secret"):
         assert secret.encode() not in kept
+
+
+def test_amounts_that_are_no_numbers_are_refused_in_words(desk_of) -> None:
+    """Before anything is written or sent."""
+    desk = desk_of()
+    for value in (float("nan"), float("inf"), True, "much", "", 10**400, [1]):
+        for name in ("amount", "price"):
+            with pytest.raises(ValueError, match=f"{name} must be a number"):
+                desk.submit(**{name: value})
+    assert desk.journal.pending() == []
+
+
+def test_what_is_no_journal_is_refused_in_words(path) -> None:
+    """At construction, and for each key."""
+    for wrong in (None, "", 5, b"x"):
+        with pytest.raises(TypeError, match="path must be that of a file"):
+            OrderJournal(wrong)
+    with pytest.raises(TypeError, match="times must be times by exchange"):
+        OrderJournal(path, times=5)
+    with OrderJournal(path) as journal:
+        for wrong in (None, "", 5, [], 10**400):
+            with pytest.raises(ValueError, match="the key of an order must be"):
+                journal.find(wrong)
+            with pytest.raises(ValueError, match="the key of an order must be"):
+                journal.resolve(wrong, "closed")
