@@ -305,6 +305,20 @@ class Program:
         self.process.stdout.close()
 
 
+@contextmanager
+def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """Start a program that is gone after the block: a failed test would wait for ever for one that runs on."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
+
+
 def eventually(condition: Callable[[], object]) -> object:
     """Return what a condition gives as soon as it is true."""
     deadline = time.monotonic() + PATIENCE

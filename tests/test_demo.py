@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import binary
+from tests.conftest import binary, started
 
 # ccxt's own call of aiohttp warns from Python 3.13 on; nothing else may.
 WARNINGS = ["-W", "error", "-W", "ignore:enable_cleanup_closed ignored:DeprecationWarning"]
@@ -70,7 +70,7 @@ def test_interrupt_stops_everything_and_leaves_nothing_behind(tmp_path: Path) ->
     """SIGINT ends the demo and its Prometheus, with exit code 0 and no folder left."""
     binary("prometheus")
     pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(DEMO, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+    with started(DEMO, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         text = read_until(process.stdout, "exchange: calm")
         children = children_of(process.pid)
         address = re.search(r"prometheus  http://([\d.:]+)/", text)
@@ -90,7 +90,7 @@ def test_terminate_is_as_orderly_as_interrupt(tmp_path: Path) -> None:
     """SIGTERM ends the demo with exit code 0 too; an exporter that watches it has its last word."""
     environment = {**os.environ, "PEAK_OBSERVE_DIR": str(tmp_path)}
     command = [*DEMO, "--no-prometheus"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with started(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         read_until(process.stdout, "exchange: calm")
         process.terminate()
         assert process.wait(SECONDS) == 0
@@ -100,7 +100,7 @@ def test_terminate_is_as_orderly_as_interrupt(tmp_path: Path) -> None:
 def test_a_guard_trips_and_the_switch_is_resumed() -> None:
     """By the loop of orders, which runs wild for a moment."""
     command = [*DEMO, "--duration", "60", "--no-prometheus"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, text=True) as process:
         text = read_until(process.stdout, "trading demo is trading: the loop was mended")
         process.terminate()
         assert process.wait(SECONDS) == 0
@@ -123,7 +123,7 @@ def test_a_terminal_gets_the_live_table() -> None:
     leader, follower = pty.openpty()
     command = [*DEMO, "--duration", "2", "--no-prometheus"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
-    with subprocess.Popen(command, stdout=follower, stderr=follower, env=environment) as process:
+    with started(command, stdout=follower, stderr=follower, env=environment) as process:
         os.close(follower)
         seen = b""
         while True:

@@ -114,23 +114,34 @@ class Desk:
         leader, follower = pty.openpty()
         with self.started(*args, stdin=follower, stdout=follower, stderr=follower) as process:
             os.close(follower)
-            text, answered, deadline = "", not seen, time.monotonic() + PATIENCE
-            while time.monotonic() < deadline:
-                if not select.select([leader], [], [], 1.0)[0]:
-                    if answered and callable(answer):
-                        answer(process)
-                    continue
-                try:
-                    text += os.read(leader, 65536).decode(errors="replace")
-                except OSError:  # Linux: the last writer is gone
-                    break
-                if not answered and seen in text:
-                    answered = True
-                    os.write(leader, answer.encode()) if isinstance(answer, str) else answer(process)
-            code = process.wait(PATIENCE)
+            try:
+                text, answered = self._talk(leader, process, seen, answer)
+                code = process.wait(PATIENCE)
+            finally:
+                process.kill()  # or a test that fails would wait for ever for an answer to what is asked
         os.close(leader)
         assert answered, text
         return Done(code, text, "")
+
+    @staticmethod
+    def _talk(
+        leader: int, process: subprocess.Popen, seen: str, answer: str | Callable[[subprocess.Popen], object]
+    ) -> tuple[str, bool]:
+        """Return what was seen until the terminal closed, and whether it was answered."""
+        text, answered, deadline = "", not seen, time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if not select.select([leader], [], [], 10.0)[0]:  # a busy machine takes seconds to hear the first
+                if answered and callable(answer):
+                    answer(process)
+                continue
+            try:
+                text += os.read(leader, 65536).decode(errors="replace")
+            except OSError:  # Linux: the last writer is gone
+                break
+            if not answered and seen in text:
+                answered = True
+                os.write(leader, answer.encode()) if isinstance(answer, str) else answer(process)
+        return text, answered
 
 
 # Starting Python and importing typer takes longer than most commands; a fork of a process that has done so does not.
