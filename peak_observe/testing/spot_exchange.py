@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard
 
 from peak_observe.testing.loopback import Reply
 
@@ -228,7 +229,7 @@ class SpotExchange:
         at_once, now = kind == "market", self.now()
         if at_once:
             price = f"{market.price(self._tick):.{market.decimals}f}"
-        elif not price:
+        if side not in ("buy", "sell") or not _above_zero(price) or not _above_zero(volume):
             raise Refusal(*self.malformed)
         return PlacedOrder(
             id=id,
@@ -269,6 +270,13 @@ class SpotExchange:
         return client_order_id is not None and any(
             order.client_order_id == client_order_id for order in self._orders.values()
         )
+
+
+def _above_zero(text: str | None) -> TypeGuard[str]:
+    try:
+        return 0 < float(text or "") < math.inf
+    except ValueError:
+        return False
 
 
 def named(orders: Iterable[PlacedOrder], id: str | None, client_order_id: str | None) -> PlacedOrder | None:  # noqa: A002 - see above

@@ -144,3 +144,15 @@ def test_the_clock_is_the_exchanges_own() -> None:
             exchange = getattr(ccxt, dialect)(fake.config())
             assert exchange.fetch_time() == int(clock.now().timestamp() * 1000)
             exchange.session.close()
+
+
+@pytest.mark.parametrize("dialect", ["binance", "bybit", "kraken", "okx"])
+@pytest.mark.parametrize("wrong", [{"side": "x"}, {"price": -1.0}, {"price": "NaN"}, {"price": None}], ids=str)
+def test_an_order_that_makes_no_sense_is_refused(dialect: str, wrong: dict) -> None:
+    """Nothing is placed of a side, or at a price, that no exchange knows; ccxt itself passes them on."""
+    symbol = "BTC/USD" if dialect == "kraken" else SYMBOL
+    order = {"symbol": symbol, "type": "limit", "side": "buy", "amount": 0.1, "price": 40_000.0, **wrong}
+    with trading(dialect) as (fake, exchange):
+        with pytest.raises((ccxt.ExchangeError, ArithmeticError)):
+            exchange.create_order(**order)
+        assert fake.orders == ()
