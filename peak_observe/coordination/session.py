@@ -71,6 +71,7 @@ class Session:
         self._watchers: weakref.WeakKeyDictionary[Any, tuple[str, Callable[[Any, float, str], object]]]
         self._watchers = weakref.WeakKeyDictionary()
         self.nonces = Nonces(self.ask)
+        self._returns: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.RLock()
         self._backoff = FIRST_BACKOFF
         self._retry_at = 0.0
@@ -109,10 +110,10 @@ class Session:
         try:
             answer = getattr(self.engine, step)(*args, **given)
         except EngineError as error:
-            self.tally.count_operation(step, "error")
+            self.tally.count_operation(_operation(step), "error")
             self._lost(error)
             raise
-        self.tally.count_operation(step, "success")
+        self.tally.count_operation(_operation(step), "success")
         return answer
 
     async def ask_async(self, step: str, *args: Any, **given: Any) -> Any:
@@ -162,6 +163,11 @@ class Session:
             hold = self._holds.get(name)
         if hold is not None and hold[0] > self.clock.monotonic():
             told(watcher, hold[0] - self.clock.monotonic(), hold[1])
+
+    def watch_returns(self, watcher: Any) -> None:
+        """Call `watcher.bring_back()` whenever the engine was away, or lost its data, for as long as it lives."""
+        with self._lock:
+            self._returns.add(watcher)
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is told that happened so far, and all news are here; return whether that came true in time."""
@@ -250,6 +256,8 @@ class Session:
         self._backoff = FIRST_BACKOFF
         if lost_data or not was_up:
             self.nonces.bring_back()
+            for watcher in tuple(self._returns):
+                watcher.bring_back()
         lost = [link.reconcile(picture.circuits.get(link.name)) for link in tuple(self._links)]
         self._bring_back([news for news in lost if news is not None], self._lost_holds(picture))
         for hold in picture.holds.values():
@@ -377,6 +385,11 @@ class _Answer:
         if self._error is not None:
             raise self._error
         return self._value
+
+
+def _operation(step: str) -> str:
+    """Return what a step is counted as: all kinds of reservations are one operation."""
+    return step.partition("_")[0]
 
 
 def _pid() -> int:

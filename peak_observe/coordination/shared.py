@@ -13,6 +13,7 @@ from peak_observe.coordination.circuit import SharedCircuit, fit
 from peak_observe.coordination.engine import EngineError, SharedPicture
 from peak_observe.coordination.session import Session
 from peak_observe.coordination.shared_records import SharedRecords
+from peak_observe.coordination.shared_windows import SharedWindows
 from peak_observe.coordination.turns import SharedTurns
 from peak_observe.errors import SharedStateError
 from peak_observe.measures import SHARED
@@ -117,6 +118,15 @@ class Shared:
         """
         self._refused(self._session.start)
         return SharedTurns(self._session, key_of(name), self._margin)
+
+    def window_turns(self, name: str) -> SharedWindows:
+        """Return the reservations in windows of the rate limit of a name; `rate_limit(shared=…)` calls it.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+        """
+        self._refused(self._session.start)
+        return SharedWindows(self._session, key_of(name), self._margin)
 
     def exchange_turns(self, exchange: str) -> SharedTurns:
         """Return the reservations of the rate limit of an exchange, for those of one scope; a client calls it.

@@ -30,9 +30,12 @@ def controller_factory(
         check_shareable(build_rate_settings(**settings))
         found = shared_of(shared)
         if found is not None:
-            from peak_observe.resilience.limits.shared_controller import SharedRateLimitController
+            from peak_observe.resilience.limits import shared_controller
 
-            return lambda name: SharedRateLimitController(
-                name=name, settings=build_rate_settings(**settings), clock=clock, turns=found.turns(name)
+            spaced = build_rate_settings(**settings).spaced
+            made = shared_controller.SharedRateLimitController if spaced else shared_controller.SharedWindowController
+            turns = found.turns if spaced else found.window_turns
+            return lambda name: made(
+                name=name, settings=build_rate_settings(**settings), clock=clock, turns=turns(name)
             )
     return lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock)

@@ -381,7 +381,7 @@ def rate_limit(
         name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of time and sleep; for tests.
         shared: A `Shared`, through which the limits of this name in all its processes are one; `default` for that of
-            `PEAK_OBSERVE_SHARED`, if it is set. Not for windows, nor with `reserve`.
+            `PEAK_OBSERVE_SHARED`, if it is set. Not with `reserve`.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.

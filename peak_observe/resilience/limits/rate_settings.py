@@ -141,8 +141,6 @@ def _check_shares(settings: RateSettings) -> None:
 
 def check_shareable(settings: RateSettings) -> None:
     """Raise ValueError unless processes can share a limit of these settings."""
-    if not settings.spaced:
-        raise ValueError("shared limits are evenly spaced: write rate_limit(20, 1, burst=5, shared=…), not windows")
     if settings.reserve:
         raise ValueError("reserve is for the calls of one process: leave it out, or do not share the limit")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.common.modes import OBSERVE
 from peak_observe.resilience.limits import rejections
-from peak_observe.resilience.limits.priorities import current_priority
+from peak_observe.resilience.limits.priorities import DEFAULT, current_priority
 from peak_observe.resilience.limits.rate_controller import LONGEST_SLEEP, RateLimitController
 from peak_observe.resilience.limits.rejections import AFTER_WAIT, AT_ONCE, INTERRUPTED, WOULD_REFUSE, WOULD_WAIT, Wait
 from peak_observe.resilience.limits.semaphore import ThreadEvent
@@ -53,7 +53,7 @@ class SharedRateLimitController(RateLimitController):
 
     Args:
         name: The rate limit's name.
-        settings: How it decides; evenly spaced, without shares for priority classes.
+        settings: How it decides, without shares for priority classes.
         clock: Source of time and sleep.
         turns: The reservations that the processes share.
     """
@@ -112,10 +112,8 @@ class SharedRateLimitController(RateLimitController):
     def _flow(self, weight: float, place: Place) -> Generator[Queued | Asked | Slept, Any, None]:
         patience, otherwise = rejections.patience(self.settings.wait)
         begun = self.clock.monotonic()
-        if not self._queue.enter(place):
-            if patience <= 0 or self.settings.mode == OBSERVE:
-                self._refuse(weight, otherwise, max(1 / self.settings.rate, self.retry_after()))
-                return
+        waits = patience > 0 and self.settings.mode != OBSERVE
+        if not self._queue.enter(place) and waits:  # one that does not wait takes no turn before the others
             with self._wait_of(weight):
                 yield Queued(place, patience)
                 if not self._queue.is_first(place):
@@ -153,17 +151,22 @@ class SharedRateLimitController(RateLimitController):
             return step.place.event.wait(step.seconds)
         if isinstance(step, Slept):
             return self.clock.sleep(step.seconds)
-        return self._turns.reserve(step.weight, step.patience, **self._limit()) or self._reserve_alone(step)
+        return self._reserve_shared(step) or self._reserve_alone(step)
 
     async def _async_make(self, step: Queued | Asked | Slept) -> Any:
         if isinstance(step, Queued):
             return await step.place.event.wait(step.seconds)  # type: ignore[misc] # an event of a task
         if isinstance(step, Slept):
             return await self.clock.async_sleep(step.seconds)
-        found = await self._turns.async_reserve(step.weight, step.patience, **self._limit())
-        return found or self._reserve_alone(step)
+        return await self._async_reserve_shared(step) or self._reserve_alone(step)
 
-    def _limit(self) -> dict[str, float]:
+    def _reserve_shared(self, step: Asked) -> Any:
+        return self._turns.reserve(step.weight, step.patience, **self._limit())
+
+    async def _async_reserve_shared(self, step: Asked) -> Any:
+        return await self._turns.async_reserve(step.weight, step.patience, **self._limit())
+
+    def _limit(self) -> dict[str, Any]:
         (window,) = self.settings.windows
         return {"limit": window.limit, "per": window.per, "burst": self.settings.burst}
 
@@ -214,3 +217,33 @@ class SharedRateLimitController(RateLimitController):
         reading = super()._read_locked()
         reading.waiting = len(self._queue)
         return reading
+
+
+class SharedWindowController(SharedRateLimitController):
+    """Controller of a shared rate limit with windows, in which calls pass at once where all of them have room."""
+
+    def acquire(self, weight: float = 1) -> None:
+        """Pass when it is this call's turn among those of all processes; raises what `RateLimitController` raises."""
+        self._check_weight(weight)
+        super().acquire(weight)
+
+    async def async_acquire(self, weight: float = 1) -> None:
+        """Pass when it is this call's turn, letting other tasks run until then."""
+        self._check_weight(weight)
+        await super().async_acquire(weight)
+
+    def _check_weight(self, weight: float) -> None:
+        """Raise ValueError if a call of this weight can never pass."""
+        exclusively(self._lock, self._choose_locked, self.clock.monotonic(), weight, DEFAULT)
+
+    def _reserve_shared(self, step: Asked) -> Any:
+        return self._turns.reserve_window(step.weight, step.patience, **self._limit())
+
+    async def _async_reserve_shared(self, step: Asked) -> Any:
+        return await self._turns.async_reserve_window(step.weight, step.patience, **self._limit())
+
+    def _reserve_alone(self, step: Asked) -> Any:
+        return self._turns.reserve_alone(step.weight, step.patience, **self._limit())
+
+    def _limit(self) -> dict[str, Any]:
+        return {"given": self.settings.windows, "delay": exclusively(self._lock, self._paused_locked)}
