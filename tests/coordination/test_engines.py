@@ -250,12 +250,17 @@ def test_a_server_whose_clock_was_set_back_makes_nothing_last_longer(shared_serv
             for name, text in client.hgetall(key).items():
                 row = json.loads(text)
                 client.hset(key, name, json.dumps({**row, **{field: row[field] + hour for field in fields}}))
+        given = WindowRequest(((1, 60.0),), 1, 0.0, own=(0.0,), alone=(0.0,))
+        engine.reserve_window("w", request=given)
+        kept = json.loads(client.get("{tests}:window:w"))
+        client.set("{tests}:window:w", json.dumps({**kept, "s": str(int(kept["s"]) + hour * 1000)}), keepttl=True)
         full, seen = client.get("{tests}:turn:l").split()
         client.set("{tests}:turn:l", f"{int(full) + hour * 1000} {int(seen) + hour * 1000}", keepttl=True)
         picture = engine.sync("me")
         assert 50 < picture.circuits["n"].left <= 60
         assert 50 < picture.holds["kraken"].left <= 60
         assert 50 < engine.reserve("l", interval=60, burst=1, weight=1, patience=0)[0] <= 60
+        assert 50 < engine.reserve_window("w", request=given)[0] <= 60
         engine.close()
 
 
