@@ -11,6 +11,7 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.coordination import records, urls
 from peak_observe.coordination.circuit import SharedCircuit, fit
 from peak_observe.coordination.engine import EngineError, SharedPicture
+from peak_observe.coordination.names import key_of
 from peak_observe.coordination.session import Session
 from peak_observe.coordination.shared_records import SharedRecords
 from peak_observe.coordination.shared_windows import SharedWindows
@@ -23,8 +24,6 @@ LONGEST_TIMEOUT = 5.0
 LONGEST_OVERRIDE = 366 * 86_400.0
 """Seconds that a hold, or a circuit opened by hand, lasts at most."""
 HIGHEST_NONCE = 2**62
-LONGEST_NAME = 120
-"""Bytes of a name; of a longer one the end is replaced by a checksum."""
 
 
 class Shared:
@@ -263,25 +262,6 @@ class Shared:
             start()
         except EngineError as error:
             raise SharedStateError(self.address, str(error)) from None
-
-
-def key_of(name: str) -> str:
-    """Return the name of a circuit, limit or exchange as engines store it: short, without secrets.
-
-    Raises:
-        ValueError: It is no text, or empty.
-    """
-    from peak_observe.support.redact import clean, printable
-
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"name must be text that is not empty, not {shown(name)}")
-    plain = printable(clean(name)).replace('"', "'").replace("\\", "/")
-    data = plain.encode()
-    if len(data) <= LONGEST_NAME:
-        return plain
-    import hashlib
-
-    return data[: LONGEST_NAME - 17].decode(errors="ignore") + "~" + hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _digest(name: str) -> str:

@@ -66,11 +66,11 @@ class SharedWindows(SharedTurns):
         with self._lock:
             now, pers = self._now(), [per for _, per in request.windows]
             wait, granted, logs = windows.reserved_alone(
-                self._logs_locked(self._own, request.windows), now, request=request, members=self.members
+                _logs(self._own, request.windows), now, request=request, members=self.members
             )
             if granted:
                 self._own = dict(zip(pers, logs, strict=True))
-                self._note_locked(self._alone, request, now + wait)
+                self._alone = _with_turn(self._alone, request, now + wait)
         return Turn(wait, granted)
 
     def bring_back(self) -> None:
@@ -96,7 +96,7 @@ class SharedWindows(SharedTurns):
             now, found, taken = self._now(), self._windows, self._alone
             own, alone = (
                 tuple(windows.used(log, now, per=per) for log, (_, per) in zip(logs, found, strict=True))
-                for logs in (self._logs_locked(self._own, found), self._logs_locked(taken, found))
+                for logs in (_logs(self._own, found), _logs(taken, found))
             )
             return WindowRequest(found, weight, patience, delay, self._mark, own, alone), taken
 
@@ -107,17 +107,19 @@ class SharedWindows(SharedTurns):
             if self._alone is taken:  # what was taken alone meanwhile is told the next time
                 self._alone = {}
             if granted:
-                self._note_locked(self._own, request, self._now() + wait)
+                self._own = _with_turn(self._own, request, self._now() + wait)
         return Turn(wait, granted)
-
-    def _note_locked(self, kept: dict[float, WindowLog], request: WindowRequest, at: float) -> None:
-        at = windows.next_turn(self._logs_locked(kept, request.windows), at)
-        for _, per in request.windows:
-            kept[per] = windows.noted(kept.get(per, WindowLog()), at, per=per, weight=request.weight)
-
-    @staticmethod
-    def _logs_locked(kept: dict[float, WindowLog], found: Windows) -> tuple[WindowLog, ...]:
-        return tuple(kept.get(per, WindowLog()) for _, per in found)
 
     def _now(self) -> float:
         return self.session.clock.monotonic()
+
+
+def _logs(kept: dict[float, WindowLog], found: Windows) -> tuple[WindowLog, ...]:
+    return tuple(kept.get(per, WindowLog()) for _, per in found)
+
+
+def _with_turn(kept: dict[float, WindowLog], request: WindowRequest, at: float) -> dict[float, WindowLog]:
+    logs = _logs(kept, request.windows)
+    at = windows.next_turn(logs, at)
+    told = zip(request.windows, logs, strict=True)
+    return {**kept, **{per: windows.noted(log, at, per=per, weight=request.weight) for (_, per), log in told}}

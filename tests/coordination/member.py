@@ -20,7 +20,7 @@ class Member:
         self.folder = Path(folder)
         self.breaker = CircuitBreaker(2, recovery, name="kraken", shared=self.shared)
         self.limit = rate_limit(10, per=1.0, wait=30.0, name="kraken", shared=self.shared)
-        self.windows = rate_limit([(10, 1), (200, 60)], wait=30.0, name="windows", shared=self.shared)
+        self.windows = rate_limit([(10, 1), (1000, 60)], wait=30.0, name="windows", shared=self.shared)
         self.quota = rate_limit([(60, 10_000)], name="quota", shared=self.shared)
         self.service = self.breaker.call(self._service)
 

@@ -120,13 +120,11 @@ def test_limits_of_two_lengths_are_those_of_the_lower_one(share: Share, url: str
 
 
 def test_windows_can_be_changed(share: Share, url: str) -> None:
-    """What was used up stays used up; `reserve` is refused as before."""
+    """What was used up stays used up."""
     limit = rate_limit([(2, 1000)], name="changed", shared=share(url))
     assert passed(limit, 9) == 2
     limit.configure(limit=[(5, 1000)])
     assert passed(limit, 9) == 3
-    with pytest.raises(ValueError, match="reserve is for the calls of one process"):
-        limit.configure(reserve={"trade": 0.5})
 
 
 def test_observed_windows_refuse_nobody(share: Share, url: str) -> None:
@@ -185,6 +183,21 @@ def test_data_that_a_server_lost_unseen_is_brought_back_with_the_next_call(share
     with redis.Redis(port=shared_server.port) as client:
         client.delete("{peak-observe}:window:flushed")
     assert passed(limit, 9) == 2
+
+
+def test_a_turn_taken_alone_while_an_answer_was_under_way_is_told_later(share: Share, tmp_path: Path) -> None:
+    """Two threads, of which one saw the engine away: what the other one told did not have that turn."""
+    given = {"given": [(9, 1000)], "delay": 0.0}
+    turns = share(f"file://{tmp_path}/shared").window_turns("both")
+    turns.reserve_alone(1, 0.0, **given)
+    request, told = turns._request(1, 0.0, given["given"], 0.0)
+    assert request.alone == (1,)
+    turns.reserve_alone(1, 0.0, **given)
+    turns._noted(request, told, (0.0, True, "mark"))
+    request, told = turns._request(1, 0.0, given["given"], 0.0)
+    assert (request.alone, request.own, request.known) == ((2,), (3,), "mark")
+    turns._noted(request, told, (0.0, True, "mark"))
+    assert turns._request(1, 0.0, given["given"], 0.0)[0].alone == (0,)
 
 
 def test_windows_of_a_file_outlive_the_start_of_the_machine(

@@ -8,7 +8,7 @@ from typing import Any
 from peak_observe.clock import Clock
 from peak_observe.coordination.joinable import Joinable
 from peak_observe.resilience.limits.rate_controller import RateLimitController
-from peak_observe.resilience.limits.rate_settings import build_rate_settings, check_shareable
+from peak_observe.resilience.limits.rate_settings import build_rate_settings
 
 
 def controller_factory(
@@ -20,14 +20,10 @@ def controller_factory(
         settings: The arguments of `rate_limit`, as they are when it is called.
         clock: Source of time and sleep.
         shared: What the limit is shared by, if it is.
-
-    Raises:
-        ValueError: Such a limit cannot be shared.
     """
     if shared is not None:
         from peak_observe.coordination.default import shared_of  # late, as most programs share nothing
 
-        check_shareable(build_rate_settings(**settings))
         found = shared_of(shared)
         if found is not None:
             from peak_observe.resilience.limits import shared_controller
