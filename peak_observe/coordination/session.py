@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews
 from peak_observe.coordination.nonces import Nonces
-from peak_observe.coordination.worker import Listener, Worker
+from peak_observe.coordination.worker import Answer, Listener, Worker
 from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
 
@@ -121,7 +121,7 @@ class Session:
         if not self.up:
             raise EngineError("the engine is away")
         self.worker.start()
-        event, found = task_event(), _Answer()
+        event, found = task_event(), Answer()
         self.worker.post(lambda: found.fill(event, lambda: self.ask(step, *args, **given)))
         await event.wait(2 * self.timeout)
         return found.get()
@@ -365,26 +365,6 @@ class Session:
         if self._log_said:
             self._log_said, self.failure = False, ""
             _log().warning("shared state %s is back", self.label)
-
-
-class _Answer:
-    """Answer of the worker to a task that waits for it."""
-
-    def __init__(self) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = EngineError("the worker did not answer in time")
-
-    def fill(self, event: Any, ask: Callable[[], Any]) -> None:
-        try:
-            self._value, self._error = ask(), None
-        except Exception as error:  # noqa: BLE001 - it is raised again where it was asked for
-            self._error = error
-        event.set()
-
-    def get(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._value
 
 
 def _operation(step: str) -> str:

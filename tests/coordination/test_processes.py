@@ -145,10 +145,10 @@ def test_together_they_use_up_a_window_once(members, url: str) -> None:
 @pytest.mark.nightly
 def test_ten_processes_keep_windows(members, url: str) -> None:
     """Ten in any rolling second and no more, nearly as many as that, and each process gets its share."""
-    found = ask_all(members(10, url, timeout=1.0), "window_turns", 20.0)
+    found = ask_all(members(10, url, timeout=1.0, margin=0.2), "window_turns", 20.0)
     times = [time for turns in found for time in turns]
     assert most_in_a_second(times) <= 10
-    assert len(times) >= 150
+    assert len(times) >= 120
     assert max(map(len, found)) <= 2 * min(map(len, found))
 
 
