@@ -141,14 +141,13 @@ class SharedRateLimitController(RateLimitController):
         shares = [share for share in self._shares() if weight <= self._limiters[share].heaviest]
         if len(shares) == 1:
             return (yield Asked(shares[0], weight, patience))
-        waits = {}
+        found = {}
         for share in shares:
-            turn = yield Asked(share, weight, min(0.0, patience))
-            if turn.granted:
-                return turn
-            waits[share] = turn.wait
-        soonest = min(waits, key=lambda share: waits[share])
-        return (yield Asked(soonest, weight, patience))
+            found[share] = yield Asked(share, weight, min(0.0, patience))
+            if found[share].granted:
+                return found[share]
+        soonest = min(found, key=lambda share: found[share].wait)
+        return found[soonest] if found[soonest].wait > patience else (yield Asked(soonest, weight, patience))
 
     def _shares(self) -> tuple[str, ...]:
         own = current_priority()
