@@ -118,6 +118,8 @@ class Claim:
         self._account()
         problem: OSError | None = None
         for name in self._candidates():
+            if name != self.name and self._mark is not None and _mark(self._path) is not None:
+                self._begin_anew()  # whoever holds the former name has what was told under it
             self.name = name
             try:
                 if self._locked():
@@ -132,8 +134,11 @@ class Claim:
     def _account(self) -> None:
         """Account for what was ours and is taken from us; of a folder that was emptied nobody else has what we had."""
         if self._mark is not None and _mark(self._path) not in (None, self._mark):
-            self.inherited, self._mark, self._earlier = self.told, None, b""
+            self._begin_anew()
             self._release()
+
+    def _begin_anew(self) -> None:
+        self.inherited, self._mark, self._earlier = self.told, None, b""
 
     def _candidates(self) -> Iterator[str]:
         if self._mark is not None:

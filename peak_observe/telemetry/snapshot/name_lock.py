@@ -48,18 +48,23 @@ class NameLock:
         self.firm = firm
         self._path = path
         self._found = os.fstat(descriptor)
-        self._close = finalize(self, os.close, descriptor)
-        self._close.atexit = False  # the last snapshot comes later, and the kernel frees the lock
+        self._descriptor = descriptor
+        self._dropped = finalize(self, os.close, descriptor)
+        self._dropped.atexit = False  # the last snapshot comes later, and the kernel frees the lock
         forks.renew(self)
 
     def after_fork(self) -> None:
         """Close this child's copy: a lock lasts until the last copy is closed."""
         self._close()
 
+    def _close(self) -> None:
+        if self._dropped.detach():  # not by calling it, which does nothing once the interpreter ends
+            os.close(self._descriptor)
+
     @property
     def held(self) -> bool:
         """Whether it is held, and the lock file is still the one that others see."""
-        return self._close.alive and _same(self._path, self._found)
+        return self._dropped.alive and _same(self._path, self._found)
 
     def release(self, *, remove: bool = False) -> None:
         """Free the name.

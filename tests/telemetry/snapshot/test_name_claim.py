@@ -247,6 +247,21 @@ def test_what_was_taken_over_by_another_one_is_not_told_twice(snapshots) -> None
     assert found['peak_breaker_calls_total{breaker="claim.stolen",outcome="success"}'] == "1.0"
 
 
+def test_what_stands_under_a_name_that_another_one_holds_is_not_told_twice(snapshots) -> None:
+    """One who speaks once more after its end finds that the next one has its name already."""
+    call = CircuitBreaker(name="claim.after").call(lambda: None)
+    call()
+    claim = Claim(snapshots, "bot", interval=5.0)
+    claim.write("ended")
+    following = name_lock.acquire(name_lock.path_of(snapshots, "bot"))
+    call()
+    claim.write("ended")
+    assert claim.name == "bot-2"
+    found = lifetime_totals.total(*left(snapshots, "bot-2")[1:4])["peak_breaker_calls_total"]
+    assert found['peak_breaker_calls_total{breaker="claim.after",outcome="success"}'] == "1.0"
+    following.release()
+
+
 def test_a_name_is_given_back_as_it_was(snapshots) -> None:
     """Without earlier lives nothing is left of it."""
     leave(snapshots, "bot", 3)

@@ -1,6 +1,9 @@
 """How processes end: in good order, by SIGTERM, by a crash, and by force."""
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +50,28 @@ def test_a_program_that_takes_the_default_back_is_killed_at_once(program, snapsh
     default = "signal.signal(signal.SIGTERM, signal.SIG_DFL)"
     status, found = terminated(program, snapshots, until, after=default)
     assert (status, found.header.state) == (-signal.SIGTERM, "running")
+
+
+LATE = """
+import atexit
+
+atexit.register(lambda: writer.last_word())  # the first to be registered is the last to be called
+import peak_observe
+from peak_observe.telemetry.snapshot import writer
+
+peak_observe.configure(process="bot")
+peak_observe.circuit_breaker(name="feed")(lambda: None)()
+assert peak_observe.flush()
+"""
+
+
+def test_the_last_word_may_come_as_the_interpreter_ends(snapshots) -> None:
+    """By a SIGTERM just then: the process keeps its name, and everything is counted once."""
+    environment = os.environ | {"PEAK_OBSERVE_DIR": str(snapshots)}
+    subprocess.run([sys.executable, "-c", LATE], check=True, env=environment, timeout=60)
+    assert sorted(path.name for path in snapshots.iterdir()) == [".bot.lock", "bot.snap"]
+    found = left(snapshots, "bot")
+    assert (found.header.state, counted(found)) == ("ended", 1.0)
 
 
 HOLDS = """
