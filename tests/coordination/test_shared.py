@@ -357,9 +357,11 @@ def test_a_full_disk_ends_no_process(tmp_path: Path) -> None:
     code = (
         "import resource; from peak_observe import Shared, SharedStateError\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "limits = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))\n"
         f"try: Shared('file://{tmp_path}/shared').picture()\n"
-        "except SharedStateError as error: print(error)"
+        "except SharedStateError as error: print(error)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, limits)"  # a measurement of coverage is written at the end
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

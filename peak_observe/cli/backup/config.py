@@ -168,8 +168,8 @@ def policy(keep: dict[str, Any]) -> RetentionPolicy:
     within = keep.get("within")
     try:
         period = {} if within is None else {"within": timedelta(seconds=seconds(within))}
-    except OverflowError:
-        raise ValueError(f"within must be a time that fits into a calendar, not {within!r}") from None
+    except ValueError as error:
+        raise ValueError(f"within: {error}") from None
     return RetentionPolicy(**keep | period)
 
 
