@@ -277,12 +277,12 @@ def test_a_forked_child_comes_back_to_a_server_that_was_away(share: Share, serve
             os._exit(0 if found == [False, True] else 1)
         finally:
             os._exit(2)
+    os.close(told)
     server.kill()
     os.read(ready, 1)
     server.start()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     os.close(ready)
-    os.close(told)
 
 
 def test_without_a_thread_to_give_a_process_goes_on(
