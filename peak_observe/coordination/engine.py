@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from peak_observe.coordination.windows import WindowRequest
 
 
 class EngineError(Exception):
@@ -135,6 +138,10 @@ class Engine(Protocol):
         self, name: str, *, interval: float, burst: float, weight: float, patience: float
     ) -> tuple[float, bool]:
         """Reserve a turn: the seconds until it, and whether it was reserved."""
+        ...
+
+    def reserve_window(self, name: str, *, request: WindowRequest) -> tuple[float, bool, str]:
+        """Reserve a turn in windows: the seconds until it, whether it was reserved, and the mark of the logs."""
         ...
 
     def postpone(self, name: str, *, seconds: float) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination import record_steps, records
+from peak_observe.coordination import record_steps, records, windows
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.mapped_file import MappedTable
 from peak_observe.coordination.records import CircuitRecord, Hold
+from peak_observe.coordination.windows import WindowLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.clock import Clock
+    from peak_observe.coordination.windows import WindowRequest
 
 ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
-CIRCUIT, HOLD, TURN, MEMBER, NONCE = "c:", "h:", "t:", "m:", "n:"
+CIRCUIT, HOLD, TURN, MEMBER, NONCE, WINDOW = "c:", "h:", "t:", "m:", "n:", "w:"
 _FOREVER = -1.0
 
 
@@ -96,6 +99,22 @@ class FileEngine:
             if after is not None:
                 table.write(TURN + name, [after])
         return wait, after is not None
+
+    def reserve_window(self, name: str, *, request: WindowRequest) -> tuple[float, bool, str]:
+        """Reserve a turn in windows, each of which has a row."""
+        table = self._opened()
+        keys = [f"{WINDOW}{per!r}:{name}" for _, per in request.windows]
+        with table.locked():
+            now = self._clock.monotonic()
+            rows = [table.read(key) for key in keys]
+            marks = [row[0] if row else None for row in rows]
+            mark = next(filter(None, marks), None) or secrets.token_hex(4)
+            wait, granted, logs = windows.reserved(
+                [_log(row) for row in rows], now, request=request, missing=request.missing(marks)
+            )
+            for key, log in zip(keys, logs, strict=True):
+                table.write(key, _log_row(mark, log, time.time() - now))
+        return wait, granted, mark
 
     def postpone(self, name: str, *, seconds: float) -> None:
         """Let no turn begin for some seconds."""
@@ -214,6 +233,8 @@ class FileEngine:
                 record = _circuit(row)
                 state = record.state if record.due == math.inf else records.CLOSED
                 table.write(key, _row(record._replace(era=record.era + 1, state=state, leased_until=0.0)))
+            elif key.startswith(WINDOW):
+                table.write(key, [*row[:2], min(now, row[2] + row[1] - (time.time() - now)), *row[3:]])
             elif key.startswith((TURN, MEMBER)):
                 table.write(key, [0.0])
         table.announce()
@@ -257,6 +278,21 @@ def _circuit(row: list[Any] | None) -> CircuitRecord:
 
 def _hold(row: list[Any] | None) -> Hold | None:
     return None if row is None else Hold(row[0], row[1])
+
+
+def _log(row: list[Any] | None) -> WindowLog:
+    """Return the log of a row: its mark, wall time less monotonic, last turn, and what is before that."""
+    if row is None:
+        return WindowLog()
+    _, _, last, start, *flat = row
+    groups = zip(flat[::2], flat[1::2], strict=True)
+    return WindowLog(last - start, tuple((last - ago, weight) for ago, weight in groups))
+
+
+def _log_row(mark: str, log: WindowLog, offset: float) -> list[Any]:
+    last = log.groups[-1][0] if log.groups else 0.0
+    flat = [round(value, 6) for at, weight in log.groups for value in (last - at, weight)]
+    return [mark, round(offset, 3), last, round(last - log.start, 6), *flat]
 
 
 def _news(name: str, record: CircuitRecord, now: float) -> CircuitNews:

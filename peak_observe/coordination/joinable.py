@@ -17,6 +17,10 @@ class Joinable(Protocol):
         """Return the reservations of the rate limit of a name."""
         ...
 
+    def window_turns(self, name: str) -> Any:
+        """Return the reservations in windows of the rate limit of a name."""
+        ...
+
     def exchange_turns(self, exchange: str) -> Any:
         """Return the reservations of the rate limit of an exchange."""
         ...

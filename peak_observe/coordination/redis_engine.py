@@ -17,6 +17,8 @@ from peak_observe.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peak_observe.coordination.windows import WindowRequest
+
 ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
 KEEP = 86_400.0
@@ -118,6 +120,21 @@ class RedisEngine:
             "reserve", name, interval * 1e6, burst, weight, patience * 1e6, key=f"{self._tag}:turn:{name}"
         )
         return int(wait) / 1e6, bool(int(granted))
+
+    def reserve_window(self, name: str, *, request: WindowRequest) -> tuple[float, bool, str]:
+        """Reserve a turn in windows."""
+        asked = {
+            "w": [[limit, math.ceil(per * 1e6)] for limit, per in request.windows],
+            "n": request.weight,
+            "p": -1 if request.patience == math.inf else request.patience * 1e6,
+            "d": math.ceil(request.delay * 1e6),
+            "k": request.known,
+            "o": request.own,
+            "a": request.alone,
+        }
+        key = f"{self._tag}:window:{name}"
+        wait, granted, mark = self._run("reserve_window", name, json.dumps(asked), key=key)
+        return int(wait) / 1e6, bool(int(granted)), mark
 
     def postpone(self, name: str, *, seconds: float) -> None:
         """Let no turn begin for some seconds."""

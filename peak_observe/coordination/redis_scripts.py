@@ -83,6 +83,33 @@ local function fill(full)
   redis.call('SET', extra, both, 'PX', math.ceil((full - micro) / 1000) + 1000)
 end
 
+-- A log is the start of its last group, and last turn and weight of each group.
+local function moved(log, by)
+  local found = {}
+  for i, value in ipairs(log) do found[i] = (i == 1 or i % 2 == 0) and value + by or value end
+  return found
+end
+local function noted(log, at, per, weight)
+  if weight <= 0 then return log end
+  local found = {log[1] or at}
+  for i = 2, #log, 2 do
+    if log[i] > at - per then found[#found + 1], found[#found + 2] = log[i], log[i + 1] end
+  end
+  if #found > 1 and at < found[1] + per / 8 then
+    found[#found - 1], found[#found] = at, found[#found] + weight
+  else
+    found[1], found[#found + 1], found[#found + 2] = at, at, weight
+  end
+  return found
+end
+local function room_at(log, at, limit, per, weight)
+  for i = #log - 1, 2, -2 do
+    weight = weight + log[i + 1]
+    if weight > limit + 1e-6 then return math.max(at, log[i] + per) end
+  end
+  return at
+end
+
 local name = ARGV[4]
 if step == 'open' then
   local c = load(name)
@@ -139,6 +166,35 @@ elseif step == 'reserve' then
     return {string.format('%.0f', wait), 1}
   end
   return {string.format('%.0f', wait), 0}
+elseif step == 'reserve_window' then
+  local asked, found = cjson.decode(ARGV[5]), redis.call('GET', extra)
+  local kept = found and cjson.decode(found) or {b = string.format('%.0f', micro), s = micro, w = {}}
+  local base = math.min(tonumber(kept.s), micro)  -- the server's clock was set back: what is left stays
+  local logs, first, longest = {}, micro, 0
+  for per, log in pairs(kept.w) do logs[per] = moved(log, base) end
+  for _, w in ipairs(asked.w) do
+    local log = logs[string.format('%.0f', w[2])]
+    if log then first = math.max(first, log[#log - 1]) end
+  end
+  local at = math.max(first, micro + asked.d)
+  for i, w in ipairs(asked.w) do
+    local per = string.format('%.0f', w[2])
+    local missing = logs[per] and kept.b == asked.k and asked.a[i] or asked.o[i]
+    logs[per] = noted(logs[per] or {}, first, w[2], missing or 0)
+    at = room_at(logs[per], at, w[1], w[2], asked.n)
+  end
+  local granted = asked.p < 0 or at - micro <= asked.p
+  kept.s, kept.w = string.format('%.0f', micro), {}
+  for _, w in ipairs(asked.w) do
+    local per = string.format('%.0f', w[2])
+    if granted then logs[per] = noted(logs[per], at, w[2], asked.n) end
+  end
+  for per, log in pairs(logs) do
+    local left = #log > 0 and log[#log - 1] + tonumber(per) - micro or 0
+    if left > 0 then kept.w[per], longest = moved(log, -micro), math.max(longest, left) end
+  end
+  if longest > 0 then redis.call('SET', extra, cjson.encode(kept), 'PX', math.ceil(longest / 1000) + 1000) end
+  return {string.format('%.0f', math.max(0, at - micro)), granted and 1 or 0, kept.b}
 elseif step == 'postpone' then
   fill(math.max(full_at(redis.call('GET', extra)), micro + math.ceil(tonumber(ARGV[5]))))
   return 1

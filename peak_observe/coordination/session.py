@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews
 from peak_observe.coordination.nonces import Nonces
-from peak_observe.coordination.worker import Listener, Worker
+from peak_observe.coordination.worker import Answer, Listener, Worker
 from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
 
@@ -71,6 +71,7 @@ class Session:
         self._watchers: weakref.WeakKeyDictionary[Any, tuple[str, Callable[[Any, float, str], object]]]
         self._watchers = weakref.WeakKeyDictionary()
         self.nonces = Nonces(self.ask)
+        self._returns: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.RLock()
         self._backoff = FIRST_BACKOFF
         self._retry_at = 0.0
@@ -109,10 +110,10 @@ class Session:
         try:
             answer = getattr(self.engine, step)(*args, **given)
         except EngineError as error:
-            self.tally.count_operation(step, "error")
+            self.tally.count_operation(_operation(step), "error")
             self._lost(error)
             raise
-        self.tally.count_operation(step, "success")
+        self.tally.count_operation(_operation(step), "success")
         return answer
 
     async def ask_async(self, step: str, *args: Any, **given: Any) -> Any:
@@ -120,7 +121,7 @@ class Session:
         if not self.up:
             raise EngineError("the engine is away")
         self.worker.start()
-        event, found = task_event(), _Answer()
+        event, found = task_event(), Answer()
         self.worker.post(lambda: found.fill(event, lambda: self.ask(step, *args, **given)))
         await event.wait(2 * self.timeout)
         return found.get()
@@ -162,6 +163,11 @@ class Session:
             hold = self._holds.get(name)
         if hold is not None and hold[0] > self.clock.monotonic():
             told(watcher, hold[0] - self.clock.monotonic(), hold[1])
+
+    def watch_returns(self, watcher: Any) -> None:
+        """Call `watcher.bring_back()` whenever the engine was away, or lost its data, for as long as it lives."""
+        with self._lock:
+            self._returns.add(watcher)
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is told that happened so far, and all news are here; return whether that came true in time."""
@@ -250,6 +256,8 @@ class Session:
         self._backoff = FIRST_BACKOFF
         if lost_data or not was_up:
             self.nonces.bring_back()
+            for watcher in tuple(self._returns):
+                watcher.bring_back()
         lost = [link.reconcile(picture.circuits.get(link.name)) for link in tuple(self._links)]
         self._bring_back([news for news in lost if news is not None], self._lost_holds(picture))
         for hold in picture.holds.values():
@@ -359,24 +367,9 @@ class Session:
             _log().warning("shared state %s is back", self.label)
 
 
-class _Answer:
-    """Answer of the worker to a task that waits for it."""
-
-    def __init__(self) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = EngineError("the worker did not answer in time")
-
-    def fill(self, event: Any, ask: Callable[[], Any]) -> None:
-        try:
-            self._value, self._error = ask(), None
-        except Exception as error:  # noqa: BLE001 - it is raised again where it was asked for
-            self._error = error
-        event.set()
-
-    def get(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._value
+def _operation(step: str) -> str:
+    """Return what a step is counted as: all kinds of reservations are one operation."""
+    return step.partition("_")[0]
 
 
 def _pid() -> int:

@@ -11,8 +11,10 @@ from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.coordination import records, urls
 from peak_observe.coordination.circuit import SharedCircuit, fit
 from peak_observe.coordination.engine import EngineError, SharedPicture
+from peak_observe.coordination.names import key_of
 from peak_observe.coordination.session import Session
 from peak_observe.coordination.shared_records import SharedRecords
+from peak_observe.coordination.shared_windows import SharedWindows
 from peak_observe.coordination.turns import SharedTurns
 from peak_observe.errors import SharedStateError
 from peak_observe.measures import SHARED
@@ -22,8 +24,6 @@ LONGEST_TIMEOUT = 5.0
 LONGEST_OVERRIDE = 366 * 86_400.0
 """Seconds that a hold, or a circuit opened by hand, lasts at most."""
 HIGHEST_NONCE = 2**62
-LONGEST_NAME = 120
-"""Bytes of a name; of a longer one the end is replaced by a checksum."""
 
 
 class Shared:
@@ -117,6 +117,15 @@ class Shared:
         """
         self._refused(self._session.start)
         return SharedTurns(self._session, key_of(name), self._margin)
+
+    def window_turns(self, name: str) -> SharedWindows:
+        """Return the reservations in windows of the rate limit of a name; `rate_limit(shared=…)` calls it.
+
+        Raises:
+            SharedStateError: The server or file refuses.
+        """
+        self._refused(self._session.start)
+        return SharedWindows(self._session, key_of(name), self._margin)
 
     def exchange_turns(self, exchange: str) -> SharedTurns:
         """Return the reservations of the rate limit of an exchange, for those of one scope; a client calls it.
@@ -253,25 +262,6 @@ class Shared:
             start()
         except EngineError as error:
             raise SharedStateError(self.address, str(error)) from None
-
-
-def key_of(name: str) -> str:
-    """Return the name of a circuit, limit or exchange as engines store it: short, without secrets.
-
-    Raises:
-        ValueError: It is no text, or empty.
-    """
-    from peak_observe.support.redact import clean, printable
-
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"name must be text that is not empty, not {shown(name)}")
-    plain = printable(clean(name)).replace('"', "'").replace("\\", "/")
-    data = plain.encode()
-    if len(data) <= LONGEST_NAME:
-        return plain
-    import hashlib
-
-    return data[: LONGEST_NAME - 17].decode(errors="ignore") + "~" + hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _digest(name: str) -> str:

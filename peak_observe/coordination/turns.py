@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.coordination.engine import EngineError
+from peak_observe.coordination.names import key_of
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from peak_observe.coordination.session import Session
 
 
@@ -23,6 +26,17 @@ class SharedTurns:
         self.session = session
         self.name = name
         self.margin = margin
+        self._shares: dict[str, Self] = {}
+
+    def of_share(self, priority: str) -> Self:
+        """Return the turns of a priority class, which are those of all calls where the class is `default`."""
+        if priority == "default":
+            return self
+        found = self._shares.get(priority)
+        if found is None:
+            name = key_of(f"{self.name} reserve {priority}")
+            found = self._shares.setdefault(priority, type(self)(self.session, name, self.margin))
+        return found
 
     def reserve(self, weight: float, patience: float, *, limit: float, per: float, burst: float) -> Turn | None:
         """Reserve a turn, blocking for one `timeout` at most; None where the process has to decide alone."""

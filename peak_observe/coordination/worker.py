@@ -8,7 +8,9 @@ import queue
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from peak_observe.coordination.engine import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,3 +152,25 @@ def _guarded(task: Callable[[], T], otherwise: T) -> T:
         logger("peak_observe.shared").exception("a task of the shared state failed")
         time.sleep(0.05)
         return otherwise
+
+
+class Answer:
+    """Answer of the worker to a task that waits for it."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+        self._error: BaseException | None = EngineError("the worker did not answer in time")
+
+    def fill(self, event: Any, ask: Callable[[], Any]) -> None:
+        """Ask, keep what comes, and wake who waits."""
+        try:
+            self._value, self._error = ask(), None
+        except Exception as error:  # noqa: BLE001 - it is raised again where it was asked for
+            self._error = error
+        event.set()
+
+    def get(self) -> Any:
+        """Return the answer, or raise its error."""
+        if self._error is not None:
+            raise self._error
+        return self._value

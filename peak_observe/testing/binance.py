@@ -159,10 +159,24 @@ class Binance(SpotExchange):
         return {}
 
     def _post_order(self, params: Params) -> Json:
-        order = self._made(params)
+        return self._placed(self._made(params))
+
+    def _placed(self, order: PlacedOrder) -> Json:
         if any(live.client_order_id == order.client_order_id for live in self.live() if order.client_order_id):
             raise Refusal(-2010, "Duplicate order sent.", 400)
         return {**_payload(self.place(order)), "transactTime": self.milliseconds(), "fills": []}
+
+    def _post_order_cancelreplace(self, params: Params) -> Json:
+        """Cancel an order and place another, of which the second fails only once the first is done."""
+        order = self._made(params)
+        cancelled = self._delete_order({"orderId": params.get("cancelOrderId", "")})
+        placed = self._placed(order)
+        return {
+            "cancelResult": "SUCCESS",
+            "newOrderResult": "SUCCESS",
+            "cancelResponse": cancelled,
+            "newOrderResponse": placed,
+        }
 
     def _made(self, params: Params) -> PlacedOrder:
         market = _market(params.get("symbol", ""))

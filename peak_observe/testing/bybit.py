@@ -161,6 +161,11 @@ class Bybit(SpotExchange):
         )
         return _receipt(self.place(order))
 
+    def _post_order_amend(self, params: Params) -> Json:
+        order = named(self.live(), params.get("orderId"), params.get("orderLinkId"))
+        wanted = {"volume": params.get("qty"), "price": params.get("price")}
+        return _receipt(self.amend(order, Refusal(170213, "Order does not exist."), **wanted))
+
     def _post_order_cancel(self, params: Params) -> Json:
         order = named(self.live(), params.get("orderId"), params.get("orderLinkId"))
         if order is None:

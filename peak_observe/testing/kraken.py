@@ -9,11 +9,11 @@ import ast
 import base64
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from peak_observe.testing.loopback import Reply
 from peak_observe.testing.markets import MARKETS, Json
-from peak_observe.testing.spot_exchange import API_KEY, SECRET, PlacedOrder, Refusal, SpotExchange
+from peak_observe.testing.spot_exchange import API_KEY, SECRET, PlacedOrder, Refusal, SpotExchange, above_zero, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,6 +77,10 @@ class Kraken(SpotExchange):
                 raise Refusal("EService:Deadline elapsed")
             if left > _LONGEST_DEADLINE:
                 raise Refusal("EGeneral:Invalid arguments:deadline")
+
+    def is_price(self, text: str | None) -> TypeGuard[str]:
+        """Return whether a text is a price, or a distance such as `+5%`, which a trailing stop has."""
+        return above_zero(text and text.removesuffix("%"))
 
     def reply(self, result: Any) -> Reply:
         """Return the answer to a request that was carried out."""
@@ -193,6 +197,13 @@ class Kraken(SpotExchange):
         for order in found:
             self.cancel(order)
         return {"count": len(found)}
+
+    def _private_amendorder(self, params: Params) -> Json:
+        self._check_deadline(params)
+        order = named(self.live(), params.get("txid"), params.get("cl_ord_id"))
+        wanted = {"volume": params.get("order_qty"), "price": params.get("limit_price")}
+        self.amend(order, Refusal("EOrder:Unknown order"), **wanted)
+        return {"amend_id": f"TFAKE0-00000-{len(self.changes):06d}"}
 
     def _private_cancelallordersafter(self, params: Params) -> Json:
         at = self.set_timer(int(_argument(params, "timeout")))

@@ -175,6 +175,11 @@ class Okx(SpotExchange):
             raise Refusal("51400", "Cancellation failed as the order has been filled, canceled or does not exist.")
         return [_receipt(self.cancel(order))]
 
+    def _post_trade_amend_order(self, params: Params) -> list[Json]:
+        order = named(self.live(), params.get("ordId"), params.get("clOrdId"))
+        unknown = Refusal("51503", "Order modification failed as the order does not exist.")
+        return [_receipt(self.amend(order, unknown, volume=params.get("newSz"), price=params.get("newPx")))]
+
     def _get_trade_order(self, params: Params) -> list[Json]:
         order = named(self.visible(), params.get("ordId"), params.get("clOrdId"))
         if order is None:

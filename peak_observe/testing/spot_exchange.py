@@ -229,7 +229,7 @@ class SpotExchange:
         at_once, now = kind == "market", self.now()
         if at_once:
             price = f"{market.price(self._tick):.{market.decimals}f}"
-        if side not in ("buy", "sell") or not _above_zero(price) or not _above_zero(volume):
+        if side not in ("buy", "sell") or not self.is_price(price) or not above_zero(volume):
             raise Refusal(*self.malformed)
         return PlacedOrder(
             id=id,
@@ -245,6 +245,10 @@ class SpotExchange:
             closed_at=now if at_once else None,
         )
 
+    def is_price(self, text: str | None) -> TypeGuard[str]:
+        """Return whether a text is a price that this exchange takes."""
+        return above_zero(text)
+
     def place(self, order: PlacedOrder) -> PlacedOrder:
         """Place an order."""
         self._orders[order.id] = order
@@ -254,6 +258,27 @@ class SpotExchange:
     def cancel(self, order: PlacedOrder) -> PlacedOrder:
         """Cancel an order."""
         return self.place(replace(order, status="canceled", closed_at=self.now()))
+
+    def amend(
+        self, order: PlacedOrder | None, unknown: Refusal, *, volume: str | None, price: str | None
+    ) -> PlacedOrder:
+        """Change an open order in its place.
+
+        Args:
+            order: The order, None if there is none of that name.
+            unknown: How the exchange refuses that.
+            volume: Its new volume; as it was if not given.
+            price: Its new price; as it was if not given.
+
+        Raises:
+            Refusal: There is none, or a number makes no sense.
+        """
+        if order is None:
+            raise unknown
+        changed = replace(order, volume=volume or order.volume, price=price or order.price)
+        if not self.is_price(changed.price) or not above_zero(changed.volume):
+            raise Refusal(*self.malformed)
+        return self.place(changed)
 
     def visible(self, *statuses: str) -> Iterator[PlacedOrder]:
         """Yield the orders that can be seen already, of some statuses or of all."""
@@ -272,7 +297,8 @@ class SpotExchange:
         )
 
 
-def _above_zero(text: str | None) -> TypeGuard[str]:
+def above_zero(text: str | None) -> TypeGuard[str]:
+    """Return whether a text is a finite number above zero."""
     try:
         return 0 < float(text or "") < math.inf
     except ValueError:

@@ -3,9 +3,10 @@
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from peak_observe import CircuitBreaker, CircuitOpenError, Shared, rate_limit
+from peak_observe import CircuitBreaker, CircuitOpenError, RateLimitedError, Shared, rate_limit
 
 PATIENCE = 60.0
 """Seconds after which a member answers even if what it waits for did not come."""
@@ -19,6 +20,8 @@ class Member:
         self.folder = Path(folder)
         self.breaker = CircuitBreaker(2, recovery, name="kraken", shared=self.shared)
         self.limit = rate_limit(10, per=1.0, wait=30.0, name="kraken", shared=self.shared)
+        self.windows = rate_limit([(10, 1), (1000, 60)], wait=30.0, name="windows", shared=self.shared)
+        self.quota = rate_limit([(60, 10_000)], name="quota", shared=self.shared)
         self.service = self.breaker.call(self._service)
 
     def _service(self) -> None:
@@ -69,6 +72,23 @@ class Member:
             self.limit.acquire()
             times.append(time.monotonic())
         return times
+
+    def window_turns(self, seconds: float) -> list[float]:
+        """Take turns of the limit with windows: when each came."""
+        times, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.windows.acquire()
+            times.append(time.monotonic())
+        return times
+
+    def use_up(self) -> int:
+        """Take all that the quota gives; return how much that was."""
+        taken = 0
+        with suppress(RateLimitedError):
+            while True:
+                self.quota.acquire()
+                taken += 1
+        return taken
 
     def nonces(self, count: int, ahead: float) -> list[int]:
         """Take nonces of one key with a clock that is so many seconds ahead."""

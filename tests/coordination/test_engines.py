@@ -12,10 +12,11 @@ import redis
 
 from peak_observe import Shared
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.coordination import records
+from peak_observe.coordination import records, windows
 from peak_observe.coordination.engine import Engine, EngineError
 from peak_observe.coordination.records import CircuitRecord
 from peak_observe.coordination.urls import build_engine
+from peak_observe.coordination.windows import WindowLog, WindowRequest
 from tests.conftest import binary
 from tests.coordination.conftest import Server
 
@@ -64,6 +65,48 @@ def test_turns_are_spaced(engine: Engine) -> None:
     waits = [engine.reserve("l", patience=math.inf, **given) for _ in range(3)]
     assert [round(wait / 100) for wait, granted in waits if granted] == [0, 1, 2]
     assert engine.reserve("l", patience=0.0, **given)[1] is False
+
+
+def test_windows_are_those_of_the_pure_steps(engine: Engine) -> None:
+    """A random walk of weights, patience, pauses and forgotten turns gives the same waits as the pure functions."""
+    chance, pers = random.Random(11), (2000.0, 7000.0)
+    logs, mark, begun = (WindowLog(), WindowLog()), "", time.monotonic()
+    for _ in range(120):
+        request = WindowRequest(
+            ((5, pers[0]), (12, pers[1])),
+            chance.choice([0, 0.5, 1, 1, 2.25]),
+            chance.choice([0.0, 1000.5, 3000.5, math.inf]),
+            delay=chance.choice([0.0, 0.0, 0.0, 300.0]),
+            known=chance.choice([mark, mark, mark, "another"]),
+            own=chance.choice([(0.0, 0.0), (0.5, 1.5)]),
+            alone=chance.choice([(0.0, 0.0), (0.0, 0.0), (0.5, 0.5)]),
+        )
+        missing = request.missing([mark if log.groups else None for log in logs])
+        expected, granted, logs = windows.reserved(logs, 0.0, request=request, missing=missing)
+        wait, taken, found = engine.reserve_window("w", request=request)
+        assert (taken, wait) == (granted, pytest.approx(expected, abs=time.monotonic() - begun + 0.01))
+        mark = found
+    assert max(log.groups[-1][0] for log in logs) > 5 * pers[1]
+
+
+def test_windows_have_room_again_when_they_are_over(engine: Engine) -> None:
+    """By the clock of the engine; a call that comes too early is told how long it would wait."""
+    given = WindowRequest(((3, 0.5), (100, 1000.0)), 1, 0.0, own=(0.0, 0.0), alone=(0.0, 0.0))
+    assert [engine.reserve_window("w", request=given)[:2] for _ in range(3)] == [(0.0, True)] * 3
+    wait, taken, _ = engine.reserve_window("w", request=given._replace(weight=2, patience=60.0))
+    assert taken
+    assert wait <= 0.5
+    time.sleep(wait + 0.6)
+    assert engine.reserve_window("w", request=given._replace(weight=3))[:2] == (0.0, True)
+
+
+def test_a_log_that_was_lost_has_another_mark(engine: Engine) -> None:
+    """As long as a log is there, its mark is the same for whoever asks; another limit has a log of its own."""
+    given = WindowRequest(((3, 1000.0),), 1, 0.0, own=(0.0,), alone=(0.0,))
+    first, again = (engine.reserve_window("w", request=given)[2] for _ in range(2))
+    assert first == again
+    assert engine.reserve_window("other", request=given)[2] != first
+    assert engine.reserve_window("other", request=given._replace(known=first, own=(3.0,)))[1] is False
 
 
 def test_turns_can_be_postponed(engine: Engine) -> None:
@@ -121,9 +164,10 @@ def test_every_key_of_the_server_expires(shared_server: Server) -> None:
         engine.open("n", era=0, seconds=60, by="me", reason="", voter="b")
         engine.hold("kraken", seconds=60, reason="")
         engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+        engine.reserve_window("l", request=WindowRequest(((9, 60.0),), 1, 9.0, own=(0.0,), alone=(0.0,)))
         engine.nonce("key", least=1)
         keys = client.keys("*")
-        assert len(keys) == 7
+        assert len(keys) == 8
         assert all(key.startswith("{bots}:") for key in keys)
         assert all(client.pttl(key) > 0 for key in keys)
         engine.close()
@@ -181,6 +225,7 @@ def test_a_user_with_the_documented_rights_can_do_everything(server: Server) -> 
     engine.claim("n", lease=1)
     engine.hold("kraken", seconds=1, reason="")
     engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+    engine.reserve_window("l", request=WindowRequest(((9, 60.0),), 1, 9.0, own=(0.0,), alone=(0.0,)))
     engine.nonce("key", least=1)
     engine.nonce("key", least=1)
     engine.postpone("l", seconds=1)
@@ -205,12 +250,17 @@ def test_a_server_whose_clock_was_set_back_makes_nothing_last_longer(shared_serv
             for name, text in client.hgetall(key).items():
                 row = json.loads(text)
                 client.hset(key, name, json.dumps({**row, **{field: row[field] + hour for field in fields}}))
+        given = WindowRequest(((1, 60.0),), 1, 0.0, own=(0.0,), alone=(0.0,))
+        engine.reserve_window("w", request=given)
+        kept = json.loads(client.get("{tests}:window:w"))
+        client.set("{tests}:window:w", json.dumps({**kept, "s": str(int(kept["s"]) + hour * 1000)}), keepttl=True)
         full, seen = client.get("{tests}:turn:l").split()
         client.set("{tests}:turn:l", f"{int(full) + hour * 1000} {int(seen) + hour * 1000}", keepttl=True)
         picture = engine.sync("me")
         assert 50 < picture.circuits["n"].left <= 60
         assert 50 < picture.holds["kraken"].left <= 60
         assert 50 < engine.reserve("l", interval=60, burst=1, weight=1, patience=0)[0] <= 60
+        assert 50 < engine.reserve_window("w", request=given)[0] <= 60
         engine.close()
 
 

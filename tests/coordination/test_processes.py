@@ -134,6 +134,24 @@ def test_together_they_keep_one_rate(members, url: str) -> None:
     assert max(map(len, found)) <= 3 * min(map(len, found))
 
 
+def test_together_they_use_up_a_window_once(members, url: str) -> None:
+    """Three processes take all that they can get at once: what the window holds, and not one more."""
+    processes = members(3, url, timeout=5.0)
+    assert sum(ask_all(processes, "use_up")) == 60
+    processes[0].signal(signal.SIGKILL)
+    assert ask_all(processes[1:], "use_up") == [0, 0]
+
+
+@pytest.mark.nightly
+def test_ten_processes_keep_windows(members, url: str) -> None:
+    """Ten in any rolling second and no more, nearly as many as that, and each process gets its share."""
+    found = ask_all(members(10, url, timeout=1.0, margin=0.2), "window_turns", 20.0)
+    times = [time for turns in found for time in turns]
+    assert most_in_a_second(times) <= 10
+    assert len(times) >= 120
+    assert max(map(len, found)) <= 2 * min(map(len, found))
+
+
 def test_a_prober_that_dies_frees_its_lease(members, url: str, tmp_path: Path, until: Until) -> None:
     """When the time of its lease is over, another process probes."""
     first, second = members(2, url, recovery=0.2, timeout=2.0, lease=5.0)

@@ -111,15 +111,6 @@ def test_alone_a_process_takes_its_part(share: Share, server: Server, until: Unt
     assert 190 < error.value.retry_after < 201
 
 
-def test_windows_and_shares_cannot_be_shared(tmp_path: Path) -> None:
-    """One error says what to write instead."""
-    shared = Shared(f"file://{tmp_path}/shared")
-    with pytest.raises(ValueError, match=r"write rate_limit\(20, 1, burst=5"):
-        rate_limit([(20, 1)], shared=shared)
-    with pytest.raises(ValueError, match="reserve is for the calls of one process"):
-        rate_limit(20, reserve={"trade": 0.2}, shared=shared)
-
-
 def test_a_ban_of_one_stops_all(share: Share, url: str, until: Until) -> None:
     """The second client sends nothing, though only the first was told; a third that starts later knows, too."""
     with FakeExchange() as fake:

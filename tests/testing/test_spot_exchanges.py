@@ -156,3 +156,16 @@ def test_an_order_that_makes_no_sense_is_refused(dialect: str, wrong: dict) -> N
         with pytest.raises((ccxt.ExchangeError, ArithmeticError)):
             exchange.create_order(**order)
         assert fake.orders == ()
+
+
+@pytest.mark.parametrize("dialect", ["binance", "bybit", "kraken", "okx"])
+@pytest.mark.parametrize("wrong", [-1.0, 0.0])
+def test_an_edit_that_makes_no_sense_leaves_the_order(dialect: str, wrong: float) -> None:
+    """It is refused, and the order stands as it was."""
+    symbol = "BTC/USD" if dialect == "kraken" else SYMBOL
+    with trading(dialect) as (fake, exchange):
+        order = exchange.create_order(symbol, "limit", "buy", 0.1, 40_000)
+        before = fake.orders
+        with pytest.raises(ccxt.ExchangeError):
+            exchange.edit_order(order["id"], symbol, "limit", "buy", 0.1, wrong)
+        assert fake.orders == before

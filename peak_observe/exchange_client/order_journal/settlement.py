@@ -87,14 +87,8 @@ class Settlement:
         Raises:
             OutcomeUnknown: It stays open.
         """
-        fence, empty = self._fence(intent), 0
-        order, doubt = yield from self._asked(intent)  # what stands may show at once; nothing else counts yet
-        while order is None and empty < fence.answers:
-            yield from self._wait(fence, self._times.interval if empty else 0.0)
-            order, doubt = yield from self._asked(intent)
-            if doubt:
-                break
-            empty += 1
+        fence = self._fence(intent)
+        order, doubt, empty = yield from self._sought(intent, fence)
         if order is not None:
             return self._told(self._records.seen(intent, order))
         if not doubt and not intent.stands and fence.proves(empty, moment(self._clock)):
@@ -107,19 +101,28 @@ class Settlement:
 
     def refresh(self, intent: OrderIntent) -> Steps[None]:
         """Record how an order that was open stands now."""
-        for _ in range(self._times.answers):
-            order, doubt = yield from self._asked(intent)
-            if order is not None:
-                self._records.seen(intent, order)
-            if order is not None or doubt:
-                return
-            yield Sleep(self._times.interval)
-        self._records.to(intent, CLOSED, reason="the exchange shows it no more")
+        order, doubt, _ = yield from self._sought(intent, self._fence(intent))
+        if order is not None:
+            self._records.seen(intent, order)
+        elif not doubt:
+            self._records.to(intent, CLOSED, reason="the exchange shows it no more")
 
     def outcome_unknown(self, intent: OrderIntent, reason: str) -> OutcomeUnknown:
         """Return the error of an order that may or may not stand."""
         at, ids = utc(intent.sent_at or intent.created_at), (intent.client_order_id,)
         return also_ccxt(OutcomeUnknown(intent.exchange, "submit", "create_order", ids, at, reason, intent.text))
+
+    def _sought(self, intent: OrderIntent, fence: Fence) -> Steps[tuple[dict[str, Any] | None, str, int]]:
+        """Return the order, what keeps the answers from proving that there is none, and how many empty ones count."""
+        empty = 0
+        order, doubt = yield from self._asked(intent)  # what stands may show at once; nothing else counts yet
+        while order is None and empty < fence.answers:
+            yield from self._wait(fence, self._times.interval if empty else 0.0)
+            order, doubt = yield from self._asked(intent)
+            if doubt:
+                break
+            empty += 1
+        return order, doubt, empty
 
     def _wait(self, fence: Fence, least: float) -> Steps[None]:
         if least:

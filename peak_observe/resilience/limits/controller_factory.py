@@ -8,7 +8,7 @@ from typing import Any
 from peak_observe.clock import Clock
 from peak_observe.coordination.joinable import Joinable
 from peak_observe.resilience.limits.rate_controller import RateLimitController
-from peak_observe.resilience.limits.rate_settings import build_rate_settings, check_shareable
+from peak_observe.resilience.limits.rate_settings import build_rate_settings
 
 
 def controller_factory(
@@ -20,19 +20,18 @@ def controller_factory(
         settings: The arguments of `rate_limit`, as they are when it is called.
         clock: Source of time and sleep.
         shared: What the limit is shared by, if it is.
-
-    Raises:
-        ValueError: Such a limit cannot be shared.
     """
     if shared is not None:
         from peak_observe.coordination.default import shared_of  # late, as most programs share nothing
 
-        check_shareable(build_rate_settings(**settings))
         found = shared_of(shared)
         if found is not None:
-            from peak_observe.resilience.limits.shared_controller import SharedRateLimitController
+            from peak_observe.resilience.limits import shared_controller
 
-            return lambda name: SharedRateLimitController(
-                name=name, settings=build_rate_settings(**settings), clock=clock, turns=found.turns(name)
+            spaced = build_rate_settings(**settings).spaced
+            made = shared_controller.SharedRateLimitController if spaced else shared_controller.SharedWindowController
+            turns = found.turns if spaced else found.window_turns
+            return lambda name: made(
+                name=name, settings=build_rate_settings(**settings), clock=clock, turns=turns(name)
             )
     return lambda name: RateLimitController(name=name, settings=build_rate_settings(**settings), clock=clock)

@@ -118,7 +118,7 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
         changed = {**self._settings, **{key: value for key, value in given.items() if value is not None}}
         settings = build_rate_settings(**changed)
         if self._is_shared:
-            check_shareable(settings)
+            check_shareable(settings, self._build())
         if settings.spaced != self._build().spaced:
             raise ValueError("limit cannot change between a number and windows: make another rate limit")
         self._check(settings)
@@ -127,6 +127,8 @@ class RateLimiter(strategy.Configured, SyncAsyncContext):
 
     def adopt(self, other: RateLimiter) -> None:
         """Take over the settings of another one; what was used up stays used up."""
+        if self._is_shared:
+            check_shareable(other._build(), self._build())
         self._weight, self._heed = other._weight, other._heed
         self._settings.update(other._settings)
         self.core().adopt(self._build())
@@ -381,7 +383,7 @@ def rate_limit(
         name: The label value of the metrics; by default module and name of the first function that it decorates.
         clock: Source of time and sleep; for tests.
         shared: A `Shared`, through which the limits of this name in all its processes are one; `default` for that of
-            `PEAK_OBSERVE_SHARED`, if it is set. Not for windows, nor with `reserve`.
+            `PEAK_OBSERVE_SHARED`, if it is set. All give the same `reserve`.
 
     Raises:
         ValueError: An argument makes no sense; the message names it.

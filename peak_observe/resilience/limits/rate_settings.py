@@ -46,10 +46,14 @@ class RateSettings(NamedTuple):
         """Weight that may pass in a second in the long run."""
         return min(window.limit / window.per for window in self.windows)
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of each priority class that has one, and what is left for all other calls."""
+        return {**self.reserve, DEFAULT: 1 - sum(self.reserve.values())}
+
     def limiters(self) -> dict[str, TokenBucket | SlidingLog]:
         """Return a limiter for each priority class with its share, and one for what is left."""
-        shares = {**self.reserve, DEFAULT: 1 - sum(self.reserve.values())}
-        return {name: self._limiter(share) for name, share in shares.items()}
+        return {name: self._limiter(share) for name, share in self.shares.items()}
 
     def _limiter(self, share: float) -> TokenBucket | SlidingLog:
         if self.spaced:
@@ -139,12 +143,10 @@ def _check_shares(settings: RateSettings) -> None:
             raise ValueError(f"reserve leaves class {name!r} less than one call in a window of {settings}")
 
 
-def check_shareable(settings: RateSettings) -> None:
-    """Raise ValueError unless processes can share a limit of these settings."""
-    if not settings.spaced:
-        raise ValueError("shared limits are evenly spaced: write rate_limit(20, 1, burst=5, shared=…), not windows")
-    if settings.reserve:
-        raise ValueError("reserve is for the calls of one process: leave it out, or do not share the limit")
+def check_shareable(settings: RateSettings, before: RateSettings) -> None:
+    """Raise ValueError unless a limit that processes share can change to these settings."""
+    if settings.reserve != before.reserve:
+        raise ValueError("reserve of a shared limit cannot change: give all processes the same when they start")
 
 
 def check_weight(weight: Any) -> None:

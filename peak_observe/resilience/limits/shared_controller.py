@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.common.modes import OBSERVE
 from peak_observe.resilience.limits import rejections
-from peak_observe.resilience.limits.priorities import current_priority
+from peak_observe.resilience.limits.priorities import DEFAULT, current_priority
 from peak_observe.resilience.limits.rate_controller import LONGEST_SLEEP, RateLimitController
 from peak_observe.resilience.limits.rejections import AFTER_WAIT, AT_ONCE, INTERRUPTED, WOULD_REFUSE, WOULD_WAIT, Wait
 from peak_observe.resilience.limits.semaphore import ThreadEvent
@@ -36,8 +36,9 @@ class Queued(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Step: reserve a turn."""
+    """Step: reserve a turn in the share of a priority class."""
 
+    priority: str
     weight: float
     patience: float
 
@@ -53,21 +54,22 @@ class SharedRateLimitController(RateLimitController):
 
     Args:
         name: The rate limit's name.
-        settings: How it decides; evenly spaced, without shares for priority classes.
+        settings: How it decides.
         clock: Source of time and sleep.
         turns: The reservations that the processes share.
     """
 
     def __init__(self, *, name: str, settings: RateSettings, clock: Clock, turns: Any) -> None:
         self._turns = turns
-        self._queue = TurnQueue()
+        # One for each class, or calls of a class with a share would stand behind those that it is reserved against.
+        self._queues = {priority: TurnQueue() for priority in (DEFAULT, *settings.reserve)}
         super().__init__(name=name, settings=settings, clock=clock)
         turns.watch(self)
 
     def acquire(self, weight: float = 1) -> None:
         """Pass when it is this call's turn among those of all processes; raises what `RateLimitController` raises."""
-        place = Place(ThreadEvent())
-        flow = self._flow(weight, place)
+        place, queue = Place(ThreadEvent()), self._queue()
+        flow = self._flow(weight, place, queue)
         try:
             step = next(flow)
             while True:
@@ -80,12 +82,12 @@ class SharedRateLimitController(RateLimitController):
         except StopIteration:
             return
         finally:
-            self._queue.leave(place)
+            queue.leave(place)
 
     async def async_acquire(self, weight: float = 1) -> None:
         """Pass when it is this call's turn, letting other tasks run until then."""
-        place = Place(task_event())
-        flow = self._flow(weight, place)
+        place, queue = Place(task_event()), self._queue()
+        flow = self._flow(weight, place, queue)
         try:
             step = next(flow)
             while True:
@@ -98,7 +100,7 @@ class SharedRateLimitController(RateLimitController):
         except StopIteration:
             return
         finally:
-            self._queue.leave(place)
+            queue.leave(place)
 
     def pause(self, seconds: float) -> None:
         """Let no call of any process pass for some seconds."""
@@ -109,20 +111,21 @@ class SharedRateLimitController(RateLimitController):
         """Let no call of this process pass, as another one was told so."""
         super().pause(seconds)
 
-    def _flow(self, weight: float, place: Place) -> Generator[Queued | Asked | Slept, Any, None]:
+    def _queue(self) -> TurnQueue:
+        return self._queues.get(current_priority(), self._queues[DEFAULT])
+
+    def _flow(self, weight: float, place: Place, queue: TurnQueue) -> Generator[Queued | Asked | Slept, Any, None]:
         patience, otherwise = rejections.patience(self.settings.wait)
         begun = self.clock.monotonic()
-        if not self._queue.enter(place):
-            if patience <= 0 or self.settings.mode == OBSERVE:
-                self._refuse(weight, otherwise, max(1 / self.settings.rate, self.retry_after()))
-                return
+        waits = patience > 0 and self.settings.mode != OBSERVE
+        if not queue.enter(place) and waits:  # one that does not wait takes no turn before the others
             with self._wait_of(weight):
                 yield Queued(place, patience)
-                if not self._queue.is_first(place):
+                if not queue.is_first(place):
                     raise self._rejection(otherwise, self.retry_after())
                 yield from self._take_turn(weight, patience - (self.clock.monotonic() - begun), otherwise)
             return
-        turn = yield Asked(weight, patience)
+        turn = yield from self._ask(weight, patience)
         wait = max(turn.wait, exclusively(self._lock, self._paused_locked))
         if not turn.granted or wait > patience:
             self._refuse(weight, otherwise, wait)
@@ -133,8 +136,25 @@ class SharedRateLimitController(RateLimitController):
             with self._wait_of(weight):
                 yield from self._sleep(wait)
 
+    def _ask(self, weight: float, patience: float) -> Generator[Asked, Any, Any]:
+        """Take a turn that is there at once, of the call's own class or of what is left; else the sooner one."""
+        shares = [share for share in self._shares() if weight <= self._limiters[share].heaviest]
+        if len(shares) == 1:
+            return (yield Asked(shares[0], weight, patience))
+        found = {}
+        for share in shares:
+            found[share] = yield Asked(share, weight, min(0.0, patience))
+            if found[share].granted:
+                return found[share]
+        soonest = min(found, key=lambda share: found[share].wait)
+        return found[soonest] if found[soonest].wait > patience else (yield Asked(soonest, weight, patience))
+
+    def _shares(self) -> tuple[str, ...]:
+        own = current_priority()
+        return (own, DEFAULT) if own in self.settings.reserve else (DEFAULT,)
+
     def _take_turn(self, weight: float, patience: float, otherwise: int) -> Generator[Asked | Slept, Any, None]:
-        turn = yield Asked(weight, max(0.0, patience))
+        turn = yield from self._ask(weight, max(0.0, patience))
         wait = max(turn.wait, exclusively(self._lock, self._paused_locked))
         if not turn.granted or wait > patience:
             raise self._rejection(self._blame(wait, otherwise), wait)
@@ -153,19 +173,26 @@ class SharedRateLimitController(RateLimitController):
             return step.place.event.wait(step.seconds)
         if isinstance(step, Slept):
             return self.clock.sleep(step.seconds)
-        return self._turns.reserve(step.weight, step.patience, **self._limit()) or self._reserve_alone(step)
+        return self._reserve_shared(step) or self._reserve_alone(step)
 
     async def _async_make(self, step: Queued | Asked | Slept) -> Any:
         if isinstance(step, Queued):
             return await step.place.event.wait(step.seconds)  # type: ignore[misc] # an event of a task
         if isinstance(step, Slept):
             return await self.clock.async_sleep(step.seconds)
-        found = await self._turns.async_reserve(step.weight, step.patience, **self._limit())
-        return found or self._reserve_alone(step)
+        return await self._async_reserve_shared(step) or self._reserve_alone(step)
 
-    def _limit(self) -> dict[str, float]:
+    def _reserve_shared(self, step: Asked) -> Any:
+        return self._turns.of_share(step.priority).reserve(step.weight, step.patience, **self._limit(step))
+
+    async def _async_reserve_shared(self, step: Asked) -> Any:
+        turns = self._turns.of_share(step.priority)
+        return await turns.async_reserve(step.weight, step.patience, **self._limit(step))
+
+    def _limit(self, step: Asked) -> dict[str, Any]:
+        share = self.settings.shares[step.priority]
         (window,) = self.settings.windows
-        return {"limit": window.limit, "per": window.per, "burst": self.settings.burst}
+        return {"limit": window.limit * share, "per": window.per, "burst": max(1, self.settings.burst * share)}
 
     def _reserve_alone(self, step: Asked) -> Any:
         """Reserve a turn in this process's part of the rate, as the engine is away."""
@@ -173,9 +200,10 @@ class SharedRateLimitController(RateLimitController):
 
     def _reserve_alone_locked(self, step: Asked) -> Any:
         now, weight = self.clock.monotonic(), step.weight * self._turns.members
-        limiter, wait = self._choose_locked(now, weight, current_priority())
+        time, limiter = self._time.at(now), self._limiters[step.priority]
+        wait = limiter.peek(time, weight) + self._time.paused
         if wait <= step.patience:
-            limiter.reserve(self._time.at(now), weight)
+            limiter.reserve(time, weight)
         return self._turns.answer(wait, wait <= step.patience)
 
     def _paused_locked(self) -> float:
@@ -204,6 +232,7 @@ class SharedRateLimitController(RateLimitController):
 
     def _end_shared_locked(self, weight: float, outcome: int, waited: float) -> LimitReached | None:
         self.wait_seconds += waited
+        self._count_class_locked(current_priority(), 0, waited)
         if outcome == AFTER_WAIT:
             self._pass_locked(outcome, weight, current_priority())
             return None
@@ -212,5 +241,39 @@ class SharedRateLimitController(RateLimitController):
 
     def _read_locked(self) -> RateLimitReading:
         reading = super()._read_locked()
-        reading.waiting = len(self._queue)
+        reading.waiting = sum(map(len, self._queues.values()))
         return reading
+
+
+class SharedWindowController(SharedRateLimitController):
+    """Controller of a shared rate limit with windows, in which calls pass at once where all of them have room."""
+
+    def acquire(self, weight: float = 1) -> None:
+        """Pass when it is this call's turn among those of all processes; raises what `RateLimitController` raises."""
+        self._check_weight(weight)
+        super().acquire(weight)
+
+    async def async_acquire(self, weight: float = 1) -> None:
+        """Pass when it is this call's turn, letting other tasks run until then."""
+        self._check_weight(weight)
+        await super().async_acquire(weight)
+
+    def _check_weight(self, weight: float) -> None:
+        """Raise ValueError if a call of this weight can never pass."""
+        exclusively(self._lock, self._choose_locked, self.clock.monotonic(), weight, current_priority())
+
+    def _reserve_shared(self, step: Asked) -> Any:
+        turns = self._turns.of_share(step.priority)
+        return turns.reserve_window(step.weight, step.patience, **self._limit(step))
+
+    async def _async_reserve_shared(self, step: Asked) -> Any:
+        turns = self._turns.of_share(step.priority)
+        return await turns.async_reserve_window(step.weight, step.patience, **self._limit(step))
+
+    def _reserve_alone(self, step: Asked) -> Any:
+        return self._turns.of_share(step.priority).reserve_alone(step.weight, step.patience, **self._limit(step))
+
+    def _limit(self, step: Asked) -> dict[str, Any]:
+        share = self.settings.shares[step.priority]
+        windows = [(window.limit * share, window.per) for window in self.settings.windows]
+        return {"given": windows, "delay": exclusively(self._lock, self._paused_locked)}

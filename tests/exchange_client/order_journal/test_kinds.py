@@ -1,4 +1,4 @@
-"""Kinds of orders: market buys by cost, stops, trailing stops, partial fills, edits."""
+"""Kinds of orders: market buys by cost, stops, trailing stops, partial fills."""
 
 from dataclasses import replace
 
@@ -80,15 +80,6 @@ def test_a_part_that_was_filled_before_a_cancel_stays_known(desk_of) -> None:
     (kept,) = desk.reconcile(open_orders=True)
     assert (kept.state, kept.order["status"], kept.order["filled"]) == ("closed", "canceled", 0.04)
     assert desk.submit()["filled"] == 0.04
-
-
-def test_an_edited_order_is_followed(desk_of) -> None:
-    """Its price is another, its client id the same: the key's order is as it was edited."""
-    desk = desk_of()
-    desk.submit()
-    partly(desk, "0", price="39000.0")
-    (kept,) = desk.reconcile(open_orders=True)
-    assert (kept.state, kept.order["price"]) == ("open", 39_000)
 
 
 def test_an_order_that_is_shown_no_more_is_closed(desk_of) -> None:
