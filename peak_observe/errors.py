@@ -223,8 +223,8 @@ class RestoreRefusedError(_ProblemsError):
         super().__init__(backup_id, problems)
         self.reasons = reasons
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        return type(self), (self.backup_id, self.problems, self.reasons)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...], tuple[str, ...]], dict[str, object]]:
+        return type(self), (self.backup_id, self.problems, self.reasons), self.__dict__
 
     def __str__(self) -> str:
         return f"backup {self.backup_id} is not restored: {self._listed()}"
@@ -408,8 +408,8 @@ class ListenError(PeakObserveError, OSError):
         self.addr = addr
         self.port = port
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, int, int | None, str | None]]:
-        return type(self), (self.addr, self.port, self.errno, self.strerror)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int, int | None, str | None], dict[str, object]]:
+        return type(self), (self.addr, self.port, self.errno, self.strerror), self.__dict__
 
     def __str__(self) -> str:
         mend = "choose another address or port (0 picks a free one)"

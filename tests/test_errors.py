@@ -1,5 +1,6 @@
 """Errors say what to do and carry what code needs."""
 
+import copy
 import errno
 import pickle
 
@@ -83,8 +84,10 @@ def test_a_taken_address_says_how_to_mend_it() -> None:
 def test_errors_are_of_the_family_and_survive_pickling(error: PeakObserveError) -> None:
     """Process pools hand errors over by pickle; nothing may be lost."""
     assert isinstance(error, PeakObserveError)
-    copied = pickle.loads(pickle.dumps(error))
-    assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
+    noted = pickle.loads(pickle.dumps(error))
+    noted.add_note("while it opened the books")
+    for copied in (pickle.loads(pickle.dumps(noted)), copy.copy(noted)):
+        assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(noted))
 
 
 def test_the_tree_is_caught_by_the_built_in_types_too() -> None:

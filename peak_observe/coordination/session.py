@@ -188,12 +188,12 @@ class Session:
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose parent keeps threads, connections and leases."""
         self._lock = threading.RLock()
-        self.worker.after_fork()
-        self.listener.after_fork()
         self.engine.forget_connections()
         self.member = f"{self.member.rsplit(':', 1)[0]}:{_pid()}"
         if self._tried:
             self._retry_at, self._backoff = 0.0, FIRST_BACKOFF
+        self.worker.after_fork()
+        self.listener.after_fork()
 
     def _read_all_and(self, done: threading.Event) -> None:
         try:

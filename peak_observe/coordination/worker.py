@@ -15,46 +15,39 @@ from peak_observe.coordination.engine import EngineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SETTLING = 0.05
+"""Seconds that a thread waits in a forked child, by when all locks are made anew."""
+
 T = TypeVar("T")
 Task = tuple[float, int, "Callable[[], object]"]
 
 
-class Worker:
-    """Runs small tasks one after the other in a thread, at once or later.
+class Daemon:
+    """Daemon thread that is started when it is first needed, and where that fails at the next need.
 
     Args:
         name: The thread's name.
-        idle: Called when nothing is to be done; returns the seconds until it is due again.
     """
 
-    def __init__(self, name: str, idle: Callable[[], float]) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._idle = idle
-        # Of all queues this one may be put to from a signal handler, and while the collector runs.
-        self._inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        self._due: list[Task] = []
-        self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
+        self._starts = threading.Lock()
+        self._pause = 0.0
         self._closed = False
-
-    def post(self, task: Callable[[], object], after: float = 0.0) -> None:
-        """Run a task in the thread, `after` seconds from now, if the thread still runs then."""
-        self._inbox.put((time.monotonic() + after, next(self._numbers), task))
 
     def start(self) -> None:
         """Start the thread, if it does not run."""
-        if self._thread is None and not self._closed:
-            thread = self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            thread.start()
-
-    def close(self) -> None:
-        """Let the thread end."""
-        self._closed = True
-        self.post(lambda: None)
+        # Who finds the lock taken leaves the start to another thread, or to the code that a signal interrupted.
+        if self._thread is None and not self._closed and self._starts.acquire(blocking=False):
+            try:
+                self._start_locked()
+            finally:
+                self._starts.release()
 
     def join(self, seconds: float) -> None:
         """Wait for the end of the thread."""
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and not self.is_current:
             self._thread.join(seconds)
 
     @property
@@ -63,8 +56,57 @@ class Worker:
         return self._thread is threading.current_thread()
 
     def after_fork(self) -> None:
-        """Forget the parent's thread and tasks."""
-        self._inbox, self._due, self._thread = queue.SimpleQueue(), [], None
+        """Start a thread anew, if the parent had one: others are heard without a call, and an engine that was away."""
+        ran, self._thread = self._thread is not None, None
+        self._starts, self._pause = threading.Lock(), SETTLING
+        if ran:
+            self.start()
+
+    def _start_locked(self) -> None:
+        if self._thread is None:
+            thread = self._thread = threading.Thread(target=self._begin, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the program is ending, or the system has no thread to give
+                self._thread = None
+
+    def _begin(self) -> None:
+        time.sleep(self._pause)
+        self._run()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class Worker(Daemon):
+    """Runs small tasks one after the other in a thread, at once or later.
+
+    Args:
+        name: The thread's name.
+        idle: Called when nothing is to be done; returns the seconds until it is due again.
+    """
+
+    def __init__(self, name: str, idle: Callable[[], float]) -> None:
+        super().__init__(name)
+        self._idle = idle
+        # Of all queues this one may be put to from a signal handler, and while the collector runs.
+        self._inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._due: list[Task] = []
+        self._numbers = itertools.count()
+
+    def post(self, task: Callable[[], object], after: float = 0.0) -> None:
+        """Run a task in the thread, `after` seconds from now, if the thread still runs then."""
+        self._inbox.put((time.monotonic() + after, next(self._numbers), task))
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._closed = True
+        self.post(lambda: None)
+
+    def after_fork(self) -> None:
+        """Forget the parent's tasks, and start a thread anew."""
+        self._inbox, self._due = queue.SimpleQueue(), []
+        super().after_fork()
 
     def _run(self) -> None:
         idle_at = 0.0
@@ -79,7 +121,7 @@ class Worker:
                 _guarded(heapq.heappop(self._due)[2], None)
 
 
-class Listener:
+class Listener(Daemon):
     """Thread that waits for news until it is closed.
 
     Args:
@@ -88,29 +130,12 @@ class Listener:
     """
 
     def __init__(self, name: str, step: Callable[[], object]) -> None:
-        self._name = name
+        super().__init__(name)
         self._step = step
-        self._closed = False
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Start the thread, if it does not run."""
-        if self._thread is None and not self._closed:
-            thread = self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            thread.start()
 
     def close(self) -> None:
         """Let the thread end after its present wait."""
         self._closed = True
-
-    def join(self, seconds: float) -> None:
-        """Wait for the end of the thread."""
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(seconds)
-
-    def after_fork(self) -> None:
-        """Forget the parent's thread."""
-        self._thread = None
 
     def _run(self) -> None:
         while not self._closed:

@@ -87,8 +87,12 @@ class InstanceLease:
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(process_start.started()))
         host = socket.gethostname()[:_LONGEST_HOST]
         self._mine = Leased(os.urandom(8).hex(), 0, 0.0, os.getpid(), host, since, place)
-        self._take_in_time()
-        threading.Thread(target=self._renew_on, name="peak-observe-lease", daemon=True).start()
+        try:
+            self._take_in_time()
+            threading.Thread(target=self._renew_on, name="peak-observe-lease", daemon=True).start()
+        except BaseException:  # Ctrl-C in a claim, or no thread: the next host need not wait for its end
+            self.release()
+            raise
 
     @property
     def token(self) -> int:
@@ -114,10 +118,13 @@ class InstanceLease:
         """Give it back; where the shared state is away it ends by itself."""
         self.forget()
         with suppress(SharedStateError):
-            stored = self._records.load(self._key)
-            found = _leased(stored)
-            if found is not None and found.holder == self._mine.holder:
-                self._records.replace(self._key, found._replace(holder="", until=0.0)._asdict(), after=stored.writes)
+            for _ in range(_TRIES):  # a process that is refused, or a renewal under way, may write between
+                stored = self._records.load(self._key)
+                found = _leased(stored)
+                if found is None or found.holder != self._mine.holder:
+                    return
+                if self._replace(found._replace(holder="", until=0.0), stored):
+                    return
 
     def forget(self) -> None:
         """Hold it no more, without giving it back, as in a forked child."""
@@ -189,6 +196,8 @@ class InstanceLease:
     def _renew(self) -> bool:
         begin, stored = _now(), self._records.load(self._key)
         found = _leased(stored)
+        if self._ended.is_set():  # given back meanwhile
+            return True
         if found is not None and found.holder != self._mine.holder and not (found.claim and self.held):
             self._lose(found)
             return True

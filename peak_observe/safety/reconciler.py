@@ -158,8 +158,13 @@ class Reconciler:
         with self._condition:
             self._stopping = False
             if self._thread is None:
-                self._thread = threading.Thread(target=self._keep_running, name="peak-observe-reconciler", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._keep_running, name="peak-observe-reconciler", daemon=True)
+                self._thread = thread  # first: the thread ends where it is another's turn
+                try:
+                    thread.start()
+                except RuntimeError:  # so that a second start is none in vain
+                    self._thread = None
+                    raise
 
     def stop(self) -> None:
         """End the thread; a comparison under way ends by itself. Twice is once."""

@@ -126,7 +126,10 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         self.begin()
         if asked and isinstance(error, asyncio.CancelledError):
             task.uncancel()
-        await asyncio.to_thread(self._run_hooks)
+        try:
+            await asyncio.to_thread(self._run_hooks)
+        except RuntimeError:  # the system has no thread to give: better here than not at all
+            await self._run_hooks_on_loop()
         self._leave()
         return asked and isinstance(error, ShuttingDownError | asyncio.CancelledError)
 
@@ -155,7 +158,16 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
             return
         self.begin()
         # The handler may have interrupted code that holds any lock: all that takes one happens elsewhere.
-        threading.Thread(target=self._supervise, name="peak-observe-shutdown", daemon=True).start()
+        try:
+            threading.Thread(target=self._supervise, name="peak-observe-shutdown", daemon=True).start()
+        except RuntimeError:  # the system has no thread to give: nobody would end the block at the deadline
+            self._end_block()
+
+    def _end_block(self) -> None:
+        if self._loop is None:
+            raise ShuttingDownError("the program")
+        if not self._leaving:
+            self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _supervise(self) -> None:
         """See to it that the program ends by its deadline."""
@@ -175,6 +187,18 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
                 name, hook = self._hooks.pop(0)
                 self._run(name, hook)
 
+    async def _run_hooks_on_loop(self) -> None:
+        before = exempt.set(True)
+        while self._hooks:
+            name, hook = self._hooks.pop(0)
+            try:
+                found = hook()
+                if inspect.isawaitable(found):
+                    await found
+            except Exception as error:  # noqa: BLE001 - the hooks after this one have to run
+                _complain_of(name, error)
+        exempt.reset(before)
+
     def _run(self, name: str, hook: Callable[[], object]) -> None:
         left = self._left()
         if left <= 0:
@@ -182,7 +206,11 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
             return
         # In a thread of its own, as one that hangs must not hold up the end.
         thread = threading.Thread(target=copy_context().run, args=(self._call, name, hook), daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread to give, or the program is ending: better here than not at all
+            copy_context().run(self._call, name, hook)
+            return
         thread.join(left)
         if thread.is_alive():
             _complain("the deadline of the shutdown is over: hook %s has not ended", name)
@@ -194,9 +222,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
             if inspect.isawaitable(found):
                 self._await(found)
         except BaseException as error:  # noqa: BLE001 - the hooks after this one have to run
-            from peak_observe.support.redact import describe
-
-            _complain("hook %s of the shutdown failed: %s", name, describe(error))
+            _complain_of(name, error)
 
     def _await(self, found: Any) -> None:
         import asyncio
@@ -223,6 +249,12 @@ def _end() -> None:
             stream.flush()
     writer.last_word()
     os._exit(128 + signal.SIGTERM)
+
+
+def _complain_of(name: str, error: BaseException) -> None:
+    from peak_observe.support.redact import describe
+
+    _complain("hook %s of the shutdown failed: %s", name, describe(error))
 
 
 def _complain(message: str, *values: object) -> None:

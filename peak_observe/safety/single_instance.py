@@ -81,13 +81,13 @@ class _Table:
     """Locks that this process holds, by folder and identity."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may release while this thread takes
         self._held: dict[tuple[str, str], _Lock] = {}
         forks.renew(self)
 
     def after_fork(self) -> None:
         """Close a forked child's copies: it is another process, and must not keep the lock when the parent is gone."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for found in self._held.values():
             found.forget()
         self._held = {}

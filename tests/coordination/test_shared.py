@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -229,6 +230,73 @@ def test_a_forked_child_takes_part_for_itself(share: Share, url: str, until: Unt
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     until(lambda: breaker.state.value == "open")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_hears_others_without_a_call(share: Share, url: str) -> None:
+    """As the workers of a server that loads the program before it forks, which may only ask whether it is open."""
+    breaker = CircuitBreaker(2, 600, name="preloaded", shared=share(url))
+    child = os.fork()
+    if child == 0:
+        try:
+            deadline = time.monotonic() + 20
+            while breaker.state.value != "open" and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os._exit(0 if breaker.state.value == "open" else 1)
+        finally:
+            os._exit(2)
+    CircuitBreaker(2, 600, name="preloaded", shared=share(url)).trip("by another process")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_comes_back_to_a_server_that_was_away(share: Share, server: Server) -> None:
+    """Without a call that would have to wait for it."""
+    shared = share(server.url)
+    shared.records()
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            found = []
+            for wanted in (False, True):
+                deadline = time.monotonic() + 20
+                while shared.is_up is not wanted and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                found.append(shared.is_up)
+                os.write(told, b".")
+            os._exit(0 if found == [False, True] else 1)
+        finally:
+            os._exit(2)
+    os.close(told)
+    server.kill()
+    os.read(ready, 1)
+    server.start()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.close(ready)
+
+
+def test_without_a_thread_to_give_a_process_goes_on(
+    share: Share, url: str, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    """As in `atexit` of Python 3.12: it tells, and takes nonces; threads are started when there are some again."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        shared = share(url)
+        breaker = CircuitBreaker(1, 600, name="ending", shared=shared)
+        breaker.trip("at the end")
+        assert breaker.state.value == "open"
+        assert shared.nonce("key", least=7) == 7
+        shared.close()
+        shared = share(url)
+        breaker = CircuitBreaker(1, 600, name="ending", shared=shared)
+    other = CircuitBreaker(1, 600, name="ending", shared=share(url))
+    breaker.trip("now it is heard")
+    until(lambda: other.state.value == "open")
 
 
 def test_a_manual_clock_moves_the_circuits_of_a_file(share: Share, tmp_path: Path, until: Until) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +19,9 @@ from peak_observe import (
     TradingHaltedError,
     only_one,
 )
+from peak_observe.coordination.shared_records import SharedRecords
 from peak_observe.safety import SingleInstance, instance_lease, single_instance
-from peak_observe.safety.instance_lease import Leased
+from peak_observe.safety.instance_lease import InstanceLease, Leased
 from peak_observe.testing import FakeExchange
 from tests.coordination.conftest import Server
 from tests.safety.conftest import until
@@ -135,6 +137,69 @@ def test_a_holder_that_cannot_renew_it_has_it_no_more(host: Host, server: Server
     until(lambda: not one.held)
     server.go_on()
     until(lambda: one.held)
+
+
+def test_ctrl_c_in_a_claim_gives_the_lease_back(host: Host, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the next host need not wait for its end."""
+
+    def interrupt(lease: InstanceLease) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InstanceLease, "_is_confirmed", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            host("one", url)
+    assert host("other", url).held
+
+
+def test_without_a_thread_to_renew_it_the_lease_is_given_back(
+    host: Host, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that cannot renew it would lose it while it trades."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            host("one", url)
+    assert host("other", url).held
+
+
+def test_a_refusal_in_the_middle_of_a_release_leaves_nothing_held(
+    host: Host, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes the record between the look and the answer."""
+    one = host("one", url)
+    load, begun = SharedRecords.load, []
+
+    def loaded(records: SharedRecords, name: str) -> object:
+        stored = load(records, name)
+        if one._lock.lease._ended.is_set() and not begun:
+            begun.append(name)
+            with pytest.raises(AlreadyRunningError):
+                InstanceLease("bot", "name bot", records, place="another host")
+        return stored
+
+    monkeypatch.setattr(SharedRecords, "load", loaded)
+    one.release()
+    assert begun
+    begin = time.monotonic()
+    assert host("third", url).held
+    assert time.monotonic() - begin < 4
+
+
+def test_a_renewal_in_the_middle_of_a_release_is_no_loss(
+    host: Host, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It finds the lease free, or another's, and says nothing."""
+    one = host("one", url)
+    lease = one._lock.lease
+    one.release()
+    host("other", url)
+    assert lease._renew()
+    assert not caplog.records
 
 
 def test_a_host_that_was_overtaken_never_has_it_again(host: Host, shared_server: Server) -> None:

@@ -315,3 +315,22 @@ def test_books_of_another_form_are_named(client, side: str, answer, words: str) 
     """A bot that returns nonsense is told so, and nothing counts as agreed."""
     with pytest.raises((TypeError, ValueError), match=words):
         Reconciler(client, **{side: lambda: answer}, settle=0).run()
+
+
+def test_a_start_without_a_thread_to_give_can_be_made_again(client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one raises, and the second one is none in vain."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    reconciler = Reconciler(client, orders=list, settle=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            reconciler.start()
+    reconciler.start()
+    deadline = time.monotonic() + 20
+    while not reconciler._last_success and time.monotonic() < deadline:
+        time.sleep(0.01)
+    reconciler.stop()
+    assert reconciler._last_success

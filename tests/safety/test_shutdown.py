@@ -33,6 +33,11 @@ def fails() -> None:
     raise ConnectionError
 
 
+def refuse(thread: threading.Thread) -> None:
+    """Start no thread, as a system that has none to give."""
+    raise RuntimeError("can't start new thread")
+
+
 def a_retry() -> None:
     """Wait between two attempts."""
     retry_with_backoff(2, LONG, LONG, name="stopped.retry")(fails)()
@@ -165,6 +170,62 @@ def test_a_hook_that_hangs_does_not_hold_up_the_end(caplog: pytest.LogCaptureFix
     assert time.monotonic() - began < 20
     assert "hook hangs has not ended" in caplog.text
     assert "hook too late did not run" in caplog.text
+
+
+def test_hooks_run_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of a program, or at the limit of the system: orders are cancelled all the same."""
+    done = []
+    with stopping(deadline=60) as stop:
+        stop.then(lambda: done.append("orders"))
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert done == ["orders"]
+
+
+def test_hooks_run_on_the_loop_where_no_thread_can_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Coroutines, too; SIGTERM cancels the block at once, as nobody would watch the deadline."""
+    done = []
+
+    async def cancel_orders() -> None:
+        await asyncio.sleep(0)
+        done.append("orders")
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            async with stopping(deadline=600) as stop:
+                stop.then(fails, name="broken")
+                stop.then(cancel_orders)
+                stop.then(lambda: done.append("books"))
+                patch.setattr(threading.Thread, "start", refuse)
+                stop._on_sigterm(signal.SIGTERM, None)
+                await asyncio.sleep(LONG)
+        done.append("after")
+
+    asyncio.run(main())
+    assert done == ["orders", "books", "after"]
+    assert "hook broken of the shutdown failed" in caplog.text
+
+
+def test_sigterm_ends_the_block_where_no_thread_can_start(processes: Processes) -> None:
+    """Nobody would watch the deadline: so the block ends at once, as if a wait had ended."""
+    code = """
+import threading, time
+from peak_observe import stopping
+from tests.safety.test_shutdown import refuse
+
+with stopping(deadline=600) as stop:
+    stop.then(lambda: print("hook", flush=True))
+    threading.Thread.start = refuse
+    print("ready", flush=True)
+    time.sleep(3600)
+print("after", flush=True)
+"""
+    bot = processes.start(code)
+    assert bot.stdout.readline() == "ready\n"
+    bot.send_signal(signal.SIGTERM)
+    assert bot.stdout.read() == "hook\nafter\n"
+    assert bot.wait(30) == 0
 
 
 def test_coroutines_are_hooks_of_async_programs() -> None:

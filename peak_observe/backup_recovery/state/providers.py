@@ -47,8 +47,12 @@ class ProviderCall:
             TimeoutError: It takes longer; it is left to itself.
             Exception: What it raises; what ends a program or a task ends only the provider.
         """
-        self._thread.start()
-        self._thread.join(self._seconds)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the program is ending, or the system has no thread to give: here, without a limit
+            self._run()
+        else:
+            self._thread.join(self._seconds)
         if self.hangs:
             raise TimeoutError(f"it took longer than {self._seconds:g} s")
         if isinstance(self._error, sqlite3.ProgrammingError):

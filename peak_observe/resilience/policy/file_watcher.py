@@ -101,8 +101,9 @@ class FileWatcher:
             thread.join(INTERVAL)
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="peak-observe-policies", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="peak-observe-policies", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _run(self) -> None:
         while True:

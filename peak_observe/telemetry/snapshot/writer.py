@@ -85,8 +85,12 @@ class Writer:
     def terminate(self) -> None:
         """Write the last snapshot, as SIGTERM ends the process; a disk that hangs holds it up for a while only."""
         thread = threading.Thread(target=self.end, daemon=True)
-        thread.start()
-        thread.join(PATIENCE)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread to give
+            self.end()
+        else:
+            thread.join(PATIENCE)
 
     def move(self) -> bytes:
         """Stop, give the name back, and return what the next writer inherits."""

@@ -187,3 +187,14 @@ async def cancelled() -> None:
 def test_what_ends_a_task_or_a_program_ends_only_the_provider(provider: object, reason: str) -> None:
     """And not the backup, of which nobody would hear."""
     assert taken(provider)[1] == [f"state provider 'bot': RuntimeError: it raised {reason}"]
+
+
+def test_a_provider_is_asked_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `atexit` of Python 3.12, in a backup as the last thing that a program does."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert taken(lambda: {"BTC": 1}) == ({"BTC": 1}, [])
+    assert taken(positions) == ({"BTC": 1}, [])
