@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyrage
@@ -118,6 +119,8 @@ def started(kind: str, folder: Path, number: int, barrier, answers) -> None:
         answers.put(KINDS[kind](folder, number))
     except Exception as error:
         answers.put(f"{type(error).__name__}: {error}")
+    with suppress(threading.BrokenBarrierError):
+        barrier.wait(PATIENCE)  # a process that ends early frees what it has for one that comes late
 
 
 def lives(kind: str, folder: Path, rounds: int, process: int, count: int, barrier, answers) -> None:

@@ -25,8 +25,8 @@ def exchange():
 
 @pytest.fixture
 def client(exchange):
-    """The real sync client with its markets loaded; it gives up after 200 ms."""
-    kraken = ccxt.kraken({**exchange.config(), "timeout": 200})
+    """The real sync client with its markets loaded; it gives up after a second."""
+    kraken = ccxt.kraken({**exchange.config(), "timeout": 1000})
     kraken.load_markets()
     yield kraken
     kraken.session.close()
@@ -36,7 +36,7 @@ def run_async(exchange, use, **config):
     """Run `use(client)` with the real async client, its markets loaded, and close it."""
 
     async def main():
-        async with ccxt.async_support.kraken({**exchange.config(), "timeout": 200, **config}) as kraken:
+        async with ccxt.async_support.kraken({**exchange.config(), "timeout": 1000, **config}) as kraken:
             await kraken.load_markets()
             return await use(kraken)
 
