@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,9 @@ class RedisEngine:
 
     def forget_connections(self) -> None:
         """Drop the sockets of the parent in a forked child; redis-py's pool sees the fork by itself."""
+        pool = self._client.connection_pool
+        # Its objects take these locks as they go, and a thread of the parent may have held them.
+        pool._lock, pool._fork_lock = threading.RLock(), threading.RLock()  # noqa: SLF001 - no other way to renew them
         self._news = None
         self._connect()
 

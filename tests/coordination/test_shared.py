@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import ccxt
@@ -281,6 +283,40 @@ def test_a_forked_child_comes_back_to_a_server_that_was_away(server: Server) -> 
             assert process.wait(60) == 0
         finally:
             process.kill()
+
+
+BUSY = """
+import os, sys, threading
+from peak_observe import Shared
+
+shared = Shared(sys.argv[1], timeout=5.0)
+shared.records()
+held, done = threading.Event(), threading.Event()
+
+def use_the_pool():
+    with shared._session.engine._client.connection_pool._lock:
+        held.set()
+        done.wait()
+
+threading.Thread(target=use_the_pool, daemon=True).start()
+held.wait()
+child = os.fork()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(shared.nonce("key", least=7), flush=True)
+os._exit(0)
+"""
+
+
+def test_a_fork_while_a_thread_uses_the_pool_holds_up_no_child(server: Server) -> None:
+    """The child does not wait for a lock whose holder it has not."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BUSY, server.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert process.communicate(timeout=30)[0] == "7\n"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_without_a_thread_to_give_a_process_goes_on(
