@@ -75,7 +75,7 @@ def lean_processes() -> None:
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     """Drop half-written files when all tests are done, before their coverage is combined."""
     result = yield
-    if not hasattr(session.config, "workerinput"):
+    if coverage_data.CONFIG in os.environ and not hasattr(session.config, "workerinput"):
         coverage_data.drop_broken(coverage_data.parts())
     return result
 
