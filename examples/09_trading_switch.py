@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 
 from peak_observe import OrderGuard, ResilientExchangeClient, TradingHaltedError, TradingSwitch
 from peak_observe.testing import FakeExchange
@@ -43,6 +44,7 @@ def main() -> None:
         print("all of them are cancelled", flush=True)
         command("status", "--dir", folder)
         command("resume", "main", "--reason", "the loop is mended", "--dir", folder)
+        time.sleep(1)  # each process knows within a second
         print("after that:", client.create_order("BTC/USD", "limit", "buy", 0.01, 10.0)["id"])
         client.close()
 
