@@ -29,11 +29,13 @@ def resyncs(shared: Shared) -> dict[str, int]:
 
 def test_a_lost_message_is_made_good(share: Share, server: Server, proxy: Proxy, until: Until) -> None:
     """The heartbeat, or the number of the next message, tells that one is missing; then all is read anew."""
-    first = CircuitBreaker(1, 600, name="kraken", shared=share(server.url))
-    shared = share(proxy.url)
-    second = CircuitBreaker(1, 600, name="kraken", shared=shared)
+    near, shared = share(server.url), share(proxy.url)
+    first, second = (CircuitBreaker(1, 600, name="kraken", shared=each) for each in (near, shared))
+    warm, seen = (CircuitBreaker(1, 600, name="binance", shared=each) for each in (near, shared))
     with redis.Redis(port=server.port) as client:
         until(lambda: client.pubsub_numsub("{peak-observe}:news")[0][1] == 2)
+    opened(warm)
+    until(lambda: seen.state.value == "open")  # from here on it only listens: what comes before a subscription it reads
     proxy.lose(b'"s":"open"')
     before = resyncs(shared)
     opened(first)
