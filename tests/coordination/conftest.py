@@ -61,7 +61,7 @@ class Server:
         """End it as a crash does."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
 
@@ -112,7 +112,7 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def _accept(self) -> None:
         while not self._closed:

@@ -74,15 +74,15 @@ def test_only_one_probes(share: Share, url: str, until: Until) -> None:
 
     def probe() -> None:
         inside.set()
-        leave.wait(20)
+        leave.wait(60)
 
     thread = threading.Thread(target=first.call(probe))
     thread.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     with pytest.raises(CircuitOpenError, match="a probe is under way"):
         second.call(fail)()
     leave.set()
-    thread.join(20)
+    thread.join(60)
     until(lambda: second.state.value == "closed")
 
 

@@ -313,7 +313,7 @@ def test_a_fork_while_a_thread_uses_the_pool_holds_up_no_child(server: Server) -
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BUSY, server.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            assert process.communicate(timeout=30)[0] == "7\n"
+            assert process.communicate(timeout=60)[0] == "7\n"
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -80,7 +80,7 @@ def test_ctrl_c_in_a_claim_leaves_nothing_refused(share: Share, server: Server, 
     engine.claim = claiming
 
     def interrupt() -> None:
-        asked.wait(20)
+        asked.wait(60)
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -92,7 +92,7 @@ def test_ctrl_c_in_a_claim_leaves_nothing_refused(share: Share, server: Server, 
             breaker.call(lambda: 1)()
         assert time.monotonic() - start < 4.5
     finally:
-        thread.join(20)
+        thread.join(60)
         server.go_on()
     until(lambda: probed(breaker))
     assert breaker.state.value == "closed"

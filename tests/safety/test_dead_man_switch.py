@@ -41,7 +41,7 @@ def statuses(exchange: FakeExchange) -> set[str]:
     return {order.status for order in exchange.orders}
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -54,7 +54,7 @@ def test_one_command_halts_the_bots_of_two_hosts(
     assert obeys(exchange)
     for bot in bots:
         bot.send_signal(signal.SIGKILL)
-        bot.wait(30)
+        bot.wait(60)
     server.kill()
     again = hosts[1].start(code, *given)
     assert "ready\n" in iter(again.stdout.readline, "")
@@ -83,7 +83,7 @@ def test_a_lease_is_free_at_once_for_its_host_and_later_for_others(
     assert held == "held"
     assert said(two.start(HELD, server.url)) == ["refused", str(first.pid)]
     first.send_signal(signal.SIGKILL)
-    first.wait(30)
+    first.wait(60)
     again = one.start(HELD, server.url)
     held, next_token = said(again)
     assert (held, int(next_token) > int(token)) == ("held", True)
