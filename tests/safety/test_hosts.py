@@ -18,7 +18,7 @@ HELD = """
 import sys, time
 from peak_observe import AlreadyRunningError, Shared, only_one
 try:
-    held = only_one("bot", shared=Shared(sys.argv[1], timeout=2.0))
+    held = only_one("bot", shared=Shared(sys.argv[1], timeout=5.0))
 except AlreadyRunningError as error:
     print("refused", error.pid, flush=True)
     sys.exit(error.exit_code)
@@ -40,7 +40,7 @@ def test_one_command_halts_the_bots_of_two_hosts(
     hosts: tuple[Processes, Processes], exchange: FakeExchange, server: Server
 ) -> None:
     """No order comes any more, cancels still do, and a bot that was killed is still halted when it is back."""
-    code = BOT.replace('TradingSwitch("main")', 'TradingSwitch("main", shared=Shared(sys.argv[2], timeout=2.0))')
+    code = BOT.replace('TradingSwitch("main")', 'TradingSwitch("main", shared=Shared(sys.argv[2], timeout=5.0))')
     code = code.replace("import ResilientExchangeClient", "import ResilientExchangeClient, Shared")
     code = code.replace("time.sleep(0.02)", "time.sleep(0.1)")  # each is slow enough for the other
     given = json.dumps(exchange.config()), server.url
