@@ -192,7 +192,7 @@ def share() -> Iterator[Callable[..., Shared]]:
     made: list[Shared] = []
 
     def make(url: str, **options: object) -> Shared:
-        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 2.0, **options}))
+        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 5.0, **options}))
         return made[-1]
 
     yield make

@@ -88,7 +88,7 @@ def test_only_one_probes(share: Share, url: str, until: Until) -> None:
 
 def test_a_probe_that_lasts_keeps_its_lease(share: Share, url: str, until: Until) -> None:
     """It is renewed for as long as the probe is under way."""
-    first, second = pair(share, url, 0.1, lease=2.0)
+    first, second = pair(share, url, 0.1, lease=4.0)
     opened(first)
     until_due(until, first, second)
     with first:
