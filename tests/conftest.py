@@ -71,6 +71,16 @@ def lean_processes() -> None:
     coverage_data.measure_only_what_runs()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unmeasured_processes(request: pytest.FixtureRequest, lean_processes: None) -> Iterator[None]:
+    """Measure no coverage of the processes of some tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if coverage_data.is_measured_elsewhere(request.path):
+            for name in os.environ.keys() - coverage_data.unmeasured().keys():
+                patch.delenv(name)
+        yield
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     """Drop half-written files when all tests are done, before their coverage is combined."""
