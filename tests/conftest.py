@@ -141,9 +141,9 @@ def lint(exposition: bytes) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with tests that share something costly, so that one worker makes it and no other takes half of them over.
 
-    A demo that Prometheus watches for a minute, the cases of promtool, the runs of the faults.
+    A demo that Prometheus watches for a minute, a night of alerts, the cases of promtool, the runs of the faults.
     """
-    costly = {"prometheus", "all_pass", "runs"}
+    costly = {"prometheus", "all_pass", "runs", "night"}
     items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
     for item in items:
         if not costly.isdisjoint(getattr(item, "fixturenames", ())) and not item.get_closest_marker("timeout"):
