@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
+from blake3 import blake3
 
 from peak_observe.backup_recovery import Progress, RecoveryManager
 from peak_observe.cli.backup.progress import Lines
@@ -223,6 +225,19 @@ def test_verify_of_all_goes_on_past_a_backup_that_is_pruned_meanwhile(desk, monk
     assert (done.code, done.out.split()[:2]) == (0, [second, "ok"])
     assert done.line == f"{first} was removed meanwhile, so it was not verified"
     assert desk.run("verify", first).code == 3
+
+
+def test_verify_of_all_goes_on_past_a_backup_that_cannot_be_read(desk) -> None:
+    """As one of a newer version: it is told, and the exit code tells it too."""
+    first, second = (desk.run(*CREATE, "--json").json["backup_id"] for _ in range(2))
+    metadata = desk.folder / "backups" / first / "metadata.json"
+    found = {**json.loads(metadata.read_text()), "colour": "red", "checksum": ""}
+    found["checksum"] = blake3(msgspec.json.encode(found)).hexdigest()
+    metadata.chmod(0o600)
+    metadata.write_bytes(msgspec.json.encode(found))
+    done = desk.run("verify", "--all")
+    assert (done.code, done.out.split()[:2]) == (7, [second, "ok"])
+    assert "a newer peak-observe wrote it, with 'colour'; use that version" in done.line
 
 
 def test_verify_names_what_changed_and_is_exit_4(desk) -> None:

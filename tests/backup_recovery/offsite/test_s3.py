@@ -91,6 +91,10 @@ def faulty(made) -> Iterator[Faulty]:
     [
         (401, "InvalidAccessKeyId", "credentials in the environment are missing, wrong or expired: 401 Unauthorized"),
         (403, "AccessDenied", r"the credentials do not allow it: 403 Forbidden \(AccessDenied\)"),
+        (403, "RequestTimeTooSkewed", r"the clock of this machine is wrong: 403 Forbidden \(RequestTimeTooSkewed\)"),
+        (403, "SignatureDoesNotMatch", "credentials in the environment are missing, wrong or expired: 403 Forbidden"),
+        (301, "PermanentRedirect", "the bucket lies in another region, which `region` has to name$"),
+        (400, "AuthorizationHeaderMalformed", "the bucket lies in another region, .* 400 Bad Request"),
         (404, "NoSuchBucket", r"the bucket of s3://b\d+/some/prefix does not exist: make it first"),
         (404, "NoSuchKey", "there is no store at this address: "),
         (500, "InternalError", r"500 Internal Server Error \(InternalError\)"),
