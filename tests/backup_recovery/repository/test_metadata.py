@@ -110,5 +110,7 @@ def test_a_manifest_of_a_newer_version_is_not_corrupt(manager: RecoveryManager) 
     for name, text in (("manifest.json", manifest), ("metadata.json", metadata.to_json())):
         (folder / name).chmod(0o600)
         (folder / name).write_bytes(text)
-    with pytest.raises(BackupUnreadableError, match="form 2: a newer peak-observe wrote it; use that version"):
-        manager.verify_backup(backup_id)
+    for act in (manager.verify_backup, manager.restore):
+        with pytest.raises(BackupUnreadableError, match="form 2: a newer peak-observe wrote it; use that version"):
+            act(backup_id)
+    assert manager.get_backup(manager.create_backup()).good
