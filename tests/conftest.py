@@ -30,7 +30,7 @@ settings.register_profile("ci", settings.get_profile("patient"), max_examples=10
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "patient")
 
 RULES = Path(__file__).parents[1] / "grafana" / "alerts" / "peak-observe.rules.yaml"
-PATIENCE = 30.0
+PATIENCE = 90.0
 MANY = 300  # names in a process
 NEEDS = "needs the program "
 
