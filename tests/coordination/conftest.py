@@ -61,7 +61,7 @@ class Server:
         """End it as a crash does."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
 
@@ -112,7 +112,7 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def _accept(self) -> None:
         while not self._closed:
@@ -192,7 +192,7 @@ def share() -> Iterator[Callable[..., Shared]]:
     made: list[Shared] = []
 
     def make(url: str, **options: object) -> Shared:
-        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 2.0, **options}))
+        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 5.0, **options}))
         return made[-1]
 
     yield make

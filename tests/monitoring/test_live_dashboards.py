@@ -207,7 +207,7 @@ def whole_demo(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -
         for line in shown.demo.stdout:
             lines.append(line)
             calm = time.time() if line == "exchange: calm\n" else calm
-        code, errors = shown.demo.wait(30), shown.demo.stderr.read()
+        code, errors = shown.demo.wait(60), shown.demo.stderr.read()
         yield WholeDemo(code, "".join(lines), errors, found, shown.exporter, began, calm + 3.5)
 
 
@@ -340,7 +340,7 @@ def fresh(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> Ite
             ((_, moment),) = found.eventually(BEGUN)
             yield found, moment
         finally:
-            program.communicate(timeout=30)
+            program.communicate(timeout=60)
 
 
 @each("board, panel", PANELS, "title")
