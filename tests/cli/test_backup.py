@@ -205,6 +205,23 @@ def test_verify_says_that_all_is_well(desk) -> None:
     assert [(report["backup_id"], report["ok"]) for report in reports] == [(second, True), (first, True)]
 
 
+def test_verify_of_all_goes_on_past_a_backup_that_is_pruned_meanwhile(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is gone is noted; asked for by its name, it is an error."""
+    first, second = (desk.run(*CREATE, "--json").json["backup_id"] for _ in range(2))
+    verify = RecoveryManager.verify_backup
+
+    def late(manager, backup_id, **options):
+        if backup_id == first:
+            manager.delete_backup(first)
+        return verify(manager, backup_id, **options)
+
+    monkeypatch.setattr(RecoveryManager, "verify_backup", late)
+    done = desk.run("verify", "--all")
+    assert (done.code, done.out.split()[:2]) == (0, [second, "ok"])
+    assert done.line == f"{first} was removed meanwhile, so it was not verified"
+    assert desk.run("verify", first).code == 3
+
+
 def test_verify_names_what_changed_and_is_exit_4(desk) -> None:
     """Each file on a line of its own."""
     name = desk.made()

@@ -16,7 +16,7 @@ from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import observe
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import unread_output_dropped
+from peak_observe.support.streams import OutputError, unread_output_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             typer.echo("peak-observe: interrupted; no backup and no file is left half done", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            if isinstance(error, PeakObserveError):
+            if isinstance(error, PeakObserveError | OutputError):
                 raise
             where = f" ({error.filename})" if error.filename else ""
             raise BackupError(f"{error.strerror or error}{where}") from None
