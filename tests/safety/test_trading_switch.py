@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -292,6 +293,29 @@ def test_a_coroutine_hook_runs_on_its_loop(switch: TradingSwitch) -> None:
         return await asyncio.wait_for(ran.wait(), 10)
 
     assert asyncio.run(main())
+
+
+def test_a_coroutine_hook_that_exits_does_not_end_its_loop(
+    switch: TradingSwitch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a plain hook it is named in the log, and the program goes on."""
+
+    async def main() -> bool:
+        ran = asyncio.Event()
+
+        @switch.on_halt
+        async def exits() -> None:
+            sys.exit(3)
+
+        @switch.on_halt
+        async def cancel() -> None:
+            ran.set()
+
+        switch.halt("x")
+        return await asyncio.wait_for(ran.wait(), 10)
+
+    assert asyncio.run(main())
+    assert "SystemExit: 3" in caplog.text
 
 
 def test_functions_are_guarded(switch: TradingSwitch) -> None:
