@@ -372,6 +372,24 @@ def test_what_a_process_obeys_alone_ends_when_somebody_resumes(
     other.close()
 
 
+def test_what_a_process_obeys_alone_goes_on_when_its_file_was_away(
+    switch: TradingSwitch, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails may be full first and then away; nobody has resumed when it comes back."""
+    with monkeypatch.context() as patched:
+        patched.setattr(SwitchFile, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ConfigError, match="this process alone obeys"):
+            switch.halt("x")
+    clock.advance(1)
+    away = switch._file.path.with_suffix(".away")
+    switch._file.path.rename(away)
+    refused(switch)
+    assert switch.state.reason == "x"
+    away.rename(switch._file.path)
+    refused(switch)
+    assert switch.state.reason == "x"
+
+
 def test_only_functions_can_be_guarded(switch: TradingSwitch) -> None:
     """A generator's call does not do the work."""
 
