@@ -27,9 +27,9 @@ PAIR = 2
 LAYERS = 3
 """Times that a text is looked at under its encoding: an address in a query in a query."""
 
-_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|\\/|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\u[0-9A-Fa-f]{4}")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|\\/|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\[uUx][0-9A-Fa-f]{2}")
 _RUN = re.compile(r"\S++")
-_UNICODE = re.compile(r"\\{1,4}u([0-9A-Fa-f]{4})")
+_CODE = re.compile(r"\\{1,4}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|U(00(?:0[0-9A-Fa-f]|10)[0-9A-Fa-f]{4}))")
 
 
 def clean(text: str) -> str:
@@ -56,7 +56,8 @@ def _under(run: str, layers: int) -> str:
     """Return a word decoded and without its secrets if it holds any under its encoding, else as it is."""
     if not _ENCODED.search(run):
         return run
-    plain = unquote(html.unescape(_UNICODE.sub(lambda found: chr(int(found[1], 16)), run))).replace("\\/", "/")
+    plain = _CODE.sub(lambda found: chr(int(found[found.lastindex or 0], 16)), run)
+    plain = undisguised(unquote(html.unescape(plain)).replace("\\/", "/"))
     found = KNOWN.hide(plain)
     found = _cleaned(found, layers)
     return found if found != plain else run
@@ -123,7 +124,7 @@ def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 def _redacted_items(items: list[Any], depth: int) -> list[Any]:
-    """Return the items of a list redacted; one after an option, or the second of a pair, may be the value of the first."""
+    """Return the items of a list redacted; one after an option, or the second of a pair, may be a secret."""
     named = [False, *(_names_next(item, pair=len(items) == PAIR) for item in items)]
     return [HIDDEN if secret else redact_data(item, depth - 1) for secret, item in zip(named, items, strict=False)]
 

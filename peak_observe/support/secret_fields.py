@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FIELD = re.compile(
-    r"(?<![A-Za-z0-9_.\-])(?P<name>[A-Za-z0-9_.\-]++)(?P<close>(?:\\*+[\"'`])?(?:\]|\[[\w\"']{0,20}\]|\(\))?)(?P<blank>(?:(?<=[\"'`])\s*+|[ \t]*+))"
-    r"(?P<sign>=>|:=|==|[:=,])[ \t]*+(?:(?:(?:[|>][+-]?[ \t]*+)?(?:\r?\n|\\{1,4}n)[ \t]++)|(?<=[\"'`\s]:)\s*+)?(?:&\w++[ \t]++)?"
+    r"(?<![A-Za-z0-9_.\-])(?P<name>[A-Za-z0-9_.\-]++)(?P<close>(?:\\*+[\"'`])?(?:\]|\[[\w\"']{0,20}\]|\(\))?)"
+    r"(?P<blank>(?:(?<=[\"'`])\s*+|[ \t]*+))(?P<sign>=>|:=|==|[:=,])[ \t]*+"
+    # A value of YAML on the next line, one of JSON on any line, or one with an anchor.
+    r"(?:(?:[|>][+-]?[ \t]*+)?(?:\r?\n|\\{1,4}n)[ \t]++|(?<=[\"'`\s]:)\s*+)?(?:&\w++[ \t]++)?"
 )
 _OPTION = re.compile(
-    r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++(?P<value>\"[^\"\r\n]++|'[^'\r\n]++|[^\s\-\"'][^\s\"']*+)"
+    r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++"
+    r"(?P<value>\"[^\"\r\n]++|'[^'\r\n]++|[^\s\-\"'][^\s\"']*+)"
 )
 _USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?(?![0-9]++:[0-9]++(?!\S))[^\s:\"'/]++):[^\s\"']++")
 # Programs whose option is one letter.
 _SHORT_OPTION = re.compile(
-    r"\b((?:(?:mysql|mariadb|sshpass)[\w-]*+[^\r\n|;&]{0,200}?[\s\"']-p|redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a[\"',]*+[ \t]++)[\"']?)"
+    r"\b((?:(?:mysql|mariadb|sshpass)[\w-]*+[^\r\n|;&]{0,200}?[\s\"']-p"
+    r"|redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a[\"',]*+[ \t]++)[\"']?)"
     r"[^\s\"',]++"
 )
 # Sentences and statements with a password and no sign before it.
@@ -72,18 +76,19 @@ _CLAUSE = re.compile(r"[^\r\n\"'\\{}\[\]();:=&<>]{0,300}+")
 _SENTENCE = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*[.!?]?(?:,? [A-Za-z]+(?:['-][A-Za-z]+)*[.!?]?){0,24}")
 _REASONS = frozenset(
     (
-        "a", "access", "active", "all", "allowed", "already", "amount", "an", "and", "api", "are", "at", "authentication",
-        "bad", "balance", "be", "been", "belongs", "blocked", "by", "can", "cannot", "cant", "check", "correct", "denied",
-        "deprecated", "did", "disabled", "does", "doesn't", "don't", "duplicate", "empty", "error", "exceeded", "exceeds",
-        "exist", "exists", "expired", "failed", "failure", "for", "forbidden", "format", "found", "has", "have",
-        "header", "in", "inactive", "incorrect", "insufficient", "invalid", "ip", "is", "isn't", "it", "its",
-        "length", "limit", "long", "low", "lower", "malformed", "many", "match", "matched", "matches", "mismatch",
-        "mismatched", "missing", "must", "needed", "needs", "no", "nor", "not", "of", "old", "on", "only", "or",
-        "our", "out", "owner", "parameter", "permission", "permissions", "please", "read-only", "recognized",
-        "refused", "rejected", "required", "reset", "restricted", "revoked", "short", "should", "small", "stale",
-        "supported", "suspended", "temporarily", "than", "that", "the", "this", "to", "too", "unauthorized",
-        "unknown", "unrecognized", "unsupported", "unused", "used", "valid", "value", "verification", "verified",
-        "was", "were", "whitelist", "whitelisted", "window", "with", "without", "wrong", "you", "your",
+        "a", "access", "active", "all", "allowed", "already", "amount", "an", "and", "api", "are", "at",
+        "authentication", "bad", "balance", "be", "been", "belongs", "blocked", "by", "can", "cannot", "cant",
+        "check", "correct", "denied", "deprecated", "did", "disabled", "does", "doesn't", "don't", "duplicate",
+        "empty", "error", "exceeded", "exceeds", "exist", "exists", "expired", "failed", "failure", "for",
+        "forbidden", "format", "found", "has", "have", "header", "in", "inactive", "incorrect", "insufficient",
+        "invalid", "ip", "is", "isn't", "it", "its", "length", "limit", "long", "low", "lower", "malformed", "many",
+        "match", "matched", "matches", "mismatch", "mismatched", "missing", "must", "needed", "needs", "no", "nor",
+        "not", "of", "old", "on", "only", "or", "our", "out", "owner", "parameter", "permission", "permissions",
+        "please", "read-only", "recognized", "refused", "rejected", "required", "reset", "restricted", "revoked",
+        "short", "should", "small", "stale", "supported", "suspended", "temporarily", "than", "that", "the", "this",
+        "to", "too", "unauthorized", "unknown", "unrecognized", "unsupported", "unused", "used", "valid", "value",
+        "verification", "verified", "was", "were", "whitelist", "whitelisted", "window", "with", "without", "wrong",
+        "you", "your",
     )
 )  # fmt: skip
 _COMPLAINT = re.compile(

@@ -30,11 +30,11 @@ _NEUTRAL = frozenset(
     (
         "acc", "access", "account", "admin", "aes", "api", "app", "aws", "azure", "b64", "bapi", "base", "bfx",
         "binance", "bot", "bybit", "cb", "client", "coinbase", "crypto", "current", "data", "db", "deploy", "dev",
-        "device", "discord", "ecdsa", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx",
-        "full", "gate", "gcp", "git", "gpg", "hash", "hex", "hook", "host", "http", "https", "hub", "id", "kc",
-        "kraken", "licence", "license", "listen", "live", "log", "login", "mail", "main", "master", "mbx", "mongo",
-        "my", "mysql", "net", "new", "ok", "okx", "old", "only", "pem", "pg", "pgp", "postgres", "private", "prod",
-        "pub", "public", "raw", "read", "redis", "refresh", "require", "root", "rsa", "s3", "server", "service", "shared",
+        "device", "discord", "ecdsa", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx", "full",
+        "gate", "gcp", "git", "gpg", "hash", "hex", "hook", "host", "http", "https", "hub", "id", "kc", "kraken",
+        "licence", "license", "listen", "live", "log", "login", "mail", "main", "master", "mbx", "mongo", "my",
+        "mysql", "net", "new", "ok", "okx", "old", "only", "pem", "pg", "pgp", "postgres", "private", "prod", "pub",
+        "public", "raw", "read", "redis", "refresh", "require", "root", "rsa", "s3", "server", "service", "shared",
         "signer", "signing", "slack", "smtp", "ssh", "ssl", "storage", "str", "stream", "string", "sub", "telegram",
         "test", "tg", "tls", "trade", "trading", "user", "usr", "val", "value", "wallet", "web", "write", "ws", "x",
     )
@@ -75,7 +75,7 @@ def may_be_phrase(name: str) -> bool:
 
 
 def may_be_number(name: str) -> bool:
-    """Return whether a plain number under a name is none of its secrets: a nonce is a time, a seed starts a simulation."""
+    """Return whether a plain number under a name is no secret: a nonce is a time, a seed starts a simulation."""
     return _NUMBERED.search(name.lower()) is not None
 
 

@@ -9,8 +9,8 @@ from peak_observe.support.secret_urls import is_random
 from peak_observe.support.secret_values import HIDDEN
 
 _PEM = re.compile(
-    r"----[- ]{0,2}BEGIN(?: |%20|\+)(?:[A-Z0-9]+(?: |%20|\+))*PRIVATE(?: |%20|\+)KEY(?:(?: |%20|\+)BLOCK)?[ -]{0,2}----.*?"
-    r"(?:----[- ]{0,2}END[A-Z0-9 %+]*-----?|\Z)"
+    r"----[- ]{0,2}BEGIN(?: |%20|\+)(?:[A-Z0-9]+(?: |%20|\+))*PRIVATE(?: |%20|\+)KEY(?:(?: |%20|\+)BLOCK)?[ -]{0,2}----"
+    r".*?(?:----[- ]{0,2}END[A-Z0-9 %+]*-----?|\Z)"
     r"|(?<=Private-Lines: ).*?(?:Private-MAC: \w++|\Z)",  # a file of PuTTY
     re.DOTALL,
 )
@@ -34,7 +34,8 @@ _PREFIXED = re.compile(
 _TAGGED = re.compile(r"(?<![\w-])(?:[a-z]{2,8}_){1,3}[A-Za-z0-9]{20,}+(?!\w)")
 _SCHEME = re.compile(r"\b((?:bearer|basic)[ \t]++)([A-Za-z0-9._~+/-]{6,}+={0,2})", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z][a-z]*(?:[_-][a-z]+)*[.=]?")
-# 64 hexadecimal digits, or one more or less by mistake, are a private key as well as a hash; what is called a hash, or follows `tx/`, stays.
+# 64 hexadecimal digits, or a few more or less by mistake, are a private key as well as a hash.
+# What is called a hash, or follows `tx/`, stays.
 _HEX_KEY = re.compile(r"(?<![0-9A-Za-z])(?:0[xX])?(?:[0-9a-fA-F]{62,66}|[0-9a-fA-F]{128})(?![0-9A-Za-z])")
 _HASH = re.compile(
     r"(?:hash|tx|txn|txid|\bid|sha-?\d+|sha\w*|digest|blake\w*|checksum|block|root|transaction|commit)\W{0,4}$",
