@@ -94,12 +94,7 @@ class RedisEngine:
         with self._locating:
             if self._discovery is None or not self._lost:
                 return
-            self._lost = False
-            try:
-                located = self._discovery.locate()
-            except EngineError:
-                self._lost = True
-                raise
+            located, self._lost = self._discovery.locate(), False
             if located == self._located:
                 return
             before, self._client, self._located = self._client, self._client_of(located), located
@@ -238,7 +233,7 @@ class RedisEngine:
 
     def wake(self) -> None:
         """End the wait for news of this process, by a message to itself."""
-        _quietly(lambda: self._server.publish(self._wake, ""))
+        _quietly(lambda: self._client.publish(self._wake, ""))
 
     def _drop_subscription(self) -> None:
         news, self._news = self._news, None
