@@ -58,7 +58,6 @@ class RedisEngine:
         except ImportError as error:
             raise MissingExtraError("shared", "Shared of a redis:// URL") from error
         self._redis: Any = redis
-        self._url = url
         self._timeout = timeout
         self._quorum = quorum
         tag = f"{{{namespace}}}"
