@@ -47,13 +47,13 @@ from typing import Self
 
 
 def _redacted(text: Callable[..., str]) -> Callable[..., str]:
-    """Return what makes a text, with the secrets taken out of it."""
+    """Return what makes a text, with the secrets taken out of it, and what would steer a terminal."""
 
     @wraps(text)
     def redacted(*args: object) -> str:
-        from peak_observe.support.redact import clean  # late: most programs write no error
+        from peak_observe.support.redact import clean, printable_lines  # late: most programs write no error
 
-        return clean(text(*args))
+        return printable_lines(clean(text(*args)))
 
     return redacted
 

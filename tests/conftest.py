@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -200,13 +201,22 @@ class Prometheus:
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Measure no coverage while the block lasts: it would take more time than what is timed."""
-    before = sys.gettrace()
+    """Measure no coverage while the block lasts, in this thread and those that it starts."""
+    here, there = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
+    threading.settrace(None)
     try:
         yield
     finally:
-        sys.settrace(before)
+        threading.settrace(there)
+        sys.settrace(here)
+
+
+@pytest.fixture
+def uncovered() -> Iterator[None]:
+    """Measure no coverage of a test that runs the same lines thousands of times: that takes longer than the test."""
+    with untraced():
+        yield
 
 
 @contextmanager

@@ -25,10 +25,16 @@ ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
 KEEP = 86_400.0
 """Seconds for which records outlive the last member."""
-CONNECTIONS = 16
+CONNECTIONS = 64
+"""Connections at most: one of the news, and one for each thread that asks, of which a session lets 16 ask at once."""
 RIGHTS = "~{NAMESPACE}:* &{NAMESPACE}:* +eval +evalsha +ping +subscribe +unsubscribe +time +get +set +incr +publish "
 RIGHTS += "+hget +hset +hdel +hgetall +zadd +zcard +zremrangebyscore +pexpire"
 """What a user of the server needs, as `ACL SETUSER` takes it; braces are part of the keys."""
+PASSING = frozenset(["OOM", "READONLY", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"])
+"""Codes of errors that end by themselves: the server has no memory, a full disk, or another one takes over from it."""
+_PASSING_TYPES = frozenset(
+    {"OutOfMemoryError", "ReadOnlyError", "ClusterDownError", "TryAgainError", "MasterDownError"}
+)
 
 
 class RedisEngine:
@@ -52,7 +58,6 @@ class RedisEngine:
         except ImportError as error:
             raise MissingExtraError("shared", "Shared of a redis:// URL") from error
         self._redis: Any = redis
-        self._url = url
         self._timeout = timeout
         self._quorum = quorum
         tag = f"{{{namespace}}}"
@@ -63,6 +68,7 @@ class RedisEngine:
         self._stale = False
         self._wake = f"{tag}:wake:{secrets.token_hex(8)}"
         self._ahead: float | None = None  # the server's milliseconds less ours, at the least
+        self._kept = (0, 0)
         self._hash = ""
         self._discovery = discovery_of(url, key=tag, connect=self._client_of)
         self._located = ""  # the URL of the server that has the keys
@@ -73,21 +79,25 @@ class RedisEngine:
 
     def _client_of(self, url: str) -> Any:
         from redis.backoff import NoBackoff
+        from redis.connection import parse_url
         from redis.retry import Retry
 
-        tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}
-        # Its defaults wait for ever, or retry for seconds.
-        return self._redis.Redis.from_url(
-            url,
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            max_connections=CONNECTIONS,
-            decode_responses=True,
-            protocol=2,
-            **tcp,
-        )
+        options = dict(parse_url(url))  # type: ignore[no-untyped-call] # redis-py has it without types
+        if not url.startswith("unix:"):
+            options.setdefault("socket_keepalive", True)
+        # Its defaults wait for ever, or retry for seconds; what a URL says of these would hold up calls too.
+        options |= {
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_timeout": False,
+            "max_connections": CONNECTIONS,
+            "decode_responses": True,
+            "protocol": 2,
+        }
+        pool = self._redis.ConnectionPool(**options)
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, and refuses unknown options
+        return self._redis.Redis(connection_pool=pool)
 
     def _locate(self) -> None:
         """Find out which server has the keys, where the URL names several."""
@@ -198,6 +208,7 @@ class RedisEngine:
         """Take part for some seconds more, and read everything; where a server was lost, from who has its place."""
         self._locate()
         told = self._beat(member, "sync")
+        self._kept = (len(told["c"]), len(told["h"]))
         circuits = {row["n"]: _circuit(row) for row in told["c"] or []}
         holds = {row["h"]: _hold(row) for row in told["h"] or []}
         return SharedPicture(told["q"], circuits, holds, told["m"])
@@ -205,7 +216,9 @@ class RedisEngine:
     def beat(self, member: str) -> tuple[int, int]:
         """Take part for some seconds more; return the number of the last change and of members."""
         told = self._beat(member)
-        return told["q"], told["m"]
+        before, self._kept = self._kept, (told["c"], told["h"])
+        is_lost = any(was and not now for was, now in zip(before, self._kept, strict=True))
+        return -1 if is_lost else told["q"], told["m"]
 
     def wait_for_news(self, seconds: float) -> NewsBatch | None:
         """Wait for changes; None if there were none."""
@@ -301,7 +314,8 @@ class RedisEngine:
         if isinstance(error, wrong.TimeoutError):
             return EngineError(f"the server did not answer within {self._timeout:g} s")
         if isinstance(error, wrong.ResponseError):
-            return EngineError(f"the server refuses: {_brief(error)}", refused=True)
+            passing = type(error).__name__ in _PASSING_TYPES or str(error).partition(" ")[0] in PASSING
+            return EngineError(f"the server refuses: {_brief(error)}", refused=not passing)
         return EngineError(f"the server cannot be reached: {type(error).__name__}")
 
 

@@ -41,10 +41,11 @@ _BETWEEN = dict.fromkeys(map(ord, "_.<> -"))
 
 def record_repr(self: tuple[object, ...]) -> str:
     """Return the `repr` of a named tuple without secrets, for the class body of a record that may hold an exception."""
-    from peak_observe.support.redact import clean
+    from peak_observe.support.redact import clean, printable
 
     names: tuple[str, ...] = getattr(type(self), "_fields", ())
-    return clean(f"{type(self).__name__}({', '.join(f'{name}={_repr(getattr(self, name))}' for name in names)})")
+    text = f"{type(self).__name__}({', '.join(f'{name}={_repr(getattr(self, name))}' for name in names)})"
+    return printable(clean(text))
 
 
 def _repr(value: object) -> str:

@@ -103,7 +103,11 @@ class Exporter:
             name="peak-observe-exporter",
             daemon=True,
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no thread to give, or the program is ending
+            self._server.server_close()
+            raise
         # A Prometheus that finds this address would come without a password and a certificate.
         writer.serving(self._address if access.open else "")
 
@@ -269,6 +273,7 @@ class _Handler(BoundedHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Vary", "Accept, Accept-Encoding")
         if status == HTTPStatus.OK and http_rules.accepts_gzip(", ".join(self.headers.get_all("Accept-Encoding", []))):
             body = gzip.compress(body, compresslevel=1)
             self.send_header("Content-Encoding", "gzip")

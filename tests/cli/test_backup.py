@@ -12,9 +12,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import typer
 
 from peak_observe.backup_recovery import Progress, RecoveryManager
 from peak_observe.cli.backup.progress import Lines
+from peak_observe.cli.backup.session import guarded
+from peak_observe.errors import RestoreCutOff
 
 NAME = r"backup_\d{16}_\d{8}_\d{6}_\d{6}"
 CREATE = ("create", "--config.file", "peak-backup.toml")
@@ -545,3 +548,18 @@ def test_a_file_that_is_a_link_to_nothing_is_an_error(desk) -> None:
     (desk.folder / "peak-observe.toml").symlink_to("elsewhere.toml")
     done = desk.run("create", "--data", "data")
     assert (done.code, done.line) == (2, "peak-observe.toml: No such file or directory")
+
+
+def test_ctrl_c_once_more_does_not_hide_where_files_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    """Files between old and new are told of, also if another Ctrl-C came while the error was on its way."""
+
+    @guarded
+    def command() -> None:
+        try:
+            raise RestoreCutOff("backups", "restore.json")
+        except RestoreCutOff:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(typer.Exit):
+        command()
+    assert "files are between old and new (see restore.json)" in capsys.readouterr().err

@@ -50,6 +50,7 @@ class ObjectStore:
         self._obstore = library("obstore")
         self._errors = library("obstore.exceptions")
         self._conditional = True
+        self._url = url
         self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
         with self._told("open the store", ""):
             self._store = self._opened(url, endpoint, region, retry_timeout)
@@ -106,11 +107,15 @@ class ObjectStore:
     def list(self, prefix: str) -> Iterator[Found]:
         """Yield all objects below a prefix."""
         pages = iter(self._obstore.list(self._store, prefix.rstrip("/")))
+        last = None
         while True:
             with self._told("list", prefix):
                 page = interruptible(lambda: next(pages, None))
-            if page is None:
+            if not page:
                 return
+            if page[-1]["path"] == last:  # which would have no end
+                raise StoreError(f"cannot list {prefix}: the store gives the same page again and again")
+            last = page[-1]["path"]
             yield from (Found(item["path"], item["size"], item["last_modified"]) for item in page)
 
     def stat(self, name: str) -> Found | None:
@@ -151,7 +156,7 @@ class ObjectStore:
             yield
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise StoreError("the bucket of the store does not exist") from None
+                raise StoreError(f"the bucket of {self._url} does not exist: make it first, or mend the url") from None
             raise ObjectMissingError(f"the store has no {name or 'such folder'}") from None
         except (self._errors.BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot {doing} {name}".rstrip() + f": {reason(error)}") from None

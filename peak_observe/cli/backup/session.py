@@ -41,11 +41,9 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
         try:
             with unread_output_dropped(), _warnings_shown(), _terminate_is_interrupt():
                 return command(*args, **kwargs)
-        except RestoreCutOff as cut:
+        except (KeyboardInterrupt, typer.Abort) as interrupted:  # the latter at a question
+            cut = _cut_off(interrupted) or "interrupted; no backup and no file is left half done"
             typer.echo(f"peak-observe: {printable(str(cut))}", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-        except (KeyboardInterrupt, typer.Abort):  # the latter at a question
-            typer.echo("peak-observe: interrupted; no backup and no file is left half done", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
             if isinstance(error, PeakObserveError | OutputError):
@@ -54,6 +52,13 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             raise BackupError(f"{error.strerror or error}{where}") from None
 
     return guard
+
+
+def _cut_off(error: BaseException | None) -> BaseException | None:
+    """Return what tells that files are between old and new, also if Ctrl-C came once more while that was on its way."""
+    while error is not None and not isinstance(error, RestoreCutOff):
+        error = error.__context__
+    return error
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class TimeLimitedProtocol(H11Protocol):
     answered_at: float | None = None
     _deadline: asyncio.TimerHandle | None = None
     _answer: asyncio.Task[Any] | None = None
+    _at_end = False
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -57,12 +58,19 @@ class TimeLimitedProtocol(H11Protocol):
         self._watch()
         super().data_received(data)
 
+    def eof_received(self) -> bool | None:  # type: ignore[override] # as asyncio has it
+        """Keep the connection of a client that asks no more, but reads, until it has its answers; TLS cannot."""
+        self._at_end = True
+        return self._is_answering and self.transport.get_extra_info("ssl_object") is None
+
     def on_response_complete(self) -> None:
         """Let the time of this request end; one that was sent along already begins."""
         self._unwatch()
         self.answering_since, self.answered_at = None, SYSTEM_CLOCK.monotonic()
         super().on_response_complete()
-        if self.timeout_keep_alive_task is None:
+        if self._at_end and not self._is_answering:
+            self.transport.close()
+        elif self.timeout_keep_alive_task is None:
             self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,6 +97,10 @@ class TimeLimitedProtocol(H11Protocol):
                 raise
         finally:
             self._answer = None
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _watch(self) -> None:
         if self._deadline is None:
