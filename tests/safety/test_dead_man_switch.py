@@ -465,13 +465,17 @@ def test_a_forked_child_neither_beats_nor_disarms(exchange: FakeExchange) -> Non
     assert exchange.requests["CancelAllOrdersAfter"] == 2
 
 
-def test_a_machine_that_slept_is_noticed_by_the_wall_clock(exchange: FakeExchange) -> None:
-    """Its monotonic clock did not go on meanwhile."""
+def test_a_machine_that_slept_is_noticed_by_the_wall_clock(
+    exchange: FakeExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its monotonic clock did not go on meanwhile; a clock that was set ahead looks the same, and the log says so."""
     clock = ManualClock()
     with DeadManSwitch(ccxt.kraken(exchange.config()), timeout=60, every=20, clock=clock) as switch:
         assert switch.wait_armed()
         clock.jump(61)
         assert not switch.armed
+        switch._note_expiry()
+    assert "if the machine slept and its clock was not set ahead, it has cancelled all orders" in caplog.text
 
 
 def test_trouble_is_logged_once(exchange: FakeExchange, caplog: pytest.LogCaptureFixture) -> None:
