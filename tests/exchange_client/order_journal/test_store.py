@@ -159,14 +159,16 @@ def test_a_file_that_is_no_journal_is_one_clear_error(path, kind) -> None:
     assert str(at) in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", ["state = 'done'", "look_up = '{'"], ids=["state", "text"])
+@pytest.mark.parametrize(
+    "damage", ["UPDATE intents SET state = 'done' WHERE key = 'a'", "UPDATE intents SET look_up = '{' WHERE key = 'a'"]
+)
 def test_an_order_that_somebody_has_changed_by_hand_is_one_clear_error(path, damage) -> None:
     """The message names its key, and the others can be read."""
     store = Store(path)
     store.add(intent())
     store.add(intent(key="b"))
     with sqlite3.connect(path) as connection:
-        connection.execute(f"UPDATE intents SET {damage} WHERE key = 'a'")
+        connection.execute(damage)
     connection.close()
     with pytest.raises(OrderJournalError, match="has a damaged order 'a': restore it from a backup"):
         store.find("a")
