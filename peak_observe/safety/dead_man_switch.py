@@ -164,6 +164,8 @@ class DeadManSwitch:
         return self._ended()
 
     def __enter__(self) -> Self:
+        if self._stopping:
+            raise RuntimeError(f"this dead man's switch of {self.name!r} is closed and beats no more: make another one")
         return self
 
     def __exit__(
@@ -172,7 +174,7 @@ class DeadManSwitch:
         self.close(disarm=error is None)
 
     async def __aenter__(self) -> Self:
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

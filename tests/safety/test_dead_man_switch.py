@@ -107,6 +107,14 @@ def test_a_lost_beat_cancels_nothing(exchange: FakeExchange) -> None:
         assert statuses(exchange) == {"open"}
 
 
+def test_one_that_is_closed_is_not_entered_again(exchange: FakeExchange) -> None:
+    """It would not beat, and nobody would know."""
+    with DeadManSwitch(ccxt.kraken(exchange.config()), **FAST) as switch:
+        assert switch.wait_armed()
+    with pytest.raises(RuntimeError, match="'kraken' is closed and beats no more: make another one"), switch:
+        pass
+
+
 def test_closing_disarms(exchange: FakeExchange) -> None:
     """The orders stay when the bot ends on purpose."""
     client = ccxt.kraken(exchange.config())
