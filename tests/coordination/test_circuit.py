@@ -129,6 +129,30 @@ def test_coroutines_claim_while_others_run(share: Share, url: str, until: Until)
         until(lambda: first.state.value == "closed")
 
 
+def test_a_claim_whose_task_is_cancelled_leaves_the_lease_to_the_next_call(
+    share: Share, url: str, until: Until
+) -> None:
+    """The answer is heard though nobody waits for it: else no process could probe until the lease is over."""
+    breaker, _ = pair(share, url, 0.1, lease=60.0)
+    opened(breaker)
+    until_due(until, breaker)
+
+    @breaker
+    async def asked() -> int:
+        return 7
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(asked())
+        await asyncio.sleep(0)  # it waits for the answer now
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    until(lambda: breaker._controller.shared.admits_probe(time.monotonic()))
+    assert asyncio.run(asked()) == 7
+
+
 def test_an_operator_opens_and_closes_for_all(share: Share, url: str, until: Until) -> None:
     """By hand in one process, or from outside."""
     first, second = pair(share, url)
