@@ -183,11 +183,12 @@ class SharedCircuit(Link):
             if circuit.state == OPEN and not self._private and not self._untold and not controller.observes:
                 self._tell_opening(controller)
             return None
-        state = OPEN if circuit.state == HALF_OPEN else circuit.state
-        left = math.inf if circuit.period.duration == math.inf else circuit.retry_after(now)
-        name = catalog.STATES[state]
-        left = 0.0 if state == CLOSED else left
-        return CircuitNews(self.name, self._era, name, left, self._token, 0.0, self.by, "", 0.0)
+        state, left = circuit.state, 0.0
+        if state == HALF_OPEN:
+            state = OPEN  # which is due: a half-open period has no end of its own
+        elif state != CLOSED:
+            left = math.inf if circuit.period.duration == math.inf else circuit.retry_after(now)
+        return CircuitNews(self.name, self._era, catalog.STATES[state], left, self._token, 0.0, self.by, "", 0.0)
 
     def _tell_opening(self, controller: Any) -> None:
         now = self.session.clock.monotonic()
@@ -210,7 +211,7 @@ class SharedCircuit(Link):
             self.session.post(self._renew, self._lease / RENEWALS)
             return
         era = self._era
-        self.adopt(news)
+        self._answered(news)
         if answer == records.UNNEEDED and news.era == era:
             self._token, self._leased_until = 0, math.inf  # it opened here alone, and closes here alone
         elif answer == records.TAKEN:
@@ -254,7 +255,13 @@ class SharedCircuit(Link):
             self._era, self.by = news.era, news.by
             self.session.tally.count_transition("out")
         else:
-            self.adopt(news)
+            self._answered(news)
+
+    def _answered(self, news: CircuitNews) -> None:
+        """Take over what the engine answered; an era of before says that it lost this circuit, and all is read anew."""
+        if news.era < self._era:
+            self.session.read_anew()
+        self.adopt(news)
 
     def _close_if(self, era: int, by: str) -> None:
         controller = self._controller()

@@ -19,6 +19,7 @@ from peak_observe.measures import DEAD_MAN_SWITCHES, DeadManReading, increased
 from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of
 from peak_observe.safety.exchange_timers import ExchangeTimer, Symbols
 from peak_observe.support.durations import seconds
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
@@ -64,6 +65,7 @@ class DeadManSwitch:
         ValueError: The exchange has no such timer, or an argument is invalid; the message names it.
     """
 
+    @check_keywords()
     def __init__(
         self,
         client: Client,

@@ -74,21 +74,21 @@ def test_only_one_probes(share: Share, url: str, until: Until) -> None:
 
     def probe() -> None:
         inside.set()
-        leave.wait(20)
+        leave.wait(60)
 
     thread = threading.Thread(target=first.call(probe))
     thread.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     with pytest.raises(CircuitOpenError, match="a probe is under way"):
         second.call(fail)()
     leave.set()
-    thread.join(20)
+    thread.join(60)
     until(lambda: second.state.value == "closed")
 
 
 def test_a_probe_that_lasts_keeps_its_lease(share: Share, url: str, until: Until) -> None:
     """It is renewed for as long as the probe is under way."""
-    first, second = pair(share, url, 0.1, lease=2.0)
+    first, second = pair(share, url, 0.1, lease=4.0)
     opened(first)
     until_due(until, first, second)
     with first:

@@ -8,6 +8,9 @@ import pytest
 from peak_observe import OutcomeUnknown, WriteUnanswered, retry_with_backoff, timeout
 from peak_observe.testing import Fault, RecordingObserver
 
+SOON = 2.0
+"""Seconds after which an order is cut off that a busy machine has sent by then."""
+
 
 @pytest.fixture
 def hanging(rig):
@@ -37,18 +40,18 @@ def sent(rig) -> tuple[str, ...]:
 
 async def by_wait_for(client):
     """Cut off with `asyncio.wait_for`."""
-    await asyncio.wait_for(order(client), 0.2)
+    await asyncio.wait_for(order(client), SOON)
 
 
 async def by_timeout(client):
     """Cut off with `asyncio.timeout`."""
-    async with asyncio.timeout(0.2):
+    async with asyncio.timeout(SOON):
         await order(client)
 
 
 async def by_ours(client):
     """Cut off with our own `timeout`."""
-    await timeout(0.2)(client.create_order)("BTC/USD", "limit", "buy", 1, 1)
+    await timeout(SOON)(client.create_order)("BTC/USD", "limit", "buy", 1, 1)
 
 
 @pytest.mark.parametrize("cut", [by_wait_for, by_timeout, by_ours])

@@ -102,7 +102,7 @@ def test_a_wait_ends_when_the_shutdown_begins(wait: object) -> None:
         time.sleep(0.2)
         assert not ended
         stop.begin()
-        thread.join(30)
+        thread.join(60)
     assert "the program is shutting down" in str(ended[0])
 
 
@@ -129,7 +129,7 @@ def test_waits_of_tasks_end_too() -> None:
             ]
             await asyncio.sleep(0.1)
             stop.begin()
-            found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+            found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
             holder.cancel()
         return found
 
@@ -231,7 +231,7 @@ print("after", flush=True)
     assert bot.stdout.readline() == "ready\n"
     bot.send_signal(signal.SIGTERM)
     assert bot.stdout.read() == "hook\nafter\n"
-    assert bot.wait(30) == 0
+    assert bot.wait(60) == 0
 
 
 def test_coroutines_are_hooks_of_async_programs() -> None:
@@ -339,13 +339,13 @@ def test_sigterm_ends_a_program_in_order(processes: Processes, tmp_path: Path, h
     assert sorted(seen[:3]) == ["ended a_ban\n", "ended a_bulkhead\n", "ended a_rate_limit\n"]
     assert seen[3] == "first\n"
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(seen[4].strip().removesuffix("metrics") + "readyz", timeout=10)
+        urllib.request.urlopen(seen[4].strip().removesuffix("metrics") + "readyz", timeout=60)
     assert refused.value.code == 503
     refused.value.close()
     bot.stdin.write("go on\n")
     bot.stdin.flush()
     rest = bot.stdout.read()
-    code = bot.wait(30)
+    code = bot.wait(60)
     assert rest == ("second\n" if how == "hangs" else "second\nafter\n")
     assert code == (128 + signal.SIGTERM if how == "hangs" else 0)
     assert '"ended"' in (tmp_path / "bot.snap").read_text(errors="replace")
@@ -372,7 +372,7 @@ asyncio.run(main())
     assert bot.stdout.readline() == "ready\n"
     bot.send_signal(signal.SIGTERM)
     assert bot.stdout.read() == "hook\nafter\n"
-    assert bot.wait(30) == 0
+    assert bot.wait(60) == 0
 
 
 def test_a_second_sigterm_ends_it_at_once(processes: Processes) -> None:
@@ -390,7 +390,7 @@ with stopping(deadline=600) as stop:
     bot.send_signal(signal.SIGTERM)
     assert bot.stdout.readline() == "hook\n"
     bot.send_signal(signal.SIGTERM)
-    assert bot.wait(30) == -signal.SIGTERM
+    assert bot.wait(60) == -signal.SIGTERM
 
 
 def test_a_second_ctrl_c_loses_no_hook(processes: Processes) -> None:
