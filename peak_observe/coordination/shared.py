@@ -37,7 +37,7 @@ class Shared:
     Args:
         url: `host`: a file in the folder of `PEAK_OBSERVE_DIR`, or in the user's folder for temporary files;
             `file:///path`; or `redis://`, `rediss://` or `unix://` of a Redis or Valkey server, with the extra
-            `shared`.
+            `shared`; or `redis+sentinel://host,host/mymaster/0` or `redis+cluster://host,host` of several.
         namespace: Name of the group of processes that share; also the label value of the metrics.
         scope: The egress address, or the account, that an exchange bans; holds are shared by those of one scope.
         timeout: Seconds that a call waits for the server or file at most.

@@ -285,7 +285,7 @@ class TradingSwitch:
                 written = written._replace(at=self._state.at if self._state.id == UNREADABLE else self._wall())
             if written != self._written or first:
                 self._written = written
-                if self._forced is not None and written.at > self._forced.at:
+                if self._forced is not None and written.at > self._forced.at and written.id != UNREADABLE:
                     self._forced = None  # somebody has changed the file since, and knows better
                 self._ends = self._clock.monotonic() + (written.until or 0.0) - self._wall()
             self._key = key

@@ -27,7 +27,10 @@ _LOOSE_USER = re.compile(
 _BOT = re.compile(r"\b(bot|/)?[0-9]{5,16}:[A-Za-z0-9_-]{3,}+(?![A-Za-z0-9_:-])")
 
 _WEB = ("http", "https", "ws", "wss")
+_MANY = ("+sentinel", "+cluster")
 _HOST = re.compile(r"(?:[\w.-]*|\[[0-9A-Fa-f:.%]*\])(?::[0-9]{0,5}(?=$|[,;.)\]'\"]))?[,;.)\]'\"]{0,3}")
+# Several, as of Sentinels: each has its port, so that no password with a comma looks like them.
+_HOSTS = re.compile(r"(?:(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}(?:,(?!$)|(?=$|[;:)\]'\"]))){2,}[,;:.)\]'\"]{0,3}")
 _HOOK_HOST = re.compile(
     r"(?:^|[.-])(?:hooks?|webhooks?|hc-ping|ntfy|healthchecks|ifttt|cronitor|deadmanssnitch|nosnch)\b"
 )
@@ -95,7 +98,7 @@ def _without_user(rest: str, scheme: str) -> str:
     has_user = "@" in authority or not _HOST.fullmatch(authority) or scheme not in _WEB
     if has_user and "@" in before_query:
         return before_query.rpartition("@")[2]
-    if _HOST.fullmatch(authority):
+    if _HOST.fullmatch(authority) or (scheme.endswith(_MANY) and _HOSTS.fullmatch(authority)):
         return rest
     return f"{authority.partition(':')[0]}:{HIDDEN}"  # a password with a blank, of which only the beginning is here
 

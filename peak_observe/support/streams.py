@@ -15,6 +15,10 @@ STANDARD = 3  # input, output and errors
 _UNREAD = (errno.EPIPE, errno.EBADF)
 
 
+class OutputError(OSError):
+    """Error of writing to standard output, as opposed to that of a file."""
+
+
 def open_streams() -> None:
     """Open `/dev/null` for standard streams that are closed (`>&-`), whose numbers the next file would get.
 
@@ -73,7 +77,7 @@ class _Output:
 
     def _drop(self, error: OSError) -> None:
         if error.errno not in _UNREAD:
-            raise error
+            raise OutputError(error.errno, error.strerror) from error
         self.unread = True
         # What is in the buffer would fail again when the process ends.
         with suppress(OSError, ValueError, AttributeError):

@@ -15,6 +15,7 @@ from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import observe
 from peak_observe.support.redact import printable
+from peak_observe.support.streams import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,19 +38,24 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
         try:
             with _warnings_shown(), _terminate_is_interrupt():
                 return command(*args, **kwargs)
-        except RestoreCutOff as cut:
+        except (KeyboardInterrupt, typer.Abort) as interrupted:  # the latter at a question
+            cut = _cut_off(interrupted) or "interrupted; no backup and no file is left half done"
             typer.echo(f"peak-observe: {printable(str(cut))}", err=True)
             raise typer.Exit(INTERRUPTED) from None
-        except (KeyboardInterrupt, typer.Abort):  # the latter at a question
-            typer.echo("peak-observe: interrupted; no backup and no file is left half done", err=True)
-            raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            if isinstance(error, PeakObserveError):
+            if isinstance(error, PeakObserveError | OutputError):
                 raise
             where = f" ({error.filename})" if error.filename else ""
             raise BackupError(f"{error.strerror or error}{where}") from None
 
     return guard
+
+
+def _cut_off(error: BaseException | None) -> BaseException | None:
+    """Return what tells that files are between old and new, also if Ctrl-C came once more while that was on its way."""
+    while error is not None and not isinstance(error, RestoreCutOff):
+        error = error.__context__
+    return error
 
 
 @contextmanager
