@@ -26,14 +26,13 @@ _USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?(?![0-9]++:[0
 # Programs whose option is one letter.
 _SHORT_OPTION = re.compile(
     r"\b((?:(?:mysql|mariadb|sshpass|7z)[\w-]*+[^\r\n|;&]{0,200}?[\s\"']-p"
-    r"|(?:redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a"
-    r"|(?:sshpass|mongo\w*+|docker login)\b[^\r\n|;&]{0,200}?[\s\"']-p|zip\b[^\r\n|;&]{0,200}?[\s\"']-P)[\"',]*+[ \t]++)[\"']?)"
-    r"[^\s\"',]++"
+    r"|(?:redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a|(?:sshpass|mongo\w*+|docker login)\b[^\r\n|;&]{0,200}?[\s\"']-p"
+    r"|zip\b[^\r\n|;&]{0,200}?[\s\"']-P)[\"',]*+[ \t]++)[\"']?)[^\s\"',]++"
 )
 # Sentences and statements with a password and no sign before it.
 _SAID = re.compile(
-    r"((?:passw(?:or)?d|passwort|passphrase|pwd|identified by|(?:private|signing|secret)[ _-]?key|api[ _-]?secret|mnemonic"
-    r"|seed(?: phrase)?)(?: is| was)?[ \t]++[bru]?)([\"'`])([^\"'`\r\n]++)\2",
+    r"((?:passw(?:or)?d|passwort|passphrase|pwd|identified by|(?:private|signing|secret)[ _-]?key|api[ _-]?secret"
+    r"|mnemonic|seed(?: phrase)?)(?: is| was)?[ \t]++[bru]?)([\"'`])([^\"'`\r\n]++)\2",
     re.IGNORECASE,
 )
 _IS = re.compile(
