@@ -1,4 +1,4 @@
-"""Data that the engine lost, and servers that take none: a file that was cut, evicted keys, a replica, a closed port."""
+"""Data that the engine lost, and servers that take none: a file that was cut, evicted keys, a replica, a shut port."""
 
 import fcntl
 import os
