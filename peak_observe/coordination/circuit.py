@@ -6,6 +6,7 @@ import math
 import random
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
@@ -71,21 +72,14 @@ class SharedCircuit(Link):
 
     def claim(self) -> None:
         """Ask for the lease of the probe, blocking for one `timeout` at most."""
-        asked = self._begin_claim()
-        try:
-            answer = self.session.ask("claim", self.name, lease=self._lease)
-        except EngineError:
-            return
-        self._end_claim(asked, *answer)
+        with suppress(EngineError):
+            self._claim(self._begin_claim())
 
     async def async_claim(self) -> None:
-        """Ask for the lease of the probe while other tasks run."""
+        """Ask for the lease of the probe while other tasks run; one that is cancelled leaves it to the next call."""
         asked = self._begin_claim()
-        try:
-            answer = await self.session.ask_async("claim", self.name, lease=self._lease)
-        except EngineError:
-            return
-        self._end_claim(asked, *answer)
+        with suppress(EngineError):
+            await self.session.run_async(lambda: self._claim(asked))
 
     def admits_probe(self, now: float) -> bool:
         """Return whether a half-open circuit may let calls pass in this process."""
@@ -205,6 +199,9 @@ class SharedCircuit(Link):
         now = self.session.clock.monotonic()
         self._claim_at = now + 2 * self.session.timeout  # the other calls of this process are refused meanwhile
         return now
+
+    def _claim(self, asked: float) -> None:
+        self._end_claim(asked, *self.session.ask("claim", self.name, lease=self._lease))
 
     def _end_claim(self, asked: float, answer: str, news: CircuitNews) -> None:
         self.session.tally.count_lease(answer)

@@ -137,11 +137,19 @@ class Session:
 
     async def ask_async(self, step: str, *args: Any, **given: Any) -> Any:
         """Do what `ask` does while other tasks run, of asyncio or trio: the worker asks."""
+        return await self.run_async(lambda: self.ask(step, *args, **given))
+
+    async def run_async(self, task: Callable[[], Any]) -> Any:
+        """Return what a task returns that the worker runs, to its end also where nobody waits for it any more.
+
+        Raises:
+            EngineError: The engine is away, or the worker did not answer within two `timeout`s.
+        """
         if not self.up:
             raise EngineError("the engine is away")
         self.worker.start()
         event, found = task_event(), Answer()
-        self.worker.post(lambda: found.fill(event, lambda: self.ask(step, *args, **given)))
+        self.worker.post(lambda: found.fill(event, task))
         await event.wait(2 * self.timeout)
         return found.get()
 

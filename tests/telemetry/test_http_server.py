@@ -34,7 +34,7 @@ def exporter() -> Iterator[Exporter]:
 
 def request(exporter: Exporter, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple:
     """Return status, headers and body of one answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=60)
     try:
         connection.request(method, path, headers={key.replace("_", "-"): value for key, value in headers.items()})
         answer = connection.getresponse()
@@ -121,17 +121,17 @@ def test_other_methods_are_refused(exporter) -> None:
 
 def test_garbage_does_not_stop_it(exporter) -> None:
     """A client that does not speak HTTP gets an error, the next one its metrics."""
-    with socket.create_connection(("127.0.0.1", exporter.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", exporter.port), timeout=60) as client:
         client.sendall(b"\x16\x03\x01garbage\r\n\r\n")
         assert b"400" in client.recv(1000)
-    with socket.create_connection(("127.0.0.1", exporter.port), timeout=10):
+    with socket.create_connection(("127.0.0.1", exporter.port), timeout=60):
         pass
     assert request(exporter)[0] == 200
 
 
 def test_a_silent_client_holds_up_nobody(exporter) -> None:
     """Each connection has a thread of its own."""
-    with socket.create_connection(("127.0.0.1", exporter.port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", exporter.port), timeout=60) as silent:
         silent.sendall(b"GET /metrics HTTP/1.1\r\n")
         assert request(exporter)[0] == 200
 
@@ -241,7 +241,7 @@ def test_closing_frees_the_port() -> None:
     exporter.close()
     exporter.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", exporter.port), timeout=5)
+        socket.create_connection(("127.0.0.1", exporter.port), timeout=60)
     with start_exporter(port=exporter.port) as again:
         assert request(again)[0] == 200
 
@@ -274,12 +274,12 @@ def test_the_url_can_be_opened() -> None:
     """Also for IPv6 and for all interfaces."""
     with start_exporter(port=0, addr="::1") as exporter:
         assert exporter.url == f"http://[::1]:{exporter.port}/metrics"
-        assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+        assert urllib.request.urlopen(exporter.url, timeout=60).status == 200
     for everywhere in ("", "0.0.0.0"):  # noqa: S104 - this is what is tested
         with start_exporter(port=0, addr=everywhere) as exporter:
-            assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+            assert urllib.request.urlopen(exporter.url, timeout=60).status == 200
     with start_exporter(port=0, addr="localhost") as exporter:
-        assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+        assert urllib.request.urlopen(exporter.url, timeout=60).status == 200
 
 
 @pytest.mark.parametrize(("error", "lines"), [(BrokenPipeError, 0), (RuntimeError, 1)])

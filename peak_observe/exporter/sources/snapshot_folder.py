@@ -111,12 +111,23 @@ class File:
         """
         mode = "last word" if last_word else "account"
         if mode not in self._shown:
-            found = lifetime_totals.settled(*self.snapshot[1:4])
-            if last_word:
-                gauges = lifetime_totals.total(*self.snapshot[1:4])
-                found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
-            self._shown[mode] = self._labelled(found)
+            self._shown[mode] = self._labelled(self.samples(lives=False, last_word=last_word))
         return self._shown[mode]
+
+    def samples(self, *, lives: bool, last_word: bool) -> dict[str, lifetime_totals.Lines]:
+        """Return the samples by family and line, without the name of the process.
+
+        Args:
+            lives: Whether the process lives; all its gauges are among them then.
+            last_word: Whether gauges that stay true are among those of one that is gone.
+        """
+        if lives:
+            return lifetime_totals.total(*self.snapshot[1:4], self.sums)
+        found = lifetime_totals.settled(*self.snapshot[1:4])
+        if last_word:
+            gauges = lifetime_totals.total(*self.snapshot[1:4])
+            found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
+        return found
 
     @property
     def series(self) -> int:

@@ -131,7 +131,7 @@ def test_a_file_about_somebody_elses_process_is_left_out(folder) -> None:
         os.chown(folder / "bad.snap", 65534, 65534)
         assert names(directory) == ["bad", "bot"]
         other.stdin.close()
-        other.wait(30)
+        other.wait(60)
 
 
 def test_a_folder_full_of_files_is_read_up_to_a_bound(folder, monkeypatch) -> None:

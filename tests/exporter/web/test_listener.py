@@ -21,7 +21,7 @@ from peak_observe.testing import ManualClock
 from tests.exporter.conftest import Running
 
 CLIENTS = 1_100
-PATIENCE = 30.0
+PATIENCE = 120.0
 RESET = struct.pack("ii", 1, 0)
 
 

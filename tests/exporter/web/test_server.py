@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.conftest import lint
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
-PATIENCE = 30.0
+PATIENCE = 120.0
 CONFIG = """
 [files.dumps]
 glob = "dumps/*.dump"
