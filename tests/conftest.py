@@ -71,6 +71,16 @@ def lean_processes() -> None:
     coverage_data.measure_only_what_runs()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unmeasured_processes(request: pytest.FixtureRequest, lean_processes: None) -> Iterator[None]:
+    """Measure no coverage of the processes of some tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if coverage_data.is_measured_elsewhere(request.path):
+            for name in os.environ.keys() - coverage_data.unmeasured().keys():
+                patch.delenv(name)
+        yield
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     """Drop half-written files when all tests are done, before their coverage is combined."""
@@ -131,9 +141,9 @@ def lint(exposition: bytes) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with tests that share something costly, so that one worker makes it and no other takes half of them over.
 
-    A demo that Prometheus watches for a minute, the cases of promtool, the runs of the faults.
+    A demo that Prometheus watches for a minute, a night of alerts, the cases of promtool, the runs of the faults.
     """
-    costly = {"prometheus", "all_pass", "runs"}
+    costly = {"prometheus", "all_pass", "runs", "night"}
     items.sort(key=lambda item: costly.isdisjoint(getattr(item, "fixturenames", ())))
     for item in items:
         if not costly.isdisjoint(getattr(item, "fixturenames", ())) and not item.get_closest_marker("timeout"):

@@ -18,6 +18,7 @@ from peak_observe.coordination.shared_windows import SharedWindows
 from peak_observe.coordination.turns import SharedTurns
 from peak_observe.errors import SharedStateError
 from peak_observe.measures import SHARED
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 
 LONGEST_TIMEOUT = 5.0
@@ -51,6 +52,7 @@ class Shared:
         ValueError: An argument is invalid; the message names it.
     """
 
+    @check_keywords()
     def __init__(
         self,
         url: str = urls.HOST,

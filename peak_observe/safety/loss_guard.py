@@ -13,6 +13,7 @@ from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, ch
 from peak_observe.safety.guard_file import GuardFileCorruptError, GuardFileError
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class LossGuard(BaseGuard):
         ValueError: There is no limit, or one is invalid.
     """
 
+    @check_keywords()
     def __init__(
         self,
         trading: TradingSwitch,

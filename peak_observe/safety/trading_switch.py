@@ -20,6 +20,7 @@ from peak_observe.safety.shared_switch import UNHEARD, SharedSwitch
 from peak_observe.safety.switch_byte import SHUT
 from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, UNREADABLE, SwitchFile, TradingState
 from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
 
@@ -67,6 +68,7 @@ class TradingSwitch:
         SharedStateError: The server or file of `shared` refuses: a wrong password, a missing right.
     """
 
+    @check_keywords()
     def __init__(
         self,
         name: str = "main",

@@ -21,6 +21,13 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def shown_time(value: object) -> str:
+    """Return a value that is no number of seconds as a message shows it, with the mend for a `timedelta`."""
+    return (
+        f"{shown(value)}: write .total_seconds()" if callable(getattr(value, "total_seconds", None)) else shown(value)
+    )
+
+
 def label(name: str) -> str:
     """Return a name as labels, spans and messages carry it: without secrets.
 

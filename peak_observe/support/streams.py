@@ -20,7 +20,10 @@ class OutputError(OSError):
 
 
 def open_streams() -> None:
-    """Open `/dev/null` for standard streams that are closed (`>&-`), whose numbers the next file would get."""
+    """Open `/dev/null` for standard streams that are closed (`>&-`), whose numbers the next file would get.
+
+    Letters that the encoding of the output lacks, and names of any bytes, are written by their codes.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < STANDARD:
         pass
     os.close(descriptor)
@@ -29,6 +32,8 @@ def open_streams() -> None:
             stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+    with suppress(AttributeError):  # of a stream that is none of Python's own
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 @contextmanager

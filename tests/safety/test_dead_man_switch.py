@@ -131,6 +131,14 @@ def test_a_lost_beat_cancels_nothing(exchange: FakeExchange) -> None:
         assert statuses(exchange) == {"open"}
 
 
+def test_one_that_is_closed_is_not_entered_again(exchange: FakeExchange) -> None:
+    """It would not beat, and nobody would know."""
+    with DeadManSwitch(ccxt.kraken(exchange.config()), **FAST) as switch:
+        assert switch.wait_armed()
+    with pytest.raises(RuntimeError, match="'kraken' is closed and beats no more: make another one"), switch:
+        pass
+
+
 def test_closing_disarms(patient: FakeExchange, clock: ManualClock) -> None:
     """The orders stay when the bot ends on purpose."""
     client = ccxt.kraken(patient.config())
@@ -492,13 +500,17 @@ def test_a_forked_child_neither_beats_nor_disarms(exchange: FakeExchange) -> Non
     assert exchange.requests["CancelAllOrdersAfter"] == 2
 
 
-def test_a_machine_that_slept_is_noticed_by_the_wall_clock(exchange: FakeExchange) -> None:
-    """Its monotonic clock did not go on meanwhile."""
+def test_a_machine_that_slept_is_noticed_by_the_wall_clock(
+    exchange: FakeExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its monotonic clock did not go on meanwhile; a clock that was set ahead looks the same, and the log says so."""
     clock = ManualClock()
     with DeadManSwitch(ccxt.kraken(exchange.config()), timeout=60, every=20, clock=clock) as switch:
         assert switch.wait_armed()
         clock.jump(61)
         assert not switch.armed
+        switch._note_expiry()
+    assert "if the machine slept and its clock was not set ahead, it has cancelled all orders" in caplog.text
 
 
 def test_trouble_is_logged_once(exchange: FakeExchange, caplog: pytest.LogCaptureFixture) -> None:

@@ -222,6 +222,17 @@ def test_an_address_that_is_not_ours_is_one_clear_error() -> None:
         start_exporter(port=0, addr="192.0.2.1")
     with pytest.raises(ListenError, match=r"cannot listen on no\.such\.invalid:0"):
         start_exporter(port=0, addr="no.such.invalid")
+    with pytest.raises(ListenError, match="there is no such host"):
+        start_exporter(port=0, addr="a" * 64)
+
+
+@pytest.mark.parametrize("addr", [None, 5, b"127.0.0.1"])
+def test_an_address_that_is_no_text_is_refused(addr: object) -> None:
+    """Before anything is opened: None left a server behind that nobody could close."""
+    before = threading.active_count()
+    with pytest.raises(ValueError, match=r"addr must be text such as '127\.0\.0\.1'"):
+        start_exporter(0, addr)
+    assert threading.active_count() == before
 
 
 def test_closing_frees_the_port() -> None:

@@ -633,9 +633,9 @@ def test_names_are_judged_by_their_words(name, secret) -> None:
 def test_time_grows_with_the_text(piece) -> None:
     """A megabyte takes seconds at most, whatever is in it."""
     peak_observe.configure(secrets=[VALUE])
-    started = time.process_time()
+    started = time.thread_time()
     clean(piece * (1_000_000 // len(piece)))
-    assert time.process_time() - started < 8
+    assert time.thread_time() - started < 8
 
 
 def test_labels_of_all_endpoints_stay() -> None:

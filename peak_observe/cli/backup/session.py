@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import signal
-import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -16,7 +15,7 @@ from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import observe
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import OutputError, unread_output_dropped
+from peak_observe.support.streams import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,10 +36,8 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def guard(*args: P.args, **kwargs: P.kwargs) -> T:
-        with suppress(AttributeError):  # of a stream that is none of Python's own
-            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # for names of any bytes
         try:
-            with unread_output_dropped(), _warnings_shown(), _end_is_interrupt():
+            with _warnings_shown(), _end_is_interrupt():
                 return command(*args, **kwargs)
         except (KeyboardInterrupt, typer.Abort) as interrupted:  # the latter at a question
             cut = _cut_off(interrupted) or "interrupted; no backup and no file is left half done"

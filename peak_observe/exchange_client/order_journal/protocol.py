@@ -268,6 +268,10 @@ class Protocol:
         if intent.state != SENT:
             if _refused_by_ccxt(error):  # before anything was sent
                 self._records.to(intent, REFUSED, reason=verdict.reason or type(error).__name__)
+            if isinstance(error, ArithmeticError):  # such as decimal's, for more digits than it counts with
+                reason = f"ccxt cannot round the amount or the price of {intent.text}"
+                self._records.to(intent, REFUSED, reason=reason)
+                raise ValueError(reason) from error
             raise error
         if isinstance(error, OutcomeUnknown) or not self._is_refusal(verdict):
             self._records.unknown(intent, verdict.reason or type(error).__name__)

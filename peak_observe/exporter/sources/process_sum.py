@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Sums of multiples of this are exact in any order. By rounding they would fall by a last digit, which `rate()` takes
 # for a restart.
 STEP = 2.0**20
+ROUNDING = 4 / STEP
 
 
 class Group(NamedTuple):
@@ -105,9 +106,31 @@ class Totals:
             self._leave(name)
 
     def retire(self, name: str, counts: Counts) -> None:
-        """Take the counts of a process whose snapshot is about to be removed."""
-        self._take(name, counts)
+        """Take the account of a process that is about to be removed."""
+        if not self.has_more(name, counts):
+            self._take(name, counts)
         self._leave(name)
+
+    def has_more(self, name: str, counts: Counts) -> bool:
+        """Return whether a process is known to have counted more than its account says."""
+        return any(_fell(group, counts.get(key)) for key, group in self._last.get(name, {}).items())
+
+    def move(self, name: str, now: Iterable[Counts]) -> None:
+        """Forget what a process counted under its former name, if all of that is told anew.
+
+        Args:
+            name: The former name.
+            now: What it tells under its new one, and what is left under the former.
+        """
+        found: Counts = {}
+        for counts in now:
+            _add(found, counts.values())
+        missing = [_missing(group, found.get(key)) for key, group in self._last.get(name, {}).items()]
+        if all(value <= ROUNDING for group in missing for value in group.values):
+            self._keep(missing)
+            self._last.pop(name, None)
+            self.changed = self.changed or name in self._gone
+            self._gone.pop(name, None)
 
     def settle(self, names: Iterable[str]) -> None:
         """Tell processes no longer apart that will not come back; the sum has their counts."""
@@ -147,6 +170,13 @@ def _fell(before: Group, now: Group | None) -> bool:
     return (
         now is None or now.lines != before.lines or any(a > b for a, b in zip(before.values, now.values, strict=True))
     )
+
+
+def _missing(before: Group, now: Group | None) -> Group:
+    """Return how much less there is now."""
+    if now is None or now.lines != before.lines:
+        return before
+    return Group(before.lines, tuple([max(0.0, a - b) for a, b in zip(before.values, now.values, strict=True)]))
 
 
 def _add(total: Counts, groups: Iterable[Group]) -> None:

@@ -165,6 +165,7 @@ class Directory:
         self.parsed = 0
         self._folder = folder
         self._files: dict[str, File | State] = {}
+        self._leftovers: dict[str, list[str]] = {}  # of this look, as one for each file that is dropped takes minutes
 
     def look(self) -> list[File]:
         """Return the files by name, having read those that changed.
@@ -215,7 +216,7 @@ class Directory:
         path = name_lock.path_of(self._folder, file.name)
         with name_lock.free(path) as free:
             if free and _state(file.path.lstat()) == file.state:
-                snapshot_file.sweep(file.path)
+                snapshot_file.remove_leftovers(file.path, self._leftovers.get(file.path.name, ()))
                 file.path.unlink()
                 path.unlink(missing_ok=True)
 
@@ -226,7 +227,10 @@ class Directory:
         except FileNotFoundError:
             return {}
         states: dict[str, State] = {}
+        self._leftovers.clear()
         for entry in seen:
+            if left := snapshot_file.left_of(entry.name):
+                self._leftovers.setdefault(left, []).append(entry.name)
             if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and len(states) < MAX_FILES:
                 try:
                     states[entry.name] = _state(entry.stat(follow_symlinks=False))

@@ -61,6 +61,7 @@ class SummedProcesses(DiscoveredProcesses):
         self._path = folder / FILE
         self._totals: process_sum.Totals | None = None
         self._known: dict[str, _Told] = {}
+        self._names: dict[tuple[object, ...], str] = {}  # of each life of a process
         self._dropped: set[str] = set()
         self._said = ""
 
@@ -80,12 +81,31 @@ class SummedProcesses(DiscoveredProcesses):
 
     def _told(self, files: list[File], shown: dict[str, Process]) -> list[Block]:
         self._known = {file.name: self._read(file, shown.get(file.name)) for file in files}
-        self.totals.look({name: told.counts for name, told in self._known.items() if name not in self._dropped})
+        self._follow()
+        self.totals.look({name: told.counts for name, told in self._known.items() if self._counts(name, told)})
         self._dropped.clear()
         self._save()
         found = process_sum.lines_of(self.totals.sums()) | process_sum.gauges_of(self._newest_first(files))
         living = [file for file in files if self._known[file.name].of[1]]
         return [*_blocks(found, living), *_about(self.processes())]
+
+    def _counts(self, name: str, told: _Told) -> bool:
+        # Of a process that is about to tell all under another name, the account of its former lives is left.
+        account = told.of[0].header.state == "account"
+        return name not in self._dropped and not (account and self.totals.has_more(name, told.counts))
+
+    def _follow(self) -> None:
+        """Follow processes that gave themselves another name, under which they tell all that they counted before."""
+        for name, told in self._known.items():
+            life = told.of[0].header.identity[:-1]
+            former = self._names.get(life, name)
+            left = self._known.get(former)
+            if told.of[1] and former != name and not (left and left.of[1]):
+                self.totals.move(former, [told.counts, *([left.counts] if left else [])])
+            if told.of[1] or life not in self._names:
+                self._names[life] = name
+        there = self._known.keys() | self.totals.gone.keys()
+        self._names = {life: name for life, name in self._names.items() if name in there}
 
     def _read(self, file: File, process: Process | None) -> _Told:
         of = (file, bool(process and process.up), bool(process and process.finished))

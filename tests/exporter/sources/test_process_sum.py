@@ -148,8 +148,27 @@ def test_a_process_that_is_forgotten_is_still_counted() -> None:
     totals = Totals()
     totals.retire("a", calls(3))
     assert totals.changed
+    totals.retire("a", calls(1))
     totals.settle(["a"])
     assert (told(totals), totals.gone) == ({CALLS: 3.0}, {})
+
+
+def test_a_process_with_a_new_name_is_counted_once() -> None:
+    """What earlier lives of the former name counted stays there; one that tells less than before is no such process."""
+    totals = Totals()
+    totals.look({"script": calls(9)})
+    totals.move("script", [calls(4), calls(5)])
+    totals.look({"script": calls(5), "bot": calls(4)})
+    assert told(totals) == {CALLS: 9.0}
+    step = 2**-20  # each part is rounded down, and a fall by that would be a restart to `rate()`
+    totals.move("bot", [calls(4 - step)])
+    totals.look({"script": calls(5), "bot-a": calls(4 - step)})
+    assert told(totals) == {CALLS: 9.0}
+    totals = Totals()
+    totals.look({"script": calls(5), "bot": calls(4)})
+    totals.move("script", [calls(3)])
+    totals.look({"bot": calls(4), "other": calls(3)})
+    assert told(totals) == {CALLS: 12.0}
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,26 @@ def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
     assert (folder / "bot.snap").read_bytes() == claimed
 
 
+def test_accounts_are_dropped_without_a_look_at_the_folder_for_each(folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what killed writers of them left; thousands at once took minutes, in which nothing else was read."""
+    kept = [".bot.snap.0123abcd.tmp", ".bad.snap.bak.tmp", "bot.snap", ".bot.lock"]
+    (folder / kept[0]).touch()
+    (folder / kept[1]).touch()
+    for number in range(3):
+        (folder / f"job{number}.snap").write_bytes(content(f"job{number}"))
+        (folder / f".job{number}.snap.0123abcd.tmp").touch()
+        (folder / f".job{number}.snap.tmp").touch()
+    looks, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    directory = Directory(folder)
+    for file in directory.look():
+        if file.name != "bot":
+            directory.forget(file)
+    assert looks == [folder]
+    assert {path.name for path in folder.iterdir()} <= set(kept)
+    assert not list(folder.glob("*job*")), "a leftover stays"
+
+
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "ü", "a b", "x/../../y", ".hidden", "%2e", "{}", "#"])
 def test_any_name_that_prints_is_told_as_it_is(tmp_path, name) -> None:
     """Quotes and backslashes escaped, as the format asks; all of what a process tells can be parsed."""

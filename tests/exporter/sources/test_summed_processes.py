@@ -175,6 +175,32 @@ def test_messages_of_failing_checks_name_their_process(program, snapshots, until
     assert source.problems() == {("_all", "disk"): "in bot-a: full"}
 
 
+def test_a_process_that_gives_itself_a_name_is_counted_once(program, snapshots, until) -> None:
+    """Whether a look falls between the two names or not, and whether there were lives before under the former."""
+    source = SummedProcesses(snapshots)
+
+    def shown(value: float) -> None:
+        until(lambda: samples(source.collect()).get(ALL) == value)
+
+    first = program("script", BOT)
+    shown(3.0)
+    first.kill()
+    code = BOT.replace("while input()", "input(); peak_observe.configure(process='bot-a')\n    while input()")
+    bot = program("script", code)
+    shown(6.0)
+    bot.go_on()
+    seen = {6.0}
+
+    def renamed() -> bool:
+        seen.add(samples(source.collect())[ALL])
+        return "bot-a" in {process.name for process in source.processes()}
+
+    until(renamed)
+    assert seen == {6.0}
+    bot.go_on()
+    shown(7.0)
+
+
 def test_workers_that_are_killed_end_and_begin_anew_are_one_series(
     program, serving, snapshots, tmp_path, until
 ) -> None:
@@ -211,6 +237,8 @@ def test_workers_that_are_killed_end_and_begin_anew_are_one_series(
         counted(exporter, 12.0)
         text = exporter.eventually(f"{up('_all')} 1.0")
         assert lint(text.encode()) == ""
+        series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+        assert len(series) == len(set(series))  # the exporter's own are beside them
         openmetrics = exporter.get(Accept="application/openmetrics-text; version=1.0.0").text
         assert [family for family in text_string_to_metric_families(openmetrics) if "breaker_calls" in family.name]
         page = exporter.get("/").text
