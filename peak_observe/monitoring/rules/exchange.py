@@ -104,7 +104,7 @@ def _burn(severity: str, *, long: str, short: str, factor: float, spent: str) ->
         "PeakExchangeErrorBudgetBurn",
         severity,
         _burning(long, short, factor),
-        "2m",
+        "0m",  # both windows last long enough: to wait for another evaluation would tell no more
         f"over {long} and over {short} an exchange failed more than {factor * (1 - OBJECTIVE):.1%} of its requests",
         f"{{{{ $labels.exchange }}}} fails {AT} too often.",
         f"It failed {SHARE} of the requests of the last {long}; at this pace {spent}.",
@@ -183,6 +183,37 @@ REQUESTS = Group(
             "The log line and `OutcomeUnknown` tell endpoint, order and client order ids: look for these ids at the "
             "exchange.",
             "Cancel or take over what stands, by hand or in the program, then silence the alert: it ends after a day.",
+            subject="exchange",
+        ),
+        Alert(
+            "PeakMarketDataGap",
+            WARNING,
+            f"increase({catalog.EXCHANGE_CANDLE_GAPS_TOTAL.name}[15m]) >= 1",
+            "0m",
+            "candles were missing between others",
+            f"Candles of {{{{ $labels.exchange }}}} at {AT} have holes.",
+            f"{COUNT} candles were missing within 15 minutes.",
+            "An answer had candles before and after some that are not there. Averages over them are wrong. Exchanges "
+            "leave out candles without a trade, and have holes after maintenance.",
+            "Ask for the candles again: are they there now? Is it a market that is hardly traded?",
+            "Fill the hole before a strategy reads it. For markets that are hardly traded, ask for a longer timeframe.",
+            keep="1h",  # one alert, not one an hour, of a stream that breaks once an hour
+            subject="exchange",
+        ),
+        Alert(
+            "PeakExchangeSlow",
+            WARNING,
+            f"({_OVER_BUDGET} / ({_ALL_BUDGETED} > 0) > 0.05) and ({_OVER_BUDGET} >= 3)",
+            "2m",
+            "more than one in twenty requests exceed their latency budget",
+            f"{{{{ $labels.exchange }}}} is slow to answer {AT}.",
+            f"{SHARE} of its {{{{ $labels.group }}}} requests took longer than their budget within 30 minutes.",
+            "Requests of a group take longer than `latency_budget` of the client promises. An order that is late is "
+            "filled at another price.",
+            "The answer time by endpoint: all, or one? Do other exchanges answer as ever? If not, look at our network; "
+            "if so, look at the load of this machine.",
+            "Trade less, or with limit orders only, until it is over. A budget that is missed every day is too short.",
+            keep="10m",
             subject="exchange",
         ),
     ),
@@ -292,37 +323,6 @@ OBJECTIVES = Group(
             subject="exchange",
         ),
         Alert(
-            "PeakMarketDataGap",
-            WARNING,
-            f"increase({catalog.EXCHANGE_CANDLE_GAPS_TOTAL.name}[15m]) >= 1",
-            "0m",
-            "candles were missing between others",
-            f"Candles of {{{{ $labels.exchange }}}} at {AT} have holes.",
-            f"{COUNT} candles were missing within 15 minutes.",
-            "An answer had candles before and after some that are not there. Averages over them are wrong. Exchanges "
-            "leave out candles without a trade, and have holes after maintenance.",
-            "Ask for the candles again: are they there now? Is it a market that is hardly traded?",
-            "Fill the hole before a strategy reads it. For markets that are hardly traded, ask for a longer timeframe.",
-            keep="1h",  # one alert, not one an hour, of a stream that breaks once an hour
-            subject="exchange",
-        ),
-        Alert(
-            "PeakExchangeSlow",
-            WARNING,
-            f"({_OVER_BUDGET} / ({_ALL_BUDGETED} > 0) > 0.05) and ({_OVER_BUDGET} >= 3)",
-            "2m",
-            "more than one in twenty requests exceed their latency budget",
-            f"{{{{ $labels.exchange }}}} is slow to answer {AT}.",
-            f"{SHARE} of its {{{{ $labels.group }}}} requests took longer than their budget within 30 minutes.",
-            "Requests of a group take longer than `latency_budget` of the client promises. An order that is late is "
-            "filled at another price.",
-            "The answer time by endpoint: all, or one? Do other exchanges answer as ever? If not, look at our network; "
-            "if so, look at the load of this machine.",
-            "Trade less, or with limit orders only, until it is over. A budget that is missed every day is too short.",
-            keep="10m",
-            subject="exchange",
-        ),
-        Alert(
             "PeakExchangeQuiet",
             WARNING,
             f"{_QUIET}",
@@ -350,7 +350,7 @@ OBJECTIVES = Group(
         "answers: the exchange did its part, and the cause is ours. `bug` and `cancelled` never asked it anything, so "
         "they are not even requests. Causes on our side show in `PeakExchangeErrors` and `PeakExchangeKeyRefused`."
     ),
-    every="1m",
+    every="2m",  # what is recorded goes over hours and days
 )
 
 DURATIONS = Group(
