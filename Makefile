@@ -8,6 +8,8 @@ PREVIEW ?= ../shared/dashboard-preview
 export PYTHONDONTWRITEBYTECODE :=
 # CI measures the coverage; by hand `make test COVERAGE=1` does.
 COVERAGE ?= $(filter true,$(CI))
+# The tests' processes share few cores, and some wait in real time: what failed runs once more, alone, and is listed if it passes then.
+AGAIN := --last-failed --last-failed-no-failures none --exitfirst --numprocesses 0 -rp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -35,7 +37,7 @@ demo: $(VENV)/.demo  ## Watch circuits open and close against an exchange that f
 
 test: $(VENV)/.ready  ## Run all tests, after installing the programs that they start (ARGS="tests/exporter -x" is a part)
 	@$(PYTHON) -B tests/programs.py
-	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest $(if $(COVERAGE),--cov) -n 3 --dist worksteal $(ARGS) || { [ $$? = 1 ] && $(BIN)/python -m pytest $(ARGS) $(AGAIN); }
 
 $(VENV)/freqtrade/.ready: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/freqtrade

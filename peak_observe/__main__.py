@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import open_streams
+from peak_observe.support.streams import open_streams, unread_output_dropped
 
 MODULES = {
     "exchange": ("ccxt",),
@@ -54,7 +54,8 @@ def _run() -> None:
         from peak_observe.telemetry.snapshot import writer
 
         writer.disarm()  # the command asks about processes, it is none that anybody watches
-        app()
+        with unread_output_dropped():
+            app()
     except ModuleNotFoundError as error:
         missing = _missing_extras((error.name or "").partition(".")[0])
         if not missing:

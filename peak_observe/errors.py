@@ -47,13 +47,13 @@ from typing import Self
 
 
 def _redacted(text: Callable[..., str]) -> Callable[..., str]:
-    """Return what makes a text, with the secrets taken out of it."""
+    """Return what makes a text, with the secrets taken out of it, and what would steer a terminal."""
 
     @wraps(text)
     def redacted(*args: object) -> str:
-        from peak_observe.support.redact import clean  # late: most programs write no error
+        from peak_observe.support.redact import clean, printable_lines  # late: most programs write no error
 
-        return clean(text(*args))
+        return printable_lines(clean(text(*args)))
 
     return redacted
 
@@ -175,6 +175,9 @@ class BackupCorruptError(_ProblemsError):
         return f"backup {self.backup_id} is corrupt: {self._listed()}"
 
 
+NEWER = "a newer peak-observe wrote it"
+
+
 class BackupUnreadableError(_ProblemsError):
     """Stored files of a backup cannot be read, as for want of a right, which says nothing of their content.
 
@@ -186,7 +189,9 @@ class BackupUnreadableError(_ProblemsError):
     exit_code = 7
 
     def __str__(self) -> str:
-        return f"backup {self.backup_id} cannot be read: {self._listed()}; run this as a user who may read it"
+        listed = self._listed()
+        mend = "use that version" if NEWER in listed else "run this as a user who may read it"
+        return f"backup {self.backup_id} cannot be read: {listed}; {mend}"
 
 
 class RepositoryLockedError(BackupError):

@@ -8,6 +8,24 @@ from pathlib import Path
 CONFIG = "COVERAGE_PROCESS_CONFIG"
 """The variable by which coverage tells a new process what to measure."""
 PACKAGE = Path(__file__).parents[1] / "peak_observe"
+ELSEWHERE = (
+    "backup_recovery/faults",
+    "backup_recovery/offsite/test_killed.py",
+    "coordination/test_processes.py",
+    "exchange_client/order_journal",
+    "exporter/test_browser.py",
+    "exporter/test_under_fire.py",
+    "exporter/web/test_listener.py",
+    "safety/test_hosts.py",
+    "safety/test_processes.py",
+    "safety/test_single_instance.py",
+    "safety/test_switch_byte.py",
+    "test_docs.py",
+    "test_examples.py",
+    "test_first_start.py",
+    "test_tutorial.py",
+)
+"""Tests whose processes run again what other tests measure: each would take a third of a second more."""
 
 
 def measure_only_what_runs() -> None:
@@ -21,6 +39,11 @@ def measure_only_what_runs() -> None:
         config = CoverageConfig.deserialize(os.environ[CONFIG])
         config.source, config.run_include = None, [f"{PACKAGE}/*"]
         os.environ[CONFIG] = config.serialize()
+
+
+def is_measured_elsewhere(test: Path) -> bool:
+    """Return whether the processes of a file of tests tell nothing new of the coverage."""
+    return any(test.is_relative_to(Path(__file__).parent / name) for name in ELSEWHERE)
 
 
 def unmeasured() -> dict[str, str]:

@@ -10,7 +10,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 
 class Sink(ThreadingHTTPServer):
-    """Server that keeps what it was sent; `refusing` makes it answer 400, and `silence` not at all."""
+    """Server that keeps what it was sent.
+
+    `refusing` makes it answer 400, `silence` not at all, and `answer` with a status, headers and a body.
+    """
 
     daemon_threads = True
 
@@ -19,6 +22,7 @@ class Sink(ThreadingHTTPServer):
         self.requests: list[ExportMetricsServiceRequest] = []
         self.refusing = False
         self.silence: threading.Event | None = None
+        self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"")
         self.headers: list[dict[str, str]] = []
 
     @property
@@ -54,9 +58,13 @@ class Handler(BaseHTTPRequestHandler):
             self.server.silence.wait(60)
         self.server.headers.append(dict(self.headers))
         self.server.requests.append(ExportMetricsServiceRequest.FromString(body))
-        self.send_response(400 if self.server.refusing else 200)
-        self.send_header("Content-Length", "0")
+        status, headers, body = self.server.answer
+        self.send_response(400 if self.server.refusing else status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""

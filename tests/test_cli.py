@@ -12,7 +12,7 @@ import click
 import pytest
 import typer
 
-from peak_observe import __version__
+from peak_observe import TradingSwitch, __version__
 from peak_observe.cli import app
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -172,6 +172,22 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"), [(["trading", "status"], 0), (["--help"], 0), (["grafana", "write", "new"], 0)], ids=str
+)
+def test_a_reader_that_leaves_early_ends_no_command(tmp_path: Path, args: list[str], code: int) -> None:
+    """As in `peak-observe … | head -1`: it ends quietly, with the code it would have ended with."""
+    TradingSwitch("bot", folder=tmp_path)
+    command = [sys.executable, "-m", "peak_observe", *args]
+    settings = {**os.environ, "PEAK_OBSERVE_DIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=settings
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == code
 
 
 def test_the_shell_completes_commands() -> None:

@@ -53,3 +53,11 @@ def test_an_unmeasured_process_is_told_nothing(monkeypatch: pytest.MonkeyPatch) 
     """The rest of the environment is handed on."""
     monkeypatch.setenv(coverage_data.CONFIG, "anything")
     assert coverage_data.unmeasured().keys() == os.environ.keys() - {coverage_data.CONFIG}
+
+
+def test_processes_are_measured_except_those_of_some_files() -> None:
+    """Each file or folder that is named is there."""
+    tests = Path(__file__).parent
+    assert [name for name in coverage_data.ELSEWHERE if not (tests / name).exists()] == []
+    assert coverage_data.is_measured_elsewhere(tests / "backup_recovery" / "faults" / "test_together.py")
+    assert not coverage_data.is_measured_elsewhere(tests / "exporter" / "web" / "test_server.py")

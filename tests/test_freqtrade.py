@@ -100,7 +100,7 @@ class Bot:
         request = urllib.request.Request(
             f"{self.url}/api/v1/{path}", method=method, headers={"Authorization": f"Basic {token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def wait_for_start(self, after: int = 0) -> int:

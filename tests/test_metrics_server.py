@@ -99,6 +99,19 @@ def test_a_renewed_certificate_needs_no_restart(tmp_path, authority, caplog) -> 
     assert "the old certificate stays in use" in caplog.text
 
 
+def test_a_certificate_that_comes_before_its_key_changes_nothing_yet(tmp_path, authority, caplog) -> None:
+    """OpenSSL takes it and drops the old key, so that no handshake would succeed any more."""
+    cert, key = certify(tmp_path, authority)
+    with start_exporter(0, certfile=cert, keyfile=key) as exporter:
+        before, new = key.read_bytes(), trustme.CA()
+        _, key = certify(tmp_path, new)
+        renewed, _ = key.read_bytes(), key.write_bytes(before)
+        assert get(exporter.url, client(authority))[0] == 200
+        assert "the old certificate stays in use" in caplog.text
+        key.write_bytes(renewed)
+        assert get(exporter.url, client(new))[0] == 200
+
+
 def test_silent_handshakes_do_not_stop_a_scrape(tmp_path, authority) -> None:
     """They count from the accept, and the oldest makes room."""
     cert, key = certify(tmp_path, authority)

@@ -303,3 +303,36 @@ def test_coverage_is_measured_in_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """By the same command as everywhere."""
     monkeypatch.setenv("CI", ci)
     assert ("--cov" in asked("test", tmp_path)) == measured
+
+
+@pytest.mark.parametrize(("failures", "status"), [(1, 0), (2, 2)])
+def test_a_failed_test_runs_once_more_alone(tmp_path: Path, failures: int, status: int) -> None:
+    """It is listed where it passes then; make fails where it does not."""
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "test_it.py").write_text(
+        "from pathlib import Path\n"
+        "def test_it():\n"
+        f"    with Path({str(tmp_path / 'runs')!r}).open('a+') as runs:\n"
+        "        runs.write('x')\n"
+        "        runs.seek(0)\n"
+        f"        assert len(runs.read()) > {failures}\n"
+        "def test_other():\n"
+        "    pass\n"
+    )
+    arguments = f"ARGS={tmp_path} -c {tmp_path}/pytest.ini -n 0"
+    command = [
+        "make",
+        "test",
+        f"VENV={sys.prefix}",
+        "--assume-old",
+        f"{sys.prefix}/.ready",
+        "INSTALL=no",
+        "CI=",
+        arguments,
+    ]
+    told = {"COVERAGE", "MAKEFLAGS", "MFLAGS", "PYTEST_ADDOPTS"}  # by a make that runs these tests
+    settings = {name: value for name, value in os.environ.items() if name not in told}
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == status, done
+    assert (tmp_path / "runs").read_text() == "xx"
+    assert ("\nPASSED " in done.stdout) == (status == 0), done.stdout

@@ -51,7 +51,7 @@ def begin(number):
         if PHASES[number]:
             fake.fail(*PHASES[number][:1], **PHASES[number][1])
     if number == LAST:
-        metrics = urllib.request.urlopen(exporters[0].url, timeout=10).read().decode() if exporters else ""
+        metrics = urllib.request.urlopen(exporters[0].url, timeout=60).read().decode() if exporters else ""
         sys.stdout.write("\\n" + json.dumps({"rounds": rounds, "metrics": metrics}))
         sys.exit()
 

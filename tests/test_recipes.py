@@ -44,7 +44,7 @@ def wait_for(condition: object, process: subprocess.Popen, log: Path) -> None:
 def answers(url: str) -> bool:
     """Return whether a URL is answered."""
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        with urllib.request.urlopen(url, timeout=60):
             return True
     except OSError:
         return False

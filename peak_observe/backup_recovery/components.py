@@ -27,6 +27,7 @@ from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import SAME, Refusal, actions
 from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Transaction
 from peak_observe.errors import RestoreRefusedError
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class ConfigBackup(_Part):
         exclude: Patterns of what is left out; see `Exclude`.
     """
 
+    @check_keywords()
     def __init__(self, config_paths: Iterable[Path] | None = None, *, exclude: Iterable[str] = ()) -> None:
         super().__init__(CONFIG, config_paths, exclude)
 
@@ -172,6 +174,7 @@ class DataBackup(_Part):
         exclude: Patterns of what is left out; see `Exclude`.
     """
 
+    @check_keywords()
     def __init__(self, data_paths: Iterable[Path] | None = None, *, exclude: Iterable[str] = ()) -> None:
         super().__init__(DATA, data_paths, exclude)
         self.dumps = Dumps(Path("dumps"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.redact import describe
+from peak_observe.support.shown import shown_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,4 +269,4 @@ def _check_create(manager: Manager, create: dict[str, Any]) -> None:
 def _check(name: str, value: object, rule: str, *, ok: Callable[[], bool]) -> None:
     """Raise ValueError unless `value` is a number of which `ok` holds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not ok():
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
+        raise ValueError(f"{name} must be {rule}, not {shown_time(value)}")

@@ -47,6 +47,10 @@ def exporter(
         list[str],
         typer.Option("--web.allowed-host", metavar="NAME", help="A public name of this host; may be repeated."),
     ] = [],  # noqa: B006 - typer copies it
+    sum_processes: Annotated[
+        bool,
+        typer.Option("--processes.sum", help="Serve one series for all processes instead of one for each."),
+    ] = False,
     level: Annotated[
         Level,
         typer.Option("--log.level", case_sensitive=False, help="Least level that is logged."),
@@ -69,18 +73,18 @@ def exporter(
     sys.path.insert(0, "")  # modules of the working directory, as with `python -m`
     logs.set_up(level.value, form.value)
     if check:
-        _check(config_file, web_config_file)
+        _check(config_file, web_config_file, sum_processes=sum_processes)
         return
     from peak_observe.exporter.web.server import Exporter, Options
 
-    Exporter(Options(config_file, tuple(listen), web_config_file, lifecycle, tuple(hosts))).run()
+    Exporter(Options(config_file, tuple(listen), web_config_file, lifecycle, tuple(hosts), sum_processes)).run()
 
 
-def _check(config_file: Path | None, web_config_file: Path | None) -> None:
+def _check(config_file: Path | None, web_config_file: Path | None, *, sum_processes: bool) -> None:
     from peak_observe.exporter import config
     from peak_observe.exporter.web import web_config
 
-    found, web = config.load(config_file), web_config.load(web_config_file)
+    found, web = config.load(config_file, sum_processes=sum_processes), web_config.load(web_config_file)
     typer.echo(f"{found.path}: in order; it watches" if found.path else "no configuration file: it watches")
     for definition in found.sources:
         if definition.name != "checks":

@@ -192,7 +192,7 @@ def _exit_code(results: dict[str, HealthCheckResult]) -> int:
 
 def _shows_emoji() -> bool:
     try:
-        "".join((*terminal.MARKS.values(), *terminal.LIGHTS.values())).encode(sys.stdout.encoding)
+        "".join((*terminal.MARKS.values(), *terminal.LIGHTS.values())).encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         return False
     return True

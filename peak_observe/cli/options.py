@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand
 
+from peak_observe.errors import UsageError
 from peak_observe.support import toml
 
 DEFAULT_FILE = Path("peak-observe.toml")
 DEFAULT_REPOSITORY = Path("backups")
 LATEST = "latest"
+PATHS = ("--config.file", "--repository", "--config", "--data", "--to", "--temp-dir", "--state-file", "--identity")
+"""Options that name a file or folder."""
 
 ConfigFile = Annotated[
     Path | None,
@@ -77,7 +81,22 @@ def found_file(table: str) -> Path | None:
     return DEFAULT_FILE if table in found else None
 
 
-class RenamedOptions(TyperCommand):
+class PathsChecked(TyperCommand):
+    """A command that takes no empty text for a path: an unset variable would mean the working directory."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments.
+
+        Raises:
+            UsageError: A path is empty.
+        """
+        for arg, following in pairwise([*args, "--"]):
+            if (arg in PATHS and following == "") or (arg[-1:] == "=" and arg[:-1] in PATHS):
+                raise UsageError(f"{arg.rstrip('=')}: it has to be a path, not ''")
+        return super().parse_args(ctx, args)
+
+
+class RenamedOptions(PathsChecked):
     """A command whose old spellings of options keep working, with a hint to the new ones."""
 
     renamed: ClassVar[dict[str, str]] = {}

@@ -18,7 +18,6 @@ from peak_observe.safety.shared_switch import RemoteSwitch
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import unread_output_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -137,9 +136,8 @@ def _each(switches: Sequence[Switch], change: Callable[[Switch], TradingState]) 
     if failed:
         others = f"; {len(done)} others are changed" if done else ""
         raise UsageError("; ".join(dict.fromkeys(failed)) + others)
-    with unread_output_dropped():
-        for line in done:
-            typer.echo(line)
+    for line in done:
+        typer.echo(line)
 
 
 def _check_not_shared(switches: Sequence[Switch]) -> None:

@@ -6,6 +6,7 @@ import math
 import random
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
@@ -71,21 +72,14 @@ class SharedCircuit(Link):
 
     def claim(self) -> None:
         """Ask for the lease of the probe, blocking for one `timeout` at most."""
-        asked = self._begin_claim()
-        try:
-            answer = self.session.ask("claim", self.name, lease=self._lease)
-        except EngineError:
-            return
-        self._end_claim(asked, *answer)
+        with suppress(EngineError):
+            self._claim(self._begin_claim())
 
     async def async_claim(self) -> None:
-        """Ask for the lease of the probe while other tasks run."""
+        """Ask for the lease of the probe while other tasks run; one that is cancelled leaves it to the next call."""
         asked = self._begin_claim()
-        try:
-            answer = await self.session.ask_async("claim", self.name, lease=self._lease)
-        except EngineError:
-            return
-        self._end_claim(asked, *answer)
+        with suppress(EngineError):
+            await self.session.run_async(lambda: self._claim(asked))
 
     def admits_probe(self, now: float) -> bool:
         """Return whether a half-open circuit may let calls pass in this process."""
@@ -189,11 +183,12 @@ class SharedCircuit(Link):
             if circuit.state == OPEN and not self._private and not self._untold and not controller.observes:
                 self._tell_opening(controller)
             return None
-        state = OPEN if circuit.state == HALF_OPEN else circuit.state
-        left = math.inf if circuit.period.duration == math.inf else circuit.retry_after(now)
-        name = catalog.STATES[state]
-        left = 0.0 if state == CLOSED else left
-        return CircuitNews(self.name, self._era, name, left, self._token, 0.0, self.by, "", 0.0)
+        state, left = circuit.state, 0.0
+        if state == HALF_OPEN:
+            state = OPEN  # which is due: a half-open period has no end of its own
+        elif state != CLOSED:
+            left = math.inf if circuit.period.duration == math.inf else circuit.retry_after(now)
+        return CircuitNews(self.name, self._era, catalog.STATES[state], left, self._token, 0.0, self.by, "", 0.0)
 
     def _tell_opening(self, controller: Any) -> None:
         now = self.session.clock.monotonic()
@@ -205,6 +200,9 @@ class SharedCircuit(Link):
         self._claim_at = now + 2 * self.session.timeout  # the other calls of this process are refused meanwhile
         return now
 
+    def _claim(self, asked: float) -> None:
+        self._end_claim(asked, *self.session.ask("claim", self.name, lease=self._lease))
+
     def _end_claim(self, asked: float, answer: str, news: CircuitNews) -> None:
         self.session.tally.count_lease(answer)
         if answer == records.GRANTED:
@@ -213,7 +211,7 @@ class SharedCircuit(Link):
             self.session.post(self._renew, self._lease / RENEWALS)
             return
         era = self._era
-        self.adopt(news)
+        self._answered(news)
         if answer == records.UNNEEDED and news.era == era:
             self._token, self._leased_until = 0, math.inf  # it opened here alone, and closes here alone
         elif answer == records.TAKEN:
@@ -257,7 +255,13 @@ class SharedCircuit(Link):
             self._era, self.by = news.era, news.by
             self.session.tally.count_transition("out")
         else:
-            self.adopt(news)
+            self._answered(news)
+
+    def _answered(self, news: CircuitNews) -> None:
+        """Take over what the engine answered; an era of before says that it lost this circuit, and all is read anew."""
+        if news.era < self._era:
+            self.session.read_anew()
+        self.adopt(news)
 
     def _close_if(self, era: int, by: str) -> None:
         controller = self._controller()

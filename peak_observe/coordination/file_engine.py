@@ -217,7 +217,7 @@ class FileEngine:
 
     def _opened(self) -> MappedTable:
         table = self._table
-        if table is None:
+        if table is None or table.is_lost:
             table = self._table = MappedTable(
                 self._path, boot=_boot_id(), timeout=self._timeout, on_reboot=self._after_reboot
             )

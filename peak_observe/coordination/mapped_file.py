@@ -2,6 +2,8 @@
 
 Slots of 512 bytes hold a checksum, a length and JSON: a process that is killed in the middle of a write leaves a slot
 that is read as empty, and the kernel frees its lock. One that is stopped keeps it, so nobody waits longer than a limit.
+A file that was removed, replaced or cut is opened anew: the processes that keep the old one would be among themselves,
+and the kernel kills a process that looks at a page beyond the end.
 Changes that others should see are announced by a write to the file, which wakes their `inotify`; where there is none,
 they look every few milliseconds.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import secrets
 import select
 import struct
 import sys
@@ -19,6 +22,7 @@ import time
 import zlib
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from peak_observe.coordination.engine import EngineError
 from peak_observe.support.posix import fcntl
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 SLOT = 512
 SLOTS = 8192
+SIZE = SLOT * (SLOTS + 1)
 MAGIC = b"peakshr1"
 _HEADER = struct.Struct("<8s16sQII")  # magic, boot id, sequence, slots in use, times that a slot changed its name
 _SLOT = struct.Struct("<IH")  # checksum and length of the JSON that follows
@@ -55,15 +60,23 @@ class MappedTable:
         self._mutex = threading.Lock()  # flock knows files, not threads
         self._index: dict[str, int] = {}
         self._generation = (0, -1)
+        self.is_lost = False
         try:
             os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text paths, as below
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             why = f"{path} cannot be opened: {error.strerror}; name a folder that all may write"
             raise EngineError(why, refused=True) from None
-        self._bell = _Bell(path)
+        self._file, self._bell = file, _Bell()
+        # Closed by the last who uses it, as another thread may wait in it while this one opens the file anew.
+        self._closed = finalize(self, _close, file, self._bell)
+        self._closed.atexit = False
         try:
+            self._bell.hang(path)
             self._prepare(boot, on_reboot)
+        except OSError as error:  # no descriptor is left, or the disk has no such mapping
+            self.close()
+            raise EngineError(f"{path} cannot be mapped: {error.strerror}") from None
         except BaseException:
             self.close()
             raise
@@ -73,11 +86,13 @@ class MappedTable:
             if os.pread(self._file, len(MAGIC), 0).strip(b"\0") not in (b"", MAGIC):
                 why = f"{self.path} is no shared state of this version: name another file"
                 raise EngineError(why, refused=True)
+            is_cut = os.fstat(self._file).st_size < SIZE
             _reserve(self._file, self.path)
-            self._map = mmap.mmap(self._file, SLOT * (SLOTS + 1))
+            self._map = mmap.mmap(self._file, SIZE)
             magic, booted, *_ = _HEADER.unpack_from(self._map)
-            if magic != MAGIC:
-                _HEADER.pack_into(self._map, 0, MAGIC, boot, 0, 0, 0)
+            if is_cut or magic != MAGIC:
+                # A number of its own, so that who has indexed the slots of before does so anew.
+                _HEADER.pack_into(self._map, 0, MAGIC, boot, 0, 0, secrets.randbits(30))
             elif booted != boot:
                 on_reboot(self)  # before the header says so: if this process dies here, the next one does it
                 _, _, sequence, used, generation = _HEADER.unpack_from(self._map)
@@ -88,15 +103,21 @@ class MappedTable:
         """Hold the lock of the file.
 
         Raises:
-            EngineError: Somebody else held it for too long.
+            EngineError: Somebody else held it for too long, or the file is not the one of the others any more.
         """
         if not self._mutex.acquire(timeout=self._timeout):
             raise EngineError("the lock of the file is busy in this process")
         try:
             with self._flock():
+                self._check_kept()
                 yield
         finally:
             self._mutex.release()
+
+    def _check_kept(self) -> None:
+        if not _is_kept(self._file, self.path):
+            self.is_lost = True
+            raise EngineError(f"{self.path} was removed, replaced or cut")
 
     @contextmanager
     def _flock(self) -> Iterator[None]:
@@ -172,11 +193,7 @@ class MappedTable:
 
     def close(self) -> None:
         """Close the file."""
-        self._bell.close()
-        with suppress(OSError, AttributeError, BufferError):
-            self._map.close()
-        with suppress(OSError):
-            os.close(self._file)
+        self._closed()
 
     def _place(self, key: str) -> int | None:
         self._look()
@@ -227,6 +244,23 @@ class MappedTable:
         return stored[1:] or None if stored is not None else None
 
 
+def _close(file: int, bell: _Bell) -> None:
+    bell.close()
+    with suppress(OSError):
+        os.close(file)
+
+
+def _is_kept(file: int, path: str) -> bool:
+    """Return whether an open file is still the one at its path, as far as that can be seen, and whole."""
+    try:
+        mine = os.fstat(file)
+        return mine.st_size >= SIZE and os.path.samestat(mine, os.stat(path, follow_symlinks=False))  # noqa: PTH116 - as above
+    except PermissionError:  # the folder was closed for this user, which ends nothing for who has the file open
+        return True
+    except OSError:
+        return False
+
+
 def _reserve(file: int, path: str) -> None:
     """Take the room of the whole table: where a disk is full, a write to a page that has none kills the process.
 
@@ -235,20 +269,22 @@ def _reserve(file: int, path: str) -> None:
     """
     try:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file, 0, SLOT * (SLOTS + 1))
+            os.posix_fallocate(file, 0, SIZE)
         else:  # macOS
             size = os.fstat(file).st_size
-            os.pwrite(file, bytes(max(0, SLOT * (SLOTS + 1) - size)), size)
+            os.pwrite(file, bytes(max(0, SIZE - size)), size)
     except OSError as error:
-        raise EngineError(f"{path} needs {SLOT * (SLOTS + 1) >> 20} MiB on its disk: {error.strerror}") from None
+        raise EngineError(f"{path} needs {SIZE >> 20} MiB on its disk: {error.strerror}") from None
 
 
 class _Bell:
     """Wakes up when another process announces a change of a file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self) -> None:
         self._seen: int | None = None
-        self._inotify = -1
+        self._inotify = self._woken = self._waker = -1
+
+    def hang(self, path: str) -> None:
         self._woken, self._waker = os.pipe()
         if sys.platform == "linux":
             import ctypes
@@ -262,13 +298,13 @@ class _Bell:
 
     def wait(self, seconds: float, sequence: Callable[[], int]) -> bool:
         if self._inotify >= 0:
-            ready = select.select([self._inotify, self._woken], [], [], seconds)[0]
+            ready = _readable([self._inotify, self._woken], seconds)
             with suppress(BlockingIOError):
                 os.read(self._inotify, 4096)
             return self._inotify in ready
         limit = time.monotonic() + seconds
         while (now := sequence()) == self._seen and time.monotonic() < limit:
-            if select.select([self._woken], [], [], _LOOK_EVERY)[0]:
+            if _readable([self._woken], _LOOK_EVERY):
                 break
         changed, self._seen = now != self._seen, now
         return changed
@@ -282,3 +318,11 @@ class _Bell:
             if each >= 0:
                 os.close(each)
         self._woken = self._waker = -1
+
+
+def _readable(files: list[int], seconds: float) -> list[int]:
+    """Return the files that can be read; by poll, as select knows none of a number past 1,023."""
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return [file for file, _ in poll.poll(seconds * 1000)]

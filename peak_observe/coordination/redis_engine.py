@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from peak_observe.coordination import record_steps, records
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews, NewsBatch, SharedPicture, StoredRecord
 from peak_observe.coordination.redis_scripts import SCRIPT
+from peak_observe.coordination.server_discovery import discovery_of, is_moved
 from peak_observe.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,17 +25,24 @@ ALIVE = 3.0
 """Seconds for which a process counts as a member after it was last heard of."""
 KEEP = 86_400.0
 """Seconds for which records outlive the last member."""
-CONNECTIONS = 16
+CONNECTIONS = 64
+"""Connections at most: one of the news, and one for each thread that asks, of which a session lets 16 ask at once."""
 RIGHTS = "~{NAMESPACE}:* &{NAMESPACE}:* +eval +evalsha +ping +subscribe +unsubscribe +time +get +set +incr +publish "
 RIGHTS += "+hget +hset +hdel +hgetall +zadd +zcard +zremrangebyscore +pexpire"
 """What a user of the server needs, as `ACL SETUSER` takes it; braces are part of the keys."""
+PASSING = frozenset(["OOM", "READONLY", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"])
+"""Codes of errors that end by themselves: the server has no memory, a full disk, or another one takes over from it."""
+_PASSING_TYPES = frozenset(
+    {"OutOfMemoryError", "ReadOnlyError", "ClusterDownError", "TryAgainError", "MasterDownError"}
+)
 
 
 class RedisEngine:
     """Engine in which a server makes the steps, each by one script; news come by publish and subscribe.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with password and database.
+        url: `redis://`, `rediss://` or `unix://`, with password and database; or `redis+sentinel://` or
+            `redis+cluster://` of several servers, of which one has all keys.
         namespace: What its keys begin with, as a hash tag, so that a cluster keeps them together.
         timeout: Seconds that a step, or a connection, takes at most.
         quorum: Hosts that have to see a circuit open before it is open for all.
@@ -50,7 +58,6 @@ class RedisEngine:
         except ImportError as error:
             raise MissingExtraError("shared", "Shared of a redis:// URL") from error
         self._redis: Any = redis
-        self._url = url
         self._timeout = timeout
         self._quorum = quorum
         tag = f"{{{namespace}}}"
@@ -61,26 +68,56 @@ class RedisEngine:
         self._stale = False
         self._wake = f"{tag}:wake:{secrets.token_hex(8)}"
         self._ahead: float | None = None  # the server's milliseconds less ours, at the least
+        self._kept = (0, 0)
         self._hash = ""
-        self._connect()
+        self._discovery = discovery_of(url, key=tag, connect=self._client_of)
+        self._located = ""  # the URL of the server that has the keys
+        self._lost = self._discovery is not None
+        self._locating = threading.Lock()
+        if self._discovery is None:
+            self._located, self._client = url, self._client_of(url)
 
-    def _connect(self) -> None:
+    def _client_of(self, url: str) -> Any:
         from redis.backoff import NoBackoff
+        from redis.connection import parse_url
         from redis.retry import Retry
 
-        tcp = {} if self._url.startswith("unix:") else {"socket_keepalive": True}
-        # Its defaults wait for ever, or retry for seconds.
-        self._client = self._redis.Redis.from_url(
-            self._url,
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            max_connections=CONNECTIONS,
-            decode_responses=True,
-            protocol=2,
-            **tcp,
-        )
+        options = dict(parse_url(url))  # type: ignore[no-untyped-call] # redis-py has it without types
+        if not url.startswith("unix:"):
+            options.setdefault("socket_keepalive", True)
+        # Its defaults wait for ever, or retry for seconds; what a URL says of these would hold up calls too.
+        options |= {
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_timeout": False,
+            "max_connections": CONNECTIONS,
+            "decode_responses": True,
+            "protocol": 2,
+        }
+        pool = self._redis.ConnectionPool(**options)
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, and refuses unknown options
+        return self._redis.Redis(connection_pool=pool)
+
+    def _locate(self) -> None:
+        """Find out which server has the keys, where the URL names several."""
+        with self._locating:
+            if self._discovery is None or not self._lost:
+                return
+            located, self._lost = self._discovery.locate(), False
+            if located == self._located:
+                return
+            before, self._client, self._located = self._client, self._client_of(located), located
+            self._ahead = None
+        if before is not None:
+            self._stale = True
+            _quietly(before.close)
+
+    @property
+    def _server(self) -> Any:
+        if self._client is None:
+            self._locate()
+        return self._client
 
     def open(self, name: str, *, era: int, seconds: float, by: str, reason: str, voter: str) -> CircuitNews:
         """Open a circuit that is closed in this era; with a quorum, vote for it."""
@@ -161,14 +198,17 @@ class RedisEngine:
         return list(self._ask_records("names"))[::2]
 
     def _ask_records(self, *args: Any) -> Any:
+        server = self._server
         try:
-            return self._client.eval(record_steps.SCRIPT, 1, f"{self._tag}:records", *args)
+            return server.eval(record_steps.SCRIPT, 1, f"{self._tag}:records", *args)
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failure(error) from None
 
     def sync(self, member: str) -> SharedPicture:
-        """Take part for some seconds more, and read everything."""
+        """Take part for some seconds more, and read everything; where a server was lost, from who has its place."""
+        self._locate()
         told = self._beat(member, "sync")
+        self._kept = (len(told["c"]), len(told["h"]))
         circuits = {row["n"]: _circuit(row) for row in told["c"] or []}
         holds = {row["h"]: _hold(row) for row in told["h"] or []}
         return SharedPicture(told["q"], circuits, holds, told["m"])
@@ -176,16 +216,19 @@ class RedisEngine:
     def beat(self, member: str) -> tuple[int, int]:
         """Take part for some seconds more; return the number of the last change and of members."""
         told = self._beat(member)
-        return told["q"], told["m"]
+        before, self._kept = self._kept, (told["c"], told["h"])
+        is_lost = any(was and not now for was, now in zip(before, self._kept, strict=True))
+        return -1 if is_lost else told["q"], told["m"]
 
     def wait_for_news(self, seconds: float) -> NewsBatch | None:
         """Wait for changes; None if there were none."""
         if self._stale:
             self._stale = False
             self._drop_subscription()
+        server = self._server
         try:
             if self._news is None:
-                self._news = self._client.pubsub(ignore_subscribe_messages=True)
+                self._news = server.pubsub(ignore_subscribe_messages=True)
                 self._news.subscribe(self._channel, self._wake)
                 return NewsBatch(None, [], gap=True)
             message = self._news.get_message(timeout=seconds)
@@ -197,8 +240,9 @@ class RedisEngine:
         return _batch(message["data"])
 
     def renew_news(self) -> None:
-        """Subscribe anew before the next wait: the connection may be dead without knowing."""
+        """Subscribe anew before the next wait: the connection may be dead without knowing, or the server another."""
         self._stale = True
+        self._lost = self._discovery is not None
 
     def wake(self) -> None:
         """End the wait for news of this process, by a message to itself."""
@@ -211,16 +255,20 @@ class RedisEngine:
 
     def forget_connections(self) -> None:
         """Drop the sockets of the parent in a forked child; redis-py's pool sees the fork by itself."""
+        self._locating = threading.Lock()
+        self._news = None
+        if self._client is None:
+            return
         pool = self._client.connection_pool
         # Its objects take these locks as they go, and a thread of the parent may have held them.
         pool._lock, pool._fork_lock = threading.RLock(), threading.RLock()  # noqa: SLF001 - no other way to renew them
-        self._news = None
-        self._connect()
+        self._client = self._client_of(self._located)
 
     def close(self) -> None:
         """Close all connections."""
         self._drop_subscription()
-        _quietly(self._client.close)
+        if self._client is not None:
+            _quietly(self._client.close)
 
     def _beat(self, member: str, step: str = "beat") -> Any:
         told = self._step(step, member, _ms(ALIVE))
@@ -237,13 +285,14 @@ class RedisEngine:
     def _run(self, step: str, *args: Any, key: str = "") -> Any:
         keys = [*self._keys, key or self._keys[0]]
         given = [step, self._channel, _ms(KEEP), *args]
+        server = self._server
         try:
             if self._hash:
                 try:
-                    return self._client.evalsha(self._hash, len(keys), *keys, *given)
+                    return server.evalsha(self._hash, len(keys), *keys, *given)
                 except self._redis.exceptions.NoScriptError:  # restarted, or flushed
                     pass
-            answer = self._client.eval(SCRIPT, len(keys), *keys, *given)
+            answer = server.eval(SCRIPT, len(keys), *keys, *given)
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failure(error) from None
         if not self._hash:
@@ -255,6 +304,8 @@ class RedisEngine:
     def _failure(self, error: Exception) -> EngineError:
         """Return our error of one of redis-py, without the URL, which has the password."""
         wrong = self._redis.exceptions
+        if self._discovery is not None and is_moved(error):
+            return EngineError("the server is no longer the one that has the keys")
         if isinstance(error, wrong.AuthenticationError):
             return EngineError("the server refuses the user or password that the URL names", refused=True)
         if isinstance(error, wrong.NoPermissionError):
@@ -263,7 +314,8 @@ class RedisEngine:
         if isinstance(error, wrong.TimeoutError):
             return EngineError(f"the server did not answer within {self._timeout:g} s")
         if isinstance(error, wrong.ResponseError):
-            return EngineError(f"the server refuses: {_brief(error)}", refused=True)
+            passing = type(error).__name__ in _PASSING_TYPES or str(error).partition(" ")[0] in PASSING
+            return EngineError(f"the server refuses: {_brief(error)}", refused=not passing)
         return EngineError(f"the server cannot be reached: {type(error).__name__}")
 
 

@@ -49,19 +49,21 @@ local function change(name, c, state, seconds, by, reason)
   save(name, c)
   announce(told(name, c))
 end
-local function part()
-  redis.call('ZADD', members, now + tonumber(ARGV[5]), ARGV[4])
-  redis.call('ZREMRANGEBYSCORE', members, '-inf', now)
-  redis.call('PEXPIRE', members, keep)
-  redis.call('PEXPIRE', circuits, keep)
-  redis.call('PEXPIRE', holds, keep)
-  redis.call('PEXPIRE', sequence, keep)
-  return redis.call('ZCARD', members), tonumber(redis.call('GET', sequence) or '0')
-end
 local function kept_hold(found)
   local h = found and cjson.decode(found) or {u = 0, r = '', a = 0}
   h.u = h.u - math.max(0, h.a - now)
   return h
+end
+local function part()
+  redis.call('ZADD', members, now + tonumber(ARGV[5]), ARGV[4])
+  redis.call('ZREMRANGEBYSCORE', members, '-inf', now)
+  redis.call('PEXPIRE', members, keep)
+  local stored = redis.call('PEXPIRE', circuits, keep)
+  local found, longest = redis.call('HGETALL', holds), keep
+  for i = 2, #found, 2 do longest = math.max(longest, kept_hold(found[i]).u - now) end
+  local held = redis.call('PEXPIRE', holds, longest)  -- a ban of days outlives the last member
+  redis.call('PEXPIRE', sequence, keep)
+  return redis.call('ZCARD', members), tonumber(redis.call('GET', sequence) or '0'), stored, held
 end
 local function held(name, ms, reason)
   local before = kept_hold(redis.call('HGET', holds, name))
@@ -222,8 +224,8 @@ elseif step == 'seed' then
 elseif step == 'now' then
   return cjson.encode({now = now})
 elseif step == 'beat' then
-  local count, number = part()
-  return cjson.encode({m = count, q = number, now = now})
+  local count, number, stored, held = part()
+  return cjson.encode({m = count, q = number, now = now, c = stored, h = held})
 elseif step == 'sync' then
   local count, number = part()
   local all, kept = {}, {}

@@ -18,6 +18,7 @@ from peak_observe.coordination.shared_windows import SharedWindows
 from peak_observe.coordination.turns import SharedTurns
 from peak_observe.errors import SharedStateError
 from peak_observe.measures import SHARED
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 
 LONGEST_TIMEOUT = 5.0
@@ -36,7 +37,7 @@ class Shared:
     Args:
         url: `host`: a file in the folder of `PEAK_OBSERVE_DIR`, or in the user's folder for temporary files;
             `file:///path`; or `redis://`, `rediss://` or `unix://` of a Redis or Valkey server, with the extra
-            `shared`.
+            `shared`; or `redis+sentinel://host,host/mymaster/0` or `redis+cluster://host,host` of several.
         namespace: Name of the group of processes that share; also the label value of the metrics.
         scope: The egress address, or the account, that an exchange bans; holds are shared by those of one scope.
         timeout: Seconds that a call waits for the server or file at most.
@@ -51,6 +52,7 @@ class Shared:
         ValueError: An argument is invalid; the message names it.
     """
 
+    @check_keywords()
     def __init__(
         self,
         url: str = urls.HOST,

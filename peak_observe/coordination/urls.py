@@ -8,6 +8,8 @@ import tempfile
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from peak_observe.coordination import server_discovery
+
 if TYPE_CHECKING:
     from peak_observe.clock import Clock
     from peak_observe.coordination.engine import Engine
@@ -16,7 +18,7 @@ HOST = "host"
 DIRECTORY = "PEAK_OBSERVE_DIR"
 FILE = "shared-state"
 SERVERS = ("redis", "rediss", "unix")
-KNOWN = "'host', file:///path, redis://…, rediss://… or unix://…"
+KNOWN = "'host', file:///path, redis://…, rediss://…, unix://…, redis+sentinel://… or redis+cluster://…"
 UNCLEAR = (
     "the URL of the shared state makes no sense: write redis://user:password@host:port/0 with the number of the "
     "database, and '/', '@', '?' and '#' of a password as %2F, %40, %3F and %23"
@@ -42,14 +44,18 @@ def build_engine(url: object, *, namespace: str, timeout: float, quorum: int, cl
     if not isinstance(url, str) or not url:
         raise ValueError(f"url must be {KNOWN}, not a value of type {type(url).__name__}")
     scheme = HOST if url == HOST else _scheme(url)
-    if scheme in SERVERS:
+    if scheme in (*SERVERS, *server_discovery.SCHEMES):
         from peak_observe.coordination.redis_engine import RedisEngine  # late: it needs an extra
 
-        _check_server(url, scheme)
+        located = scheme in server_discovery.SCHEMES
+        if located:
+            server_discovery.place_of(url)
+        else:
+            _check_server(url, scheme)
         try:
             return RedisEngine(url, namespace=namespace, timeout=timeout, quorum=quorum)
         except (ValueError, TypeError):  # its message may quote a password
-            raise ValueError(UNCLEAR) from None
+            raise ValueError(server_discovery.UNCLEAR if located else UNCLEAR) from None
     if scheme not in (HOST, "file"):
         raise ValueError(f"url must be {KNOWN}; its scheme is {scheme or 'missing'!r}")
     if quorum > 1:
@@ -63,11 +69,15 @@ def address(url: str) -> str:
     """Return a URL as logs may show it: without user, password and query."""
     if url == HOST:
         return url
+    if url.partition("://")[0] in server_discovery.SCHEMES:
+        return server_discovery.place_of(url).shown
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _scheme(url: str) -> str:
+    if url.partition("://")[0] in server_discovery.SCHEMES:  # urlsplit does not know of several hosts
+        return url.partition("://")[0]
     try:
         return urlsplit(url).scheme
     except ValueError:  # its message may quote a password

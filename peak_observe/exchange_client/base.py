@@ -33,6 +33,7 @@ from peak_observe.support.shown import label, shown
 if TYPE_CHECKING:
     from peak_observe.safety import SingleInstance
 _CCXT = "apikey api_key secret api_secret password passphrase uid enableratelimit timeout options sandbox verbose"
+SURPLUS = "ccxt's settings go together into config={'apiKey': ..., 'secret': ...}"
 FOREIGN = {
     _CCXT: "config (ccxt's own settings: config={'apiKey': ..., 'secret': ...})",
     "settings params options_dict": "config",
@@ -55,7 +56,7 @@ class ExchangeClient:
     _asynchronous: ClassVar[bool]
     loop: Any = None  # no event loop: that of the async client is set when it is made
 
-    @check_keywords(FOREIGN, mapping=True)
+    @check_keywords(FOREIGN, mapping=True, surplus=SURPLUS)
     def __init__(
         self,
         exchange_id: Any = "kraken",

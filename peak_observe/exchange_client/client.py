@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from peak_observe.exchange_client import health_check
-from peak_observe.exchange_client.base import FOREIGN, ExchangeClient
+from peak_observe.exchange_client.base import FOREIGN, SURPLUS, ExchangeClient
 from peak_observe.exchange_client.order_journal import OrderIntent
 from peak_observe.exchange_client.order_journal.effects import async_run, run
 from peak_observe.support.keywords import check_keywords
@@ -195,7 +195,7 @@ class AsyncResilientExchangeClient(ExchangeClient):
 
     _asynchronous = True
 
-    @check_keywords(FOREIGN, onward=ExchangeClient.__init__, mapping=True)
+    @check_keywords(FOREIGN, onward=ExchangeClient.__init__, mapping=True, surplus=SURPLUS)
     def __init__(self, exchange_id: Any = "kraken", config: Mapping[str, Any] | None = None, **settings: Any) -> None:
         self.loop = _running_loop()
         super().__init__(exchange_id, config, **settings)

@@ -154,7 +154,7 @@ def is_async(exchange: Any) -> bool:
     """
     fetch = getattr(type(exchange), "fetch2", None)
     if not callable(fetch) or not isinstance(getattr(exchange, "id", None), str):
-        raise TypeError(f"a ccxt exchange object is wanted, not {type(exchange).__name__}")
+        raise TypeError(f"a ccxt exchange object is wanted, not {type(exchange).__name__}: make one, as ccxt.kraken()")
     return inspect.iscoroutinefunction(inspect.unwrap(fetch))
 
 

@@ -17,6 +17,7 @@ from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakReposi
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
 from peak_observe.exporter.sources.registry import Definition
 from peak_observe.exporter.sources.snapshot_folder import MAX_SERIES, MAX_TOTAL_BYTES, Limits
+from peak_observe.exporter.sources.summed_processes import SummedProcesses
 from peak_observe.measures.series import check_name
 from peak_observe.resilience.health import config as health
 from peak_observe.support import toml
@@ -155,6 +156,7 @@ PROCESSES = {
     "max_series": int,
     "max_accounts": int,
     "foreign_addresses": bool,
+    "sum": bool,
 }
 OTLP = {**COMMON, "endpoint": str}
 OTLP_PATH = "/v1/metrics"
@@ -162,15 +164,19 @@ SECTIONS = (*KINDS, "processes", "checks", "otlp")
 ELSEWHERE = ("backup", "policies")  # what `peak-observe backup` and programs read of the same file
 
 
-def load(path: Path | None) -> Config:
+def load(path: Path | None, *, sum_processes: bool = False) -> Config:
     """Return what a file says is to be watched, or what there is by itself without one.
+
+    Args:
+        path: The file; None for the one in the working directory, if there is one.
+        sum_processes: Whether processes are added up, whatever `[processes]` says.
 
     Raises:
         ConfigError: The file makes no sense; the error names file, key, what was found and what is allowed.
     """
     chosen = DEFAULT if path is None and os.path.lexists(DEFAULT) else path
     if chosen is None:
-        return Config(None, tuple(_found()), ())
+        return Config(None, tuple(_found(sum_processes=sum_processes)), ())
     document = toml.read(chosen)
     for section in document:
         if section not in (*SECTIONS, *ELSEWHERE):
@@ -181,13 +187,13 @@ def load(path: Path | None) -> Config:
                 str(chosen), section, f"there is no such section{toml.near(section, SECTIONS)}; {allowed}"
             )
     checks = tuple(_checks(chosen, document))
-    sources = (*_itself(), *_processes(chosen, document), *_backups(chosen, document))
+    sources = (*_itself(), *_processes(chosen, document, sum_processes=sum_processes), *_backups(chosen, document))
     return Config(chosen, sources, checks, _otlp(chosen, document))
 
 
-def _found() -> Iterator[Definition]:
+def _found(*, sum_processes: bool) -> Iterator[Definition]:
     yield from _itself()
-    yield from _processes(DEFAULT, {})
+    yield from _processes(DEFAULT, {}, sum_processes=sum_processes)
     if Path("backups").is_dir():
         yield _definition(DEFAULT, KINDS["repositories"], "repositories.backups", "backups", {"path": "backups"})
 
@@ -197,7 +203,7 @@ def _itself() -> Iterator[Definition]:
     yield Definition("checks", {}, own_metrics.Checks, 1.0, 10.0, "its health checks")
 
 
-def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:
+def _processes(path: Path, document: Mapping[str, Any], *, sum_processes: bool) -> Iterator[Definition]:
     table = document.get("processes", {})
     if not isinstance(table, dict):
         raise ConfigError(str(path), "processes", "it has to be a table [processes]")
@@ -213,11 +219,12 @@ def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:
         if table.get(key, 1) < 1:
             raise ConfigError(str(path), f"processes.{key}", f"it has to be at least 1, not {table[key]}")
     interval = table.get("interval", 5.0)
-    settings = {**table, "directory": str(folder)}
+    summed = sum_processes or table.get("sum", False)
+    source = SummedProcesses if summed else DiscoveredProcesses
     yield Definition(
         "processes",
-        settings,
-        lambda: DiscoveredProcesses(
+        {**table, "directory": str(folder), "sum": summed},
+        lambda: source(
             Path(folder),
             interval=interval,
             retain=table.get("retain", 86_400.0),
@@ -227,7 +234,7 @@ def _processes(path: Path, document: Mapping[str, Any]) -> Iterator[Definition]:
         ),
         interval,
         table.get("timeout", 10.0),
-        f"processes in {folder}",
+        f"processes in {folder}{', added up' if summed else ''}",
     )
 
 

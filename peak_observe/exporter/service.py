@@ -60,19 +60,20 @@ class ExporterService:
     Args:
         path: The configuration file; None for what there is by itself.
         clock: Source of the time; for tests.
+        sum_processes: Whether processes are added up, whatever the file says.
 
     Raises:
         ConfigError: The file makes no sense.
     """
 
-    def __init__(self, path: Path | None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, path: Path | None, clock: Clock = SYSTEM_CLOCK, *, sum_processes: bool = False) -> None:
         self.checks = BackgroundChecks()
         self.health = answers(self.checks)
         self.sources = Sources(clock)
         self.reload_success = True
         self.reloaded_at = 0.0
-        self.config = config.load(path)
-        self._path = path
+        self._path, self._sum_processes = path, sum_processes
+        self.config = self._load()
         self._clock = clock
         self._described: dict[str, Mapping[str, Any]] = {}
         self._reloading = threading.Lock()
@@ -95,7 +96,7 @@ class ExporterService:
         if not self._reloading.acquire(blocking=False):
             return "a reload is under way"
         try:
-            found = config.load(self._path)
+            found = self._load()
             self._exchange(found)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the exporter goes on
             self.reload_success = False
@@ -105,6 +106,9 @@ class ExporterService:
         finally:
             self._reloading.release()
         return ""
+
+    def _load(self) -> config.Config:
+        return config.load(self._path, sum_processes=self._sum_processes)
 
     def _exchange(self, found: config.Config) -> None:
         pushed = [self._push(found.otlp)] if found.otlp else []

@@ -19,6 +19,7 @@ from peak_observe.measures import DEAD_MAN_SWITCHES, DeadManReading, increased
 from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of
 from peak_observe.safety.exchange_timers import ExchangeTimer, Symbols
 from peak_observe.support.durations import seconds
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
@@ -56,7 +57,7 @@ class DeadManSwitch:
             function that returns them, which is called for each beat.
         params: Further parameters of ccxt's `cancelAllOrdersAfter`.
         on_expired: Called once with the Unix time when the timer ran out although this process lives, as after a pause
-            of the machine: the orders are gone.
+            of the machine: the orders are gone. A clock that is set ahead looks the same, so fetch the open orders.
         name: The label value `exchange`; the client's name if not given.
         clock: Where the time comes from; for tests.
 
@@ -64,6 +65,7 @@ class DeadManSwitch:
         ValueError: The exchange has no such timer, or an argument is invalid; the message names it.
     """
 
+    @check_keywords()
     def __init__(
         self,
         client: Client,
@@ -164,6 +166,8 @@ class DeadManSwitch:
         return self._ended()
 
     def __enter__(self) -> Self:
+        if self._stopping:
+            raise RuntimeError(f"this dead man's switch of {self.name!r} is closed and beats no more: make another one")
         return self
 
     def __exit__(
@@ -172,7 +176,7 @@ class DeadManSwitch:
         self.close(disarm=error is None)
 
     async def __aenter__(self) -> Self:
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -279,16 +283,20 @@ class DeadManSwitch:
     def _ran_out(self) -> bool:
         # A machine that slept did not count it as time passed; a clock that was set knows nothing of a process stopped.
         at = self._armed_at
-        return at is not None and (
-            self._clock.now().timestamp() - at[0] > self._timeout or self._clock.monotonic() - at[1] > self._timeout
-        )
+        return at is not None and (self._clock.now().timestamp() - at[0] > self._timeout or self._surely_ran_out(at))
+
+    def _surely_ran_out(self, armed_at: tuple[float, float]) -> bool:
+        """Return whether so much time has passed by the monotonic clock, which nobody sets."""
+        return self._clock.monotonic() - armed_at[1] > self._timeout
 
     def _note_expiry(self) -> None:
-        if not self._ran_out():
+        armed_at = self._armed_at
+        if armed_at is None or not self._ran_out():
             return
         self._armed_at = None
-        at = self._expires or 0.0
-        _log("error", "%s had no beat for %d s: it has cancelled %s", self.name, self._timeout, self._timer.rules.scope)
+        at, sure = self._expires or 0.0, self._surely_ran_out(armed_at)
+        what = "it has cancelled" if sure else "if the machine slept and its clock was not set ahead, it has cancelled"
+        _log("error", "%s had no beat for %d s: %s %s", self.name, self._timeout, what, self._timer.rules.scope)
         try:
             if self._on_expired is not None:
                 self._on_expired(at)

@@ -55,7 +55,8 @@ class GuardFile:
         try:
             with locked(self.path.with_name(f".{self.path.name}.lock")) as alone:
                 if not alone:
-                    raise GuardFileError(f"{self.path} is locked by another process")
+                    why = "another process holds its lock, or the folder cannot be written"
+                    raise GuardFileError(f"{self.path} cannot be locked: {why}")
                 kept = self.read()
                 yield kept
                 self._write(kept)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 
 class Hook:
@@ -39,13 +39,22 @@ class Hook:
         try:
             found = self._function()
             if inspect.isawaitable(found):
-                self._await(_awaited(found))
+                self._await(self._awaited(found, switch))
         except BaseException as error:  # noqa: BLE001 - the hooks after this one have to run
-            from peak_observe.support.loggers import logger
-            from peak_observe.support.redact import describe
+            self._complain(switch, error)
 
-            name = getattr(self._function, "__qualname__", repr(self._function))
-            logger("peak_observe.trading").error("hook %s of switch '%s' failed: %s", name, switch, describe(error))
+    async def _awaited(self, found: Awaitable[object], switch: str) -> None:
+        try:
+            await found
+        except BaseException as error:  # noqa: BLE001 - the loop of the program would end by SystemExit
+            self._complain(switch, error)
+
+    def _complain(self, switch: str, error: BaseException) -> None:
+        from peak_observe.support.loggers import logger
+        from peak_observe.support.redact import describe
+
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        logger("peak_observe.trading").error("hook %s of switch '%s' failed: %s", name, switch, describe(error))
 
     def _await(self, coroutine: Coroutine[Any, Any, object]) -> None:
         import asyncio
@@ -55,10 +64,6 @@ class Hook:
             asyncio.run_coroutine_threadsafe(coroutine, loop).result()
         else:
             asyncio.run(coroutine)
-
-
-async def _awaited(found: Any) -> object:
-    return await found
 
 
 def run(hooks: Sequence[Hook], switch: str, halt: str) -> None:

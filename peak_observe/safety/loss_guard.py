@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from peak_observe.catalog import LOSS_LIMITS
@@ -12,6 +13,7 @@ from peak_observe.safety.guard_base import Action, BaseGuard, checked_number, ch
 from peak_observe.safety.guard_file import GuardFileCorruptError, GuardFileError
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class LossGuard(BaseGuard):
         ValueError: There is no limit, or one is invalid.
     """
 
+    @check_keywords()
     def __init__(
         self,
         trading: TradingSwitch,
@@ -139,9 +142,9 @@ class LossGuard(BaseGuard):
                 equity = news.get("equity", kept.get("equity"))
                 kept.clear()
                 kept.update({"equity": equity, "peak": equity, "day_equity": equity, "streak": 0})
-            day = self._clock.now().date().isoformat()
-            if kept.get("day") != day:
-                kept.update(day=day, day_equity=kept.get("equity"), day_pnl=0.0)
+            day = self._clock.now().date()
+            if _begins(day, kept.get("day")):
+                kept.update(day=day.isoformat(), day_equity=kept.get("equity"), day_pnl=0.0)
             for key in ("peak", "day_equity"):
                 kept[key] = None if kept.get(key) is None else kept[key] + flow
             kept.update(news)
@@ -149,7 +152,7 @@ class LossGuard(BaseGuard):
             if pnl is not None:
                 kept["day_pnl"] += pnl
                 kept["streak"] = kept.get("streak", 0) + 1 if pnl < 0 else 0
-        except (TypeError, KeyError):
+        except (TypeError, KeyError, ValueError):
             raise GuardFileCorruptError(f"{self._file.path} does not hold what a guard keeps") from None
 
     def _judge(self, kept: dict[str, Any]) -> None:
@@ -175,6 +178,11 @@ class LossGuard(BaseGuard):
                 return f"loss of {used:g} today reached the limit of {limit:g}"
             case _:
                 return f"{used:g} losing trades in a row reached the limit of {limit:g}"
+
+
+def _begins(day: date, kept: str | None) -> bool:
+    """Return whether a day is a new one; a clock that is set back by hours, past midnight, forgets no loss."""
+    return kept is None or not 0 <= (date.fromisoformat(kept) - day).days <= 1
 
 
 def _begin(kept: dict[str, Any]) -> None:

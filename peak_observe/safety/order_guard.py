@@ -18,6 +18,7 @@ from peak_observe.safety.guard_file import GuardFileCorruptError, GuardFileError
 from peak_observe.safety.order_value import OrderValue, number
 from peak_observe.safety.switch_file import TRADING
 from peak_observe.safety.trading_switch import TradingSwitch
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class OrderGuard(BaseGuard):
         ValueError: There is no limit, or one is invalid.
     """
 
+    @check_keywords()
     def __init__(
         self,
         trading: TradingSwitch,

@@ -19,6 +19,7 @@ from peak_observe.safety import books
 from peak_observe.safety.books import Difference, Tolerance
 from peak_observe.safety.exchange_calls import Caller, Client, exchange_of, name_of, symbol_names
 from peak_observe.support.durations import LONGEST, seconds
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
@@ -65,6 +66,7 @@ class Reconciler:
         TypeError: What is to be called is no function.
     """
 
+    @check_keywords()
     def __init__(
         self,
         client: Client,

@@ -19,20 +19,24 @@ from peak_observe.support.shutdown_state import SHUTDOWN, exempt
 from peak_observe.telemetry.snapshot import writer
 
 if TYPE_CHECKING:
-    import asyncio
     from types import FrameType
+
+    from peak_observe.safety.shutdown_loop import BlockLoop
 
 PATIENCE = 1.0
 """Seconds that a program has to end by itself, when its hooks have run beside it."""
 Hook = tuple[str, "Callable[[], object]"]
+_blocks: list[stopping] = []
+"""Blocks that the program is in, the outermost first; a forked child inherits its parent's."""
 
 
 class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
-    """Shut the program down in order, when SIGTERM comes or the block ends; one block a program.
+    """Shut the program down in order, when SIGTERM comes or the block ends; a block inside another one ends it, too.
 
     From then on waits of retries, limits and bans end with `ShuttingDownError`, which ends the block and nothing more;
     `/readyz` answers 503; the hooks run one after the other, and their own waits go on. A program that does not leave
-    the block within half of the deadline has its hooks run beside it, and is ended then.
+    the block within half of the deadline has its hooks run beside it, and is ended then. In a child that is forked
+    inside, nothing happens at the end of the block. On asyncio or trio it is an `async with`.
 
     Args:
         deadline: Time for all of it, in seconds or as `30s`: less than the one of whoever sends SIGKILL next.
@@ -51,8 +55,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         self._running = threading.Lock()
         self._began = 0.0
         self._before: Any = None
-        self._task: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: BlockLoop | None = None
         self._owner = os.getpid()
 
     @property
@@ -78,11 +81,10 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
 
     def begin(self) -> None:
         """Begin the shutdown, from any thread; a second time changes nothing."""
-        if SHUTDOWN.begun:
-            return
-        self._began = time.monotonic()
-        SHUTDOWN.begin()
-        writer.soon()
+        self._began = self._began or time.monotonic()
+        if not SHUTDOWN.begun:
+            SHUTDOWN.begin()
+            writer.soon()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Block this thread until the shutdown begins, or `seconds` have passed; return whether it has begun."""
@@ -92,7 +94,13 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         return self.requested
 
     def __enter__(self) -> Self:
-        SHUTDOWN.arm()
+        around = _living_blocks()
+        if self in around:
+            raise RuntimeError("this stopping() block is entered already: make another one")
+        if not around:
+            SHUTDOWN.arm()
+        self._ended, self._leaving, self._began, self._owner = threading.Event(), False, 0.0, os.getpid()
+        _blocks.append(self)
         self._handle_sigterm()
         return self
 
@@ -102,16 +110,20 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        if self._owner != os.getpid():
+            return False
         asked = self.requested
         self.begin()
-        self._run_hooks()
+        interrupt = self._run_hooks_in_thread()
         self._leave()
-        return asked and isinstance(error, ShuttingDownError)
+        if interrupt is not None and error is None:
+            raise interrupt
+        return asked and _is_the_end(error)
 
     async def __aenter__(self) -> Self:
-        import asyncio
+        from peak_observe.safety.shutdown_loop import block_loop
 
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._loop = block_loop()
         return self.__enter__()
 
     async def __aexit__(
@@ -120,21 +132,23 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        import asyncio
-
-        asked, task, self._leaving = self.requested, self._task, True
+        loop = self._loop
+        if loop is None or self._owner != os.getpid():
+            return False
+        asked, self._leaving = self.requested, True
         self.begin()
-        if asked and isinstance(error, asyncio.CancelledError):
-            task.uncancel()
         try:
-            await asyncio.to_thread(self._run_hooks)
+            await loop.offload(self._run_hooks)
         except RuntimeError:  # the system has no thread to give: better here than not at all
             await self._run_hooks_on_loop()
-        self._leave()
-        return asked and isinstance(error, ShuttingDownError | asyncio.CancelledError)
+        finally:
+            self._leave()
+            cancelled = loop.leave(error, traceback, asked=asked)
+        return cancelled or (asked and _is_the_end(error))
 
     def _leave(self) -> None:
         self._ended.set()
+        _blocks.remove(self)
         if self._before is not None:
             import signal
 
@@ -167,25 +181,55 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         if self._loop is None:
             raise ShuttingDownError("the program")
         if not self._leaving:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._loop.cancel()
 
     def _supervise(self) -> None:
-        """See to it that the program ends by its deadline."""
-        if self._ended.wait(self._left() / 2):
+        """See to it that the program ends by its deadline, with the blocks around this one."""
+        blocks = _living_blocks()[::-1]
+        for block in blocks:
+            block.begin()
+        if all(block._ends_in_time() for block in blocks):  # noqa: SLF001 - its own kind
             return
-        if self._loop is not None and not self._leaving:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-            if self._ended.wait(self._left() / 2):
-                return
-        self._run_hooks()
-        if not self._ended.wait(min(PATIENCE, self._left())):
+        for block in blocks:
+            block._run_hooks()  # noqa: SLF001 - see above
+        if not blocks[-1]._ended.wait(min(PATIENCE, self._left())):  # noqa: SLF001 - see above
             _end()
+
+    def _ends_in_time(self) -> bool:
+        if self._ended.wait(self._left() / 2):
+            return True
+        if self._loop is None or self._leaving:
+            return False
+        self._loop.cancel()
+        return self._ended.wait(self._left() / 2)
 
     def _run_hooks(self) -> None:
         with self._running:
             while self._hooks:
                 name, hook = self._hooks.pop(0)
                 self._run(name, hook)
+
+    def _run_hooks_in_thread(self) -> KeyboardInterrupt | None:
+        """Run the hooks to their end, or the deadline, whoever presses Ctrl-C; return the last one."""
+        done = threading.Event()  # join() of a thread takes it for ended once Ctrl-C has interrupted it
+
+        def work() -> None:
+            self._run_hooks()
+            done.set()
+
+        try:
+            threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+        except RuntimeError:  # the system has no thread to give, or the program is ending: better here than not at all
+            self._run_hooks()
+            return None
+        interrupt = None
+        while not done.is_set():
+            try:
+                done.wait()
+            except KeyboardInterrupt as error:
+                interrupt = error
+                _complain("the hooks of the shutdown run for %.0f s at most: SIGTERM ends them at once", self._left())
+        return interrupt
 
     async def _run_hooks_on_loop(self) -> None:
         before = exempt.set(True)
@@ -195,7 +239,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
                 found = hook()
                 if inspect.isawaitable(found):
                     await found
-            except Exception as error:  # noqa: BLE001 - the hooks after this one have to run
+            except BaseException as error:  # noqa: BLE001 - the hooks after this one have to run
                 _complain_of(name, error)
         exempt.reset(before)
 
@@ -220,24 +264,36 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         try:
             found = hook()
             if inspect.isawaitable(found):
-                self._await(found)
+                self._await(name, found)
         except BaseException as error:  # noqa: BLE001 - the hooks after this one have to run
             _complain_of(name, error)
 
-    def _await(self, found: Any) -> None:
-        import asyncio
-
+    def _await(self, name: str, found: Any) -> None:
         async def awaited() -> None:
             exempt.set(True)
-            await found
+            try:
+                await found
+            except BaseException as error:  # noqa: BLE001 - a loop ends by SystemExit, and the hooks after this one with it
+                _complain_of(name, error)
 
-        if self._loop is not None and self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(awaited(), self._loop).result()
-        else:
+        if self._loop is None or not self._loop.run(awaited):
+            import asyncio
+
             asyncio.run(awaited())
 
     def _left(self) -> float:
         return max(0.0, self._began + self._deadline - time.monotonic())
+
+
+def _living_blocks() -> list[stopping]:
+    return [block for block in _blocks if block._owner == os.getpid()]  # noqa: SLF001 - its own kind
+
+
+def _is_the_end(error: BaseException | None) -> bool:
+    """Return whether it is the end of waits and nothing else, as a group of tasks raises it, too."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(ShuttingDownError)[1] is None
+    return isinstance(error, ShuttingDownError)
 
 
 def _end() -> None:

@@ -181,6 +181,8 @@ class SingleInstance:
             _table.give_back(self._key, self._lock)
 
     def __enter__(self) -> Self:
+        if self._released:
+            raise RuntimeError(f"this hold of {self.name!r} was released: make another one, which takes the lock anew")
         return self
 
     def __exit__(

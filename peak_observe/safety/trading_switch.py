@@ -20,6 +20,7 @@ from peak_observe.safety.shared_switch import UNHEARD, SharedSwitch
 from peak_observe.safety.switch_byte import SHUT
 from peak_observe.safety.switch_file import HALTED, REDUCE_ONLY, TRADING, UNREADABLE, SwitchFile, TradingState
 from peak_observe.safety.switch_watcher import INTERVAL, WATCHER
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 from peak_observe.telemetry.snapshot import writer
 
@@ -67,6 +68,7 @@ class TradingSwitch:
         SharedStateError: The server or file of `shared` refuses: a wrong password, a missing right.
     """
 
+    @check_keywords()
     def __init__(
         self,
         name: str = "main",
@@ -283,7 +285,7 @@ class TradingSwitch:
                 written = written._replace(at=self._state.at if self._state.id == UNREADABLE else self._wall())
             if written != self._written or first:
                 self._written = written
-                if self._forced is not None and written.at > self._forced.at:
+                if self._forced is not None and written.at > self._forced.at and written.id != UNREADABLE:
                     self._forced = None  # somebody has changed the file since, and knows better
                 self._ends = self._clock.monotonic() + (written.until or 0.0) - self._wall()
             self._key = key

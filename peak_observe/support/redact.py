@@ -12,6 +12,7 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from peak_observe.support.disguises import DEFAULT_IGNORABLE, undisguised
 from peak_observe.support.secret_fields import without_values
 from peak_observe.support.secret_names import is_secret
 from peak_observe.support.secret_shapes import without_shapes
@@ -21,12 +22,14 @@ from peak_observe.support.secret_values import HIDDEN, KNOWN
 MAX_LENGTH = 300
 MAX_DEPTH = 8
 MAX_BITS = 4096
+LONGEST = 100
+PAIR = 2
 LAYERS = 3
 """Times that a text is looked at under its encoding: an address in a query in a query."""
 
-_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\u[0-9A-Fa-f]{4}")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}|\\/|&(?:quot|#\d{1,4}|#x[0-9A-Fa-f]{1,4}|amp|lt);|\\[uUx][0-9A-Fa-f]{2}")
 _RUN = re.compile(r"\S++")
-_UNICODE = re.compile(r"\\{1,4}u([0-9A-Fa-f]{4})")
+_CODE = re.compile(r"\\{1,4}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|U(00(?:0[0-9A-Fa-f]|10)[0-9A-Fa-f]{4}))")
 
 
 def clean(text: str) -> str:
@@ -34,7 +37,13 @@ def clean(text: str) -> str:
 
     It is a net, not a proof: a secret that has no telling name, form or place, and was never told, passes.
     """
-    return _cleaned(KNOWN.hide(text), LAYERS)
+    text = KNOWN.hide(text)
+    plain = undisguised(text)
+    if plain != text:
+        found = _cleaned(KNOWN.hide(plain), LAYERS)
+        if found != plain:
+            return found
+    return _cleaned(text, LAYERS)
 
 
 def _cleaned(text: str, layers: int) -> str:
@@ -47,7 +56,8 @@ def _under(run: str, layers: int) -> str:
     """Return a word decoded and without its secrets if it holds any under its encoding, else as it is."""
     if not _ENCODED.search(run):
         return run
-    plain = unquote(html.unescape(_UNICODE.sub(lambda found: chr(int(found[1], 16)), run)))
+    plain = _CODE.sub(lambda found: chr(int(found[found.lastindex or 0], 16)), run)
+    plain = undisguised(unquote(html.unescape(plain)).replace("\\/", "/"))
     found = KNOWN.hide(plain)
     found = _cleaned(found, layers)
     return found if found != plain else run
@@ -80,7 +90,9 @@ def message_of(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, of which nothing can do more to a terminal than be read."""
+    """Return a text on one line, of which nothing can do more to a terminal than be read, and all can be seen."""
+    if DEFAULT_IGNORABLE.search(text):
+        text = DEFAULT_IGNORABLE.sub(lambda found: ascii(found[0])[1:-1], text)
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
@@ -103,8 +115,27 @@ def redact_data(value: Any, depth: int = MAX_DEPTH) -> Any:
     if depth == 0:
         return "…"
     if isinstance(value, dict):
-        return {redact(_text(key)): _hidden(key, item, depth) for key, item in value.items()}
-    return [redact_data(item, depth - 1) for item in value]
+        named = is_secret(_name(value.get("name", value.get("key", "")))) and "value" in value
+        return {
+            redact(_text(key)): HIDDEN if named and key == "value" else _hidden(key, item, depth)
+            for key, item in value.items()
+        }
+    return _redacted_items(list(value), depth)
+
+
+def _redacted_items(items: list[Any], depth: int) -> list[Any]:
+    """Return the items of a list redacted; one after an option, or the second of a pair, may be a secret."""
+    named = [False, *(_names_next(item, pair=len(items) == PAIR) for item in items)]
+    return [HIDDEN if secret else redact_data(item, depth - 1) for secret, item in zip(named, items, strict=False)]
+
+
+def _names_next(item: object, *, pair: bool) -> bool:
+    name = _name(item)
+    return (pair or name.startswith("-")) and " " not in name and is_secret(name)
+
+
+def _name(key: object) -> str:
+    return bytes(key[:LONGEST]).decode(errors="replace") if isinstance(key, bytes | bytearray) else _text(key)[:LONGEST]
 
 
 def _number(value: Any) -> Any:
@@ -124,7 +155,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _hidden(key: object, value: Any, depth: int) -> Any:
-    return HIDDEN if isinstance(key, str) and is_secret(key) else redact_data(value, depth - 1)
+    return HIDDEN if isinstance(key, str | bytes) and is_secret(_name(key)) else redact_data(value, depth - 1)
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.support.secret_names import is_header, is_secret, may_be_phrase
+from peak_observe.support.secret_names import is_header, is_secret, may_be_number, may_be_phrase
 from peak_observe.support.secret_urls import is_random
 from peak_observe.support.secret_values import HIDDEN
 
@@ -13,13 +13,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FIELD = re.compile(
-    r"(?<![A-Za-z0-9_.\-])(?P<name>[A-Za-z0-9_.\-]++)(?P<close>(?:\\*+[\"'`])?\]?)(?P<blank>[ \t]*+)"
-    r"(?P<sign>=>|:=|==|[:=,>])[ \t]*+(?:(?:\r?\n|\\{1,4}n)[ \t]++)?"
+    r"(?<![A-Za-z0-9_.\-])(?P<name>[A-Za-z0-9_.\-]++)(?P<close>(?:\\*+[\"'`])?(?:\]|\[[\w\"']{0,20}\]|\(\))?)"
+    r"(?P<blank>(?:(?<=[\"'`])\s*+|[ \t]*+))(?P<sign>=>|:=|==|[:=,])[ \t]*+"
+    # A value of YAML on the next line, one of JSON on any line, or one with an anchor.
+    r"(?:(?:[|>][+-]?[ \t]*+)?(?:\r?\n|\\{1,4}n)[ \t]++|(?<=[\"'`\s]:)\s*+)?(?:&\w++[ \t]++)?"
 )
 _OPTION = re.compile(
-    r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++(?P<value>[\"']?[^\s\-\"'][^\s\"']*+)"
+    r"(?<![^\s\"'\[=(,])--?(?P<name>[A-Za-z][\w-]*+)[\"']?,?[ \t]++"
+    r"(?P<value>\"[^\"\r\n]++|'[^'\r\n]++|[^\s\-\"'][^\s\"']*+)"
 )
-_USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?[^\s:\"'/]++):[^\s\"']++")
+_USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?(?![0-9]++:[0-9]++(?!\S))[^\s:\"'/]++):[^\s\"']++")
+# Programs whose option is one letter.
+_SHORT_OPTION = re.compile(
+    r"\b((?:(?:mysql|mariadb|sshpass)[\w-]*+[^\r\n|;&]{0,200}?[\s\"']-p"
+    r"|redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a[\"',]*+[ \t]++)[\"']?)"
+    r"[^\s\"',]++"
+)
+# Sentences and statements with a password and no sign before it.
+_SAID = re.compile(
+    r"((?:passw(?:or)?d|passwort|passphrase|pwd|identified by)(?: is| was)?[ \t]++)([\"'`])([^\"'`\r\n]++)\2",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"(\blogin[ \t]++\S++[ \t]++password[ \t]++)\S++")
+_CALL = re.compile(r"(?<!\w)\w{0,40}(?:[aA]uth|[lL]ogin|[cC]redentials?|Cookie)(?=\([bru]?[\"'])")
+_CLASS = re.compile(r"[A-Za-z_][\w.]*+(?=[(\[{])")
+_ELEMENT = re.compile(r"(<(?:[\w.-]++:)?([\w.-]++)((?:\s[^<>]*+)?)>(?:<!\[CDATA\[)?)([^<>\]]++)(?=<|\]\]>)")
+_ATTRIBUTE = re.compile(r"\b(?:name|key|id)[ \t]*+=[ \t]*+\\*[\"']([\w.-]++)")
+_PART = re.compile(
+    r"(\bname=\\*[\"']?([\w.-]++)\\*[\"']?(?:;[^\r\n\\]*+)?(?:(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)[\w-]++:[^\r\n\\]*+)*+"
+    r"(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n){2})([^\r\n\\]++)"
+)
 # A name and its value as two fields, as in variables of containers and archives of requests.
 _PAIR = re.compile(
     r"((?:name|key|header|variable|field)(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)([A-Za-z0-9_.\-]{1,80}+)"
@@ -27,10 +50,16 @@ _PAIR = re.compile(
     r"([^\s\"'\\,}]++)",
     re.IGNORECASE,
 )
-_RANDOM = re.compile(
-    r"(?<![A-Za-z0-9_.\-])([A-Za-z][A-Za-z_\-]{2,40}+)((?: is| was)?[ \t]\(?[\"']?)([A-Za-z0-9+/_=-]{16,}+)"
+# A word drawn by lot, and the words before it that may name it.
+_RANDOM = re.compile(r"(?<![\w+/=.\-])[A-Za-z0-9+/_=-]{16,}+")
+_CLAUSE_END = re.compile(r"[.;,{}](?=\s)|[\r\n](?!$)")
+_BEFORE = re.compile(r"[A-Za-z][\w-]*+")
+_ID = re.compile(
+    r"(?:(?:[a-z]*[_-])?id|[a-z]+I[dD]|[ou]id|[cu]{1,2}id|txn?id|\w*orders?|trades?|fills?|accounts?|positions?|deposits?|withdrawals?|transfers?|transactions?|txs?|hash(?:es)?"
+    r"|address|contracts?|blocks?|requests?|traces?|spans?|sha\w*|md5|digest|commit)",
+    re.IGNORECASE,
 )
-_QUOTE = re.compile(r"[bBrRuU]{0,2}(\\*+[\"'`])")
+_QUOTE = re.compile(r"[bBrRuU]{0,2}(\"\"\"|\x27\x27\x27|\\*+[\"'`])")
 _TO_QUOTE = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.DOTALL) for quote in "\"'`"}
 _LINE = re.compile(r"(?:[^\r\n\\]|\\(?![rn]))*+")
 _ONE_TOKEN = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ \t]++[^\s\"'\\,;]++", re.IGNORECASE)
@@ -40,23 +69,26 @@ _VALUE = re.compile(
     r"(?:[^\s,;&\"'`}\])<>\\]|[,;}\])<>\\](?![\s\"'\\nrt,;}\])]|$|[\w.-]{0,40}[\"']?[=:])|[\"'`](?=\w)|&(?![\w.%\[\]-]*=|$|\s))++"
 )
 _PHRASE = re.compile(r"(?:[^\r\n,;&\"'`}\])<>\\ \t]|[ \t](?![\w.-]{1,40}[\"']?[=:]|[\r\n]|$))++")
-_HARMLESS = re.compile(r"(?:none|null|true|false|undefined|nan|\*+|<[^>]*>|\[?redacted\]?|)[.!]?", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"(?:none|null|true|false|undefined|nan|yes|no|on|off|ok|[+-]\d?|\*+|<[^>]*>|\[?redacted\]?|)[.!]?", re.IGNORECASE
+)
 _CLAUSE = re.compile(r"[^\r\n\"'\\{}\[\]();:=&<>]{0,300}+")
 _SENTENCE = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*[.!?]?(?:,? [A-Za-z]+(?:['-][A-Za-z]+)*[.!?]?){0,24}")
 _REASONS = frozenset(
     (
-        "a", "access", "active", "all", "allowed", "already", "an", "and", "api", "are", "at", "authentication",
-        "bad", "be", "been", "belongs", "blocked", "by", "can", "cannot", "cant", "check", "correct", "denied",
-        "deprecated", "did", "disabled", "does", "doesn't", "don't", "duplicate", "empty", "error", "exceeded",
-        "exist", "exists", "expired", "failed", "failure", "for", "forbidden", "format", "found", "has", "have",
-        "header", "in", "inactive", "incorrect", "insufficient", "invalid", "ip", "is", "isn't", "it", "its",
-        "length", "limit", "long", "low", "lower", "malformed", "many", "match", "matched", "matches", "mismatch",
-        "mismatched", "missing", "must", "needed", "needs", "no", "nor", "not", "of", "old", "on", "only", "or",
-        "our", "out", "owner", "parameter", "permission", "permissions", "please", "read-only", "recognized",
-        "refused", "rejected", "required", "reset", "restricted", "revoked", "short", "should", "small", "stale",
-        "supported", "suspended", "temporarily", "than", "that", "the", "this", "to", "too", "unauthorized",
-        "unknown", "unrecognized", "unsupported", "unused", "used", "valid", "value", "verification", "verified",
-        "was", "were", "whitelist", "whitelisted", "window", "with", "without", "wrong", "you", "your",
+        "a", "access", "active", "all", "allowed", "already", "amount", "an", "and", "api", "are", "at",
+        "authentication", "bad", "balance", "be", "been", "belongs", "blocked", "by", "can", "cannot", "cant",
+        "check", "correct", "denied", "deprecated", "did", "disabled", "does", "doesn't", "don't", "duplicate",
+        "empty", "error", "exceeded", "exceeds", "exist", "exists", "expired", "failed", "failure", "for",
+        "forbidden", "format", "found", "has", "have", "header", "in", "inactive", "incorrect", "insufficient",
+        "invalid", "ip", "is", "isn't", "it", "its", "length", "limit", "long", "low", "lower", "malformed", "many",
+        "match", "matched", "matches", "mismatch", "mismatched", "missing", "must", "needed", "needs", "no", "nor",
+        "not", "of", "old", "on", "only", "or", "our", "out", "owner", "parameter", "permission", "permissions",
+        "please", "read-only", "recognized", "refused", "rejected", "required", "reset", "restricted", "revoked",
+        "short", "should", "small", "stale", "supported", "suspended", "temporarily", "than", "that", "the", "this",
+        "to", "too", "unauthorized", "unknown", "unrecognized", "unsupported", "unused", "used", "valid", "value",
+        "verification", "verified", "was", "were", "whitelist", "whitelisted", "window", "with", "without", "wrong",
+        "you", "your",
     )
 )  # fmt: skip
 _COMPLAINT = re.compile(
@@ -77,6 +109,10 @@ _BRACKET = re.compile(r"[()\[\]{}]")
 # A line of source in a traceback: `key = config["x"]`.
 _SOURCE = re.compile(r"[ \t]?[A-Za-z_][A-Za-z_.]*+[\[(]")
 _AMOUNT = re.compile(r"[0-9]{1,6}(?![\w.])")
+_NUMBER = re.compile(r"[0-9]{1,20}(?![\w.])")
+
+NEAR = 60
+"""Characters before a word in which the name of a secret is looked for."""
 
 ADDRESS = 42
 """Characters of an address of Ethereum."""
@@ -91,16 +127,50 @@ class Span(NamedTuple):
 
 def without_values(text: str) -> str:
     """Return a text in which the values of fields with a secret's name are hidden; words of a sentence stay."""
-    pieces, at = [], 0
-    for start, end in _spans(text):
-        pieces += [text[at:start], HIDDEN]
-        at = end
-    text = "".join((*pieces, text[at:]))
-    if "-" in text:
-        text = _USER.sub(rf"\1\2:{HIDDEN}", _OPTION.sub(_option, text))
     if "alue" in text or "ALUE" in text:
         text = _PAIR.sub(_pair, text)
+    if "<" in text:
+        text = _ELEMENT.sub(_element, text)
+    if "name=" in text:
+        text = _PART.sub(_part, text)
+    text = _replaced(text, _spans(text))
+    text = _replaced(text, _calls(text))
+    if "-" in text:
+        text = _USER.sub(rf"\1\2:{HIDDEN}", _OPTION.sub(_option, text))
+        text = _SHORT_OPTION.sub(rf"\1{HIDDEN}", text)
+    text = _LOGIN.sub(rf"\1{HIDDEN}", _SAID.sub(_said, text))
     return _RANDOM.sub(_random, text)
+
+
+def _replaced(text: str, spans: Iterator[Span]) -> str:
+    pieces, at = [], 0
+    for start, end in spans:
+        pieces += [text[at:start], HIDDEN]
+        at = end
+    return "".join((*pieces, text[at:]))
+
+
+def _calls(text: str) -> Iterator[Span]:
+    """Yield the arguments of calls such as `BasicAuth('bob', 'x')`."""
+    at = 0
+    while found := _CALL.search(text, at):
+        at = _group(text, found.end())
+        yield Span(found.end() + 1, max(found.end() + 1, at - 1))
+
+
+def _element(found: re.Match[str]) -> str:
+    attribute = _ATTRIBUTE.search(found[3])
+    hidden = is_secret(found[2]) or (attribute is not None and is_secret(attribute[1]))
+    return f"{found[1]}{HIDDEN}" if hidden and not _HARMLESS.fullmatch(found[4].strip()) else found[0]
+
+
+def _part(found: re.Match[str]) -> str:
+    return f"{found[1]}{HIDDEN}" if is_secret(found[2]) else found[0]
+
+
+def _said(found: re.Match[str]) -> str:
+    harmless = _HARMLESS.fullmatch(found[3]) or _says_why(found[3])
+    return found[0] if harmless else f"{found[1]}{found[2]}{HIDDEN}{found[2]}"
 
 
 def _pair(found: re.Match[str]) -> str:
@@ -108,10 +178,17 @@ def _pair(found: re.Match[str]) -> str:
 
 
 def _random(found: re.Match[str]) -> str:
-    """Hide what looks drawn by lot after a secret's name alone; the address of a contract is that of a token."""
-    address = len(found[3]) == ADDRESS and found[3].startswith("0x")
-    hidden = is_secret(found[1]) and is_random(found[3]) and not address
-    return f"{found[1]}{found[2]}{HIDDEN}" if hidden else found[0]
+    """Hide what looks drawn by lot a few words after a secret's name; the address of a contract is that of a token."""
+    word = found[0]
+    if (len(word) == ADDRESS and word.startswith("0x")) or not is_random(word):
+        return word
+    clause = _CLAUSE_END.split(found.string[max(0, found.start() - NEAR) : found.start()])[-1]
+    for before in reversed(_BEFORE.findall(clause)[-4:]):
+        if _ID.fullmatch(before):
+            return word
+        if is_secret(before):
+            return HIDDEN
+    return word
 
 
 def _option(found: re.Match[str]) -> str:
@@ -146,8 +223,6 @@ def _name(text: str, found: re.Match[str]) -> str:
 def _is_field(text: str, found: re.Match[str]) -> bool:
     if found["sign"] == ",":  # a pair, as in a list of headers: both are quoted
         return bool(found["close"]) and _QUOTE.match(text, found.end()) is not None
-    if found["sign"] == ">":
-        return not found["close"] and text[found.start() - 1 : found.start()] == "<"
     return True
 
 
@@ -156,12 +231,11 @@ def _value(text: str, found: re.Match[str], name: str) -> Span | None:
     quote = _QUOTE.match(text, start)
     if quote is not None:
         return _quoted(text, quote, found["sign"], name)
-    if found["sign"] == ">":
-        return _span(text, start, max(start, text.find("<", start)))
     if _is_harmless(text, found, name):
         return None
-    if text[start : start + 1] in _BRACKETS:
-        return Span(start, _group(text, start))
+    called = _CLASS.match(text, start)
+    if called or text[start : start + 1] in _BRACKETS:
+        return Span(start, _group(text, called.end() if called else start))
     if is_header(name):
         return _span(text, start, _header(text, start, around=text[found.start() - 1 : found.start()]))
     is_phrase = may_be_phrase(name) and found["sign"] != "="
@@ -182,6 +256,8 @@ def _is_harmless(text: str, found: re.Match[str], name: str) -> bool:
     if found["sign"] != "=" and _is_reason(text, found):
         return True
     if found["blank"] and found["sign"] == "=" and _SOURCE.match(text, start):
+        return True
+    if may_be_number(name) and _NUMBER.match(text, start):
         return True
     return name[-1:] in "sS" and _AMOUNT.match(text, start) is not None and not may_be_phrase(name)
 

@@ -23,18 +23,18 @@ _SECRETS = frozenset(
     (
         "auth", "authentication", "cookie", "cred", "creds", "csrf", "dsn", "hmac", "jwt", "key", "keys", "mfa",
         "nonce", "otp", "pass", "passwd", "phrase", "pin", "psw", "pw", "pwd", "pwds", "secret", "secrets", "sessid",
-        "session", "sid", "sig", "sign", "signing", "sigs", "tfa", "token", "tokens", "totp", "xsrf",
+        "session", "sid", "sig", "sign", "signing", "sigs", "tfa", "token", "tokens", "totp", "verifier", "xsrf",
     )
 )  # fmt: skip
 _NEUTRAL = frozenset(
     (
         "acc", "access", "account", "admin", "aes", "api", "app", "aws", "azure", "b64", "bapi", "base", "bfx",
         "binance", "bot", "bybit", "cb", "client", "coinbase", "crypto", "current", "data", "db", "deploy", "dev",
-        "device", "discord", "ecdsa", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx",
-        "full", "gate", "gcp", "git", "gpg", "hash", "hex", "hook", "host", "http", "https", "hub", "id", "kc",
-        "kraken", "licence", "license", "listen", "live", "log", "login", "mail", "main", "master", "mbx", "mongo",
-        "my", "mysql", "net", "new", "ok", "okx", "old", "only", "pem", "pg", "pgp", "postgres", "private", "prod",
-        "pub", "public", "raw", "read", "redis", "refresh", "root", "rsa", "s3", "server", "service", "shared",
+        "device", "discord", "ecdsa", "email", "enc", "encoded", "encrypt", "encryption", "exchange", "ftx", "full",
+        "gate", "gcp", "git", "gpg", "hash", "hex", "hook", "host", "http", "https", "hub", "id", "kc", "kraken",
+        "licence", "license", "listen", "live", "log", "login", "mail", "main", "master", "mbx", "mongo", "my",
+        "mysql", "net", "new", "ok", "okx", "old", "only", "pem", "pg", "pgp", "postgres", "private", "prod", "pub",
+        "public", "raw", "read", "redis", "refresh", "require", "root", "rsa", "s3", "server", "service", "shared",
         "signer", "signing", "slack", "smtp", "ssh", "ssl", "storage", "str", "stream", "string", "sub", "telegram",
         "test", "tg", "tls", "trade", "trading", "user", "usr", "val", "value", "wallet", "web", "write", "ws", "x",
     )
@@ -46,6 +46,7 @@ _ABOUT = re.compile(
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _HEADER = re.compile(r"(?:^|-|_)(?:cookie|authorization)$")
+_NUMBERED = re.compile(r"(?:nonce|seed)s?$")
 _PHRASE = re.compile(r"pass|pwd|phrase|mnemonic|seed")
 
 
@@ -60,7 +61,7 @@ def is_secret(name: str) -> bool:
         return False
     if _ANYWHERE.search(_OTHERS.sub("", plain)):
         return True
-    return any(word in _SECRETS or _is_composed(word) for word in words)
+    return words[-1] == "seed" or any(word in _SECRETS or _is_composed(word) for word in words)
 
 
 def is_header(name: str) -> bool:
@@ -71,6 +72,11 @@ def is_header(name: str) -> bool:
 def may_be_phrase(name: str) -> bool:
     """Return whether the secret of a name may consist of several words."""
     return _PHRASE.search(name.lower()) is not None
+
+
+def may_be_number(name: str) -> bool:
+    """Return whether a plain number under a name is no secret: a nonce is a time, a seed starts a simulation."""
+    return _NUMBERED.search(name.lower()) is not None
 
 
 def _is_composed(word: str) -> bool:

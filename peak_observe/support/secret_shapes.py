@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 
+from peak_observe.support.recovery_words import without_phrases
 from peak_observe.support.secret_urls import is_random
 from peak_observe.support.secret_values import HIDDEN
 
 _PEM = re.compile(
-    r"-----BEGIN(?: |%20|\+)(?:[A-Z0-9]+(?: |%20|\+))*PRIVATE(?: |%20|\+)KEY(?:(?: |%20|\+)BLOCK)?-----.*?"
-    r"(?:-----END[A-Z0-9 %+]*-----|\Z)",
+    r"----[- ]{0,2}BEGIN(?: |%20|\+)(?:[A-Z0-9]+(?: |%20|\+))*PRIVATE(?: |%20|\+)KEY(?:(?: |%20|\+)BLOCK)?[ -]{0,2}----"
+    r".*?(?:----[- ]{0,2}END[A-Z0-9 %+]*-----?|\Z)"
+    r"|(?<=Private-Lines: ).*?(?:Private-MAC: \w++|\Z)",  # a file of PuTTY
     re.DOTALL,
 )
 _PREFIXED = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"eyJ[\w-]{8,}+(?:\.[\w-]*+){1,4}"  # a JSON web token
     r"|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])"
-    r"|(?:gh[opusr]_|github_pat_|glpat-|npm_|hvs\.|dop_v1_|glsa_|glc_|pypi-|lin_api_|shpat_)[\w-]{16,}+"
+    r"|(?:gh[opusr]_|github_pat_|gl[a-z]{2,6}-|npm_|hvs\.|dop_v1_|glsa_|glc_|pypi-|lin_api_|shp[a-z]{2}_|GOCSPX-|sq0[a-z]{3}-|NRAK-|PMAK-)[\w-]{16,}+"
+    r"|(?:key-|dapi|(?:AC|SK)[0-9a-f]{32}:|SK)[0-9a-f]{32}(?![0-9A-Za-z])|pul-[0-9a-f]{40}|1//0[\w-]{20,}+"
+    r"|(?<!\w)\$(?:argon2[a-z]{1,2}|apr1|[1567y]|2[abxy]?|scrypt|pbkdf2[\w-]*+)\$[\w./+=,$-]{16,}+"
+    r"|\{S?SHA[0-9]*\}[\w+/]{20,}+"  # hashes of passwords
     r"|xox[abeoprs]-[\w-]{8,}+|xapp-[\w-]{8,}+"
     r"|(?:sk|rk|pk)[-_](?:[a-z]{2,8}[-_])?[A-Za-z0-9_-]{16,}+"
     r"|SG\.[\w-]{16,}+\.[\w-]{16,}+|AIza[\w-]{30,}+|ya29\.[\w-]{16,}+"
@@ -25,33 +30,30 @@ _PREFIXED = re.compile(
     r"|[5KL][1-9A-HJ-NP-Za-km-z]{50,51}(?![A-Za-z0-9])"
     r")"
 )
+# A prefix that names the issuer, then what is drawn by lot from letters of both cases and digits.
+_TAGGED = re.compile(r"(?<![\w-])(?:[a-z]{2,8}_){1,3}[A-Za-z0-9]{20,}+(?!\w)")
 _SCHEME = re.compile(r"\b((?:bearer|basic)[ \t]++)([A-Za-z0-9._~+/-]{6,}+={0,2})", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z][a-z]*(?:[_-][a-z]+)*[.=]?")
-# 64 hexadecimal digits are a private key as well as a hash; what is called a hash, or follows `tx/`, stays.
-_HEX_KEY = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{64}(?:[0-9a-fA-F]{64})?(?![0-9A-Za-z])")
+# 64 hexadecimal digits, or a few more or less by mistake, are a private key as well as a hash.
+# What is called a hash, or follows `tx/`, stays.
+_HEX_KEY = re.compile(r"(?<![0-9A-Za-z])(?:0[xX])?(?:[0-9a-fA-F]{62,66}|[0-9a-fA-F]{128})(?![0-9A-Za-z])")
 _HASH = re.compile(
     r"(?:hash|tx|txn|txid|\bid|sha-?\d+|sha\w*|digest|blake\w*|checksum|block|root|transaction|commit)\W{0,4}$",
     re.IGNORECASE,
 )
 _LONG = re.compile(r"(?<![\w/+.-])[A-Za-z0-9+/_-]{44,}+={0,2}(?![\w.])")
-_PHRASE = re.compile(r"(?<![\w'-])(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8}(?![\w'-])")
-_NO_PHRASE = frozenset(
-    (
-        "and", "are", "been", "but", "did", "for", "from", "had", "has", "into", "its", "not", "our", "per", "the",
-        "was", "were", "which", "your",
-    )
-)  # fmt: skip
 
 
 def without_shapes(text: str) -> str:
     """Return a text in which what has the form of a secret is hidden."""
-    if "-----BEGIN" in text:
+    if "----" in text or "Private-Lines" in text:
         text = _PEM.sub(HIDDEN, text)
     text = _PREFIXED.sub(HIDDEN, text)
+    text = _TAGGED.sub(_unless_words, text)
     text = _SCHEME.sub(_credentials, text)
     text = _HEX_KEY.sub(_unless_hash, text)
     text = _LONG.sub(_unless_words, text)
-    return _PHRASE.sub(_unless_sentence, text)
+    return without_phrases(text, HIDDEN)
 
 
 def _credentials(found: re.Match[str]) -> str:
@@ -67,7 +69,3 @@ def _unless_words(found: re.Match[str]) -> str:
     word = found[0]
     mixed = any(map(str.isupper, word)) and any(map(str.islower, word)) and any(map(str.isdigit, word))
     return HIDDEN if mixed and is_random(word.replace("/", "").rstrip("=")) else word
-
-
-def _unless_sentence(found: re.Match[str]) -> str:
-    return found[0] if _NO_PHRASE.intersection(found[0].replace(",", "").split()) else HIDDEN

@@ -20,14 +20,21 @@ _QUERY = re.compile(r"(?<=[\w/.}-])\?(?=[\w.%\[\]-]{1,80}+=)[^\s\"'<>)]*+")
 _USER = re.compile(
     r"(?:(?<=//)|(?<![\w/@.%+-]))([\w.%+-]++):([^\s\"'/:@]++(?:@[^\s\"'/:@]++)*)@(?=\[|[A-Za-z][\w.-]*|[0-9]+\.[0-9]+\.)(?!sha\d)"
 )
+# A password in quotes or with blanks, which nobody quoted for an address.
+_LOOSE_USER = re.compile(
+    r"(?<=://)([\w.%+-]*+):(?:[\"'<`][^\s/@]*+|(?![0-9]+[^\w@])[^\s/@\"'<>`]++(?:[ \t][^\s/@\"'<>`]++){1,3})@(?=[\w\[])"
+)
 _BOT = re.compile(r"\b(bot|/)?[0-9]{5,16}:[A-Za-z0-9_-]{3,}+(?![A-Za-z0-9_:-])")
 
 _WEB = ("http", "https", "ws", "wss")
+_MANY = ("+sentinel", "+cluster")
 _HOST = re.compile(r"(?:[\w.-]*|\[[0-9A-Fa-f:.%]*\])(?::[0-9]{0,5}(?=$|[,;.)\]'\"]))?[,;.)\]'\"]{0,3}")
+# Several, as of Sentinels: each has its port, so that no password with a comma looks like them.
+_HOSTS = re.compile(r"(?:(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}(?:,(?!$)|(?=$|[;:)\]'\"]))){2,}[,;:.)\]'\"]{0,3}")
 _HOOK_HOST = re.compile(
     r"(?:^|[.-])(?:hooks?|webhooks?|hc-ping|ntfy|healthchecks|ifttt|cronitor|deadmanssnitch|nosnch)\b"
 )
-_HOOK = re.compile(r"(?:incoming)?web-?hook[sb]?\d*|hooks?|functions|catch", re.IGNORECASE)
+_HOOK = re.compile(r"(?:incoming)?web-?hook[sb]?\d*(?:-test|-waiting)?|hooks?|functions|catch", re.IGNORECASE)
 _CALLED = re.compile(r"integrations?|ping|push|heartbeats?|trigger|notify|alert|bot", re.IGNORECASE)
 _SLACK = re.compile(r"T[A-Z0-9]{2,}")
 _NOUN = re.compile(
@@ -48,6 +55,7 @@ _SHORT_UNITS, _LONGER_UNITS = 3.0, 4.0
 def without_secrets(text: str) -> str:
     """Return a text whose addresses, with and without a scheme, have lost what is secret in them."""
     if "://" in text:
+        text = _LOOSE_USER.sub(rf"\1:{HIDDEN}@", text)
         text = _URL.sub(lambda found: found[1] + _address(found[2], found[1][:-3].lower()), text)
     if "/" in text:
         text = _HOST_AND_PATH.sub(lambda found: found[1] + path(found[2], found[1]), text)
@@ -90,7 +98,7 @@ def _without_user(rest: str, scheme: str) -> str:
     has_user = "@" in authority or not _HOST.fullmatch(authority) or scheme not in _WEB
     if has_user and "@" in before_query:
         return before_query.rpartition("@")[2]
-    if _HOST.fullmatch(authority):
+    if _HOST.fullmatch(authority) or (scheme.endswith(_MANY) and _HOSTS.fullmatch(authority)):
         return rest
     return f"{authority.partition(':')[0]}:{HIDDEN}"  # a password with a blank, of which only the beginning is here
 

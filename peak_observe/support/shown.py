@@ -21,6 +21,13 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def shown_time(value: object) -> str:
+    """Return a value that is no number of seconds as a message shows it, with the mend for a `timedelta`."""
+    return (
+        f"{shown(value)}: write .total_seconds()" if callable(getattr(value, "total_seconds", None)) else shown(value)
+    )
+
+
 def label(name: str) -> str:
     """Return a name as labels, spans and messages carry it: without secrets.
 
@@ -41,10 +48,11 @@ _BETWEEN = dict.fromkeys(map(ord, "_.<> -"))
 
 def record_repr(self: tuple[object, ...]) -> str:
     """Return the `repr` of a named tuple without secrets, for the class body of a record that may hold an exception."""
-    from peak_observe.support.redact import clean
+    from peak_observe.support.redact import clean, printable
 
     names: tuple[str, ...] = getattr(type(self), "_fields", ())
-    return clean(f"{type(self).__name__}({', '.join(f'{name}={_repr(getattr(self, name))}' for name in names)})")
+    text = f"{type(self).__name__}({', '.join(f'{name}={_repr(getattr(self, name))}' for name in names)})"
+    return printable(clean(text))
 
 
 def _repr(value: object) -> str:

@@ -15,8 +15,15 @@ STANDARD = 3  # input, output and errors
 _UNREAD = (errno.EPIPE, errno.EBADF)
 
 
+class OutputError(OSError):
+    """Error of writing to standard output, as opposed to that of a file."""
+
+
 def open_streams() -> None:
-    """Open `/dev/null` for standard streams that are closed (`>&-`), whose numbers the next file would get."""
+    """Open `/dev/null` for standard streams that are closed (`>&-`), whose numbers the next file would get.
+
+    Letters that the encoding of the output lacks, and names of any bytes, are written by their codes.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < STANDARD:
         pass
     os.close(descriptor)
@@ -25,6 +32,8 @@ def open_streams() -> None:
             stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+    with suppress(AttributeError):  # of a stream that is none of Python's own
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 @contextmanager
@@ -68,7 +77,7 @@ class _Output:
 
     def _drop(self, error: OSError) -> None:
         if error.errno not in _UNREAD:
-            raise error
+            raise OutputError(error.errno, error.strerror) from error
         self.unread = True
         # What is in the buffer would fail again when the process ends.
         with suppress(OSError, ValueError, AttributeError):

@@ -48,7 +48,7 @@ def read(path: Path) -> dict[str, Any]:
         if path.stat().st_mode & stat.S_IWOTH:
             problem = f"anybody may change this file, and it can name programs to run: chmod o-w {path}"
             raise ConfigError(str(path), "", problem)
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError

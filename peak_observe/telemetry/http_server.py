@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from peak_observe._version import __version__
 from peak_observe.errors import ListenError
 from peak_observe.support.loggers import logger
+from peak_observe.support.shown import shown
 from peak_observe.telemetry import http_rules
 from peak_observe.telemetry.bounded_server import BoundedHandler, BoundedServer
 from peak_observe.telemetry.metrics.collector import PeakCollector
@@ -103,7 +104,11 @@ class Exporter:
             name="peak-observe-exporter",
             daemon=True,
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no thread to give, or the program is ending
+            self._server.server_close()
+            raise
         # A Prometheus that finds this address would come without a password and a certificate.
         writer.serving(self._address if access.open else "")
 
@@ -269,6 +274,7 @@ class _Handler(BoundedHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Vary", "Accept, Accept-Encoding")
         if status == HTTPStatus.OK and http_rules.accepts_gzip(", ".join(self.headers.get_all("Accept-Encoding", []))):
             body = gzip.compress(body, compresslevel=1)
             self.send_header("Content-Encoding", "gzip")
@@ -281,9 +287,13 @@ class _Handler(BoundedHandler):
 def _listen(addr: str, port: int, render: _Renderers, answers: Answers, access: Access) -> _Server:
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= MAX_PORT:
         raise ValueError(f"port must be a whole number from 0 to {MAX_PORT}, not {port!r}")
+    if not isinstance(addr, str):
+        raise ValueError(f"addr must be text such as '127.0.0.1', or '' for all addresses, not {shown(addr)}")  # noqa: TRY004 - as for all settings
     try:
         found = socket.getaddrinfo(addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         return _Server((str(address[0]), int(address[1])), family, render, answers, access)
     except OSError as error:
         raise ListenError(addr, port, error.errno, error.strerror) from None
+    except UnicodeError:
+        raise ListenError(addr, port, None, "there is no such host") from None

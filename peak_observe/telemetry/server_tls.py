@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -113,9 +114,11 @@ def refresh(found: ssl.SSLContext, tls: Tls) -> None:
     """Load certificate and key, which may have been renewed.
 
     Raises:
-        ConfigError: A file cannot be read, or holds something else.
+        ConfigError: A file cannot be read, or holds something else; then the old certificate stays in use.
     """
-    _load(tls.cert_file, "cert_file", lambda: found.load_cert_chain(tls.cert_file, tls.key_file, password=""))
+    # On trial first: a certificate that came before its key would be taken, and the old key dropped.
+    for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), found):
+        _load(tls.cert_file, "cert_file", functools.partial(each.load_cert_chain, tls.cert_file, tls.key_file, ""))
 
 
 def _load(path: Path | None, key: str, load: Any) -> None:

@@ -219,11 +219,11 @@ def test_the_second_writer_is_told_who_the_first_is(manager: RecoveryManager) ->
 
     def hold(_: object) -> None:
         inside.set()
-        leave.wait(30)
+        leave.wait(60)
 
     thread = threading.Thread(target=manager.create_backup, kwargs={"progress": hold})
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(60)
     with pytest.raises(RepositoryLockedError, match=f"process {os.getpid()} on .*, which began to make a backup"):
         manager.create_backup()
     assert not manager.delete_backup("backup_1")

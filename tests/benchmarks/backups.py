@@ -139,19 +139,20 @@ class Bench:
         }
 
 
-def make_tree(tree: Path) -> None:
-    """Make the files that are backed up."""
-    for number in range(SMALL):
+def make_tree(tree: Path, *, scale: float = 1.0) -> None:
+    """Make the files that are backed up, or a smaller tree of the same kind."""
+    big = int(BIG * scale)
+    for number in range(int(SMALL * scale)):
         path = tree / f"day{number % 50}" / f"trades{number}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{random.random()},{random.random()}\n" for _ in range(random.randint(5, 100))))
     for number in range(2):
-        (tree / f"random{number}.bin").write_bytes(random.randbytes(BIG))
+        (tree / f"random{number}.bin").write_bytes(random.randbytes(big))
         line = f"2026-01-01T00:00:00,BTC/USD,{number},64000.0,0.001\n".encode()
-        (tree / f"text{number}.csv").write_bytes(line * (BIG // len(line)))
+        (tree / f"text{number}.csv").write_bytes(line * (big // len(line)))
     database = sqlite3.connect(tree / "trades.sqlite")
     database.execute("CREATE TABLE trades (at INTEGER, what BLOB)")
-    rows = ((number, random.randbytes(900)) for number in range(90_000))
+    rows = ((number, random.randbytes(900)) for number in range(int(90_000 * scale)))
     database.executemany("INSERT INTO trades VALUES (?, ?)", rows)
     database.commit()
     database.close()

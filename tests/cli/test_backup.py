@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+import typer
+from blake3 import blake3
 
 from peak_observe.backup_recovery import Progress, RecoveryManager
 from peak_observe.cli.backup.progress import Lines
+from peak_observe.cli.backup.session import guarded
+from peak_observe.errors import RestoreCutOff
 
 NAME = r"backup_\d{16}_\d{8}_\d{6}_\d{6}"
 CREATE = ("create", "--config.file", "peak-backup.toml")
@@ -203,6 +208,36 @@ def test_verify_says_that_all_is_well(desk) -> None:
     assert re.fullmatch(rf"{first}  ok  2 files, 25 B in \d+\.\d s\n", done.out)
     reports = desk.run("verify", "--all", "--json").json
     assert [(report["backup_id"], report["ok"]) for report in reports] == [(second, True), (first, True)]
+
+
+def test_verify_of_all_goes_on_past_a_backup_that_is_pruned_meanwhile(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is gone is noted; asked for by its name, it is an error."""
+    first, second = (desk.run(*CREATE, "--json").json["backup_id"] for _ in range(2))
+    verify = RecoveryManager.verify_backup
+
+    def late(manager, backup_id, **options):
+        if backup_id == first:
+            manager.delete_backup(first)
+        return verify(manager, backup_id, **options)
+
+    monkeypatch.setattr(RecoveryManager, "verify_backup", late)
+    done = desk.run("verify", "--all")
+    assert (done.code, done.out.split()[:2]) == (0, [second, "ok"])
+    assert done.line == f"{first} was removed meanwhile, so it was not verified"
+    assert desk.run("verify", first).code == 3
+
+
+def test_verify_of_all_goes_on_past_a_backup_that_cannot_be_read(desk) -> None:
+    """As one of a newer version: it is told, and the exit code tells it too."""
+    first, second = (desk.run(*CREATE, "--json").json["backup_id"] for _ in range(2))
+    metadata = desk.folder / "backups" / first / "metadata.json"
+    found = {**json.loads(metadata.read_text()), "colour": "red", "checksum": ""}
+    found["checksum"] = blake3(msgspec.json.encode(found)).hexdigest()
+    metadata.chmod(0o600)
+    metadata.write_bytes(msgspec.json.encode(found))
+    done = desk.run("verify", "--all")
+    assert (done.code, done.out.split()[:2]) == (7, [second, "ok"])
+    assert "a newer peak-observe wrote it, with 'colour'; use that version" in done.line
 
 
 def test_verify_names_what_changed_and_is_exit_4(desk) -> None:
@@ -528,3 +563,18 @@ def test_a_file_that_is_a_link_to_nothing_is_an_error(desk) -> None:
     (desk.folder / "peak-observe.toml").symlink_to("elsewhere.toml")
     done = desk.run("create", "--data", "data")
     assert (done.code, done.line) == (2, "peak-observe.toml: No such file or directory")
+
+
+def test_ctrl_c_once_more_does_not_hide_where_files_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    """Files between old and new are told of, also if another Ctrl-C came while the error was on its way."""
+
+    @guarded
+    def command() -> None:
+        try:
+            raise RestoreCutOff("backups", "restore.json")
+        except RestoreCutOff:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(typer.Exit):
+        command()
+    assert "files are between old and new (see restore.json)" in capsys.readouterr().err

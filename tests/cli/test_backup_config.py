@@ -113,3 +113,33 @@ def test_the_command_says_it_too(desk) -> None:
     assert done.code == 2
     assert done.line == "peak-backup.toml: backup.repositry: there is no such key; did you mean 'repository'?"
     assert not (desk.folder / "backups").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("create", "--repository", ""),
+        ("create", "--data="),
+        ("restore", "latest", "--to", ""),
+        ("offsite", "restore", "--identity", "", "--to", "out"),
+    ],
+)
+def test_an_empty_path_is_refused(desk, command: tuple[str, ...]) -> None:
+    """As an unset variable leaves it: it would mean the working directory."""
+    done = desk.run(*command)
+    option = next(part for part in command if part.startswith("--")).rstrip("=")
+    assert (done.code, done.line) == (2, f"{option}: it has to be a path, not ''")
+    assert not (desk.folder / ".peak-observe").exists()
+
+
+def test_a_file_of_windows_is_read(desk) -> None:
+    """With the mark at its beginning that editors there write, which nobody sees, and their ends of lines."""
+    desk.write("peak-observe.toml", '\ufeff[backup]\r\nrepository = "backups"\r\ndata = ["data"]\r\n')
+    assert desk.run("create").code == 0
+
+
+def test_a_file_in_the_place_of_the_repository_is_told(desk) -> None:
+    """That it exists would sound like a reason for it to work."""
+    desk.write("taken", "")
+    done = desk.run("create", "--data", "data", "--repository", "taken")
+    assert done.line.endswith("cannot make the repository taken: what is there is no folder")

@@ -1,9 +1,13 @@
 """Commands, hooks and the ping of `[backup]`."""
 
+import socket
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+
+from peak_observe.cli.backup import hooks
 
 FILE = """
 [backup]
@@ -122,8 +126,37 @@ def test_ping_that_fails_is_a_note_without_the_address(desk, pinged) -> None:
     write(desk, ping="http://127.0.0.1:1/secret-uuid")
     done = desk.run("create")
     assert done.code == 0
-    assert "ping_url was not told" in done.line
-    assert "secret-uuid" not in done.err + done.out
+    assert done.line == "ping_url was not told: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b"\0\xff garbage\r\n\r\n", "BadStatusLine"), (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000, "no answer in 0.5 s")],
+)
+def test_ping_that_is_answered_with_nonsense_or_byte_by_byte_is_a_note(
+    desk, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
+) -> None:
+    """A watchdog that is not well holds up no backup, and makes none fail."""
+    monkeypatch.setattr(hooks, "PING_TIMEOUT", 0.5)
+    done = threading.Event()
+
+    def serve() -> None:
+        with server, server.accept()[0] as asked, suppress(OSError):
+            asked.recv(10_000)
+            for byte in answer:
+                asked.sendall(bytes([byte]))
+                done.wait(0.05 if len(answer) > 100 else 0)
+
+    server = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=serve)
+    thread.start()
+    write(desk, ping=f"http://127.0.0.1:{server.getsockname()[1]}/secret-uuid")
+    try:
+        ended = desk.run("create")
+    finally:
+        done.set()
+        thread.join()
+    assert (ended.code, ended.line) == (0, f"ping_url was not told: {reason}")
 
 
 @pytest.mark.parametrize(

@@ -37,17 +37,30 @@ class Server:
 
     def start(self) -> None:
         """Start it, empty, on its port."""
-        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.options]
+        command = [*self.command(), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=log, stderr=log)
+        self.process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            with suppress(redis.exceptions.RedisError), redis.Redis(port=self.port, socket_timeout=1) as client:
-                client.ping()
+            if self.answers():
                 return
             time.sleep(0.02)
         raise AssertionError("the server does not answer")
+
+    def command(self) -> list[str]:
+        """Return its command line."""
+        return [self.program, "--port", str(self.port), "--save", "", *self.options]
+
+    def answers(self) -> bool:
+        """Return whether it answers, if only that it wants a password."""
+        try:
+            with redis.Redis(port=self.port, socket_timeout=1) as client:
+                return bool(client.ping())
+        except redis.exceptions.AuthenticationError:
+            return True
+        except redis.exceptions.RedisError:
+            return False
 
     def stop(self) -> None:
         """Stop it as SIGSTOP does: it accepts connections and answers nothing."""
@@ -61,7 +74,7 @@ class Server:
         """End it as a crash does."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
 
@@ -112,7 +125,7 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def _accept(self) -> None:
         while not self._closed:
@@ -192,7 +205,7 @@ def share() -> Iterator[Callable[..., Shared]]:
     made: list[Shared] = []
 
     def make(url: str, **options: object) -> Shared:
-        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 2.0, **options}))
+        made.append(Shared(url, **{"close_spread": 0.0, "timeout": 5.0, **options}))
         return made[-1]
 
     yield make

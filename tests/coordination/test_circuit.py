@@ -74,21 +74,21 @@ def test_only_one_probes(share: Share, url: str, until: Until) -> None:
 
     def probe() -> None:
         inside.set()
-        leave.wait(20)
+        leave.wait(60)
 
     thread = threading.Thread(target=first.call(probe))
     thread.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     with pytest.raises(CircuitOpenError, match="a probe is under way"):
         second.call(fail)()
     leave.set()
-    thread.join(20)
+    thread.join(60)
     until(lambda: second.state.value == "closed")
 
 
 def test_a_probe_that_lasts_keeps_its_lease(share: Share, url: str, until: Until) -> None:
     """It is renewed for as long as the probe is under way."""
-    first, second = pair(share, url, 0.1, lease=2.0)
+    first, second = pair(share, url, 0.1, lease=4.0)
     opened(first)
     until_due(until, first, second)
     with first:
@@ -127,6 +127,30 @@ def test_coroutines_claim_while_others_run(share: Share, url: str, until: Until)
         until_due(until, second)
         assert asyncio.run(asked()) == 7
         until(lambda: first.state.value == "closed")
+
+
+def test_a_claim_whose_task_is_cancelled_leaves_the_lease_to_the_next_call(
+    share: Share, url: str, until: Until
+) -> None:
+    """The answer is heard though nobody waits for it: else no process could probe until the lease is over."""
+    breaker, _ = pair(share, url, 0.1, lease=60.0)
+    opened(breaker)
+    until_due(until, breaker)
+
+    @breaker
+    async def asked() -> int:
+        return 7
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(asked())
+        await asyncio.sleep(0)  # it waits for the answer now
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    until(lambda: breaker._controller.shared.admits_probe(time.monotonic()))
+    assert asyncio.run(asked()) == 7
 
 
 def test_an_operator_opens_and_closes_for_all(share: Share, url: str, until: Until) -> None:

@@ -163,7 +163,7 @@ def test_every_key_of_the_server_expires(shared_server: Server) -> None:
         engine.open("n", era=0, seconds=60, by="me", reason="", voter="a")
         engine.open("n", era=0, seconds=60, by="me", reason="", voter="b")
         engine.hold("kraken", seconds=60, reason="")
-        engine.reserve("l", interval=1, burst=1, weight=1, patience=9)
+        engine.reserve("l", interval=60, burst=1, weight=1, patience=9)
         engine.reserve_window("l", request=WindowRequest(((9, 60.0),), 1, 9.0, own=(0.0,), alone=(0.0,)))
         engine.nonce("key", least=1)
         keys = client.keys("*")
@@ -194,9 +194,10 @@ def answers(engine: Engine) -> bool:
 
 def test_a_ghost_claim_is_refused(server: Server, until: Callable) -> None:
     """A claim that timed out at the client and runs later in a server that hung takes no lease."""
-    engine = build_engine(server.url, namespace="tests", timeout=0.3, quorum=1, clock=SYSTEM_CLOCK)
-    engine.open("n", era=0, seconds=0.0, by="me", reason="", voter="h")
-    engine.sync("me")
+    given = {"namespace": "tests", "quorum": 1, "clock": SYSTEM_CLOCK}
+    engine, patient = (build_engine(server.url, timeout=timeout, **given) for timeout in (0.3, 5.0))
+    patient.open("n", era=0, seconds=0.0, by="me", reason="", voter="h")
+    until(lambda: answers(engine))
     server.stop()
     with pytest.raises(EngineError, match=r"did not answer within 0\.3 s"):
         engine.claim("n", lease=60)
@@ -204,8 +205,9 @@ def test_a_ghost_claim_is_refused(server: Server, until: Callable) -> None:
     server.go_on()
     time.sleep(0.2)
     until(lambda: answers(engine))
-    assert engine.sync("me").circuits["n"].token == 0
+    assert patient.sync("me").circuits["n"].token == 0
     engine.close()
+    patient.close()
 
 
 def test_a_user_with_the_documented_rights_can_do_everything(server: Server) -> None:

@@ -162,7 +162,7 @@ def test_what_was_taken_together_counts_alone(share: Share, server: Server, unti
 @pytest.mark.parametrize("data", ["kept", "lost"])
 def test_a_server_that_was_away_is_told_what_was_taken(share: Share, server: Server, until: Until, data: str) -> None:
     """Neither a server that hung nor one that lost its data lets the window be filled once more."""
-    near, far = share(server.url, timeout=0.5), share(server.url, timeout=0.5)
+    near, far = share(server.url, timeout=2.0), share(server.url, timeout=2.0)
     first, second = (rate_limit([(8, 1000)], name="told", shared=shared) for shared in (near, far))
     assert passed(first, 2) == 2
     away, back = (server.stop, server.go_on) if data == "kept" else (server.kill, server.start)

@@ -13,6 +13,7 @@ import redis
 
 from peak_observe import CircuitBreaker, CircuitOpenError, Shared
 from peak_observe.coordination import session
+from peak_observe.coordination.session import Session
 from tests.conftest import binary, free_port
 from tests.coordination.conftest import Proxy, Server
 from tests.coordination.test_circuit import fail, opened, until_due
@@ -56,31 +57,32 @@ def test_a_network_that_is_cut_off_holds_up_nobody(share: Share, proxy: Proxy, u
     for _ in range(100):
         with pytest.raises(CircuitOpenError):
             breaker.call(fail)()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20  # of 50 that a hundred calls would wait
     assert other.state.value == "closed"
     proxy.mend()
     until(lambda: near.is_up and far.is_up)
     until(lambda: other.state.value == "open")
 
 
-def test_ctrl_c_in_a_claim_leaves_nothing_refused(share: Share, server: Server, until: Until) -> None:
+def test_ctrl_c_in_a_claim_leaves_nothing_refused(
+    share: Share, server: Server, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends the wait for a server that hangs; when that goes on, the same process probes."""
     breaker = CircuitBreaker(1, 0.1, name="kraken", shared=share(server.url, timeout=5.0))
     opened(breaker)
     until_due(until, breaker)
     server.stop()
     asked = threading.Event()
-    engine = breaker._controller.shared.session.engine
-    claim = engine.claim
+    ask = Session.ask
 
-    def claiming(*args: object, **kwargs: object) -> object:
+    def asking(*args: object, **kwargs: object) -> object:
         asked.set()
-        return claim(*args, **kwargs)
+        return ask(*args, **kwargs)
 
-    engine.claim = claiming
+    monkeypatch.setattr(Session, "ask", asking)
 
     def interrupt() -> None:
-        asked.wait(20)
+        asked.wait(60)
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -92,7 +94,7 @@ def test_ctrl_c_in_a_claim_leaves_nothing_refused(share: Share, server: Server, 
             breaker.call(lambda: 1)()
         assert time.monotonic() - start < 4.5
     finally:
-        thread.join(20)
+        thread.join(60)
         server.go_on()
     until(lambda: probed(breaker))
     assert breaker.state.value == "closed"
@@ -154,7 +156,7 @@ def opens_told(share: Share, url: str, monkeypatch: pytest.MonkeyPatch, circuits
 
 def test_of_a_herd_a_few_tell(share: Share, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred circuits open at once: once it is known, nobody tells it again."""
-    assert 1 <= opens_told(share, server.url, monkeypatch, circuits=100, spread=3.0) <= 50
+    assert 1 <= opens_told(share, server.url, monkeypatch, circuits=100, spread=6.0) <= 50
 
 
 @pytest.mark.nightly

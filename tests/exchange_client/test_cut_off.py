@@ -5,8 +5,11 @@ import asyncio
 import ccxt
 import pytest
 
-from peak_observe import OutcomeUnknown, WriteUnanswered, timeout
+from peak_observe import OutcomeUnknown, WriteUnanswered, retry_with_backoff, timeout
 from peak_observe.testing import Fault, RecordingObserver
+
+SOON = 2.0
+"""Seconds after which an order is cut off that a busy machine has sent by then."""
 
 
 @pytest.fixture
@@ -37,18 +40,18 @@ def sent(rig) -> tuple[str, ...]:
 
 async def by_wait_for(client):
     """Cut off with `asyncio.wait_for`."""
-    await asyncio.wait_for(order(client), 0.2)
+    await asyncio.wait_for(order(client), SOON)
 
 
 async def by_timeout(client):
     """Cut off with `asyncio.timeout`."""
-    async with asyncio.timeout(0.2):
+    async with asyncio.timeout(SOON):
         await order(client)
 
 
 async def by_ours(client):
     """Cut off with our own `timeout`."""
-    await timeout(0.2)(client.create_order)("BTC/USD", "limit", "buy", 1, 1)
+    await timeout(SOON)(client.create_order)("BTC/USD", "limit", "buy", 1, 1)
 
 
 @pytest.mark.parametrize("cut", [by_wait_for, by_timeout, by_ours])
@@ -63,6 +66,16 @@ def test_a_timeout_leads_to_the_ids(hanging, cut) -> None:
     assert len(sent(rig)) == 1
     assert unknown.order == "limit buy 1 BTC/USD at 1"
     assert [event.client_order_ids for event in seen.of(WriteUnanswered)] == [sent(rig)]
+
+
+@pytest.mark.parametrize("cut", [by_wait_for, by_timeout, by_ours])
+def test_a_retry_around_an_order_that_was_cut_off_does_not_repeat_it(hanging, cut) -> None:
+    """It may stand, whatever the time limit is called."""
+    rig, client = hanging
+    rig.calls.clear()
+    raised, unknown = cut_off(rig, lambda: retry_with_backoff(3, 0.001)(cut)(client))
+    assert isinstance(raised, TimeoutError)
+    assert unknown.client_order_ids == sent(rig)
 
 
 def test_a_cancelled_task_is_cancelled_and_carries_the_ids(hanging) -> None:

@@ -134,4 +134,4 @@ def test_a_real_prometheus_sees_the_first_lost_order(prometheus) -> None:
             assert server.eventually(lately)
         finally:
             bot.stdin.close()
-            bot.wait(30)
+            bot.wait(60)

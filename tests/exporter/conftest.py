@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 COMMAND = Path(sys.executable).with_name("peak-observe")
 
 

@@ -10,6 +10,7 @@ from peak_observe.errors import ConfigError, MissingExtraError
 from peak_observe.exporter import config
 from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.process_source import DiscoveredProcesses
+from peak_observe.exporter.sources.summed_processes import SummedProcesses
 from peak_observe.resilience.health.config import SETTINGS
 from peak_observe.support.redact import printable
 
@@ -23,6 +24,7 @@ max_bytes = 1000000
 max_series = 10000
 max_accounts = 50
 foreign_addresses = true
+sum = false
 
 [repositories.trading]
 path = "backups"
@@ -260,6 +262,17 @@ def test_a_file_that_anybody_may_write_is_refused(file: Path, mode: int) -> None
         config.load(file)
     file.chmod(0o664)
     assert config.load(file).sources
+
+
+@pytest.mark.parametrize(
+    ("line", "option", "summed"), [("", False, False), ("sum = true", False, True), ("", True, True)]
+)
+def test_processes_are_added_up_where_file_or_option_says_so(file: Path, line: str, option: bool, summed: bool) -> None:
+    """And `--config.check` says it."""
+    file.write_text(f'[processes]\ndirectory = "d"\n{line}\n')
+    (found,) = (one for one in config.load(file, sum_processes=option).sources if one.name == "processes")
+    assert isinstance(found.make(), SummedProcesses) is summed
+    assert found.about.endswith(", added up") is summed
 
 
 @pytest.mark.parametrize("key", ["max_bytes", "max_series", "max_accounts"])

@@ -317,7 +317,9 @@ def test_wrong_passwords_do_not_lock_out_the_right_one(exporter: Callable, tmp_p
             await asyncio.sleep(0.5)
             statuses = []
             for time_ in range(6):
-                (tmp_path / "web.yml").write_text((tmp_path / "web.yml").read_text() + f"# {time_}\n")
+                # At one go: a file that is empty for a moment asks nobody for a password.
+                (tmp_path / "new.yml").write_text((tmp_path / "web.yml").read_text() + f"# {time_}\n")
+                (tmp_path / "new.yml").replace(tmp_path / "web.yml")
                 await asyncio.sleep(0.2)
                 statuses.append((await asyncio.to_thread(running.get, Authorization=right)).status)
             # Not remembered: the same password, written otherwise.

@@ -177,7 +177,7 @@ class Night(NamedTuple):
         )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            with urllib.request.urlopen(f"http://{self.alertmanager}/api/v2/alerts?{filters}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{self.alertmanager}/api/v2/alerts?{filters}", timeout=60) as answer:
                 if any(alert["status"]["inhibitedBy"] for alert in json.load(answer)):
                     return True
             time.sleep(0.1)

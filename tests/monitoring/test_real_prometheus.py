@@ -162,7 +162,7 @@ def server(prometheus: Callable, tmp_path_factory: pytest.TempPathFactory) -> It
             yield found
         finally:
             process.stdin.close()
-            process.wait(30)
+            process.wait(60)
             assert process.returncode == 0
 
 
@@ -235,7 +235,7 @@ def test_promtool_has_nothing_to_say_of_the_program(server) -> None:
     """Every metric of backups is there, and the linter is content with all."""
     texts = []
     for target in server.get("targets")["activeTargets"]:
-        with urllib.request.urlopen(target["scrapeUrl"], timeout=10) as answer:
+        with urllib.request.urlopen(target["scrapeUrl"], timeout=60) as answer:
             texts.append(answer.read())
     (text,) = [text for text in texts if b"# TYPE peak_backup_" in text]
     told = {line.split()[2].decode() for line in text.splitlines() if line.startswith(b"# TYPE peak_backup_")}

@@ -14,7 +14,7 @@ from tests.coordination.conftest import server, shared_server, url, valkey_serve
 
 __all__ = ["server", "shared_server", "url", "valkey_server"]  # fixtures
 
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 @pytest.fixture

@@ -36,12 +36,31 @@ def exchange() -> Iterator[FakeExchange]:
         yield fake
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    """The time of the exchange at which `patient` counts."""
+    return ManualClock()
+
+
+@pytest.fixture
+def patient(clock: ManualClock) -> Iterator[FakeExchange]:
+    """Return a Kraken whose timers run by hand: on a busy machine a beat may be late by more than they last."""
+    with FakeExchange(clock=clock) as fake:
+        yield fake
+
+
+def beats(exchange: FakeExchange, count: int) -> bool:
+    """Wait until so many more beats have come in, the first of which may have been under way."""
+    before = exchange.requests["CancelAllOrdersAfter"]
+    return eventually(lambda: exchange.requests["CancelAllOrdersAfter"] >= before + count)
+
+
 def statuses(exchange: FakeExchange) -> set[str]:
     """Return the statuses of all orders."""
     return {order.status for order in exchange.orders}
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -69,12 +88,16 @@ def bot(exchange: FakeExchange, mode: str) -> Iterator[subprocess.Popen]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_process_that_stops_or_dies_leaves_no_order(exchange: FakeExchange, number: signal.Signals) -> None:
+def test_a_process_that_stops_or_dies_leaves_no_order(
+    patient: FakeExchange, clock: ManualClock, number: signal.Signals
+) -> None:
     """The timer runs out at the exchange, where no signal reaches it."""
-    with bot(exchange, "live") as process:
-        assert statuses(exchange) == {"open"}
+    with bot(patient, "live") as process:
+        assert statuses(patient) == {"open"}
         process.send_signal(number)
-        assert eventually(lambda: statuses(exchange) == {"canceled"})
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        # Again and again, as its last beat may still be under way.
+        assert eventually(lambda: clock.advance(3) or statuses(patient) == {"canceled"})
 
 
 def test_a_loop_that_hangs_leaves_no_order(exchange: FakeExchange) -> None:
@@ -84,15 +107,16 @@ def test_a_loop_that_hangs_leaves_no_order(exchange: FakeExchange) -> None:
         assert process.poll() is None
 
 
-def test_a_bot_that_lives_keeps_its_orders_past_the_timeout(exchange: FakeExchange) -> None:
+def test_a_bot_that_lives_keeps_its_orders_past_the_timeout(patient: FakeExchange, clock: ManualClock) -> None:
     """Each beat sets the timer anew."""
-    client = ResilientExchangeClient("kraken", exchange.config(), health=None)
+    client = ResilientExchangeClient("kraken", patient.config(), health=None)
     with DeadManSwitch(client, **FAST) as switch:
         assert switch.wait_armed()
         place(client)
-        time.sleep(4)
-        assert statuses(exchange) == {"open"}
-        assert switch.armed
+        for _ in range(3):
+            clock.advance(2)
+            assert beats(patient, 2)
+            assert statuses(patient) == {"open"}
 
 
 def test_a_lost_beat_cancels_nothing(exchange: FakeExchange) -> None:
@@ -107,30 +131,38 @@ def test_a_lost_beat_cancels_nothing(exchange: FakeExchange) -> None:
         assert statuses(exchange) == {"open"}
 
 
-def test_closing_disarms(exchange: FakeExchange) -> None:
+def test_one_that_is_closed_is_not_entered_again(exchange: FakeExchange) -> None:
+    """It would not beat, and nobody would know."""
+    with DeadManSwitch(ccxt.kraken(exchange.config()), **FAST) as switch:
+        assert switch.wait_armed()
+    with pytest.raises(RuntimeError, match="'kraken' is closed and beats no more: make another one"), switch:
+        pass
+
+
+def test_closing_disarms(patient: FakeExchange, clock: ManualClock) -> None:
     """The orders stay when the bot ends on purpose."""
-    client = ccxt.kraken(exchange.config())
+    client = ccxt.kraken(patient.config())
     switch = DeadManSwitch(client, **FAST)
     assert switch.wait_armed()
     place(client)
     switch.close()
     switch.close()
-    time.sleep(3.5)
-    assert statuses(exchange) == {"open"}
+    clock.advance(60)
+    assert statuses(patient) == {"open"}
     assert not switch.armed
 
 
-def test_a_beat_whose_answer_was_lost_is_taken_back_too(exchange: FakeExchange) -> None:
+def test_a_beat_whose_answer_was_lost_is_taken_back_too(patient: FakeExchange, clock: ManualClock) -> None:
     """It may have armed the switch."""
-    exchange.fail(Fault.lost_reply(), path="CancelAllOrdersAfter")
-    client = ccxt.kraken(exchange.config())
+    patient.fail(Fault.lost_reply(), path="CancelAllOrdersAfter")
+    client = ccxt.kraken(patient.config())
     switch = DeadManSwitch(client, **FAST)
-    assert eventually(lambda: exchange.requests["CancelAllOrdersAfter"] >= 1)
+    assert eventually(lambda: patient.requests["CancelAllOrdersAfter"] >= 1)
     place(client)
-    exchange.heal()
+    patient.heal()
     switch.close()
-    time.sleep(3.5)
-    assert statuses(exchange) == {"open"}
+    clock.advance(60)
+    assert statuses(patient) == {"open"}
 
 
 def test_a_block_left_by_an_exception_stays_armed(exchange: FakeExchange) -> None:
@@ -186,20 +218,23 @@ def test_whoever_cannot_say_that_it_lives_does_not_beat(exchange: FakeExchange, 
     assert exchange.requests["CancelAllOrdersAfter"] == 0
 
 
-def test_an_async_client_beats_on_its_own_loop(exchange: FakeExchange) -> None:
+def test_an_async_client_beats_on_its_own_loop(patient: FakeExchange, clock: ManualClock) -> None:
     """And a loop that is blocked sends no beat."""
 
     async def run() -> None:
-        async with AsyncResilientExchangeClient("kraken", exchange.config(), health=None) as client:
+        async with AsyncResilientExchangeClient("kraken", patient.config(), health=None) as client:
             switch = DeadManSwitch(client, **FAST)
             assert await asyncio.to_thread(switch.wait_armed)
             await client.create_order("BTC/USD", "limit", "buy", 0.1, 50_000)
-            await asyncio.sleep(3.5)
-            assert statuses(exchange) == {"open"}
+            for _ in range(3):
+                clock.advance(2)
+                assert await asyncio.to_thread(beats, patient, 2)
+                assert statuses(patient) == {"open"}
             with pytest.raises(RuntimeError, match="async_close"):
                 switch.close()
-            time.sleep(4.5)  # noqa: ASYNC251 - the loop is blocked on purpose
-            assert statuses(exchange) == {"canceled"}
+            time.sleep(1)  # noqa: ASYNC251 - the loop is blocked on purpose, for more than three beats
+            clock.advance(3)
+            assert statuses(patient) == {"canceled"}
             await switch.async_close()
             assert not switch.armed
             with pytest.raises(ZeroDivisionError), DeadManSwitch(client, **FAST):
@@ -465,13 +500,17 @@ def test_a_forked_child_neither_beats_nor_disarms(exchange: FakeExchange) -> Non
     assert exchange.requests["CancelAllOrdersAfter"] == 2
 
 
-def test_a_machine_that_slept_is_noticed_by_the_wall_clock(exchange: FakeExchange) -> None:
-    """Its monotonic clock did not go on meanwhile."""
+def test_a_machine_that_slept_is_noticed_by_the_wall_clock(
+    exchange: FakeExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its monotonic clock did not go on meanwhile; a clock that was set ahead looks the same, and the log says so."""
     clock = ManualClock()
     with DeadManSwitch(ccxt.kraken(exchange.config()), timeout=60, every=20, clock=clock) as switch:
         assert switch.wait_armed()
         clock.jump(61)
         assert not switch.armed
+        switch._note_expiry()
+    assert "if the machine slept and its clock was not set ahead, it has cancelled all orders" in caplog.text
 
 
 def test_trouble_is_logged_once(exchange: FakeExchange, caplog: pytest.LogCaptureFixture) -> None:

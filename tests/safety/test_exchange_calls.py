@@ -59,7 +59,7 @@ def test_a_loop_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert caller.on_own_loop()
                 thread = threading.Thread(target=lambda: found.append(caller.error([TIME])))
                 thread.start()
-                thread.join(30)  # which keeps the loop from doing anything
+                thread.join(60)  # which keeps the loop from doing anything
 
     asyncio.run(run())
     assert str(found[0]) == "the event loop of the client hangs"

@@ -18,7 +18,7 @@ HELD = """
 import sys, time
 from peak_observe import AlreadyRunningError, Shared, only_one
 try:
-    held = only_one("bot", shared=Shared(sys.argv[1], timeout=2.0))
+    held = only_one("bot", shared=Shared(sys.argv[1], timeout=5.0))
 except AlreadyRunningError as error:
     print("refused", error.pid, flush=True)
     sys.exit(error.exit_code)
@@ -40,7 +40,7 @@ def test_one_command_halts_the_bots_of_two_hosts(
     hosts: tuple[Processes, Processes], exchange: FakeExchange, server: Server
 ) -> None:
     """No order comes any more, cancels still do, and a bot that was killed is still halted when it is back."""
-    code = BOT.replace('TradingSwitch("main")', 'TradingSwitch("main", shared=Shared(sys.argv[2], timeout=2.0))')
+    code = BOT.replace('TradingSwitch("main")', 'TradingSwitch("main", shared=Shared(sys.argv[2], timeout=5.0))')
     code = code.replace("import ResilientExchangeClient", "import ResilientExchangeClient, Shared")
     code = code.replace("time.sleep(0.02)", "time.sleep(0.1)")  # each is slow enough for the other
     given = json.dumps(exchange.config()), server.url
@@ -54,7 +54,7 @@ def test_one_command_halts_the_bots_of_two_hosts(
     assert obeys(exchange)
     for bot in bots:
         bot.send_signal(signal.SIGKILL)
-        bot.wait(30)
+        bot.wait(60)
     server.kill()
     again = hosts[1].start(code, *given)
     assert "ready\n" in iter(again.stdout.readline, "")
@@ -83,7 +83,7 @@ def test_a_lease_is_free_at_once_for_its_host_and_later_for_others(
     assert held == "held"
     assert said(two.start(HELD, server.url)) == ["refused", str(first.pid)]
     first.send_signal(signal.SIGKILL)
-    first.wait(30)
+    first.wait(60)
     again = one.start(HELD, server.url)
     held, next_token = said(again)
     assert (held, int(next_token) > int(token)) == ("held", True)

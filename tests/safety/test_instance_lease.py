@@ -42,7 +42,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     made: list[tuple[SingleInstance, Shared]] = []
 
     def make(name: str, address: str) -> SingleInstance:
-        shared = Shared(address, timeout=1.0)
+        shared = Shared(address, timeout=5.0)
         try:
             made.append((only_one("bot", folder=tmp_path / name, shared=shared), shared))
         except BaseException:
@@ -99,8 +99,9 @@ def test_the_lease_of_a_host_that_is_gone_runs_out(host: Host, url: str) -> None
     assert "cannot be reached" in one.lost
 
 
-def test_a_restart_on_the_same_host_does_not_wait(host: Host, url: str, tmp_path: Path) -> None:
+def test_a_restart_on_the_same_host_does_not_wait(host: Host, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has the lock file knows that the holder of the lease, of the same file, is dead."""
+    monkeypatch.setattr(instance_lease, "LASTS", 30.0)
     one = host("one", url)
     token = one.token
     stop_renewing(one)
@@ -110,7 +111,7 @@ def test_a_restart_on_the_same_host_does_not_wait(host: Host, url: str, tmp_path
     begin = time.monotonic()
     again = host("one", url)
     assert again.token > token
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 25
 
 
 def test_the_holder_goes_on_while_the_server_is_away_for_a_moment(
@@ -171,6 +172,7 @@ def test_a_refusal_in_the_middle_of_a_release_leaves_nothing_held(
     host: Host, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It writes the record between the look and the answer."""
+    monkeypatch.setattr(instance_lease, "LASTS", 30.0)
     one = host("one", url)
     load, begun = SharedRecords.load, []
 
@@ -187,7 +189,7 @@ def test_a_refusal_in_the_middle_of_a_release_leaves_nothing_held(
     assert begun
     begin = time.monotonic()
     assert host("third", url).held
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 25
 
 
 def test_a_renewal_in_the_middle_of_a_release_is_no_loss(
@@ -237,7 +239,7 @@ def test_without_the_server_nothing_is_held(host: Host, server: Server) -> None:
 def test_a_client_that_lost_its_lease_sends_nothing_but_cancels(server: Server, tmp_path: Path, monkeypatch) -> None:
     """Another host may trade with its key now."""
     monkeypatch.setenv("PEAK_OBSERVE_DIR", str(tmp_path))
-    with FakeExchange() as exchange, Shared(server.url, timeout=1.0) as shared:
+    with FakeExchange() as exchange, Shared(server.url, timeout=5.0) as shared:
         client = ResilientExchangeClient("kraken", exchange.config(), exclusive=True, shared=shared, health=None)
         order = client.create_order("BTC/USD", "limit", "buy", 0.01, 10.0)
         server.stop()

@@ -83,6 +83,25 @@ def test_the_loss_of_a_day_halts(switch: TradingSwitch, clock: ManualClock) -> N
     assert "loss of 101 today reached the limit of 100" in switch.state.reason
 
 
+def test_a_clock_that_is_set_back_past_midnight_forgets_no_loss(switch: TradingSwitch, clock: ManualClock) -> None:
+    """The day before is no new one; a date that was wrong by more is."""
+    guard = LossGuard(switch, max_daily_loss=100, clock=clock)
+    guard.report(1000)
+    clock.advance(600)
+    guard.report(950)
+    clock.jump(-3600)
+    guard.report(901)
+    switch.check()
+    guard.report(900)
+    with pytest.raises(TradingHaltedError):
+        switch.check()
+    switch.resume("seen")
+    reported(guard, 900, 850)
+    clock.jump(-400 * DAY)
+    guard.report(760)
+    switch.check()
+
+
 def test_closed_trades_alone_are_enough(switch: TradingSwitch, clock: ManualClock) -> None:
     """For a bot that knows no equity."""
     guard = LossGuard(switch, max_daily_loss=100, clock=clock)

@@ -61,7 +61,7 @@ def test_a_halt_by_command_stops_two_processes(processes: Processes, exchange: F
     assert not trades(exchange)
     for bot in bots:
         bot.send_signal(signal.SIGKILL)
-        bot.wait(30)
+        bot.wait(60)
     start(processes, exchange)
     until(lambda: trades(exchange, "CancelOrder"))
     assert not trades(exchange)

@@ -251,7 +251,7 @@ def test_a_thread_compares_again_and_again_whatever_fails(exchange: FakeExchange
     exchange.fail(Fault.api_error("EGeneral:Internal error"), path="OpenOrders", times=1)
     place(client)
     with Reconciler(client, orders=list, settle=0, every=0.1, on_difference=lambda _: found.set()):
-        assert found.wait(30)
+        assert found.wait(60)
 
 
 def test_an_async_client_is_compared_on_its_loop(exchange: FakeExchange) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 import threading
 import time
 import urllib.error
@@ -29,6 +30,11 @@ def other_tests() -> Iterator[None]:
 
 
 def fails() -> None:
+    """Fail, so that a retry waits."""
+    raise ConnectionError
+
+
+async def fails_async() -> None:
     """Fail, so that a retry waits."""
     raise ConnectionError
 
@@ -96,7 +102,7 @@ def test_a_wait_ends_when_the_shutdown_begins(wait: object) -> None:
         time.sleep(0.2)
         assert not ended
         stop.begin()
-        thread.join(30)
+        thread.join(60)
     assert "the program is shutting down" in str(ended[0])
 
 
@@ -123,7 +129,7 @@ def test_waits_of_tasks_end_too() -> None:
             ]
             await asyncio.sleep(0.1)
             stop.begin()
-            found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+            found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
             holder.cancel()
         return found
 
@@ -225,7 +231,7 @@ print("after", flush=True)
     assert bot.stdout.readline() == "ready\n"
     bot.send_signal(signal.SIGTERM)
     assert bot.stdout.read() == "hook\nafter\n"
-    assert bot.wait(30) == 0
+    assert bot.wait(60) == 0
 
 
 def test_coroutines_are_hooks_of_async_programs() -> None:
@@ -333,13 +339,13 @@ def test_sigterm_ends_a_program_in_order(processes: Processes, tmp_path: Path, h
     assert sorted(seen[:3]) == ["ended a_ban\n", "ended a_bulkhead\n", "ended a_rate_limit\n"]
     assert seen[3] == "first\n"
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(seen[4].strip().removesuffix("metrics") + "readyz", timeout=10)
+        urllib.request.urlopen(seen[4].strip().removesuffix("metrics") + "readyz", timeout=60)
     assert refused.value.code == 503
     refused.value.close()
     bot.stdin.write("go on\n")
     bot.stdin.flush()
     rest = bot.stdout.read()
-    code = bot.wait(30)
+    code = bot.wait(60)
     assert rest == ("second\n" if how == "hangs" else "second\nafter\n")
     assert code == (128 + signal.SIGTERM if how == "hangs" else 0)
     assert '"ended"' in (tmp_path / "bot.snap").read_text(errors="replace")
@@ -366,7 +372,7 @@ asyncio.run(main())
     assert bot.stdout.readline() == "ready\n"
     bot.send_signal(signal.SIGTERM)
     assert bot.stdout.read() == "hook\nafter\n"
-    assert bot.wait(30) == 0
+    assert bot.wait(60) == 0
 
 
 def test_a_second_sigterm_ends_it_at_once(processes: Processes) -> None:
@@ -384,7 +390,148 @@ with stopping(deadline=600) as stop:
     bot.send_signal(signal.SIGTERM)
     assert bot.stdout.readline() == "hook\n"
     bot.send_signal(signal.SIGTERM)
-    assert bot.wait(30) == -signal.SIGTERM
+    assert bot.wait(60) == -signal.SIGTERM
+
+
+def test_a_second_ctrl_c_loses_no_hook(processes: Processes) -> None:
+    """Whoever presses it twice wants his orders cancelled all the same."""
+    code = """
+import sys, time
+from peak_observe import stopping
+with stopping(deadline=600) as stop:
+    stop.then(lambda: (print("cancels", flush=True), sys.stdin.readline(), print("cancelled", flush=True)))
+    stop.then(lambda: print("second", flush=True))
+    print("ready", flush=True)
+    time.sleep(3600)
+"""
+    bot = processes.start(code)
+    assert bot.stdout.readline() == "ready\n"
+    bot.send_signal(signal.SIGINT)
+    assert bot.stdout.readline() == "cancels\n"
+    bot.send_signal(signal.SIGINT)
+    assert bot.stdout.readline().endswith("SIGTERM ends them at once\n")
+    bot.stdin.write("go on\n")
+    bot.stdin.flush()
+    assert [bot.stdout.readline() for _ in range(2)] == ["cancelled\n", "second\n"]
+    assert bot.stdout.read().endswith("KeyboardInterrupt\n")
+    assert bot.wait(30) == -signal.SIGINT
+
+
+def test_hooks_of_a_block_around_another_one_run_too() -> None:
+    """Its deadline counts from when it ends itself, and the shutdown is not forgotten meanwhile."""
+    ran: list[str] = []
+    with stopping(deadline=60) as outer:
+        outer.then(lambda: ran.append("outer"))
+        with stopping(deadline=60) as inner:
+            inner.then(lambda: ran.append("inner"))
+        with stopping(deadline=60) as late:
+            assert late.requested
+        with pytest.raises(RuntimeError, match="entered already"), outer:
+            pass
+    assert ran == ["inner", "outer"]
+    with outer:
+        assert not outer.requested
+
+
+def test_sigterm_ends_blocks_in_blocks_by_the_deadline(processes: Processes) -> None:
+    """Hooks of all of them run, the innermost first, though the program hangs."""
+    code = """
+import time
+from peak_observe import stopping
+with stopping(deadline=4) as outer, stopping(deadline=4) as inner:
+    outer.then(lambda: print("outer", flush=True))
+    inner.then(lambda: print("inner", flush=True))
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.2)
+"""
+    bot = processes.start(code)
+    assert bot.stdout.readline() == "ready\n"
+    bot.send_signal(signal.SIGTERM)
+    assert bot.stdout.read() == "inner\nouter\n"
+    assert bot.wait(30) == 128 + signal.SIGTERM
+
+
+def test_a_forked_child_that_leaves_the_block_runs_no_hook(processes: Processes) -> None:
+    """Or it would cancel the orders of its parent."""
+    code = """
+import os, sys
+from peak_observe import stopping
+with stopping(deadline=60) as stop:
+    stop.then(lambda: print("hook of", "parent" if os.getpid() == parent else "child", flush=True))
+    parent = os.getpid()
+    if child := os.fork():
+        os.waitpid(child, 0)
+    else:
+        sys.exit()
+"""
+    bot = processes.start(code)
+    assert bot.stdout.read() == "hook of parent\n"
+    assert bot.wait(30) == 0
+
+
+async def a_group_of_waits() -> None:
+    """Wait in two tasks, whose errors are one group."""
+
+    async def wait() -> None:
+        await retry_with_backoff(2, LONG, LONG, name="stopped.group")(fails_async)()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wait())
+        group.create_task(wait())
+
+
+def test_the_end_of_waits_of_a_group_of_tasks_ends_the_block_and_nothing_more() -> None:
+    """A group of nothing but ends of waits is no error; with another one it is."""
+    with stopping(deadline=60) as stop:
+        threading.Timer(0.2, stop.begin).start()
+        asyncio.run(a_group_of_waits())
+    with pytest.raises(ExceptionGroup), stopping(deadline=60) as stop:
+        stop.begin()
+        raise ExceptionGroup("both", [ShuttingDownError("retry"), ValueError("a mistake")])
+
+
+def test_a_coroutine_that_exits_does_not_end_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """As a plain hook it is named in the log, the next one runs, and the program goes on."""
+    ran: list[str] = []
+
+    async def exits() -> None:
+        sys.exit(3)
+
+    async def main() -> None:
+        async with stopping(deadline=60) as stop:
+            stop.then(exits, name="exits")
+            stop.then(lambda: ran.append("next"))
+        ran.append("after")
+
+    asyncio.run(main())
+    assert ran == ["next", "after"]
+    assert "hook exits of the shutdown failed: SystemExit: 3" in caplog.text
+
+
+def test_a_program_of_trio_ends_in_order(processes: Processes) -> None:
+    """Its block is cancelled, and its hooks run on its loop."""
+    code = """
+import trio
+from peak_observe import stopping
+
+async def main():
+    async with stopping(deadline=4) as stop:
+        async def hook():
+            await trio.sleep(0.01)
+            print("hook", flush=True)
+        stop.then(hook)
+        print("ready", flush=True)
+        await trio.sleep_forever()
+    print("after", flush=True)
+
+trio.run(main)
+"""
+    bot = processes.start(code)
+    assert bot.stdout.readline() == "ready\n"
+    bot.send_signal(signal.SIGTERM)
+    assert bot.stdout.read() == "hook\nafter\n"
+    assert bot.wait(30) == 0
 
 
 def test_without_a_block_nothing_has_changed() -> None:

@@ -153,6 +153,14 @@ def test_a_hold_lasts_though_nobody_keeps_it() -> None:
     only_one("kept").release()
 
 
+def test_a_hold_that_was_released_is_not_entered_again() -> None:
+    """The block would run beside another process's."""
+    with only_one("again") as held:
+        pass
+    with pytest.raises(RuntimeError, match="this hold of 'again' was released: make another one"), held:
+        pass
+
+
 def test_prometheus_sees_the_hold_and_the_refused() -> None:
     """The refused process has no time to be scraped: the holder tells of it."""
     registry = CollectorRegistry()

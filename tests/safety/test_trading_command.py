@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_read_is_mended_by_resuming(command, tmp_path: Pat
 def test_with_a_shared_state_it_means_all_hosts(command, url: str, tmp_path: Path, monkeypatch) -> None:
     """From a machine that has no bot itself; resuming one host of them alone is refused."""
     monkeypatch.setattr(shared_switch, "GRACE", 0.1)
-    with Shared(url, timeout=1.0) as shared:
+    with Shared(url, timeout=5.0) as shared:
         hosts = [TradingSwitch("bots", folder=tmp_path / name, shared=shared) for name in ("one", "two")]
         code, told, _ = command("halt", "bots", "--reason", "fat finger", "--shared", url)
         assert (code, "bots: halted" in told) == (0, True)
@@ -120,8 +120,9 @@ def test_a_server_that_is_gone_for_good_does_not_keep_a_host_halted(
 ) -> None:
     """`--this-host` resumes a bot that has heard it."""
     monkeypatch.setattr(shared_switch, "GRACE", 0.1)
-    with Shared(server.url, timeout=1.0) as shared:
+    with Shared(server.url, timeout=5.0) as shared:
         switch = TradingSwitch("bots", folder=tmp_path, shared=shared)
+        until(switch.allows)  # it has heard it
         switch.halt("x")
         server.kill()
         code, _, error = command("resume", "bots", "--shared", server.url)

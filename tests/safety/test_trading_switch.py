@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -242,7 +243,7 @@ def test_hooks_run_when_another_process_halts(switch: TradingSwitch, tmp_path: P
     switch.on_halt(ran.set)
     other = TradingSwitch("main", folder=tmp_path, clock=clock)
     other.halt("x")
-    assert ran.wait(10)
+    assert ran.wait(60)
     other.close()
 
 
@@ -273,7 +274,7 @@ def test_a_hook_that_raises_does_not_stop_the_next(switch: TradingSwitch, caplog
 
     switch.on_halt(ran.set)
     switch.halt("x")
-    assert ran.wait(10)
+    assert ran.wait(60)
     assert "no connection" in caplog.text
 
 
@@ -289,9 +290,32 @@ def test_a_coroutine_hook_runs_on_its_loop(switch: TradingSwitch) -> None:
             ran.set()
 
         switch.halt("x")
+        return await asyncio.wait_for(ran.wait(), 60)
+
+    assert asyncio.run(main())
+
+
+def test_a_coroutine_hook_that_exits_does_not_end_its_loop(
+    switch: TradingSwitch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a plain hook it is named in the log, and the program goes on."""
+
+    async def main() -> bool:
+        ran = asyncio.Event()
+
+        @switch.on_halt
+        async def exits() -> None:
+            sys.exit(3)
+
+        @switch.on_halt
+        async def cancel() -> None:
+            ran.set()
+
+        switch.halt("x")
         return await asyncio.wait_for(ran.wait(), 10)
 
     assert asyncio.run(main())
+    assert "SystemExit: 3" in caplog.text
 
 
 def test_functions_are_guarded(switch: TradingSwitch) -> None:
@@ -346,6 +370,24 @@ def test_what_a_process_obeys_alone_ends_when_somebody_resumes(
     other.resume("there is space again")
     until(switch.allows)
     other.close()
+
+
+def test_what_a_process_obeys_alone_goes_on_when_its_file_was_away(
+    switch: TradingSwitch, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails may be full first and then away; nobody has resumed when it comes back."""
+    with monkeypatch.context() as patched:
+        patched.setattr(SwitchFile, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ConfigError, match="this process alone obeys"):
+            switch.halt("x")
+    clock.advance(1)
+    away = switch._file.path.with_suffix(".away")
+    switch._file.path.rename(away)
+    refused(switch)
+    assert switch.state.reason == "x"
+    away.rename(switch._file.path)
+    refused(switch)
+    assert switch.state.reason == "x"
 
 
 def test_only_functions_can_be_guarded(switch: TradingSwitch) -> None:

@@ -1,5 +1,7 @@
 """A wrong argument of any public function is one error that names the argument that was meant."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import ccxt
@@ -9,12 +11,24 @@ import peak_observe
 from peak_observe import (
     AsyncResilientExchangeClient,
     BackupSchedule,
+    ConfigBackup,
+    DeadManSwitch,
+    LossGuard,
+    OffsiteStore,
+    OrderGuard,
+    OrderJournal,
     Policy,
     RecoveryManager,
     ResilientExchangeClient,
+    RetryBudget,
+    Shared,
+    TradingSwitch,
+    circuit_breaker,
     configure,
     instrument,
     job,
+    register,
+    retry_with_backoff,
     start_exporter,
 )
 
@@ -40,7 +54,34 @@ MEANT = [
     (instrument, "nme", "name"),
     (job, "max_agee", "max_age"),
     (Policy, "naem", "name"),
+    (OrderJournal, "time", "times"),
+    (OffsiteStore, "recipiens", "recipients"),
+    (RetryBudget, "naem", "name"),
+    (Shared, "namespce", "namespace"),
+    (TradingSwitch, "foldr", "folder"),
+    (DeadManSwitch, "timeot", "timeout"),
+    (OrderGuard, "max_order", "max_orders"),
+    (LossGuard, "max_drawdwn", "max_drawdown"),
 ]
+
+MISTAKES = [
+    (lambda: circuit_breaker("kraken"), "failure_threshold .* not 'kraken'; a name is given as name='kraken'"),
+    (lambda: circuit_breaker(recovery_timeout=timedelta(minutes=1)), r"recovery_timeout .*: write .total_seconds\(\)"),
+    (lambda: retry_with_backoff(base_delay=timedelta(seconds=1)), r"base_delay .*: write .total_seconds\(\)"),
+    (lambda: ResilientExchangeClient("kraken", "k", "s"), r"1 argument too many: ccxt's settings .* config=\{"),
+    (lambda: instrument("kraken"), r"a ccxt exchange object is wanted, not str: make one, as ccxt.kraken\(\)"),
+    (lambda: RecoveryManager(5), "it has to be a path, not 5"),
+    (lambda: RecoveryManager("x", max_age=timedelta(days=1)), r"max_age .*: write .total_seconds\(\)"),
+    (lambda: ConfigBackup().add_config(["a", "b"]), r"it has to be a path, not \['a', 'b'\]"),
+    (lambda: register("x"), "register takes a CollectorRegistry of prometheus_client, not 'x'"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), MISTAKES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_wrong_value_is_one_error_with_its_mend(make: Callable[[], object], message: str) -> None:
+    """It names the argument, and says what to write."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
 
 
 @pytest.mark.parametrize(("function", "wrong", "meant"), MEANT, ids=lambda value: getattr(value, "__name__", value))

@@ -78,10 +78,10 @@ def test_an_error_that_cannot_say_itself_is_named() -> None:
 
 def test_a_long_word_takes_no_time() -> None:
     """Whatever its characters: a message of a megabyte must not stop the program."""
-    started = time.process_time()
+    started = time.thread_time()
     for char in ("x", "-", "a.", "token", "https://"):
         redact(char * 1_000_000)
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_value_that_cannot_say_itself_is_named() -> None:

@@ -167,7 +167,7 @@ import http.client, sys
 import peak_observe
 exporter = peak_observe.start_exporter(port=0)
 before = set(sys.modules)
-client = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=30)
+client = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=60)
 loaded = set(sys.modules)
 for accept in ("", "application/openmetrics-text;version=1.0.0", "text/plain;version=1.0.0"):
     for path in ("/metrics", "/metrics?name[]=x", "/readyz?verbose", "/health", "/", "/nope"):

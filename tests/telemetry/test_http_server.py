@@ -1,6 +1,7 @@
 """The small server of `start_exporter`, as a Prometheus, a browser and a clumsy client meet it."""
 
 import errno
+import gc
 import gzip
 import http.client
 import socket
@@ -19,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 import peak_observe
 from peak_observe import CircuitBreaker, ListenError, PeakObserveError, start_exporter
 from peak_observe.telemetry.http_server import Exporter
+from tests.conftest import free_port
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
@@ -32,7 +34,7 @@ def exporter() -> Iterator[Exporter]:
 
 def request(exporter: Exporter, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple:
     """Return status, headers and body of one answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=60)
     try:
         connection.request(method, path, headers={key.replace("_", "-"): value for key, value in headers.items()})
         answer = connection.getresponse()
@@ -75,7 +77,7 @@ def test_gzip_is_for_those_who_ask(exporter) -> None:
     _, plain, body = request(exporter)
     _, packed, small = request(exporter, Accept_Encoding="gzip")
     assert "Content-Encoding" not in plain
-    assert packed["Content-Encoding"] == "gzip"
+    assert (packed["Content-Encoding"], packed["Vary"], plain["Vary"]) == ("gzip", *["Accept, Accept-Encoding"] * 2)
     assert int(packed["Content-Length"]) == len(small) < len(body)
     assert b"peak_observe_build_info" in gzip.decompress(small)
 
@@ -119,17 +121,17 @@ def test_other_methods_are_refused(exporter) -> None:
 
 def test_garbage_does_not_stop_it(exporter) -> None:
     """A client that does not speak HTTP gets an error, the next one its metrics."""
-    with socket.create_connection(("127.0.0.1", exporter.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", exporter.port), timeout=60) as client:
         client.sendall(b"\x16\x03\x01garbage\r\n\r\n")
         assert b"400" in client.recv(1000)
-    with socket.create_connection(("127.0.0.1", exporter.port), timeout=10):
+    with socket.create_connection(("127.0.0.1", exporter.port), timeout=60):
         pass
     assert request(exporter)[0] == 200
 
 
 def test_a_silent_client_holds_up_nobody(exporter) -> None:
     """Each connection has a thread of its own."""
-    with socket.create_connection(("127.0.0.1", exporter.port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", exporter.port), timeout=60) as silent:
         silent.sendall(b"GET /metrics HTTP/1.1\r\n")
         assert request(exporter)[0] == 200
 
@@ -220,6 +222,17 @@ def test_an_address_that_is_not_ours_is_one_clear_error() -> None:
         start_exporter(port=0, addr="192.0.2.1")
     with pytest.raises(ListenError, match=r"cannot listen on no\.such\.invalid:0"):
         start_exporter(port=0, addr="no.such.invalid")
+    with pytest.raises(ListenError, match="there is no such host"):
+        start_exporter(port=0, addr="a" * 64)
+
+
+@pytest.mark.parametrize("addr", [None, 5, b"127.0.0.1"])
+def test_an_address_that_is_no_text_is_refused(addr: object) -> None:
+    """Before anything is opened: None left a server behind that nobody could close."""
+    before = threading.active_count()
+    with pytest.raises(ValueError, match=r"addr must be text such as '127\.0\.0\.1'"):
+        start_exporter(0, addr)
+    assert threading.active_count() == before
 
 
 def test_closing_frees_the_port() -> None:
@@ -228,7 +241,7 @@ def test_closing_frees_the_port() -> None:
     exporter.close()
     exporter.close()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", exporter.port), timeout=5)
+        socket.create_connection(("127.0.0.1", exporter.port), timeout=60)
     with start_exporter(port=exporter.port) as again:
         assert request(again)[0] == 200
 
@@ -242,16 +255,31 @@ def test_it_leaves_no_thread_behind() -> None:
     assert not mine.is_alive()
 
 
+def test_without_a_thread_to_give_it_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it asked for a port by number, the next start gets that."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            start_exporter(port := free_port())
+        gc.collect()  # a socket that was left would be a ResourceWarning, which is an error
+    with start_exporter(port) as exporter:
+        assert exporter.port == port
+
+
 def test_the_url_can_be_opened() -> None:
     """Also for IPv6 and for all interfaces."""
     with start_exporter(port=0, addr="::1") as exporter:
         assert exporter.url == f"http://[::1]:{exporter.port}/metrics"
-        assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+        assert urllib.request.urlopen(exporter.url, timeout=60).status == 200
     for everywhere in ("", "0.0.0.0"):  # noqa: S104 - this is what is tested
         with start_exporter(port=0, addr=everywhere) as exporter:
-            assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+            assert urllib.request.urlopen(exporter.url, timeout=60).status == 200
     with start_exporter(port=0, addr="localhost") as exporter:
-        assert urllib.request.urlopen(exporter.url, timeout=10).status == 200
+        assert urllib.request.urlopen(exporter.url, timeout=60).status == 200
 
 
 @pytest.mark.parametrize(("error", "lines"), [(BrokenPipeError, 0), (RuntimeError, 1)])

@@ -141,7 +141,7 @@ def test_the_state_can_be_asked_for(client, fake_binance) -> None:
     client.create_order("BTC/USDT", "limit", "buy", 0.1, 40_000, {"clientOrderId": "mine"})
     fake_binance.fail(Fault.status(502))
     for _ in range(2):
-        with urllib.request.urlopen(f"{fake_binance.url}/_state", timeout=10) as answer:
+        with urllib.request.urlopen(f"{fake_binance.url}/_state", timeout=60) as answer:
             state = json.load(answer)
     assert state["requests"] == {"GET exchangeInfo": 1, "POST order": 1}
     assert [order["client_order_id"] for order in state["orders"]] == ["mine"]

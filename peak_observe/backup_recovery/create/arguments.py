@@ -7,6 +7,7 @@ from typing import Any
 
 from peak_observe.backup_recovery.repository.metadata import KINDS, Problem
 from peak_observe.support.loggers import logger
+from peak_observe.support.shown import shown_time
 
 _log = logger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
@@ -86,4 +87,4 @@ def check_period(name: str, value: Any) -> None:
     """
     period = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
     if value is not None and not period:
-        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
+        raise ValueError(f"{name} must be a number of seconds above 0, not {shown_time(value)}")

@@ -14,6 +14,7 @@ from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.file_status import Status
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -85,8 +86,11 @@ def checked_path(path: Path | str) -> Path | str:
     """Return a path; an empty text, as an unset variable leaves it, would mean the working directory.
 
     Raises:
+        TypeError: It is neither a text nor a path.
         ValueError: It is none.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"it has to be a path, not {shown(path)}")
     if not str(path) or "\0" in str(path):
         raise ValueError(f"it has to be a path, not {str(path)!r}")
     return path

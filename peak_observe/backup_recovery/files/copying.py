@@ -135,7 +135,10 @@ def _copied(
             sink = os.open(target, CREATE, 0o600)
         try:
             holes = is_sparse(before) if sparse is None else sparse
-            found = _pump(source, before, sink, sparse=holes, tell=tell, grows=grows)
+            try:
+                found = _pump(source, before, sink, sparse=holes, tell=tell, grows=grows)
+            except WriteError as error:
+                raise WriteError(error.errno, error.strerror, target) from error
             with writing(target):
                 os.fchmod(sink, stored_mode(found.before.st_mode))
                 os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))

@@ -25,6 +25,10 @@ class Decoder(Protocol[T_co]):
         ...
 
 
+class NewerFormatError(ValueError):
+    """Error of a text that a newer version wrote, which says nothing against its content."""
+
+
 def content(path: Path) -> bytes:
     """Return what a regular file holds.
 
@@ -50,4 +54,4 @@ def decoded(text: bytes, decoder: Decoder[T_co]) -> T_co:
 
 def is_no_access(error: Exception) -> bool:
     """Return whether an error tells that a file cannot be read and nothing of its content."""
-    return isinstance(error, OSError) and error.errno not in _DAMAGE
+    return isinstance(error, NewerFormatError) or (isinstance(error, OSError) and error.errno not in _DAMAGE)

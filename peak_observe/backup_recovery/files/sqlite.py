@@ -33,6 +33,7 @@ SIDES = ("-wal", "-shm", "-journal")
 _WAL_MAGIC, _JOURNAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"), b"\xd9\xd5\x05\xf9"
 """Begin write-ahead logs and rollback journals. Source: https://www.sqlite.org/fileformat2.html, sections 3 and 4."""
 
+_NO_COLLATION = "no such collation sequence: "
 PAGES = 4096
 DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
 RESTARTS = 3
@@ -213,9 +214,23 @@ def check(path: str) -> None:
             check(shutil.copyfile(path, f"{folder}/database"))
         return
     with closing(_connect(path, "immutable=1")) as database:
-        found = [" ".join(str(row[0]).split()) for row in database.execute("PRAGMA quick_check(1)")]
+        found = [" ".join(str(row[0]).split()) for row in _quick_check(database)]
     if found != ["ok"]:
         raise sqlite3.DatabaseError(f"quick_check: {'; '.join(found)}")
+
+
+def _quick_check(database: sqlite3.Connection) -> list[tuple[object]]:
+    """Run `quick_check`, which compares no texts, but needs something by the name of each collation to begin."""
+    known = set[str]()
+    while True:
+        try:
+            return database.execute("PRAGMA quick_check(1)").fetchall()
+        except sqlite3.OperationalError as error:
+            name = str(error).removeprefix(_NO_COLLATION)
+            if name == str(error) or name in known:
+                raise
+            known.add(name)
+            database.create_collation(name, lambda *_: 0)
 
 
 def busy(path: str) -> str:

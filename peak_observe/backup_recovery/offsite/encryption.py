@@ -30,7 +30,7 @@ class Sealer:
     def __init__(self, recipients: Iterable[str]) -> None:
         self._age = library("pyrage")
         self._zstd = library("zstandard")
-        self.recipients = tuple(recipients)
+        self.recipients = tuple(dict.fromkeys(text.strip() for text in recipients))
         if not self.recipients:
             raise BackupError("no recipient is named: recipients = ['age1…'] holds the public key of age")
         self._keys = [self._key(text) for text in self.recipients]
@@ -40,8 +40,10 @@ class Sealer:
             return self._age.x25519.Recipient.from_str(text)
         except (self._age.RecipientError, ValueError):
             if text.upper().startswith("AGE-SECRET-KEY"):
-                raise BackupError("a recipient is a private key: recipients need the public one, age1…") from None
-            raise BackupError(f"the recipient {text[:12]!r}… is no public key of age, which begins with age1") from None
+                raise BackupError("a recipient is a private key; name the public one, age1…, instead") from None
+            raise BackupError(
+                f"the recipient {text[:12]!r}… is no public key of age, which is age1 and 58 more characters"
+            ) from None
 
     def seal(self, content: bytes) -> bytes:
         """Return content compressed and encrypted."""
@@ -140,7 +142,7 @@ def read_identities(path: Path) -> list[str]:
     """
     try:
         mode = path.stat().st_mode
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise BackupError(f"the identity file {path} cannot be read: {reason}") from None

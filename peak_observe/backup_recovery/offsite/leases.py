@@ -108,7 +108,9 @@ def exclusive(transport: Transport) -> Iterator[Callable[[], None]]:
         leases = list(transport.list(f"{LEASES}/"))
         living = [lease for lease in leases if lease.size and now - lease.modified < EXPIRY]
         if living:
-            raise StoreError(f"{_pushes(living)} under way: nothing was removed; try again when it has ended")
+            until = max(lease.modified for lease in living) + EXPIRY
+            again = f"when it has ended, or after {until:%H:%M} UTC if it was killed"
+            raise StoreError(f"{_pushes(living)} under way: nothing was removed; try again {again}")
         transport.delete(lease.name for lease in leases)
         yield lambda: transport.put(RUNNING, text)
     finally:

@@ -21,11 +21,19 @@ from peak_observe.support.redact import redact
 
 TIMEOUT = timedelta(minutes=15)  # of one request: an object of 16 MiB over a slow line
 CONNECT = timedelta(seconds=10)
+WRONG_KEYS = "the credentials in the environment are missing, wrong or expired"
+WRONG_REGION = "the bucket lies in another region, which `region` has to name"
 MENDS = {
-    "UnauthenticatedError": "the credentials in the environment are missing, wrong or expired",
+    "UnauthenticatedError": WRONG_KEYS,
     "PermissionDeniedError": "the credentials do not allow it",
     "full": "the store is full, or its quota is used up",
+    **dict.fromkeys(("AccessDenied", "403"), "the credentials do not allow it"),
+    "NoSuchBucket": "the bucket does not exist",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong",
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"), WRONG_KEYS),
+    **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed"), WRONG_REGION),
 }
+"""What to do, by the class of an error, the code that a provider of S3 gives, which tells more, or the status."""
 UNKNOWN = {"gs": ("endpoint", "region"), **dict.fromkeys(("az", "azure", "adl", "abfs", "abfss"), ("region",))}
 """Options that a provider has no use for, by the scheme of its addresses."""
 NOT_IMPLEMENTED = "status code: 501"
@@ -50,8 +58,9 @@ class ObjectStore:
         self._obstore = library("obstore")
         self._errors = library("obstore.exceptions")
         self._conditional = True
+        self._url = url
         self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
-        with self._told("open the store", ""):
+        with self._told("open the store", url):
             self._store = self._opened(url, endpoint, region, retry_timeout)
 
     def _opened(self, url: str, endpoint: str | None, region: str | None, retry_timeout: float) -> Any:
@@ -106,11 +115,15 @@ class ObjectStore:
     def list(self, prefix: str) -> Iterator[Found]:
         """Yield all objects below a prefix."""
         pages = iter(self._obstore.list(self._store, prefix.rstrip("/")))
+        last = None
         while True:
             with self._told("list", prefix):
                 page = interruptible(lambda: next(pages, None))
-            if page is None:
+            if not page:
                 return
+            if page[-1]["path"] == last:  # which would have no end
+                raise StoreError(f"cannot list {prefix}: the store gives the same page again and again")
+            last = page[-1]["path"]
             yield from (Found(item["path"], item["size"], item["last_modified"]) for item in page)
 
     def stat(self, name: str) -> Found | None:
@@ -151,7 +164,7 @@ class ObjectStore:
             yield
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise StoreError("the bucket of the store does not exist") from None
+                raise StoreError(f"the bucket of {self._url} does not exist: make it first, or mend the url") from None
             raise ObjectMissingError(f"the store has no {name or 'such folder'}") from None
         except (self._errors.BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot {doing} {name}".rstrip() + f": {reason(error)}") from None
@@ -161,9 +174,12 @@ def reason(error: Exception) -> str:
     """Return in a line why a request failed, without secrets."""
     text = " ".join(line for line in str(error).partition("\nDebug source")[0].split("\n") if line.strip())
     full = any(sign in text for sign in ("os error 28", "os error 122", "Quota", "StorageFull", "status code: 507"))
-    mend = MENDS["full"] if full else MENDS.get(type(error).__name__, "")
-    if answer := _ANSWER.search(text):
-        code = _CODE.search(text)
+    code, answer = _CODE.search(text), _ANSWER.search(text)
+    signs = ("full" if full else "", code[1] if code else "", type(error).__name__, answer[1][:3] if answer else "")
+    mend = next((MENDS[sign] for sign in signs if sign in MENDS), "")
+    if "Received redirect without LOCATION" in text:  # as the look-up of one object, whose answer has no text
+        text = WRONG_REGION
+    if answer:
         text = f"{answer[1]} ({code[1]})" if code else answer[1]
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror

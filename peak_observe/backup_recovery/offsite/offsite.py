@@ -40,6 +40,7 @@ from peak_observe.backup_recovery.restore.restore import RestoreReport
 from peak_observe.backup_recovery.restore.verification import VerifyReport
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.errors import BackupError, BackupNotFoundError, ObjectMissingError, StoreError
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
 
@@ -71,6 +72,7 @@ class OffsiteStore:
         ValueError: An argument is invalid.
     """
 
+    @check_keywords()
     def __init__(
         self,
         url: str,

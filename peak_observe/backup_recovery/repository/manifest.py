@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from peak_observe.backup_recovery.files.safe_read import decoded
+from peak_observe.backup_recovery.files.safe_read import NewerFormatError, decoded
 from peak_observe.backup_recovery.repository.metadata import STATE
+from peak_observe.errors import NEWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -259,6 +260,8 @@ class Check:
     """
 
     def __init__(self, head: Manifest, backup_id: str, base: str) -> None:
+        if head.version > VERSION:
+            raise NewerFormatError(f"form {head.version}: {NEWER}")
         if head.version != VERSION:
             raise ValueError(f"form {head.version} is unknown to this version, which knows {VERSION}")
         if head.backup_id != backup_id:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from peak_observe.backup_recovery.files.safe_read import decoded
+from peak_observe.backup_recovery.files.safe_read import NewerFormatError, decoded
+from peak_observe.errors import NEWER
 
 CONFIG, STATE, DATA = "config", "state", "data"
 KINDS = (CONFIG, STATE, DATA)
@@ -149,7 +150,7 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         # To write it again is the whole check: it finds a changed byte also where it would not change the meaning.
         # Only the original code base wrote neither a checksum nor a number.
         if (found.checksum or found.sequence) and found.to_json() != text:
-            raise ValueError("it is not what was written")
+            raise _newer(text) or ValueError("it is not what was written")
         try:
             found.created.astimezone(UTC)  # a time that cannot be read is found here, not when somebody sorts
         except OverflowError:
@@ -157,8 +158,19 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         return found
 
 
+def _newer(text: bytes) -> NewerFormatError | None:
+    """Return the error of a text that is sound and has more than this version knows; None if it is another one."""
+    found = decoded(text, _ANY)
+    unknown = sorted(found.keys() - set(BackupMetadata.__struct_fields__))
+    checksum = blake3(msgspec.json.encode({**found, "checksum": ""})).hexdigest()
+    if not unknown or found.get("checksum") != checksum:
+        return None
+    return NewerFormatError(f"{NEWER}, with {', '.join(map(repr, unknown))}")
+
+
 def _text(found: BackupMetadata) -> bytes:
     return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
 
 
 _DECODER = msgspec.json.Decoder(BackupMetadata)
+_ANY = msgspec.json.Decoder(dict[str, Any])

@@ -97,7 +97,8 @@ class Repository:
         try:
             folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
-            raise BackupError(f"cannot make the repository {self.root}: {error.strerror}") from error
+            reason = "what is there is no folder" if isinstance(error, FileExistsError) else error.strerror
+            raise BackupError(f"cannot make the repository {self.root}: {reason}") from error
         if os.path.islink(self.own):
             raise BackupError(f"{self.own} is a symbolic link: remove it")
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
+from peak_observe.backup_recovery.repository.repository import OWN
 from peak_observe.errors import RestoreCutOff
 from peak_observe.support.loggers import logger
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 _log = logger("peak_observe.backup")
+LAST = 3
+"""Signals that are heard: the first one ends a restore, the last one ends its end."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,7 +50,9 @@ class Interrupts:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         # Counted here and not where the exception arrives: between the two another signal could come.
         self._heard += 1
-        if self._heard == 2:  # noqa: PLR2004 - the second one
+        if self._heard > LAST:  # it would take the place of the error that tells where files stand
+            return
+        if self._heard == LAST - 1:
             _log.warning(
                 "%s; Ctrl-C once more stops that in the middle", self._settling or "the restore is being taken back"
             )
@@ -87,4 +92,5 @@ class CutOff:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, KeyboardInterrupt) and self._transaction.unsettled and not self._transaction.done:
             path = self._transaction.path
-            raise RestoreCutOff(str(path.parent), str(path)) from error
+            repository = path.parent.parent if path.parent.name == OWN else path.parent
+            raise RestoreCutOff(str(repository), str(path)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
@@ -180,8 +181,7 @@ class Restore:
         except OSError as error:
             what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
-            mend = "; run this as a user who may write there" if isinstance(error, PermissionError) else ""
-            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend}") from error
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{_mend(error)}") from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.
@@ -220,6 +220,14 @@ def prepare(
     if astray:
         raise RestoreRefusedError(backup_id, tuple(item.problem for item in astray), (BLOCKED,))
     return Restore(repository, backup, manifest, options, tell, temporary=repository.temporary)
+
+
+def _mend(error: OSError) -> str:
+    """Return a part of a message: what to do about a right that is missing; the attributes of a file bind root too."""
+    if not isinstance(error, PermissionError):
+        return ""
+    attributes = ", and take the attribute that forbids it away (lsattr, chattr -i -a)"
+    return f"; run this as a user who may write there{attributes if error.errno == errno.EPERM else ''}"
 
 
 def _refusal(repository: Repository, backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:

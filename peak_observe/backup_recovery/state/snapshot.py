@@ -16,6 +16,7 @@ from peak_observe.backup_recovery.state.encoding import plain, revive
 from peak_observe.backup_recovery.state.providers import TIME_LIMIT, ProviderCall
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.atomic_files import replace_text
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
 from peak_observe.support.shown import shown
 
@@ -42,6 +43,7 @@ class StateSnapshot:
         clock: Where the timestamp comes from.
     """
 
+    @check_keywords()
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._lock = threading.Lock()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import typer
@@ -68,9 +70,28 @@ def ping(url: str, outcome: str) -> None:
     What goes wrong is a note: a watchdog that is not told says so itself. The address is a secret and is not shown.
     """
     address = url if outcome == SUCCESS else f"{url.rstrip('/')}/fail"
+    said = [_no_answer()]
+    # Its own limit is for each byte of the answer alone, and none for the look-up of the name.
+    thread = threading.Thread(target=lambda: said.append(_asked(address)), daemon=True)
+    thread.start()
+    thread.join(PING_TIMEOUT)
+    if said[-1]:
+        note(f"ping_url was not told: {said[-1]}")
+
+
+def _asked(address: str) -> str:
+    """Ask an address, and return why that failed; empty if it did not."""
     try:
         urllib.request.urlopen(address, timeout=PING_TIMEOUT).close()  # noqa: S310 - the settings take http(s) alone
     except urllib.error.HTTPError as error:
-        note(f"ping_url was not told: it answers {error.code}")
-    except (OSError, ValueError) as error:
-        note(f"ping_url was not told: {type(error).__name__}")
+        return f"it answers {error.code}"
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            return _no_answer()
+        return getattr(reason, "strerror", None) or type(reason).__name__
+    return ""
+
+
+def _no_answer() -> str:
+    return f"no answer in {PING_TIMEOUT:g} s"

@@ -16,7 +16,17 @@ from peak_observe.cli.backup.prune import selection_facts, show_selection
 from peak_observe.cli.backup.push import Endpoint, Region, Url, store_of
 from peak_observe.cli.backup.session import INCOMPLETE, guarded, progress
 from peak_observe.cli.backup.verify import tell_reports
-from peak_observe.cli.options import LATEST, AsJson, ConfigFile, Data, DryRun, Quiet, Repository, To
+from peak_observe.cli.options import (
+    LATEST,
+    AsJson,
+    ConfigFile,
+    Data,
+    DryRun,
+    PathsChecked,
+    Quiet,
+    Repository,
+    To,
+)
 from peak_observe.errors import BackupCorruptError, UsageError
 from peak_observe.resilience.health import formatting
 
@@ -270,4 +280,4 @@ def drill(
 
 
 for command in (keygen, init, list_, verify, prune, restore_, drill):
-    app.command(command.__name__.rstrip("_"))(guarded(command))
+    app.command(command.__name__.rstrip("_"), cls=PathsChecked)(guarded(command))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import signal
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
@@ -16,7 +15,7 @@ from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import observe
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import unread_output_dropped
+from peak_observe.support.streams import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,24 +35,27 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def guard(*args: P.args, **kwargs: P.kwargs) -> T:
-        with suppress(AttributeError):  # of a stream that is none of Python's own
-            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # for names of any bytes
         try:
-            with unread_output_dropped(), _warnings_shown(), _terminate_is_interrupt():
+            with _warnings_shown(), _terminate_is_interrupt():
                 return command(*args, **kwargs)
-        except RestoreCutOff as cut:
+        except (KeyboardInterrupt, typer.Abort) as interrupted:  # the latter at a question
+            cut = _cut_off(interrupted) or "interrupted; no backup and no file is left half done"
             typer.echo(f"peak-observe: {printable(str(cut))}", err=True)
             raise typer.Exit(INTERRUPTED) from None
-        except (KeyboardInterrupt, typer.Abort):  # the latter at a question
-            typer.echo("peak-observe: interrupted; no backup and no file is left half done", err=True)
-            raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
-            if isinstance(error, PeakObserveError):
+            if isinstance(error, PeakObserveError | OutputError):
                 raise
             where = f" ({error.filename})" if error.filename else ""
             raise BackupError(f"{error.strerror or error}{where}") from None
 
     return guard
+
+
+def _cut_off(error: BaseException | None) -> BaseException | None:
+    """Return what tells that files are between old and new, also if Ctrl-C came once more while that was on its way."""
+    while error is not None and not isinstance(error, RestoreCutOff):
+        error = error.__context__
+    return error
 
 
 @contextmanager

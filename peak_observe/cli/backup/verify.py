@@ -12,7 +12,7 @@ from peak_observe.cli.backup import render
 from peak_observe.cli.backup.manager import identified, note, opened, settings
 from peak_observe.cli.backup.session import progress
 from peak_observe.cli.options import LATEST, AsJson, ConfigFile, Manager, Quiet, Repository, Which
-from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 
 
 def verify(
@@ -32,8 +32,22 @@ def verify(
     manager = opened(settings(file, repository=repository, app=app))
     names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
     with progress("verify", quiet=quiet) as tell:
-        reports = [manager.verify_backup(name, progress=tell) for name in names]
+        reports, unreadable = [], False
+        for name in names:
+            try:
+                reports.append(manager.verify_backup(name, progress=tell))
+            except BackupNotFoundError:
+                if not all_:
+                    raise
+                note(f"{name} was removed meanwhile, so it was not verified")
+            except BackupUnreadableError as error:
+                if not all_:
+                    raise
+                note(str(error))
+                unreadable = True
     tell_reports(reports, as_json=as_json, quiet=quiet, several=all_)
+    if unreadable:
+        raise typer.Exit(BackupUnreadableError.exit_code)
 
 
 def drill(

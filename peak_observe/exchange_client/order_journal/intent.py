@@ -138,14 +138,16 @@ def check_key(key: object) -> str:
         ValueError: It is no text of 1 to 200 printable characters.
     """
     if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
-        raise ValueError(f"the key of an order must be a text of 1 to {LONGEST_KEY} characters, not {shown(key)}")
+        raise ValueError(
+            f"the key of an order must be a text of 1 to {LONGEST_KEY} printable characters, not {shown(key)}"
+        )
     return key
 
 
 def check_amount(name: str, value: Any) -> None:
     """Raise ValueError unless an amount or a price is a finite number, a text of one, or None."""
     try:
-        fits = value is None or (not isinstance(value, bool) and math.isfinite(float(value)))
+        fits = value is None or (not isinstance(value, bool | bytes | bytearray) and math.isfinite(float(value)))
     except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:

@@ -23,6 +23,7 @@ from peak_observe.exchange_client.order_journal.key_lock import KeyLocks
 from peak_observe.exchange_client.order_journal.lookup import OrderTimes
 from peak_observe.exchange_client.order_journal.store import Store
 from peak_observe.support.durations import seconds as seconds_of
+from peak_observe.support.keywords import check_keywords
 from peak_observe.support.shown import shown
 
 
@@ -40,6 +41,7 @@ class OrderJournal:
         TypeError: `path` is no path, or `times` holds something else than `OrderTimes`.
     """
 
+    @check_keywords()
     def __init__(self, path: str | os.PathLike[str], *, times: Mapping[str, OrderTimes] | None = None) -> None:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise TypeError(f"path must be that of a file, such as 'orders.sqlite', not {shown(path)}")

@@ -92,23 +92,22 @@ class Protocol:
         _ = self._settlement.look_up  # refused in words before anything is asked
         yield Call("load_markets")
         intent = self._intended(key, order)
-        yield from self._take(intent)
+        locks = yield from self._take(intent)
         try:
             return (yield from self._placed(intent, order))
         finally:
-            self._locks().free(intent.id)
+            locks.free(intent.id)
 
     def submit_orders(self, orders: Sequence[tuple[str, OrderArguments]]) -> Steps[list[dict[str, Any] | Exception]]:
         """Return for each order of a batch its structure, or the error that keeps it from having one."""
         _ = self._settlement.look_up  # refused in words before anything is asked
         yield Call("load_markets")
         intents = [self._intended(check_key(key), order) for key, order in orders]
-        taken: list[OrderIntent] = []
+        taken: dict[int, KeyLocks] = {}
         try:
             # Always in one order, so that two batches never wait for each other.
             for intent in sorted(intents, key=lambda intent: intent.id):
-                yield from self._take(intent)
-                taken.append(intent)
+                taken[intent.id] = yield from self._take(intent)
             yield from self._send_batch(intents, [order for _, order in orders])
             found: list[dict[str, Any] | Exception] = []
             for intent, (_, order) in zip(intents, orders, strict=True):
@@ -118,8 +117,8 @@ class Protocol:
                     found.append(error)
             return found
         finally:
-            for intent in taken:
-                self._locks().free(intent.id)
+            for number, locks in taken.items():
+                locks.free(number)
 
     def _intended(self, key: str, order: OrderArguments) -> OrderIntent:
         name, exchange, now = self._state.name, self._state.exchange, self._clock.now().timestamp()
@@ -167,13 +166,15 @@ class Protocol:
             raise ValueError(f"give the client order id of {order.text} as {name!r} in params, or none at all")
         return str(found)
 
-    def _take(self, intent: OrderIntent) -> Steps[None]:
+    def _take(self, intent: OrderIntent) -> Steps[KeyLocks]:
+        """Return the locks by which the intent is taken now: the file may be another one by the time it is freed."""
         began = self._clock.monotonic()
-        while not self._locks().take(intent.id):
+        while not (locks := self._locks()).take(intent.id):
             if self._clock.monotonic() - began > _PATIENCE + SENDS * self._settlement.deadline:
                 busy = "another process or thread is still working on it"
                 raise self._settlement.outcome_unknown(self._fresh(intent), busy)
             yield Sleep(_POLL)
+        return locks
 
     def _placed(self, intent: OrderIntent, order: OrderArguments) -> Steps[dict[str, Any]]:
         error: Exception | None = None
@@ -267,6 +268,10 @@ class Protocol:
         if intent.state != SENT:
             if _refused_by_ccxt(error):  # before anything was sent
                 self._records.to(intent, REFUSED, reason=verdict.reason or type(error).__name__)
+            if isinstance(error, ArithmeticError):  # such as decimal's, for more digits than it counts with
+                reason = f"ccxt cannot round the amount or the price of {intent.text}"
+                self._records.to(intent, REFUSED, reason=reason)
+                raise ValueError(reason) from error
             raise error
         if isinstance(error, OutcomeUnknown) or not self._is_refusal(verdict):
             self._records.unknown(intent, verdict.reason or type(error).__name__)
@@ -303,11 +308,12 @@ class Protocol:
             _ = self._settlement.look_up
             yield Call("load_markets")
         for intent in intents:
-            if self._locks().take(intent.id):  # else somebody works on it at this moment
+            locks = self._locks()
+            if locks.take(intent.id):  # else somebody works on it at this moment
                 try:
                     yield from self._reconciled(self._fresh(intent))
                 finally:
-                    self._locks().free(intent.id)
+                    locks.free(intent.id)
         return [self._fresh(intent) for intent in intents]
 
     def _reconciled(self, intent: OrderIntent) -> Steps[None]:

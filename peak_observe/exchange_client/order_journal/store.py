@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.catalog import ORDER_STATES
 from peak_observe.errors import OrderJournalError
 from peak_observe.exchange_client.order_journal.intent import PENDING, UNSETTLED, OrderIntent
 from peak_observe.support.atomic_files import create_file
@@ -75,13 +76,13 @@ class Store:
         insert = f"INSERT INTO intents ({names}) VALUES ({_marks(values)}) ON CONFLICT (key) DO NOTHING"  # noqa: S608 - see above
         with self._transaction() as connection:
             connection.execute(insert, tuple(values.values()))
-            return _intent(connection.execute(f"{_SELECT} WHERE key = ?", (intent.key,)).fetchone())
+            return self._intent(connection.execute(f"{_SELECT} WHERE key = ?", (intent.key,)).fetchone())
 
     def find(self, key: str) -> OrderIntent | None:
         """Return the intent of a key, None if there is none."""
         with self._reading() as connection:
             row = connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
-        return _intent(row) if row else None
+        return self._intent(row) if row else None
 
     def change(self, changes: Iterable[tuple[OrderIntent, dict[str, Any]]]) -> list[OrderIntent]:
         """Return intents with some facts replaced, all of them on the disk together.
@@ -101,7 +102,7 @@ class Store:
             raise OrderJournalError(
                 str(self.path), f"the order {intent.key!r} was changed meanwhile by another process"
             )
-        return _intent(connection.execute(f"{_SELECT} WHERE id = ?", (intent.id,)).fetchone())
+        return self._intent(connection.execute(f"{_SELECT} WHERE id = ?", (intent.id,)).fetchone())
 
     def select(self, states: Iterable[str], exchange: str | None = None) -> list[OrderIntent]:
         """Return the intents in some states, oldest first, of one exchange or of all."""
@@ -109,7 +110,7 @@ class Store:
         where = f"state IN ({_marks(wanted)}) AND (? IS NULL OR exchange = ?)"
         with self._reading() as connection:
             rows = connection.execute(f"{_SELECT} WHERE {where} ORDER BY id", (*wanted, exchange, exchange)).fetchall()
-        return [_intent(row) for row in rows]
+        return [self._intent(row) for row in rows]
 
     def pending(self, exchange: str) -> tuple[int, float | None]:
         """Return how many orders of an exchange are pending, and since when the oldest of unknown fate is."""
@@ -134,6 +135,15 @@ class Store:
                 connection.close()
             elif connection is not None:
                 _INHERITED.append(connection)
+
+    def _intent(self, row: tuple[Any, ...]) -> OrderIntent:
+        try:
+            return _intent(row)
+        except (ValueError, TypeError) as error:
+            problem = (
+                f"has a damaged order {row[_COLUMNS.index('key')]!r}: restore it from a backup, then call reconcile()"
+            )
+            raise OrderJournalError(str(self.path), problem) from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -266,4 +276,6 @@ def _intent(row: tuple[Any, ...]) -> OrderIntent:
         facts[name] = facts[name] and json.loads(facts[name])
     for name in _FLAGS:
         facts[name] = bool(facts[name])
+    if facts["state"] not in ORDER_STATES:
+        raise ValueError(facts["state"])
     return OrderIntent(**{**facts, "look_up": facts["look_up"] or {}})

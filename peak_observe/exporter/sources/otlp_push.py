@@ -10,11 +10,15 @@ import logging
 import math
 import socket
 import time
+from http import HTTPStatus
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urljoin
 
 import requests
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # as the library comes without types
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -76,29 +80,48 @@ class OtlpPush:
         """Push once, and tell nothing.
 
         Raises:
-            ConnectionError: The collector cannot be reached, or did not take the metrics.
+            ConnectionError: The collector cannot be reached, or did not take the metrics, or not all.
         """
         data = metrics_data(self._text(), self._since, time.time_ns())
-        if self._exporter.export(data) is not MetricExportResult.SUCCESS:
+        if self._exporter.export(data) is not MetricExportResult.SUCCESS or self._session.problem:
             problem = self._session.problem or "no answer in time"
             raise ConnectionError(f"the collector at {self._origin} did not take the metrics: {problem}")
         return []
 
 
 class _Session(requests.Session):
-    """Session that keeps why its last request failed, in words that stay the same while the reason does."""
+    """Session that keeps why its last request failed, in words that stay the same while the reason does.
+
+    It follows no redirect, which would turn the push into a GET, and tell another host the headers with their keys.
+    """
 
     problem = ""
 
     def request(self, *args: Any, **settings: Any) -> requests.Response:
         """Send one request."""
         try:
-            response = super().request(*args, **settings)
+            response = super().request(*args, **settings | {"allow_redirects": False})
         except requests.RequestException as error:
             self.problem = _cause(error)
             raise
-        self.problem = "" if response.ok else f"it answered {response.status_code} {response.reason}"
+        self.problem = _problem(response)
         return response
+
+
+def _problem(response: requests.Response) -> str:
+    """Return what an answer says against the push; the exporter of the SDK takes each below 400 for a success."""
+    if response.is_redirect:
+        elsewhere = origin(urljoin(response.url, response.headers["Location"]))
+        return f"it answered {response.status_code} and sends to {elsewhere}: name that as endpoint"
+    if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        return f"it answered {response.status_code} {response.reason}"
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        return "it answered with a web page: a collector's path ends in /v1/metrics as a rule"
+    try:
+        rejected = ExportMetricsServiceResponse.FromString(response.content).partial_success
+    except DecodeError:
+        return ""  # such as JSON, of which only the status is understood
+    return f"it rejected some: {rejected.error_message[:200]}" if rejected.rejected_data_points else ""
 
 
 def _cause(error: BaseException) -> str:

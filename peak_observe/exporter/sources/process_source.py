@@ -125,10 +125,13 @@ class ProcessDirectory:
             self._problems = _problems(files, shown)
             self._tidy([file for file in files if file.name not in shown])
             return [
-                *_merged(files, shown),
-                *_about(self._processes),
+                *self._told(files, shown),
                 _by(catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL, self._directory.rejected),
             ]
+
+    def _told(self, files: list[File], shown: dict[str, Process]) -> list[Block]:
+        """Return what processes tell, and what is told of them."""
+        return [*_merged(files, shown), *_about(self._processes)]
 
     @property
     def parsed(self) -> int:
@@ -183,10 +186,13 @@ class ProcessDirectory:
         accounts = sorted((file for file in files if file.header.state == "account"), key=self._age)
         for place, file in enumerate(accounts):
             if place >= self._max_accounts or self._age(file) > FORGET:
-                self._attempt(file, self._directory.forget)
+                self._attempt(file, self._forget)
         for file in files:
             if file.header.state != "account":
                 self._attempt(file, self._directory.fold)
+
+    def _forget(self, file: File) -> None:
+        self._directory.forget(file)
 
     def _attempt(self, file: File, change: Callable[[File], None]) -> None:
         if file.stuck:
@@ -216,7 +222,7 @@ def _merged(files: Iterable[File], shown: dict[str, Process]) -> list[Block]:
         for name, some in (file.exemplars() if process and process.up else {}).items():
             exemplars.setdefault(name, {}).update(some)
     return [
-        _block(metric, JoinedLines(lines[metric.name]))._replace(exemplars=exemplars.get(metric.name, {}))
+        block(metric, JoinedLines(lines[metric.name]))._replace(exemplars=exemplars.get(metric.name, {}))
         for metric in catalog.IN_PROCESS
         if lines.get(metric.name)
     ]
@@ -242,7 +248,7 @@ def _about(processes: Iterable[Process]) -> list[Block]:
         catalog.PROCESS_ENDED_TIMESTAMP_SECONDS: ("written", ended),
     }
     return [
-        _block(metric, [sample_line(metric.name, [("process", one.name)], attrgetter(fact)(one)) for one in found])
+        block(metric, [sample_line(metric.name, [("process", one.name)], attrgetter(fact)(one)) for one in found])
         for metric, (fact, found) in facts.items()
     ]
 
@@ -250,10 +256,11 @@ def _about(processes: Iterable[Process]) -> list[Block]:
 def _by(metric: catalog.Metric, values: Mapping[str, float]) -> Block:
     """Return a family of one label by its values."""
     (label,) = metric.labels
-    return _block(metric, [sample_line(metric.name, [(label, key)], value) for key, value in values.items()])
+    return block(metric, [sample_line(metric.name, [(label, key)], value) for key, value in values.items()])
 
 
-def _block(metric: catalog.Metric, lines: Sequence[str]) -> Block:
+def block(metric: catalog.Metric, lines: Sequence[str]) -> Block:
+    """Return a family with its lines."""
     return Block(metric.name, metric.kind, metric.help, lines)
 
 

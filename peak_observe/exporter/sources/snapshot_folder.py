@@ -111,12 +111,23 @@ class File:
         """
         mode = "last word" if last_word else "account"
         if mode not in self._shown:
-            found = lifetime_totals.settled(*self.snapshot[1:4])
-            if last_word:
-                gauges = lifetime_totals.total(*self.snapshot[1:4])
-                found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
-            self._shown[mode] = self._labelled(found)
+            self._shown[mode] = self._labelled(self.samples(lives=False, last_word=last_word))
         return self._shown[mode]
+
+    def samples(self, *, lives: bool, last_word: bool) -> dict[str, lifetime_totals.Lines]:
+        """Return the samples by family and line, without the name of the process.
+
+        Args:
+            lives: Whether the process lives; all its gauges are among them then.
+            last_word: Whether gauges that stay true are among those of one that is gone.
+        """
+        if lives:
+            return lifetime_totals.total(*self.snapshot[1:4], self.sums)
+        found = lifetime_totals.settled(*self.snapshot[1:4])
+        if last_word:
+            gauges = lifetime_totals.total(*self.snapshot[1:4])
+            found |= {name: gauges[name] for name in gauges if name not in found and _stays_true(name)}
+        return found
 
     @property
     def series(self) -> int:
@@ -154,6 +165,7 @@ class Directory:
         self.parsed = 0
         self._folder = folder
         self._files: dict[str, File | State] = {}
+        self._leftovers: dict[str, list[str]] = {}  # of this look, as one for each file that is dropped takes minutes
 
     def look(self) -> list[File]:
         """Return the files by name, having read those that changed.
@@ -204,7 +216,7 @@ class Directory:
         path = name_lock.path_of(self._folder, file.name)
         with name_lock.free(path) as free:
             if free and _state(file.path.lstat()) == file.state:
-                snapshot_file.sweep(file.path)
+                snapshot_file.remove_leftovers(file.path, self._leftovers.get(file.path.name, ()))
                 file.path.unlink()
                 path.unlink(missing_ok=True)
 
@@ -215,7 +227,10 @@ class Directory:
         except FileNotFoundError:
             return {}
         states: dict[str, State] = {}
+        self._leftovers.clear()
         for entry in seen:
+            if left := snapshot_file.left_of(entry.name):
+                self._leftovers.setdefault(left, []).append(entry.name)
             if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and len(states) < MAX_FILES:
                 try:
                     states[entry.name] = _state(entry.stat(follow_symlinks=False))

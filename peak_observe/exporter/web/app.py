@@ -62,7 +62,7 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
-        access = self._access
+        access, scope = self._access, _in_origin_form(scope)
         extra = {name.lower().encode(): value.encode() for name, value in {**NOSNIFF, **access.headers}.items()}
 
         async def sent(message: Any) -> None:
@@ -98,6 +98,16 @@ class AuthMiddleware:
         if known:
             return None
         return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="peak-observe"'})
+
+
+def _in_origin_form(scope: Scope) -> Scope:
+    """Return a request by a whole URL as one by its path; its host is that of the URL (RFC 9112, 3.2.2)."""
+    scheme, found, rest = scope["path"].partition("://")
+    if not found or scheme.lower() not in ("http", "https"):
+        return scope
+    host, _, path = rest.partition("/")
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return {**scope, "path": f"/{path}", "headers": [*headers, (b"host", host.encode("latin-1", "replace"))]}
 
 
 class ChunkedResponse(Response):

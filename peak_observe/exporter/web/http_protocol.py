@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 30.0  # seconds for a whole request and its answer, from the connection or the first byte on
+FAREWELL = 5.0  # seconds for the answers to a client that ended its side: it may have gone altogether
 BUFFER = 32_768  # bytes of an answer that wait for a slow reader, of each connection
 _repeats = Repeats()
 
@@ -36,6 +37,7 @@ class TimeLimitedProtocol(H11Protocol):
     answered_at: float | None = None
     _deadline: asyncio.TimerHandle | None = None
     _answer: asyncio.Task[Any] | None = None
+    _at_end = False
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -57,13 +59,24 @@ class TimeLimitedProtocol(H11Protocol):
         self._watch()
         super().data_received(data)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it
+        """Keep the connection of a client that asks no more, but reads, until it has its answers; TLS cannot."""
+        self._at_end = True
+        is_kept = self._is_answering and self.transport.get_extra_info("ssl_object") is None
+        if is_kept:
+            self._unwatch()
+            self._watch(FAREWELL)
+        return is_kept
+
     def on_response_complete(self) -> None:
         """Let the time of this request end; one that was sent along already begins."""
         self._unwatch()
         self.answering_since, self.answered_at = None, SYSTEM_CLOCK.monotonic()
         super().on_response_complete()
-        if self.timeout_keep_alive_task is None:
-            self._watch()
+        if self._at_end and not self._is_answering:
+            self.transport.close()
+        elif self.timeout_keep_alive_task is None:
+            self._watch(FAREWELL if self._at_end else PATIENCE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and make no answer that nobody reads."""
@@ -90,9 +103,13 @@ class TimeLimitedProtocol(H11Protocol):
         finally:
             self._answer = None
 
-    def _watch(self) -> None:
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self, seconds: float = PATIENCE) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(PATIENCE, self.transport.abort)
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
     def _unwatch(self) -> None:
         if self._deadline is not None:

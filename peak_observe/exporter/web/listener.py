@@ -131,6 +131,9 @@ class Listener:
                     return
                 continue
             client.settimeout(0)
+            # Asyncio does it for sockets of its own making alone; without it each answer waits 40 ms for an ACK.
+            with suppress(OSError):  # it is gone already
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._take(client, peer_of(address))
 
     def _take(self, client: socket.socket, peer: str) -> None:

@@ -48,6 +48,7 @@ class Options(NamedTuple):
     web_config_file: Path | None = None
     lifecycle: bool = False
     hosts: tuple[str, ...] = ()
+    sum_processes: bool = False
 
 
 class Exporter:
@@ -65,7 +66,7 @@ class Exporter:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.web = web_config.load(options.web_config_file)
-        self.host = ExporterService(options.config_file)
+        self.host = ExporterService(options.config_file, sum_processes=options.sum_processes)
         self._stamp = self.web.stamp()
         self._tls = None if self.web.tls is None else server_tls.context(self.web.tls)
         self._access = Access(Passwords(self.web.users), dict(self.web.headers), self._hosts(self.web))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from html import escape
+import html
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
@@ -17,6 +17,7 @@ from peak_observe.exporter.web import status_tables
 from peak_observe.exporter.web.recent_requests import COUNTED, EVERY, RecentRequests
 from peak_observe.exporter.web.samples import Samples
 from peak_observe.exporter.web.status_assets import SCRIPT, STYLE
+from peak_observe.support.redact import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,6 +151,11 @@ def _summary(counts: dict[str, int]) -> str:
     return (
         ", ".join(f"{counts[level]} {text}" for level, text in words.items() if counts[level]) or "nothing is known yet"
     )
+
+
+def escape(text: str) -> str:
+    """Return a text as the page may hold it: neither markup nor an invisible character that turns its direction."""
+    return html.escape(printable_lines(text))
 
 
 def _section(table: Table) -> str:

@@ -8,10 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from peak_observe.measures import series
-from peak_observe.support.shown import shown
+from peak_observe.support.shown import shown, shown_time
 
 LARGEST_COUNT = 10**15
 """Whole numbers beyond it mean nothing here, and lose digits, or fail, as floats in /metrics."""
+_FIRST = ("failure_threshold", "max_attempts")
+"""First arguments, where a name is put by mistake."""
 _TOO_LARGE = 1e300  # whole numbers beyond it cannot become floats
 
 
@@ -23,7 +25,8 @@ def is_function(value: Any) -> bool:
 def check_count(name: str, value: object) -> None:
     """Raise ValueError unless `value` is a whole number from 1 to a million billions."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {shown(value)}")
+        hint = f"; a name is given as name={shown(value)}" if isinstance(value, str) and name in _FIRST else ""
+        raise ValueError(f"{name} must be a whole number of at least 1, not {shown(value)}{hint}")
     if value > LARGEST_COUNT:
         raise ValueError(f"{name} must be a whole number of at most {LARGEST_COUNT}, not {shown(value)}")
 
@@ -36,7 +39,7 @@ def is_duration(value: Any) -> bool:
 def check_seconds(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a finite number of seconds, at least 0."""
     if not is_duration(value):
-        raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {shown(value)}")
+        raise ValueError(f"{name} must be a finite number of seconds, at least 0, not {shown_time(value)}")
 
 
 def check_period(name: str, value: Any) -> None:

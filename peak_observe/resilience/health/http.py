@@ -92,10 +92,12 @@ def _text(
 
 
 def _lines(results: dict[str, HealthCheckResult]) -> Iterator[str]:
+    from peak_observe.support.redact import printable  # late: only who asks for details needs it
+
     for name, result in results.items():
         mark = "+" if result.healthy else "-" if result.critical else "~"
         why = f": {result.message}" if result.message else ""
-        yield f"[{mark}]{name} {'ok' if result.healthy else 'failed'}{why}"
+        yield printable(f"[{mark}]{name} {'ok' if result.healthy else 'failed'}{why}")
 
 
 def _health(results: dict[str, HealthCheckResult]) -> Answer:

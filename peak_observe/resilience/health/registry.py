@@ -45,6 +45,7 @@ class HealthCheck:
         clock: Where timestamps and the age of results come from; for tests. Timeouts are always real time.
     """
 
+    @check_keywords()
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._registered: dict[str, Check] = {}

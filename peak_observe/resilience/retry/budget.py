@@ -198,6 +198,7 @@ class RetryBudget:
         ValueError: An argument makes no sense; the message names it.
     """
 
+    @check_keywords()
     def __init__(
         self,
         ratio: float = 0.1,

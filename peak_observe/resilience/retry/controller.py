@@ -5,11 +5,18 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.errors import CallTimeoutError, CircuitOpenError, ShuttingDownError, TradingHaltedError
+from peak_observe.errors import (
+    CallTimeoutError,
+    CircuitOpenError,
+    OutcomeUnknown,
+    ShuttingDownError,
+    TradingHaltedError,
+)
 from peak_observe.measures import RETRIES, Exemplar, RetryCounts, RetryReading, Ticker, forks, increased
 from peak_observe.resilience.common import deadlines
 from peak_observe.resilience.common.fallback import NO_FALLBACK, LastGood
 from peak_observe.resilience.common.predicates import members
+from peak_observe.resilience.common.unknown_outcome import unknown_outcome_of
 from peak_observe.resilience.retry import switch
 
 if TYPE_CHECKING:
@@ -84,13 +91,20 @@ class RetryController:
 
         A group is if all its exceptions are: another attempt would not cure the others.
         """
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or self.leaves_open(error):
             return False
         if not isinstance(error, ExceptionGroup):
             return self._retryable_one(error)
         if self.settings.expected.names_group(error):
             return True
         return all(isinstance(one, Exception) and self._retryable_one(one) for one in members(error))
+
+    def leaves_open(self, error: BaseException) -> bool:
+        """Return whether an order may stand behind an error, so that another attempt may place it twice.
+
+        Who names `OutcomeUnknown` itself gets it retried all the same.
+        """
+        return unknown_outcome_of(error) is not None and not self.settings.expected.names(OutcomeUnknown)
 
     def _retryable_one(self, error: Exception) -> bool:
         expected = self.settings.expected

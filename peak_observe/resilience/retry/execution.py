@@ -181,7 +181,8 @@ class Execution:
     def _reason_to_stop(self, error: BaseException | None) -> int | None:
         """Return the outcome, or schedule another attempt and return None."""
         controller, settings = self.controller, self.controller.settings
-        if error is not None and not (self._timed_out or controller.retryable(error)):
+        timed_out = self._timed_out and error is not None and not controller.leaves_open(error)
+        if error is not None and not (timed_out or controller.retryable(error)):
             return NOT_RETRYABLE
         if error is not None and settings.repeats and self._is_left_to_the_inner(error):
             return NOT_RETRYABLE

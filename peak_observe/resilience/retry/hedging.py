@@ -20,7 +20,7 @@ from peak_observe.measures.forks import renew
 from peak_observe.observers import emit
 from peak_observe.resilience.common import idempotency, strategy, validation, wrapping
 from peak_observe.resilience.common.deadlines import remaining
-from peak_observe.resilience.common.event_loop import running_loop
+from peak_observe.resilience.common.event_loop import is_trio, running_loop
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
 from peak_observe.resilience.common.notes import add_note
@@ -229,7 +229,8 @@ class HedgeStrategy:
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if running_loop() is None:
+            loop = running_loop()
+            if loop is None or is_trio(loop):
                 raise RuntimeError(f"hedge of {controller.name!r} needs asyncio, which does not run this coroutine")
             count_call()
             return await HedgedCall(controller, lambda: func(*args, **kwargs)).run()

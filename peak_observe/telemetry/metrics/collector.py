@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.samples import Exemplar, Sample
 
 from peak_observe import catalog
+from peak_observe.support.shown import shown
 from peak_observe.telemetry.metrics import primitive_families
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def register(registry: CollectorRegistry | None = None) -> PeakCollector:
         The collector, for `registry.unregister()`. The same registry gets only one.
     """
     registry = REGISTRY if registry is None else registry
+    if not callable(getattr(registry, "register", None)):
+        raise TypeError(f"register takes a CollectorRegistry of prometheus_client, not {shown(registry)}")
     known = _collectors.get(registry)
     collector = known or PeakCollector()
     try:

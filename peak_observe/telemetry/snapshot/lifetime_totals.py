@@ -77,9 +77,9 @@ class Sum:
                     self._offsets[at] = self._offsets.get(at, 0.0) + sign * amount
 
 
-def total(own: Table, earlier: Table, inherited: Table = EMPTY) -> dict[str, Lines]:
+def total(own: Table, earlier: Table, inherited: Table = EMPTY, sums: Sum | None = None) -> dict[str, Lines]:
     """Return the samples of a process by family: gauges as they are, counts since its first life."""
-    sums = Sum(own.shape, earlier, inherited)
+    sums = sums or Sum(own.shape, earlier, inherited)
     values = Table(own.shape, sums.values(own), [])
     found = {name: _flat(groups) for name, groups in values.groups().items()} | sums.lasting(own)
     for name, rest in sums.rest.items():

@@ -24,12 +24,14 @@ from peak_observe.telemetry.snapshot.process_identity import Identity
 from peak_observe.telemetry.snapshot.samples import EMPTY, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from peak_observe.clock import Clock
 
 FORMAT = 1
 SUFFIX = ".snap"
+_LEFTOVER = re.compile(rf"\.(.+\{SUFFIX})(?:\.[0-9a-f]{{8}})?\.tmp")
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NAME = 140  # bytes: the 64 of a name, the 63 of an instance and the number of one among several
 MAX_HEADER = 4096
@@ -235,11 +237,21 @@ def write(path: Path, content: bytes, *, like: os.stat_result | None = None) -> 
 
 def sweep(path: Path) -> None:
     """Remove what killed writers of a file left; its name must not be anybody else's."""
-    leftover = re.compile(rf"\.{re.escape(path.name)}(\.[0-9a-f]{{8}})?\.tmp")
     with os.scandir(path.parent) as entries:
-        for name in [entry.name for entry in entries if leftover.fullmatch(entry.name)]:
-            with suppress(OSError):  # a trap that somebody else set harms nobody
-                remove(path.with_name(name))
+        remove_leftovers(path, [entry.name for entry in entries if left_of(entry.name) == path.name])
+
+
+def left_of(name: str) -> str:
+    """Return the name of the file of which a killed writer left this one; empty for any other."""
+    found = _LEFTOVER.fullmatch(name)
+    return found[1] if found else ""
+
+
+def remove_leftovers(path: Path, names: Iterable[str]) -> None:
+    """Remove what killed writers of a file left."""
+    for name in names:
+        with suppress(OSError):  # a trap that somebody else set harms nobody
+            remove(path.with_name(name))
 
 
 def remove(path: Path) -> None:

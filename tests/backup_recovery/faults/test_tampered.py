@@ -149,7 +149,7 @@ MANIFESTS: dict[str, Tamper] = {
     "root with nul": root(source="/a\0b"),
     "no entries": lambda manifest, world: manifest.pop("entries"),
     "entries are no list": lambda manifest, world: manifest.update(entries={}),
-    "version": lambda manifest, world: manifest.update(version=2),
+    "version": lambda manifest, world: manifest.update(version=0),
     "another backup": lambda manifest, world: manifest.update(backup_id="backup_1"),
 }
 

@@ -152,3 +152,19 @@ def test_a_writer_that_hardly_rests_does_not_keep_it_from_ending(tmp_path: Path)
     with another_process(write, tmp_path):
         sqlite.take(str(tmp_path / "a"), str(tmp_path / "b"))
     sqlite.check(str(tmp_path / "b"))
+
+
+def test_a_database_with_collations_of_its_program_is_taken(tmp_path: Path) -> None:
+    """Nobody else has them, and nothing that is checked depends on them."""
+    with closing(sqlite3.connect(tmp_path / "a")) as database:
+        for name in ("one", 'an "odd" name ü'):
+            database.create_collation(name, lambda a, b: (a < b) - (a > b))
+            quoted = name.replace('"', '""')
+            database.execute(f'CREATE TABLE "t {quoted}" (x TEXT COLLATE "{quoted}" PRIMARY KEY) WITHOUT ROWID')
+            database.executemany(f'INSERT INTO "t {quoted}" VALUES (?)', [(str(number),) for number in range(500)])  # noqa: S608
+        database.commit()
+    sqlite.take(str(tmp_path / "a"), str(tmp_path / "b"))
+    damaged = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(damaged[:-4096] + bytes(4096))
+    with pytest.raises(sqlite3.DatabaseError, match="quick_check"):
+        sqlite.check(str(tmp_path / "a"))

@@ -7,6 +7,7 @@ import pytest
 
 from peak_observe.backup_recovery.offsite.encryption import Opener, Sealer, read_identities
 from peak_observe.errors import BackupError, WrongKeyError
+from peak_observe.support.redact import clean
 
 KEY = pyrage.x25519.Identity.generate()
 OTHER = pyrage.x25519.Identity.generate()
@@ -67,6 +68,7 @@ def test_bomb_is_not_unpacked() -> None:
     [
         ([], "no recipient is named"),
         (["age1nonsense"], "is no public key of age"),
+        ([str(KEY.to_public())[:-1]], "which is age1 and 58 more characters"),
         ([""], "is no public key of age"),
         ([str(KEY)], "a recipient is a private key"),
     ],
@@ -76,11 +78,21 @@ def test_recipients_that_make_no_sense(recipients, message: str) -> None:
     with pytest.raises(BackupError, match=message) as error:
         Sealer(recipients)
     assert str(KEY) not in str(error.value)
+    assert clean(str(error.value)) == str(error.value)  # nothing in it is taken for a secret
+
+
+def test_recipient_is_read_with_the_spaces_around_it_and_once() -> None:
+    """A key that was pasted with a line break is that key, and content is sealed once for it."""
+    public = str(KEY.to_public())
+    assert Sealer([public, f" {public}\n"]).recipients == (public,)
 
 
 def test_identity_file_of_age_keygen(tmp_path: Path) -> None:
-    """Comments and empty lines are no keys."""
+    """Comments and empty lines are no keys, and neither is the mark with which Windows begins a text."""
     path = tmp_path / "key.txt"
+    path.write_text(f"\ufeff{KEY}\n")
+    path.chmod(0o600)
+    assert read_identities(path) == [str(KEY)]
     path.write_text(f"# created: today\n# public key: x\n\n{KEY}\n{OTHER}\n")
     path.chmod(0o600)
     assert read_identities(path) == [str(KEY), str(OTHER)]

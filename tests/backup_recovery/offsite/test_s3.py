@@ -91,7 +91,11 @@ def faulty(made) -> Iterator[Faulty]:
     [
         (401, "InvalidAccessKeyId", "credentials in the environment are missing, wrong or expired: 401 Unauthorized"),
         (403, "AccessDenied", r"the credentials do not allow it: 403 Forbidden \(AccessDenied\)"),
-        (404, "NoSuchBucket", "the bucket of the store does not exist"),
+        (403, "RequestTimeTooSkewed", r"the clock of this machine is wrong: 403 Forbidden \(RequestTimeTooSkewed\)"),
+        (403, "SignatureDoesNotMatch", "credentials in the environment are missing, wrong or expired: 403 Forbidden"),
+        (301, "PermanentRedirect", "the bucket lies in another region, which `region` has to name$"),
+        (400, "AuthorizationHeaderMalformed", "the bucket lies in another region, .* 400 Bad Request"),
+        (404, "NoSuchBucket", r"the bucket of s3://b\d+/some/prefix does not exist: make it first"),
         (404, "NoSuchKey", "there is no store at this address: "),
         (500, "InternalError", r"500 Internal Server Error \(InternalError\)"),
         (503, "SlowDown", r"503 Service Unavailable \(SlowDown\)"),
@@ -107,6 +111,19 @@ def test_refusal_is_one_clear_line(made, faulty, status: int, code: str, message
     assert "\n" not in str(error.value)
     assert not [secret for secret in CREDENTIALS.values() if secret in str(error.value)]
     assert made.store.backups() == ([], [])
+
+
+def test_listing_without_an_end_is_told(made, faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that gives one page again and again would be listened to for ever."""
+    page = (
+        b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>true</IsTruncated>'
+        b"<NextContinuationToken>t</NextContinuationToken><Contents><Key>some/prefix/backups/x</Key>"
+        b"<LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>5</Size></Contents></ListBucketResult>"
+    )
+    listing = {"Content-Type": "application/xml"}
+    monkeypatch.setattr(faulty, "chosen", lambda _, path: (200, listing, page) if "list-type" in path else None)
+    with pytest.raises(StoreError, match="cannot list backups/: the store gives the same page again and again"):
+        list(made.opened(endpoint=faulty.address)._transport.list("backups/"))
 
 
 @pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (503, "SlowDown")])

@@ -2,9 +2,19 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
+from blake3 import blake3
+from msgspec.structs import replace
 
-from peak_observe import BackupMetadata, BackupStatus, BackupType
+from peak_observe import (
+    BackupCorruptError,
+    BackupMetadata,
+    BackupStatus,
+    BackupType,
+    BackupUnreadableError,
+    RecoveryManager,
+)
 from peak_observe.backup_recovery.repository.metadata import Part, Problem
 
 LEGACY = """{
@@ -68,3 +78,39 @@ def test_the_number_orders_before_the_time() -> None:
     ahead = metadata(created_at="2036-01-01T00:00:00+00:00")
     later = metadata(created_at="2026-01-02T00:00:00+00:00", sequence=4)
     assert max((ahead, later), key=lambda backup: backup.order) is later
+
+
+def newer(backup: BackupMetadata) -> bytes:
+    """Return metadata as a later version may write them, with a field more."""
+    found = {**msgspec.json.decode(backup.to_json()), "colour": "red", "checksum": ""}
+    found["checksum"] = blake3(msgspec.json.encode(found)).hexdigest()
+    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+
+
+def test_what_a_newer_version_wrote_is_not_damaged(manager: RecoveryManager) -> None:
+    """It cannot be read by this one, which is told so; with a byte changed it is damaged like any other."""
+    backup_id = manager.create_backup()
+    path = manager.backup_root / backup_id / "metadata.json"
+    path.chmod(0o600)
+    text = newer(manager.get_backup(backup_id))
+    path.write_bytes(text)
+    with pytest.raises(BackupUnreadableError, match="a newer peak-observe wrote it, with 'colour'; use that version"):
+        manager.verify_backup(backup_id)
+    path.write_bytes(text.replace(b"red", b"rad"))
+    with pytest.raises(BackupCorruptError):
+        manager.get_backup(backup_id)
+
+
+def test_a_manifest_of_a_newer_version_is_not_corrupt(manager: RecoveryManager) -> None:
+    """So that nothing is done to a backup that only this version cannot read."""
+    backup_id = manager.create_backup()
+    folder = manager.backup_root / backup_id
+    manifest = (folder / "manifest.json").read_bytes().replace(b'"version": 1', b'"version": 2')
+    metadata = replace(manager.get_backup(backup_id), manifest=blake3(manifest).hexdigest())
+    for name, text in (("manifest.json", manifest), ("metadata.json", metadata.to_json())):
+        (folder / name).chmod(0o600)
+        (folder / name).write_bytes(text)
+    for act in (manager.verify_backup, manager.restore):
+        with pytest.raises(BackupUnreadableError, match="form 2: a newer peak-observe wrote it; use that version"):
+            act(backup_id)
+    assert manager.get_backup(manager.create_backup()).good

@@ -222,13 +222,13 @@ def test_a_backup_that_waits_for_a_provider_shows_as_running(watched: RecoveryMa
 
     def slow() -> int:
         inside.set()
-        leave.wait(30)
+        leave.wait(60)
         return 1
 
     watched.state_snapshot.register_provider("slow", slow)
     thread = threading.Thread(target=watched.create_backup)
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(60)
     since = series(watched._repository.name)["running_since_timestamp_seconds"]
     leave.set()
     thread.join()

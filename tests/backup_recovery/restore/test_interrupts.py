@@ -95,6 +95,23 @@ def test_the_third_is_told_the_truth(
     assert program.picture() == before
 
 
+def test_a_fourth_does_not_hide_what_the_third_is_told(
+    manager: RecoveryManager, many: str, interrupting: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who keeps the keys down hears where files stand, and what brings them to an end."""
+    unsettled = transaction.Transaction.unsettled
+
+    def once_more(work: transaction.Transaction) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return unsettled.__get__(work)
+
+    monkeypatch.setattr(transaction.Transaction, "unsettled", property(once_more))
+    interrupting(12, 15, 18)
+    with pytest.raises(RestoreCutOff) as caught:
+        manager.restore(many, data=True)
+    assert caught.value.repository == str(manager.backup_root)
+
+
 def test_after_an_error_the_first_does_not_disturb_the_undo(
     manager: RecoveryManager, program: Program, many: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

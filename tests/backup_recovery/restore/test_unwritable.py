@@ -85,6 +85,34 @@ def test_a_full_repository_can_be_restored_elsewhere(disk: Path, program: Progra
 
 
 @as_root
+def test_a_full_target_is_named(disk: Path, program: Program, tmp_path: Path) -> None:
+    """Nothing of the restore is left there, so that what was freed for it helps the next one."""
+    (program.data / "big.bin").write_bytes(os.urandom(MEGABYTE))
+    backup_id = named(tmp_path / "backups", program).create_backup()
+    fill(disk)
+    with pytest.raises(BackupError, match=f"No space left on device .*{disk}"):
+        named(tmp_path / "backups", program).restore(backup_id, data=True, restore_to=disk / "out")
+    assert [path.name for path in disk.iterdir()] == ["ballast"]
+
+
+@as_root
+def test_an_attribute_that_forbids_writing_is_told(program: Program, tmp_path: Path) -> None:
+    """It binds root too, so that another user would not help."""
+    manager = named(tmp_path / "backups", program)
+    backup_id = manager.create_backup()
+    file = program.trades / "1.csv"
+    file.write_text("wrong")
+    if subprocess.run(["chattr", "+i", str(file)], capture_output=True, check=False).returncode:
+        pytest.skip("this file system has no such attributes")
+    try:
+        with pytest.raises(BackupError, match=r"Operation not permitted .*1\.csv.*chattr -i"):
+            manager.restore(backup_id, data=True)
+    finally:
+        subprocess.run(["chattr", "-i", str(file)], check=True)
+    assert file.read_text() == "wrong"
+
+
+@as_root
 def test_a_full_repository_can_be_restored_in_place(disk: Path, program: Program) -> None:
     """The journal lies beside the files then, and nothing is left of it."""
     manager = named(disk / "backups", program)

@@ -106,14 +106,14 @@ def test_providers_do_not_hold_the_lock(manager: RecoveryManager) -> None:
 
     def slow() -> int:
         inside.set()
-        leave.wait(30)
+        leave.wait(60)
         return 1
 
     manager.state_snapshot.register_provider("slow", slow)
     made: list[str] = []
     thread = threading.Thread(target=lambda: made.append(manager.create_backup()))
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(60)
     first = other.create_backup()
     assert other.delete_backup(first)
     leave.set()
@@ -139,7 +139,7 @@ def test_a_value_that_hangs_while_it_is_read_is_given_up() -> None:
 
     class Lazy(Mapping):
         def __getitem__(self, key: str) -> int:
-            leave.wait(30)
+            leave.wait(60)
             return 1
 
         def __iter__(self) -> Iterator[str]:
@@ -162,7 +162,7 @@ def test_calls_that_hang_do_not_pile_up() -> None:
 
     def slow() -> int:
         calls.append(threading.current_thread())
-        leave.wait(30)
+        leave.wait(60)
         return len(calls)
 
     snapshot.register_provider("slow", slow, timeout=0.05)

@@ -159,6 +159,21 @@ def test_a_file_that_is_no_journal_is_one_clear_error(path, kind) -> None:
     assert str(at) in str(caught.value)
 
 
+@pytest.mark.parametrize("damage", ["SET state = 'done'", "SET look_up = '{'"])
+def test_an_order_that_somebody_has_changed_by_hand_is_one_clear_error(path, damage) -> None:
+    """The message names its key, and the others can be read."""
+    store = Store(path)
+    store.add(intent())
+    store.add(intent(key="b"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE intents ? WHERE key = 'a'".replace("?", damage))
+    connection.close()
+    with pytest.raises(OrderJournalError, match="has a damaged order 'a': restore it from a backup"):
+        store.find("a")
+    assert store.find("b").key == "b"
+    store.close()
+
+
 def test_a_locked_file_is_one_clear_error(path, monkeypatch) -> None:
     """Another program holds it for longer than a step waits."""
     monkeypatch.setattr(stores, "_BUSY", 0.05)

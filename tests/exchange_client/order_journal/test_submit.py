@@ -289,7 +289,7 @@ def test_a_batch_that_makes_no_sense_is_an_error_in_words(desk_of, orders, words
 @pytest.mark.parametrize("key", ["", "  ", 7, None, "x" * 201, "a\nb"])
 def test_a_key_is_a_short_text(desk_of, key) -> None:
     """Anything else is refused in words."""
-    with pytest.raises(ValueError, match="the key of an order must be a text of 1 to 200 characters"):
+    with pytest.raises(ValueError, match="the key of an order must be a text of 1 to 200 printable characters"):
         desk_of().submit(key)
 
 
@@ -454,11 +454,20 @@ def test_no_secret_is_in_the_journal(tmp_path) -> None:
 def test_amounts_that_are_no_numbers_are_refused_in_words(desk_of) -> None:
     """Before anything is written or sent."""
     desk = desk_of()
-    for value in (float("nan"), float("inf"), True, "much", "", 10**400, [1]):
+    for value in (float("nan"), float("inf"), True, "much", "", 10**400, [1], b"1"):
         for name in ("amount", "price"):
             with pytest.raises(ValueError, match=f"{name} must be a number"):
                 desk.submit(**{name: value})
     assert desk.journal.pending() == []
+
+
+def test_an_amount_that_ccxt_cannot_round_is_refused_in_words(desk_of) -> None:
+    """Nothing was sent, and the key is used up, as for all that ccxt refuses itself."""
+    desk = desk_of()
+    with pytest.raises(ValueError, match="ccxt cannot round the amount or the price of limit buy 1e"):
+        desk.submit(amount=1e300)
+    assert desk.state() == "refused"
+    assert desk.fake.orders == ()
 
 
 def test_what_is_no_journal_is_refused_in_words(path) -> None:

@@ -18,7 +18,7 @@ CHANNELS = {
     "kraken": {"ticker": "WS ticker", "order_book": "WS book", "orders": "WS executions"},
     "binance": {"ticker": "WS ticker", "order_book": "WS depth", "orders": "WS executionReport"},
 }
-PATIENCE = 20.0
+PATIENCE = 90.0
 _number = itertools.count()
 
 

@@ -106,7 +106,7 @@ def test_failed_dials_and_the_delay_of_ccxt_count(rig) -> None:
 
 def test_a_dead_connection_shows_when_ccxt_gives_it_up(kraken) -> None:
     """It has no close code: pings stay without an answer."""
-    kraken.exchange.streaming = {**kraken.exchange.streaming, "keepAlive": 100}
+    kraken.exchange.streaming = {**kraken.exchange.streaming, "keepAlive": 1000}  # a busy machine answers within two
     kraken.instrument()
     watch = lambda: kraken.exchange.watch_ticker(kraken.symbol)  # noqa: E731 - it is handed on twice
     kraken.run(kraken.tries(watch, 3))

@@ -1,6 +1,7 @@
 """Silence and gaps: what counts, who is told, and when it is over."""
 
 import asyncio
+import contextlib
 import math
 
 import pytest
@@ -17,7 +18,7 @@ def health(checks: HealthCheck, name: str):
 def test_a_silent_stream_is_told_of(rig) -> None:
     """By metric, health check and event; and of its end."""
     checks = HealthCheck()
-    rig.instrument(stream_max_silence=0.5, health=checks)
+    rig.instrument(stream_max_silence=3, health=checks)  # a busy machine is not silent for so long
     check = f"stream_{rig.name}"
     rig.run(rig.tries(lambda: rig.exchange.watch_ticker(rig.symbol), 3))
     assert checks.run_all()[check].healthy
@@ -32,7 +33,7 @@ def test_a_silent_stream_is_told_of(rig) -> None:
         return silent
 
     reading, result = rig.run(main())
-    assert reading.silence > reading.max_silence == 0.5
+    assert reading.silence > reading.max_silence == 3
     assert not result.healthy
     assert result.message.startswith("ticker is silent for ")
     lost, back = rig.told()
@@ -49,27 +50,26 @@ def test_a_timeout_around_the_call_does_not_hide_silence(rig) -> None:
 
     async def main() -> None:
         while not rig.told("StreamBroken"):
-            with pytest.raises(TimeoutError):
+            with contextlib.suppress(TimeoutError):  # a message may still have been under way
                 await asyncio.wait_for(rig.exchange.watch_ticker(rig.symbol), 0.1)
 
-    rig.run(asyncio.sleep(0.1))
     rig.run(main())
     assert rig.stream("ticker").silence > 0.6
 
 
 def test_an_account_may_be_silent_while_pings_are_answered(kraken) -> None:
     """Its orders say nothing by nature."""
-    kraken.exchange.streaming = {**kraken.exchange.streaming, "keepAlive": 100}
+    kraken.exchange.streaming = {**kraken.exchange.streaming, "keepAlive": 1000}  # a busy machine answers within two
     kraken.instrument(stream_max_silence=0.2, health=None)
 
     async def main() -> None:
         waiting = asyncio.ensure_future(kraken.exchange.watch_orders())
         await kraken.until(lambda: kraken.fake.requests["WS executions"])
-        await kraken.until(lambda: kraken.stream("orders").message_age > 1)
+        await kraken.until(lambda: kraken.stream("orders").message_age > 4)
         reading = kraken.stream("orders")
         waiting.cancel()
-        assert reading.silence == pytest.approx(reading.ping_age, abs=0.05)
-        assert reading.max_silence == pytest.approx(0.2)
+        assert reading.silence == pytest.approx(reading.ping_age, abs=0.5)
+        assert reading.max_silence == 2
 
     kraken.run(main())
     assert kraken.told() == []
@@ -89,14 +89,18 @@ async def _first_orders(rig) -> None:
     await waiting
 
 
+async def _no_orders(rig) -> None:
+    waiting = asyncio.ensure_future(rig.exchange.watch_orders(rig.symbol))  # before there is news, which comes once
+    await rig.exchange.cancel_order(rig.exchange.orders[0]["id"], rig.symbol)
+    await waiting
+
+
 def test_orders_are_back_before_the_next_news_of_one(rig) -> None:
     """So that a bot asks for its open orders at once: the next news may be hours away."""
     rig.instrument()
     rig.run(_first_orders(rig))
     if rig.dialect == "kraken":
-        # A snapshot that has an order in it is news.
-        rig.run(rig.exchange.cancel_order(rig.exchange.orders[0]["id"], rig.symbol))
-        rig.run(rig.tries(lambda: rig.exchange.watch_orders(rig.symbol)))
+        rig.run(_no_orders(rig))  # a snapshot that has an order in it is news
     counted = rig.stream("orders").messages
 
     async def main() -> None:
@@ -136,8 +140,7 @@ def test_a_sequence_gap_of_the_own_orders_counts(kraken) -> None:
 
     async def main() -> None:
         await kraken.exchange.create_order(kraken.symbol, "limit", "buy", 0.1, 40_000)
-        await kraken.until(lambda: len(kraken.fake.orders) == 2)
-        await asyncio.sleep(0.3)
+        await kraken.until(lambda: not kraken.fake._rules)  # it is dropped
         await kraken.exchange.create_order(kraken.symbol, "limit", "buy", 0.1, 30_000)
         await kraken.until(lambda: kraken.told("StreamResumed"))
 

@@ -84,7 +84,7 @@ def test_a_bot_that_lives_is_up_and_one_that_was_killed_is_not(start, snapshots,
 
     until(lambda: up(1.0))
     bot.send_signal(signal.SIGKILL)
-    bot.wait(30)
+    bot.wait(60)
     until(lambda: up(0.0))
 
 
@@ -96,7 +96,7 @@ def test_a_bot_that_is_killed_and_started_again_keeps_its_name(start, snapshots,
         bot = start(kind)
         until(lambda: values(directory.collect()).get(CALLS) == 3.0 * life and name(snapshots) == ["bot.snap"])  # noqa: B023 - asked at once
         bot.send_signal(signal.SIGKILL)
-        bot.wait(30)
+        bot.wait(60)
 
 
 def test_two_bots_of_one_name_in_two_containers_are_two(start, snapshots, until) -> None:

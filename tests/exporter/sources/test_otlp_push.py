@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,10 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
+    ExportMetricsServiceResponse,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 from peak_observe import catalog
-from peak_observe.exporter.sources.otlp_push import EXPORTER, metrics_data
+from peak_observe.exporter.sources.otlp_push import EXPORTER, OtlpPush, metrics_data
 from peak_observe.telemetry.otel.names import attributes_of, instrument_of
 from tests.exporter.conftest import PATIENCE, Running, Start
 from tests.otlp_sink import Sink, sink
@@ -137,6 +143,39 @@ def test_a_reload_begins_and_ends_the_push(tmp_path: Path, exporter: Start, sink
     assert running.get("/-/reload", "POST").status == 200
     assert 'source="otlp"' not in running.get().text
     assert token not in running.get("/").text + running.log
+
+
+REJECTED = ExportMetricsServiceResponse(
+    partial_success=ExportMetricsPartialSuccess(rejected_data_points=3, error_message="too old")
+)
+WARNED = ExportMetricsServiceResponse(partial_success=ExportMetricsPartialSuccess(error_message="renamed one"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ((307, {"Location": "https://user:pw@other.example/v1/metrics?key=1"}, b""), "sends to https://other.example"),
+        ((301, {"Location": "/elsewhere"}, b""), "it answered 301 and sends to http://127.0.0.1"),
+        ((302, {}, b""), "it answered 302"),
+        ((413, {}, b"too much"), "it answered 413"),
+        ((200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>Log in</html>"), "a web page"),
+        ((200, {"Content-Type": "application/x-protobuf"}, REJECTED.SerializeToString()), "rejected some: too old"),
+        ((200, {"Content-Type": "application/x-protobuf"}, WARNED.SerializeToString()), ""),
+        ((200, {"Content-Type": "application/json"}, b"{}"), ""),
+        ((202, {}, b""), ""),
+    ],
+)
+def test_an_answer_that_is_no_yes_is_told(sink: Sink, answer: tuple, problem: str) -> None:
+    """The exporter of the SDK takes redirects, pages and half a yes for success; keys go to no other host."""
+    push = OtlpPush(sink.url, timeout=5, text=lambda: "")
+    sink.answer = answer
+    if problem:
+        with pytest.raises(ConnectionError, match=re.escape(problem)) as raised:
+            push.collect()
+        assert "pw" not in str(raised.value)
+    else:
+        assert push.collect() == []
+    assert len(sink.requests) == 1
 
 
 def test_histograms_keep_bounds_and_buckets() -> None:

@@ -9,7 +9,7 @@ from peak_observe.exporter.sources.poller import SourcePoller
 from peak_observe.testing import ManualClock
 
 BLOCK = Block("peak_test", "gauge", "A test.", ["peak_test 1.0"])
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Source:

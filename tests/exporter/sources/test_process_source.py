@@ -176,7 +176,7 @@ def test_two_living_processes_of_one_name_get_numbers(program, shows, directory)
     program("bot-a", BOT)
     shows({calls("bot-a"): 3.0, calls("bot-a-2"): 3.0})
     first.kill()
-    first.process.wait(30)
+    first.process.wait(60)
     program("bot-a", BOT)
     shows({calls("bot-a"): 6.0, calls("bot-a-2"): 3.0, up("bot-a"): 1.0})
     assert [process.name for process in directory.processes()] == ["bot-a", "bot-a-2"]

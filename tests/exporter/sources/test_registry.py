@@ -9,7 +9,7 @@ from peak_observe.exporter.sources.metric_block import Block
 from peak_observe.exporter.sources.poller import Status
 from peak_observe.exporter.sources.registry import MAX_STRAYS, Definition, Sources, told
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Source:

@@ -131,7 +131,7 @@ def test_a_file_about_somebody_elses_process_is_left_out(folder) -> None:
         os.chown(folder / "bad.snap", 65534, 65534)
         assert names(directory) == ["bad", "bot"]
         other.stdin.close()
-        other.wait(30)
+        other.wait(60)
 
 
 def test_a_folder_full_of_files_is_read_up_to_a_bound(folder, monkeypatch) -> None:
@@ -247,6 +247,26 @@ def test_a_name_that_was_claimed_meanwhile_is_left_alone(folder) -> None:
     directory.fold(file)
     directory.forget(file)
     assert (folder / "bot.snap").read_bytes() == claimed
+
+
+def test_accounts_are_dropped_without_a_look_at_the_folder_for_each(folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what killed writers of them left; thousands at once took minutes, in which nothing else was read."""
+    kept = [".bot.snap.0123abcd.tmp", ".bad.snap.bak.tmp", "bot.snap", ".bot.lock"]
+    (folder / kept[0]).touch()
+    (folder / kept[1]).touch()
+    for number in range(3):
+        (folder / f"job{number}.snap").write_bytes(content(f"job{number}"))
+        (folder / f".job{number}.snap.0123abcd.tmp").touch()
+        (folder / f".job{number}.snap.tmp").touch()
+    looks, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    directory = Directory(folder)
+    for file in directory.look():
+        if file.name != "bot":
+            directory.forget(file)
+    assert looks == [folder]
+    assert {path.name for path in folder.iterdir()} <= set(kept)
+    assert not list(folder.glob("*job*")), "a leftover stays"
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "ü", "a b", "x/../../y", ".hidden", "%2e", "{}", "#"])

@@ -21,7 +21,7 @@ from peak_observe.testing import ManualClock
 from tests.exporter.conftest import Running
 
 CLIENTS = 1_100
-PATIENCE = 30.0
+PATIENCE = 120.0
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -231,3 +231,31 @@ def test_a_listener_that_is_closed_accepts_no_more() -> None:
         server.close()
 
     asyncio.run(main())
+
+
+def test_an_answer_waits_for_no_acknowledgement() -> None:
+    """Of its head, which comes before its body: a kept connection had 40 ms of rest at each request."""
+
+    class Noted(asyncio.Protocol):
+        """What a connection has set when it begins."""
+
+        begun, answering_since, answered_at = False, None, None
+        delays: asyncio.Future[int]
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.begun = True
+            accepted = transport.get_extra_info("socket")
+            self.delays.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    async def main() -> int:
+        Noted.delays = asyncio.get_running_loop().create_future()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            found = listener.Listener([server], Noted, None)
+            found.start()
+            with socket.create_connection(server.getsockname(), PATIENCE):
+                no_delay = await asyncio.wait_for(Noted.delays, PATIENCE)
+            found.close()
+        return no_delay
+
+    assert asyncio.run(main()) != 0

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.conftest import lint
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
-PATIENCE = 30.0
+PATIENCE = 120.0
 CONFIG = """
 [files.dumps]
 glob = "dumps/*.dump"
@@ -254,6 +254,37 @@ def test_a_request_whose_length_is_in_doubt_is_malformed(running, head: bytes) -
             received += chunk
     assert received.count(b"HTTP/1.1 ") == 1
     assert re.match(rb"HTTP/1.1 (400|501) ", received)
+
+
+def test_a_client_that_only_reads_on_gets_all_its_answers(running) -> None:
+    """It ended its own side after two requests, as netcat does."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as client:
+        client.sendall(
+            b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\nGET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        client.shutdown(socket.SHUT_WR)
+        received = b""
+        while chunk := client.recv(65_536):  # until the exporter ends its side too
+            received += chunk
+    assert received.count(b"HTTP/1.1 200 OK") == 2
+    assert received.endswith(b"OK\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://127.0.0.1/-/healthy", b"evil.example", b"200"),
+        (b"HTTP://localhost:1/metrics?name[]=peak_observe_build_info", b"localhost", b"200"),
+        (b"http://evil.example/metrics", b"127.0.0.1", b"403"),
+        (b"http://localhost", b"localhost", b"200"),
+        (b"ftp://localhost/metrics", b"localhost", b"404"),
+    ],
+)
+def test_a_whole_url_is_a_target_too(running, target: bytes, host: bytes, status: bytes) -> None:
+    """A proxy writes one; its host counts, and not that of the header (RFC 9112, 3.2.2)."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as client:
+        client.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+        assert client.recv(12, socket.MSG_WAITALL)[9:] == status
 
 
 @pytest.mark.parametrize(

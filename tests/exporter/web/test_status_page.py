@@ -312,10 +312,10 @@ def test_many_processes_are_read_in_one_pass() -> None:
     lines = [state.format(*key, int(key[2] == "closed")) for key in names]
     block = Block("peak_breaker_state", "gauge", "", lines)
     told = rendered([block])
-    start = time.process_time()
+    start = time.thread_time()
     found = {table.title: table.rows for table in status_tables.tables(told, {}, {}, {}, NOW)}
     assert len(found["Circuits"]) == 12_000
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_long_tables_are_cut() -> None:

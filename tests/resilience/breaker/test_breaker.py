@@ -202,7 +202,7 @@ def test_of_64_threads_one_is_the_probe() -> None:
     @breaker.call
     def probe() -> None:
         reached.append(1)
-        finish.wait(30)
+        finish.wait(60)
 
     def run() -> None:
         start.wait()
@@ -216,7 +216,7 @@ def test_of_64_threads_one_is_the_probe() -> None:
     for thread in threads:
         thread.start()
     for _ in range(63):
-        assert refused.acquire(timeout=30)
+        assert refused.acquire(timeout=60)
     finish.set()
     for thread in threads:
         thread.join()
@@ -291,7 +291,7 @@ def test_an_answer_from_before_a_reset_changes_nothing() -> None:
     @breaker.call
     def slow() -> None:
         inside.set()
-        go_on.wait(30)
+        go_on.wait(60)
         raise ConnectionError
 
     def run() -> None:
@@ -300,7 +300,7 @@ def test_an_answer_from_before_a_reset_changes_nothing() -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(60)
     breaker.reset()
     go_on.set()
     thread.join()

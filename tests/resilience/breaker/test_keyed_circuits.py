@@ -266,12 +266,12 @@ def test_a_circuit_with_a_call_under_way_stays(clock: ManualClock) -> None:
     def ask(venue: str) -> str:
         if venue == "slow":
             begun.set()
-            assert go.wait(10)
+            assert go.wait(60)
         return venue
 
     thread = threading.Thread(target=ask, args=("slow",))
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     slow = table["slow"]
     clock.advance(100)
     ask("other")

@@ -197,7 +197,7 @@ def test_tasks_and_threads_are_inside_while_the_call_is_under_way(clock: ManualC
     @breaker.call
     async def connect(go_on: asyncio.Event) -> asyncio.Task:
         await asyncio.gather(service.async_request(), service.async_balance())
-        await asyncio.wait_for(service.async_request(), 5)
+        await asyncio.wait_for(service.async_request(), 60)
         await asyncio.to_thread(service.request)
         return asyncio.create_task(reader(go_on))
 

@@ -55,7 +55,7 @@ def holding(*locks: object) -> Callable[[], None]:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(30)
+    assert held.wait(60)
 
     def let_go() -> None:
         done.set()
@@ -119,7 +119,7 @@ def test_a_child_does_not_wait_for_the_probes_of_its_parents_threads() -> None:
 
     thread = threading.Thread(target=probe)
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(60)
     try:
         answer = in_a_child(lambda: (breaker.snapshot().probes, breaker.call(len)("four"), breaker.state.value))
     finally:

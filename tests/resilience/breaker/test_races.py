@@ -19,6 +19,8 @@ THREADS, TASKS = 64, 1000
 PROBES = 3
 ROUNDS = 10_000
 
+pytestmark = pytest.mark.usefixtures("uncovered")
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
@@ -199,7 +201,7 @@ def test_late_answers_of_earlier_eras_change_nothing() -> None:
     after = breaker.snapshot()
     assert (after.state, after.since.timestamp(), after.entered) == (
         CircuitState.CLOSED,
-        pytest.approx(before.since.timestamp(), abs=0.01),
+        pytest.approx(before.since.timestamp(), abs=1),
         before.entered,
     )
     assert (after.failures, after.probes) == (0, 0)

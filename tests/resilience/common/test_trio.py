@@ -250,7 +250,7 @@ def test_a_place_given_by_another_thread_wakes_the_task() -> None:
     def apart() -> None:
         with places:
             held.set()
-            done.wait(30)
+            done.wait(60)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
@@ -265,7 +265,7 @@ def test_a_place_given_by_another_thread_wakes_the_task() -> None:
     entered: list[Any] = []
     thread = threading.Thread(target=apart)
     thread.start()
-    held.wait(30)
+    held.wait(60)
     trio.run(main)
     thread.join()
     assert entered == [trio]
@@ -451,7 +451,7 @@ def test_asyncio_inside_a_program_that_has_trio_stays_asyncio() -> None:
         assert running_loop() is asyncio.get_running_loop()
         event = task_event()
         event.set()
-        await event.wait(30)
+        await event.wait(60)
 
     asyncio.run(main())
     assert running_trio() is None

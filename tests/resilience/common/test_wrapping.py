@@ -283,7 +283,7 @@ def test_a_task_that_a_function_returns_is_awaited_as_part_of_the_call(kind: str
     async def main() -> None:
         task = protect(kind)(lambda: started(add_async(1)))()
         assert isinstance(task, asyncio.Task)
-        assert await asyncio.wait_for(task, 5) == 2
+        assert await asyncio.wait_for(task, 60) == 2
         with pytest.raises(ConnectionError):
             await protect(kind)(lambda: started(refused_later()))()
 

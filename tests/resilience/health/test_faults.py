@@ -229,10 +229,10 @@ def hold():
         for check in health._registered.values():
             stack.enter_context(check._counts.lock)
         held.set()
-        go_on.wait(30)
+        go_on.wait(60)
 thread = threading.Thread(target=hold)
 thread.start()
-held.wait(30)
+held.wait(60)
 child = os.fork()
 if child == 0:
     done.clear()

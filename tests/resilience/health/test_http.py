@@ -101,7 +101,7 @@ def url() -> Iterator[str]:
 def fetch(url: str, method: str = "GET") -> tuple[int, str, bytes]:
     """Return status, content type and body."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -407,7 +407,7 @@ def test_many_threads_share_one_run(health: HealthCheck, wait_until: Callable) -
 
     def slow() -> bool:
         calls.append(1)
-        return gate.wait(10)
+        return gate.wait(60)
 
     health.register("slow", slow)
     results: list = []
@@ -735,13 +735,13 @@ print(health.run_all()["x"].message)
 def test_stop_during_a_run_harms_neither(health: HealthCheck, wait_until: Callable) -> None:
     """The run that somebody waits for goes on."""
     gate, results = threading.Event(), []
-    health.register("slow", lambda: gate.wait(30))
+    health.register("slow", lambda: gate.wait(60))
     health.start(interval=600)
     runner = threading.Thread(target=lambda: results.append(health.run_all()["slow"]))
     runner.start()
     health.stop()
     gate.set()
-    runner.join(30)
+    runner.join(60)
     assert results[0].healthy
 
 
@@ -760,7 +760,7 @@ def slow():
     return True
 
 health.register("slow", slow)
-health.register("first", lambda: scarce.wait(30))
+health.register("first", lambda: scarce.wait(60))
 health.register("second", lambda: True, depends_on=["first"])
 print([(result.name, result.healthy) for result in health.run_all().values()])
 """

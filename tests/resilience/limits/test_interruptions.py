@@ -153,12 +153,12 @@ def test_leaving_while_somebody_waits() -> None:
             while not core.queue:
                 let_go.wait(0.0005)
 
-        waiter = threading.Thread(target=lambda: entered.wait(30) and wait())
+        waiter = threading.Thread(target=lambda: entered.wait(60) and wait())
         waiter.start()
         interrupted = Interrupter(at).run(limited.call(work))
         entered.set()
         core.read()
-        waiter.join(30)
+        waiter.join(60)
         assert not waiter.is_alive()
         assert limited.in_flight == 0
         return interrupted

@@ -543,15 +543,18 @@ import time
 from peak_observe import Policy
 policies = [Policy.from_toml({str(file.path)!r}, {file.name!r}, watch=True) for _ in range(20)]
 time.sleep(0.5)
-before = time.process_time()
-time.sleep(4)
-print(time.process_time() - before)
+took = []
+for _ in range(3):
+    before = time.process_time()
+    time.sleep(1.5)
+    took.append(time.process_time() - before)
+print(min(took))
 """
     plain = {key: value for key, value in os.environ.items() if not key.startswith("COV")}  # what is measured is slower
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=plain
     )
-    assert float(done.stdout) < 4 * 0.001
+    assert float(done.stdout) < 1.5 * 0.001  # in the best of three, as a busy machine makes each look dearer
     assert done.stderr == ""
 
 

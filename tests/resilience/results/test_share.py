@@ -34,7 +34,7 @@ class Service:
         """Ask."""
         self.calls += 1
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
@@ -108,7 +108,7 @@ def test_one_call_serves_two_event_loops() -> None:
         return "answer"
 
     first, got = in_threads(lambda: asyncio.run(ask()), 1)
-    assert begun.wait(10)
+    assert begun.wait(60)
     second, got_too = in_threads(lambda: asyncio.run(ask()), 1)
     waiting(ask, 1)
     go.set()
@@ -308,7 +308,7 @@ def test_ctrl_c_in_the_leader_hands_the_call_over() -> None:
 
     @share
     def ask() -> str:
-        assert go.wait(10)
+        assert go.wait(60)
         if ask.share.stats.made == 1:  # type: ignore[attr-defined] # which the decorator adds
             raise KeyboardInterrupt
         return "answer"
@@ -349,7 +349,7 @@ def test_waiters_observe_their_deadline() -> None:
     service = Service()
     ask = share(service)
     threads, got = in_threads(ask, 1)
-    assert service.begun.wait(10)
+    assert service.begun.wait(60)
     with pytest.raises(DeadlineExceededError), deadline(0.02):
         ask()
     service.go.set()
@@ -413,7 +413,7 @@ def test_a_call_inside_itself_passes() -> None:
         return 1 + recursive(key) if len(calls) < 4 else 1
 
     assert depth(0) == 0
-    assert asyncio.run(asyncio.wait_for(ask("a"), 5)) == 2
+    assert asyncio.run(asyncio.wait_for(ask("a"), 60)) == 2
     assert recursive("b") == 2
 
 
@@ -454,7 +454,7 @@ def test_clear_forgets_what_is_kept_and_what_is_under_way() -> None:
     service = Service()
     ask = share(ttl=60)(service)
     threads, _ = in_threads(ask, 1)
-    assert service.begun.wait(10)
+    assert service.begun.wait(60)
     ask.share.clear()
     service.go.set()
     threads[0].join()

@@ -130,7 +130,7 @@ def test_each_thread_has_its_own() -> None:
 
     @retry_with_backoff(5, clock=ManualClock())
     def call(number: int) -> list[object]:
-        barrier.wait(10)
+        barrier.wait(60)
         found = current_attempt()
         assert found is not None
         if found.number < number:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +13,7 @@ from peak_observe import (
     CircuitBreaker,
     CircuitOpenError,
     GaveUp,
+    OutcomeUnknown,
     Recovered,
     RetryScheduled,
     circuit_breaker,
@@ -142,6 +144,53 @@ def test_who_names_the_open_circuit_gets_it_retried() -> None:
     )
     assert protected() == "answer"
     assert clock.sleeps == [1.0, 2.0]
+
+
+def unknown() -> OutcomeUnknown:
+    """Return the error of an order that may stand."""
+    return OutcomeUnknown("kraken", "create_order", "POST private/AddOrder", ("id",), datetime.now(UTC), "no answer")
+
+
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    """Return an error as `raise … from` leaves it."""
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        unknown(),
+        raised_from(ConnectionError(), unknown()),
+        ExceptionGroup("tasks", [ConnectionError(), ExceptionGroup("orders", [unknown()])]),
+        raised_from(TimeoutError(), ExceptionGroup("orders", [unknown()])),
+    ],
+    ids=["itself", "cause", "group", "cause of a group"],
+)
+def test_what_may_stand_is_not_repeated(error: Exception) -> None:
+    """Another attempt might place the order twice, unless somebody names the class, as for a journal's `submit`."""
+    calls = []
+
+    def order() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        retry_with_backoff(3, clock=ManualClock(), name="retry.unknown")(order)()
+    assert len(calls) == 1
+    named = (Exception, OutcomeUnknown)
+    with pytest.raises(type(error)):
+        retry_with_backoff(3, clock=ManualClock(), expected_exception=named, name="retry.unknown.named")(order)()
+    assert len(calls) == 4
+
+
+def test_the_look_up_of_what_may_stand_is_retried() -> None:
+    """What is handled while it fails is none of its own."""
+    flaky = Flaky(2)
+    try:
+        raise unknown()
+    except OutcomeUnknown:
+        assert retry_with_backoff(3, clock=ManualClock(), name="retry.look_up")(flaky)() == "answer"
 
 
 def test_the_right_order_counts_a_refusal_as_one_and_a_failure_as_one() -> None:

@@ -33,11 +33,11 @@ def test_a_forked_child_retries_although_a_thread_held_the_locks(monkeypatch: py
     def hold() -> None:
         with controllers[0].lock, budget._account._lock:
             held.set()
-            done.wait(30)
+            done.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(30)
+    assert held.wait(60)
     child = os.fork()
     if child == 0:  # pragma: no cover - the child's coverage is lost with it
         code = 1

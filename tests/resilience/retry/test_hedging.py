@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 
 import pytest
+import trio
 
 from peak_observe import (
     CallTimeoutError,
@@ -474,3 +475,5 @@ def test_it_needs_asyncio(name: str) -> None:
     coroutine = hedge(name=name)(hang)()
     with pytest.raises(RuntimeError, match=f"hedge of '{name}' needs asyncio"):
         coroutine.send(None)
+    with pytest.raises(RuntimeError, match=f"hedge of '{name}' needs asyncio"):
+        trio.run(hedge(name=name)(hang))

@@ -180,7 +180,7 @@ def test_who_looks_is_waited_for(snapshots) -> None:
         done.start()
         timer.join()
         assert done.is_alive()
-    done.join(30)
+    done.join(60)
     assert claim.name == "bot"
 
 

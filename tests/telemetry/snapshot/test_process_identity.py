@@ -20,7 +20,7 @@ def mine() -> process_identity.Identity:
 def dead() -> int:
     """The pid of a process that is gone."""
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait(30)
+        process.wait(60)
     return process.pid
 
 

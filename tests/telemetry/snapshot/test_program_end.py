@@ -27,7 +27,7 @@ def terminated(program, snapshots, until, *, before: str = "", after: str = "") 
     bot.expect("ready")
     until(lambda: left(snapshots, "bot"))
     bot.process.send_signal(signal.SIGTERM)
-    return bot.process.wait(30), left(snapshots, "bot")
+    return bot.process.wait(60), left(snapshots, "bot")
 
 
 def test_sigterm_ends_in_good_order_and_kills_as_before(program, snapshots, until) -> None:
@@ -137,7 +137,7 @@ def test_only_an_end_in_good_order_is_marked(program, snapshots, until, code, st
     bot = program("bot", text.format(code=code))
     until(lambda: left(snapshots, "bot"))
     bot.go_on()
-    assert bot.process.wait(30) == status
+    assert bot.process.wait(60) == status
     found = left(snapshots, "bot")
     assert (found.header.state, counted(found)) == (state, 1.0)
 

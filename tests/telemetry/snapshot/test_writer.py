@@ -162,7 +162,7 @@ def test_a_folder_that_cannot_be_had_is_said_once(program, snapshots) -> None:
         peak_observe.configure(snapshot_interval=0.01)
         call = peak_observe.circuit_breaker(name="feed")(lambda: None)
         call()
-        said.wait(30)
+        said.wait(60)
         said.clear()
         print(said.wait(1.0), len(records), "no snapshot of this process in" in records[0], flush=True)
         """,

@@ -23,7 +23,7 @@ class Handler(BaseHTTPRequestHandler):
         if name == "hangup":
             return
         if name == "silence":
-            self.server.over.wait(30)
+            self.server.over.wait(60)
             return
         self.send_response(302 if name == "away" else int(name))
         if name == "away":
