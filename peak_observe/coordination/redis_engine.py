@@ -316,7 +316,7 @@ class RedisEngine:
         if isinstance(error, wrong.ResponseError):
             passing = type(error).__name__ in _PASSING_TYPES or str(error).partition(" ")[0] in PASSING
             return EngineError(f"the server refuses: {_brief(error)}", refused=not passing)
-        return EngineError(f"the server cannot be reached: {type(error).__name__}")
+        return EngineError(f"the server cannot be reached: {_brief(error)}")
 
 
 def _quietly(close: Callable[[], object]) -> None:
@@ -327,7 +327,7 @@ def _quietly(close: Callable[[], object]) -> None:
 def _brief(error: Exception) -> str:
     from peak_observe.support.redact import message_of
 
-    return message_of(error)
+    return message_of(error).rstrip(".")
 
 
 def _ms(seconds: float) -> int:

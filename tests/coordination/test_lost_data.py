@@ -1,4 +1,4 @@
-"""Data that the engine lost: a file that was removed, replaced or cut, keys that a server evicted one by one."""
+"""Data that the engine lost, and servers that take none: a file that was cut, evicted keys, a replica, a shut port."""
 
 import fcntl
 import os
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from peak_observe import CircuitBreaker, CircuitOpenError, Shared
+from peak_observe import CircuitBreaker, CircuitOpenError, Shared, SharedStateError
 from peak_observe.coordination import mapped_file
 from peak_observe.coordination.engine import EngineError
-from tests.conftest import binary
+from tests.conftest import binary, free_port
 from tests.coordination.conftest import Server
 from tests.coordination.test_circuit import opened
 
@@ -160,3 +160,11 @@ def test_many_threads_that_ask_at_once_part_nobody(share: Share, tmp_path: Path)
     finally:
         for _ in turns:
             session._turns.put(None)
+
+
+def test_why_a_server_cannot_be_reached_is_said() -> None:
+    """A name of an error alone helps nobody: a closed port, an unknown host and a wrong certificate are one."""
+    with Shared(f"redis://:secret-password@127.0.0.1:{free_port()}/0", timeout=5.0) as shared:
+        with pytest.raises(SharedStateError, match=r"cannot be reached: .*Connection refused") as error:
+            shared.picture()
+        assert "secret-password" not in str(error.value)
