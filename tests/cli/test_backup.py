@@ -435,7 +435,10 @@ def test_what_the_system_refuses_is_one_line(desk) -> None:
     """Also where no error of ours tells of it."""
     desk.write("backups", "a file")
     done = desk.run(*CREATE)
-    assert (done.code, done.line) == (1, f"cannot make the repository {desk.folder}/backups: File exists")
+    assert (done.code, done.line) == (
+        1,
+        f"cannot make the repository {desk.folder}/backups: what is there is no folder",
+    )
     (desk.folder / "backups").unlink()
     desk.made()
     lock = desk.folder / "backups" / ".peak-observe" / "lock"
