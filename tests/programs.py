@@ -19,6 +19,7 @@ from pathlib import Path
 PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "borg": "borgbackup",
+    "chattr": "e2fsprogs",
     "chromium": "chromium",
     "curl": "curl",
     "ip": "iproute2",

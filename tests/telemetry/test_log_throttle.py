@@ -57,6 +57,7 @@ def test_a_call_that_times_out_again_and_again_is_a_line_in_thirty_seconds(
     assert [getattr(record, "peak_repeated", None) for record in caplog.records] == [None, 29, 29]
 
 
+@pytest.mark.usefixtures("uncovered")
 def test_an_hour_of_ten_failing_calls_a_second_is_fewer_than_a_thousand_lines(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError,
 from peak_observe.backup_recovery.restore.file_steps import overwrite
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.verification import NoRoomError
+from tests.conftest import binary
 
 from ..conftest import Program, as_user, picture
 
@@ -102,13 +103,13 @@ def test_an_attribute_that_forbids_writing_is_told(program: Program, tmp_path: P
     backup_id = manager.create_backup()
     file = program.trades / "1.csv"
     file.write_text("wrong")
-    if subprocess.run(["chattr", "+i", str(file)], capture_output=True, check=False).returncode:
+    if subprocess.run([binary("chattr"), "+i", str(file)], capture_output=True, check=False).returncode:
         pytest.skip("this file system has no such attributes")
     try:
         with pytest.raises(BackupError, match=r"Operation not permitted .*1\.csv.*chattr -i"):
             manager.restore(backup_id, data=True)
     finally:
-        subprocess.run(["chattr", "-i", str(file)], check=True)
+        subprocess.run([binary("chattr"), "-i", str(file)], check=True)
     assert file.read_text() == "wrong"
 
 

@@ -324,7 +324,7 @@ def chain(health: HealthCheck, length: int) -> float:
     return time.process_time() - start
 
 
-@pytest.mark.usefixtures("own_series")
+@pytest.mark.usefixtures("own_series", "uncovered")
 def test_a_chain_of_two_thousand_checks_is_linear() -> None:
     """Four times as many cost about four times as much, and not sixteen."""
     logging.disable(logging.CRITICAL)
