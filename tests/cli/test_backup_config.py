@@ -136,10 +136,3 @@ def test_a_file_of_windows_is_read(desk) -> None:
     """With the mark at its beginning that editors there write, which nobody sees, and their ends of lines."""
     desk.write("peak-observe.toml", '\ufeff[backup]\r\nrepository = "backups"\r\ndata = ["data"]\r\n')
     assert desk.run("create").code == 0
-
-
-def test_a_file_in_the_place_of_the_repository_is_told(desk) -> None:
-    """That it exists would sound like a reason for it to work."""
-    desk.write("taken", "")
-    done = desk.run("create", "--data", "data", "--repository", "taken")
-    assert done.line.endswith("cannot make the repository taken: what is there is no folder")

@@ -6,7 +6,7 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, write_all
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, write_all, writing
 from peak_observe.backup_recovery.files.workers import Meter, ahead, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
@@ -151,7 +151,8 @@ class Staging:
 def _written(content: bytes, path: str) -> int:
     sink = os.open(path, CREATE, 0o600)
     try:
-        write_all(sink, memoryview(content))
+        with writing(path):
+            write_all(sink, memoryview(content))
     except BaseException:
         os.close(sink)
         raise
