@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
 import time
 import weakref
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.coordination.ask_limit import AskLimit
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews
 from peak_observe.coordination.nonces import Nonces
 from peak_observe.coordination.worker import Answer, Listener, Worker
@@ -17,7 +16,7 @@ from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from peak_observe.clock import Clock
     from peak_observe.coordination.engine import Engine, NewsBatch, SharedPicture
@@ -27,8 +26,6 @@ BEAT = 1.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 1.0
 """Seconds between two tries to reach an engine that is away."""
 LISTEN = 0.5
-ASKING = 16
-"""Threads that ask the engine at the same time; further ones wait for their turn, and no longer than for an answer."""
 HERD = 0.0005
 """Seconds by which telling is spread for each member: of 10,000 circuits that open at once, a few tell."""
 LONGEST_HERD = 5.0
@@ -77,7 +74,7 @@ class Session:
         self.nonces = Nonces(self.ask)
         self._returns: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.RLock()
-        self._turns = _turns()
+        self.limit = AskLimit(timeout)
         self._backoff = FIRST_BACKOFF
         self._retry_at = 0.0
         self._tried = False
@@ -110,7 +107,7 @@ class Session:
         Raises:
             EngineError: It is away, or did not answer.
         """
-        with self._turn():
+        with self.limit.turn():
             if not self.up:
                 raise EngineError("the engine is away")
             try:
@@ -121,19 +118,6 @@ class Session:
                 raise
         self.tally.count_operation(_operation(step), "success")
         return answer
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait while too many threads ask, whose connections the engine would have to refuse."""
-        try:
-            turns = self._turns
-            turns.get(timeout=self.timeout)
-        except queue.Empty:
-            raise EngineError("too many threads ask at the same time") from None
-        try:
-            yield
-        finally:
-            turns.put(None)
 
     async def ask_async(self, step: str, *args: Any, **given: Any) -> Any:
         """Do what `ask` does while other tasks run, of asyncio or trio: the worker asks."""
@@ -214,7 +198,7 @@ class Session:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose parent keeps threads, connections and leases."""
-        self._lock, self._turns = threading.RLock(), _turns()
+        self._lock = threading.RLock()
         self.engine.forget_connections()
         self.member = f"{self.member.rsplit(':', 1)[0]}:{_pid()}"
         if self._tried:
@@ -401,14 +385,6 @@ class Session:
 def _operation(step: str) -> str:
     """Return what a step is counted as: all kinds of reservations are one operation."""
     return step.partition("_")[0]
-
-
-def _turns() -> queue.SimpleQueue[None]:
-    """Return a turn for each thread that may ask; of all queues and locks a signal handler may wait for this one."""
-    turns: queue.SimpleQueue[None] = queue.SimpleQueue()
-    for _ in range(ASKING):
-        turns.put(None)
-    return turns
 
 
 def _pid() -> int:
