@@ -51,8 +51,7 @@ nightly: $(VENV)/.ready $(VENV)/freqtrade/.ready  ## Run what takes minutes: eac
 lint: $(VENV)/.ready  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/mypy & inside=$$!; $(BIN)/pyright --pythonpath $(BIN)/python; public=$$?; wait $$inside && exit $$public
 
 format: $(VENV)/.ready  ## Put the style right
 	$(BIN)/ruff check --fix .

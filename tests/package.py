@@ -11,11 +11,13 @@ import tarfile
 import tempfile
 import venv
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-TOOLS = ["celery", "fastapi", "hypothesis", "opentelemetry-sdk", "promql-parser", "pytest", "pytest-timeout", "trustme"]
+TOOLS = ["celery", "fastapi", "hypothesis", "opentelemetry-sdk", "promql-parser", "trustme"]
+TOOLS += ["pytest", "pytest-timeout", "pytest-xdist"]
 TESTS = ["test_architecture.py", "test_cli.py", "test_docs.py", "test_examples.py", "test_readme.py"]
-TESTS += ["resilience/breaker", "resilience/retry/test_decorator.py", "resilience/policy/test_policy.py"]
+TESTS += [f"resilience/{name}.py" for name in ("breaker/test_breaker", "retry/test_decorator", "policy/test_policy")]
 TESTS += ["cli/test_backup.py", "exchange_client/test_reviews.py"]  # the latter reads data that the wheel has to bring
 AGAIN = ["--last-failed", "--last-failed-no-failures=none", "--exitfirst", "-rp"]
 CORE = """
@@ -34,18 +36,20 @@ def main(dist: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "peak_observe/py.typed" in names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"peak_observe"}, "nothing else is installed"
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         home = Path(folder)
         tree = unpacked(sdist, home)
+        whole = pool.submit(environment, home / "whole", f"{wheel}[all]", *TOOLS)
         python = environment(home / "core", str(sdist))
         run(python, "-c", CORE, cwd=home)
         refused = subprocess.run([python.with_name("peak-observe")], capture_output=True, text=True, check=False)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
         assert "peak-observe[exporter]" in refused.stderr
-        python = environment(home / "whole", f"{wheel}[all]", *TOOLS)
+        python = whole.result()
         run(python, "-c", CORE, cwd=home)
         tests = [str(python), "-m", "pytest", "-q", *(f"tests/{name}" for name in TESTS)]
-        if subprocess.run(tests, cwd=tree, check=False).returncode != 0:  # as in `make test`, alone once more
+        first = subprocess.run([*tests, "-n", "3", "--dist", "worksteal"], cwd=tree, check=False)
+        if first.returncode != 0:  # as in `make test`, alone once more
             subprocess.run([*tests, *AGAIN], cwd=tree, check=True)
 
 

@@ -8,9 +8,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from peak_observe.coordination.ask_limit import AskLimit
 from peak_observe.coordination.engine import CircuitNews, EngineError, HoldNews
 from peak_observe.coordination.nonces import Nonces
+from peak_observe.coordination.thread_limit import new_turns, turn_of
 from peak_observe.coordination.worker import Answer, Listener, Worker
 from peak_observe.measures import SharedTally, forks
 from peak_observe.support.async_library import task_event
@@ -74,7 +74,7 @@ class Session:
         self.nonces = Nonces(self.ask)
         self._returns: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.RLock()
-        self.limit = AskLimit(timeout)
+        self._turns = new_turns()
         self._backoff = FIRST_BACKOFF
         self._retry_at = 0.0
         self._tried = False
@@ -107,7 +107,7 @@ class Session:
         Raises:
             EngineError: It is away, or did not answer.
         """
-        with self.limit.turn():
+        with turn_of(self._turns, self.timeout):
             if not self.up:
                 raise EngineError("the engine is away")
             try:
@@ -198,7 +198,7 @@ class Session:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose parent keeps threads, connections and leases."""
-        self._lock = threading.RLock()
+        self._lock, self._turns = threading.RLock(), new_turns()
         self.engine.forget_connections()
         self.member = f"{self.member.rsplit(':', 1)[0]}:{_pid()}"
         if self._tried:

@@ -25,14 +25,18 @@ _OPTION = re.compile(
 _USER = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ \t=]++[\"']?(?![0-9]++:[0-9]++(?!\S))[^\s:\"'/]++):[^\s\"']++")
 # Programs whose option is one letter.
 _SHORT_OPTION = re.compile(
-    r"\b((?:(?:mysql|mariadb|sshpass)[\w-]*+[^\r\n|;&]{0,200}?[\s\"']-p"
-    r"|redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a[\"',]*+[ \t]++)[\"']?)"
-    r"[^\s\"',]++"
+    r"\b((?:(?:mysql|mariadb|sshpass|7z)[\w-]*+[^\r\n|;&]{0,200}?[\s\"']-p"
+    r"|(?:redis-cli\b[^\r\n|;&]{0,200}?[\s\"']-a|(?:sshpass|mongo\w*+|docker login)\b[^\r\n|;&]{0,200}?[\s\"']-p"
+    r"|zip\b[^\r\n|;&]{0,200}?[\s\"']-P)[\"',]*+[ \t]++)[\"']?)[^\s\"',]++"
 )
 # Sentences and statements with a password and no sign before it.
 _SAID = re.compile(
-    r"((?:passw(?:or)?d|passwort|passphrase|pwd|identified by)(?: is| was)?[ \t]++)([\"'`])([^\"'`\r\n]++)\2",
+    r"((?:passw(?:or)?d|passwort|passphrase|pwd|identified by|(?:private|signing|secret)[ _-]?key|api[ _-]?secret"
+    r"|mnemonic|seed(?: phrase)?)(?: is| was)?[ \t]++[bru]?)([\"'`])([^\"'`\r\n]++)\2",
     re.IGNORECASE,
+)
+_IS = re.compile(
+    r"(\bpass(?:word|wd|phrase|wort) (?:is|was) )(?!\*)(?=[^\s\"']{0,40}[0-9!@#$%^&*])[^\s\"')\]]{4,}+", re.IGNORECASE
 )
 _LOGIN = re.compile(r"(\blogin[ \t]++\S++[ \t]++password[ \t]++)\S++")
 _CALL = re.compile(r"(?<!\w)\w{0,40}(?:[aA]uth|[lL]ogin|[cC]redentials?|Cookie)(?=\([bru]?[\"'])")
@@ -52,7 +56,7 @@ _PAIR = re.compile(
 )
 # A word drawn by lot, and the words before it that may name it.
 _RANDOM = re.compile(r"(?<![\w+/=.\-])[A-Za-z0-9+/_=-]{16,}+")
-_CLAUSE_END = re.compile(r"[.;,{}](?=\s)|[\r\n](?!$)")
+_CLAUSE_END = re.compile(r"(?<!\.)[.;,{}](?=\s)|[\r\n](?!$)")
 _BEFORE = re.compile(r"[A-Za-z][\w-]*+")
 _ID = re.compile(
     r"(?:(?:[a-z]*[_-])?id|[a-z]+I[dD]|[ou]id|[cu]{1,2}id|txn?id|\w*orders?|trades?|fills?|accounts?|positions?|deposits?|withdrawals?|transfers?|transactions?|txs?|hash(?:es)?"
@@ -61,7 +65,8 @@ _ID = re.compile(
 )
 _QUOTE = re.compile(r"[bBrRuU]{0,2}(\"\"\"|\x27\x27\x27|\\*+[\"'`])")
 _TO_QUOTE = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.DOTALL) for quote in "\"'`"}
-_LINE = re.compile(r"(?:[^\r\n\\]|\\(?![rn]))*+")
+# With the lines on which a header goes on, which begin with a blank.
+_LINE = re.compile(r"(?:[^\r\n\\]|\\(?![rn])|(?:\r?\n|(?:\\r)?\\n)[ \t])*+")
 _ONE_TOKEN = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ \t]++[^\s\"'\\,;]++", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)[ \t]++(?=\S)", re.IGNORECASE)
 # A delimiter belongs to the value where no blank, end or further field follows it.
@@ -138,7 +143,7 @@ def without_values(text: str) -> str:
     if "-" in text:
         text = _USER.sub(rf"\1\2:{HIDDEN}", _OPTION.sub(_option, text))
         text = _SHORT_OPTION.sub(rf"\1{HIDDEN}", text)
-    text = _LOGIN.sub(rf"\1{HIDDEN}", _SAID.sub(_said, text))
+    text = _IS.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}", _SAID.sub(_said, text)))
     return _RANDOM.sub(_random, text)
 
 

@@ -26,6 +26,7 @@ _PREFIXED = re.compile(
     r"|(?:sk|rk|pk)[-_](?:[a-z]{2,8}[-_])?[A-Za-z0-9_-]{16,}+"
     r"|SG\.[\w-]{16,}+\.[\w-]{16,}+|AIza[\w-]{30,}+|ya29\.[\w-]{16,}+"
     r"|[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{25,}+"  # a bot of Discord
+    r"|S[A-Z2-7]{55}(?![A-Za-z0-9])|nsec1[a-z0-9]{50,}+|edsk[1-9A-HJ-NP-Za-km-z]{40,}+"  # Stellar, Nostr, Tezos
     r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}+|[xyz]prv[1-9A-HJ-NP-Za-km-z]{40,}+"
     r"|[5KL][1-9A-HJ-NP-Za-km-z]{50,51}(?![A-Za-z0-9])"
     r")"
@@ -41,6 +42,9 @@ _HASH = re.compile(
     r"(?:hash|tx|txn|txid|\bid|sha-?\d+|sha\w*|digest|blake\w*|checksum|block|root|transaction|commit)\W{0,4}$",
     re.IGNORECASE,
 )
+# A private key as numbers: 32 or 64 bytes.
+_NUMBERS = re.compile(r"\[(?:[0-9]{1,3}, ?){31}(?:(?:[0-9]{1,3}, ?){32})?[0-9]{1,3}\]")
+_FAMILY_SEED = re.compile(r"(?<!\w)s[1-9A-HJ-NP-Za-km-z]{28}(?!\w)")  # XRP Ledger
 _LONG = re.compile(r"(?<![\w/+.-])[A-Za-z0-9+/_-]{44,}+={0,2}(?![\w.])")
 
 
@@ -49,7 +53,9 @@ def without_shapes(text: str) -> str:
     if "----" in text or "Private-Lines" in text:
         text = _PEM.sub(HIDDEN, text)
     text = _PREFIXED.sub(HIDDEN, text)
-    text = _TAGGED.sub(_unless_words, text)
+    text = _FAMILY_SEED.sub(_unless_words, _TAGGED.sub(_unless_words, text))
+    if "[" in text:
+        text = _NUMBERS.sub(f"[{HIDDEN}]", text)
     text = _SCHEME.sub(_credentials, text)
     text = _HEX_KEY.sub(_unless_hash, text)
     text = _LONG.sub(_unless_words, text)

@@ -506,7 +506,7 @@ def test_a_narrow_terminal_gets_short_names(desk) -> None:
     assert desk.run("show", name[7:23]).code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_leaves_nothing_half_done(desk, number: int) -> None:
     """Exit 130, one line, no staging folder; the account counts it."""
     with locked_database(desk), desk.started(*CREATE, stdout=-1, stderr=-1) as process:
@@ -578,3 +578,16 @@ def test_ctrl_c_once_more_does_not_hide_where_files_stand(capsys: pytest.Capture
     with pytest.raises(typer.Exit):
         command()
     assert "files are between old and new (see restore.json)" in capsys.readouterr().err
+
+
+def test_a_terminal_that_is_gone_does_not_end_what_nohup_runs() -> None:
+    """SIGHUP stays ignored where it was, and is what it was afterwards."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        guarded(signal.raise_signal)(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with pytest.raises(typer.Exit):
+        guarded(signal.raise_signal)(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is before

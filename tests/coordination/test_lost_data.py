@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from peak_observe import CircuitBreaker, CircuitOpenError, Shared, SharedStateError
-from peak_observe.coordination import ask_limit, mapped_file
+from peak_observe.coordination import mapped_file
 from peak_observe.coordination.engine import EngineError
 from tests.conftest import binary, free_port
 from tests.coordination.conftest import Server
@@ -152,14 +152,14 @@ def test_many_threads_that_ask_at_once_part_nobody(share: Share, tmp_path: Path)
     shared = share(f"file://{tmp_path}/shared", timeout=0.05)
     CircuitBreaker(1, 600, name="kraken", shared=shared)
     session = shared._session
-    turns = [session.limit.turns.get(timeout=20) for _ in range(ask_limit.THREADS)]
+    turns = [session._turns.get(timeout=20) for _ in range(16)]
     try:
         with pytest.raises(EngineError, match="too many threads"):
             session.ask("beat", session.member)
         assert shared.is_up
     finally:
         for _ in turns:
-            session.limit.turns.put(None)
+            session._turns.put(None)
 
 
 def test_why_a_server_cannot_be_reached_is_said() -> None:

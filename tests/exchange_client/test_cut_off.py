@@ -78,6 +78,19 @@ def test_a_retry_around_an_order_that_was_cut_off_does_not_repeat_it(hanging, cu
     assert unknown.client_order_ids == sent(rig)
 
 
+def test_no_fallback_stands_in_for_an_order_that_may_stand(hanging) -> None:
+    """Or nobody would look for it."""
+    rig, client = hanging
+
+    @retry_with_backoff(3, 0.001, attempt_timeout=0.2, fallback="no order", name="cut.fallback")
+    async def buy():
+        return await order(client)
+
+    raised, unknown = cut_off(rig, buy)
+    assert isinstance(raised, TimeoutError)
+    assert unknown.client_order_ids
+
+
 def test_a_cancelled_task_is_cancelled_and_carries_the_ids(hanging) -> None:
     """`CancelledError` stays what it is, so that nothing swallows it, with ids, note and cause."""
     rig, client = hanging

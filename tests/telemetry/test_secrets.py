@@ -166,6 +166,11 @@ KINDS = [
     f"login bob password {S}",
     f"ALTER USER bob IDENTIFIED BY '{S}'",
     f"AUTH default {S}",
+    f"the password is {S[:8]}",
+    f"private key b'\\x9f{S}' is too short",
+    f"docker login -u bob -p {S}",
+    f"Cookie: a=1\r\n b={S}",
+    f"Secret Key ............ {S}",
     f"login('bob', '{S}')",
     f"apiKey=Secret('{S}', hidden=True)",
     f"<entry name='token'>{S}</entry>",
@@ -411,6 +416,22 @@ def test_recovery_phrases_are_known_by_their_words(separator, case) -> None:
     for words in (PHRASE, [*PHRASE[:4], "wawe", *PHRASE[5:]]):
         found = clean(f"'{separator.join(map(case, words))}' is no mnemonic")
         assert found == "'***' is no mnemonic"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"Keypair({[(7 * number) % 256 for number in range(64)]})",
+        "SBCVMMCBEDB64TVJZFYJOJAERZC4YVVUOE6SYR2Y76CBTENGUSGWRRVO",
+        "snoPBrXtMeMyMHUVTgbuqAfg1SUTb",
+        "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5",
+    ],
+    ids=["numbers", "Stellar", "XRP Ledger", "Nostr"],
+)
+def test_private_keys_of_chains_are_known_by_their_form(key) -> None:
+    """As in the message of a library that refuses one."""
+    assert "***" in clean(f"cannot sign with {key} today")
+    assert key[10:20] not in clean(f"cannot sign with {key} today")
 
 
 def test_pairs_options_and_bytes_of_structured_data_are_hidden() -> None:

@@ -23,7 +23,7 @@ class Throttle:
 
     def reserve(self, count: int) -> float:
         """Take room for so many bytes, and return the seconds to wait before they go."""
-        if self._rate is None:
+        if self._rate is None or not count:  # nothing, with which a push that is interrupted gives its lease back
             return 0.0
         with self._lock:
             now = self._clock.monotonic()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logger("peak_observe.backup")
 LAST = 3
 """Signals that are heard: the first one ends a restore, the last one ends its end."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interrupts:
@@ -39,7 +39,9 @@ class Interrupts:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                if callable(signal.getsignal(number)):
+                handler = signal.getsignal(number)
+                # SIGHUP makes many a program read its settings again.
+                if callable(handler) and (number in _SIGNALS[:2] or handler is signal.default_int_handler):
                     self._before[number] = signal.signal(number, self._hear)
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["INCOMPLETE", "INTERRUPTED", "guarded", "progress"]
 
 INCOMPLETE, INTERRUPTED = 1, 130
+_ENDS = [signal.SIGTERM, *(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,11 +37,12 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(command)
     def guard(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            with _warnings_shown(), _terminate_is_interrupt():
+            with _warnings_shown(), _end_is_interrupt():
                 return command(*args, **kwargs)
         except (KeyboardInterrupt, typer.Abort) as interrupted:  # the latter at a question
             cut = _cut_off(interrupted) or "interrupted; no backup and no file is left half done"
-            typer.echo(f"peak-observe: {printable(str(cut))}", err=True)
+            with suppress(OSError):  # to a terminal that is gone
+                typer.echo(f"peak-observe: {printable(str(cut))}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
             if isinstance(error, PeakObserveError | OutputError):
@@ -77,13 +79,17 @@ def _tell_of_recovery(event: Event) -> None:
 
 
 @contextmanager
-def _terminate_is_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, so that what was begun is undone."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _end_is_interrupt() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is gone, end a command as Ctrl-C does, so that what was begun is undone."""
+    before = {number: signal.getsignal(number) for number in _ENDS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN or number == signal.SIGTERM:  # nohup ignores that the terminal is gone
+            signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Notes(logging.Handler):

@@ -337,8 +337,8 @@ def _table() -> Json:
     banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
 
     def ended(*matchers: str) -> str:
-        # They are recorded each minute.
-        return f"60 * {total(f'sum_over_time({select(REQUEST_RATES, *matchers)}[$__range])', *keys)}"
+        # They are recorded every two minutes.
+        return f"120 * {total(f'sum_over_time({select(REQUEST_RATES, *matchers)}[$__range])', *keys)}"
 
     return tables.table(
         "Exchanges",

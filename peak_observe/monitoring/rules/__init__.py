@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 GROUPS: tuple[Group, ...] = (
     calls.BREAKERS,
     calls.BREAKER_CALLS,
+    calls.RETRY_STORMS,
     calls.RETRIES,
     policies.POLICIES,
     limits.LIMITS,

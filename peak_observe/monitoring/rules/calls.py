@@ -23,12 +23,15 @@ from peak_observe.monitoring.rules.rule import (
 _IS_DISABLED = 'state="disabled"'
 _DISABLED = f"max without (state) ({last(catalog.BREAKER_STATE, _IS_DISABLED)}) == 1"
 _OPENED = f'sum without (to) (increase({catalog.BREAKER_TRANSITIONS_TOTAL.name}{{to="open"}}[30m])) >= 5'
+# Most circuits are closed: those that are not are looked for once for all alerts.
+_NOT_CLOSED = Recording(
+    "instance_breaker:peak_breaker_not_closed:number",
+    f"last_over_time({STATE_NUMBER}[{GAP}]) != {catalog.STATES.index('closed') + 1}",
+)
 
 
 def _in(*states: str) -> str:
-    # Of the recorded numbers: of each circuit five series tell of its state.
-    number = f"last_over_time({STATE_NUMBER}[{GAP}])"
-    return " or ".join(f"({number} == {catalog.STATES.index(state) + 1})" for state in states)
+    return " or ".join(f"({_NOT_CLOSED.name} == {catalog.STATES.index(state) + 1})" for state in states)
 
 
 def _of_exchange(expression: str, label: str) -> str:
@@ -111,7 +114,8 @@ BREAKERS = Group(
             verdict=LOOK,
         ),
     ),
-    recordings=(Recording(STATE_NUMBER, f"max without (state) ({_NUMBERS})"),),
+    recordings=(Recording(STATE_NUMBER, f"max without (state) ({_NUMBERS})"), _NOT_CLOSED),
+    every="30s",
 )
 
 BREAKER_CALLS = Group(
@@ -151,8 +155,8 @@ BREAKER_CALLS = Group(
     every="1m",
 )
 
-RETRIES = Group(
-    "retries",
+RETRY_STORMS = Group(
+    "retry storms",
     "peak-breakers",
     (
         Alert(
@@ -169,6 +173,15 @@ RETRIES = Group(
             "Retry less (`max_attempts`), later (`base_delay`), or only what passes by waiting (`expected_exception`).",
             subject="operation",
         ),
+    ),
+    recordings=(_ENDED,),
+    every="2m",
+)
+
+RETRIES = Group(
+    "retries",
+    "peak-breakers",
+    (
         Alert(
             "PeakRetriesExhausted",
             WARNING,
@@ -184,6 +197,5 @@ RETRIES = Group(
             subject="operation",
         ),
     ),
-    recordings=(_ENDED,),
     every="1m",
 )

@@ -93,5 +93,5 @@ LIMITS = Group(
             keep="5m",
         ),
     ),
-    every="1m",
+    every="2m",
 )

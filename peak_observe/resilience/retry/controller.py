@@ -118,7 +118,7 @@ class RetryController:
     def counts_as_failure(self, error: Exception) -> bool:
         """Return whether an operation failed with what is retried, its timeout of attempts included."""
         cut_off = isinstance(error, TimeoutError) and self.settings.attempt_timeout is not None
-        return cut_off or self.retryable(error)
+        return (cut_off and not self.leaves_open(error)) or self.retryable(error)
 
     def falls_back(self, error: BaseException | None, *, timed_out: bool) -> bool:
         """Return whether the fallback stands in for what an operation ended with: what is retried, or was refused.
@@ -131,7 +131,9 @@ class RetryController:
             return False
         if isinstance(self.settings.fallback, LastGood):
             return False  # the last good result of a function is that of its wrapper
-        return error is None or timed_out or self._was_retried_or_refused(error)
+        if error is None or (timed_out and not self.leaves_open(error)):
+            return True
+        return self._was_retried_or_refused(error)
 
     def last_good_applies(self, error: Exception) -> bool:
         """Return whether the last good result stands in for what an operation ended with."""

@@ -23,3 +23,10 @@ def test_no_limit() -> None:
     """Without a limit nothing waits."""
     throttle = Throttle(None)
     assert throttle.reserve(1 << 40) == throttle.reserve(1 << 40) == 0.0
+
+
+def test_an_empty_object_does_not_wait() -> None:
+    """An object without bytes, with which a push gives its lease back, is not held up by what was to be sent."""
+    throttle = Throttle(100.0, ManualClock())
+    throttle.reserve(100_000)
+    assert throttle.reserve(0) == 0.0
