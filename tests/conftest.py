@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import re
 import socket
@@ -41,6 +42,18 @@ def every_line() -> None:
     log = sys.modules.get("peak_observe.telemetry.log")
     if log is not None:
         log.throttle._lines.clear()
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    """Take back where a command in this process has the log written: to a stream that is closed after its test."""
+    loggers = [logging.getLogger(name) for name in ("peak_observe", "uvicorn", "asyncio")]
+    before = [(list(logger.handlers), logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        if logger.level != level:
+            logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """`peak-observe exporter` as a person, a unit file and a script meet it."""
 
-import logging
 import re
 import signal
 import socket
@@ -8,7 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,14 +34,12 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Return a function that runs the command in this process, which it leaves as it was."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv(config.DIRECTORY, raising=False)
     monkeypatch.setenv("COLUMNS", "300")
-    loggers = [logging.getLogger(name) for name in ("peak_observe", "uvicorn", "asyncio")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
 
     def command(*args: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["peak-observe", "exporter", *args])
@@ -51,10 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         said = capsys.readouterr()
         return Done(ended.value.code or 0, said.out, said.err)
 
-    yield command
-    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+    return command
 
 
 @pytest.fixture
@@ -218,7 +212,7 @@ def test_readme_names_every_option_and_path(run) -> None:
     """And every key of both files."""
     text = PAGE
     options = set(re.findall(r"--[a-z][a-z.-]+", run("--help").stdout)) - {"--help"}
-    assert len(options) == 8
+    assert len(options) == 9
     missing = [option for option in options if f"`{option}" not in text]
     keys = {*config.PROCESSES, *(key for kind in config.KINDS.values() for key in kind.keys)}
     web = {
