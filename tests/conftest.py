@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,14 @@ def names_of_the_living() -> None:
     for names in crowded:
         names._series = {name: one for name, one in names._series.items() if any(ref() for ref, _ in one._members)}
         names._gone.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_heard() -> None:
+    """Hear Ctrl-C and hang-ups, which are ignored where `make test &` or nohup starts the tests."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -134,6 +134,7 @@ def test_lines_of_other_libraries_are_left_alone() -> None:
         '{"authError": "Signature expired at the gateway"}',
         "the token: revoked by its owner",
         "HTTP 401: authorization: missing header",
+        "Invalid nonce: 1700000000123 is lower than before",  # a time
     ],
 )
 def test_reasons_stay(scrubber, text) -> None:
@@ -144,7 +145,6 @@ def test_reasons_stay(scrubber, text) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Invalid nonce: 1700000000123 is lower than before",
         "API-Passphrase: abc\nHost: x",
         "sent Authorization: Bearer abcdef",
         '{"signature": "abcdef"}',
@@ -155,7 +155,7 @@ def test_reasons_stay(scrubber, text) -> None:
 def test_values_go(scrubber, text) -> None:
     """Whatever stands around them."""
     assert HIDDEN in scrubber.text(text)
-    assert not [value for value in ("1700000000123", "abc") if value in scrubber.text(text)]
+    assert not [value for value in ("x9abcdef", "abc") if value in scrubber.text(text)]
 
 
 def test_a_short_credential_is_hidden_where_it_stands_alone() -> None:
