@@ -116,6 +116,7 @@ def test_root_installs_what_is_missing_and_no_service_starts(machine: Path, monk
     add(machine, "apt-get", APT)
     names = (
         "amtool",
+        "chattr",
         "chromium",
         "curl",
         "ip",

@@ -35,8 +35,8 @@ TOLD = (
 )
 """Events that the demo tells of."""
 
-MOST_CHANGES = 8
-"""Changes of state and health that the live screen keeps."""
+MOST_CHANGES, MOST_LINES = 8, 18
+"""Changes of state and health that the live screen keeps, and its lines for them and the tables."""
 WIDTHS = {
     "circuit": 14,
     "state": 9,
@@ -128,7 +128,7 @@ class Screen(View):
         links = [Text(link, style="dim", overflow="fold") for link in self.links]
         tables = table.row_count + streams.row_count + 1
         used = 4 + tables + sum(-(-len(link) // self.console.width) for link in self.links)
-        room = max(0, min(MOST_CHANGES, self.console.height - used))
+        room = max(0, min(MOST_LINES - tables, self.console.height - used))  # less where rows have come
         changes = [*list(self.changes)[-room:], *[Text()] * room][:room]  # always as many lines, so that nothing jumps
         return Group(title, table, streams, Text(), *changes, *links, Text("Ctrl-C ends the demo", style="dim"))
 
