@@ -7,8 +7,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -217,19 +217,24 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
             self._run_hooks()
             done.set()
 
-        try:
-            threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
-        except RuntimeError:  # the system has no thread to give, or the program is ending: better here than not at all
-            self._run_hooks()
-            return None
         interrupt = None
-        while not done.is_set():
+        with _ctrl_c_noted(self._tell_of_ctrl_c) as noted:
             try:
-                done.wait()
-            except KeyboardInterrupt as error:
-                interrupt = error
-                _complain("the hooks of the shutdown run for %.0f s at most: SIGTERM ends them at once", self._left())
-        return interrupt
+                threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+            except (
+                RuntimeError
+            ):  # the system has no thread to give, or the program is ending: better here than not at all
+                work()
+            while not done.is_set():
+                try:
+                    done.wait()
+                except KeyboardInterrupt as error:  # by a handler of the program's own
+                    interrupt = error
+                    self._tell_of_ctrl_c()
+        return noted[-1] if noted else interrupt
+
+    def _tell_of_ctrl_c(self) -> None:
+        _complain("the hooks of the shutdown run for %.0f s at most: SIGTERM ends them at once", self._left())
 
     async def _run_hooks_on_loop(self) -> None:
         before = exempt.set(True)
@@ -283,6 +288,30 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
 
     def _left(self) -> float:
         return max(0.0, self._began + self._deadline - time.monotonic())
+
+
+@contextmanager
+def _ctrl_c_noted(tell: Callable[[], object]) -> Iterator[list[KeyboardInterrupt]]:
+    """Note each Ctrl-C instead of raising it between any two lines of the block."""
+    import signal
+
+    noted: list[KeyboardInterrupt] = []
+
+    def note(*_: object) -> None:
+        noted.append(KeyboardInterrupt())
+        tell()
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield noted
+        return
+    with suppress(ValueError):  # a subinterpreter
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _living_blocks() -> list[stopping]:
