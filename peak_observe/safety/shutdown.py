@@ -221,9 +221,7 @@ class stopping:  # noqa: N801 - it is used as a verb: `with stopping() as stop:`
         with _ctrl_c_noted(self._tell_of_ctrl_c) as noted:
             try:
                 threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
-            except (
-                RuntimeError
-            ):  # the system has no thread to give, or the program is ending: better here than not at all
+            except RuntimeError:  # no thread can start, or the program is ending: better here than not at all
                 work()
             while not done.is_set():
                 try:

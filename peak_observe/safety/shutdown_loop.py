@@ -84,7 +84,13 @@ class _Trio:
         with self._trio.CancelScope(shield=True):
             await self._trio.to_thread.run_sync(func)
 
-    def leave(self, error: BaseException | None, traceback: TracebackType | None, *, asked: bool) -> bool:  # noqa: ARG002
+    def leave(
+        self,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        *,
+        asked: bool,  # noqa: ARG002 - as on asyncio, which needs it
+    ) -> bool:
         return bool(self._scope.__exit__(type(error) if error is not None else None, error, traceback))
 
 

@@ -33,7 +33,7 @@ def open_streams() -> None:
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
     with suppress(AttributeError):  # of a stream that is none of Python's own
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # see above
 
 
 @contextmanager

@@ -161,7 +161,8 @@ def test_a_database_with_collations_of_its_program_is_taken(tmp_path: Path) -> N
             database.create_collation(name, lambda a, b: (a < b) - (a > b))
             quoted = name.replace('"', '""')
             database.execute(f'CREATE TABLE "t {quoted}" (x TEXT COLLATE "{quoted}" PRIMARY KEY) WITHOUT ROWID')
-            database.executemany(f'INSERT INTO "t {quoted}" VALUES (?)', [(str(number),) for number in range(500)])  # noqa: S608
+            rows = [(str(number),) for number in range(500)]
+            database.executemany(f'INSERT INTO "t {quoted}" VALUES (?)', rows)  # noqa: S608 - our own name
         database.commit()
     sqlite.take(str(tmp_path / "a"), str(tmp_path / "b"))
     damaged = (tmp_path / "a").read_bytes()
