@@ -1,9 +1,12 @@
 """Measure everything beside the peers in one run; end with 1 if a budget is missed.
 
-Run all parts, or those that are named: `python tests/benchmarks calls scrape`.
+Run all parts, or those that are named: `python tests/benchmarks calls scrape`. Each part runs in an interpreter of its
+own: modules, threads and garbage that one leaves behind would change the figures of the next.
 """
 
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import backups
 import breakers
@@ -44,7 +47,8 @@ def main() -> int:
     if unknown:
         print(f"bench: no part {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    verdicts = [verdict for part in chosen for verdict in PARTS[part]()]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh:
+        verdicts = [verdict for part in chosen for verdict in fresh.submit(PARTS[part]).result()]
     print("\nBudgets (medians; a noisy machine may miss one narrowly: run it again)")
     for verdict in verdicts:
         print(verdict)
