@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 import peak_observe
 from peak_observe import AsyncResilientExchangeClient, OutcomeUnknown, ResilientExchangeClient, catalog, instrument
 from peak_observe.measures import ENDPOINTS
-from peak_observe.monitoring.rules.exchange import REQUESTS
+from peak_observe.monitoring.rules.exchange import OBJECTIVES
 from peak_observe.testing import FakeExchange, Fault
 
 MODES = pytest.mark.parametrize("mode", ["sync", "async"])
@@ -119,8 +119,8 @@ def test_two_clients_of_a_name_add_up_and_stay_counted(registry) -> None:
 
 def test_a_real_prometheus_sees_the_first_lost_order(prometheus) -> None:
     """The order that is lost is the first request of its process to any endpoint that changes something."""
-    alert = next(rule for rule in REQUESTS.alerts if rule.name == "PeakExchangeFateUnknown")
-    lately = alert.expression.lstrip("(").partition(" or ")[0].replace("1d:5m", "60s")
+    recorded = next(rule for rule in OBJECTIVES.recordings if rule.name.endswith("unknown:increase1d"))
+    lately = recorded.expression.replace("1d:5m", "60s")
     command = [sys.executable, "-W", "error", "-c", BOT]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as bot:

@@ -209,5 +209,5 @@ BACKUPS = Group(
         ),
     ),
     recordings=tuple(_ENDED.values()),
-    every="1m",
+    every="2m",
 )

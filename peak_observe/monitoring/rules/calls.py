@@ -152,7 +152,7 @@ BREAKER_CALLS = Group(
             subject="breaker",
         ),
     ),
-    every="1m",
+    every="2m",
 )
 
 RETRY_STORMS = Group(
@@ -197,5 +197,5 @@ RETRIES = Group(
             subject="operation",
         ),
     ),
-    every="1m",
+    every="2m",
 )

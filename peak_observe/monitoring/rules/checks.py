@@ -139,5 +139,5 @@ JOBS = Group(
         ),
     ),
     notes='How often a job has to succeed is known where the program says it: `job("nightly-backup", max_age="26h")`.',
-    every="1m",
+    every="2m",
 )

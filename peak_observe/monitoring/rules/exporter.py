@@ -62,20 +62,6 @@ PROCESSES = Group(
             subject="process",
         ),
         Alert(
-            "PeakProcessRestarting",
-            WARNING,
-            _STARTS,
-            "0m",
-            "a process was started three times within an hour",
-            f"{AT} starts again and again.",
-            f"It was started {COUNT} times within an hour.",
-            "It ends, and something starts it again, before anybody would notice that it is gone.",
-            "The last lines of its log before each start.",
-            "The text of these lines. Let the supervisor wait longer between two starts.",
-            keep="10m",
-            subject="process",
-        ),
-        Alert(
             "PeakProcessSilent",
             WARNING,
             f"({_SILENT} > 120) and ({_LIVES})",
@@ -119,7 +105,41 @@ PROCESSES = Group(
     ),
 )
 
-TARGETS = Group("targets", "peak-exporter", (), recordings=(_TOLD,), every="1m")
+TARGETS = Group(
+    "targets",
+    "peak-exporter",
+    (
+        Alert(
+            "PeakProcessRestarting",
+            WARNING,
+            _STARTS,
+            "0m",
+            "a process was started three times within an hour",
+            f"{AT} starts again and again.",
+            f"It was started {COUNT} times within an hour.",
+            "It ends, and something starts it again, before anybody would notice that it is gone.",
+            "The last lines of its log before each start.",
+            "The text of these lines. Let the supervisor wait longer between two starts.",
+            keep="10m",
+            subject="process",
+        ),
+        Alert(
+            "PeakScrapesFailing",
+            WARNING,
+            f"avg_over_time(up[15m]) < 0.9 and {_OURS}",
+            "5m",
+            "more than a tenth of the scrapes of a target fail",
+            "Prometheus cannot scrape {{ $labels.instance }} reliably.",
+            f"Only {SHARE} of the scrapes of 15 minutes succeeded: what is shown has gaps.",
+            "The exporter or program answers now and then: it is overloaded, restarts, or the network loses packets.",
+            "Prometheus' page of targets has the last error and the time that scrapes take.",
+            "Give it time (`scrape_timeout`) or fewer series; mend the network.",
+            keep="15m",
+        ),
+    ),
+    recordings=(_TOLD,),
+    every="2m",
+)
 
 EXPORTER = Group(
     "exporter",
@@ -136,19 +156,6 @@ EXPORTER = Group(
             "The exporter, or a program that serves its own metrics, is down, too slow, or cannot be reached.",
             "Prometheus' page of targets has the error. `systemctl status peak-observe-exporter`; the program's log.",
             "Start it again. If it is too slow, see on the dashboard which source takes long.",
-        ),
-        Alert(
-            "PeakScrapesFailing",
-            WARNING,
-            f"avg_over_time(up[15m]) < 0.9 and {_OURS}",
-            "5m",
-            "more than a tenth of the scrapes of a target fail",
-            "Prometheus cannot scrape {{ $labels.instance }} reliably.",
-            f"Only {SHARE} of the scrapes of 15 minutes succeeded: what is shown has gaps.",
-            "The exporter or program answers now and then: it is overloaded, restarts, or the network loses packets.",
-            "Prometheus' page of targets has the last error and the time that scrapes take.",
-            "Give it time (`scrape_timeout`) or fewer series; mend the network.",
-            keep="15m",
         ),
         Alert(
             "PeakExporterAbsent",
