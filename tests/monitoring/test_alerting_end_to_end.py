@@ -245,7 +245,8 @@ def prometheus_config(target: str, alertmanager: str) -> dict[str, Any]:
 
 def quick(rules: str) -> str:
     """Return the rules with all patience taken out of them."""
-    return re.sub(r"(for|keep_firing_for): \d+[mh]\n", r"\1: 0s\n", rules)
+    rules = re.sub(r"(for|keep_firing_for): \d+[mh]\n", r"\1: 0s\n", rules)
+    return re.sub(r"interval: \d+[sm]\n", "interval: 1s\n", rules)
 
 
 @pytest.fixture

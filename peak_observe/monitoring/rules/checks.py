@@ -88,7 +88,7 @@ HEALTH = Group(
         ),
     ),
     recordings=(_SILENT, Recording(CHECK_STATE, _STATE)),
-    every="30s",
+    every="1m",
 )
 
 JOBS = Group(
