@@ -327,7 +327,6 @@ def test_an_interruption_that_comes_again_counts_once(
     manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second Ctrl-C comes between the account and the removal of the folder, which the next run then clears."""
-
     rmdir = os.rmdir
 
     def interrupt(path: object = "", *_: object, **options: Any) -> None:
