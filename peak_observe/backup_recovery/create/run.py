@@ -324,12 +324,13 @@ class BackupRun:
     def _ended(self, known: Account, outcome: str, stored: int | None) -> Account:
         if stored is None and known.stored_bytes is not None:
             stored = known.stored_bytes + self._new_bytes
+        left = [name for name in known.cleared if os.path.lexists(self._repository.root / name)]
         return replace(
             known.counted(outcome),
             running_since=0.0,
             sequence=max(known.sequence, self.backup.sequence),
             stored_bytes=stored,
-            cleared=[self._staging.name],  # a second Ctrl-C may leave the folder, and the run must not count again
+            cleared=[*left, self._staging.name],  # Ctrl-C may come again and leave the folder, which counts no more
         )
 
 
