@@ -131,7 +131,8 @@ class ProcessDirectory:
 
     def _told(self, files: list[File], shown: dict[str, Process]) -> list[Block]:
         """Return what processes tell, and what is told of them."""
-        return [*_merged(files, shown), *_about(self._processes)]
+        offsets = {file.name: clock_offset(file) for file in files}
+        return [*_merged(files, shown), *_about(self._processes), _by(catalog.PROCESS_CLOCK_OFFSET_SECONDS, offsets)]
 
     @property
     def parsed(self) -> int:
@@ -209,6 +210,11 @@ class ProcessDirectory:
     def used(self) -> dict[str, float]:
         """Return the share of each limit that the folder uses."""
         return self._directory.used
+
+
+def clock_offset(file: File) -> float:
+    """Return the seconds by which the clock of a process is ahead of the clock here."""
+    return snapshot_file.clock_offset(file.header, file.modified)
 
 
 def _merged(files: Iterable[File], shown: dict[str, Process]) -> list[Block]:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, MOMENT, SPAN, WARNING, Alert, Group, last, twins
+from peak_observe.monitoring.rules.rule import (
+    AT,
+    CLOCK_OFFSET,
+    COUNT,
+    CRITICAL,
+    MOMENT,
+    SPAN,
+    WARNING,
+    Alert,
+    Group,
+    by_our_clock,
+    last,
+    twins,
+)
 
 _EXPIRES = catalog.DEADMAN_EXPIRES_TIMESTAMP_SECONDS
 _KEY_LEFT = f"{last(catalog.EXCHANGE_KEY_EXPIRES_TIMESTAMP_SECONDS)} - time()"
 _INTERVAL = last(catalog.RECONCILE_INTERVAL_SECONDS)
-_SINCE = f"time() - {last(catalog.RECONCILE_LAST_SUCCESS_TIMESTAMP_SECONDS)}"
+_SINCE = f"time() - {by_our_clock(last(catalog.RECONCILE_LAST_SUCCESS_TIMESTAMP_SECONDS))}"
+# A clock that was put right moves all that it told before the next beat.
+_FURTHEST, _LEAST = (f"{end}_over_time({CLOCK_OFFSET}[2m])" for end in ("max", "min"))
+_CLOCK_SET = f"on (job, instance, process) ({_FURTHEST} - {_LEAST} > 15)"
 _WITHDRAWS = last(catalog.EXCHANGE_KEY_PERMISSION, 'permission="withdraw"')
 _DAY = 86_400
 
@@ -33,7 +49,7 @@ ACCOUNT_SAFETY = Group(
             "PeakDeadManFired",
             CRITICAL,
             # Not the last value of a target that is gone: a program that disarmed and ended did nothing wrong.
-            f"({_EXPIRES.name} > 0) < time()",
+            f"({by_our_clock(f'{_EXPIRES.name} > 0')} < time()) unless {_CLOCK_SET}",
             "0m",
             "a dead man's switch ran out while its program still runs",
             f"{{{{ $labels.exchange }}}} has cancelled the orders of {AT}.",

@@ -15,6 +15,7 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     Recording,
+    by_our_clock,
     last,
     lately,
     shrunk,
@@ -29,7 +30,7 @@ _ATTEMPT = last(catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS)
 _SUCCEEDED = f"max without (kind) ({_EVER})"
 _SINCE = last(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS)
 _UNSUCCESSFUL = f"({_ATTEMPT} > {_SUCCEEDED}) and ({_SINCE} == 0)"
-_RUNNING = f"time() - ({_SINCE} > 0)"
+_RUNNING = f"time() - {by_our_clock(f'{_SINCE} > 0')}"
 _USUAL_TIME = f"max without (kind) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d:1h]))"
 
 _SINCE_CONFIGURED = last(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)
