@@ -185,7 +185,7 @@ def _about(processes: list[Process], offset: float) -> list[Block]:
     facts = {
         catalog.PROCESS_UP: [float(not died)] if processes else [],
         catalog.PROCESS_SNAPSHOT_AGE_SECONDS: [max(ages)] if ages else [],
-        catalog.PROCESS_CLOCK_OFFSET_SECONDS: [offset],
+        catalog.PROCESS_CLOCK_OFFSET_SECONDS: [offset] if processes else [],
     }
     label = f"{{{label_of(ALL)}}}"
     return [block(metric, [f"{metric.name}{label} {value!r}" for value in values]) for metric, values in facts.items()]
