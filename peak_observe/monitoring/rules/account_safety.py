@@ -23,7 +23,7 @@ _KEY_LEFT = f"{last(catalog.EXCHANGE_KEY_EXPIRES_TIMESTAMP_SECONDS)} - time()"
 _INTERVAL = last(catalog.RECONCILE_INTERVAL_SECONDS)
 _SINCE = f"time() - {by_our_clock(last(catalog.RECONCILE_LAST_SUCCESS_TIMESTAMP_SECONDS))}"
 # A clock that was put right moves all that it told before the next beat.
-_FURTHEST, _LEAST = (f"{end}_over_time({CLOCK_OFFSET}[2m])" for end in ("max", "min"))
+_FURTHEST, _LEAST = (f"{end}_over_time({CLOCK_OFFSET}[5m])" for end in ("max", "min"))
 _CLOCK_SET = f"on (job, instance, process) ({_FURTHEST} - {_LEAST} > 15)"
 _WITHDRAWS = last(catalog.EXCHANGE_KEY_PERMISSION, 'permission="withdraw"')
 _DAY = 86_400
@@ -48,9 +48,10 @@ ACCOUNT_SAFETY = Group(
         Alert(
             "PeakDeadManFired",
             CRITICAL,
-            # Not the last value of a target that is gone: a program that disarmed and ended did nothing wrong.
-            f"({by_our_clock(f'{_EXPIRES.name} > 0')} < time()) unless {_CLOCK_SET}",
-            "0m",
+            # Not the last value of a target that is gone: a program that disarmed and ended did nothing wrong. And as
+            # of its scrape: while Prometheus itself was away nobody saw the beats.
+            f"({by_our_clock(f'{_EXPIRES.name} > 0')} < timestamp({_EXPIRES.name})) unless {_CLOCK_SET}",
+            "1m",
             "a dead man's switch ran out while its program still runs",
             f"{{{{ $labels.exchange }}}} has cancelled the orders of {AT}.",
             f"Its dead man's switch ran out at {MOMENT}.",
