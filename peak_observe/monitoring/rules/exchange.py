@@ -97,7 +97,10 @@ def _burning(long: str, short: str, factor: float) -> str:
 
 
 # Of the recorded rates, too: a day of all counters would be most of what the rules cost.
-_QUIET = f"({_over(_RATE_ASKED, '1h')} == 0) and ({_over(_RATE_ASKED, '1d')} > 500)"
+_STOPPED = f"({_over(_RATE_ASKED, '1h')} == 0) and ({_over(_RATE_ASKED, '1d')} > 500)"
+# The exporter goes on to tell the counts, and the clock, of those that have ended.
+_ENDED = f"{last(catalog.PROCESS_CLOCK_OFFSET_SECONDS)} unless ({last(catalog.PROCESS_UP)} == 1)"
+_QUIET = f"({_STOPPED}) unless on ({HOST}, process) ({_ENDED})"
 
 
 def _burn(severity: str, *, long: str, short: str, factor: float, spent: str) -> Alert:

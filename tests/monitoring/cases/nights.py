@@ -11,6 +11,12 @@ def repository(values: str, *, instance: str = "bot:17326", process: str = "bot"
     return {"series": f"peak_backup_configured_timestamp_seconds{{{labels}}}", "values": values}
 
 
+def asked(values: str) -> dict[str, str]:
+    """Return the requests of a bot that an exporter tells of."""
+    labels = {"exchange": "kraken", "endpoint": "GET Ticker", "outcome": "success", "process": "bot"}
+    return series("peak_exchange_requests_total", values, **labels)
+
+
 CASES = [
     Case(
         "PeakExchangeFateUnknown",
@@ -44,6 +50,27 @@ CASES = [
         [requests("success", "0x60"), requests("transient", "0+10x15 0+10x10 0x30")],
         {12: BOTH, 16: BOTH, 17: BOTH, 20: BOTH, 26: BOTH},
         (50,),
+    ),
+    Case(
+        "PeakExchangeQuiet",
+        "the bot is stopped or renamed, and its counts stay",
+        [
+            asked("0+2x600 1200x300"),
+            series("peak_process_up", "1x600 stale", process="bot"),
+            series("peak_process_clock_offset_seconds", "0x900", process="bot"),
+        ],
+        silent=(610, 700, 880),
+    ),
+    Case(
+        "PeakExchangeQuiet",
+        "the bot lives, and asks no more",
+        [
+            asked("0+2x600 1200x300"),
+            series("peak_process_up", "1x900", process="bot"),
+            series("peak_process_clock_offset_seconds", "0x900", process="bot"),
+        ],
+        {700: ("warning",)},
+        (610,),
     ),
     Case(
         "PeakDeadManFired",
