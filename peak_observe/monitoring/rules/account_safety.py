@@ -5,7 +5,6 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring.rules.rule import (
     AT,
-    CLOCK_OFFSET,
     COUNT,
     CRITICAL,
     MOMENT,
@@ -22,9 +21,6 @@ _EXPIRES = catalog.DEADMAN_EXPIRES_TIMESTAMP_SECONDS
 _KEY_LEFT = f"{last(catalog.EXCHANGE_KEY_EXPIRES_TIMESTAMP_SECONDS)} - time()"
 _INTERVAL = last(catalog.RECONCILE_INTERVAL_SECONDS)
 _SINCE = f"time() - {by_our_clock(last(catalog.RECONCILE_LAST_SUCCESS_TIMESTAMP_SECONDS))}"
-# A clock that was put right moves all that it told before the next beat.
-_FURTHEST, _LEAST = (f"{end}_over_time({CLOCK_OFFSET}[5m])" for end in ("max", "min"))
-_CLOCK_SET = f"on (job, instance, process) ({_FURTHEST} - {_LEAST} > 15)"
 _WITHDRAWS = last(catalog.EXCHANGE_KEY_PERMISSION, 'permission="withdraw"')
 _DAY = 86_400
 
@@ -50,7 +46,7 @@ ACCOUNT_SAFETY = Group(
             CRITICAL,
             # Not the last value of a target that is gone: a program that disarmed and ended did nothing wrong. And as
             # of its scrape: while Prometheus itself was away nobody saw the beats.
-            f"({by_our_clock(f'{_EXPIRES.name} > 0')} < timestamp({_EXPIRES.name})) unless {_CLOCK_SET}",
+            f"{by_our_clock(f'{_EXPIRES.name} > 0')} < timestamp({_EXPIRES.name})",
             "1m",
             "a dead man's switch ran out while its program still runs",
             f"{{{{ $labels.exchange }}}} has cancelled the orders of {AT}.",

@@ -13,6 +13,7 @@ from peak_observe.monitoring.rules.rule import (
     FAILURES,
     HOST,
     LOOK,
+    OFFSET_NOW,
     REQUEST_DURATIONS,
     REQUEST_P95,
     REQUEST_RATES,
@@ -60,7 +61,7 @@ _FIRST_LOST = Recording(
     f"((sum without (outcome) ({_UNKNOWN}) > 0) unless sum without (outcome) ({_UNKNOWN} offset 15m)) "
     f"and on ({HOST}) (up offset 15m == 1)",
 )
-_BANNED = by_our_clock(last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS))
+_BANNED = by_our_clock(last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS), OFFSET_NOW)
 _STALE = f"{last(catalog.EXCHANGE_DATA_AGE_SECONDS)} > {last(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)}"
 _SKEW = f"abs({last(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)})"
 _USED = f"min_over_time({catalog.EXCHANGE_RATE_LIMIT_USED_RATIO.name}[5m])"

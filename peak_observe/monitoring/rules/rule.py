@@ -37,7 +37,8 @@ WATCHED = "instance:peak_watched:value"
 
 CLOCK_OFFSET = "instance_process:peak_clock_offset:seconds"
 """Recording of how far the clock of a process, or of an exporter, is ahead of that of Prometheus."""
-_OFFSETS = f"last_over_time({CLOCK_OFFSET}[10m])"
+OFFSET_NOW = f"last_over_time({CLOCK_OFFSET}[10m])"
+_OFFSET_LATELY = f"min_over_time({CLOCK_OFFSET}[10m])"
 
 # Aggregations name what they drop, so that the owner's labels, such as `env` or `team`, stay for Alertmanager's routes.
 HOST = "job, instance"
@@ -56,12 +57,13 @@ def last(metric: Metric, *matchers: str) -> str:
     return f"last_over_time({chosen(metric, *matchers)}[{GAP}])"
 
 
-def by_our_clock(moments: str, offsets: str = _OFFSETS) -> str:
+def by_our_clock(moments: str, offsets: str = _OFFSET_LATELY) -> str:
     """Return Unix times told by processes as times of Prometheus' clock, with which alone `time()` compares.
 
     Args:
         moments: PromQL; what no offset is known of stays as it is.
-        offsets: The offsets of clocks.
+        offsets: How far the clocks are ahead. Without, the least of the last minutes: a clock that is set makes what
+            was told before no older, until it is told anew.
     """
     ahead = f"on (job, instance, process) group_left () max by (job, instance, process) ({offsets})"
     return f"((({moments}) - {ahead}) or ({moments}))"

@@ -95,6 +95,35 @@ CASES = [
         {90: ("warning",)},
         (82,),
     ),
+    Case(
+        "PeakReconcileStale",
+        "an hour behind, until the clock is set",
+        [
+            told("observe_time_seconds", -HOUR, "+60x20 5460+60x60"),
+            kraken("reconcile_last_success_timestamp_seconds", -HOUR, "x9 1200x9 1800x9 6000x9 6600x9"),
+            series("peak_reconcile_interval_seconds", "600x220", exchange="kraken"),
+        ],
+        silent=(80, 90, 93, 96, 99, 102, 115),
+    ),
+    Case(
+        "PeakDeadManFired",
+        "the clock of Prometheus jumps an hour ahead",
+        [
+            told("observe_time_seconds", 0, "+60x10 _x60 4860+60x40"),
+            kraken(EXPIRES, 90, "+60x10 _x60 4950+60x40"),
+        ],
+        silent=(75, 81, 85, 140, 141, 142, 150),
+    ),
+    Case(
+        "PeakHealthCheckStale",
+        "the clock of Prometheus jumps an hour ahead",
+        [
+            told("observe_time_seconds", 0, "+60x10 _x60 4860+60x40"),
+            told("health_check_last_run_timestamp_seconds", 0, "+60x10 _x60 4860+60x40", check="db"),
+            series("peak_health_check_interval_seconds", "60x220", check="db"),
+        ],
+        silent=(75, 85, 141, 144, 160),
+    ),
     Case("PeakJobOverdue", "an hour behind", job(-HOUR), {135: ("warning",)}, (75, 125)),
     Case("PeakJobOverdue", "an hour ahead", job(HOUR), {135: ("warning",)}, (125,)),
     Case("PeakJobStuck", "an hour behind", stuck(-HOUR), {135: ("warning",)}, (75, 125)),
