@@ -417,6 +417,24 @@ def test_the_clock_of_a_process_is_compared_where_it_is_another_one(written, sna
     assert samples(ProcessDirectory(snapshots, clock=clock).collect())[offset("bot")] == ahead
 
 
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_a_process_of_another_host_lives_while_it_writes(written, snapshots, clock, off) -> None:
+    """Whatever the clock of the disk says, from its second snapshot on; it is gone when it writes no more."""
+    directory = ProcessDirectory(snapshots, clock=clock)
+
+    def look() -> float | None:
+        return samples(directory.collect()).get(up("bot"))
+
+    for _ in range(3):
+        path = written("bot", state="running", identity=process_identity.mine()._replace(boot="another"))
+        os.utime(path, (clock.now().timestamp() + off,) * 2)
+        lives = look()
+        clock.advance(5.0)
+    assert lives == look() == 1.0
+    clock.advance(60.0)
+    assert look() == 0.0
+
+
 def test_only_so_many_accounts_are_kept(written, snapshots, clock, monkeypatch) -> None:
     """A name built from an id costs the oldest ones, not the disk."""
     monkeypatch.setattr(process_source, "MAX_ACCOUNTS", 3)
