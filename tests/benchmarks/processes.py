@@ -91,8 +91,7 @@ def ours(folder: Path, earlier: bytes = b"") -> tuple[Callable[[], float], Calla
 
     def merge() -> float:
         start = time.perf_counter()
-        blocks = directory.collect()
-        "".join([f"{line}\n" for block in blocks for line in block.lines])
+        "".join([block.text for block in directory.collect()])  # as the exporter writes them
         return time.perf_counter() - start
 
     def busy() -> float:

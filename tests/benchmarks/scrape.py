@@ -41,7 +41,8 @@ def theirs(registry: CollectorRegistry) -> CollectorRegistry:
         for sample in family.samples:
             if sample.name not in counters:
                 counters[sample.name] = Counter(sample.name, family.documentation, sample.labels, registry=copied)
-            counters[sample.name].labels(**sample.labels).inc(sample.value)
+            counter = counters[sample.name]
+            (counter.labels(**sample.labels) if sample.labels else counter).inc(sample.value)
     return copied
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from peak_observe.backup_recovery.files.file_status import Status
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 
@@ -62,7 +61,7 @@ class EarlierFiles:
             return None
         return found if found is not None and found.type == FILE and found.base in self._bases else None
 
-    def is_untouched(self, entry: Entry, status: os.stat_result | Status, path: str) -> bool:
+    def is_untouched(self, entry: Entry, status: os.stat_result, path: str) -> bool:
         """Return whether a file's status proves that it is what an entry tells."""
         size = entry.size if entry.source_size is None else entry.source_size
         facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

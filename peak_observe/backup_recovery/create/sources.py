@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.copying import opened
-from peak_observe.backup_recovery.files.file_status import Status
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
 from peak_observe.support.shown import shown
 
@@ -37,7 +36,7 @@ class Found(NamedTuple):
     path: str
     stored: str
     type: str
-    status: os.stat_result | Status
+    status: os.stat_result
 
 
 class Exclude:
@@ -287,13 +286,13 @@ def _is_database(path: str) -> bool:
 def _found(entry: os.DirEntry[str], folder: Found, problem: Callable[[str, str], None]) -> Found | None:
     path, stored = entry.path, f"{folder.stored}/{entry.name}"
     try:
-        status = entry.stat(follow_symlinks=False)
+        status = os.lstat(path)  # unlike `stat` of an entry, which would keep it as long as the listing of the folder
     except OSError as error:
         problem(path, _reason(path, error))
         return None
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        return Found(path, stored, FILE, Status.of(status))
+        return Found(path, stored, FILE, status)
     if kind == stat.S_IFDIR:
         return Found(path, stored, FOLDER, status)
     if kind == stat.S_IFLNK:

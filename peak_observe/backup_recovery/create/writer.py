@@ -244,9 +244,9 @@ class StagingWriter:
     def _known(self, root: Root, found: Found) -> tuple[Entry | None, tuple[Entry, str] | None]:
         """Return the entry of a file that need not be read, and that of a backup in which it was a database."""
         entry = self._another_name(found) if found.status.st_nlink > 1 else None
-        database = None
+        database, below = None, self._below(root, found)
         for earlier in self._earlier.get((root.kind, root.source), ()):
-            known = earlier.find(root, self._below(root, found))
+            known = earlier.find(root, below)
             if known is None:
                 continue
             if entry is None and earlier.is_untouched(known, found.status, found.path):

@@ -24,7 +24,6 @@ from peak_observe.support.posix import fcntl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from peak_observe.backup_recovery.files.file_status import Status
 
 HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
@@ -42,7 +41,7 @@ PATIENCE = 30.0  # seconds for a database that somebody else has locked
 _LOCK_BYTES = (512, 0x4000_0000)  # length and start of the range in which SQLite sets its locks
 
 
-def is_database(path: str, status: os.stat_result | Status) -> bool:
+def is_database(path: str, status: os.stat_result) -> bool:
     """Return whether a regular file is a SQLite database, by its header and a size that one can have.
 
     Raises:
@@ -53,7 +52,7 @@ def is_database(path: str, status: os.stat_result | Status) -> bool:
     return _beginning(path, status, len(HEADER)) == HEADER
 
 
-def _beginning(path: str, status: os.stat_result | Status, count: int) -> bytes:
+def _beginning(path: str, status: os.stat_result, count: int) -> bytes:
     """Return the first bytes of a file, by a descriptor that this process has already, if it has one."""
     for descriptor in _open_here(status):
         with suppress(OSError):  # one that is open for writing only
@@ -73,7 +72,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def is_open_here(status: os.stat_result | Status) -> bool:
+def is_open_here(status: os.stat_result) -> bool:
     """Return whether this process has a file open, so that to close it once more would cost it its locks."""
     return any(True for _ in _open_here(status))
 
@@ -300,7 +299,7 @@ def _connect(path: str, how: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=0.1)
 
 
-def _open_here(status: os.stat_result | Status) -> Iterator[int]:
+def _open_here(status: os.stat_result) -> Iterator[int]:
     """Yield the descriptors by which this process has a file open (Linux)."""
     try:
         descriptors = os.listdir("/proc/self/fd")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BUFFER = 1 << 18
 AT_ONCE = 1000  # entries that are in memory when all are checked
 _LAST = (b"],\n", b"]}\n")
+_MORE = b"},\n"  # the end of all other entries' lines
 _IS_FOLDER = b'"type":"folder"'  # in a name the quotation marks would be escaped
 _SHORT = 300  # bytes of a line in which the place of a named file ends, as its name has 255 at most
 
@@ -139,7 +140,7 @@ class ManifestFile:
             file.seek(start)
             for line in file:
                 yield decoded(_bare(line), _ENTRY)
-                if line.endswith(_LAST):
+                if not line.endswith(_MORE) and line.endswith(_LAST):
                     return
 
     def starts(self, digest: str) -> dict[str, int]:
@@ -155,15 +156,16 @@ class ManifestFile:
         found: dict[str, int] = {}
         known, at, inside = blake3(), 0, False
         with self._opened() as file:
-            for line in file:
-                known.update(line)
-                if not inside and line.startswith(ENTRIES):
-                    inside = True
-                    _note_start(found, line[len(ENTRIES) :], at + len(ENTRIES), at + len(line))
-                elif inside and (_IS_FOLDER in line or line.count(b"/", 0, _SHORT) == 1):
-                    _note_start(found, line, at, at + len(line))
-                inside = inside and not line.endswith(_LAST)
-                at += len(line)
+            while lines := file.readlines(BUFFER):
+                known.update(b"".join(lines))
+                for line in lines:
+                    if not inside and line.startswith(ENTRIES):
+                        inside = True
+                        _note_start(found, line[len(ENTRIES) :], at + len(ENTRIES), at + len(line))
+                    elif inside and (_IS_FOLDER in line or line.count(b"/", 0, _SHORT) == 1):
+                        _note_start(found, line, at, at + len(line))
+                    inside = inside and not line.endswith(_LAST)
+                    at += len(line)
         if known.hexdigest() != digest:
             raise ValueError("it is not what was written")
         return found
@@ -187,7 +189,7 @@ class ManifestFile:
                     others += line
                 elif text not in _LAST:
                     texts.append(_bare(text))
-                if inside and text.endswith(_LAST):
+                if inside and not text.endswith(_MORE) and text.endswith(_LAST):
                     inside = False
                     others += text[-len(_LAST[0]) :]
                 if len(texts) == AT_ONCE:
@@ -226,6 +228,8 @@ def _check_all(check: Check, texts: list[bytes]) -> None:
 
 def _bare(line: bytes) -> bytes:
     """Return the text of an entry without what stands behind it on its line."""
+    if line.endswith(_MORE):
+        return line[:-2]
     return line[:-3] if line.endswith(_LAST) else line.rstrip(b",\n")
 
 

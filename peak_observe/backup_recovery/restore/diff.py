@@ -15,7 +15,6 @@ from peak_observe.backup_recovery.restore.restore import manifest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from peak_observe.backup_recovery.files.file_status import Status
     from peak_observe.backup_recovery.repository.repository import Repository
 
 T = TypeVar("T")
@@ -134,7 +133,7 @@ def _is_now(entry: Entry, found: Found) -> bool:
         return False
 
 
-def _is_untouched(entry: Entry, status: os.stat_result | Status) -> bool:
+def _is_untouched(entry: Entry, status: os.stat_result) -> bool:
     size = entry.size if entry.source_size is None else entry.source_size
     known = (size, entry.modified_ns, entry.ctime_ns, entry.inode)
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == known

@@ -160,7 +160,7 @@ class Pipeline:
                 return await self._announced_async(outer, args, kwargs)
             started = monotonic()
             try:
-                result = await func(*args, **kwargs)
+                result = await (func(*args, **kwargs) if kwargs else func(*args))
             except BaseException as error:
                 flow = failed(period, started, error, announced)
                 if flow is None:
