@@ -2,7 +2,6 @@
 
 import gc
 import re
-import time
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
@@ -174,7 +173,7 @@ def test_every_metric_of_the_catalogue_is_served(registry) -> None:
     assert described | itself == set(ours)
 
 
-def test_the_clock_of_the_process_is_read_at_each_scrape(registry) -> None:
+def test_the_clock_of_the_process_is_read_at_each_scrape(registry, standing) -> None:
     """Of the collector and of the renderer, which keeps what does not change."""
     renderer, line = Renderer(), re.compile(r"^peak_observe_time_seconds (\S+)$", re.MULTILINE)
     reads = [
@@ -182,8 +181,8 @@ def test_the_clock_of_the_process_is_read_at_each_scrape(registry) -> None:
         lambda: float(line.search(renderer.render().decode())[1]),
     ]
     for read in [*reads, *reads]:
-        before = time.time()
-        assert before <= read() <= time.time()
+        standing.advance(1.5)
+        assert read() == standing.now().timestamp()
 
 
 def test_labels_are_those_of_the_catalogue(registry) -> None:
