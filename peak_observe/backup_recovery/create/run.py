@@ -329,6 +329,7 @@ class BackupRun:
             running_since=0.0,
             sequence=max(known.sequence, self.backup.sequence),
             stored_bytes=stored,
+            cleared=[self._staging.name],  # a second Ctrl-C may leave the folder, and the run must not count again
         )
 
 

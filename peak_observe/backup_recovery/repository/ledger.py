@@ -93,7 +93,7 @@ class Account(msgspec.Struct, frozen=True):
         corrupt: Backups with files that are not what they were, and how many.
         stored_bytes: What all backups take on the disk, a file that several share counted once; None if not known.
         sequence: The number of the newest backup.
-        cleared: Staging folders that a crash left, counted already and maybe not removed yet.
+        cleared: Staging folders of runs that are counted, which a crash or a second Ctrl-C may have left.
     """
 
     configured_at: float = 0.0

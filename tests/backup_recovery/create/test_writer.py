@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -321,6 +321,29 @@ def test_an_interruption_leaves_nothing(manager: RecoveryManager, monkeypatch: p
     assert manager.list_backups() == []
     assert not list(manager.backup_root.glob(".staging*"))
     assert manager._repository.ledger.read().runs["interrupted"] == 1
+
+
+def test_an_interruption_that_comes_again_counts_once(
+    manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second Ctrl-C comes between the account and the removal of the folder, which the next run then clears."""
+    rmdir = os.rmdir
+
+    def interrupt(path: object = "", *_: object, **options: Any) -> None:
+        if options:  # a folder below
+            rmdir(path, **options)
+        else:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(copying, "copied", interrupt)
+        patch.setattr("os.rmdir", interrupt)
+        manager.create_backup(*ALL)
+    assert len(list(manager.backup_root.glob(".staging*"))) == 1
+    manager.create_backup(*ALL)
+    assert not list(manager.backup_root.glob(".staging*"))
+    runs = manager._repository.ledger.read().runs
+    assert (runs["interrupted"], runs["success"]) == (1, 1)
 
 
 def test_a_crash_is_counted_and_cleared_by_the_next_run(manager: RecoveryManager, tmp_path: Path) -> None:
