@@ -56,6 +56,18 @@ def test_a_reading_knows_what_changed() -> None:
     assert exchange.read().since(earlier) == (False, True, False)
 
 
+@pytest.mark.parametrize("wrong", [-3600.0, 3600.0])
+def test_data_age_by_the_clock_of_the_exchange(wrong: float) -> None:
+    """A clock of ours that is off makes fresh prices no older, nor old ones fresh, while its skew is known."""
+    clock = ManualClock()
+    tally, theirs = ExchangeTally(clock), clock.now().timestamp() - wrong
+    tally.skew(-wrong)
+    tally.saw(TICKER, "BTC", theirs - 400)
+    assert tally.read().data_age[0] == pytest.approx(400)
+    tally.saw(TICKER, "BTC", theirs - 1)
+    assert tally.read().data_age[0] == pytest.approx(1)
+
+
 def test_data_ages_while_nothing_comes_in() -> None:
     """By the exchange's time and by receipt."""
     clock = ManualClock()

@@ -28,6 +28,12 @@ PROCESS_SNAPSHOT_AGE_SECONDS = Metric(
     "Time since the process last wrote its snapshot.",
     ("process",),
 )
+PROCESS_CLOCK_OFFSET_SECONDS = Metric(
+    "peak_process_clock_offset_seconds",
+    "gauge",
+    "How far the clock of the process is ahead of the exporter's; 0 on the same host.",
+    ("process",),
+)
 PROCESS_SNAPSHOTS_REJECTED_TOTAL = Metric(
     "peak_process_snapshots_rejected_total",
     "counter",
@@ -89,4 +95,9 @@ OBSERVE_START_TIME_SECONDS = Metric(
     "peak_observe_start_time_seconds",
     "gauge",
     "Unix time at which the process that is scraped began.",
+)
+OBSERVE_TIME_SECONDS = Metric(
+    "peak_observe_time_seconds",
+    "gauge",
+    "Unix time by the clock of the process that is scraped; far from the time of the scrape, one of them is wrong.",
 )

@@ -25,6 +25,9 @@ MINUTE = 60.0
 SKEW_LASTS = 900.0
 """Seconds after which a measured clock skew is dropped, as a clock may have been set meanwhile."""
 
+SKEW_SEEN = 2.0
+"""Seconds of clock skew past which the clocks differ for sure: headers tell whole seconds, and answers travel."""
+
 FRESH = 300.0
 """Seconds within which no data count as stale, however often they usually come."""
 
@@ -204,7 +207,7 @@ class ExchangeTally:
         seen, now = self._seen[kind // 2], self._clock.monotonic()
         before = seen.get(market)
         if past and made is not None:
-            made = _not_from_the_past(made, before.made if before else math.nan, self._now())
+            made = _not_from_the_past(made, before.made if before else math.nan, self._now() + self._offset())
         gaps = (*before.gaps[1 - GAPS :], now - before.received) if before else ()
         seen[market] = _Market(math.nan if made is None else made, now, gaps, max(FRESH, spans))
         if len(seen) > MARKETS:
@@ -261,6 +264,11 @@ class ExchangeTally:
     def _present(self) -> float:
         return max(0.0, self._used - self._used_fades * (self._clock.monotonic() - self._used_at))
 
+    def _offset(self) -> float:
+        """Return by how much the exchange's clock is ahead, where that is more than its answers' whole seconds."""
+        known = abs(self._skew) > SKEW_SEEN and self._clock.monotonic() < self._skew_until
+        return self._skew if known else 0.0
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
@@ -268,7 +276,8 @@ class ExchangeTally:
         """Return how it is at this moment."""
         reading, now, wall = ExchangeReading(), self._clock.monotonic(), self._now()
         with self._lock:
-            found = [pair for seen in self._seen for pair in _ages(list(seen.values()), now, wall)]
+            theirs = wall + self._offset()
+            found = [pair for seen in self._seen for pair in _ages(list(seen.values()), now, theirs)]
             reading.data_age, reading.data_max_age = [age for age, _ in found], [limit for _, limit in found]
             reading.used_ratio = self._present()
             reading.clock_skew = self._skew if now < self._skew_until else None

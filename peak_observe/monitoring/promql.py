@@ -51,7 +51,9 @@ BUDGET_RATES = {
         ("asked", "Requests a second that reached out for the exchange, over 5 minutes."),
     )
 }
+CLOCK_OFFSETS = Metric(rule.CLOCK_OFFSET, "gauge", "How far a clock is ahead of that of Prometheus.", ("process",))
 BY_RULES = (
+    CLOCK_OFFSETS,
     CHECK_STATES,
     CHECK_P95,
     RETRY_CALLS,
@@ -133,12 +135,17 @@ def _aggregate(function: str, expression: str, labels: tuple[str, ...]) -> str:
 
 def since(metric: Metric) -> str:
     """Return the seconds since a Unix time; nothing where it is 0, which means never."""
-    return f"time() - ({select(metric)} > 0)"
+    return f"time() - {by_our_clock(f'{select(metric)} > 0')}"
 
 
 def ago(metric: Metric) -> str:
     """Return the seconds since a Unix time; NaN, so that a table has a row for it, where it is 0."""
-    return f"time() - {select(metric)} / ({select(metric)} > bool 0)"
+    return f"time() - {by_our_clock(f'{select(metric)} / ({select(metric)} > bool 0)')}"
+
+
+def by_our_clock(moments: str) -> str:
+    """Return Unix times told by processes as times of Prometheus' clock."""
+    return rule.by_our_clock(moments, select(CLOCK_OFFSETS))
 
 
 def missing(metric: Metric) -> str:

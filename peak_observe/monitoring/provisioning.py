@@ -163,6 +163,10 @@ inhibit_rules:
     target_matchers:
       - alertname =~ "PeakExchange(Error|Quiet|Slow).*|PeakMarketDataStale|PeakReconcileStale|PeakBreaker.+|PeakRetr.+"
     equal: [job, instance, process, exchange]
+  # A clock at which exchanges refuse requests is one message, of those that say what it costs.
+  - source_matchers: ['alertname = "PeakExchangeClockSkew"', 'severity = "critical"']
+    target_matchers: ['alertname = "PeakClockSkew"']
+    equal: [job, instance]
 """
 
 DATASOURCES = f"""\

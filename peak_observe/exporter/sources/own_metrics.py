@@ -66,5 +66,6 @@ class ThisProcess:
             *(
                 of_values(metric, [(tuple(dict(labels)[label] for label in metric.labels), value)])
                 for metric, labels, value in primitive_families.about_process()
+                if metric is not catalog.OBSERVE_TIME_SECONDS  # `peak_exporter_time_seconds` is read at the scrape
             ),
         ]

@@ -76,6 +76,14 @@ class Process(NamedTuple):
         return self.ended and self.outcome != ""
 
 
+class _Noticed(NamedTuple):
+    """State of a file that another host wrote: its time by that host's disk, when it was noticed here, and its age."""
+
+    modified: float
+    at: float
+    age: float
+
+
 class ProcessDirectory:
     """Source of the snapshots of this host's processes.
 
@@ -109,6 +117,7 @@ class ProcessDirectory:
         self._directory = Directory(folder, limits)
         self._processes: list[Process] = []
         self._problems: dict[tuple[str, str], str] = {}
+        self._noticed: dict[str, _Noticed] = {}
         self._lock = threading.Lock()
 
     def collect(self) -> list[Block]:
@@ -119,6 +128,7 @@ class ProcessDirectory:
         """
         with self._lock:
             files = self._directory.look()
+            self._noticed = {file.name: self._noticed[file.name] for file in files if file.name in self._noticed}
             processes = {file.name: self._process(file) for file in files if file.header.state != "account"}
             shown = self._shown(processes)
             self._processes = list(shown.values())
@@ -131,7 +141,8 @@ class ProcessDirectory:
 
     def _told(self, files: list[File], shown: dict[str, Process]) -> list[Block]:
         """Return what processes tell, and what is told of them."""
-        return [*_merged(files, shown), *_about(self._processes)]
+        offsets = {file.name: clock_offset(file) for file in files}
+        return [*_merged(files, shown), *_about(self._processes), _by(catalog.PROCESS_CLOCK_OFFSET_SECONDS, offsets)]
 
     @property
     def parsed(self) -> int:
@@ -167,7 +178,14 @@ class ProcessDirectory:
         return held and not process_identity.is_gone(header.identity, header.clock)
 
     def _age(self, file: File) -> float:
-        return snapshot_file.age(file.header, file.modified, self._clock)
+        told = snapshot_file.age(file.header, file.modified, self._clock)
+        if snapshot_file.has_our_clock(file.header):
+            return told
+        # The clock of another host's disk may be off by hours: what has changed since the last look is new.
+        now, before = self._clock.monotonic(), self._noticed.get(file.name)
+        if before is None or before.modified != file.modified:
+            before = self._noticed[file.name] = _Noticed(file.modified, now, 0.0 if before else told)
+        return before.age + now - before.at
 
     def _shown(self, processes: dict[str, Process]) -> dict[str, Process]:
         shown = {name: process for name, process in processes.items() if process.age <= self._patience(process)}
@@ -209,6 +227,11 @@ class ProcessDirectory:
     def used(self) -> dict[str, float]:
         """Return the share of each limit that the folder uses."""
         return self._directory.used
+
+
+def clock_offset(file: File) -> float:
+    """Return the seconds by which the clock of a process is ahead of the clock here."""
+    return snapshot_file.clock_offset(file.header, file.modified)
 
 
 def _merged(files: Iterable[File], shown: dict[str, Process]) -> list[Block]:

@@ -8,7 +8,7 @@ import msgspec
 
 from peak_observe import catalog
 from peak_observe.exporter.sources import process_sum
-from peak_observe.exporter.sources.process_source import DiscoveredProcesses, block
+from peak_observe.exporter.sources.process_source import DiscoveredProcesses, block, clock_offset
 from peak_observe.exporter.sources.snapshot_folder import label_of
 from peak_observe.support.loggers import logger
 from peak_observe.telemetry.snapshot import lifetime_totals, samples, snapshot_file
@@ -87,7 +87,8 @@ class SummedProcesses(DiscoveredProcesses):
         self._save()
         found = process_sum.lines_of(self.totals.sums()) | process_sum.gauges_of(self._newest_first(files))
         living = [file for file in files if self._known[file.name].of[1]]
-        return [*_blocks(found, living), *_about(self.processes())]
+        furthest = max(map(clock_offset, living), key=abs, default=0.0)
+        return [*_blocks(found, living), *_about(self.processes(), furthest)]
 
     def _counts(self, name: str, told: _Told) -> bool:
         # Of a process that is about to tell all under another name, the account of its former lives is left.
@@ -177,13 +178,14 @@ def _blocks(found: dict[str, Lines], living: list[File]) -> list[Block]:
     ]
 
 
-def _about(processes: list[Process]) -> list[Block]:
-    """Return whether none has died, and the age of the oldest snapshot of those that live."""
+def _about(processes: list[Process], offset: float) -> list[Block]:
+    """Return whether none has died, the age of the oldest snapshot of those that live, and how far a clock is off."""
     ages = [process.age for process in processes if process.up]
     died = any(process.state == "died" for process in processes)
     facts = {
         catalog.PROCESS_UP: [float(not died)] if processes else [],
         catalog.PROCESS_SNAPSHOT_AGE_SECONDS: [max(ages)] if ages else [],
+        catalog.PROCESS_CLOCK_OFFSET_SECONDS: [offset] if processes else [],
     }
     label = f"{{{label_of(ALL)}}}"
     return [block(metric, [f"{metric.name}{label} {value!r}" for value in values]) for metric, values in facts.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peak_observe import catalog
 from peak_observe.monitoring import panels, tables
-from peak_observe.monitoring.promql import ago, increase, lowest, select, total, worst
+from peak_observe.monitoring.promql import ago, by_our_clock, increase, lowest, select, total, worst
 from peak_observe.monitoring.style import AGE, AMBER, COUNT, EVERY, GREEN, RED, Json, bad, state, unknown
 
 HALF = (12, 6)
@@ -30,7 +30,7 @@ def _switches() -> Json:
     def beats(outcome: str) -> str:
         return _increase(catalog.DEADMAN_BEATS_TOTAL, outcome)
 
-    left = f"{select(_EXPIRES)} / ({select(_EXPIRES)} > bool 0) - time()"
+    left = f"{by_our_clock(f'{select(_EXPIRES)} / ({select(_EXPIRES)} > bool 0)')} - time()"
     return tables.table(
         "Dead man's switches",
         "When the exchange cancels all orders unless a beat comes before; below 0 it has. Withheld: the program's own "

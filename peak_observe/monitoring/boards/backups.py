@@ -7,7 +7,7 @@ from peak_observe.monitoring import dashboard, panels, style
 from peak_observe.monitoring.boards import checks, jobs, offsite, repositories
 from peak_observe.monitoring.boards.repositories import NO_BACKUPS, against_promise
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import select, since, step_increase, total, worst
+from peak_observe.monitoring.promql import by_our_clock, select, since, step_increase, total, worst
 from peak_observe.monitoring.style import AMBER, DAY, RED, YELLOW, Json
 
 PARTS = ("repository", "kind")
@@ -123,7 +123,7 @@ def _tiles() -> list[Json]:
 
 def _running() -> str:
     since_when = select(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS)
-    return f"(time() - {since_when}) * ({since_when} > bool 0)"
+    return f"(time() - {by_our_clock(since_when)}) * ({since_when} > bool 0)"
 
 
 def _courses() -> list[Json]:

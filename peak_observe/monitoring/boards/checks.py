@@ -14,6 +14,7 @@ from peak_observe.monitoring.promql import (
     missing,
     rate,
     select,
+    since,
     total,
     with_exemplars,
     worst,
@@ -32,7 +33,7 @@ def healthy(*labels: str) -> str:
 
 def silent(*labels: str) -> str:
     """Return the seconds since the last run of each check that has not run for long, as its alert counts it."""
-    age = worst(f"time() - ({select(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)} > 0)", *labels)
+    age = worst(since(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS), *labels)
     return f"({age} > 300) > 3 * {worst(select(catalog.HEALTH_CHECK_INTERVAL_SECONDS), *labels)}"
 
 

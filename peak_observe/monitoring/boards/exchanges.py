@@ -13,6 +13,7 @@ from peak_observe.monitoring.promql import (
     REQUEST_RATES,
     REQUESTS,
     UP,
+    by_our_clock,
     changes,
     increase,
     lowest,
@@ -69,7 +70,7 @@ def held_off(link: Json | None = None) -> Json:
         "Exchanges holding us off",
         "Exchanges with a rate limit or ban in force. Clients wait by themselves; look for what asked too often, "
         "and do not restart it, as a ban grows.",
-        f"sum({select(UNTIL)} > bool time())",
+        f"sum({by_our_clock(select(UNTIL))} > bool time())",
         "none",
         steps={RED: 1},
         empty=NO_EXCHANGES,
@@ -184,7 +185,7 @@ def _tiles() -> list[Json]:
 def bans(*, width: int = 24, link: Json | None = None) -> Json:
     """Return the timeline of rate limits and bans."""
     keys = ("job", "instance", "process", "exchange")
-    lasts, renewed = worst(select(UNTIL), *keys), worst(changes(UNTIL), *keys)
+    lasts, renewed = worst(by_our_clock(select(UNTIL)), *keys), worst(changes(UNTIL), *keys)
     return panels.state_timeline(
         "Held off by exchanges",
         "One bar an exchange and program. Red: rate limited or banned, and our clients wait; a pause that no scrape "
@@ -334,7 +335,7 @@ def _data() -> list[Json]:
 def _table() -> Json:
     keys = {"exchange": "Exchange", "process": "Process", "job": "Job", "instance": "Instance"}
     writes = catalog.EXCHANGE_WRITES_TOTAL
-    banned = f"clamp_min({worst(select(UNTIL), *keys)} - time(), 0)"
+    banned = f"clamp_min({worst(by_our_clock(select(UNTIL)), *keys)} - time(), 0)"
 
     def ended(*matchers: str) -> str:
         # They are recorded every two minutes.

@@ -6,7 +6,7 @@ from peak_observe import catalog
 from peak_observe.monitoring import dashboard, panels, style, tables
 from peak_observe.monitoring.boards import processes
 from peak_observe.monitoring.panels import query
-from peak_observe.monitoring.promql import ago, increase, lowest, missing, select, step_increase, total, worst
+from peak_observe.monitoring.promql import ago, increase, lowest, missing, select, since, step_increase, total, worst
 from peak_observe.monitoring.style import AGE, AMBER, COUNT, RED, SPAN, YELLOW, Json
 
 NO_EXPORTER = "no exporter"
@@ -40,7 +40,9 @@ def answers(*labels: str) -> str:
 
 
 def _tiles() -> list[Json]:
-    loaded, clock = catalog.EXPORTER_CONFIG_LAST_RELOAD_TIMESTAMP_SECONDS, select(catalog.EXPORTER_TIME_SECONDS)
+    loaded = catalog.EXPORTER_CONFIG_LAST_RELOAD_TIMESTAMP_SECONDS
+    clocks = [select(clock) for clock in (catalog.OBSERVE_TIME_SECONDS, catalog.EXPORTER_TIME_SECONDS)]
+    offsets = [*(f"{clock} - timestamp({clock})" for clock in clocks), select(catalog.PROCESS_CLOCK_OFFSET_SECONDS)]
     return [
         processes.targets_down(),
         processes.gone(),
@@ -66,16 +68,16 @@ def _tiles() -> list[Json]:
             "Configuration read",
             "Time since the configuration in use was read, of the exporter that did so last. Older than your last "
             "change: it was not taken.",
-            f"min(time() - {select(loaded)})",
+            f"min({since(loaded)})",
             "s",
             steps={},
             empty=NO_EXPORTER,
         ),
         panels.stat(
             "Clocks apart",
-            "How far the exporter's clock is from that of Prometheus. If it is seconds one of the two is wrong: see "
-            "that NTP runs on both.",
-            worst(f"abs({clock} - timestamp({clock}))"),
+            "How far the clock of a bot or exporter is from that of Prometheus, of the one that is furthest. If it is "
+            "seconds one of the two is wrong: see that NTP runs on both.",
+            worst(f"abs({' or '.join(f'({offset})' for offset in offsets)})"),
             "s",
             steps={YELLOW: 2, RED: 5},
             empty=NO_EXPORTER,

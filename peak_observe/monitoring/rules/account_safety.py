@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from peak_observe import catalog
-from peak_observe.monitoring.rules.rule import AT, COUNT, CRITICAL, MOMENT, SPAN, WARNING, Alert, Group, last, twins
+from peak_observe.monitoring.rules.rule import (
+    AT,
+    COUNT,
+    CRITICAL,
+    MOMENT,
+    SPAN,
+    WARNING,
+    Alert,
+    Group,
+    by_our_clock,
+    last,
+    twins,
+)
 
 _EXPIRES = catalog.DEADMAN_EXPIRES_TIMESTAMP_SECONDS
 _KEY_LEFT = f"{last(catalog.EXCHANGE_KEY_EXPIRES_TIMESTAMP_SECONDS)} - time()"
 _INTERVAL = last(catalog.RECONCILE_INTERVAL_SECONDS)
-_SINCE = f"time() - {last(catalog.RECONCILE_LAST_SUCCESS_TIMESTAMP_SECONDS)}"
+_SINCE = f"time() - {by_our_clock(last(catalog.RECONCILE_LAST_SUCCESS_TIMESTAMP_SECONDS))}"
 _WITHDRAWS = last(catalog.EXCHANGE_KEY_PERMISSION, 'permission="withdraw"')
 _DAY = 86_400
 
@@ -32,9 +44,10 @@ ACCOUNT_SAFETY = Group(
         Alert(
             "PeakDeadManFired",
             CRITICAL,
-            # Not the last value of a target that is gone: a program that disarmed and ended did nothing wrong.
-            f"({_EXPIRES.name} > 0) < time()",
-            "0m",
+            # Not the last value of a target that is gone: a program that disarmed and ended did nothing wrong. And as
+            # of its scrape: while Prometheus itself was away nobody saw the beats.
+            f"{by_our_clock(f'{_EXPIRES.name} > 0')} < timestamp({_EXPIRES.name})",
+            "1m",
             "a dead man's switch ran out while its program still runs",
             f"{{{{ $labels.exchange }}}} has cancelled the orders of {AT}.",
             f"Its dead man's switch ran out at {MOMENT}.",

@@ -15,6 +15,7 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     Recording,
+    by_our_clock,
     last,
     lately,
     shrunk,
@@ -29,10 +30,14 @@ _ATTEMPT = last(catalog.BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS)
 _SUCCEEDED = f"max without (kind) ({_EVER})"
 _SINCE = last(catalog.BACKUP_RUNNING_SINCE_TIMESTAMP_SECONDS)
 _UNSUCCESSFUL = f"({_ATTEMPT} > {_SUCCEEDED}) and ({_SINCE} == 0)"
-_RUNNING = f"time() - ({_SINCE} > 0)"
+_RUNNING = f"time() - {by_our_clock(f'{_SINCE} > 0')}"
 _USUAL_TIME = f"max without (kind) (max_over_time({catalog.BACKUP_LAST_DURATION_SECONDS.name}[7d:1h]))"
 
 _SINCE_CONFIGURED = last(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS)
+_WITHIN_A_DAY = lately(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS, "1d")
+# A bot that was renamed, or moved to another instance, tells of the same repository: in use since the same moment.
+_GONE = f'count_values without () ("since", {_WITHIN_A_DAY} unless {_SINCE_CONFIGURED})'
+_THERE = f'count_values by (job, repository) ("since", {_SINCE_CONFIGURED})'
 _WEEK = 8 * 86_400
 
 
@@ -196,7 +201,7 @@ BACKUPS = Group(
         Alert(
             "PeakBackupMetricsAbsent",
             CRITICAL,
-            f"{lately(catalog.BACKUP_CONFIGURED_TIMESTAMP_SECONDS, '1d')} unless {_SINCE_CONFIGURED}",
+            f"max without (since) ({_GONE} unless on (job, repository, since) {_THERE})",
             "15m",
             "a repository that was reported within a day is no longer reported",
             f"Nothing is heard of the backups in {{{{ $labels.repository }}}} of {AT} any more.",

@@ -13,6 +13,7 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     Recording,
+    by_our_clock,
     last,
     twins,
 )
@@ -24,14 +25,15 @@ _FLAPPING = f"changes({catalog.HEALTH_CHECK_HEALTHY.name}[30m]) >= 6"
 _SUCCESS = last(catalog.JOB_LAST_SUCCESS_TIMESTAMP_SECONDS)
 _ATTEMPT = last(catalog.JOB_LAST_ATTEMPT_TIMESTAMP_SECONDS)
 _SINCE = f"{last(catalog.JOB_RUNNING_SINCE_TIMESTAMP_SECONDS)} > 0"
+_RUNNING = f"time() - {by_our_clock(_SINCE)}"
 _MAX_AGE = last(catalog.JOB_MAX_AGE_SECONDS)
 _BORN = f"{last(catalog.PROCESS_START_TIME_SECONDS)} or {last(catalog.OBSERVE_START_TIME_SECONDS)}"
 # One that was never begun is waited for since its process began.
 _NEVER = f"0 * ({_ATTEMPT} == 0) + on (job, instance, process) group_left () max by (job, instance, process) ({_BORN})"
-_OVERDUE = f"(time() - ({_SUCCESS} > 0 or {_ATTEMPT} > 0 or {_NEVER})) > {_MAX_AGE}"
+_OVERDUE = f"(time() - {by_our_clock(f'{_SUCCESS} > 0 or {_ATTEMPT} > 0 or {_NEVER}')}) > {_MAX_AGE}"
 _LONGEST = f"max_over_time({catalog.JOB_LAST_DURATION_SECONDS.name}[7d:1h])"
 
-_LAST_RUN = f"time() - ({last(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)} > 0)"
+_LAST_RUN = f"time() - {by_our_clock(f'{last(catalog.HEALTH_CHECK_LAST_RUN_TIMESTAMP_SECONDS)} > 0')}"
 _TOO_LONG = f"clamp_min(3 * {last(catalog.HEALTH_CHECK_INTERVAL_SECONDS)}, 300)"
 # One look for alert and dashboard; most checks run, and are not in it.
 _SILENT = Recording("instance_check:peak_health_check_silent:seconds", f"({_LAST_RUN}) > {_TOO_LONG}")
@@ -127,7 +129,7 @@ JOBS = Group(
         Alert(
             "PeakJobStuck",
             WARNING,
-            f"(time() - ({_SINCE}) > 3600) and (time() - ({_SINCE}) > 3 * {_LONGEST})",
+            f"({_RUNNING} > 3600) and ({_RUNNING} > 3 * {_LONGEST})",
             "0m",
             "a job runs for an hour, and for three times as long as its longest run of the week",
             f"Job {{{{ $labels.task }}}} of {AT} does not end.",

@@ -13,6 +13,7 @@ from peak_observe.monitoring.rules.rule import (
     FAILURES,
     HOST,
     LOOK,
+    OFFSET_NOW,
     REQUEST_DURATIONS,
     REQUEST_P95,
     REQUEST_RATES,
@@ -23,6 +24,7 @@ from peak_observe.monitoring.rules.rule import (
     Alert,
     Group,
     Recording,
+    by_our_clock,
     last,
     twins,
 )
@@ -63,7 +65,7 @@ _FIRST_LOST = Recording(
     f"((sum without (outcome) ({_UNKNOWN}) > 0) unless sum without (outcome) ({_UNKNOWN} offset 15m)) "
     f"and on ({HOST}) (up offset 15m == 1)",
 )
-_BANNED = last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS)
+_BANNED = by_our_clock(last(catalog.EXCHANGE_BANNED_UNTIL_TIMESTAMP_SECONDS), OFFSET_NOW)
 _STALE = f"{last(catalog.EXCHANGE_DATA_AGE_SECONDS)} > {last(catalog.EXCHANGE_DATA_MAX_AGE_SECONDS)}"
 _SKEW = f"abs({last(catalog.EXCHANGE_CLOCK_SKEW_SECONDS)})"
 _USED = f"min_over_time({catalog.EXCHANGE_RATE_LIMIT_USED_RATIO.name}[5m])"
@@ -100,7 +102,10 @@ def _burning(long: str, short: str, factor: float) -> str:
 
 
 # Of the recorded rates, too: a day of all counters would be most of what the rules cost.
-_QUIET = f"({_over(_RATE_ASKED, '1h')} == 0) and ({_over(_RATE_ASKED, '1d')} > 500)"
+_STOPPED = f"({_over(_RATE_ASKED, '1h')} == 0) and ({_over(_RATE_ASKED, '1d')} > 500)"
+# The exporter goes on to tell the counts, and the clock, of those that have ended.
+_ENDED = f"{last(catalog.PROCESS_CLOCK_OFFSET_SECONDS)} unless ({last(catalog.PROCESS_UP)} == 1)"
+_QUIET = f"({_STOPPED}) unless on ({HOST}, process) ({_ENDED})"
 
 
 def _burn(severity: str, *, long: str, short: str, factor: float, spent: str) -> Alert:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from peak_observe import catalog
 from peak_observe.monitoring.rules.rule import (
     AT,
+    CLOCK_OFFSET,
     COUNT,
     CRITICAL,
     GAP,
@@ -34,8 +35,22 @@ _BEGINNINGS = (catalog.PROCESS_START_TIME_SECONDS.name, catalog.OBSERVE_START_TI
 _STARTS = " or ".join(f"changes({metric}[1h]) >= 3" for metric in _BEGINNINGS)
 _REJECTED = f"increase({catalog.PROCESS_SNAPSHOTS_REJECTED_TOTAL.name}[15m])"
 _USED = last(catalog.PROCESS_SNAPSHOTS_USED_RATIO)
-_CLOCK = catalog.EXPORTER_TIME_SECONDS.name
-_SKEW = f"abs({_CLOCK} - timestamp({_CLOCK}))"
+# Of the last scrape that succeeded: one that fails says nothing of the clock. What a process tells the exporter is
+# by the clock of the process, which is another one where the folder of the snapshots is shared with another host.
+_SELF, _EXPORTER = (
+    f"{metric.name} - timestamp({metric.name})"
+    for metric in (catalog.OBSERVE_TIME_SECONDS, catalog.EXPORTER_TIME_SECONDS)
+)
+_ELSEWHERE = last(catalog.PROCESS_CLOCK_OFFSET_SECONDS)
+_OFFSET = Recording(
+    CLOCK_OFFSET,
+    f"({_SELF}) or ({_EXPORTER}) or "
+    f"({catalog.PROCESS_CLOCK_OFFSET_SECONDS.name} + on ({HOST}) group_left () max by ({HOST}) ({_EXPORTER}))",
+)
+# An exporter speaks for all processes that share its clock, and nobody minds that of one that is gone.
+_ITS_OWN = f"(abs({_ELSEWHERE}) > 5) and on ({HOST}, process) ({_LIVES})"
+_SPOKEN_FOR = f"on ({HOST}, process) ({_ELSEWHERE} unless on ({HOST}, process) ({_ITS_OWN}))"
+_SKEW = f"abs(last_over_time({CLOCK_OFFSET}[{GAP}])) > 5 unless {_SPOKEN_FOR}"
 # Targets of any job that told of peak_observe within a day: the exporter, and programs that serve themselves. To look
 # at that day every 15 seconds would cost more than all else of the exporter.
 _TOLD = Recording("instance:peak_told:last1d", f"max by ({HOST}) ({lately(catalog.OBSERVE_BUILD_INFO, '1d')})")
@@ -198,16 +213,19 @@ EXPORTER = Group(
         Alert(
             "PeakClockSkew",
             WARNING,
-            f"{_SKEW} > 5",
+            _SKEW,
             "5m",
-            "the clocks of exporter and Prometheus are 5 seconds apart",
-            "The clocks of {{ $labels.instance }} and Prometheus differ.",
-            f"They are {SPAN} apart, so ages and promises are off by as much.",
-            "One of the two machines has a wrong clock. Ages are differences of both.",
-            "`chronyc tracking` or `timedatectl` on both machines.",
-            "Mend the synchronisation of the one that is wrong.",
+            "the clocks of a bot or exporter and of Prometheus are 5 seconds apart",
+            f"The clocks of {AT} and Prometheus differ.",
+            f"They are {SPAN} apart. Alerts allow for it; an exchange refuses requests that are signed a second off.",
+            "One of the two machines has a wrong clock: no time server answers, a virtual machine was suspended, or a "
+            "time zone was written into its hardware clock.",
+            f"`{CLOCK_OFFSET}` says by how much each clock is ahead (below 0: behind). If all are off alike, it is "
+            "that of Prometheus. Then `chronyc tracking` or `timedatectl` on that machine.",
+            "Mend the synchronisation of the one that is wrong; a container has the clock of its host.",
         ),
     ),
+    recordings=(_OFFSET,),
 )
 
 WATCHDOG = Group(

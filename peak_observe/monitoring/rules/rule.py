@@ -35,6 +35,11 @@ CALL_DURATIONS = "instance_breaker_le:peak_breaker_call_duration_seconds_bucket:
 WATCHED = "instance:peak_watched:value"
 """Recording of the targets that tell of peak_observe; without it, nothing that is recorded says anything."""
 
+CLOCK_OFFSET = "instance_process:peak_clock_offset:seconds"
+"""Recording of how far the clock of a process, or of an exporter, is ahead of that of Prometheus."""
+OFFSET_NOW = f"last_over_time({CLOCK_OFFSET}[10m])"
+_OFFSET_LATELY = f"min_over_time({CLOCK_OFFSET}[10m])"
+
 # Aggregations name what they drop, so that the owner's labels, such as `env` or `team`, stay for Alertmanager's routes.
 HOST = "job, instance"
 AT = "{{ $labels.instance }}{{ with $labels.process }} ({{ . }}){{ end }}"
@@ -52,6 +57,18 @@ def last(metric: Metric, *matchers: str) -> str:
     return f"last_over_time({chosen(metric, *matchers)}[{GAP}])"
 
 
+def by_our_clock(moments: str, offsets: str = _OFFSET_LATELY) -> str:
+    """Return Unix times told by processes as times of Prometheus' clock, with which alone `time()` compares.
+
+    Args:
+        moments: PromQL; what no offset is known of stays as it is.
+        offsets: How far the clocks are ahead. Without, the least of the last minutes: a clock that is set makes what
+            was told before no older, until it is told anew.
+    """
+    ahead = f"on (job, instance, process) group_left () max by (job, instance, process) ({offsets})"
+    return f"((({moments}) - {ahead}) or ({moments}))"
+
+
 def lately(metric: Metric, window: str) -> str:
     """Return the last values of a gauge within hours or days, of which it reads the last 20 minutes in full."""
     return f"(last_over_time({metric.name}[20m]) or last_over_time({metric.name}[{window}:5m]))"
@@ -64,7 +81,8 @@ def shrunk(size: Metric) -> str:
 
 def undone(done: Metric, configured: Metric, seconds: int) -> str:
     """Return for how long something was not done, or not since its first use, where that is too long."""
-    return f"time() - (({last(done)} > {last(configured)}) or {last(configured)}) > {seconds}"
+    since = by_our_clock(f"({last(done)} > {last(configured)}) or {last(configured)}")
+    return f"time() - {since} > {seconds}"
 
 
 def chosen(metric: Metric, *matchers: str) -> str:

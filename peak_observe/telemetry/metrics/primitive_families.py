@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe import catalog
 from peak_observe._version import __version__
+from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.measures import BACKUPS, BREAKERS, BUDGETS, CHECKS, JOBS, RETRIES, BreakerReading
 from peak_observe.support import process_start
 from peak_observe.telemetry.metrics import (
@@ -146,6 +147,7 @@ def about_process() -> tuple[tuple[catalog.Metric, Labels, float], ...]:
     return (
         (catalog.OBSERVE_BUILD_INFO, BUILD_LABELS, 1.0),
         (catalog.OBSERVE_START_TIME_SECONDS, (), process_start.started()),
+        (catalog.OBSERVE_TIME_SECONDS, (), SYSTEM_CLOCK.now().timestamp()),
     )
 
 

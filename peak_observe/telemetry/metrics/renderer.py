@@ -106,11 +106,11 @@ class Renderer:
     """Renderer of this process's metrics, with a cache from scrape to scrape; for one thread at a time.
 
     Args:
-        start_time: Whether it tells when the process began, which a snapshot has in its header.
+        start_time: Whether it tells when the process began, and its time, which a snapshot has in its header.
     """
 
     def __init__(self, *, start_time: bool = True) -> None:
-        self._about = primitive_families.about_process()[: None if start_time else 1]
+        self._told = None if start_time else 1
         self._kinds: dict[str, _Kind] = {}
 
     def render(self, *, openmetrics: bool = False, names: Collection[str] = ()) -> bytes:
@@ -121,7 +121,7 @@ class Renderer:
             kind = self._kinds.setdefault(first, _Kind(families_of_kind))
             kind.update(readings)
             kind.write(parts, openmetrics=openmetrics, names=names)
-        for metric, labels, value in self._about:
+        for metric, labels, value in primitive_families.about_process()[: self._told]:
             if is_chosen(metric.name, "gauge", names):
                 parts.append(_header(metric, openmetrics=openmetrics))
                 parts.append(f"{sample_line(metric.name, labels, value)}\n".encode())

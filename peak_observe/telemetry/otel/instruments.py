@@ -104,7 +104,8 @@ def _create(meter: Meter) -> None:
                 _observe(meter, family.metric, _callback(collection, family.metric.name))
     # A reader calls its exporter, and with it the bridge, only if some instrument has a value: this one always does.
     for metric, labels, value in primitive_families.about_process():
-        _observe(meter, metric, _fact(labels, value))
+        if metric is not catalog.OBSERVE_TIME_SECONDS:  # points carry their time; scraped from a collector, it is late
+            _observe(meter, metric, _fact(labels, value))
 
 
 def _fact(labels: Labels, value: float) -> Callback:

@@ -280,6 +280,21 @@ def age(header: Header, modified: float, clock: Clock) -> float:
     return max(0.0, clock.now().timestamp() - since)
 
 
+def has_our_clock(header: Header) -> bool:
+    """Return whether the process of a snapshot has the clock of this machine, or is gone, so that nobody minds."""
+    return header.state == "account" or process_identity.comparable(header.identity, header.clock)
+
+
+def clock_offset(header: Header, modified: float) -> float:
+    """Return the seconds by which the clock of a process is ahead: 0 on this machine, and where nobody knows any more.
+
+    Args:
+        header: The header of its snapshot.
+        modified: Unix time at which the file was written, by the kernel of the machine whose disk it is on.
+    """
+    return 0.0 if has_our_clock(header) else header.written - modified
+
+
 def _fill(descriptor: int, content: bytes, like: os.stat_result | None) -> None:
     view = memoryview(content)
     while view:

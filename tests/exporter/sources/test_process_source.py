@@ -50,6 +50,11 @@ def calls(process: str) -> str:
     return f'peak_breaker_calls_total{{breaker="feed",outcome="success",process="{process}"}}'
 
 
+def offset(process: str) -> str:
+    """Return the series of how far the clock of a process is ahead."""
+    return f'peak_process_clock_offset_seconds{{process="{process}"}}'
+
+
 def up(process: str) -> str:
     """Return the line that tells whether a process lives."""
     return f'peak_process_up{{process="{process}"}}'
@@ -356,6 +361,7 @@ peak_backup_size_bytes{kind="data",repository="r"} 5.0
     kept = {
         calls("job"): 3.0,
         'peak_job_last_success_timestamp_seconds{task="nightly",process="job"}': 100.0,
+        offset("job"): 0.0,
     }
     size = {'peak_backup_size_bytes{kind="data",repository="r",process="job"}': 5.0}
 
@@ -401,6 +407,32 @@ def test_a_jump_of_the_clock_changes_nothing(written, snapshots, clock) -> None:
         assert found[up("far")] == 1.0
         assert found['peak_process_snapshot_age_seconds{process="far"}'] == 0.0
         assert len(directory.processes()) == 2
+
+
+@pytest.mark.parametrize(("boot", "ahead"), [("another", 3600.0), (process_identity.boot(), 0.0)])
+def test_the_clock_of_a_process_is_compared_where_it_is_another_one(written, snapshots, clock, boot, ahead) -> None:
+    """That of another host by the time of its file; a clock that was set since the last snapshot is none."""
+    identity = process_identity.mine()._replace(boot=boot)
+    written("bot", state="running", identity=identity, written=clock.now().timestamp() + 3600)
+    assert samples(ProcessDirectory(snapshots, clock=clock).collect())[offset("bot")] == ahead
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_a_process_of_another_host_lives_while_it_writes(written, snapshots, clock, off) -> None:
+    """Whatever the clock of the disk says, from its second snapshot on; it is gone when it writes no more."""
+    directory = ProcessDirectory(snapshots, clock=clock)
+
+    def look() -> float | None:
+        return samples(directory.collect()).get(up("bot"))
+
+    for _ in range(3):
+        path = written("bot", state="running", identity=process_identity.mine()._replace(boot="another"))
+        os.utime(path, (clock.now().timestamp() + off,) * 2)
+        lives = look()
+        clock.advance(5.0)
+    assert lives == look() == 1.0
+    clock.advance(60.0)
+    assert look() == 0.0
 
 
 def test_only_so_many_accounts_are_kept(written, snapshots, clock, monkeypatch) -> None:

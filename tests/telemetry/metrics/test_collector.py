@@ -1,6 +1,7 @@
 """The one collector in a registry of prometheus_client."""
 
 import gc
+import re
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
@@ -8,6 +9,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, gener
 import peak_observe
 from peak_observe import CircuitBreaker, CircuitOpenError, catalog, circuit_breaker, retry_with_backoff
 from peak_observe.telemetry.metrics import primitive_families
+from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
 
@@ -167,7 +169,20 @@ def test_every_metric_of_the_catalogue_is_served(registry) -> None:
     ours = catalog.IN_PROCESS
     assert served == [(metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in ours]
     described = {family.metric for families_of_kind, _ in primitive_families.read() for family in families_of_kind}
-    assert described | {catalog.OBSERVE_BUILD_INFO, catalog.OBSERVE_START_TIME_SECONDS} == set(ours)
+    itself = {catalog.OBSERVE_BUILD_INFO, catalog.OBSERVE_START_TIME_SECONDS, catalog.OBSERVE_TIME_SECONDS}
+    assert described | itself == set(ours)
+
+
+def test_the_clock_of_the_process_is_read_at_each_scrape(registry, standing) -> None:
+    """Of the collector and of the renderer, which keeps what does not change."""
+    renderer, line = Renderer(), re.compile(r"^peak_observe_time_seconds (\S+)$", re.MULTILINE)
+    reads = [
+        lambda: registry.get_sample_value("peak_observe_time_seconds"),
+        lambda: float(line.search(renderer.render().decode())[1]),
+    ]
+    for read in [*reads, *reads]:
+        standing.advance(1.5)
+        assert read() == standing.now().timestamp()
 
 
 def test_labels_are_those_of_the_catalogue(registry) -> None:
