@@ -32,8 +32,8 @@ def run() -> list[Verdict]:
     print(f"\nStart: ms over a bare interpreter ({median(base) * 1e3:.0f} ms)")
     added = {name: median(over(seconds, base)) * 1e3 for name, seconds in found.items()}
     table([(name, f"{ms:.1f}", "") for name, ms in added.items()], ("", "ms", ""))
-    # Milliseconds differ from machine to machine and hour to hour. The goal was 0.6. Most goes to 72 modules, at a third
-    # of a millisecond each, and to typing; datetime takes 0.05, as signatures name it and `get_type_hints` has to find
-    # it where they stand. Runs gave 0.75 to 0.81.
+    # Milliseconds differ from machine to machine and hour to hour. The goal was 0.6. Most goes to typing and to 72
+    # modules, each a third of a millisecond; datetime takes 0.05, as signatures name it and `get_type_hints` has to
+    # find it where they stand. Runs gave 0.75 to 0.81.
     measured = ratio(over(found["import peak_observe"], base), over(found["import asyncio"], base))
     return [Verdict("import peak_observe / import asyncio", measured, 0.85)]
