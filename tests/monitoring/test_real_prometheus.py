@@ -15,6 +15,7 @@ import pytest
 
 from peak_observe import catalog
 from peak_observe.monitoring.dashboard import every_panel
+from peak_observe.monitoring.promql import STATE_NUMBERS
 from tests.conftest import lint
 
 ROOT = Path(__file__).parents[2]
@@ -276,6 +277,7 @@ def test_the_open_circuit_shows_in_the_first_tile(server) -> None:
 def test_the_state_timeline_tells_states_apart(server) -> None:
     """Open is 2, as its mappings say; one that never left "closed" has no bar."""
     expression = next(expr for title, expr in QUERIES if title == "Circuit states")
+    server.eventually(f'{STATE_NUMBERS.name}{{breaker="broken"}} == 2')
     states = {labels["breaker"]: value for labels, value in server.query(filled(expression))}
     assert states["broken"] == 2
     assert "healthy" not in states

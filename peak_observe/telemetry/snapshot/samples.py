@@ -181,7 +181,8 @@ def read(part: bytes, before: Table = EMPTY) -> Table:
     for value in found.keys() - set(before.values):
         if not _NUMBER.fullmatch(value) or not (value in _ENDLESS or isfinite(float(value))):
             raise InvalidError(f"{value[:40]!r} is no number")
-    numbers = array("d", map(float, values))
+    parsed = {value: float(value) for value in found}
+    numbers = array("d", map(parsed.__getitem__, values))
     for metric, groups in shape.families:
         if metric.kind != "gauge":
             _check_counts(metric, groups, numbers)
