@@ -6,6 +6,7 @@ those that prometheus_client writes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client.utils import floatToGoString
@@ -56,6 +57,7 @@ def sample_line(sample: str, labels: Iterable[tuple[str, str]], value: float) ->
     return f"{series_line(sample, labels)} {number(value)}"
 
 
+@lru_cache(maxsize=1024)  # the same few hundred at each scrape
 def header(name: str, kind: str, text: str, *, openmetrics: bool) -> bytes:
     """Return the `# HELP` and `# TYPE` lines of a family.
 
@@ -78,6 +80,7 @@ def is_chosen(name: str, kind: str, names: Collection[str]) -> bool:
         kind: Its type.
         names: Those of the query.
     """
+    if not names:
+        return True
     suffixes = SUFFIXES if kind in ("histogram", "summary") else ("_total",) if kind == "counter" else ()
-    meant = {name, name.removesuffix("_total"), *(name + suffix for suffix in suffixes)}
-    return not names or not meant.isdisjoint(names)
+    return not {name, name.removesuffix("_total"), *(name + suffix for suffix in suffixes)}.isdisjoint(names)
