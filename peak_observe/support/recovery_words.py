@@ -9,7 +9,9 @@ SHORTEST = 12
 """Words of the shortest phrase of a wallet."""
 
 # Twelve words and more with little between them: blanks, commas, quotes, numbers, line ends also where escaped.
-_RUN = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,8}+(?:(?:[^A-Za-z\\]|\\{1,4}[nrt]?){1,8}+[A-Za-z]{3,8}(?![A-Za-z])){11,}+")
+_RUN = re.compile(
+    r"(?<![A-Za-z])[A-Za-z]{3,8}+(?>(?:(?>(?:[^A-Za-z\\]|\\{1,4}[nrt]?){1,8})[A-Za-z]{3,8}(?![A-Za-z])){11,})"
+)
 _WORD = re.compile(r"(?:(?<=\\)[nrt])?([A-Za-z]{3,})")
 
 

@@ -43,14 +43,15 @@ _CALL = re.compile(r"(?<!\w)\w{0,40}(?:[aA]uth|[lL]ogin|[cC]redentials?|Cookie)(
 _CLASS = re.compile(r"[A-Za-z_][\w.]*+(?=[(\[{])")
 _ELEMENT = re.compile(r"(<(?:[\w.-]++:)?([\w.-]++)((?:\s[^<>]*+)?)>(?:<!\[CDATA\[)?)([^<>\]]++)(?=<|\]\]>)")
 _ATTRIBUTE = re.compile(r"\b(?:name|key|id)[ \t]*+=[ \t]*+\\*[\"']([\w.-]++)")
+# Groups repeat inside of atomic ones: possessive ones read too far in Python 3.11 before 3.11.5 (gh-106052).
 _PART = re.compile(
-    r"(\bname=\\*[\"']?([\w.-]++)\\*[\"']?(?:;[^\r\n\\]*+)?(?:(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)[\w-]++:[^\r\n\\]*+)*+"
+    r"(\bname=\\*[\"']?([\w.-]++)\\*[\"']?(?:;[^\r\n\\]*+)?(?>(?:(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)[\w-]++:[^\r\n\\]*+)*)"
     r"(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n){2})([^\r\n\\]++)"
 )
 # A name and its value as two fields, as in variables of containers and archives of requests.
 _PAIR = re.compile(
     r"((?:name|key|header|variable|field)(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)([A-Za-z0-9_.\-]{1,80}+)"
-    r"((?:\\*+[\"'])?,?(?:\s|\\{1,4}n)*+(?:\\*+[\"'])?value(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)"
+    r"((?:\\*+[\"'])?,?(?>(?:\s|\\{1,4}n)*)(?:\\*+[\"'])?value(?:\\*+[\"'])?[ \t]*+[:=][ \t]*+(?:\\*+[\"'])?)"
     r"([^\s\"'\\,}]++)",
     re.IGNORECASE,
 )
@@ -64,16 +65,16 @@ _ID = re.compile(
     re.IGNORECASE,
 )
 _QUOTE = re.compile(r"[bBrRuU]{0,2}(\"\"\"|\x27\x27\x27|\\*+[\"'`])")
-_TO_QUOTE = {quote: re.compile(rf"(?:[^{quote}\\]|\\.)*+", re.DOTALL) for quote in "\"'`"}
+_TO_QUOTE = {quote: re.compile(rf"(?>(?:[^{quote}\\]++|\\.)*)", re.DOTALL) for quote in "\"'`"}
 # With the lines on which a header goes on, which begin with a blank.
-_LINE = re.compile(r"(?:[^\r\n\\]|\\(?![rn])|(?:\r?\n|(?:\\r)?\\n)[ \t])*+")
+_LINE = re.compile(r"(?>(?:[^\r\n\\]++|\\(?![rn])|(?:\r?\n|(?:\\r)?\\n)[ \t])*)")
 _ONE_TOKEN = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ \t]++[^\s\"'\\,;]++", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)[ \t]++(?=\S)", re.IGNORECASE)
 # A delimiter belongs to the value where no blank, end or further field follows it.
 _VALUE = re.compile(
-    r"(?:[^\s,;&\"'`}\])<>\\]|[,;}\])<>\\](?![\s\"'\\nrt,;}\])]|$|[\w.-]{0,40}[\"']?[=:])|[\"'`](?=\w)|&(?![\w.%\[\]-]*=|$|\s))++"
+    r"(?>(?:[^\s,;&\"'`}\])<>\\]++|[,;}\])<>\\](?![\s\"'\\nrt,;}\])]|$|[\w.-]{0,40}[\"']?[=:])|[\"'`](?=\w)|&(?![\w.%\[\]-]*=|$|\s))+)"
 )
-_PHRASE = re.compile(r"(?:[^\r\n,;&\"'`}\])<>\\ \t]|[ \t](?![\w.-]{1,40}[\"']?[=:]|[\r\n]|$))++")
+_PHRASE = re.compile(r"(?>(?:[^\r\n,;&\"'`}\])<>\\ \t]++|[ \t](?![\w.-]{1,40}[\"']?[=:]|[\r\n]|$))+)")
 _HARMLESS = re.compile(
     r"(?:none|null|true|false|undefined|nan|yes|no|on|off|ok|[+-]\d?|\*+|<[^>]*>|\[?redacted\]?|)[.!]?", re.IGNORECASE
 )

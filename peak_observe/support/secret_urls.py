@@ -13,7 +13,7 @@ from peak_observe.support.secret_values import HIDDEN
 
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]++://)([^\s\"'<>`]++)")
 _HOST_AND_PATH = re.compile(
-    r"(?<![\w@/.%:\\-])([A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++(?::[0-9]{1,5})?)(/[^\s\"'<>`?#]++)(?:[?#][^\s\"'<>`]*+)?"
+    r"(?<![\w@/.%:\\-])([A-Za-z0-9-]++(?>(?:\.[A-Za-z0-9-]++)+)(?::[0-9]{1,5})?)(/[^\s\"'<>`?#]++)(?:[?#][^\s\"'<>`]*+)?"
 )
 _PATH = re.compile(r"(\burl: |\b(?:GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS) )(/[^\s\"'<>`?#]++)")
 _QUERY = re.compile(r"(?<=[\w/.}-])\?(?=[\w.%\[\]-]{1,80}+=)[^\s\"'<>)]*+")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import anyio
 import ccxt
 import pytest
 
@@ -54,7 +55,26 @@ async def by_ours(client):
     await timeout(SOON)(client.create_order)("BTC/USD", "limit", "buy", 1, 1)
 
 
-@pytest.mark.parametrize("cut", [by_wait_for, by_timeout, by_ours])
+async def by_anyio(client):
+    """Cut off with `anyio.fail_after`, which raises from nothing."""
+    with anyio.fail_after(SOON):
+        await order(client)
+
+
+async def by_an_old_timeout(client):
+    """Cut off as `asyncio.timeout` did before Python 3.11.3."""
+    try:
+        async with asyncio.timeout(SOON):
+            await order(client)
+    except TimeoutError as error:
+        error.__cause__, error.__context__ = None, error.__cause__ or error.__context__
+        raise
+
+
+CUTS = [by_wait_for, by_timeout, by_ours, by_anyio, by_an_old_timeout]
+
+
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_timeout_leads_to_the_ids(hanging, cut) -> None:
     """They are in what it came from, and the event tells of them."""
     rig, client = hanging
@@ -68,7 +88,7 @@ def test_a_timeout_leads_to_the_ids(hanging, cut) -> None:
     assert [event.client_order_ids for event in seen.of(WriteUnanswered)] == [sent(rig)]
 
 
-@pytest.mark.parametrize("cut", [by_wait_for, by_timeout, by_ours])
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_retry_around_an_order_that_was_cut_off_does_not_repeat_it(hanging, cut) -> None:
     """It may stand, whatever the time limit is called."""
     rig, client = hanging

@@ -18,5 +18,13 @@ def unknown_outcome_of(error: BaseException | None) -> OutcomeUnknown | None:
             return found
         if found is not None and id(found) not in seen:
             seen.add(id(found))
-            ahead += [*(found.exceptions if isinstance(found, BaseExceptionGroup) else ()), found.__cause__]
+            ahead += [*(found.exceptions if isinstance(found, BaseExceptionGroup) else ()), _origin(found)]
     return None
+
+
+def _origin(error: BaseException) -> BaseException | None:
+    """Return what an error was raised from; of a time limit, the cancellation that it made an error of."""
+    # `anyio.fail_after`, and `asyncio.timeout` before Python 3.11.3, raise it from nothing.
+    if error.__cause__ is None and isinstance(error, TimeoutError) and not isinstance(error.__context__, Exception):
+        return error.__context__
+    return error.__cause__
