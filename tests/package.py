@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import venv
 import zipfile
@@ -55,8 +55,7 @@ def main(dist: Path) -> None:
 
 def unpacked(sdist: Path, home: Path) -> Path:
     """Unpack the sdist, and take the package out of it: what is tested is what was installed."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(home, filter="data")
+    shutil.unpack_archive(sdist, home)
     (tree,) = home.iterdir()
     (tree / "peak_observe").rename(home / "sources")
     return tree
