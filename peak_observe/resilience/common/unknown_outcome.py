@@ -23,7 +23,7 @@ def unknown_outcome_of(error: BaseException | None) -> OutcomeUnknown | None:
 
 
 def _origin(error: BaseException) -> BaseException | None:
-    """Return what an error was raised from; of a time limit, the cancellation that it made an error of."""
+    """Return what an error was raised from; for a time limit, the cancellation behind it."""
     # `anyio.fail_after`, and `asyncio.timeout` before Python 3.11.3, raise it from nothing.
     if error.__cause__ is None and isinstance(error, TimeoutError) and not isinstance(error.__context__, Exception):
         return error.__context__
