@@ -22,6 +22,7 @@ from peak_observe.exchange_client.classify import (
 from peak_observe.exchange_client.request import UNSENT, Call, current_call, found_verdict, verdict_of
 from peak_observe.exchange_client.websocket_timeout import timed_out
 from peak_observe.resilience import CircuitBreaker, idempotent, retry_with_backoff
+from peak_observe.resilience.retry import nesting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,6 +307,7 @@ class Step:
         request.settle(SUCCESS)
 
     def _unknown(self, request: SentWrite, reason: str) -> OutcomeUnknown:
+        nesting.leave_open()
         name, order = self._protection.state.name, request.about.text
         return also_ccxt(OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason, order))
 

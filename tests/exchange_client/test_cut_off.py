@@ -1,6 +1,7 @@
 """Orders that are cut off while they are under way: what cuts them off says by which ids they can be found."""
 
 import asyncio
+import contextlib
 
 import anyio
 import ccxt
@@ -96,6 +97,72 @@ def test_a_retry_around_an_order_that_was_cut_off_does_not_repeat_it(hanging, cu
     raised, unknown = cut_off(rig, lambda: retry_with_backoff(3, 0.001)(cut)(client))
     assert isinstance(raised, TimeoutError)
     assert unknown.client_order_ids == sent(rig)
+
+
+class TradeError(Exception):
+    """What a bot makes of it."""
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_nor_one_whose_time_limit_was_replaced_by_an_error_from_nothing(hanging, cut) -> None:
+    """As in most handlers."""
+    rig, client = hanging
+    rig.calls.clear()
+
+    @retry_with_backoff(3, 0.001)
+    async def buy():
+        try:
+            await cut(client)
+        except TimeoutError:
+            raise TradeError("too slow")  # noqa: B904 - the case
+
+    raised, unknown = cut_off(rig, buy)
+    assert isinstance(raised, TradeError)
+    assert unknown.client_order_ids == sent(rig)
+
+
+async def by_a_task_group(client):
+    """Cut off a task group of asyncio."""
+    async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
+        tasks.create_task(order(client))
+
+
+async def by_a_task_group_of_anyio(client):
+    """Cut off one of anyio."""
+    with anyio.fail_after(SOON):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(order, client)
+
+
+@pytest.mark.parametrize("cut", [by_a_task_group, by_a_task_group_of_anyio])
+def test_nor_one_in_a_task_group_which_says_nothing_of_it(hanging, cut) -> None:
+    """The attempt knows of it."""
+    rig, client = hanging
+    rig.calls.clear()
+    raised, _ = cut_off(rig, lambda: retry_with_backoff(3, 0.001, fallback="no order")(cut)(client))
+    assert isinstance(raised, TimeoutError)
+    assert len(sent(rig)) == 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_nor_one_of_whose_error_only_the_result_tells(rig, kind) -> None:
+    """The bot swallows it, and asks for another attempt by its result: it gets that result."""
+    rig = rig()
+    with rig.using(kind, name="cut") as client:
+        rig.fake.fail(Fault.reset())
+        rig.calls.clear()
+
+        def buy():
+            with contextlib.suppress(Exception):
+                return order(client)
+
+        async def async_buy():
+            with contextlib.suppress(Exception):
+                return await asyncio.gather(order(client))
+
+        retried = retry_with_backoff(3, 0.001, retry_result=lambda result: result is None, fallback="no order")
+        assert rig.run(kind, retried(buy if kind == "sync" else async_buy)) is None
+        assert len(sent(rig)) == 1
 
 
 def test_no_fallback_stands_in_for_an_order_that_may_stand(hanging) -> None:

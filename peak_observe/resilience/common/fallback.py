@@ -6,6 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
 from peak_observe.resilience.common import wrapping
+from peak_observe.resilience.common.unknown_outcome import unknown_outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,8 @@ def with_fallback(  # noqa: C901 - two wrappers that share what they ask
 ) -> Callable[..., Any]:
     """Return a protected function that returns the fallback where its call was rejected or failed.
 
+    None stands in for an order that may stand, or nobody would look for it.
+
     Args:
         protected: The protected function.
         applies_to: Returns whether an error is one of those.
@@ -101,11 +104,16 @@ def with_fallback(  # noqa: C901 - two wrappers that share what they ask
     """
     results = stand_in.results
 
+    def find(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if unknown_outcome_of(error) is not None or not applies_to(error):
+            return None
+        return stand_in.find(error, args, kwargs)
+
     async def awaited(coroutine: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             result = await coroutine
         except Exception as error:
-            found = stand_in.find(error, args, kwargs) if applies_to(error) else None
+            found = find(error, args, kwargs)
             if found is None:
                 raise
         else:
@@ -122,7 +130,7 @@ def with_fallback(  # noqa: C901 - two wrappers that share what they ask
         try:
             result = protected(*args, **kwargs)
         except Exception as error:
-            found = stand_in.find(error, args, kwargs) if applies_to(error) else None
+            found = find(error, args, kwargs)
             if found is None:
                 raise
             return found.result

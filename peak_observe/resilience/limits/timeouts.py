@@ -18,7 +18,7 @@ from peak_observe.resilience.common.context import SyncAsyncContext
 from peak_observe.resilience.common.deadlines import deadline, remaining
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.locking import exclusively
-from peak_observe.resilience.common.unknown_outcome import unknown_outcome_of
+from peak_observe.resilience.common.unknown_outcome import handled_now, unknown_outcome_of
 from peak_observe.support.async_library import time_limit
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class TimedCall(SyncAsyncContext):
             CallTimeoutError: It was cancelled.
             DeadlineExceededError: The deadline had passed already.
         """
-        seconds, own = self._seconds(), None
+        seconds, own, handled_before = self._seconds(), None, handled_now()
         try:
             async with time_limit(seconds) as scope:
                 try:
@@ -91,7 +91,7 @@ class TimedCall(SyncAsyncContext):
                 raise
             self._outcome = TIMED_OUT
             emit(CallTimedOut(self._controller.name, seconds))
-            raise CallTimeoutError(self._controller.name, seconds) from unknown_outcome_of(error)
+            raise CallTimeoutError(self._controller.name, seconds) from unknown_outcome_of(error, handled_before)
 
     def _seconds(self) -> float:
         left, seconds = remaining(), self._controller.seconds

@@ -9,6 +9,7 @@ from peak_observe.resilience.common import scopes
 from peak_observe.resilience.common.fallback import NO_FALLBACK
 from peak_observe.resilience.common.keywords import check_keywords
 from peak_observe.resilience.common.predicates import Expected
+from peak_observe.resilience.common.unknown_outcome import handled_now
 from peak_observe.resilience.retry.backoff import Delays, Jitter, RetryAfter
 from peak_observe.resilience.retry.budget import RetryBudget
 from peak_observe.resilience.retry.control import RetryControl
@@ -94,6 +95,7 @@ class Attempt:
 
     def _begin(self, frame: FrameType) -> float | None:
         self._execution.block = id(frame)
+        self._execution.handled_before = handled_now()
         return self._execution.begin(scopes.generator_of(frame))
 
     def _forget(self) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peak_observe.clock import Clock
+    from peak_observe.resilience.common.unknown_outcome import HandledBefore
     from peak_observe.resilience.retry.settings import Settings
 
 FIRST_TRY, AFTER_RETRY, EXHAUSTED, NOT_RETRYABLE, OUT_OF_TIME, OUT_OF_BUDGET, WOULD_RETRY = range(7)
@@ -86,12 +87,16 @@ class RetryController:
         """Renew the lock in a forked child."""
         self.lock = threading.Lock()
 
-    def retryable(self, error: BaseException) -> bool:
+    def retryable(self, error: BaseException, handled_before: HandledBefore | None = None) -> bool:
         """Return whether an error is retried; cancellation, Ctrl-C and exit never are.
 
         A group is if all its exceptions are: another attempt would not cure the others.
+
+        Args:
+            error: What an attempt raised.
+            handled_before: As for `leaves_open`.
         """
-        if not isinstance(error, Exception) or self.leaves_open(error):
+        if not isinstance(error, Exception) or self.leaves_open(error, handled_before):
             return False
         if not isinstance(error, ExceptionGroup):
             return self._retryable_one(error)
@@ -99,12 +104,19 @@ class RetryController:
             return True
         return all(isinstance(one, Exception) and self._retryable_one(one) for one in members(error))
 
-    def leaves_open(self, error: BaseException) -> bool:
+    def leaves_open(self, error: BaseException, handled_before: HandledBefore | None = None) -> bool:
         """Return whether an order may stand behind an error, so that another attempt may place it twice.
 
-        Who names `OutcomeUnknown` itself gets it retried all the same.
+        Args:
+            error: What an attempt raised.
+            handled_before: As for `unknown_outcome_of`.
         """
-        return unknown_outcome_of(error) is not None and not self.settings.expected.names(OutcomeUnknown)
+        return unknown_outcome_of(error, handled_before) is not None and not self.repeats_unknown_outcomes
+
+    @property
+    def repeats_unknown_outcomes(self) -> bool:
+        """Whether an order that may stand is repeated, as for a journal's `submit`, which looks for it first."""
+        return self.settings.expected.names(OutcomeUnknown)
 
     def _retryable_one(self, error: Exception) -> bool:
         expected = self.settings.expected
@@ -131,7 +143,9 @@ class RetryController:
             return False
         if isinstance(self.settings.fallback, LastGood):
             return False  # the last good result of a function is that of its wrapper
-        if error is None or (timed_out and not self.leaves_open(error)):
+        if unknown_outcome_of(error) is not None:
+            return False  # whatever is expected: nobody would look for the order
+        if error is None or timed_out:
             return True
         return self._was_retried_or_refused(error)
 

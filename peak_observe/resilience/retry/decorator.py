@@ -91,8 +91,8 @@ def retry_with_backoff(
         exponential: Whether the delay grows; otherwise it is always `base_delay`.
         expected_exception: Exceptions that are retried: a type, a function of the exception, or a tuple of them.
             Cancellation, Ctrl-C and exit never are, and `CircuitOpenError`, `TradingHaltedError`, `ShuttingDownError`
-            and `OutcomeUnknown`, or what was raised from it, only if they are named themselves. An `ExceptionGroup` is
-            if all exceptions inside are.
+            and `OutcomeUnknown`, or what was raised from it or in its handler, only if they are named themselves. An
+            `ExceptionGroup` is if all exceptions inside are.
         name: The label value of the metrics; the function's module and name by default.
         tracing: `auto` traces inside a recording span, `always` begins a trace if there is none, `off` never traces.
         clock: Where time and sleep come from; for tests.

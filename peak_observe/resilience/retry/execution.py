@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from peak_observe.events import GaveUp, RetryScheduled
     from peak_observe.resilience.common.deadlines import Limit
     from peak_observe.resilience.common.scopes import Scope
+    from peak_observe.resilience.common.unknown_outcome import HandledBefore
     from peak_observe.resilience.retry.controller import RetryController
 
 
@@ -53,8 +54,10 @@ class Execution:
         delay: Seconds waited before this attempt.
         error: The exception of the attempt before this one, or the last one.
         over: Whether there will be no other attempt.
+        left_open: Whether the present attempt sent an order whose fate is unknown.
         falls_back: Whether the fallback stands in for what it ended with.
         block: The identity of the frame that has the block of the attempt, if one has; 0 where none has.
+        handled_before: Whether an exception was handled when that block began; None where there is no block.
     """
 
     __slots__ = (
@@ -70,6 +73,8 @@ class Execution:
         "delay",
         "error",
         "falls_back",
+        "handled_before",
+        "left_open",
         "number",
         "over",
     )
@@ -83,7 +88,8 @@ class Execution:
         self.number = self.block = 0
         self.delay = 0.0
         self.error: BaseException | None = None
-        self.over = self.falls_back = self._timed_out = False
+        self.handled_before: HandledBefore | None = None
+        self.over = self.falls_back = self.left_open = self._timed_out = False
         self._scheduled: RetryScheduled | None = None
         self._farewell: GaveUp | None = None
         self._span: CallSpan | None = None
@@ -108,6 +114,7 @@ class Execution:
             seconds = seconds if left is None else max(0.0, min(seconds, left))
             until = controller.clock.monotonic() + seconds
         self.number += 1
+        self.left_open = False
         if self._span:
             facts = {"peak_observe.attempt": self.number, "peak_observe.delay": self.delay}
             self._attempt_span = CallSpan(f"attempt {controller.name}", facts, parent=self._span)
@@ -181,8 +188,10 @@ class Execution:
     def _reason_to_stop(self, error: BaseException | None) -> int | None:
         """Return the outcome, or schedule another attempt and return None."""
         controller, settings = self.controller, self.controller.settings
-        timed_out = self._timed_out and error is not None and not controller.leaves_open(error)
-        if error is not None and not (timed_out or controller.retryable(error)):
+        timed_out = self._timed_out and error is not None and not controller.leaves_open(error, self.handled_before)
+        if error is not None and not (timed_out or controller.retryable(error, self.handled_before)):
+            return NOT_RETRYABLE
+        if self.left_open and not controller.repeats_unknown_outcomes:
             return NOT_RETRYABLE
         if error is not None and settings.repeats and self._is_left_to_the_inner(error):
             return NOT_RETRYABLE
@@ -264,7 +273,7 @@ class Execution:
         """Call the user's hook, or leave it to `farewell`; cancellation, Ctrl-C and exit are no failures."""
         if event.error is not None and not isinstance(event.error, Exception):
             return
-        self.falls_back = self.controller.falls_back(event.error, timed_out=self._timed_out)
+        self.falls_back = not self.left_open and self.controller.falls_back(event.error, timed_out=self._timed_out)
         hook = self.controller.settings.on_give_up
         if hook is not None and hook.awaits:
             self._farewell = event

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 WARNINGS = 1000
 
-_ASKED = "current_attempt"
+_ASK = ("current_attempt", "TaskGroup", "create_task_group")
+"""What asks for the attempt, and task groups: they swallow the errors of tasks that they cancel, so that of an order
+which was cut off only the attempt knows."""
 _MARK = "__peak_observe_retry__"
 """Where an exception keeps its mark: beside its notes, as tracebacks print those, and copied and pickled with it."""
 _MOST_RELATED = 100
@@ -43,7 +45,13 @@ class Enclosing(Protocol):
 
 
 class Attempted(Protocol):
-    """An operation that makes an attempt."""
+    """An operation that makes an attempt.
+
+    Attributes:
+        left_open: Whether the attempt sent an order whose fate is unknown.
+    """
+
+    left_open: bool
 
     @property
     def controller(self) -> Enclosing:
@@ -75,11 +83,21 @@ def enclosing() -> Enclosing | None:
     return None if attempt is None else attempt.controller
 
 
+def leave_open() -> None:
+    """Tell the retries in whose attempts this runs of an order of unknown fate, whose error may never reach them.
+
+    A first attempt on the fast path is not told: it has no result that could be retried, and no task group.
+    """
+    for attempt in _attempts.values():
+        attempt.left_open = True
+
+
 def asks_for_attempts(func: Callable[..., Any]) -> bool:
-    """Return whether a function, or its module, names `current_attempt`, so that what it calls may ask for it."""
+    """Return whether a function, or its module, names what needs the attempt to be known inside."""
     return any(
-        _ASKED in getattr(one, "__globals__", ()) or _mentions(getattr(one, "__code__", None), _ASKED)
+        name in getattr(one, "__globals__", ()) or _mentions(getattr(one, "__code__", None), name)
         for one in idempotency.layers(func)
+        for name in _ASK
     )
 
 
