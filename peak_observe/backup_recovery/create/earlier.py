@@ -1,12 +1,14 @@
-"""Files of earlier backups, looked up in the order of the walk, so that only one of their entries is in memory."""
+"""Files of earlier backups, looked up in the order of the walk, so that few of their entries are in memory."""
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying, sqlite
-from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.repository import MANIFEST
 
@@ -39,25 +41,27 @@ class EarlierFiles:
         self._bases = ("", backup.base)
         self._surely = range(1, head.started_ns - sqlite.DOUBT_NS)
         self._roots = {(root.kind, root.source): root.stored for root in head.roots}
-        self._starts = self._file.starts(backup.manifest)
+        self._starts, end = self._file.starts(backup.manifest)
+        self._places = array("q", (*self._starts.values(), end))
         self._folder = ""
         self._entries: Generator[Entry] | None = None
         self._ahead: Entry | None = None
 
-    def find(self, root: Root, below: str) -> Entry | None:
+    def place_of(self, root: Root) -> str | None:
+        """Return where a named path lies in the backup's folder; None where it does not have it."""
+        return self._roots.get((root.kind, root.source))
+
+    def find(self, stored: str) -> Entry | None:
         """Return the entry of a file, which may only be asked for in the order of the walk.
 
         Args:
-            root: The named path that it is at or below.
-            below: Its path below that; empty for the named path itself.
+            stored: Where it lies in the backup's folder.
         """
-        place = self._roots.get((root.kind, root.source))
-        if place is None:
-            return None
         try:
-            found = self._named(place) if not below else self._below(f"{place}{encode_name(below)}")
+            found = self._below(stored) if stored.count("/") > 1 else self._named(stored)
         except (OSError, ValueError):  # it is removed, or somebody changes it: everything else is read anew
-            self._roots.clear()
+            self._starts.clear()
+            self.close()
             return None
         return found if found is not None and found.type == FILE and found.base in self._bases else None
 
@@ -90,8 +94,11 @@ class EarlierFiles:
         start = self._starts.get(stored)
         if start is None:
             return None
-        with closing(self._file.entries(start)) as entries:
+        with closing(self._file.entries(start, self._end(start))) as entries:
             return next(entries, None)
+
+    def _end(self, start: int) -> int:
+        return self._places[bisect_right(self._places, start)]
 
     def _below(self, stored: str) -> Entry | None:
         folder = stored.rpartition("/")[0]
@@ -99,7 +106,7 @@ class EarlierFiles:
             start = self._starts.get(folder)
             self.close()
             self._folder = folder
-            self._entries = None if start is None else self._file.entries(start)
+            self._entries = None if start is None else self._file.entries(start, self._end(start))
             self._advance()
         while self._ahead is not None and self._ahead.stored != stored:
             if not _is_before(self._ahead.stored, stored):
@@ -109,7 +116,7 @@ class EarlierFiles:
 
     def _advance(self) -> None:
         self._ahead = None if self._entries is None else next(self._entries, None)
-        if self._ahead is not None and self._ahead.stored.rpartition("/")[0] != self._folder:
+        if self._ahead is not None and self._ahead.type == FOLDER:  # files come before folders
             self.close()  # the folder stays: it has no more, and need not be looked through again
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -109,7 +109,11 @@ class StagingWriter:
         began, files, size = time.perf_counter(), self.files, self.size_bytes
         (self.folder / kind).mkdir(FOLDER_MODE)
         self._meter = Meter(self._tell, kind, *(self._count(roots) if self._tell else (0, 0)))
-        items = ((root, found) for root in roots for found in self._find(root, self._problem, self._left_out))
+        items = (
+            (place, found)
+            for place in map(self._place_of, roots)
+            for found in self._find(place.root, self._problem, self._left_out)
+        )
         while batch := list(islice(items, BATCH)):
             self._take_batch(batch)
         self._finish_folders()
@@ -192,22 +196,26 @@ class StagingWriter:
                 self.size_bytes += entry.size
         self._add(entries)
 
-    def _take_batch(self, batch: list[tuple[Root, Found]]) -> None:
+    def _place_of(self, root: Root) -> _Place:
+        earlier = ((one, one.place_of(root)) for one in self._earlier.get((root.kind, root.source), ()))
+        return _Place(root, len(root.stored), [(one, place) for one, place in earlier if place is not None])
+
+    def _take_batch(self, batch: list[tuple[_Place, Found]]) -> None:
         entries: list[Entry | None] = [None] * len(batch)
         jobs: dict[int, Job] = {}
         again: dict[int, Job] = {}
         reading: set[tuple[int, int]] = set()
-        for number, (root, found) in enumerate(batch):
+        for number, (place, found) in enumerate(batch):
             if self._is_beyond(found):
                 continue
             if found.type != FILE:
                 entries[number] = self._make(found)
                 continue
             # To link is one short call, at which threads only get in each other's way; to read is worth them.
-            entries[number], database = self._known(root, found)
+            entries[number], database = self._known(place, found)
             if entries[number] is not None:
                 continue
-            job = Job(found, self._only_grows(root, found), database)
+            job = Job(found, self._only_grows(place, found), database)
             if found.status.st_nlink == 1:
                 jobs[number] = job
             elif _identity(found) in reading:
@@ -241,32 +249,31 @@ class StagingWriter:
         self._problem(found.path, "its path would be too long in the repository, and so would all below it")
         return True
 
-    def _known(self, root: Root, found: Found) -> tuple[Entry | None, tuple[Entry, str] | None]:
+    def _known(self, place: _Place, found: Found) -> tuple[Entry | None, tuple[Entry, str] | None]:
         """Return the entry of a file that need not be read, and that of a backup in which it was a database."""
-        entry = self._another_name(found) if found.status.st_nlink > 1 else None
-        database, below = None, self._below(root, found)
-        for earlier in self._earlier.get((root.kind, root.source), ()):
-            known = earlier.find(root, below)
+        several = found.status.st_nlink > 1
+        entry = self._another_name(found) if several else None
+        database, stored = None, encode_name(found.stored)
+        for earlier, before in place.earlier:
+            known = earlier.find(before + stored[place.cut :])
             if known is None:
                 continue
             if entry is None and earlier.is_untouched(known, found.status, found.path):
-                entry = self._stored(found, self._unchanged(known, earlier, found))
+                entry = self._unchanged(known, earlier, found, stored)
+                entry = self._stored(found, entry) if several else entry
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
         return entry, database
 
-    def _below(self, root: Root, found: Found) -> str:
-        return found.stored[len(root.stored if "%" not in root.stored else decode_name(root.stored)) :]
-
-    def _only_grows(self, root: Root, found: Found) -> bool:
+    def _only_grows(self, place: _Place, found: Found) -> bool:
         if not self._append_only.patterns:
             return False
-        return self._append_only(self._below(root, found)[1:] or found.path.rpartition("/")[2], folder=False)
+        below = decode_name(encode_name(found.stored)[place.cut + 1 :])
+        return self._append_only(below or found.path.rpartition("/")[2], folder=False)
 
-    def _unchanged(self, entry: Entry, earlier: EarlierFiles, found: Found) -> Entry | None:
+    def _unchanged(self, entry: Entry, earlier: EarlierFiles, found: Found, stored: str) -> Entry | None:
         if self._doubted and not earlier.is_sound(entry):
             return None
-        stored = encode_name(found.stored)
         stays = self._incremental and entry.stored == stored
         if not stays and not _link(earlier.copy(entry), self._place + found.stored):
             return None
@@ -321,6 +328,20 @@ class StagingWriter:
         for target, accessed, modified in reversed(self._folders):
             os.utime(target, ns=(accessed, modified))
         self._folders.clear()
+
+
+class _Place(NamedTuple):
+    """A named path in this backup and in earlier ones.
+
+    Args:
+        root: The path.
+        cut: Characters of its place in this backup, behind which that of a file below it goes on.
+        earlier: The backups that have it, the newest first, each with its place there.
+    """
+
+    root: Root
+    cut: int
+    earlier: list[tuple[EarlierFiles, str]]
 
 
 def _link(path: str, target: str) -> bool:

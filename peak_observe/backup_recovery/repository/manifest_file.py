@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from blake3 import blake3
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.files.copying import CREATE, hashed, opened, write_all
+from peak_observe.backup_recovery.files.copying import CREATE, opened, write_all
 from peak_observe.backup_recovery.files.owners import group_names, user_names
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import ENTRIES, FOLDER, Check, Entry, Manifest, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
 BUFFER = 1 << 18
-AT_ONCE = 1000  # entries that are in memory when all are checked
 _LAST = (b"],\n", b"]}\n")
+_LAST_SIZE = 3
 _MORE = b"},\n"  # the end of all other entries' lines
 _IS_FOLDER = b'"type":"folder"'  # in a name the quotation marks would be escaped
 _SHORT = 300  # bytes of a line in which the place of a named file ends, as its name has 255 at most
@@ -117,34 +117,29 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: What stands there is no entry.
         """
-        inside = False
-        with self._opened() as file:
-            for line in file:
-                if not inside and not line.startswith(ENTRIES):
-                    continue
-                text, inside = line if inside else line[len(ENTRIES) :], True
-                if text in _LAST:
-                    return
-                yield decoded(_bare(text), _ENTRY)
-                if text.endswith(_LAST):
-                    return
+        for block in self._blocks():
+            yield from decoded(block.entries, _ENTRY_LIST)
 
-    def entries(self, start: int) -> Generator[Entry]:
-        """Yield the entries from the line on that begins at `start`.
+    def entries(self, start: int, end: int) -> Generator[Entry]:
+        """Yield the entries whose lines stand between two places of the file, which `starts` tells.
 
         Raises:
             OSError: It cannot be read.
             ValueError: What stands there is no entry.
         """
-        with self._opened() as file:
+        with self._opened(min(BUFFER, end - start)) as file:
             file.seek(start)
-            for line in file:
-                yield decoded(_bare(line), _ENTRY)
-                if not line.endswith(_MORE) and line.endswith(_LAST):
-                    return
+            while start < end:
+                text = b"".join(file.readlines(min(BUFFER, end - start)))[: end - start]
+                if not text:
+                    raise ValueError("it is cut off")
+                start += len(text)
+                yield from decoded(_list(text), _ENTRY_LIST)
 
-    def starts(self, digest: str) -> dict[str, int]:
-        """Return where the line of the first entry in each folder begins, and that of each named file.
+    def starts(self, digest: str) -> tuple[dict[str, int], int]:
+        """Return where the line of the first entry in each folder begins, and that of each named file; and the end.
+
+        They are in the order of the file, so that the entries of a folder end before the next place.
 
         Args:
             digest: BLAKE3 hash of the whole file, which is compared at the end.
@@ -154,7 +149,7 @@ class ManifestFile:
             ValueError: It is not what was written.
         """
         found: dict[str, int] = {}
-        known, at, inside = blake3(), 0, False
+        known, at, end, inside = blake3(), 0, 0, False
         with self._opened() as file:
             while lines := file.readlines(BUFFER):
                 known.update(b"".join(lines))
@@ -164,11 +159,12 @@ class ManifestFile:
                         _note_start(found, line[len(ENTRIES) :], at + len(ENTRIES), at + len(line))
                     elif inside and (_IS_FOLDER in line or line.count(b"/", 0, _SHORT) == 1):
                         _note_start(found, line, at, at + len(line))
-                    inside = inside and not line.endswith(_LAST)
                     at += len(line)
+                    if inside and line.endswith(_LAST):
+                        inside, end = False, at - _LAST_SIZE
         if known.hexdigest() != digest:
             raise ValueError("it is not what was written")
-        return found
+        return found, end
 
     def check(self, backup_id: str, base: str) -> str:
         """Read all of it as a restore does, and return its BLAKE3 hash.
@@ -177,29 +173,53 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: No restore could use it; the message says why.
         """
-        check, others, texts = Check(self.head(), backup_id, base), bytearray(), list[bytes]()
+        check, others, known = Check(self.head(), backup_id, base), bytearray(), blake3()
+        for block in self._blocks():
+            known.update(block.text)
+            others += block.others
+            for entry in decoded(block.entries, _ENTRY_LIST):
+                check.entry(entry)
+        decoded(bytes(others), _MANIFEST)
+        return known.hexdigest()
+
+    def _blocks(self) -> Iterator[_Block]:
+        """Yield the file by blocks of whole lines, so that few entries are in memory at once."""
         inside = False
         with self._opened() as file:
-            for line in file:
-                text = line
-                if not inside and line.startswith(ENTRIES):
-                    inside, text = True, line[len(ENTRIES) :]
-                    others += ENTRIES
-                if not inside:
-                    others += line
-                elif text not in _LAST:
-                    texts.append(_bare(text))
-                if inside and not text.endswith(_MORE) and text.endswith(_LAST):
-                    inside = False
-                    others += text[-len(_LAST[0]) :]
-                if len(texts) == AT_ONCE:
-                    _check_all(check, texts)
-        _check_all(check, texts)
-        decoded(bytes(others), _MANIFEST)
-        return hashed(str(self._path)).blake3
+            while lines := file.readlines(BUFFER):
+                text = b"".join(lines)
+                # A line ends where JSON allows no line break inside, so that each of these ends an entry.
+                if inside and text.count(_MORE) == len(lines):
+                    yield _Block(text, _list(text), b"")
+                    continue
+                entries, others = list[bytes](), list[bytes]()
+                for line in lines:
+                    rest = line
+                    if not inside and line.startswith(ENTRIES):
+                        others.append(ENTRIES)
+                        inside, rest = True, line[len(ENTRIES) :]
+                    if inside and rest.endswith(_LAST):
+                        entries.append(rest[:-_LAST_SIZE])
+                        inside, rest = False, rest[-_LAST_SIZE:]
+                    (entries if inside else others).append(rest)
+                yield _Block(text, _list(b"".join(entries)), b"".join(others))
 
-    def _opened(self) -> BinaryIO:
-        return os.fdopen(opened(str(self._path))[0], "rb", BUFFER)
+    def _opened(self, buffer: int = BUFFER) -> BinaryIO:
+        return os.fdopen(opened(str(self._path))[0], "rb", buffer)
+
+
+class _Block(NamedTuple):
+    """Some lines of the file.
+
+    Args:
+        text: All of them.
+        entries: The entries among them, as a list of JSON.
+        others: What stands there besides.
+    """
+
+    text: bytes
+    entries: bytes
+    others: bytes
 
 
 class _Place(msgspec.Struct, frozen=True, gc=False):
@@ -209,31 +229,20 @@ class _Place(msgspec.Struct, frozen=True, gc=False):
     type: str
 
 
-def _note_start(found: dict[str, int], text: bytes, start: int, following: int) -> None:
+def _note_start(found: dict[str, int], line: bytes, start: int, following: int) -> None:
     """Note where the entries of a folder begin, which is the line behind its own, or where a named file stands."""
-    if text in _LAST:
-        return
-    place = decoded(_bare(text), _PLACE)
-    if place.type == FOLDER:
-        found[place.stored] = following
-    elif place.stored.count("/") == 1:
-        found[place.stored] = start
+    for place in decoded(_list(line.removesuffix(_LAST[0]).removesuffix(_LAST[1])), _PLACES):
+        if place.type == FOLDER:
+            found[place.stored] = following
+        elif place.stored.count("/") == 1:
+            found[place.stored] = start
 
 
-def _check_all(check: Check, texts: list[bytes]) -> None:
-    for entry in decoded(b"[" + b",".join(texts) + b"]", _ENTRY_LIST):
-        check.entry(entry)
-    texts.clear()
+def _list(lines: bytes) -> bytes:
+    """Return lines of entries as a list of JSON."""
+    return b"[" + lines.rstrip(b",\n") + b"]"
 
 
-def _bare(line: bytes) -> bytes:
-    """Return the text of an entry without what stands behind it on its line."""
-    if line.endswith(_MORE):
-        return line[:-2]
-    return line[:-3] if line.endswith(_LAST) else line.rstrip(b",\n")
-
-
-_PLACE = msgspec.json.Decoder(_Place)
-_ENTRY = msgspec.json.Decoder(Entry)
+_PLACES = msgspec.json.Decoder(list[_Place])
 _ENTRY_LIST = msgspec.json.Decoder(list[Entry])
 _MANIFEST = msgspec.json.Decoder(Manifest)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from peak_observe.backup_recovery.repository import manifest_file
 from peak_observe.backup_recovery.repository.manifest import Entry, Manifest, Root
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
 
@@ -49,11 +50,41 @@ def test_entries_are_found_folder_by_folder(tmp_path: Path, owners: bool) -> Non
     file = written(path, ENTRIES)
     if not owners:
         path.write_bytes(Manifest(1, "b1", 5, ROOTS, ENTRIES).to_json())
-    starts = file.starts(blake3(path.read_bytes()).hexdigest())
-    assert set(starts) == {"config/app.toml", "data/data", "data/data/deep"}
-    assert list(file.entries(starts["config/app.toml"])) == ENTRIES
-    assert list(file.entries(starts["data/data"])) == ENTRIES[2:]
-    assert list(file.entries(starts["data/data/deep"])) == ENTRIES[5:]
+    starts, end = file.starts(blake3(path.read_bytes()).hexdigest())
+    assert list(starts) == ["config/app.toml", "data/data", "data/data/deep"]
+    assert list(starts.values()) == sorted(starts.values())
+    assert list(file.entries(starts["config/app.toml"], end)) == ENTRIES
+    assert list(file.entries(starts["config/app.toml"], starts["data/data"])) == ENTRIES[:2]
+    assert list(file.entries(starts["data/data"], end)) == ENTRIES[2:]
+    assert list(file.entries(starts["data/data"], starts["data/data/deep"])) == ENTRIES[2:5]
+    assert list(file.entries(starts["data/data/deep"], end)) == ENTRIES[5:]
+    assert list(file.all_entries()) == ENTRIES
+
+
+def test_a_manifest_of_many_blocks_is_the_same_as_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a block ends, in the head, between entries or in the tail."""
+    path = tmp_path / "manifest.json"
+    file = written(path, ENTRIES)
+    digest = blake3(path.read_bytes()).hexdigest()
+    starts, end = file.starts(digest)
+    for size in range(2, path.stat().st_size + 1, 7):
+        monkeypatch.setattr(manifest_file, "BUFFER", size)
+        assert list(file.all_entries()) == ENTRIES
+        assert file.check("b1", "") == digest
+        assert file.starts(digest) == (starts, end)
+        assert list(file.entries(starts["data/data"], end)) == ENTRIES[2:]
+
+
+def test_one_that_was_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
+    """As one that is no manifest."""
+    path = tmp_path / "manifest.json"
+    file = written(path, ENTRIES)
+    text = path.read_bytes()
+    starts, end = file.starts(blake3(text).hexdigest())
+    for size in range(starts["data/data"], end):
+        path.write_bytes(text[:size])
+        with pytest.raises(ValueError):
+            list(file.entries(starts["data/data"], end))
 
 
 def test_another_hash_is_told(tmp_path: Path) -> None:
