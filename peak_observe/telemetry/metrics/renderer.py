@@ -41,11 +41,11 @@ class _Name:
         for index in range(len(families_of_kind)):
             self._fill(index, families_of_kind[index], name)
 
-    def update(self, families_of_kind: Sequence[Family], name: str, reading: Any, changed: set[int]) -> None:
+    def update(self, kind: _Kind, name: str, reading: Any, changed: set[int]) -> None:
         """Fill in a new reading, where something happened since the last one or time alone changes the values."""
         since = reading.since(self.reading)
         self.reading = reading
-        for index, family in enumerate(families_of_kind):
+        for index, family in kind.families if True in since else kind.timed:
             if family.follows is None or since[family.follows]:
                 self._fill(index, family, name)
                 changed.add(index)
@@ -60,10 +60,17 @@ class _Name:
 
 
 class _Kind:
-    """Families of one kind of primitive, each with its text since its last change."""
+    """Families of one kind of primitive, each with its text since its last change.
+
+    Attributes:
+        families: The families, each with its number.
+        timed: Those of them whose values time alone changes.
+    """
 
     def __init__(self, families_of_kind: Sequence[Family]) -> None:
         self._families = families_of_kind
+        self.families = list(enumerate(families_of_kind))
+        self.timed = [(index, family) for index, family in self.families if family.follows is None]
         self._known: dict[str, _Name] = {}
         self._names: list[_Name] = []
         self._texts = [b""] * len(families_of_kind)
@@ -77,7 +84,7 @@ class _Kind:
             if found is None:
                 found = self._known[name] = _Name(self._families, name, reading)
             else:
-                found.update(self._families, name, reading, changed)
+                found.update(self, name, reading, changed)
             names.append(found)
         if names != self._names:
             self._names = names
@@ -90,7 +97,7 @@ class _Kind:
 
     def write(self, parts: list[bytes], *, openmetrics: bool, names: Collection[str]) -> None:
         """Append the text of all families, or of those that one of the names means."""
-        for index, family in enumerate(self._families):
+        for index, family in self.families:
             if not is_chosen(family.metric.name, family.metric.kind, names):
                 continue
             parts.append(_header(family.metric, openmetrics=openmetrics))
