@@ -19,7 +19,7 @@ from peak_observe.exchange_client.classify import (
     SUCCESS,
     Verdict,
 )
-from peak_observe.exchange_client.request import UNSENT, Call, current_call, found_verdict, verdict_of
+from peak_observe.exchange_client.request import UNSENT, Call, before_write, current_call, found_verdict, verdict_of
 from peak_observe.exchange_client.websocket_timeout import timed_out
 from peak_observe.resilience import CircuitBreaker, idempotent, retry_with_backoff
 from peak_observe.resilience.retry import nesting
@@ -307,7 +307,8 @@ class Step:
         request.settle(SUCCESS)
 
     def _unknown(self, request: SentWrite, reason: str) -> OutcomeUnknown:
-        nesting.leave_open()
+        if before_write.get() is None:  # a journal asks for its orders before it sends them again
+            nesting.leave_open()
         name, order = self._protection.state.name, request.about.text
         return also_ccxt(OutcomeUnknown(name, self.name, request.label, request.order_ids, request.at, reason, order))
 

@@ -13,7 +13,6 @@ from peak_observe.exchange_client.order_journal.lookup import LookUp, OrderTimes
 from peak_observe.exchange_client.order_journal.records import Records, moment, sent_moment, utc
 from peak_observe.exchange_client.order_journal.state_machine import Fence
 from peak_observe.exchange_client.outcome import outcome_of
-from peak_observe.resilience.retry import nesting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +109,6 @@ class Settlement:
 
     def outcome_unknown(self, intent: OrderIntent, reason: str) -> OutcomeUnknown:
         """Return the error of an order that may or may not stand."""
-        nesting.leave_open()
         at, ids = utc(intent.sent_at or intent.created_at), (intent.client_order_id,)
         return also_ccxt(OutcomeUnknown(intent.exchange, "submit", "create_order", ids, at, reason, intent.text))
 

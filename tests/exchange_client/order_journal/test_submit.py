@@ -1,6 +1,7 @@
 """`submit` and `reconcile` of sync and async clients, at each exchange that there is a fake of."""
 
 import asyncio
+import contextlib
 import threading
 
 import ccxt
@@ -14,6 +15,7 @@ from peak_observe import (
     OrderTimes,
     OutcomeUnknown,
     ResilientExchangeClient,
+    retry_with_backoff,
 )
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.testing import FakeExchange, Fault
@@ -105,6 +107,45 @@ def test_a_fate_that_stays_open_is_an_unknown_outcome(kraken) -> None:
     assert [kept.state for kept in kraken.reconcile()] == ["open"]
     assert kraken.journal.pending() == []
     assert kraken.submit()["id"] == kraken.fake.orders[0].id
+
+
+def test_a_retry_for_its_result_submits_an_order_of_unknown_fate_again(kraken) -> None:
+    """Its error was swallowed; the journal asks for the order before it sends it."""
+    kraken.fake.fail(Fault.status(502), path="*Orders")
+    kraken.fake.fail(Fault.lost_reply(), path="AddOrder", times=1)
+    tries = []
+
+    @retry_with_backoff(3, 60, retry_result=lambda order: order is None, clock=kraken.clock)
+    def buy():
+        tries.append(1)
+        if len(tries) == 2:
+            kraken.fake.heal()
+        with contextlib.suppress(OutcomeUnknown):
+            return kraken.submit()
+
+    assert buy()["id"] == kraken.fake.orders[0].id
+    assert (len(tries), len(kraken.fake.orders)) == (2, 1)
+
+
+def test_what_follows_a_reconcile_that_leaves_orders_open_is_retried(kraken) -> None:
+    """It sent none of them."""
+    kraken.start(failure_threshold=100)
+    kraken.fake.fail(Fault.status(502), path="*Orders")
+    kraken.fake.fail(Fault.lost_reply(), path="AddOrder", times=1)
+    with pytest.raises(OutcomeUnknown):
+        kraken.submit()
+    kraken.fake.fail(Fault.status(502), path="Balance*")
+    tries = []
+
+    @retry_with_backoff(3, 1, timeout=10_000, clock=kraken.clock)
+    def begin():
+        tries.append(1)
+        assert [kept.state for kept in kraken.reconcile()] == ["unknown"]
+        return kraken.run("fetch_balance")
+
+    with pytest.raises(ccxt.ExchangeNotAvailable):
+        begin()
+    assert len(tries) == 3
 
 
 def test_what_is_known_to_be_absent_is_submitted_again(kraken) -> None:
