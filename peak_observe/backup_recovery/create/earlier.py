@@ -98,7 +98,8 @@ class EarlierFiles:
             return next(entries, None)
 
     def _end(self, start: int) -> int:
-        return self._places[bisect_right(self._places, start)]
+        behind = bisect_right(self._places, start)
+        return self._places[behind] if behind < len(self._places) else start  # of an empty folder at the very end
 
     def _below(self, stored: str) -> Entry | None:
         folder = stored.rpartition("/")[0]

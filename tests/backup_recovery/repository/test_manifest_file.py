@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.backup_recovery.repository import manifest_file
 from peak_observe.backup_recovery.repository.manifest import Entry, Manifest, Root
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
@@ -73,6 +74,33 @@ def test_a_manifest_of_many_blocks_is_the_same_as_of_one(tmp_path: Path, monkeyp
         assert file.check("b1", "") == digest
         assert file.starts(digest) == (starts, end)
         assert list(file.entries(starts["data/data"], end)) == ENTRIES[2:]
+
+
+def test_an_empty_folder_at_the_end_has_no_entries(tmp_path: Path) -> None:
+    """Its place is the end, not behind it."""
+    path = tmp_path / "manifest.json"
+    file = written(path, ENTRIES[:5])
+    starts, end = file.starts(blake3(path.read_bytes()).hexdigest())
+    assert starts["data/data/deep"] == end
+    assert list(file.entries(end, end)) == []
+
+
+@pytest.mark.parametrize("folders", [["z"], ["a", "z"], ["a/b"], ["z", "z/y"]], ids="+".join)
+def test_files_of_folders_that_were_empty_are_found_new(tmp_path: Path, folders: list[str]) -> None:
+    """The last of them has the last line of the earlier manifest."""
+    tree = tmp_path / "tree"
+    for folder in folders:
+        (tree / folder).mkdir(parents=True)
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path(tree)
+    manager.create_backup(False, False, True)
+    for folder in folders:
+        (tree / folder / "new.csv").write_text("1\n")
+    backup = manager.get_backup(manager.create_backup(False, False, True))
+    assert backup is not None
+    assert backup.good
+    assert {str(path.relative_to(tmp_path / "backups" / backup.backup_id / "data" / "tree").parent)
+            for path in (tmp_path / "backups" / backup.backup_id).rglob("new.csv")} == set(folders)  # fmt: skip
 
 
 def test_one_that_was_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
