@@ -55,5 +55,5 @@ def _is_handled_by_a_caller(error: BaseException) -> bool:
     caught = None if error.__traceback__ is None else error.__traceback__.tb_frame
     frame = sys._getframe(1)  # noqa: SLF001 - documented; nothing else tells what the callers of a handler handle
     while frame is not None and frame is not caught:
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back  # type: ignore[assignment] # None behind the outermost
     return frame is not None and caught is not None
