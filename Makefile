@@ -58,6 +58,7 @@ format: $(VENV)/.ready  ## Put the style right
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.ready  ## Measure against the peers; fails if a budget is missed
+	@$(PYTHON) -B tests/programs.py borg prometheus redis-server restic rsync
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python tests/benchmarks
 

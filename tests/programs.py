@@ -28,6 +28,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "redis-server": "redis-server",
     "restic": "restic",
+    "rsync": "rsync",
     "strace": "strace",
     "systemd-analyze": "systemd",
     "tmux": "tmux",
@@ -35,7 +36,7 @@ PACKAGES = {
     "venv": f"python{sys.version_info.major}.{sys.version_info.minor}-venv",  # Debian's Python has none without it
 }
 # Those that `make test` itself does not start.
-ON_DEMAND = {"strace", "venv"}
+ON_DEMAND = {"rsync", "strace", "venv"}
 # Names that some have where they do not come from Debian.
 OTHER_NAMES = {
     "chromium": ("google-chrome", "google-chrome-stable", "chromium-browser"),

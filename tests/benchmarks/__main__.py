@@ -22,6 +22,7 @@ import scrape
 import shared
 import startup
 import streams
+from measuring import MissingProgramError
 
 PARTS = {
     "startup": startup.run,
@@ -48,19 +49,21 @@ def main() -> int:
     if unknown:
         print(f"bench: no part {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    verdicts, broken = [], []
+    verdicts, broken = [], {}
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as fresh:
         for part in chosen:
             try:
                 verdicts += fresh.submit(PARTS[part]).result()
+            except MissingProgramError as error:
+                broken[part] = str(error)
             except Exception:  # the other parts took minutes, or will
                 traceback.print_exc()
-                broken.append(part)
+                broken[part] = "see its error above"
     print("\nBudgets (medians; a noisy machine may miss one narrowly: run it again)")
     for verdict in verdicts:
         print(verdict)
-    for part in broken:
-        print(f"  BROKEN {part}: see its error above")
+    for part, why in broken.items():
+        print(f"  BROKEN {part}: {why}")
     return 0 if not broken and all(verdict.kept for verdict in verdicts) else 1
 
 

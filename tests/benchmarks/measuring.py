@@ -1,6 +1,7 @@
 """How to compare on a noisy machine: everything in turn, round after round, and medians of ratios within a round."""
 
 import gc
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -22,6 +23,17 @@ class Verdict:
     def __str__(self) -> str:
         mark = "ok    " if self.kept else "MISSED"
         return f"  {mark} {self.what}: {self.measured:.3g} x, budget {self.budget:.3g} x"
+
+
+class MissingProgramError(Exception):
+    """A program is not installed: its budgets are not measured, which is not to keep them."""
+
+
+def program(name: str) -> str:
+    """Return the path of a program, or raise `MissingProgramError`."""
+    if (path := shutil.which(name)) is None:
+        raise MissingProgramError(f"{name} is not installed (`make bench` installs it where it may)")
+    return path
 
 
 def in_turns(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -11,7 +11,6 @@ is in Prometheus before the clock runs, so that scraping and storing it is not i
 import json
 import math
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 from socket import create_server
 from typing import Any
 
-from measuring import Verdict, table
+from measuring import Verdict, program, table
 from prometheus_client.parser import text_string_to_metric_families
 
 from peak_observe import (
@@ -63,8 +62,6 @@ Series = tuple[str, dict[str, str], float]
 
 def run() -> list[Verdict]:
     """Measure, and print what is dear."""
-    if shutil.which("prometheus") is None:
-        sys.exit("bench: rules need Prometheus: apt-get install prometheus")
     with tempfile.TemporaryDirectory() as folder, prometheus(Path(folder)) as (ask, cpu):
         series = list(of_a_bot(Path(folder)))
         print(f"\nWhat {BOTS} bots with {len(series)} series each cost Prometheus, with {HOURS} h of history")
@@ -136,7 +133,7 @@ def prometheus(folder: Path) -> Iterator[tuple[Callable[..., Any], Callable[[], 
     with create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [
-        "prometheus",
+        program("prometheus"),
         f"--config.file={folder / 'prometheus.yaml'}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",

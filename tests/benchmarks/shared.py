@@ -1,7 +1,6 @@
 """What a joined circuit costs while it is closed, beside pybreaker and purgatory with their state in Redis."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from measuring import Verdict, in_turns, ratio, table
+from measuring import Verdict, in_turns, program, ratio, table
 
 from peak_observe import CircuitBreaker, Shared
 
@@ -18,16 +17,12 @@ ROUNDS, CALLS, SLOW_CALLS = 15, 50_000, 300
 
 
 @contextmanager
-def server() -> Iterator[int | None]:
-    """Start a Redis on a free port; None where there is none."""
-    program = shutil.which("redis-server")
-    if program is None:
-        yield None
-        return
+def server() -> Iterator[int]:
+    """Start a Redis on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     time.sleep(1)
     try:
@@ -81,15 +76,19 @@ def peers(port: int) -> dict[str, Callable[[], float]]:
 
 def run() -> list[Verdict]:
     """Compare."""
-    with tempfile.TemporaryDirectory() as folder, Shared(f"file://{folder}/shared") as by_file, server() as port:
-        contestants = {"not joined": CircuitBreaker(name="bench.alone"), "file": CircuitBreaker(shared=by_file)}
-        joined = Shared(f"redis://127.0.0.1:{port}/0") if port else None
-        if joined is not None:
-            contestants["Redis"] = CircuitBreaker(name="bench.redis", shared=joined)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server() as port,
+        Shared(f"file://{folder}/shared") as by_file,
+        Shared(f"redis://127.0.0.1:{port}/0") as by_redis,
+    ):
+        contestants = {
+            "not joined": CircuitBreaker(name="bench.alone"),
+            "file": CircuitBreaker(shared=by_file),
+            "Redis": CircuitBreaker(name="bench.redis", shared=by_redis),
+        }
         measured = {name: timed(breaker.call(service), CALLS) for name, breaker in contestants.items()}
-        found = in_turns(measured | (peers(port) if port else {}), ROUNDS)
-        if joined is not None:
-            joined.close()
+        found = in_turns(measured | peers(port), ROUNDS)
     print("\nA success of a closed circuit")
     rows = [(n, f"{median(s) * 1e9:,.0f}", f"{ratio(s, found['not joined']):,.2f}") for n, s in found.items()]
     table(rows, ("", "ns", "x"))
