@@ -97,7 +97,7 @@ class RedisEngine:
         }
         pool = self._redis.ConnectionPool(**options)
         pool.connection_class(**pool.connection_kwargs)  # connects to nothing, and refuses unknown options
-        return self._redis.Redis(connection_pool=pool)
+        return self._redis.Redis.from_pool(pool)  # whose close() closes the pool's connections too
 
     def _locate(self) -> None:
         """Find out which server has the keys, where the URL names several."""

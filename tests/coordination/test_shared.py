@@ -322,6 +322,18 @@ def test_a_fork_while_a_thread_uses_the_pool_holds_up_no_child(server: Server) -
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def test_closing_leaves_no_connection(server: Server, until: Until) -> None:
+    """Not one, though the program keeps what it closed."""
+    with redis.Redis(port=server.port) as admin:
+        shared = Shared(server.url)
+        breaker = CircuitBreaker(1, name="left.alone", shared=shared)
+        breaker.force_open()
+        assert shared.flush(20)
+        assert len(admin.client_list()) > 1
+        shared.close()
+        until(lambda: len(admin.client_list()) == 1)
+
+
 def test_without_a_thread_to_give_a_process_goes_on(
     share: Share, url: str, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
