@@ -50,7 +50,7 @@ STEP, HOURS, A_DAY = 15, 3, 26
 # it selects, whatever its window: counters of requests, 154 a bot, and buckets of durations cost most.
 A_BOT, A_PANEL = 0.0055, 2.0
 SLOWEST = 240  # seconds: the interval of the slowest group
-WATCHED = 480  # seconds, in which each group, of whatever interval, is evaluated as often as it is in the long run
+WATCHED = SLOWEST  # seconds, in which each group, of whatever interval, is evaluated as often as it is in the long run
 AHEAD = 1_200  # seconds for which bots go on: history is written before it is looked at, which takes a while
 TROUBLED = max(1, BOTS // 20)  # bots for which everything goes wrong: each alert that waits has texts to fill in
 BATCH = 2_000  # series of one request
