@@ -94,8 +94,8 @@ def run() -> list[Verdict]:
             runner.run(one.close())
     # The goals were 1.05 and 1.03. On a transport that answers at once the client adds 30 to 55 us, `instrument` 25 to
     # 35. After the wait for an answer the processor's caches are cold, and runs gave 1.04 to 1.07 and 1.01 to 1.05 of a
-    # loopback call, which takes 1.3 to 2.1 ms, and 1.08 and 1.06 of one of 1 ms on a quick machine. A call to an exchange
-    # takes 50 ms and more.
+    # loopback call, which takes 1.3 to 2.1 ms, and 1.08 and 1.06 of one of 1 ms on a quick machine. A call to an
+    # exchange takes 50 ms and more.
     return [
         Verdict(f"{kind} fetch_ticker: {name} / {BARE}", measured[name], budget)
         for kind, measured in (("sync", sync), ("async", asynchronous))
