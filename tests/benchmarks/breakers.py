@@ -88,7 +88,7 @@ def refusals() -> Verdict:
     _show(found, REFUSALS, PEER)
     # Without its cause a refusal is quicker than the peer's (0.95). The cause is a new copy for each refusal, without
     # traceback: the peer hands out the exception itself, which keeps the frames of the failed call alive. It is 1.2 to
-    # 1.37 by the machine.
+    # 1.4 by the machine.
     return Verdict(f"breaker: refusal / {PEER}", ratio(found[OURS], found[PEER]), 1.5)
 
 
