@@ -256,13 +256,12 @@ class RedisEngine:
     def forget_connections(self) -> None:
         """Drop the sockets of the parent in a forked child; redis-py's pool sees the fork by itself."""
         self._locating = threading.Lock()
+        if self._client is not None:
+            pool = self._client.connection_pool
+            # Its objects take these locks as they go, and a thread of the parent may have held them.
+            pool._lock, pool._fork_lock = threading.RLock(), threading.RLock()  # noqa: SLF001 - no other way to renew them
+            self._client = self._client_of(self._located)
         self._news = None
-        if self._client is None:
-            return
-        pool = self._client.connection_pool
-        # Its objects take these locks as they go, and a thread of the parent may have held them.
-        pool._lock, pool._fork_lock = threading.RLock(), threading.RLock()  # noqa: SLF001 - no other way to renew them
-        self._client = self._client_of(self._located)
 
     def close(self) -> None:
         """Close all connections."""

@@ -26,6 +26,7 @@ from peak_observe import (
     SharedStateError,
     rate_limit,
 )
+from peak_observe.coordination.redis_engine import RedisEngine
 from peak_observe.testing import FakeExchange, Fault, ManualClock
 from tests.conftest import free_port
 from tests.coordination.conftest import Server
@@ -320,6 +321,26 @@ def test_a_fork_while_a_thread_uses_the_pool_holds_up_no_child(server: Server) -
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_child_whose_parent_held_the_pool_forgets_the_subscription_too(server: Server) -> None:
+    """It gives its connection back to the pool as it goes, for which it takes the lock of the pool."""
+    engine = RedisEngine(server.url, namespace="forked", timeout=5.0, quorum=1)
+    engine.wait_for_news(0.1)
+    locks = engine._client.connection_pool
+    held = [locks._lock, locks._fork_lock]
+    for lock in held:
+        lock.acquire()
+    child = threading.Thread(target=engine.forget_connections, daemon=True)
+    try:
+        child.start()
+        child.join(10)
+        assert not child.is_alive()
+    finally:
+        for lock in held:
+            lock.release()
+        child.join(60)
+        engine.close()
 
 
 def test_closing_leaves_no_connection(server: Server, until: Until) -> None:
