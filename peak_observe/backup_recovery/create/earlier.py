@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying, sqlite
@@ -36,15 +33,20 @@ class EarlierFiles:
     def __init__(self, repository: Path, backup: BackupMetadata) -> None:
         self.backup_id = backup.backup_id
         self._repository = repository
-        self._file = ManifestFile(repository / backup.backup_id / MANIFEST)
+        manifest = repository / backup.backup_id / MANIFEST
+        if copying.hashed(str(manifest)).blake3 != backup.manifest:
+            raise ValueError(f"{manifest} is not what was written")
+        self._file = ManifestFile(manifest)
+        self._digest = backup.manifest
         head = self._file.head()
         self._bases = ("", backup.base)
         self._surely = range(1, head.started_ns - sqlite.DOUBT_NS)
         self._roots = {(root.kind, root.source): root.stored for root in head.roots}
-        self._starts, end = self._file.starts(backup.manifest)
-        self._places = array("q", (*self._starts.values(), end))
+        self._own = f"{repository}/{backup.backup_id}/"
+        self._starts: dict[str, int] | None = None  # found out when the walk first leaves the manifest's order
+        self._end = 0
         self._folder = ""
-        self._entries: Generator[Entry] | None = None
+        self._entries: Generator[Entry] | None = self._file.all_entries()
         self._ahead: Entry | None = None
 
     def place_of(self, root: Root) -> str | None:
@@ -58,24 +60,33 @@ class EarlierFiles:
             stored: Where it lies in the backup's folder.
         """
         try:
-            found = self._below(stored) if stored.count("/") > 1 else self._named(stored)
+            found = self._ahead  # where nothing was added and nothing removed, the manifest goes on as the walk does
+            if found is None or found.stored != stored:
+                found = self._sought(stored)
+            if found is None:
+                return None
+            self._advance()
         except (OSError, ValueError):  # it is removed, or somebody changes it: everything else is read anew
-            self._starts.clear()
+            self._starts = {}
             self.close()
             return None
-        return found if found is not None and found.type == FILE and found.base in self._bases else None
+        return found if found.type == FILE and found.base in self._bases else None
 
     def is_untouched(self, entry: Entry, status: os.stat_result, path: str) -> bool:
         """Return whether a file's status proves that it is what an entry tells."""
-        size = entry.size if entry.source_size is None else entry.source_size
-        facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        if facts != (size, entry.modified_ns, entry.ctime_ns, entry.inode) or entry.ctime_ns not in self._surely:
+        if (
+            status.st_ctime_ns != entry.ctime_ns
+            or status.st_ino != entry.inode
+            or status.st_mtime_ns != entry.modified_ns
+            or status.st_size != (entry.size if entry.source_size is None else entry.source_size)
+            or entry.ctime_ns not in self._surely
+        ):
             return False
         return entry.source_size is None or sqlite.quiet(path)
 
     def copy(self, entry: Entry) -> str:
         """Return the path of the stored copy."""
-        return f"{self._repository}/{entry.base or self.backup_id}/{decode_name(entry.stored)}"
+        return (f"{self._repository}/{entry.base}/" if entry.base else self._own) + decode_name(entry.stored)
 
     def is_sound(self, entry: Entry) -> bool:
         """Return whether the stored copy is what was stored."""
@@ -90,35 +101,45 @@ class EarlierFiles:
             self._entries.close()
         self._entries = self._ahead = None
 
-    def _named(self, stored: str) -> Entry | None:
-        start = self._starts.get(stored)
-        if start is None:
-            return None
-        with closing(self._file.entries(start, self._end(start))) as entries:
-            return next(entries, None)
-
-    def _end(self, start: int) -> int:
-        behind = bisect_right(self._places, start)
-        return self._places[behind] if behind < len(self._places) else start  # of an empty folder at the very end
-
-    def _below(self, stored: str) -> Entry | None:
-        folder = stored.rpartition("/")[0]
-        if folder != self._folder:
-            start = self._starts.get(folder)
-            self.close()
-            self._folder = folder
-            self._entries = None if start is None else self._file.entries(start, self._end(start))
+    def _sought(self, stored: str) -> Entry | None:
+        """Return the entry of a file that is not the next one, if there is one; what comes before it is passed over."""
+        folder = _folder_of(stored)
+        if self._ahead is None:
+            self._advance()  # it is the first that is asked for
+        while self._folder != folder and self._ahead is not None and self._ahead.type == FOLDER:
+            self._folder = self._ahead.stored
             self._advance()
+        if self._folder != folder and not self._goes_on_at(folder):
+            return None
         while self._ahead is not None and self._ahead.stored != stored:
+            # Files come before folders, so that the folder has no more of them behind its first one.
+            if self._ahead.type == FOLDER or _folder_of(self._ahead.stored) != folder:
+                return None
             if not _is_before(self._ahead.stored, stored):
                 return None
             self._advance()
         return self._ahead
 
+    def _goes_on_at(self, folder: str) -> bool:
+        """Go on with the first entry of a folder, or with a named file; False where there is none."""
+        if self._starts is None:
+            self._starts, self._end = self._file.starts(self._digest)
+        start = self._starts.get(folder)
+        if start is None:
+            return False
+        self.close()
+        self._folder, self._entries = folder, self._file.entries(start, self._end)
+        self._advance()
+        return True
+
     def _advance(self) -> None:
         self._ahead = None if self._entries is None else next(self._entries, None)
-        if self._ahead is not None and self._ahead.type == FOLDER:  # files come before folders
-            self.close()  # the folder stays: it has no more, and need not be looked through again
+
+
+def _folder_of(stored: str) -> str:
+    """Return the folder of a file; a named one stands by itself."""
+    folder = stored.rpartition("/")[0]
+    return folder if "/" in folder else stored
 
 
 def _is_before(one: str, other: str) -> bool:

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.copying import WriteError, stored_mode
 from peak_observe.backup_recovery.files.xattrs import has_xattrs
@@ -109,7 +111,7 @@ class FileReader:
     def _copied(self, found: Found, copied: copying.Copied, taken: str) -> Entry:
         self._added(copied.size)
         return entry_of(
-            found._replace(status=copied.before),
+            replace(found, status=copied.before),
             type=FILE,
             size=copied.size,
             blake3=copied.blake3,

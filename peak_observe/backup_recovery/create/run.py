@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.earlier import EarlierFiles
 from peak_observe.backup_recovery.create.writer import StagingWriter
+from peak_observe.backup_recovery.files.workers import beside
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
 from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
@@ -27,7 +29,7 @@ from peak_observe.backup_recovery.repository.metadata import (
     Problem,
 )
 from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
-from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository
+from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository, sync_filesystem
 from peak_observe.backup_recovery.repository.uncounted import Uncounted
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupError
@@ -250,8 +252,10 @@ class BackupRun:
     def _publish(self, writer: StagingWriter) -> None:
         path = self._staging / MANIFEST
         try:
-            # What a restore would refuse must not appear as a success: this is the code that a restore uses.
-            digest = ManifestFile(path).check(self.backup.backup_id, self.backup.base)
+            # What a restore would refuse must not appear as a success: this is the code that a restore uses. To publish
+            # is to wait for the disk, which may begin meanwhile.
+            with beside(partial(sync_filesystem, self._staging)):
+                digest = ManifestFile(path).check(self.backup.backup_id, self.backup.base)
         except ValueError as error:
             raise BackupError(f"no backup was made: its manifest could not be read back: {error}") from error
         status = BackupStatus.PARTIAL if writer.problems else BackupStatus.SUCCESS

@@ -8,7 +8,9 @@ import stat
 from fnmatch import translate
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.copying import opened
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 REPOSITORY_MARK = ".peak-observe"
 CACHE_TAG = "CACHEDIR.TAG"
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
+_TYPES = {stat.S_IFREG: FILE, stat.S_IFDIR: FOLDER, stat.S_IFLNK: LINK}
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True, gc=False):
     """One file, symbolic link or folder below a named path.
 
     Args:
@@ -198,12 +201,11 @@ def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found
     except OSError as error:
         problem(path, _reason(path, error))
         return None
-    if stat.S_ISREG(status.st_mode):
-        return Found(real, stored, FILE, status)
-    if stat.S_ISDIR(status.st_mode):
-        return Found(real, stored, FOLDER, status)
-    problem(path, _special(status))
-    return None
+    kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+    if kind is None or kind is LINK:  # of which another one was made meanwhile
+        problem(path, _special(status))
+        return None
+    return Found(real, stored, kind, status)
 
 
 def _taken(
@@ -214,16 +216,25 @@ def _taken(
     problem: Callable[[str, str], None],
 ) -> Iterator[Found]:
     """Yield what of a listing is not excluded and can be taken."""
+    place = f"{folder.stored}/"
     for entry in entries:
-        if exclude.patterns and exclude(
-            f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)
-        ):
+        name, path = entry.name, entry.path
+        if exclude.patterns and exclude(f"{below}/{name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)):
             continue
-        if entry.name.endswith(sqlite.SIDES) and sqlite.is_log(entry.path):
+        if name.endswith(sqlite.SIDES) and sqlite.is_log(path):
             _tell_of_database(entry, below, exclude, problem)
-        item = _found(entry, folder, problem)
-        if item is not None:
-            yield item
+        try:
+            status = os.lstat(path)  # unlike `stat` of an entry, which would keep it as long as the folder's listing
+        except OSError as error:
+            problem(path, _reason(path, error))
+            continue
+        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            problem(path, _special(status))
+            continue
+        if kind is LINK and not os.path.exists(path):
+            problem(path, "a symbolic link that points to nothing")
+        yield Found(path, place + name, kind, status)
 
 
 def _tell_of_database(log: os.DirEntry[str], below: str, exclude: Exclude, problem: Callable[[str, str], None]) -> None:
@@ -281,26 +292,6 @@ def _is_database(path: str) -> bool:
         return sqlite.is_database(path, os.lstat(path))
     except OSError:
         return False
-
-
-def _found(entry: os.DirEntry[str], folder: Found, problem: Callable[[str, str], None]) -> Found | None:
-    path, stored = entry.path, f"{folder.stored}/{entry.name}"
-    try:
-        status = os.lstat(path)  # unlike `stat` of an entry, which would keep it as long as the listing of the folder
-    except OSError as error:
-        problem(path, _reason(path, error))
-        return None
-    kind = stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFREG:
-        return Found(path, stored, FILE, status)
-    if kind == stat.S_IFDIR:
-        return Found(path, stored, FOLDER, status)
-    if kind == stat.S_IFLNK:
-        if not os.path.exists(path):
-            problem(path, "a symbolic link that points to nothing")
-        return Found(path, stored, LINK, status)
-    problem(path, _special(status))
-    return None
 
 
 def _reason(path: str, error: OSError) -> str:

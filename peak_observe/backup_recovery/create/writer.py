@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
 LINKED = "linked"
-BATCH = 4096  # files that are in memory at once
+BATCH = 512  # files that are in memory at once
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
 _log = logger("peak_observe.backup")
 
@@ -79,6 +79,7 @@ class StagingWriter:
         self.with_xattrs: list[str] = []
         self._add = add
         self._place = f"{folder}/"
+        self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
         self._earlier = earlier or {}
         self._incremental = incremental
         self._exclude = exclude
@@ -188,17 +189,15 @@ class StagingWriter:
         _log.info("left out of the backup: %s: %s", encode_name(path), reason)
 
     def _keep(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            if entry.xattrs:
-                self.with_xattrs.append(entry.stored)
-            if entry.type == FILE:
-                self.files += 1
-                self.size_bytes += entry.size
+        self.with_xattrs += [entry.stored for entry in entries if entry.xattrs]
+        self.files += sum([entry.type == FILE for entry in entries])
+        self.size_bytes += sum([entry.size for entry in entries])
         self._add(entries)
 
     def _place_of(self, root: Root) -> _Place:
         earlier = ((one, one.place_of(root)) for one in self._earlier.get((root.kind, root.source), ()))
-        return _Place(root, len(root.stored), [(one, place) for one, place in earlier if place is not None])
+        held = [(one, "" if place == root.stored else place) for one, place in earlier if place is not None]
+        return _Place(root, len(root.stored), held)
 
     def _take_batch(self, batch: list[tuple[_Place, Found]]) -> None:
         entries: list[Entry | None] = [None] * len(batch)
@@ -206,7 +205,7 @@ class StagingWriter:
         again: dict[int, Job] = {}
         reading: set[tuple[int, int]] = set()
         for number, (place, found) in enumerate(batch):
-            if self._is_beyond(found):
+            if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
                 continue
             if found.type != FILE:
                 entries[number] = self._make(found)
@@ -228,7 +227,13 @@ class StagingWriter:
             entries[number] = self._stored(jobs[number].found, entry)
         for number, job in again.items():
             entries[number] = self._another_name(job.found) or self._file(job)
-        self._keep([self._named(found, entry) for (_, found), entry in zip(batch, entries, strict=True) if entry])
+        self._keep(
+            [
+                entry if found.status.st_nlink == 1 else self._named(found, entry)
+                for (_, found), entry in zip(batch, entries, strict=True)
+                if entry
+            ]
+        )
 
     def _read_bytes(self, count: int) -> None:
         self._meter.bytes(count)  # of the part that is taken now
@@ -242,7 +247,7 @@ class StagingWriter:
         """Return whether a path is too long for the repository; what is below one is left out with it."""
         if self._beyond and found.stored.startswith(self._beyond):
             return True
-        if len(self._place) + len(found.stored) * 4 < LONGEST or len(os.fsencode(self._place + found.stored)) < LONGEST:
+        if len(os.fsencode(self._place + found.stored)) < LONGEST:
             return False
         if found.type == FOLDER:
             self._beyond = f"{found.stored}/"
@@ -255,7 +260,7 @@ class StagingWriter:
         entry = self._another_name(found) if several else None
         database, stored = None, encode_name(found.stored)
         for earlier, before in place.earlier:
-            known = earlier.find(before + stored[place.cut :])
+            known = earlier.find(before + stored[place.cut :] if before else stored)
             if known is None:
                 continue
             if entry is None and earlier.is_untouched(known, found.status, found.path):
@@ -280,7 +285,7 @@ class StagingWriter:
         self._meter.file(found.status.st_size)
         # With the time of its last change the mode, the owner and the rest are those of then.
         base = (entry.base or earlier.backup_id) if stays else ""
-        if (entry.stored, entry.taken, entry.base, entry.hardlink) == (stored, LINKED, base, ""):
+        if entry.taken == LINKED and entry.stored == stored and entry.base == base and not entry.hardlink:
             return entry
         return replace(entry, stored=stored, taken=LINKED, base=base, hardlink="")
 
@@ -299,8 +304,8 @@ class StagingWriter:
         return entry
 
     def _named(self, found: Found, entry: Entry) -> Entry:
-        """Return an entry, with the first name of its file in the manifest where it has one that is not this."""
-        if found.type != FILE or found.status.st_nlink == 1:
+        """Return the entry of a file with several names, with the first of them in the manifest if that is another."""
+        if found.type != FILE:
             return entry
         first = self._names.setdefault(_identity(found), entry)
         # One that changed between its names is not the same any more.
@@ -336,7 +341,7 @@ class _Place(NamedTuple):
     Args:
         root: The path.
         cut: Characters of its place in this backup, behind which that of a file below it goes on.
-        earlier: The backups that have it, the newest first, each with its place there.
+        earlier: The backups that have it, the newest first, each with its place there; empty if it is the same.
     """
 
     root: Root

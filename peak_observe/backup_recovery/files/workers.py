@@ -6,12 +6,13 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, compress, islice
 from operator import not_
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -90,6 +91,8 @@ def each(function: Callable[[T], R], items: Sequence[T], size: Callable[[T], int
         size: Returns the bytes of one.
         workers: How many threads may work at large ones.
     """
+    if not items:
+        return []
     results: list[R | None] = [None] * len(items)
     heavy = [size(item) >= LARGE for item in items]
     shared = compress(range(len(items)), heavy)  # gives each number to one thread only
@@ -114,6 +117,20 @@ def each(function: Callable[[T], R], items: Sequence[T], size: Callable[[T], int
         finally:
             stop.set()  # also on Ctrl-C, which only this thread hears
     return results  # type: ignore[return-value] # every number was given out
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """Do something in another thread while the block runs; what it raises comes through at the block's end.
+
+    Args:
+        work: What to do; it is left out where no thread can be started any more, as at the interpreter's end.
+    """
+    with ThreadPoolExecutor(1, "peak-observe-backup") as pool:
+        futures = _submitted(pool, work, 1)
+        yield
+        for future in futures:
+            future.result()
 
 
 def ahead(function: Callable[[T], R], items: Iterable[T], workers: int = WORKERS) -> Generator[R]:
@@ -143,7 +160,7 @@ def ahead(function: Callable[[T], R], items: Iterable[T], workers: int = WORKERS
             pool.shutdown(cancel_futures=True)
 
 
-def _submitted(pool: ThreadPoolExecutor, work: Callable[[], None], count: int) -> list[Future[None]]:
+def _submitted(pool: ThreadPoolExecutor, work: Callable[[], R], count: int) -> list[Future[R]]:
     try:
         return [pool.submit(work) for _ in range(count)]
     except RuntimeError:

@@ -170,9 +170,7 @@ class Manifest(msgspec.Struct, frozen=True):
             ValueError: It is no manifest of that backup, or names something outside; the message says what.
         """
         manifest: Manifest = decoded(text, _DECODER)
-        check = Check(manifest, backup_id, base)
-        for entry in manifest.entries:
-            check.entry(entry)
+        Check(manifest, backup_id, base).entries(manifest.entries)
         _check_names_of_one_file(manifest.entries)
         return manifest
 
@@ -248,7 +246,7 @@ def facts_of_file(entry: Entry) -> tuple[object, ...]:
 
 
 class Check:
-    """Check of a manifest, entry by entry: it names nothing twice and nothing outside.
+    """Check of a manifest, some entries after the others: it names nothing twice and nothing outside.
 
     Args:
         head: The manifest; its entries are not looked at.
@@ -272,28 +270,34 @@ class Check:
         self._folders: set[str] = set()
         self._seen: set[str] = set()
 
-    def entry(self, entry: Entry) -> None:
-        """Check the next entry.
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Check the next entries.
 
         Raises:
-            ValueError: It is none that a backup can have; the message says which and why.
+            ValueError: One is none that a backup can have; the message says which and why.
         """
-        stored = entry.stored
-        parent, _, name = stored.rpartition("/")
-        below = parent in self._folders  # which is a place itself, so that only the name can lead out of it
-        if not ((below and name not in _NO_NAMES and "\0" not in name) or _PLACE(stored)) or not _is_canonical(stored):
-            raise ValueError(f"{stored!r} leads out of the backup")
-        if not below and stored not in self._parents:
-            raise ValueError(f"{stored!r} is below nothing that was named")
-        if not _is_sound(entry):
-            raise ValueError(f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have")
-        if entry.base not in self._bases:
-            raise ValueError(f"it names files in {entry.base!r}, which is not what it is based on")
-        if stored in self._seen or (entry.hardlink and entry.hardlink not in self._seen):
-            raise ValueError(f"something stands there twice, or {stored!r} is a link to nothing")
-        self._seen.add(stored)
-        if entry.type == FOLDER:
-            self._folders.add(stored)
+        seen, folders, parents, bases = self._seen, self._folders, self._parents, self._bases
+        for entry in entries:
+            stored = entry.stored
+            parent, _, name = stored.rpartition("/")
+            below = parent in folders  # which is a place itself, so that only the name can lead out of it
+            if not ((below and name not in _NO_NAMES and "\0" not in name) or _PLACE(stored)) or (
+                "%" in stored and not _is_canonical(stored)
+            ):
+                raise ValueError(f"{stored!r} leads out of the backup")
+            if not below and stored not in parents:
+                raise ValueError(f"{stored!r} is below nothing that was named")
+            if not _is_sound(entry):
+                raise ValueError(
+                    f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have"
+                )
+            if entry.base not in bases:
+                raise ValueError(f"it names files in {entry.base!r}, which is not what it is based on")
+            if stored in seen or (entry.hardlink and entry.hardlink not in seen):
+                raise ValueError(f"something stands there twice, or {stored!r} is a link to nothing")
+            seen.add(stored)
+            if entry.type == FOLDER:
+                folders.add(stored)
 
 
 def _is_sound(entry: Entry) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -15,11 +16,12 @@ from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import ENTRIES, FOLDER, Check, Entry, Manifest, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Collection, Generator, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-BUFFER = 1 << 18
+BUFFER = 1 << 16
+NEAR = 1 << 15  # bytes that are read at once where few may be wanted
 _LAST = (b"],\n", b"]}\n")
 _LAST_SIZE = 3
 _MORE = b"},\n"  # the end of all other entries' lines
@@ -46,19 +48,16 @@ class ManifestWriter:
         self._descriptor = os.open(path, CREATE, 0o600)
         self._write(head.head_json())
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, entries: Collection[Entry]) -> None:
         """Write entries.
 
         Raises:
             OSError: That cannot be done.
         """
-        lines = []
-        for entry in entries:
-            lines.append(to_json(entry))
-            self._users.add(entry.uid)
-            self._groups.add(entry.gid)
-        if lines:
-            self._write((b"" if self._first else b",\n") + b",\n".join(lines))
+        if entries:
+            self._users.update([entry.uid for entry in entries])
+            self._groups.update([entry.gid for entry in entries])
+            self._write((b"" if self._first else b",\n") + b",\n".join([to_json(entry) for entry in entries]))
             self._first = False
 
     def finish(self) -> None:
@@ -127,10 +126,10 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: What stands there is no entry.
         """
-        with self._opened(min(BUFFER, end - start)) as file:
+        with self._opened(min(NEAR, end - start)) as file:
             file.seek(start)
             while start < end:
-                text = b"".join(file.readlines(min(BUFFER, end - start)))[: end - start]
+                text = (file.read(min(NEAR, end - start)) + file.readline())[: end - start]
                 if not text:
                     raise ValueError("it is cut off")
                 start += len(text)
@@ -178,8 +177,7 @@ class ManifestFile:
         for block in self._blocks():
             known.update(block.text)
             others += block.others
-            for entry in decoded(block.entries, _ENTRY_LIST):
-                check.entry(entry)
+            check.entries(decoded(block.entries, _ENTRY_LIST))
         decoded(bytes(others), _MANIFEST)
         return known.hexdigest()
 
@@ -187,14 +185,13 @@ class ManifestFile:
         """Yield the file by blocks of whole lines, so that few entries are in memory at once."""
         inside = False
         with self._opened() as file:
-            while lines := file.readlines(BUFFER):
-                text = b"".join(lines)
-                # A line ends where JSON allows no line break inside, so that each of these ends an entry.
-                if inside and text.count(_MORE) == len(lines):
+            while text := file.read(BUFFER) + file.readline():
+                # What else there is comes behind all entries, so that a block which ends with one holds no more.
+                if inside and text.endswith(_MORE) and text.startswith(b"{", text.rfind(b"\n", 0, -1) + 1):
                     yield _Block(text, _list(text), b"")
                     continue
                 entries, others = list[bytes](), list[bytes]()
-                for line in lines:
+                for line in BytesIO(text):
                     rest = line
                     if not inside and line.startswith(ENTRIES):
                         others.append(ENTRIES)
