@@ -60,6 +60,8 @@ class EarlierFiles:
             stored: Where it lies in the backup's folder.
         """
         try:
+            if self._ahead is None:
+                self._advance()  # it is the first that is asked for
             found = self._ahead  # where nothing was added and nothing removed, the manifest goes on as the walk does
             if found is None or found.stored != stored:
                 found = self._sought(stored)
@@ -104,18 +106,14 @@ class EarlierFiles:
     def _sought(self, stored: str) -> Entry | None:
         """Return the entry of a file that is not the next one, if there is one; what comes before it is passed over."""
         folder = _folder_of(stored)
-        if self._ahead is None:
-            self._advance()  # it is the first that is asked for
         while self._folder != folder and self._ahead is not None and self._ahead.type == FOLDER:
             self._folder = self._ahead.stored
             self._advance()
         if self._folder != folder and not self._goes_on_at(folder):
             return None
         while self._ahead is not None and self._ahead.stored != stored:
-            # Files come before folders, so that the folder has no more of them behind its first one.
-            if self._ahead.type == FOLDER or _folder_of(self._ahead.stored) != folder:
-                return None
-            if not _is_before(self._ahead.stored, stored):
+            # Files come before folders, so that behind the first folder there are no more of them.
+            if self._ahead.type == FOLDER or not _is_before(self._ahead.stored, stored):
                 return None
             self._advance()
         return self._ahead

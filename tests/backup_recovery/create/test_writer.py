@@ -8,14 +8,16 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from peak_observe import BackupError, BackupFinished, BackupStatus, BackupType, RecoveryManager
-from peak_observe.backup_recovery.create import reader
+from peak_observe.backup_recovery.create import reader, writer
 from peak_observe.backup_recovery.files import copying
-from peak_observe.backup_recovery.repository.manifest import Entry
+from peak_observe.backup_recovery.repository import manifest_file
+from peak_observe.backup_recovery.repository.manifest import Entry, decode_name
 from peak_observe.testing import RecordingObserver
 
 from ..conftest import OLD, Program
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 ALL = (True, True, True)
 KEPT = {"metadata.json", "manifest.json", "config", "data", "state.json"}
+NAMES = ["a", "a.b", "a b", "a%", "a%41", "A", "b", "ä", "\udcff", "z\udce4", "day1", "day10", "\U0001f600", "-", "~"]
 
 
 def folder_of(manager: RecoveryManager, backup_id: str) -> Path:
@@ -142,6 +145,100 @@ def test_a_change_that_hides_its_time_is_seen(manager: RecoveryManager, program:
     assert program.config.stat().st_mtime == OLD
     found = folder_of(manager, manager.create_backup(*ALL)) / "config" / "config.toml"
     assert found.read_text() == "pair = 'ETH/USD'\n"
+
+
+class Changing:
+    """A tree and two named files that change at random.
+
+    Args:
+        folder: Where they are.
+        random: What decides.
+    """
+
+    def __init__(self, folder: Path, random: Random) -> None:
+        self.tree = folder / "tree"
+        self.tree.mkdir()
+        self.named = [folder / name for name in ("one.csv", "two.csv")]
+        self._random = random
+        for path in self.named:
+            self._write(path)
+
+    def change(self) -> None:
+        """Make a file, a folder or a link, or remove, replace or rewrite what is there."""
+        folders = [self.tree, *(path for path in self.tree.rglob("*") if path.is_dir() and not path.is_symlink())]
+        path = self._random.choice(folders) / self._random.choice(NAMES)
+        what = self._random.choice(["file", "file", "file", "folder", "folder", "link", "nothing", "named"])
+        if what == "named":
+            self._write(self._random.choice(self.named))
+            return
+        if path.is_dir() and not path.is_symlink():
+            if what == "folder" or self._random.random() < 0.5:
+                return
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        if what == "file":
+            self._write(path)
+        elif what == "folder":
+            path.mkdir()
+        elif what == "link":
+            path.symlink_to(self.tree)
+
+    def files(self) -> dict[Path, tuple[int, ...]]:
+        """Return what tells whether a file changed."""
+        found = [*self.named, *(path for path in self.tree.rglob("*") if path.is_file() and not path.is_symlink())]
+        return {path: (status.st_ino, status.st_ctime_ns) for path in found for status in [path.stat()]}
+
+    def _write(self, path: Path) -> None:
+        path.write_text(str(self._random.random()))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_added_or_removed_around_them_unchanged_files_are_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusting: None, seed: int
+) -> None:
+    """The manifest is followed along the walk, by short stretches here, and left and found again at each change."""
+    monkeypatch.setattr(writer, "BATCH", 7)
+    monkeypatch.setattr(manifest_file, "BUFFER", 400)
+    monkeypatch.setattr(manifest_file, "NEAR", 200)
+    random = Random(seed)
+    changing = Changing(tmp_path, random)
+    before: dict[Path, tuple[int, ...]] = {}
+    for _ in range(6):
+        for _ in range(random.choice([0, 1, 3, 40])):
+            changing.change()
+        manager = RecoveryManager(tmp_path / "backups")
+        for path in random.sample([changing.tree, *changing.named], 3):
+            manager.data_backup.add_data_path(path)
+        backup_id = manager.create_backup(False, False, True)
+        found = taken(manager, backup_id)
+        now = changing.files()
+        expected = {path: "linked" if before.get(path) == facts else "copied" for path, facts in now.items()}
+        assert {decode_name(place): how for place, how in found.items()} == {
+            f"data/{path.relative_to(tmp_path)}": how for path, how in expected.items()
+        }
+        for path in now:
+            assert (folder_of(manager, backup_id) / "data" / path.relative_to(tmp_path)).read_text() == path.read_text()
+        before = now
+
+
+def test_where_only_content_changed_the_manifest_is_read_once(
+    manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch, trusting: None
+) -> None:
+    """Nothing has to be looked for in it."""
+    for folder in ("empty", "a", "b/empty", "b/c"):
+        program.write(program.data / folder / "x.csv", "1\n")
+    for folder in ("empty", "b/empty"):
+        (program.data / folder / "x.csv").unlink()
+    manager.create_backup(*ALL)
+    program.write(program.trades / "1.csv", "more\n")
+
+    def starts(*_: object) -> None:
+        pytest.fail("a place was looked for")
+
+    monkeypatch.setattr(manifest_file.ManifestFile, "starts", starts)
+    found = taken(manager, manager.create_backup(True, False, True))
+    assert found.pop("data/data/trades/1.csv") == "copied"
+    assert set(found.values()) == {"linked"}
 
 
 @pytest.mark.parametrize("number", [errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOENT])
