@@ -120,14 +120,15 @@ def each(function: Callable[[T], R], items: Sequence[T], size: Callable[[T], int
 
 
 @contextmanager
-def beside(work: Callable[[], object]) -> Iterator[None]:
+def beside(work: Callable[[], object], workers: int = WORKERS) -> Iterator[None]:
     """Do something in another thread while the block runs; what it raises comes through at the block's end.
 
     Args:
         work: What to do; it is left out where no thread can be started any more, as at the interpreter's end.
+        workers: With less than two it is left out as well.
     """
     with ThreadPoolExecutor(1, "peak-observe-backup") as pool:
-        futures = _submitted(pool, work, 1)
+        futures = _submitted(pool, work, min(workers - 1, 1))
         yield
         for future in futures:
             future.result()

@@ -53,7 +53,7 @@ def test_another_thread_works_beside_the_block() -> None:
         began.set()
         assert may_end.wait(10)
 
-    with beside(work):
+    with beside(work, 2):
         assert began.wait(10)
         may_end.set()
     assert threads[0] is not threading.current_thread()
@@ -67,7 +67,7 @@ def test_an_error_beside_the_block_comes_through_at_its_end() -> None:
     def fail() -> None:
         raise OSError(5, "Input/output error")
 
-    with pytest.raises(OSError, match="Input/output error"), beside(fail):
+    with pytest.raises(OSError, match="Input/output error"), beside(fail, 2):
         reached.append(True)
     assert reached
 
@@ -81,7 +81,7 @@ def test_an_error_of_the_block_comes_first() -> None:
         ended.set()
         raise OSError(5, "Input/output error")
 
-    with pytest.raises(ValueError, match="of the block"), beside(work):
+    with pytest.raises(ValueError, match="of the block"), beside(work, 2):
         may_end.set()
         raise ValueError("of the block")
     assert ended.is_set()
@@ -95,7 +95,15 @@ def test_where_no_thread_can_be_started_the_block_runs_alone(monkeypatch: pytest
 
     monkeypatch.setattr(threading.Thread, "start", start)
     reached, worked = [], []
-    with beside(lambda: worked.append(True)):
+    with beside(lambda: worked.append(True), 2):
         reached.append(True)
     assert reached
+    assert not worked
+
+
+def test_with_one_worker_the_block_runs_alone() -> None:
+    """Where there is one processor only."""
+    worked: list[bool] = []
+    with beside(lambda: worked.append(True), 1):
+        pass
     assert not worked

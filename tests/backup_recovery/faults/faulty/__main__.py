@@ -105,6 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as base:
         if not asked.threads:
             workers.each.__defaults__ = workers.ahead.__defaults__ = (1,)
+            workers.beside.__wrapped__.__defaults__ = (1,)
         scenario = SCENARIOS[asked.scenario](World(Path(base)))
         gc.freeze()  # what is there already need not be looked at, and so not copied, in each child
         calls, told = recorded(scenario.act)
