@@ -40,7 +40,7 @@ class EarlierFiles:
         self._digest = backup.manifest
         head = self._file.head()
         self._bases = ("", backup.base)
-        self._surely = range(1, head.started_ns - sqlite.DOUBT_NS)
+        self._doubted_from = head.started_ns - sqlite.DOUBT_NS  # a change then may not show in the times
         self._roots = {(root.kind, root.source): root.stored for root in head.roots}
         self._own = f"{repository}/{backup.backup_id}/"
         self._starts: dict[str, int] | None = None  # found out when the walk first leaves the manifest's order
@@ -77,11 +77,11 @@ class EarlierFiles:
     def is_untouched(self, entry: Entry, status: os.stat_result, path: str) -> bool:
         """Return whether a file's status proves that it is what an entry tells."""
         if (
-            status.st_ctime_ns != entry.ctime_ns
+            not 0 < entry.ctime_ns < self._doubted_from
+            or status.st_ctime_ns != entry.ctime_ns
             or status.st_ino != entry.inode
             or status.st_mtime_ns != entry.modified_ns
             or status.st_size != (entry.size if entry.source_size is None else entry.source_size)
-            or entry.ctime_ns not in self._surely
         ):
             return False
         return entry.source_size is None or sqlite.quiet(path)

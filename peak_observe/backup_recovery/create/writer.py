@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -91,6 +90,9 @@ class StagingWriter:
         self._meter = Meter(None, "", 0, 0)
         self._reader = FileReader(folder, self._problem, self._read_bytes)
         self._lock = threading.Lock()
+        self._batch: list[Entry | None] = []
+        self._jobs: dict[int, Job] = {}
+        self._several: dict[int, Found] = {}
         self._beyond = ""
         self._folders: list[tuple[str, int, int]] = []
         self._names: dict[tuple[int, int], Entry] = {}
@@ -110,13 +112,13 @@ class StagingWriter:
         began, files, size = time.perf_counter(), self.files, self.size_bytes
         (self.folder / kind).mkdir(FOLDER_MODE)
         self._meter = Meter(self._tell, kind, *(self._count(roots) if self._tell else (0, 0)))
-        items = (
-            (place, found)
-            for place in map(self._place_of, roots)
-            for found in self._find(place.root, self._problem, self._left_out)
-        )
-        while batch := list(islice(items, BATCH)):
-            self._take_batch(batch)
+        for root in roots:
+            place = self._place_of(root)
+            for found in self._find(root, self._problem, self._left_out):
+                self._take(place, found)
+                if len(self._batch) >= BATCH:
+                    self._finish_batch()
+        self._finish_batch()
         self._finish_folders()
         self._names.clear()
         self._copies.clear()
@@ -199,41 +201,41 @@ class StagingWriter:
         held = [(one, "" if place == root.stored else place) for one, place in earlier if place is not None]
         return _Place(root, len(root.stored), held)
 
-    def _take_batch(self, batch: list[tuple[_Place, Found]]) -> None:
-        entries: list[Entry | None] = [None] * len(batch)
-        jobs: dict[int, Job] = {}
+    def _take(self, place: _Place, found: Found) -> None:
+        """Take what was found: a file that has to be read with the batch, anything else at once."""
+        if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
+            return
+        if found.type != FILE:
+            self._batch.append(self._make(found))
+            return
+        # To link is one short call, at which threads only get in each other's way; to read is worth them.
+        entry, database = self._known(place, found)
+        number = len(self._batch)
+        if entry is None:
+            self._jobs[number] = Job(found, self._only_grows(place, found), database)
+        if found.status.st_nlink > 1:
+            self._several[number] = found
+        self._batch.append(entry)
+
+    def _finish_batch(self) -> None:
+        """Read the files of the batch that have to be read, and keep its entries."""
+        batch, jobs, several = self._batch, self._jobs, self._several
         again: dict[int, Job] = {}
         reading: set[tuple[int, int]] = set()
-        for number, (place, found) in enumerate(batch):
-            if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
-                continue
-            if found.type != FILE:
-                entries[number] = self._make(found)
-                continue
-            # To link is one short call, at which threads only get in each other's way; to read is worth them.
-            entries[number], database = self._known(place, found)
-            if entries[number] is not None:
-                continue
-            job = Job(found, self._only_grows(place, found), database)
-            if found.status.st_nlink == 1:
-                jobs[number] = job
-            elif _identity(found) in reading:
-                again[number] = job
-            else:
-                jobs[number] = job
-                reading.add(_identity(found))
+        for number in [number for number in several if number in jobs]:
+            if _identity(several[number]) in reading:
+                again[number] = jobs.pop(number)
+            reading.add(_identity(several[number]))
         done = each(self._file, list(jobs.values()), lambda job: job.found.status.st_size)
         for number, entry in zip(jobs, done, strict=True):
-            entries[number] = self._stored(jobs[number].found, entry)
+            batch[number] = self._stored(jobs[number].found, entry)
         for number, job in again.items():
-            entries[number] = self._another_name(job.found) or self._file(job)
-        self._keep(
-            [
-                entry if found.status.st_nlink == 1 else self._named(found, entry)
-                for (_, found), entry in zip(batch, entries, strict=True)
-                if entry
-            ]
-        )
+            batch[number] = self._another_name(job.found) or self._file(job)
+        for number, found in several.items():
+            batch[number] = self._named(found, batch[number])
+        self._keep([entry for entry in batch if entry is not None])
+        for filled in (batch, jobs, several):
+            filled.clear()
 
     def _read_bytes(self, count: int) -> None:
         self._meter.bytes(count)  # of the part that is taken now
@@ -303,10 +305,10 @@ class StagingWriter:
             self._copies.setdefault(_identity(found), entry)
         return entry
 
-    def _named(self, found: Found, entry: Entry) -> Entry:
+    def _named(self, found: Found, entry: Entry | None) -> Entry | None:
         """Return the entry of a file with several names, with the first of them in the manifest if that is another."""
-        if found.type != FILE:
-            return entry
+        if entry is None:
+            return None
         first = self._names.setdefault(_identity(found), entry)
         # One that changed between its names is not the same any more.
         same = first is not entry and facts_of_file(first) == facts_of_file(entry)
