@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 REPOSITORY_MARK = ".peak-observe"
 CACHE_TAG = "CACHEDIR.TAG"
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
+_FORMAT = stat.S_IFMT(0o777_777)
 _TYPES = {stat.S_IFREG: FILE, stat.S_IFDIR: FOLDER, stat.S_IFLNK: LINK}
 
 
@@ -187,11 +188,7 @@ def find(
         if entries is None:
             continue
         yield folder
-        for item in _taken(entries, folder, folder.path[len(named.path) + 1 :], exclude, problem):
-            if item.type is FOLDER:
-                folders.append(item)
-            else:
-                yield item
+        yield from _taken(entries, folder, folder.path[len(named.path) + 1 :], exclude, problem, folders=folders)
 
 
 def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:
@@ -201,7 +198,7 @@ def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found
     except OSError as error:
         problem(path, _reason(path, error))
         return None
-    kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+    kind = _TYPES.get(status.st_mode & _FORMAT)
     if kind is None or kind is LINK:  # of which another one was made meanwhile
         problem(path, _special(status))
         return None
@@ -214,8 +211,10 @@ def _taken(
     below: str,
     exclude: Exclude,
     problem: Callable[[str, str], None],
+    *,
+    folders: list[Found],
 ) -> Iterator[Found]:
-    """Yield what of a listing is not excluded and can be taken."""
+    """Yield the files and links of a listing that are not excluded and can be taken; folders are added to others."""
     place = f"{folder.stored}/"
     for entry in entries:
         name, path = entry.name, entry.path
@@ -228,13 +227,15 @@ def _taken(
         except OSError as error:
             problem(path, _reason(path, error))
             continue
-        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-        if kind is None:
+        kind = _TYPES.get(status.st_mode & _FORMAT)
+        if kind is FOLDER:
+            folders.append(Found(path, place + name, kind, status))
+        elif kind is None:
             problem(path, _special(status))
-            continue
-        if kind is LINK and not os.path.exists(path):
-            problem(path, "a symbolic link that points to nothing")
-        yield Found(path, place + name, kind, status)
+        else:
+            if kind is LINK and not os.path.exists(path):
+                problem(path, "a symbolic link that points to nothing")
+            yield Found(path, place + name, kind, status)
 
 
 def _tell_of_database(log: os.DirEntry[str], below: str, exclude: Exclude, problem: Callable[[str, str], None]) -> None:
