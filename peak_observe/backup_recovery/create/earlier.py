@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying, sqlite
@@ -11,7 +12,7 @@ from peak_observe.backup_recovery.repository.repository import MANIFEST
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.manifest import Root
@@ -46,8 +47,9 @@ class EarlierFiles:
         self._starts: dict[str, int] | None = None  # found out when the walk first leaves the manifest's order
         self._end = 0
         self._folder = ""
-        self._entries: Generator[Entry] | None = self._file.all_entries()
-        self._ahead: Entry | None = None
+        self._blocks = self._file.entries()
+        self._entries: Iterator[Entry] = chain.from_iterable(self._blocks)
+        self._ahead: Entry | None = None  # one that was come to too early
 
     def place_of(self, root: Root) -> str | None:
         """Return where a named path lies in the backup's folder; None where it does not have it."""
@@ -60,19 +62,16 @@ class EarlierFiles:
             stored: Where it lies in the backup's folder.
         """
         try:
-            if self._ahead is None:
-                self._advance()  # it is the first that is asked for
-            found = self._ahead  # where nothing was added and nothing removed, the manifest goes on as the walk does
+            # Where nothing was added and nothing removed, the manifest goes on as the walk does.
+            found = self._ahead or next(self._entries, None)
+            self._ahead = None
             if found is None or found.stored != stored:
-                found = self._sought(stored)
-            if found is None:
-                return None
-            self._advance()
+                found = self._sought(stored, found)
         except (OSError, ValueError):  # it is removed, or somebody changes it: everything else is read anew
             self._starts = {}
             self.close()
             return None
-        return found if found.type == FILE and found.base in self._bases else None
+        return found if found is not None and found.type == FILE and found.base in self._bases else None
 
     def is_untouched(self, entry: Entry, status: os.stat_result, path: str) -> bool:
         """Return whether a file's status proves that it is what an entry tells."""
@@ -99,24 +98,27 @@ class EarlierFiles:
 
     def close(self) -> None:
         """Close the manifest; it is opened again when somebody asks for a file of another folder."""
-        if self._entries is not None:
-            self._entries.close()
-        self._entries = self._ahead = None
+        self._blocks.close()
+        self._entries, self._ahead = iter(()), None
 
-    def _sought(self, stored: str) -> Entry | None:
+    def _sought(self, stored: str, ahead: Entry | None) -> Entry | None:
         """Return the entry of a file that is not the next one, if there is one; what comes before it is passed over."""
         folder = _folder_of(stored)
-        while self._folder != folder and self._ahead is not None and self._ahead.type == FOLDER:
-            self._folder = self._ahead.stored
-            self._advance()
-        if self._folder != folder and not self._goes_on_at(folder):
-            return None
-        while self._ahead is not None and self._ahead.stored != stored:
-            # Files come before folders, so that behind the first folder there are no more of them.
-            if self._ahead.type == FOLDER or not _is_before(self._ahead.stored, stored):
+        while self._folder != folder and ahead is not None and ahead.type == FOLDER:
+            self._folder, ahead = ahead.stored, next(self._entries, None)
+        self._ahead = ahead
+        if self._folder != folder:
+            if not self._goes_on_at(folder):
                 return None
-            self._advance()
-        return self._ahead
+            ahead = next(self._entries, None)
+        # Files come before folders, so that behind the first folder there are no more of them.
+        while ahead is not None and ahead.type != FOLDER and _is_before(ahead.stored, stored):
+            ahead = next(self._entries, None)
+        if ahead is not None and ahead.stored == stored:
+            self._ahead = None
+            return ahead
+        self._ahead = ahead
+        return None
 
     def _goes_on_at(self, folder: str) -> bool:
         """Go on with the first entry of a folder, or with a named file; False where there is none."""
@@ -126,12 +128,9 @@ class EarlierFiles:
         if start is None:
             return False
         self.close()
-        self._folder, self._entries = folder, self._file.entries(start, self._end)
-        self._advance()
+        self._folder, self._blocks = folder, self._file.entries_between(start, self._end)
+        self._entries = chain.from_iterable(self._blocks)
         return True
-
-    def _advance(self) -> None:
-        self._ahead = None if self._entries is None else next(self._entries, None)
 
 
 def _folder_of(stored: str) -> str:

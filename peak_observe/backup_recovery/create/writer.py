@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
 LINKED = "linked"
-BATCH = 512  # files that are in memory at once
+BATCH = 256  # files that are in memory at once
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
 _log = logger("peak_observe.backup")
 
@@ -90,9 +91,6 @@ class StagingWriter:
         self._meter = Meter(None, "", 0, 0)
         self._reader = FileReader(folder, self._problem, self._read_bytes)
         self._lock = threading.Lock()
-        self._batch: list[Entry | None] = []
-        self._jobs: dict[int, Job] = {}
-        self._several: dict[int, Found] = {}
         self._beyond = ""
         self._folders: list[tuple[str, int, int]] = []
         self._names: dict[tuple[int, int], Entry] = {}
@@ -112,13 +110,13 @@ class StagingWriter:
         began, files, size = time.perf_counter(), self.files, self.size_bytes
         (self.folder / kind).mkdir(FOLDER_MODE)
         self._meter = Meter(self._tell, kind, *(self._count(roots) if self._tell else (0, 0)))
-        for root in roots:
-            place = self._place_of(root)
-            for found in self._find(root, self._problem, self._left_out):
-                self._take(place, found)
-                if len(self._batch) >= BATCH:
-                    self._finish_batch()
-        self._finish_batch()
+        items = (
+            (place, found)
+            for place in map(self._place_of, roots)
+            for found in self._find(place.root, self._problem, self._left_out)
+        )
+        while batch := list(islice(items, BATCH)):
+            self._take_batch(batch)
         self._finish_folders()
         self._names.clear()
         self._copies.clear()
@@ -201,41 +199,64 @@ class StagingWriter:
         held = [(one, "" if place == root.stored else place) for one, place in earlier if place is not None]
         return _Place(root, len(root.stored), held)
 
-    def _take(self, place: _Place, found: Found) -> None:
-        """Take what was found: a file that has to be read with the batch, anything else at once."""
-        if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
-            return
-        if found.type != FILE:
-            self._batch.append(self._make(found))
-            return
+    def _take_batch(self, batch: list[tuple[_Place, Found]]) -> None:
+        """Take what was found, one kind of work after the other: a processor is quicker at more of the same."""
+        entries: list[Entry | None] = [None] * len(batch)
+        links: list[tuple[int, str, str]] = []
+        unread: list[int] = []
+        databases: dict[int, tuple[Entry, str]] = {}
+        for number, (place, found) in enumerate(batch):
+            if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
+                continue
+            if found.type != FILE:
+                entries[number] = self._make(found)
+                continue
+            entry, source, database = self._known(place, found)
+            if database is not None:
+                databases[number] = database
+            if found.status.st_nlink > 1:
+                entry = self._with_several_names(found, entry, source)
+            elif source:
+                links.append((number, source, self._place + found.stored))
+            entries[number] = entry
+            if entry is None:
+                unread.append(number)
+            elif not source:
+                self._meter.file(found.status.st_size)
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
-        entry, database = self._known(place, found)
-        number = len(self._batch)
-        if entry is None:
-            self._jobs[number] = Job(found, self._only_grows(place, found), database)
-        if found.status.st_nlink > 1:
-            self._several[number] = found
-        self._batch.append(entry)
+        unread += self._link_all(links, batch)
+        self._read({number: self._job(*batch[number], databases.get(number)) for number in unread}, entries)
+        self._keep(
+            [
+                entry if found.status.st_nlink == 1 else self._named(found, entry)
+                for (_, found), entry in zip(batch, entries, strict=True)
+                if entry
+            ]
+        )
 
-    def _finish_batch(self) -> None:
-        """Read the files of the batch that have to be read, and keep its entries."""
-        batch, jobs, several = self._batch, self._jobs, self._several
+    def _link_all(self, links: list[tuple[int, str, str]], batch: list[tuple[_Place, Found]]) -> list[int]:
+        """Link to copies of earlier backups, and return the numbers of those to which nothing can be linked."""
+        failed = [number for number, source, target in links if not _link(source, target)]
+        if self._tell is not None:
+            for number in {number for number, _, _ in links}.difference(failed):
+                self._meter.file(batch[number][1].status.st_size)
+        return failed
+
+    def _read(self, jobs: dict[int, Job], entries: list[Entry | None]) -> None:
+        """Read files, and set their entries; of those with several names the first one only."""
+        first: dict[int, Job] = {}
         again: dict[int, Job] = {}
         reading: set[tuple[int, int]] = set()
-        for number in [number for number in several if number in jobs]:
-            if _identity(several[number]) in reading:
-                again[number] = jobs.pop(number)
-            reading.add(_identity(several[number]))
-        done = each(self._file, list(jobs.values()), lambda job: job.found.status.st_size)
-        for number, entry in zip(jobs, done, strict=True):
-            batch[number] = self._stored(jobs[number].found, entry)
+        for number, job in jobs.items():
+            identity = _identity(job.found)
+            (again if identity in reading else first)[number] = job
+            if job.found.status.st_nlink > 1:
+                reading.add(identity)
+        done = each(self._file, list(first.values()), lambda job: job.found.status.st_size)
+        for number, entry in zip(first, done, strict=True):
+            entries[number] = self._stored(first[number].found, entry)
         for number, job in again.items():
-            batch[number] = self._another_name(job.found) or self._file(job)
-        for number, found in several.items():
-            batch[number] = self._named(found, batch[number])
-        self._keep([entry for entry in batch if entry is not None])
-        for filled in (batch, jobs, several):
-            filled.clear()
+            entries[number] = self._another_name(job.found) or self._file(job)
 
     def _read_bytes(self, count: int) -> None:
         self._meter.bytes(count)  # of the part that is taken now
@@ -256,21 +277,22 @@ class StagingWriter:
         self._problem(found.path, "its path would be too long in the repository, and so would all below it")
         return True
 
-    def _known(self, place: _Place, found: Found) -> tuple[Entry | None, tuple[Entry, str] | None]:
-        """Return the entry of a file that need not be read, and that of a backup in which it was a database."""
-        several = found.status.st_nlink > 1
-        entry = self._another_name(found) if several else None
-        database, stored = None, encode_name(found.stored)
+    def _known(self, place: _Place, found: Found) -> tuple[Entry | None, str, tuple[Entry, str] | None]:
+        """Return the entry of a file that need not be read, the copy to link to, and when it was a database."""
+        entry, source, database = None, "", None
+        stored = encode_name(found.stored)
         for earlier, before in place.earlier:
             known = earlier.find(before + stored[place.cut :] if before else stored)
             if known is None:
                 continue
             if entry is None and earlier.is_untouched(known, found.status, found.path):
-                entry = self._unchanged(known, earlier, found, stored)
-                entry = self._stored(found, entry) if several else entry
+                entry, source = self._unchanged(known, earlier, stored)
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
-        return entry, database
+        return entry, source, database
+
+    def _job(self, place: _Place, found: Found, database: tuple[Entry, str] | None) -> Job:
+        return Job(found, self._only_grows(place, found), database)
 
     def _only_grows(self, place: _Place, found: Found) -> bool:
         if not self._append_only.patterns:
@@ -278,18 +300,25 @@ class StagingWriter:
         below = decode_name(encode_name(found.stored)[place.cut + 1 :])
         return self._append_only(below or found.path.rpartition("/")[2], folder=False)
 
-    def _unchanged(self, entry: Entry, earlier: EarlierFiles, found: Found, stored: str) -> Entry | None:
+    def _unchanged(self, entry: Entry, earlier: EarlierFiles, stored: str) -> tuple[Entry | None, str]:
+        """Return the entry of an unchanged file, and the copy to link to, if it does not stay where it is."""
         if self._doubted and not earlier.is_sound(entry):
-            return None
+            return None, ""
         stays = self._incremental and entry.stored == stored
-        if not stays and not _link(earlier.copy(entry), self._place + found.stored):
-            return None
-        self._meter.file(found.status.st_size)
+        source = "" if stays else earlier.copy(entry)
         # With the time of its last change the mode, the owner and the rest are those of then.
         base = (entry.base or earlier.backup_id) if stays else ""
         if entry.taken == LINKED and entry.stored == stored and entry.base == base and not entry.hardlink:
-            return entry
-        return replace(entry, stored=stored, taken=LINKED, base=base, hardlink="")
+            return entry, source
+        return replace(entry, stored=stored, taken=LINKED, base=base, hardlink=""), source
+
+    def _with_several_names(self, found: Found, entry: Entry | None, source: str) -> Entry | None:
+        """Link one more name to the first one's copy, or the first one to an earlier backup's."""
+        if another := self._another_name(found):
+            return another
+        if source and not _link(source, self._place + found.stored):
+            return None
+        return self._stored(found, entry)
 
     def _another_name(self, found: Found) -> Entry | None:
         """Return the entry of one more name of a file whose content is in the backup already."""
@@ -305,10 +334,10 @@ class StagingWriter:
             self._copies.setdefault(_identity(found), entry)
         return entry
 
-    def _named(self, found: Found, entry: Entry | None) -> Entry | None:
+    def _named(self, found: Found, entry: Entry) -> Entry:
         """Return the entry of a file with several names, with the first of them in the manifest if that is another."""
-        if entry is None:
-            return None
+        if found.type != FILE:
+            return entry
         first = self._names.setdefault(_identity(found), entry)
         # One that changed between its names is not the same any more.
         same = first is not entry and facts_of_file(first) == facts_of_file(entry)

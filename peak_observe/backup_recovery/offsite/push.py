@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -135,7 +136,7 @@ class Push:
 
     def _entries(self) -> Iterator[Entry]:
         """Yield the files with content that this backup's own folder holds."""
-        for entry in self._manifest.all_entries():
+        for entry in chain.from_iterable(self._manifest.entries()):
             if entry.type == FILE and entry.size and not entry.base:
                 yield entry
 

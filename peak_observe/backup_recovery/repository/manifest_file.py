@@ -109,18 +109,18 @@ class ManifestFile:
                 head += line
         return decoded(head, _MANIFEST)
 
-    def all_entries(self) -> Generator[Entry]:
-        """Yield all entries.
+    def entries(self) -> Generator[list[Entry]]:
+        """Yield all entries, some at a time.
 
         Raises:
             OSError: It cannot be read.
             ValueError: What stands there is no entry.
         """
         for block in self._blocks():
-            yield from decoded(block.entries, _ENTRY_LIST)
+            yield decoded(block.entries, _ENTRY_LIST)
 
-    def entries(self, start: int, end: int) -> Generator[Entry]:
-        """Yield the entries whose lines stand between two places of the file, which `starts` tells.
+    def entries_between(self, start: int, end: int) -> Generator[list[Entry]]:
+        """Yield the entries whose lines stand between two places of the file, which `starts` tells, some at a time.
 
         Raises:
             OSError: It cannot be read.
@@ -133,7 +133,7 @@ class ManifestFile:
                 if not text:
                     raise ValueError("it is cut off")
                 start += len(text)
-                yield from decoded(_list(text), _ENTRY_LIST)
+                yield decoded(_list(text), _ENTRY_LIST)
 
     def starts(self, digest: str) -> tuple[dict[str, int], int]:
         """Return where the line of the first entry in each folder begins, and that of each named file; and the end.

@@ -1,5 +1,6 @@
 """A manifest that is written and read line by line is the one that is written and read at once."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def written(path: Path, entries: list[Entry], *, batch: int = 2) -> ManifestFile
     return ManifestFile(path)
 
 
+def between(file: ManifestFile, start: int, end: int) -> list[Entry]:
+    """Return the entries between two places."""
+    return list(chain.from_iterable(file.entries_between(start, end)))
+
+
 @pytest.mark.parametrize("entries", [ENTRIES, ENTRIES[:1], []], ids=len)
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_it_is_the_same_as_one_that_is_written_at_once(tmp_path: Path, entries: list[Entry], batch: int) -> None:
@@ -54,12 +60,12 @@ def test_entries_are_found_folder_by_folder(tmp_path: Path, owners: bool) -> Non
     starts, end = file.starts(blake3(path.read_bytes()).hexdigest())
     assert list(starts) == ["config/app.toml", "data/data", "data/data/deep"]
     assert list(starts.values()) == sorted(starts.values())
-    assert list(file.entries(starts["config/app.toml"], end)) == ENTRIES
-    assert list(file.entries(starts["config/app.toml"], starts["data/data"])) == ENTRIES[:2]
-    assert list(file.entries(starts["data/data"], end)) == ENTRIES[2:]
-    assert list(file.entries(starts["data/data"], starts["data/data/deep"])) == ENTRIES[2:5]
-    assert list(file.entries(starts["data/data/deep"], end)) == ENTRIES[5:]
-    assert list(file.all_entries()) == ENTRIES
+    assert between(file, starts["config/app.toml"], end) == ENTRIES
+    assert between(file, starts["config/app.toml"], starts["data/data"]) == ENTRIES[:2]
+    assert between(file, starts["data/data"], end) == ENTRIES[2:]
+    assert between(file, starts["data/data"], starts["data/data/deep"]) == ENTRIES[2:5]
+    assert between(file, starts["data/data/deep"], end) == ENTRIES[5:]
+    assert list(chain.from_iterable(file.entries())) == ENTRIES
 
 
 def test_a_manifest_of_many_blocks_is_the_same_as_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,10 +76,10 @@ def test_a_manifest_of_many_blocks_is_the_same_as_of_one(tmp_path: Path, monkeyp
     starts, end = file.starts(digest)
     for size in range(2, path.stat().st_size + 1, 7):
         monkeypatch.setattr(manifest_file, "BUFFER", size)
-        assert list(file.all_entries()) == ENTRIES
+        assert list(chain.from_iterable(file.entries())) == ENTRIES
         assert file.check("b1", "") == digest
         assert file.starts(digest) == (starts, end)
-        assert list(file.entries(starts["data/data"], end)) == ENTRIES[2:]
+        assert between(file, starts["data/data"], end) == ENTRIES[2:]
 
 
 def test_an_empty_folder_at_the_end_has_no_entries(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_an_empty_folder_at_the_end_has_no_entries(tmp_path: Path) -> None:
     file = written(path, ENTRIES[:5])
     starts, end = file.starts(blake3(path.read_bytes()).hexdigest())
     assert starts["data/data/deep"] == end
-    assert list(file.entries(end, end)) == []
+    assert between(file, end, end) == []
 
 
 @pytest.mark.parametrize("folders", [["z"], ["a", "z"], ["a/b"], ["z", "z/y"]], ids="+".join)
@@ -112,7 +118,7 @@ def test_one_that_was_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
     for size in range(starts["data/data"], end):
         path.write_bytes(text[:size])
         with pytest.raises(ValueError):
-            list(file.entries(starts["data/data"], end))
+            between(file, starts["data/data"], end)
 
 
 def test_another_hash_is_told(tmp_path: Path) -> None:
