@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
 LINKED = "linked"
-BATCH = 256  # files that are in memory at once
+BATCH = 128  # files that are in memory at once; with few of them a processor finds most in its nearest memory
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
 _log = logger("peak_observe.backup")
 

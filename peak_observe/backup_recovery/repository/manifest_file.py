@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-BUFFER = 1 << 16
-NEAR = 1 << 15  # bytes that are read at once where few may be wanted
+BUFFER = 1 << 15
 _LAST = (b"],\n", b"]}\n")
 _LAST_SIZE = 3
 _MORE = b"},\n"  # the end of all other entries' lines
@@ -126,10 +125,10 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: What stands there is no entry.
         """
-        with self._opened(min(NEAR, end - start)) as file:
+        with self._opened(min(BUFFER, end - start)) as file:
             file.seek(start)
             while start < end:
-                text = (file.read(min(NEAR, end - start)) + file.readline())[: end - start]
+                text = (file.read(min(BUFFER, end - start)) + file.readline())[: end - start]
                 if not text:
                     raise ValueError("it is cut off")
                 start += len(text)

@@ -198,8 +198,7 @@ def test_whatever_is_added_or_removed_around_them_unchanged_files_are_linked(
 ) -> None:
     """The manifest is followed along the walk, by short stretches here, and left and found again at each change."""
     monkeypatch.setattr(writer, "BATCH", 7)
-    monkeypatch.setattr(manifest_file, "BUFFER", 400)
-    monkeypatch.setattr(manifest_file, "NEAR", 200)
+    monkeypatch.setattr(manifest_file, "BUFFER", 200)
     random = Random(seed)
     changing = Changing(tmp_path, random)
     before: dict[Path, tuple[int, ...]] = {}
