@@ -221,11 +221,11 @@ class StagingWriter:
             entries[number] = entry
             if entry is None:
                 unread.append(number)
-            elif not source:
-                self._meter.file(found.status.st_size)
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
-        unread += self._link_all(links, batch)
-        self._read({number: self._job(*batch[number], databases.get(number)) for number in unread}, entries)
+        unread += [number for number, source, target in links if not _link(source, target)]
+        jobs = {number: self._job(*batch[number], databases.get(number)) for number in unread}
+        self._tell_of_known(batch, entries, jobs)
+        self._read(jobs, entries)
         self._keep(
             [
                 entry if found.status.st_nlink == 1 else self._named(found, entry)
@@ -234,13 +234,14 @@ class StagingWriter:
             ]
         )
 
-    def _link_all(self, links: list[tuple[int, str, str]], batch: list[tuple[_Place, Found]]) -> list[int]:
-        """Link to copies of earlier backups, and return the numbers of those to which nothing can be linked."""
-        failed = [number for number, source, target in links if not _link(source, target)]
+    def _tell_of_known(
+        self, batch: list[tuple[_Place, Found]], entries: list[Entry | None], jobs: Collection[int]
+    ) -> None:
+        """Tell of the files that are in the backup without being read."""
         if self._tell is not None:
-            for number in {number for number, _, _ in links}.difference(failed):
-                self._meter.file(batch[number][1].status.st_size)
-        return failed
+            for number, (_, found) in enumerate(batch):
+                if found.type == FILE and entries[number] is not None and number not in jobs:
+                    self._meter.file(found.status.st_size)
 
     def _read(self, jobs: dict[int, Job], entries: list[Entry | None]) -> None:
         """Read files, and set their entries; of those with several names the first one only."""
@@ -256,7 +257,9 @@ class StagingWriter:
         for number, entry in zip(first, done, strict=True):
             entries[number] = self._stored(first[number].found, entry)
         for number, job in again.items():
-            entries[number] = self._another_name(job.found) or self._file(job)
+            if another := self._another_name(job.found):
+                self._meter.file(job.found.status.st_size)
+            entries[number] = another or self._file(job)
 
     def _read_bytes(self, count: int) -> None:
         self._meter.bytes(count)  # of the part that is taken now
@@ -325,7 +328,6 @@ class StagingWriter:
         first = self._copies.get(_identity(found))
         if first is None or not _link(self._place + decode_name(first.stored), self._place + found.stored):
             return None
-        self._meter.file(found.status.st_size)
         return replace(first, stored=encode_name(found.stored))
 
     def _stored(self, found: Found, entry: Entry | None) -> Entry | None:

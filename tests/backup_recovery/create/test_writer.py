@@ -518,6 +518,24 @@ def test_progress_is_told(manager: RecoveryManager) -> None:
     assert sorted(item.files for item in told) == [item.files for item in told]
 
 
+@pytest.mark.parametrize("incremental", [True, False])
+def test_progress_of_what_need_not_be_read_is_told(
+    manager: RecoveryManager, program: Program, trusting: None, incremental: bool
+) -> None:
+    """Each name of a file once, whether it is linked, stays where it is, or has to be read."""
+    os.link(program.trades / "1.csv", program.data / "again.csv")
+    os.link(program.trades / "1.csv", program.data / "and again.csv")
+    for change in ("none", "none", "of the names", "none"):
+        if change == "of the names":
+            program.write(program.trades / "1.csv", "2\n")
+        told: list[Progress] = []
+        manager.create_backup(False, False, True, progress=told.append, incremental=incremental)
+        assert told[-1][1:] == (6, 6, told[-1].total_bytes, told[-1].total_bytes)
+        assert [item.files for item in told if item.size_bytes] == sorted(
+            item.files for item in told if item.size_bytes
+        )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
