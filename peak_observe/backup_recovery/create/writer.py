@@ -204,26 +204,29 @@ class StagingWriter:
         entries: list[Entry | None] = [None] * len(batch)
         links: list[tuple[int, str, str]] = []
         unread: list[int] = []
-        databases: dict[int, tuple[Entry, str]] = {}
+        hints: dict[int, _Hint] = {}
         for number, (place, found) in enumerate(batch):
             if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
                 continue
             if found.type != FILE:
                 entries[number] = self._make(found)
                 continue
-            entry, source, database = self._known(place, found)
-            if database is not None:
-                databases[number] = database
+            entry, source, hint = self._known(place, found)
+            if hint is not None:
+                hints[number] = hint
             if found.status.st_nlink > 1:
-                entry = self._with_several_names(found, entry, source)
+                entry = self._with_several_names(found, entry, source, hint)
             elif source:
                 links.append((number, source, self._place + found.stored))
             entries[number] = entry
             if entry is None:
                 unread.append(number)
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
-        unread += [number for number, source, target in links if not _link(source, target)]
-        jobs = {number: self._job(*batch[number], databases.get(number)) for number in unread}
+        for number in [number for number, source, target in links if not _link(source, target)]:
+            entries[number] = self._elsewhere(batch[number][1], hints.get(number))
+            if entries[number] is None:
+                unread.append(number)
+        jobs = {number: self._job(*batch[number], hints.get(number)) for number in unread}
         self._tell_of_known(batch, entries, jobs)
         self._read(jobs, entries)
         self._keep(
@@ -250,12 +253,14 @@ class StagingWriter:
         reading: set[tuple[int, int]] = set()
         for number, job in jobs.items():
             identity = _identity(job.found)
-            (again if identity in reading else first)[number] = job
-            if job.found.status.st_nlink > 1:
+            several = job.found.status.st_nlink > 1
+            (again if several and identity in reading else first)[number] = job
+            if several:
                 reading.add(identity)
         done = each(self._file, list(first.values()), lambda job: job.found.status.st_size)
         for number, entry in zip(first, done, strict=True):
-            entries[number] = self._stored(first[number].found, entry)
+            found = first[number].found
+            entries[number] = self._stored(found, entry) if _is_still(found, entry) else entry
         for number, job in again.items():
             if another := self._another_name(job.found):
                 self._meter.file(job.found.status.st_size)
@@ -280,22 +285,34 @@ class StagingWriter:
         self._problem(found.path, "its path would be too long in the repository, and so would all below it")
         return True
 
-    def _known(self, place: _Place, found: Found) -> tuple[Entry | None, str, tuple[Entry, str] | None]:
-        """Return the entry of a file that need not be read, the copy to link to, and when it was a database."""
-        entry, source, database = None, "", None
+    def _known(self, place: _Place, found: Found) -> tuple[Entry | None, str, _Hint | None]:
+        """Return the entry of a file that need not be read, with the copy to link to, and what else is known of it."""
+        entry, source, database, other = None, "", None, None
         stored = encode_name(found.stored)
         for earlier, before in place.earlier:
             known = earlier.find(before + stored[place.cut :] if before else stored)
             if known is None:
                 continue
-            if entry is None and earlier.is_untouched(known, found.status, found.path):
+            if entry is not None:
+                other = known, earlier
+            elif earlier.is_untouched(known, found.status, found.path):
                 entry, source = self._unchanged(known, earlier, stored)
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
-        return entry, source, database
+        return entry, source, _Hint(database, other) if database or other else None
 
-    def _job(self, place: _Place, found: Found, database: tuple[Entry, str] | None) -> Job:
-        return Job(found, self._only_grows(place, found), database)
+    def _elsewhere(self, found: Found, hint: _Hint | None) -> Entry | None:
+        """Link to the copy of another earlier backup, where that of the first could not be linked to."""
+        if hint is None or hint.other is None:
+            return None
+        known, earlier = hint.other
+        if not earlier.is_untouched(known, found.status, found.path):
+            return None
+        entry, source = self._unchanged(known, earlier, encode_name(found.stored))
+        return entry if not source or _link(source, self._place + found.stored) else None
+
+    def _job(self, place: _Place, found: Found, hint: _Hint | None) -> Job:
+        return Job(found, self._only_grows(place, found), hint.database if hint else None)
 
     def _only_grows(self, place: _Place, found: Found) -> bool:
         if not self._append_only.patterns:
@@ -315,12 +332,12 @@ class StagingWriter:
             return entry, source
         return replace(entry, stored=stored, taken=LINKED, base=base, hardlink=""), source
 
-    def _with_several_names(self, found: Found, entry: Entry | None, source: str) -> Entry | None:
+    def _with_several_names(self, found: Found, entry: Entry | None, source: str, hint: _Hint | None) -> Entry | None:
         """Link one more name to the first one's copy, or the first one to an earlier backup's."""
         if another := self._another_name(found):
             return another
         if source and not _link(source, self._place + found.stored):
-            return None
+            entry = self._elsewhere(found, hint)
         return self._stored(found, entry)
 
     def _another_name(self, found: Found) -> Entry | None:
@@ -380,6 +397,28 @@ class _Place(NamedTuple):
     root: Root
     cut: int
     earlier: list[tuple[EarlierFiles, str]]
+
+
+class _Hint(NamedTuple):
+    """What earlier backups tell of a file besides whether it changed.
+
+    Args:
+        database: The entry of one in which it was a database, and that backup's name.
+        other: The entry of one more that holds it, and that backup's files.
+    """
+
+    database: tuple[Entry, str] | None
+    other: tuple[Entry, EarlierFiles] | None
+
+
+def _is_still(found: Found, entry: Entry | None) -> bool:
+    """Return whether the file that was read is the one that was found, and no other one that took its place."""
+    if found.status.st_nlink == 1 or entry is None:
+        return True  # nobody asks for it by another name
+    try:
+        return entry.inode == found.status.st_ino == os.lstat(found.path).st_ino
+    except OSError:
+        return False
 
 
 def _link(path: str, target: str) -> bool:

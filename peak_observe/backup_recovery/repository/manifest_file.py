@@ -25,7 +25,7 @@ _LAST = (b"],\n", b"]}\n")
 _LAST_SIZE = 3
 _MORE = b"},\n"  # the end of all other entries' lines
 _IS_FOLDER = b'"type":"folder"'  # in a name the quotation marks would be escaped
-_SHORT = 300  # bytes of a line in which the place of a named file ends, as its name has 255 at most
+_TYPE = b'","type":"'  # behind a place
 
 
 class ManifestWriter:
@@ -155,7 +155,7 @@ class ManifestFile:
                     if not inside and line.startswith(ENTRIES):
                         inside = True
                         _note_start(found, line[len(ENTRIES) :], at + len(ENTRIES), at + len(line))
-                    elif inside and (_IS_FOLDER in line or line.count(b"/", 0, _SHORT) == 1):
+                    elif inside and (_IS_FOLDER in line or line.count(b"/", 0, line.find(_TYPE)) == 1):
                         _note_start(found, line, at, at + len(line))
                     at += len(line)
                     if inside and line.endswith(_LAST):

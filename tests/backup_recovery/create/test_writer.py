@@ -240,6 +240,79 @@ def test_where_only_content_changed_the_manifest_is_read_once(
     assert set(found.values()) == {"linked"}
 
 
+@pytest.mark.parametrize("kind", ["text", "database"])
+@pytest.mark.parametrize("names", [2, 3])
+def test_a_name_that_is_replaced_after_the_walk_met_it_is_that_name_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int, kind: str
+) -> None:
+    """As an editor saves a file: its other names are still the old file, and so are their copies."""
+    tree, new = tmp_path / "tree", tmp_path / "new"
+    tree.mkdir()
+    for path, value in ((tree / "a", 1), (new, 2)):
+        path.write_text(f"{value}\n" * 100)
+        if kind == "database":
+            path.unlink()
+            with sqlite3.connect(path) as database:
+                database.execute(f"CREATE TABLE t AS SELECT {value} AS x")
+            database.close()
+    os.link(tree / "a", tree / "b")
+    if names > 2:
+        os.link(tree / "a", tmp_path / "outside")
+    old, lstat = (tree / "b").read_bytes(), os.lstat
+
+    def saved(path: str) -> os.stat_result:
+        found = lstat(path)
+        if path == f"{tree}/a" and new.exists():
+            new.replace(path)
+        return found
+
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path(tree)
+    monkeypatch.setattr(os, "lstat", saved)
+    backup_id = manager.create_backup(False, False, True)
+    monkeypatch.undo()
+    assert (tree / "a").read_bytes() != old == (tree / "b").read_bytes()
+    assert (folder_of(manager, backup_id) / "data" / "tree" / "b").read_bytes() == old
+    assert (folder_of(manager, backup_id) / "data" / "tree" / "a").read_bytes() == (tree / "a").read_bytes()
+
+
+@pytest.mark.parametrize("names", [1, 2])
+def test_where_the_newest_copy_is_gone_that_of_the_last_good_backup_is_linked_to(
+    manager: RecoveryManager, program: Program, trusting: None, names: int
+) -> None:
+    """The newest one is partial, and somebody removed a copy in it."""
+    if names > 1:
+        os.link(program.trades / "1.csv", program.data / "again.csv")
+    manager.create_backup(False, False, True)
+    (program.data / "nowhere").symlink_to("nothing")
+    partial = manager.create_backup(False, False, True)
+    for path in folder_of(manager, partial).rglob("*.csv"):
+        path.unlink()
+    assert set(taken(manager, manager.create_backup(False, False, True)).values()) == {"linked"}
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=str)
+def test_a_damaged_database_is_told_whatever_the_order_of_the_named_paths(
+    tmp_path: Path, trusting: None, order: list[int]
+) -> None:
+    """Also where it was one more name of another when it was last backed up."""
+    paths = [tmp_path / "a.db", tmp_path / "b.db"]
+    with sqlite3.connect(paths[0]) as database:
+        database.execute("CREATE TABLE trades (x)")
+    database.close()
+    os.link(*paths)
+    for named in ([0, 1], order):
+        manager = RecoveryManager(tmp_path / "backups")
+        for number in named:
+            manager.data_backup.add_data_path(paths[number])
+        backup = manager.get_backup(manager.create_backup(False, False, True))
+        paths[1].unlink()
+        paths[1].write_bytes(b"damaged" * 1000)
+    assert backup is not None
+    assert backup.status is BackupStatus.PARTIAL
+    assert "b.db" in backup.error_message
+
+
 @pytest.mark.parametrize("number", [errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOENT])
 def test_where_links_cannot_be_made_files_are_copied(
     manager: RecoveryManager,

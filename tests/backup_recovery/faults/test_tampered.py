@@ -421,7 +421,9 @@ def test_whatever_a_manifest_holds_the_error_is_a_documented_one(
     else:
         (folder / "manifest.json").write_bytes(text)
     manager, live = world.manager(), snapshot(world.live)
-    if not manager.verify_backup(folder.name).ok:
+    # A file whose whole entry was cut out is found by a verification only: what the manifest tells can be restored.
+    problems = manager.verify_backup(folder.name).problems
+    if any(not problem.endswith("is not in the manifest") for problem in problems):
         with pytest.raises(BackupError):
             manager.restore(folder.name, data=True)
         assert snapshot(world.live) == live
