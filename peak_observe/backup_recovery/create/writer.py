@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.reader import COPIED, UNSTORABLE, FileReader, Job, entry_of
 from peak_observe.backup_recovery.create.sources import Exclude, Found, find
+from peak_observe.backup_recovery.create.unchanged import Hint, Place, UnchangedFiles, link
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import CREATE, stored_mode
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
 
-LINKED = "linked"
 BATCH = 128  # files that are in memory at once; with few of them a processor finds most in its nearest memory
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
 _log = logger("peak_observe.backup")
@@ -80,12 +80,10 @@ class StagingWriter:
         self._add = add
         self._place = f"{folder}/"
         self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
-        self._earlier = earlier or {}
-        self._incremental = incremental
+        self._unchanged = UnchangedFiles(folder, earlier or {}, incremental=incremental, doubted=doubted)
         self._exclude = exclude
         self._append_only = append_only or Exclude()
         self._skip = frozenset(skip)
-        self._doubted = doubted
         self._tell = tell
         self._reasons = reasons or {}
         self._meter = Meter(None, "", 0, 0)
@@ -112,7 +110,7 @@ class StagingWriter:
         self._meter = Meter(self._tell, kind, *(self._count(roots) if self._tell else (0, 0)))
         items = (
             (place, found)
-            for place in map(self._place_of, roots)
+            for place in map(self._unchanged.place_of, roots)
             for found in self._find(place.root, self._problem, self._left_out)
         )
         while batch := list(islice(items, BATCH)):
@@ -194,24 +192,19 @@ class StagingWriter:
         self.size_bytes += sum([entry.size for entry in entries])
         self._add(entries)
 
-    def _place_of(self, root: Root) -> _Place:
-        earlier = ((one, one.place_of(root)) for one in self._earlier.get((root.kind, root.source), ()))
-        held = [(one, "" if place == root.stored else place) for one, place in earlier if place is not None]
-        return _Place(root, len(root.stored), held)
-
-    def _take_batch(self, batch: list[tuple[_Place, Found]]) -> None:
+    def _take_batch(self, batch: list[tuple[Place, Found]]) -> None:
         """Take what was found, one kind of work after the other: a processor is quicker at more of the same."""
         entries: list[Entry | None] = [None] * len(batch)
         links: list[tuple[int, str, str]] = []
         unread: list[int] = []
-        hints: dict[int, _Hint] = {}
+        hints: dict[int, Hint] = {}
         for number, (place, found) in enumerate(batch):
             if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
                 continue
             if found.type != FILE:
                 entries[number] = self._make(found)
                 continue
-            entry, source, hint = self._known(place, found)
+            entry, source, hint = self._unchanged.known(place, found)
             if hint is not None:
                 hints[number] = hint
             if found.status.st_nlink > 1:
@@ -222,8 +215,8 @@ class StagingWriter:
             if entry is None:
                 unread.append(number)
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
-        for number in [number for number, source, target in links if not _link(source, target)]:
-            entries[number] = self._elsewhere(batch[number][1], hints.get(number))
+        for number in [number for number, source, target in links if not link(source, target)]:
+            entries[number] = self._unchanged.elsewhere(batch[number][1], hints.get(number))
             if entries[number] is None:
                 unread.append(number)
         jobs = {number: self._job(*batch[number], hints.get(number)) for number in unread}
@@ -238,7 +231,7 @@ class StagingWriter:
         )
 
     def _tell_of_known(
-        self, batch: list[tuple[_Place, Found]], entries: list[Entry | None], jobs: Collection[int]
+        self, batch: list[tuple[Place, Found]], entries: list[Entry | None], jobs: Collection[int]
     ) -> None:
         """Tell of the files that are in the backup without being read."""
         if self._tell is not None:
@@ -285,65 +278,27 @@ class StagingWriter:
         self._problem(found.path, "its path would be too long in the repository, and so would all below it")
         return True
 
-    def _known(self, place: _Place, found: Found) -> tuple[Entry | None, str, _Hint | None]:
-        """Return the entry of a file that need not be read, with the copy to link to, and what else is known of it."""
-        entry, source, database, other = None, "", None, None
-        stored = encode_name(found.stored)
-        for earlier, before in place.earlier:
-            known = earlier.find(before + stored[place.cut :] if before else stored)
-            if known is None:
-                continue
-            if entry is not None:
-                other = known, earlier
-            elif earlier.is_untouched(known, found.status, found.path):
-                entry, source = self._unchanged(known, earlier, stored)
-            if known.source_size is not None and database is None:
-                database = known, earlier.backup_id
-        return entry, source, _Hint(database, other) if database or other else None
-
-    def _elsewhere(self, found: Found, hint: _Hint | None) -> Entry | None:
-        """Link to the copy of another earlier backup, where that of the first could not be linked to."""
-        if hint is None or hint.other is None:
-            return None
-        known, earlier = hint.other
-        if not earlier.is_untouched(known, found.status, found.path):
-            return None
-        entry, source = self._unchanged(known, earlier, encode_name(found.stored))
-        return entry if not source or _link(source, self._place + found.stored) else None
-
-    def _job(self, place: _Place, found: Found, hint: _Hint | None) -> Job:
+    def _job(self, place: Place, found: Found, hint: Hint | None) -> Job:
         return Job(found, self._only_grows(place, found), hint.database if hint else None)
 
-    def _only_grows(self, place: _Place, found: Found) -> bool:
+    def _only_grows(self, place: Place, found: Found) -> bool:
         if not self._append_only.patterns:
             return False
         below = decode_name(encode_name(found.stored)[place.cut + 1 :])
         return self._append_only(below or found.path.rpartition("/")[2], folder=False)
 
-    def _unchanged(self, entry: Entry, earlier: EarlierFiles, stored: str) -> tuple[Entry | None, str]:
-        """Return the entry of an unchanged file, and the copy to link to, if it does not stay where it is."""
-        if self._doubted and not earlier.is_sound(entry):
-            return None, ""
-        stays = self._incremental and entry.stored == stored
-        source = "" if stays else earlier.copy(entry)
-        # With the time of its last change the mode, the owner and the rest are those of then.
-        base = (entry.base or earlier.backup_id) if stays else ""
-        if entry.taken == LINKED and entry.stored == stored and entry.base == base and not entry.hardlink:
-            return entry, source
-        return replace(entry, stored=stored, taken=LINKED, base=base, hardlink=""), source
-
-    def _with_several_names(self, found: Found, entry: Entry | None, source: str, hint: _Hint | None) -> Entry | None:
+    def _with_several_names(self, found: Found, entry: Entry | None, source: str, hint: Hint | None) -> Entry | None:
         """Link one more name to the first one's copy, or the first one to an earlier backup's."""
         if another := self._another_name(found):
             return another
-        if source and not _link(source, self._place + found.stored):
-            entry = self._elsewhere(found, hint)
+        if source and not link(source, self._place + found.stored):
+            entry = self._unchanged.elsewhere(found, hint)
         return self._stored(found, entry)
 
     def _another_name(self, found: Found) -> Entry | None:
         """Return the entry of one more name of a file whose content is in the backup already."""
         first = self._copies.get(_identity(found))
-        if first is None or not _link(self._place + decode_name(first.stored), self._place + found.stored):
+        if first is None or not link(self._place + decode_name(first.stored), self._place + found.stored):
             return None
         return replace(first, stored=encode_name(found.stored))
 
@@ -385,32 +340,6 @@ class StagingWriter:
         self._folders.clear()
 
 
-class _Place(NamedTuple):
-    """A named path in this backup and in earlier ones.
-
-    Args:
-        root: The path.
-        cut: Characters of its place in this backup, behind which that of a file below it goes on.
-        earlier: The backups that have it, the newest first, each with its place there; empty if it is the same.
-    """
-
-    root: Root
-    cut: int
-    earlier: list[tuple[EarlierFiles, str]]
-
-
-class _Hint(NamedTuple):
-    """What earlier backups tell of a file besides whether it changed.
-
-    Args:
-        database: The entry of one in which it was a database, and that backup's name.
-        other: The entry of one more that holds it, and that backup's files.
-    """
-
-    database: tuple[Entry, str] | None
-    other: tuple[Entry, EarlierFiles] | None
-
-
 def _is_still(found: Found, entry: Entry | None) -> bool:
     """Return whether the file that was read is the one that was found, and no other one that took its place."""
     if found.status.st_nlink == 1 or entry is None:
@@ -419,14 +348,6 @@ def _is_still(found: Found, entry: Entry | None) -> bool:
         return entry.inode == found.status.st_ino == os.lstat(found.path).st_ino
     except OSError:
         return False
-
-
-def _link(path: str, target: str) -> bool:
-    try:
-        os.link(path, target, follow_symlinks=False)
-    except OSError:
-        return False  # too many links, another file system, none that has links, or the copy is gone
-    return True
 
 
 def _identity(found: Found) -> tuple[int, int]:
