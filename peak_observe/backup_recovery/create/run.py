@@ -252,8 +252,8 @@ class BackupRun:
     def _publish(self, writer: StagingWriter) -> None:
         path = self._staging / MANIFEST
         try:
-            # What a restore would refuse must not appear as a success: this is the code that a restore uses. To publish
-            # is to wait for the disk, which may begin meanwhile.
+            # What a restore would refuse must not appear as a success: this is the code that a restore uses. The
+            # disk begins to write meanwhile; publishing waits for it.
             with beside(partial(sync_filesystem, self._staging)):
                 digest = ManifestFile(path).check(self.backup.backup_id, self.backup.base)
         except ValueError as error:

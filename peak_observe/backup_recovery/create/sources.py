@@ -214,7 +214,7 @@ def _taken(
     *,
     folders: list[Found],
 ) -> Iterator[Found]:
-    """Yield the files and links of a listing that are not excluded and can be taken; folders are added to others."""
+    """Yield the files and links of a listing that are not excluded and can be taken; add its folders to `folders`."""
     place = f"{folder.stored}/"
     for entry in entries:
         name, path = entry.name, entry.path

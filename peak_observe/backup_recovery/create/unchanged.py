@@ -34,7 +34,7 @@ class Place(NamedTuple):
     earlier: list[tuple[EarlierFiles, str]]
 
 
-class Hint(NamedTuple):
+class EarlierFacts(NamedTuple):
     """What earlier backups tell of a file besides whether it changed.
 
     Args:
@@ -75,7 +75,7 @@ class UnchangedFiles:
         held = [(one, "" if place == root.stored else place) for one, place in earlier if place is not None]
         return Place(root, len(root.stored), held)
 
-    def known(self, place: Place, found: Found) -> tuple[Entry | None, str, Hint | None]:
+    def known(self, place: Place, found: Found) -> tuple[Entry | None, str, EarlierFacts | None]:
         """Return the entry of a file that need not be read, with the copy to link to, and what else is known of it."""
         entry, source, database, other = None, "", None, None
         stored = encode_name(found.stored)
@@ -89,13 +89,13 @@ class UnchangedFiles:
                 entry, source = self._unchanged(known, earlier, stored)
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
-        return entry, source, Hint(database, other) if database or other else None
+        return entry, source, EarlierFacts(database, other) if database or other else None
 
-    def elsewhere(self, found: Found, hint: Hint | None) -> Entry | None:
+    def link_to_other(self, found: Found, more: EarlierFacts | None) -> Entry | None:
         """Link to the copy of another earlier backup, where that of the first could not be linked to."""
-        if hint is None or hint.other is None:
+        if more is None or more.other is None:
             return None
-        known, earlier = hint.other
+        known, earlier = more.other
         if not earlier.is_untouched(known, found.status, found.path):
             return None
         entry, source = self._unchanged(known, earlier, encode_name(found.stored))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.reader import COPIED, UNSTORABLE, FileReader, Job, entry_of
 from peak_observe.backup_recovery.create.sources import Exclude, Found, find
-from peak_observe.backup_recovery.create.unchanged import Hint, Place, UnchangedFiles, link
+from peak_observe.backup_recovery.create.unchanged import EarlierFacts, Place, UnchangedFiles, link
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import CREATE, stored_mode
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
@@ -197,18 +197,18 @@ class StagingWriter:
         entries: list[Entry | None] = [None] * len(batch)
         links: list[tuple[int, str, str]] = []
         unread: list[int] = []
-        hints: dict[int, Hint] = {}
+        facts: dict[int, EarlierFacts] = {}
         for number, (place, found) in enumerate(batch):
             if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
                 continue
             if found.type != FILE:
                 entries[number] = self._make(found)
                 continue
-            entry, source, hint = self._unchanged.known(place, found)
-            if hint is not None:
-                hints[number] = hint
+            entry, source, more = self._unchanged.known(place, found)
+            if more is not None:
+                facts[number] = more
             if found.status.st_nlink > 1:
-                entry = self._with_several_names(found, entry, source, hint)
+                entry = self._with_several_names(found, entry, source, more)
             elif source:
                 links.append((number, source, self._place + found.stored))
             entries[number] = entry
@@ -216,10 +216,10 @@ class StagingWriter:
                 unread.append(number)
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
         for number in [number for number, source, target in links if not link(source, target)]:
-            entries[number] = self._unchanged.elsewhere(batch[number][1], hints.get(number))
+            entries[number] = self._unchanged.link_to_other(batch[number][1], facts.get(number))
             if entries[number] is None:
                 unread.append(number)
-        jobs = {number: self._job(*batch[number], hints.get(number)) for number in unread}
+        jobs = {number: self._job(*batch[number], facts.get(number)) for number in unread}
         self._tell_of_known(batch, entries, jobs)
         self._read(jobs, entries)
         self._keep(
@@ -278,8 +278,8 @@ class StagingWriter:
         self._problem(found.path, "its path would be too long in the repository, and so would all below it")
         return True
 
-    def _job(self, place: Place, found: Found, hint: Hint | None) -> Job:
-        return Job(found, self._only_grows(place, found), hint.database if hint else None)
+    def _job(self, place: Place, found: Found, more: EarlierFacts | None) -> Job:
+        return Job(found, self._only_grows(place, found), more.database if more else None)
 
     def _only_grows(self, place: Place, found: Found) -> bool:
         if not self._append_only.patterns:
@@ -287,12 +287,14 @@ class StagingWriter:
         below = decode_name(encode_name(found.stored)[place.cut + 1 :])
         return self._append_only(below or found.path.rpartition("/")[2], folder=False)
 
-    def _with_several_names(self, found: Found, entry: Entry | None, source: str, hint: Hint | None) -> Entry | None:
+    def _with_several_names(
+        self, found: Found, entry: Entry | None, source: str, more: EarlierFacts | None
+    ) -> Entry | None:
         """Link one more name to the first one's copy, or the first one to an earlier backup's."""
         if another := self._another_name(found):
             return another
         if source and not link(source, self._place + found.stored):
-            entry = self._unchanged.elsewhere(found, hint)
+            entry = self._unchanged.link_to_other(found, more)
         return self._stored(found, entry)
 
     def _another_name(self, found: Found) -> Entry | None:
