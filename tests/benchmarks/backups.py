@@ -40,8 +40,8 @@ def run() -> list[Verdict]:
         for part, peer, budget in (
             ("first backup", "rsync", 1.0),
             # The goal is 0.5. Half of the time are system calls that both make: a status and a link a file. The rest is
-            # Python, which suffers more than rsync where others use the processor's memory too: one machine gave 0.45 to
-            # 0.57, as rsync itself took 0.15 or 0.18 s.
+            # Python, which suffers more than rsync where others use the processor's memory too: one machine gave
+            # 0.45 to 0.57, as rsync itself took 0.15 or 0.18 s.
             ("unchanged", "rsync", 0.65),
             ("1 % changed", "rsync", 0.65),
             ("restore", "restic", 1.0),

@@ -145,7 +145,7 @@ def test_list_of_an_empty_repository(desk) -> None:
     """Says so."""
     (desk.folder / "backups").mkdir()
     assert desk.run("list").out == "no backups in backups\n"
-    assert desk.run("list", "--json").json == {"backups": [], "unreadable": {}}
+    assert desk.run("list", "--json").json == {"backups": [], "unreadable": {}, "corrupt": []}
 
 
 def test_list_shows_what_cannot_be_read(desk) -> None:
@@ -250,6 +250,23 @@ def test_verify_names_what_changed_and_is_exit_4(desk) -> None:
     assert done.line == f"{name}: data/data/trades.csv: its content has changed"
     assert desk.run("verify", "--json").json["ok"] is False
     assert desk.run("verify", "--all", "-q").code == 4
+
+
+def test_what_was_found_to_be_corrupt_is_listed_so(desk) -> None:
+    """And not as the success that it was; so is what is based on it."""
+    name = desk.made()
+    based = desk.run(*CREATE, "--incremental", "--json").json["backup_id"]
+    assert desk.run("list", "--json").json["corrupt"] == []
+    damaged(desk, name)
+    assert desk.run("verify", name).code == 4
+    newest, oldest = desk.run("list").out.splitlines()[1:]
+    assert "corrupt" in newest
+    assert "corrupt" in oldest
+    assert "success" not in newest + oldest
+    assert desk.run("list", "--json").json["corrupt"] == [name]
+    for each in (name, based):
+        assert "corrupt" in desk.run("show", each).out
+        assert desk.run("show", each, "--json").json["corrupt"] is True
 
 
 def test_a_failed_backup_is_not_verified(desk, monkeypatch) -> None:

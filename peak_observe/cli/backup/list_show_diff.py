@@ -37,10 +37,12 @@ def list_(
     manager = opened(settings(file, repository=repository, app=app))
     backups = manager.list_backups(tag, type_)
     unreadable = {} if tag or type_ else manager.unreadable_backups()
+    corrupt = manager.corrupt_backups()
     if as_json:
-        render.as_json({"backups": [backup.to_dict() for backup in backups], "unreadable": unreadable})
+        found = [backup.to_dict() for backup in backups]
+        render.as_json({"backups": found, "unreadable": unreadable, "corrupt": sorted(corrupt)})
     elif backups or unreadable:
-        render.printed(render.listed(backups, unreadable))
+        render.printed(render.listed(backups, unreadable, corrupt))
     else:
         render.printed(f"no backups in {printable(str(manager.backup_root))}")
 
@@ -60,8 +62,10 @@ def show(
     manager = opened(settings(file, repository=repository, app=app))
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id
+    corrupt = manager.corrupt_backups()
     if as_json:
-        render.as_json({**found.to_dict(), "folder": str(folder)})
+        is_corrupt = bool({found.backup_id, found.base} & corrupt)
+        render.as_json({**found.to_dict(), "folder": str(folder), "corrupt": is_corrupt})
         return
     problem, held = "", []
     with progress("read", quiet=False):
@@ -69,7 +73,7 @@ def show(
             held = manager.list_files(found.backup_id) if found.manifest or found.files_count else []
         except BackupError as error:
             problem = str(error)
-    render.printed(render.described(found, folder, held))
+    render.printed(render.described(found, folder, held, corrupt))
     if problem:
         note(problem)
 

@@ -52,7 +52,7 @@ def as_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> Table:
+def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str], corrupt: Collection[str]) -> Table:
     """Return the table of backups; on a narrow terminal with the beginnings of their names, which say enough."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("backup", "age", "status", "type"):
@@ -66,7 +66,7 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str]) -> T
         table.add_row(
             _short(backup.backup_id),
             age(backup),
-            status(backup),
+            status(backup, corrupt),
             backup.backup_type.value,
             str(backup.files_count),
             formatting.size(backup.size_bytes),
@@ -87,19 +87,21 @@ def age(backup: BackupMetadata) -> str:
     return formatting.seconds((SYSTEM_CLOCK.now() - backup.created).total_seconds())
 
 
-def status(backup: BackupMetadata) -> Text:
-    """Return how a backup ended, in its colour."""
+def status(backup: BackupMetadata, corrupt: Collection[str] = ()) -> Text:
+    """Return how a backup ended, in its colour, or that it, or what it is based on, was found to be corrupt since."""
+    if backup.backup_id in corrupt or backup.base in corrupt:
+        return Text("corrupt", "bold red")
     return Text(backup.status.value, STYLES[backup.status])
 
 
-def described(backup: BackupMetadata, folder: object, held: Sequence[StoredFile]) -> Table:
+def described(backup: BackupMetadata, folder: object, held: Sequence[StoredFile], corrupt: Collection[str]) -> Table:
     """Return all there is to say of one backup and what it holds."""
     parts = (
         f"{kind}: {files(part.files, part.size_bytes)}, {part.seconds:.1f} s" for kind, part in backup.parts.items()
     )
     facts: dict[str, str | Text] = {
         "backup": backup.backup_id,
-        "status": status(backup),
+        "status": status(backup, corrupt),
         "type": backup.backup_type.value + (f", holds what changed since {backup.base}" if backup.base else ""),
         "created": f"{backup.created:%Y-%m-%d %H:%M:%S} UTC, {age(backup)} ago",
         "took": f"{backup.duration:.1f} s",
