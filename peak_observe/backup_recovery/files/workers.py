@@ -91,10 +91,10 @@ def each(function: Callable[[T], R], items: Sequence[T], size: Callable[[T], int
         size: Returns the bytes of one.
         workers: How many threads may work at large ones.
     """
-    if not items:
-        return []
-    results: list[R | None] = [None] * len(items)
     heavy = [size(item) >= LARGE for item in items]
+    if not any(heavy):
+        return list(map(function, items))
+    results: list[R | None] = [None] * len(items)
     shared = compress(range(len(items)), heavy)  # gives each number to one thread only
     stop = threading.Event()
 
