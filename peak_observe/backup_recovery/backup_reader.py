@@ -95,7 +95,8 @@ class BackupReader:
     ) -> datetime | None:
         """Return when the newest backup that succeeded was begun, or None if there is none.
 
-        It holds each part that is named, less those that are not asked for; where nothing is named, any counts.
+        It holds all that is named, less the parts that are not asked for, and is not known to be corrupt; one of
+        another program that shares the repository does not count. Where nothing is named, any counts.
 
         Args:
             include_config: Whether the configuration is asked for.
@@ -103,8 +104,16 @@ class BackupReader:
             include_data: Whether the data is; None for whatever data is named.
         """
         wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
-        kinds = {kind for kind in self._named.kinds() if wanted[kind]}
-        return next((item.created for item in self.list_backups() if item.good and kinds <= set(item.parts)), None)
+        kinds = [kind for kind in self._named.kinds() if wanted[kind]]
+        corrupt = self.corrupt_backups()
+        good = [item for item in self.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
+        return next((item.created for item in good if self._holds_named(item, kinds)), None)
+
+    def _holds_named(self, backup: BackupMetadata, kinds: Collection[str]) -> bool:
+        """Return whether a backup holds these parts with all that is named for them, as far as it tells."""
+        return set(kinds) <= set(backup.parts) and all(
+            self.named_sources(kind) <= set(backup.sources_of(kind)) for kind in kinds if backup.sources_of(kind)
+        )
 
     def unreadable_backups(self) -> dict[str, str]:
         """Return the backups whose metadata cannot be read, and why."""
@@ -132,9 +141,9 @@ class BackupReader:
         """Return the parts that something is named for."""
         return self._named.kinds()
 
-    def named_sources(self) -> set[str]:
-        """Return the absolute paths that are named, as metadata has them."""
-        return {root.source for root in self._named.roots()}
+    def named_sources(self, *kinds: str) -> set[str]:
+        """Return the absolute paths that are named, for these parts or for all, as metadata has them."""
+        return {root.source for root in self._named.roots() if not kinds or root.kind in kinds}
 
     def list_files(self, backup_id: str, patterns: Collection[str] = ()) -> list[StoredFile]:
         """Return what is in a backup, a folder before what is in it.

@@ -367,7 +367,10 @@ class RecoveryManager(BackupReader):
         if dry_run:
             return pruning.select(self._repository, policy)
         with writing(self._repository, "remove old backups"):
-            return pruning.prune(self._repository, policy)
+            return pruning.prune(self._repository, policy, self._is_whole)
+
+    def _is_whole(self, backup_id: str) -> bool:
+        return verification.verify(self._repository, backup_id, None).ok
 
     def _get_backup_dir(self, backup_id: str) -> Path:
         return self._repository.folder(backup_id)

@@ -96,6 +96,52 @@ def test_a_clock_that_ran_ahead_does_not_hide_newer_backups(tmp_path: Path) -> N
     assert manager.last_success() == clock.now()
 
 
+def test_a_success_of_another_program_does_not_count(tmp_path: Path) -> None:
+    """Nor one from before a path was named, nor one that is known to be corrupt."""
+    for name in ("mine", "yours", "more"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_text(name)
+    mine, yours = (RecoveryManager(tmp_path / "backups") for _ in range(2))
+    mine.data_backup.add_data_path(tmp_path / "mine")
+    yours.data_backup.add_data_path(tmp_path / "yours")
+    yours.create_backup(False, False)
+    assert mine.last_success() is None
+    made = mine.create_backup(False, False)
+    assert mine.last_success() == mine.get_backup(made).created
+    mine.data_backup.add_data_path(tmp_path / "more")
+    assert mine.last_success() is None
+    made = mine.create_backup(False, False)
+    assert mine.last_success() == mine.get_backup(made).created
+    damage(mine, made, "data/mine/f")
+    mine.verify_backup(made)
+    assert mine.last_success() is None
+
+
+def test_prune_keeps_a_good_one_where_files_are_shared_with_a_corrupt_one(tmp_path: Path) -> None:
+    """The second backup links to the copy that is damaged: it is read before the first one could go."""
+    file = tmp_path / "data" / "f"
+    file.parent.mkdir()
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path(file.parent)
+    file.write_text("1")
+    first = manager.create_backup(False, False)
+    file.write_text("2 and more")
+    os.utime(file, (1, 1))
+    second = manager.create_backup(False, False)
+    (file.parent / "other").write_text("new")
+    third = manager._get_backup_dir(manager.create_backup(False, False))
+    shared = third / "data" / "data" / "f"
+    shared.unlink()
+    os.link(manager._get_backup_dir(second) / "data" / "data" / "f", shared)
+    damage(manager, third.name, "data/data/f")
+    manager.verify_backup(third.name)
+    for selection in (manager.prune(RetentionPolicy(last=1)), manager.prune(RetentionPolicy(last=1))):
+        assert first in selection.last_good
+        assert selection.remove == ()
+    assert manager.corrupt_backups() == {second, third.name}
+    assert manager.verify_backup(first).ok
+
+
 def test_two_backups_at_one_instant_have_two_names(tmp_path: Path) -> None:
     """A clock may stand still."""
     manager = RecoveryManager(tmp_path, clock=ManualClock())

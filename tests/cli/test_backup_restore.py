@@ -280,6 +280,25 @@ def test_latest_is_not_one_of_another_program(desk) -> None:
     assert desk.run(*RESTORE, "--yes", "--json").json["backup_id"] == mine
 
 
+def test_latest_holds_all_paths_that_are_named(desk) -> None:
+    """A newer one of some of them is named; on a new host, the same by the paths that are mapped."""
+    for name in ("one", "two"):
+        (desk.folder / name).mkdir()
+        (desk.folder / name / "f").write_text(name)
+    both = ("--data", "one", "--data", "two")
+    wanted = desk.run("create", *both, "--json").json["backup_id"]
+    newer = desk.run("create", "--data", "two", "--json").json["backup_id"]
+    done = desk.run("restore", "latest", *both, "--dry-run", "--json")
+    assert done.json["backup_id"] == wanted
+    assert f"{newer} is newer and holds nothing of {desk.folder}/one" in done.err
+    maps = [part for name in ("one", "two") for part in ("--map", f"{desk.folder}/{name}={desk.folder}/new/{name}")]
+    done = desk.run("restore", "latest", *maps, "--yes", "--json")
+    assert done.json["backup_id"] == wanted
+    assert (desk.folder / "new" / "one" / "f").read_text() == "one"
+    done = desk.run("restore", "latest", "--data", "two", "--dry-run", "--json")
+    assert done.json["backup_id"] == newer
+
+
 def test_latest_is_not_known_to_be_corrupt(desk) -> None:
     """Whoever knows it takes the one before."""
     good, bad = desk.made(), desk.made()

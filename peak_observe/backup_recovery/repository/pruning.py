@@ -10,6 +10,8 @@ from peak_observe.backup_recovery.repository.metadata import BackupStatus
 from peak_observe.errors import BackupError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from peak_observe.backup_recovery.repository.repository import Repository
     from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 
@@ -20,11 +22,18 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
     Raises:
         BackupError: It cannot be told what is corrupt.
     """
+    return _select(repository, policy, _corrupt(repository))
+
+
+def _corrupt(repository: Repository) -> set[str]:
     try:
-        corrupt = set(repository.ledger.load().corrupt)
+        return set(repository.ledger.load().corrupt)
     except OSError as error:
         where = error.filename or repository.own
         raise BackupError(f"cannot tell what is corrupt: {error.strerror or error} ({where})") from error
+
+
+def _select(repository: Repository, policy: RetentionPolicy, corrupt: set[str]) -> Selection:
     backups = [
         replace(backup, status=BackupStatus.PARTIAL)
         if backup.good and {backup.backup_id, backup.base} & corrupt
@@ -34,13 +43,26 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
     return policy.select(backups, now=repository.clock.now())
 
 
-def prune(repository: Repository, policy: RetentionPolicy) -> Selection:
+def prune(repository: Repository, policy: RetentionPolicy, is_whole: Callable[[str], bool]) -> Selection:
     """Remove what a policy does not keep; with the writer's lock held.
 
+    Backups share the files that did not change. So where one is corrupt, those that are to stay as the last good ones
+    are read before any other is removed.
+
+    Args:
+        repository: The repository.
+        policy: The backups to keep.
+        is_whole: Reads a backup, and returns whether it is what was stored.
+
     Raises:
-        BackupError: A backup cannot be removed.
+        BackupError: A backup cannot be removed, or not be read.
     """
-    selection = select(repository, policy)
+    corrupt, whole = _corrupt(repository), set[str]()
+    selection = _select(repository, policy, corrupt)
+    while corrupt and selection.remove and (unread := set(selection.last_good) - whole):
+        for backup_id in unread:
+            (whole if is_whole(backup_id) else corrupt).add(backup_id)
+        selection = _select(repository, policy, corrupt)
     _remove(repository, [backup.backup_id for backup in selection.remove])
     return selection
 

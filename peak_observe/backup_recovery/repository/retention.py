@@ -61,6 +61,11 @@ class Selection(msgspec.Struct, frozen=True):
     keep: tuple[Kept, ...]
     remove: tuple[BackupMetadata, ...]
 
+    @property
+    def last_good(self) -> list[str]:
+        """The backups that stay as the last good ones, of all or of a part and path."""
+        return [kept.backup.backup_id for kept in self.keep if any(why.startswith(LAST_GOOD) for why in kept.reasons)]
+
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Retention policy: keep the newest good backup of each of the most recent hours, days, weeks … that have one.

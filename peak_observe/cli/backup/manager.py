@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from peak_observe.backup_recovery import RecoveryManager
-from peak_observe.backup_recovery.repository.manifest import encode_name
+from peak_observe.backup_recovery.repository.manifest import decode_name, encode_name
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
@@ -146,16 +146,40 @@ def latest_to_restore(
     named = manager.named_parts() or _parts_named_for(mine[0])
     wanted = set(only) or held & {*named, *also}
     found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
+    places = {*manager.named_sources(*wanted), *map(_source, moved)}
+    places = {place for place in places if any(_holds(backup, place) for backup in found)}
+    found = [backup for backup in found if all(_holds(backup, place) for place in places)] or found
     if not found and only:
         parts = " and ".join(part for part in KINDS if part in wanted)
         raise BackupNotFoundError(LATEST, f"no good one in {manager.backup_root} holds {parts}")
     chosen = (found or mine)[0]
     for newer in mine[: mine.index(chosen)]:
-        note(f"{newer.backup_id} is newer and holds the {' and the '.join(newer.parts)} only")
+        note(f"{newer.backup_id} is newer and holds {_lacking(newer, wanted, places)}")
     for part in sorted(wanted - set(chosen.parts)) if chosen.parts else ():
         other = next(backup.backup_id for backup in mine if part in backup.parts)
         note(f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back")
+    for place in sorted(place for place in places if not _holds(chosen, place)):
+        other = next(backup.backup_id for backup in mine if _holds(backup, place))
+        note(f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does")
     return chosen.backup_id
+
+
+def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection[str]) -> str:
+    """Say what a backup lacks of what is wanted."""
+    if not set(wanted) <= set(backup.parts):
+        return f"the {' and the '.join(backup.parts)} only"
+    return f"nothing of {', '.join(decode_name(place) for place in sorted(places) if not _holds(backup, place))}"
+
+
+def _holds(backup: BackupMetadata, place: str) -> bool:
+    """Return whether a backup holds a path that was named, or something below it; one that does not tell may."""
+    sources = {source for kind in KINDS for source in backup.sources_of(kind)}
+    return not sources or any(source == place or source.startswith(f"{place}/") for source in sources)
+
+
+def _source(path: str) -> str:
+    """Return a path as metadata has it; what links lead to is another one than the one that was named."""
+    return encode_name(os.path.abspath(path)).rstrip("/")  # noqa: PTH100 - resolve() follows links
 
 
 def _is_trusted(manager: RecoveryManager, backup: BackupMetadata) -> bool:
@@ -170,10 +194,11 @@ def _parts_named_for(backup: BackupMetadata) -> set[str]:
 def _holds_named(manager: RecoveryManager, backup: BackupMetadata, moved: Collection[str]) -> bool:
     """Return whether a backup holds something of what is named, and not of another program that shares the folder."""
     sources = {source for kind in KINDS for source in backup.sources_of(kind)}
-    # What links lead to is another path than the one that was named.
-    olds = [encode_name(os.path.abspath(old)).rstrip("/") for old in moved]  # noqa: PTH100 - resolve() follows links
-    below = any(source == old or source.startswith(f"{old}/") for old in olds for source in sources)
-    return not sources or below or bool(sources & manager.named_sources())
+    return (
+        any(_holds(backup, old) for old in map(_source, moved))
+        or not sources
+        or bool(sources & manager.named_sources())
+    )
 
 
 def note(text: str) -> None:
