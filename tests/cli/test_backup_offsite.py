@@ -55,6 +55,20 @@ def test_create_and_push(away) -> None:
     assert "was there already" in away.run("push").out
 
 
+def test_latest_holds_what_is_wanted(away) -> None:
+    """A newer backup of the configuration alone is passed over, and named."""
+    wanted = away.run("create", "--push", "--json").json["backup_id"]
+    newer = away.run("create", "--only", "config", "--push", "--json").json["backup_id"]
+    options = ("offsite", "restore", "--identity", "identity.txt", "--yes", "--json")
+    for more in ((), ("--only", "data"), ("--map", f"{away.folder}/data={away.folder}/moved")):
+        done = away.run(*options, *more)
+        assert (done.code, done.json["backup_id"]) == (0, wanted), done.err
+        assert f"{newer} in the store is newer and does not hold all that is wanted" in done.err
+    assert away.run(*options, "--only", "config").json["backup_id"] == newer
+    done = away.run(*options, "--only", "state")
+    assert (done.code, done.line) == (3, "there is no backup 'latest'; no good one in the store holds state")
+
+
 def test_list_tells_host_and_backup(away) -> None:
     """For people and for programs."""
     made = away.run("create", "--push", "--json").json["backup_id"]

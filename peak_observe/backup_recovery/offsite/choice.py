@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from peak_observe.backup_recovery.offsite.record import Record
 from peak_observe.backup_recovery.offsite.store import Unreadable
+from peak_observe.backup_recovery.repository.manifest import source_of
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.support.loggers import logger
 
@@ -14,30 +15,39 @@ _log = logger("peak_observe.backup")
 
 
 def choose(
-    records: Collection[Record], bad: Collection[Unreadable], which: str, host: str, *, any_host: bool
+    records: Collection[Record],
+    bad: Collection[Unreadable],
+    which: str,
+    host: str | None,
+    *,
+    own: str,
+    parts: Collection[str] = (),
+    places: Collection[str] = (),
 ) -> Record:
     """Return the record of the backup that is meant.
 
     Args:
         records: All records, the newest first.
         bad: Those that cannot be read, which is logged where the newest is meant.
-        which: Its name, the beginning of it, or `latest`, the newest good one.
-        host: Whose backup it is.
-        any_host: Whether the only other host will do if this one has none.
+        which: Its name, the beginning of it, or `latest`, the newest good one that holds what is wanted.
+        host: Whose backup it is; None for this host, or the only other one if this one has none.
+        own: This host.
+        parts: The parts that are wanted; none for what was named when the newest one was made.
+        places: The paths that are wanted, as far as any backup holds them.
 
     Raises:
         BackupNotFoundError: There is none.
         BackupError: Several are meant.
     """
     hosts = {record.host for record in records}
-    mine = next(iter(hosts)) if any_host and host not in hosts and len(hosts) == 1 else host
-    own = [record for record in records if record.host == mine]
+    mine = host or (own if own in hosts or len(hosts) != 1 else next(iter(hosts)))
+    left = [record for record in records if record.host == mine]
     if which == LATEST:
         for item in bad:
             _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
-        found = [record for record in own if record.backup.good]
+        found = _holding([record for record in left if record.backup.good], parts, places)
     else:
-        found = [record for record in own if record.backup.backup_id.startswith(which)]
+        found = [record for record in left if record.backup.backup_id.startswith(which)]
         found = [record for record in found if record.backup.backup_id == which] or found
     if not found:
         others = ", ".join(sorted(hosts - {mine}))
@@ -45,6 +55,24 @@ def choose(
     if which != LATEST and len(found) > 1:
         raise BackupError(f"{which!r} is the beginning of {len(found)} backups: write more of it")
     return found[0]
+
+
+def _holding(good: list[Record], parts: Collection[str], places: Collection[str]) -> list[Record]:
+    """Return the records of backups that hold what is wanted; newer ones that do not are logged.
+
+    Raises:
+        BackupNotFoundError: No good one holds the parts.
+    """
+    held = {part for record in good for part in record.backup.parts}
+    wanted = set(parts) or held & {part for record in good[:1] for part in record.backup.parts_named_for()}
+    found = [record for record in good if wanted <= set(record.backup.parts) or not record.backup.parts]
+    if good and not found and parts:
+        raise BackupNotFoundError(LATEST, f"no good one in the store holds {' and '.join(sorted(parts))}")
+    there = [place for place in map(source_of, places) if any(record.backup.holds(place) for record in found)]
+    found = [record for record in found if all(map(record.backup.holds, there))] or found or good
+    for newer in good[: good.index(found[0])] if found else ():
+        _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup.backup_id)
+    return found
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

@@ -285,16 +285,20 @@ class OffsiteStore:
         identity: str | Path,
         host: str | None = None,
         parts: Collection[str] = (),
+        holding: Collection[str] = (),
+        places: Collection[str] = (),
         beside: Path | None = None,
         progress: Tell | None = None,
     ) -> Iterator[tuple[Path, str]]:
         """Fetch a backup into a temporary repository; yield its folder and the backup's name, and remove it then.
 
         Args:
-            backup_id: The backup, the beginning of its name, or `latest`, the newest good one.
+            backup_id: The backup, the beginning of its name, or `latest`, the newest good one with what is wanted.
             identity: File with a private key.
             host: Whose backups are meant; without it those of this host, or of the only one there is.
             parts: Only these parts; none for all.
+            holding: The parts that `latest` has to hold; none for what was named when the newest one was made.
+            places: The paths that `latest` has to hold, as far as any backup does.
             beside: A folder on whose disk it shall lie.
             progress: Called with a `Progress`, by one thread at a time.
 
@@ -305,7 +309,7 @@ class OffsiteStore:
         """
         store = self._store(identity)
         records, bad = verification.readable(store)
-        record = choose(records, bad, backup_id, host or self.host, any_host=host is None)
+        record = choose(records, bad, backup_id, host, own=self.host, parts=holding or parts, places=places)
         index, _ = store.index()
         with temporary_repository(beside) as root:
             for needed in (*bases(records, record), record):

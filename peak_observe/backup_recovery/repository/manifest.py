@@ -201,6 +201,11 @@ def decode_name(text: str) -> str:
     return os.fsdecode(os.fsencode(raw))
 
 
+def source_of(path: str | os.PathLike[str]) -> str:
+    """Return a path as metadata has it; what links lead to is another one than the one that was named."""
+    return encode_name(os.path.abspath(path)).rstrip("/")
+
+
 def check_id(backup_id: object) -> str:
     """Return the name of a backup if it can be one.
 

@@ -128,6 +128,15 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         """Return the paths that were named for a part; none where that is not known."""
         return [] if self.sources is msgspec.UNSET else self.sources.get(kind, [])
 
+    def holds(self, place: str) -> bool:
+        """Return whether a path that was named is in it, or one below that; if it does not tell, it may be."""
+        sources = {source for kind in KINDS for source in self.sources_of(kind)}
+        return not sources or any(source == place or source.startswith(f"{place}/") for source in sources)
+
+    def parts_named_for(self) -> set[str]:
+        """Return the parts that something was named for when it was made, in it or left out."""
+        return {*self.parts, *(problem.what for problem in self.left_out or ())}
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, enums as their values."""
         found: dict[str, Any] = msgspec.to_builtins(self)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from peak_observe.backup_recovery import RecoveryManager
-from peak_observe.backup_recovery.repository.manifest import decode_name, encode_name
+from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
 from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
@@ -143,12 +142,12 @@ def latest_to_restore(
         raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
     held = {part for backup in mine for part in backup.parts}
-    named = manager.named_parts() or _parts_named_for(mine[0])
+    named = manager.named_parts() or mine[0].parts_named_for()
     wanted = set(only) or held & {*named, *also}
     found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
-    places = {*manager.named_sources(*wanted), *map(_source, moved)}
-    places = {place for place in places if any(_holds(backup, place) for backup in found)}
-    found = [backup for backup in found if all(_holds(backup, place) for place in places)] or found
+    places = {*manager.named_sources(*wanted), *map(source_of, moved)}
+    places = {place for place in places if any(backup.holds(place) for backup in found)}
+    found = [backup for backup in found if all(backup.holds(place) for place in places)] or found
     if not found and only:
         parts = " and ".join(part for part in KINDS if part in wanted)
         raise BackupNotFoundError(LATEST, f"no good one in {manager.backup_root} holds {parts}")
@@ -158,8 +157,8 @@ def latest_to_restore(
     for part in sorted(wanted - set(chosen.parts)) if chosen.parts else ():
         other = next(backup.backup_id for backup in mine if part in backup.parts)
         note(f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back")
-    for place in sorted(place for place in places if not _holds(chosen, place)):
-        other = next(backup.backup_id for backup in mine if _holds(backup, place))
+    for place in sorted(place for place in places if not chosen.holds(place)):
+        other = next(backup.backup_id for backup in mine if backup.holds(place))
         note(f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does")
     return chosen.backup_id
 
@@ -168,34 +167,18 @@ def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection
     """Say what a backup lacks of what is wanted."""
     if not set(wanted) <= set(backup.parts):
         return f"the {' and the '.join(backup.parts)} only"
-    return f"nothing of {', '.join(decode_name(place) for place in sorted(places) if not _holds(backup, place))}"
-
-
-def _holds(backup: BackupMetadata, place: str) -> bool:
-    """Return whether a backup holds a path that was named, or something below it; one that does not tell may."""
-    sources = {source for kind in KINDS for source in backup.sources_of(kind)}
-    return not sources or any(source == place or source.startswith(f"{place}/") for source in sources)
-
-
-def _source(path: str) -> str:
-    """Return a path as metadata has it; what links lead to is another one than the one that was named."""
-    return encode_name(os.path.abspath(path)).rstrip("/")  # noqa: PTH100 - resolve() follows links
+    return f"nothing of {', '.join(decode_name(place) for place in sorted(places) if not backup.holds(place))}"
 
 
 def _is_trusted(manager: RecoveryManager, backup: BackupMetadata) -> bool:
     return backup.good and not {backup.backup_id, backup.base} & manager.corrupt_backups()
 
 
-def _parts_named_for(backup: BackupMetadata) -> set[str]:
-    """Return the parts that something was named for when a backup was made, in it or left out."""
-    return {*backup.parts, *(problem.what for problem in backup.left_out or ())}
-
-
 def _holds_named(manager: RecoveryManager, backup: BackupMetadata, moved: Collection[str]) -> bool:
     """Return whether a backup holds something of what is named, and not of another program that shares the folder."""
     sources = {source for kind in KINDS for source in backup.sources_of(kind)}
     return (
-        any(_holds(backup, old) for old in map(_source, moved))
+        any(backup.holds(old) for old in map(source_of, moved))
         or not sources
         or bool(sources & manager.named_sources())
     )

@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from peak_observe.backup_recovery.offsite.encryption import write_identity
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import config, render, restore
-from peak_observe.cli.backup.create import seconds
+from peak_observe.cli.backup.create import chosen, seconds
 from peak_observe.cli.backup.manager import note, settings
 from peak_observe.cli.backup.prune import selection_facts, show_selection
 from peak_observe.cli.backup.push import Endpoint, Region, Url, store_of
@@ -233,11 +234,29 @@ def restore_(
     quiet: Quiet = False,
 ) -> None:
     """Restore a backup from the store alone, all or none."""
-    store = store_of(settings(file, repository=repository), url=url, endpoint=endpoint, region=region)
+    found = settings(file, repository=repository, config=config_paths, data=data)
+    store = store_of(found, url=url, endpoint=endpoint, region=region)
     beside = to.absolute() if to else store.repository
+    parts = chosen(only, ())
+    olds = [text.partition("=")[0] for text in map_ or ()]
+    named = [
+        path
+        for part, paths in ((CONFIG, found.config), (DATA, found.data))
+        if part in (parts or KINDS)
+        for path in paths
+    ]
+    holding = [*parts, STATE] if parts and state_file else parts
     with (
         progress("fetch", quiet=quiet) as tell,
-        store.fetched(backup, identity=identity, host=host, beside=beside, progress=tell) as (root, name),
+        store.fetched(
+            backup,
+            identity=identity,
+            host=host,
+            holding=holding,
+            places=[*olds, *map(str, named)],
+            beside=beside,
+            progress=tell,
+        ) as (root, name),
     ):
         pass_on = {"only": only, "path": path, "to": to, "map_": map_, "state_file": state_file}
         restore.restore(
