@@ -106,8 +106,19 @@ class BackupReader:
         wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
         kinds = [kind for kind in self._named.kinds() if wanted[kind]]
         corrupt = self.corrupt_backups()
-        good = [item for item in self.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
-        return next((item.created for item in good if self._holds_named(item, kinds)), None)
+        whole = [item for item in self.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
+        return next((item.created for item in whole if self._holds_named(item, kinds)), None)
+
+    def newest(self) -> BackupMetadata | None:
+        """Return the newest good backup of all that is named, or else of some of it, or else of anything.
+
+        Others may keep their backups in the same repository. It may be known to be corrupt.
+        """
+        good = [item for item in self.list_backups() if item.good]
+        kinds, sources = self._named.kinds(), self.named_sources()
+        mine = [item for item in good if self._holds_named(item, kinds)]
+        mine = mine or [item for item in good if any(map(item.holds, sources))]
+        return next(iter(mine or good), None)
 
     def _holds_named(self, backup: BackupMetadata, kinds: Collection[str]) -> bool:
         """Return whether a backup holds these parts with all that is named for them, as far as it tells."""

@@ -316,7 +316,7 @@ class RecoveryManager(BackupReader):
         return report
 
     def drill(self, *, folder: str | Path | None = None, progress: Tell | None = None) -> VerifyReport:
-        """Restore the newest good backup into a temporary folder, check what came out, and remove it again.
+        """Restore the newest good backup of what is named into a temporary folder, check it, and remove it again.
 
         Args:
             folder: Where the temporary folder is made; by default in the repository, or the system's folder for
@@ -327,7 +327,7 @@ class RecoveryManager(BackupReader):
             BackupNotFoundError: There is no backup that succeeded.
             BackupError: It could not be restored, or there is no room for it.
         """
-        newest = next((backup for backup in self.list_backups() if backup.good), None)
+        newest = self.newest()
         if newest is None:
             raise BackupNotFoundError("newest", f"none in {self.backup_root} has succeeded")
         place = None if folder is None else Path(folder)

@@ -117,6 +117,21 @@ def test_a_success_of_another_program_does_not_count(tmp_path: Path) -> None:
     assert mine.last_success() is None
 
 
+def test_a_drill_proves_the_own_backups(tmp_path: Path) -> None:
+    """Neither a newer one of another program, nor one of a part of what is named."""
+    for name in ("mine", "yours"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_text(name)
+    mine, yours = (RecoveryManager(tmp_path / "backups") for _ in range(2))
+    mine.data_backup.add_data_path(tmp_path / "mine")
+    mine.config_backup.add_config(tmp_path / "mine" / "f")
+    yours.data_backup.add_data_path(tmp_path / "yours")
+    whole = mine.create_backup(True, False, True)
+    mine.create_backup(True, False, False)
+    other = yours.create_backup(False, False)
+    assert (mine.drill().backup_id, yours.drill().backup_id) == (whole, other)
+
+
 def test_prune_keeps_a_good_one_where_files_are_shared_with_a_corrupt_one(tmp_path: Path) -> None:
     """The second backup links to the copy that is damaged: it is read before the first one could go."""
     file = tmp_path / "data" / "f"

@@ -109,10 +109,10 @@ def identified(manager: RecoveryManager, which: str) -> str:
     """
     backups = manager.list_backups()
     if which == LATEST:
-        good = [backup.backup_id for backup in backups if backup.good]
-        if not good:
+        newest = manager.newest()
+        if newest is None:
             raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded")
-        return good[0]
+        return newest.backup_id
     names = [*(backup.backup_id for backup in backups), *manager.unreadable_backups()]
     if which in names:
         return which
@@ -137,7 +137,8 @@ def latest_to_restore(
     Raises:
         BackupNotFoundError: There is none.
     """
-    good = [backup for backup in manager.list_backups() if _is_trusted(manager, backup)]
+    corrupt = manager.corrupt_backups()
+    good = [item for item in manager.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
     if not good:
         raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
@@ -168,10 +169,6 @@ def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection
     if not set(wanted) <= set(backup.parts):
         return f"the {' and the '.join(backup.parts)} only"
     return f"nothing of {', '.join(decode_name(place) for place in sorted(places) if not backup.holds(place))}"
-
-
-def _is_trusted(manager: RecoveryManager, backup: BackupMetadata) -> bool:
-    return backup.good and not {backup.backup_id, backup.base} & manager.corrupt_backups()
 
 
 def _holds_named(manager: RecoveryManager, backup: BackupMetadata, moved: Collection[str]) -> bool:
