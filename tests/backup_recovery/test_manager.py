@@ -132,6 +132,24 @@ def test_a_drill_proves_the_own_backups(tmp_path: Path) -> None:
     assert (mine.drill().backup_id, yours.drill().backup_id) == (whole, other)
 
 
+def test_a_restore_of_what_a_backup_does_not_hold_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where it holds some of it, the log tells what is missing."""
+    for name in ("config.toml", "data"):
+        (tmp_path / name).write_text(name)
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.config_backup.add_config(tmp_path / "config.toml")
+    manager.data_backup.add_data_path(tmp_path / "data")
+    config, data = manager.create_backup(True, False, False), manager.create_backup(False, False, True)
+    assert manager.restore_backup(config)
+    assert manager.restore_backup(data, restore_data=True)
+    assert not manager.restore_backup(data)
+    assert not manager.restore_backup(config, False, restore_data=True)
+    assert not manager.restore_backup(config, False)
+    caplog.clear()
+    assert manager.restore_backup(config, restore_data=True)
+    assert f"{config} holds no data: nothing of it is restored" in caplog.messages
+
+
 def test_prune_keeps_a_good_one_where_files_are_shared_with_a_corrupt_one(tmp_path: Path) -> None:
     """The second backup links to the copy that is damaged: it is read before the first one could go."""
     file = tmp_path / "data" / "f"
