@@ -153,7 +153,8 @@ class RecoveryManager(BackupReader):
         with self._operation("backup.create") as span:
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
-            with self._dumped(kinds), writing(self._repository, "make a backup"):
+            # Commands write into one folder, which another run would empty.
+            with writing(self._repository, "make a backup"), self._dumped(kinds):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)

@@ -1,13 +1,20 @@
 """Commands, hooks and the ping of `[backup]`."""
 
+import signal
 import socket
+import subprocess
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from peak_observe.backup_recovery.create.commands import GRACE
 from peak_observe.cli.backup import hooks
+
+from .conftest import PATIENCE
 
 FILE = """
 [backup]
@@ -106,6 +113,51 @@ def test_failed_hook_before_stops_the_backup_and_not_the_one_after(desk) -> None
     assert done.line == "no backup was made, as the hook `before` failed, exit code 3: it does not stop"
     assert desk.read("hooks.txt").split() == ["after", "backup", "failed"]
     assert not list((desk.folder / "backups").glob("backup_*"))
+
+
+def waited_for(path: Path) -> None:
+    """Wait until a command has left its sign."""
+    deadline = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_second_ctrl_c_ends_a_command_that_ignores_the_first(desk) -> None:
+    """It would live on, and write into a file that nobody has any more."""
+    script = f"trap '' TERM INT; touch {desk.folder}/begun; sleep 3; touch {desk.folder}/finished"
+    desk.write("peak-observe.toml", f'[backup.commands]\npg = {{ command = "{script}", shell = true }}\n')
+    with desk.started("create", stderr=subprocess.PIPE, text=True) as process:
+        waited_for(desk.folder / "begun")
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, time.monotonic() - began < GRACE - 1) == (130, True), said
+    assert "Traceback" not in said
+    time.sleep(3.5)
+    assert not (desk.folder / "finished").exists()
+
+
+@pytest.mark.parametrize(("times", "note"), [(1, "Ctrl-C once more stops that"), (2, "`after` was cut off by Ctrl-C")])
+def test_second_ctrl_c_does_not_cut_the_hook_after_off(desk, times: int, note: str) -> None:
+    """What `before` stopped is started again; only the third one ends it, and that is said."""
+    hook = f"touch {desk.folder}/after; sleep 2; touch {desk.folder}/started"
+    text = f'[backup]\ndata = "data"\n[backup.commands]\npg = "sh -c \'touch {desk.folder}/begun; sleep 60\'"\n'
+    desk.write("peak-observe.toml", f'{text}[backup.hooks]\nafter = ["sh", "-c", "{hook}"]\n')
+    with desk.started("create", stderr=subprocess.PIPE, text=True) as process:
+        waited_for(desk.folder / "begun")
+        process.send_signal(signal.SIGINT)
+        waited_for(desk.folder / "after")
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert note in said
+    assert (desk.folder / "started").exists() is (times == 1)
+    assert "Traceback" not in said
 
 
 def test_ping_tells_success_and_failure(desk, pinged) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -114,7 +115,7 @@ class Dumps:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Run all commands one after another, and remove their output at the end."""
+        """Run all commands one after another, and remove their output at the end; the repository's lock is held."""
         self.failed.clear()
         try:
             for path, command in self._commands.items():
@@ -130,6 +131,8 @@ class Dumps:
     def _take(self, path: Path, command: Command) -> None:
         try:
             self.folder.mkdir(0o700, parents=True, exist_ok=True)
+            if self.folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):  # somebody made it before
+                self.folder.chmod(0o700)
             path.unlink(missing_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
@@ -156,12 +159,16 @@ def _reason(code: int, last: str) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a pipeline: first with a word, then without."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
+    """End what is left of a pipeline: first with a word, then without, at once if Ctrl-C comes meanwhile."""
+    try:
+        _send(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
-    process.wait()
+    finally:
+        _send(process, signal.SIGKILL)
+        process.wait()
+
+
+def _send(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 from fnmatch import translate
 from operator import attrgetter
 from pathlib import Path
@@ -175,7 +176,7 @@ def find(
         problem(path, "is the repository itself, which cannot be in its own backups: name what is in it")
         return
     if named is None or named.type is FILE:
-        yield from () if named is None else (named,)
+        yield from () if named is None else _file(named, problem)
         return
     folders = [named]
     while folders:
@@ -203,6 +204,14 @@ def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found
         problem(path, _special(status))
         return None
     return Found(real, stored, kind, status)
+
+
+def _file(named: Found, problem: Callable[[str, str], None]) -> Iterator[Found]:
+    """Yield a named file, and tell if a log of SQLite beside it says that it is a damaged database."""
+    for side in sqlite.SIDES:
+        if sqlite.is_log(named.path + side):
+            _tell_of_log(named.path, side, problem)
+    yield named
 
 
 def _taken(
@@ -239,10 +248,14 @@ def _taken(
 
 
 def _tell_of_database(log: os.DirEntry[str], below: str, exclude: Exclude, problem: Callable[[str, str], None]) -> None:
-    """Tell of a file that has a log of SQLite beside it and is no database, as one that is damaged or encrypted."""
     (side,) = (side for side in sqlite.SIDES if log.name.endswith(side))
-    path, name = log.path.removesuffix(side), log.name.removesuffix(side)
-    if os.path.isfile(path) and not exclude(f"{below}/{name}".lstrip("/"), folder=False):
+    if not exclude(f"{below}/{log.name.removesuffix(side)}".lstrip("/"), folder=False):
+        _tell_of_log(log.path.removesuffix(side), side, problem)
+
+
+def _tell_of_log(path: str, side: str, problem: Callable[[str, str], None]) -> None:
+    """Tell of a file that has a log of SQLite beside it and is no database, as one that is damaged or encrypted."""
+    if os.path.isfile(path) and not _is_database(path):
         problem(path, f"has SQLite's {side} beside it and is no database: it is damaged, or encrypted and in use")
 
 
@@ -284,8 +297,12 @@ def _listed(folder: str, problem: Callable[[str, str], None]) -> list[os.DirEntr
 
 
 def _is_side(folder: str, name: str, names: Collection[str]) -> bool:
-    bases = [name.removesuffix(side) for side in sqlite.SIDES if name.endswith(side)]
-    return any(base in names and _is_database(f"{folder}/{base}") for base in bases)
+    for side in sqlite.SIDES:
+        base = name.removesuffix(side)
+        if base != name and base in names and _is_database(path := f"{folder}/{base}"):
+            with suppress(OSError):  # it is gone, and this is stored as any other file
+                return sqlite.is_own_side(path, side)
+    return False
 
 
 def _is_database(path: str) -> bool:

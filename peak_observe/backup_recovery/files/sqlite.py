@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from peak_observe.backup_recovery.files import sqlite_logs
 from peak_observe.backup_recovery.files.copying import CREATE, READ, writing
 from peak_observe.support.posix import fcntl
 
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
 
 HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
-SIDES = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database; it belongs to that very file and to no other version of it."""
-_WAL_MAGIC, _JOURNAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"), b"\xd9\xd5\x05\xf9"
-"""Begin write-ahead logs and rollback journals. Source: https://www.sqlite.org/fileformat2.html, sections 3 and 4."""
-
+SIDES, is_log = sqlite_logs.SIDES, sqlite_logs.is_log
 _NO_COLLATION = "no such collation sequence: "
 PAGES = 4096
 DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
@@ -81,22 +78,22 @@ def _fits(path: str) -> bool:
     return len(os.fsencode(os.path.abspath(path))) <= LONGEST
 
 
-def is_log(path: str) -> bool:
-    """Return whether a file is a write-ahead log or a rollback journal that holds something."""
-    return _log_beginning(path) in (*_WAL_MAGIC, _JOURNAL_MAGIC)
+def is_own_side(path: str, side: str) -> bool:
+    """Return whether what lies beside a database under the name of one of SQLite's files is that.
+
+    Raises:
+        OSError: The database cannot be read.
+    """
+    return sqlite_logs.is_own(path, side, wal_mode=is_in_wal_mode(path))
 
 
-def _log_beginning(path: str) -> bytes:
-    try:
-        descriptor = os.open(path, READ)
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, len(_JOURNAL_MAGIC))
-    except OSError:  # a folder
-        return b""
-    finally:
-        os.close(descriptor)
+def is_in_wal_mode(path: str) -> bool:
+    """Return whether a database has a write-ahead log while it is in use.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return _beginning(path, os.stat(path), 20)[18:] == b"\2\2"
 
 
 def quiet(path: str) -> bool:
@@ -113,11 +110,11 @@ def take(path: str, target: str) -> None:
 
     Raises:
         OSError: It cannot be read or written.
-        sqlite3.Error: It cannot be read, is locked for longer than half a minute, its copy fails `quick_check`, or what
-            stands in the place of its write-ahead log is none.
+        sqlite3.Error: It cannot be read, is locked for longer than half a minute, its copy fails `quick_check`, or a
+            log beside it is damaged.
     """
-    if _log_beginning(f"{path}-wal") not in (b"", *_WAL_MAGIC):  # SQLite takes it for an empty one
-        raise sqlite3.DatabaseError("its write-ahead log is damaged, and with it what was committed last")
+    if damage := sqlite_logs.damage(path, wal_mode=is_in_wal_mode(path)):  # SQLite takes it for an empty one
+        raise sqlite3.DatabaseError(damage)
     with writing(target):
         os.close(os.open(target, CREATE, 0o600))  # SQLite itself would let others read it
     if not _fits(path) or not _fits(target):
@@ -130,6 +127,9 @@ def take(path: str, target: str) -> None:
 
 
 def _take(path: str, target: str, before: _Facts) -> None:
+    if foreign := sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)):
+        _take_beside_others(path, target, foreign)
+        return
     if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
         # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
         # meanwhile, it is taken again.
@@ -145,6 +145,20 @@ def _take(path: str, target: str, before: _Facts) -> None:
         os.truncate(target, 0)
         _copy(path, target, "mode=rw")
     check(target)
+
+
+def _take_beside_others(path: str, target: str, foreign: list[str]) -> None:
+    """Take a database whose log has the name of somebody's own file, which SQLite would take for a log, and remove."""
+    for _ in range(RESTARTS):
+        before = _facts(path)
+        if set(before.sides) - {"-shm"}:
+            break
+        time.sleep(min(1, max(0, (before.mtime_ns + DOUBT_NS - time.time_ns()) / 1e9)))  # at most, where clocks differ
+        if _taken_at_rest(path, target, before):
+            return
+        os.truncate(target, 0)
+    name = os.path.basename(path) + foreign[0]
+    raise LockedError(f"it is in use, and {name} beside it is no file of SQLite's, which would remove it: rename that")
 
 
 def _check_length(path: str) -> None:
@@ -330,7 +344,10 @@ def _facts(path: str) -> _Facts:
 
 
 def _sides(path: str) -> list[str]:
-    return [side for side in SIDES if os.path.lexists(path + side)]
+    """Return what SQLite has beside a database, without what somebody else keeps there."""
+    found = [side for side in SIDES if os.path.lexists(path + side)]
+    foreign = sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)) if found else []
+    return [side for side in found if side not in foreign]
 
 
 def _size(path: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from peak_observe.backup_recovery.restore.interrupts import Interrupts
 from peak_observe.cli.backup.manager import note
 from peak_observe.errors import BackupError
 
@@ -26,6 +27,8 @@ SUCCESS, FAILED = "success", "failed"
 @contextmanager
 def around(found: Settings, doing: str) -> Iterator[None]:
     """Run `before`, then what is done, then `after` whatever came of it, and ping.
+
+    One Ctrl-C does not disturb `after`, only a warning is shown; the next one ends it.
 
     Args:
         found: The settings.
@@ -43,9 +46,11 @@ def around(found: Settings, doing: str) -> Iterator[None]:
         outcome = FAILED if ended.exit_code else SUCCESS
         raise
     finally:
-        _after(found, doing, outcome)
-        if found.ping_url is not None and doing == "backup":
-            ping(found.ping_url, outcome)
+        try:
+            _after(found, doing, outcome)
+        finally:
+            if found.ping_url is not None and doing == "backup":
+                ping(found.ping_url, outcome)
 
 
 def _before(found: Settings, doing: str) -> None:
@@ -59,7 +64,14 @@ def _before(found: Settings, doing: str) -> None:
 def _after(found: Settings, doing: str, outcome: str) -> None:
     if found.after is None:
         return
-    reason = found.after.run(environment={"PEAK_BACKUP_DOING": doing, "PEAK_BACKUP_OUTCOME": outcome})
+    environment = {"PEAK_BACKUP_DOING": doing, "PEAK_BACKUP_OUTCOME": outcome}
+    with Interrupts() as interrupts:
+        interrupts.settle("the hook `after` is running")  # what `before` stopped is to be started again
+        try:
+            reason = found.after.run(environment=environment)
+        except KeyboardInterrupt:
+            note("the hook `after` was cut off by Ctrl-C: look whether what it does is done")
+            raise
     if reason:
         note(f"the hook `after` failed, {reason}")
 

@@ -2,12 +2,14 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from peak_observe.backup_recovery import BackupStatus, RecoveryManager
 from peak_observe.backup_recovery.create.commands import Command
+from peak_observe.errors import RepositoryLockedError
 
 
 @pytest.fixture
@@ -88,6 +90,33 @@ def test_dump_is_never_readable_by_others(dumped, tmp_path) -> None:
     dumped.data_backup.add_command("pg", ["/bin/sh", "-c", f"stat -c %a {tmp_path}/backups.dumps/*"])
     backup = made(dumped)
     assert (tmp_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "600\n"
+
+
+def test_a_folder_that_others_can_enter_is_closed_first(dumped, tmp_path) -> None:
+    """Somebody made it, or a restore in an earlier version."""
+    (tmp_path / "backups.dumps").mkdir()
+    (tmp_path / "backups.dumps").chmod(0o777)
+    dumped.data_backup.add_command("pg", ["stat", "-c", "%a", f"{tmp_path}/backups.dumps"])
+    backup = made(dumped)
+    assert (tmp_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "700\n"
+
+
+def test_a_run_that_begins_meanwhile_leaves_the_dump_alone(dumped, tmp_path) -> None:
+    """It asks for the repository before it runs a command; half a dump would be a success."""
+    begun = tmp_path / "begun"
+    script = f"echo begin; touch {begun}; sleep 1; echo end"
+    dumped.data_backup.add_command("pg", script, shell=True)  # noqa: S604 - the same
+    other = RecoveryManager(tmp_path / "backups")
+    other.data_backup.add_command("pg", "echo other")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(made, dumped)
+        while not begun.exists():
+            time.sleep(0.01)
+        with pytest.raises(RepositoryLockedError):
+            made(other)
+        backup = first.result()
+    assert backup.status is BackupStatus.SUCCESS
+    assert (tmp_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "begin\nend\n"
 
 
 def test_commands_do_not_run_without_the_data(dumped, tmp_path) -> None:

@@ -3,12 +3,14 @@
 import os
 import socket
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from peak_observe.backup_recovery import ConfigBackup, DataBackup, RecoveryManager
 from peak_observe.backup_recovery.create.sources import Exclude, Found, NamedPaths, find
+from peak_observe.backup_recovery.files import sqlite
 
 
 def look(path: Path, *patterns: str, skip: tuple[tuple[int, int], ...] = ()) -> tuple[dict[str, str], dict[str, str]]:
@@ -152,6 +154,48 @@ def test_what_belongs_to_a_database_is_left_to_it(tree: Path) -> None:
     assert "data/x/db" in found
     assert {"data/x/notes-wal", "data/x/one.csv-journal"} <= set(found)
     assert not {"data/x/db-wal", "data/x/db-shm"} & set(found)
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "PERSIST", "WAL"])
+def test_what_only_has_the_name_of_a_log_is_a_file_of_its_own(tree: Path, mode: str) -> None:
+    """A text, a folder or a link beside a database is nobody's but the user's."""
+    with closing(sqlite3.connect(tree / "db", isolation_level=None)) as database:
+        database.execute(f"PRAGMA journal_mode={mode}")
+        database.execute("CREATE TABLE t (x)")
+        for name in ("a", "b", "c", "d"):
+            (tree / name).mkdir(exist_ok=True)
+            (tree / name / "db").write_bytes((tree / "db").read_bytes())
+        (tree / "b" / "db-journal").write_text("my trading journal")
+        (tree / "c" / "db-journal").mkdir()
+        (tree / "c" / "db-journal" / "2024.txt").write_text("precious")
+        (tree / "c" / "db-wal").write_text("mine")
+        (tree / "d" / "db-journal").symlink_to("../one.csv")
+        (tree / "d" / "db-shm").symlink_to("../one.csv")
+        (tree / "d" / "db-wal").touch()
+        found, problems = look(tree)
+    assert {item for item in found if "db-" in item} == {
+        "data/x/b/db-journal",
+        "data/x/c/db-journal",
+        "data/x/c/db-journal/2024.txt",
+        "data/x/c/db-wal",
+        "data/x/d/db-journal",
+        "data/x/d/db-shm",
+    }
+    assert not problems
+
+
+def test_a_named_file_with_a_log_of_sqlite_that_is_no_database_is_told(tree: Path) -> None:
+    """As one in a folder is; a database is none of them."""
+    (tree / "db").write_bytes(bytes(4096))
+    (tree / "db-wal").write_bytes(b"\x37\x7f\x06\x82" + bytes(4000))
+    for path in (tree / "db", tree):
+        found, problems = look(path)
+        assert list(problems.values()) == [
+            "has SQLite's -wal beside it and is no database: it is damaged, or encrypted and in use"
+        ]
+        assert found
+    (tree / "db").write_bytes(sqlite.HEADER + bytes(496))
+    assert not look(tree / "db")[1]
 
 
 def test_names_of_any_bytes_are_found(tmp_path: Path) -> None:
