@@ -99,6 +99,11 @@ def revive(value: Any) -> Any:
         raise ValueError(f"{value.get(VALUE)!r} is no {value[TYPE]}") from error
 
 
+def tagged_dict(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an object that `plain` made as it writes a dict of any keys, which comes back as the same."""
+    return _tagged("dict", [list(pair) for pair in found.items()])
+
+
 class _Walk:
     """Walk through a value that makes JSON of it.
 

@@ -268,6 +268,28 @@ def test_an_error_is_never_restored() -> None:
     assert given == []
 
 
+def test_a_value_that_looks_like_an_error_is_restored() -> None:
+    """A provider may tell of an error of its exchange; what it said is its state."""
+    given = []
+    made = StateSnapshot()
+    made.register_provider("bot", lambda: {"error": "exchange offline"}, restore=given.append)
+    made.register_provider("bad", fail, restore=given.append)
+    state = made.capture()
+    for found in (state, decode(encode(state)), decode(encode(decode(encode(state))))):
+        assert [problem.what for problem in made.apply(found)] == ["state provider 'bad'"]
+        assert given.pop() == {"error": "exchange offline"}
+        assert given == []
+
+
+@pytest.mark.parametrize("head", ['"format": 1, ', ""])
+def test_an_error_in_an_earlier_state_is_one(head: str) -> None:
+    """Earlier versions wrote such a value of a provider in the same way, so it is not handed back."""
+    made = StateSnapshot()
+    made.register_provider("bad", fail, restore=fail)
+    [problem] = made.apply(decode(f'{{{head}"providers": {{"bad": {{"error": "gone"}}}}}}'.encode()))
+    assert problem.reason == "it was not captured: gone"
+
+
 def test_a_value_with_an_error_among_others_is_restored() -> None:
     """Only what is nothing but an error's text is one."""
     given = []
