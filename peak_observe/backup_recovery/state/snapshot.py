@@ -77,6 +77,8 @@ class StateSnapshot:
         """
         if not isinstance(name, str) or not name:
             raise ValueError(f"name must be a string that is not empty, not {shown(name)}")
+        if plain(name) != name:
+            raise ValueError(f"name must not hold a pair of lone surrogates, of which JSON makes one: {shown(name)}")
         for argument, given in (("provider_func", provider_func), ("restore", restore)):
             if not callable(given) and (given, argument) != (None, "restore"):
                 raise ValueError(f"{argument} must be a function, not {shown(given)}")

@@ -118,6 +118,7 @@ def test_providers_can_be_registered_while_others_run() -> None:
 ARGUMENTS = [
     ("", lambda: 1, None, "name"),
     (5, lambda: 1, None, "name"),
+    ("\ud83d\ude00", lambda: 1, None, "name"),
     ("a", None, None, "provider_func"),
     ("a", {"x": 1}, None, "provider_func"),
     ("a", lambda: 1, "no function", "restore"),
@@ -127,7 +128,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize(("name", "provider", "restore", "argument"), ARGUMENTS)
 def test_nonsense_is_refused(name: object, provider: object, restore: object, argument: str) -> None:
     """One ValueError names the argument."""
-    with pytest.raises(ValueError, match=rf"^{argument} must be "):
+    with pytest.raises(ValueError, match=rf"^{argument} must "):
         StateSnapshot().register_provider(name, provider, restore=restore)
 
 
@@ -196,6 +197,8 @@ def test_a_lone_surrogate_is_written_and_read() -> None:
     state, problems = made.take()
     assert decode(encode(state)) == state
     assert problems == []
+    pairs = snapshot(bot=["\ud83d\ude00", {"\ud83d\ude00": "\U0001f600"}, "\\ud83d\\ude00"]).capture()
+    assert decode(encode(pairs)) == pairs
     made.register_provider("\ud800", lambda: Path("\udcff").read_bytes() or {}["\udcff"])
     state, [problem] = made.take()
     assert decode(encode(state)) == state
