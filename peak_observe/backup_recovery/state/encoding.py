@@ -10,13 +10,16 @@ What JSON has a form for is written in that form. The rest is an object of two f
 | any other dict | `dict` | list of `[key, value]` | `dict` |
 | `tuple`, also a named one | `tuple` | list | `tuple` |
 | `set`, `frozenset` | `set`, `frozenset` | sorted list | the same; a `list` if an item comes back unhashable |
-| `deque`, array (`.tolist()`) | - | - | `list` |
+| `deque`, array, also of a subclass or with a mask, index or `Series` of pandas (`.tolist()`) | - | - | `list` |
 | numpy scalar (`.tolist()` or `.item()`) | - | - | a plain number, or what the method gives |
 | dataclass, `msgspec.Struct` | - | - | `dict` of its fields |
 | `Enum` | - | - | its value |
-| `datetime`, `date`, `time` | `datetime`, `date`, `time` | ISO 8601 | the same; of a time zone the offset is kept |
+| `datetime`, `date`, `time` | `datetime`, `date`, `time` | ISO 8601 | the same; of other zones the offset is kept |
 | `datetime`, `time` with `fold=1` | `datetime.fold`, `time.fold` | ISO 8601 | the same |
-| pandas `Timestamp`, `Timedelta` | `pandas.timestamp`, `pandas.timedelta` | list | the same |
+| `datetime` in a zone of `zoneinfo` | `datetime.zone` | ISO 8601, fold, name | the same |
+| pandas `Timestamp` | `pandas.timestamp` | list | the same; of other zones the offset is kept |
+| pandas `Timestamp` in a zone of `zoneinfo` or `pytz` | `pandas.timestamp.zone` | list | the same |
+| pandas `Timedelta` | `pandas.timedelta` | list | the same |
 | pandas `NaT`, `NA` | `pandas.nat`, `pandas.na` | - | the same; None where pandas is not installed |
 | numpy `datetime64`, `timedelta64` | `numpy.datetime64`, `numpy.timedelta64` | list | the same |
 | `timedelta` | `timedelta` | ISO 8601 duration | the same |
@@ -25,9 +28,12 @@ What JSON has a form for is written in that form. The rest is an object of two f
 | `bytes`, `bytearray`, `memoryview` | `bytes` | Base64 | `bytes` |
 | `nan`, `inf`, `-inf` | `float` | its name | the same |
 | `int` of more than 1,024 bits | `int` | hexadecimal | the same |
+| `str` with a pair of lone surrogates | `str` | list of parts, cut within the pairs | the same |
 
-A lone surrogate in a string is written as its JSON escape. Anything else is refused, and so is what holds itself, is
-nested deeper than 64 levels, or has more than a million items.
+A zone that the host does not know when a value comes back leaves the offset, of a `Timestamp` UTC. A lone surrogate in
+a string is written as its JSON escape. Anything else is refused, and so is what holds itself, is nested deeper than 64
+levels, or has more than a million items; a `time` in a zone whose offset depends on the day; a `Series` whose index is
+not 0, 1, 2, …, which would be lost; and a dict or set of which two keys or items would come back as one.
 """
 
 from __future__ import annotations
@@ -35,6 +41,7 @@ from __future__ import annotations
 import base64
 import inspect
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -48,23 +55,22 @@ from uuid import UUID
 
 import msgspec
 
-from peak_observe.backup_recovery.state import scientific
+from peak_observe.backup_recovery.state import scientific, zones
 
 TYPE, VALUE = "$type", "value"
 MAX_DEPTH = 64
 MAX_ITEMS = 1_000_000
 # Python refuses to write an int of some thousand decimal digits, and other readers of JSON give up far earlier.
 MAX_INT_BITS = 1024
+# The escapes of a high and a low surrogate beside each other are how JSON writes one character.
+_WITHIN_PAIR = re.compile("(?<=[\ud800-\udbff])(?=[\udc00-\udfff])")
 
-# A datetime is a date too, so the order matters.
-_LEAVES: tuple[tuple[Any, str, Callable[[Any], str]], ...] = (
-    (datetime, "datetime", datetime.isoformat),
+_LEAVES: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (date, "date", date.isoformat),
-    (time, "time", time.isoformat),
     (timedelta, "timedelta", msgspec.to_builtins),
     (Decimal, "decimal", str),
     (UUID, "uuid", str),
-    (PurePath, "path", str),
+    (PurePath, "path", lambda value: _text(str(value))),
     ((bytes, bytearray, memoryview), "bytes", lambda value: base64.b64encode(value).decode()),
 )
 
@@ -99,6 +105,11 @@ def revive(value: Any) -> Any:
         raise ValueError(f"{value.get(VALUE)!r} is no {value[TYPE]}") from error
 
 
+def tagged_dict(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an object that `plain` made as it writes a dict of any keys, which comes back as the same."""
+    return _tagged("dict", [list(pair) for pair in found.items()])
+
+
 class _Walk:
     """Walk through a value that makes JSON of it.
 
@@ -124,10 +135,21 @@ class _Walk:
         found = scientific.encoded(value)  # before datetime, of which a Timestamp is one too, and so is NaT
         if found is not None:
             return _tagged(*found)
+        if isinstance(value, datetime | time):
+            return self._time(value)
         for kind, name, write in _LEAVES:
             if isinstance(value, kind):
-                return _tagged(name + _folded(value), write(value))
+                return _tagged(name, write(value))
         return self._inside(value)
+
+    def _time(self, value: datetime | time) -> Any:
+        if value.tzinfo is not None and value.utcoffset() is None:
+            raise self._refused(f"is a time in {value.tzinfo}, whose offset depends on a day: give a datetime")
+        kind = "datetime" if isinstance(value, datetime) else "time"
+        zone = zones.name_of(value.tzinfo) if isinstance(value, datetime) else None
+        if zone is not None:
+            return _tagged("datetime.zone", [value.isoformat(), value.fold, zone])
+        return _tagged(kind + (".fold" if value.fold else ""), value.isoformat())
 
     def _inside(self, value: Any) -> Any:
         if id(value) in self._open:
@@ -158,6 +180,8 @@ class _Walk:
     def _foreign(self, value: Any) -> Any:
         if is_dataclass(value) and not isinstance(value, type):
             return self._mapping({field.name: getattr(value, field.name) for field in fields(value)})
+        if scientific.is_labelled(value):
+            raise self._refused("is a Series with an index of its own, which a list has not: give its to_dict()")
         times = scientific.unpacked(value)
         if times is not None:
             return self.plain(times)
@@ -167,7 +191,8 @@ class _Walk:
             raise self._refused("is a coroutine inside of a value: await it first")
         for name in ("tolist", "item"):
             method = getattr(value, name, None)
-            if callable(method) and not isinstance(value, type):
+            # Of what holds several, `item` is for the one that is left, without its place.
+            if callable(method) and not isinstance(value, type) and not (name == "item" and hasattr(value, "__len__")):
                 found = method()
                 if type(found) is not kind or found is value:
                     return self.plain(found)
@@ -194,7 +219,7 @@ class _Walk:
 def _number_or_text(value: str | float) -> Any:
     """Return a string or number as one of exactly that type, as a subclass may write itself in other ways."""
     if isinstance(value, str):
-        return str.__str__(value)
+        return _text(str.__str__(value))
     if isinstance(value, int):
         number = int.__index__(value)
         return number if number.bit_length() <= MAX_INT_BITS else _tagged("int", hex(number))
@@ -202,9 +227,9 @@ def _number_or_text(value: str | float) -> Any:
     return real if math.isfinite(real) else _tagged("float", repr(real))
 
 
-def _folded(value: object) -> str:
-    """Return what marks the second of two equal times, when clocks are set back."""
-    return ".fold" if getattr(value, "fold", 0) else ""
+def _text(text: str) -> Any:
+    parts = _WITHIN_PAIR.split(text)
+    return text if len(parts) == 1 else _tagged("str", parts)
 
 
 def _tagged(name: str, value: Any) -> dict[str, Any]:
@@ -221,9 +246,17 @@ def _dict(pairs: Any) -> dict[Any, Any]:
 def _set(kind: Callable[[list[Any]], Any], items: Any) -> Any:
     revived = [revive(item) for item in items]
     try:
-        return kind(revived)
+        found = kind(revived)
     except TypeError:
         return revived
+    if len(found) < len(revived):
+        raise ValueError("two items of a set come back as the same")
+    return found
+
+
+def _in_zone(value: Any) -> datetime:
+    text, fold, name = value
+    return zones.moved(datetime.fromisoformat(text).replace(fold=fold), name)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -232,6 +265,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "set": partial(_set, set),
     "frozenset": partial(_set, frozenset),
     "datetime": datetime.fromisoformat,
+    "datetime.zone": _in_zone,
     "datetime.fold": lambda text: datetime.fromisoformat(text).replace(fold=1),
     "date": date.fromisoformat,
     "time": time.fromisoformat,
@@ -239,9 +273,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "timedelta": partial(msgspec.convert, type=timedelta),
     "decimal": Decimal,
     "uuid": UUID,
-    "path": Path,
+    "path": lambda text: Path(revive(text)),
     "bytes": partial(base64.b64decode, validate=True),
     "float": float,
+    "str": "".join,
     "int": partial(int, base=16),
     **scientific.READERS,
 }

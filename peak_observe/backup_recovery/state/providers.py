@@ -33,6 +33,7 @@ class ProviderCall:
         self._context = contextvars.copy_context()
         self._value: Any = None
         self._error: BaseException | None = None
+        self._awaits = False
         self._thread = threading.Thread(target=self._run, name="peak-observe-state-provider", daemon=True)
 
     @property
@@ -55,14 +56,21 @@ class ProviderCall:
             self._thread.join(self._seconds)
         if self.hangs:
             raise TimeoutError(f"it took longer than {self._seconds:g} s")
-        if isinstance(self._error, sqlite3.ProgrammingError):
-            # Connections of SQLite answer the thread only that made them, which most likely is this one.
-            return self._finish(self._provider())
+        if self._belongs_here():
+            self._error = None
+            self._run()
         if self._error is not None and not isinstance(self._error, Exception):
             raise RuntimeError(f"it raised {describe(self._error)}") from self._error
         if self._error is not None:
             raise self._error
         return self._value
+
+    def _belongs_here(self) -> bool:
+        """Return whether it failed as it uses a connection of SQLite that answers this thread only, which made it."""
+        made_here = f"created in thread id {threading.get_ident()} "
+        if not isinstance(self._error, sqlite3.ProgrammingError) or made_here not in str(self._error):
+            return False
+        return not (self._awaits and _in_a_loop())  # in which no other one can run
 
     def _run(self) -> None:
         try:
@@ -72,7 +80,19 @@ class ProviderCall:
 
     def _called(self) -> Any:
         value = self._provider()
-        return self._finish(_awaited(value, self._seconds) if inspect.isawaitable(value) else value)
+        self._awaits = inspect.isawaitable(value)
+        return self._finish(_awaited(value, self._seconds) if self._awaits else value)
+
+
+def _in_a_loop() -> bool:
+    """Return whether an event loop runs in this thread."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _awaited(value: Awaitable[Any], seconds: float) -> Any:
@@ -80,8 +100,11 @@ def _awaited(value: Awaitable[Any], seconds: float) -> Any:
 
     async def wait() -> Any:
         try:
-            return await asyncio.wait_for(value, seconds)
+            async with asyncio.timeout(seconds) as limit:
+                return await value
         except TimeoutError:
+            if not limit.expired():  # one of its own, as of an exchange
+                raise
             raise TimeoutError(f"it took longer than {seconds:g} s") from None
 
     return asyncio.run(wait())

@@ -6,9 +6,12 @@ Where the library is not installed when a value comes back, it comes as a plain 
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from peak_observe.backup_recovery.state import zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,18 +27,37 @@ def encoded(value: object) -> tuple[str, Any] | None:
     return None if write is None else write(value)
 
 
+def is_labelled(value: Any) -> bool:
+    """Return whether it is a Series of pandas whose index says more than the places in a list do."""
+    if not isinstance(value, _loaded("pandas", "Series")):
+        return False
+    return not value.index.equals(import_module("pandas").RangeIndex(len(value)))
+
+
 def unpacked(value: Any) -> Any:
     """Return what is in an array of numpy whose `tolist` makes numbers of times; None if it is something else."""
-    dtype: Any = getattr(value, "dtype", None)
-    if type(value).__module__ != "numpy" or getattr(dtype, "kind", "") not in ("m", "M", "V"):
+    of_numpy = isinstance(value, _loaded("numpy", "ndarray") + _loaded("numpy", "generic"))
+    if not of_numpy or value.dtype.kind not in "mMV":
         return None
     if value.ndim:
-        return list(value)
-    # Of the fields of a record each keeps its type.
-    return tuple(value[()]) if dtype.names else value[()] if dtype.kind != "V" else None
+        numpy = import_module("numpy")
+        # A row of a matrix is a matrix again, for ever; what a mask hides stays hidden.
+        return list(value if isinstance(value, numpy.ma.MaskedArray) else numpy.asarray(value))
+    if value.dtype.names:  # a record, of whose fields each keeps its type
+        return tuple(value[name] for name in value.dtype.names)
+    return None if value.dtype.kind == "V" else value[()]
+
+
+def _loaded(library: str, name: str) -> tuple[Any, ...]:
+    """Return a class of a library, if that is imported; without it, there is no value of the class."""
+    found = getattr(sys.modules.get(library), name, None)
+    return () if found is None else (found,)
 
 
 def _timestamp(value: Any) -> tuple[str, Any]:
+    name = zones.name_of(value.tzinfo) or getattr(value.tzinfo, "zone", None)  # the latter of pytz
+    if isinstance(name, str):
+        return "pandas.timestamp.zone", [value.tz_convert("UTC").isoformat(), value.unit, name]
     return "pandas.timestamp", [value.isoformat(), value.unit, value.fold]
 
 
@@ -82,6 +104,15 @@ def _as_timestamp(value: Any) -> Any:
     return pandas.Timestamp(text).as_unit(unit).replace(fold=fold)
 
 
+def _as_timestamp_in_zone(value: Any) -> Any:
+    text, unit, name = value
+    found = _as_timestamp([text, unit, 0])
+    convert = getattr(found, "tz_convert", None)
+    if convert is not None:
+        return found if zones.known(name) is None else convert(name)
+    return zones.moved(found, name) if isinstance(found, datetime) else found
+
+
 def _as_pandas_timedelta(value: Any) -> Any:
     count, unit = value
     pandas = _library("pandas")
@@ -125,6 +156,7 @@ def _as_timedelta(count: int, unit: str) -> timedelta | str:
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "pandas.timestamp": _as_timestamp,
+    "pandas.timestamp.zone": _as_timestamp_in_zone,
     "pandas.timedelta": _as_pandas_timedelta,
     "pandas.nat": lambda _: getattr(_library("pandas"), "NaT", None),
     "pandas.na": lambda _: getattr(_library("pandas"), "NA", None),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from peak_observe.backup_recovery.repository.metadata import Problem
-from peak_observe.backup_recovery.state.encoding import plain, revive
+from peak_observe.backup_recovery.state.encoding import plain, revive, tagged_dict
 from peak_observe.backup_recovery.state.providers import TIME_LIMIT, ProviderCall
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.atomic_files import replace_text
@@ -34,6 +34,10 @@ class Captured(NamedTuple):
 
     state: dict[str, Any]
     problems: list[Problem]
+
+
+class NotCaptured(dict[str, Any]):
+    """Stands in a state, as `{"error": why}`, for the value of a provider that failed; a value of that form is none."""
 
 
 class StateSnapshot:
@@ -73,6 +77,8 @@ class StateSnapshot:
         """
         if not isinstance(name, str) or not name:
             raise ValueError(f"name must be a string that is not empty, not {shown(name)}")
+        if plain(name) != name:
+            raise ValueError(f"name must not hold a pair of lone surrogates, of which JSON makes one: {shown(name)}")
         for argument, given in (("provider_func", provider_func), ("restore", restore)):
             if not callable(given) and (given, argument) != (None, "restore"):
                 raise ValueError(f"{argument} must be a function, not {shown(given)}")
@@ -105,7 +111,7 @@ class StateSnapshot:
                 found[name] = self._value(name, provider, timeout or TIME_LIMIT)
             except Exception as error:  # noqa: BLE001 - one provider's fault is not the others'
                 problems.append(_problem(name, describe(error)))
-                found[name] = {"error": problems[-1].reason}
+                found[name] = NotCaptured(error=problems[-1].reason)
         return Captured({"timestamp": timestamp, "providers": found}, problems)
 
     def _value(self, name: str, provider: Callable[[], Any], timeout: float) -> Any:
@@ -128,7 +134,7 @@ class StateSnapshot:
     def apply(self, state: dict[str, Any]) -> list[Problem]:
         """Hand each value to the `restore` function of its provider and return what went wrong.
 
-        A value that is an error's text was not captured; it is a problem and not handed to anybody.
+        What stands for the value of a provider that failed is a problem and not handed to anybody.
         """
         with self._lock:
             restores = dict(self._restores)
@@ -163,10 +169,23 @@ def encode(state: dict[str, Any]) -> bytes:
     Raises:
         ValueError: Something in it has no form in JSON.
     """
-    providers = {name: plain(value) for name, value in state["providers"].items()}
+    providers = {name: _written(value) for name, value in state["providers"].items()}
     text = json.dumps({"format": FORMAT, **state, "providers": providers}, indent=2, ensure_ascii=False)
     # In JSON a backslash and the code are how to write a lone surrogate, which UTF-8 cannot.
     return text.encode(errors="backslashreplace") + b"\n"
+
+
+def _written(value: Any) -> Any:
+    """Return a value as JSON; one that looks as if its provider had failed is written as a dict of any keys is."""
+    found = plain(value)
+    return tagged_dict(found) if _tells_an_error(found) and not isinstance(value, NotCaptured) else found
+
+
+def _tells_an_error(value: Any) -> bool:
+    match value:
+        case {"error": str(), **others}:
+            return not others
+    return False
 
 
 def decode(text: bytes) -> dict[str, Any]:
@@ -189,6 +208,7 @@ def _current(found: dict[str, Any]) -> dict[str, Any]:
     """Return what a text of any known format holds."""
     version = found.pop("format", None)
     if version is None:
+        found["providers"] = {name: _marked(value, value) for name, value in found["providers"].items()}
         return found
     if version != FORMAT:
         raise ValueError(f"the state has format {version!r}; this version reads {FORMAT}, a newer one may read it")
@@ -198,16 +218,20 @@ def _current(found: dict[str, Any]) -> dict[str, Any]:
 
 def _revived(name: str, value: Any) -> Any:
     try:
-        return revive(value)
+        return _marked(value, revive(value))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the value of state provider '{name}' cannot be read back: {describe(error)}") from error
 
 
+def _marked(written: Any, value: Any) -> Any:
+    """Return a value, marked if it was written as that of a provider that failed."""
+    return NotCaptured(value) if _tells_an_error(written) else value
+
+
 def _restored(restore: Callable[[Any], Any], value: Any) -> str:
     """Return why a value was not restored; nothing if it was."""
-    match value:
-        case {"error": str(why), **others} if not others:
-            return f"it was not captured: {why}"
+    if isinstance(value, NotCaptured):
+        return f"it was not captured: {value['error']}"
     try:
         restore(value)
     except Exception as error:  # noqa: BLE001 - the others are restored all the same

@@ -8,7 +8,7 @@ from collections import OrderedDict, UserDict, deque, namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,18 @@ class Side(enum.Enum):
     BUY = "buy"
 
 
+class Action(enum.Enum):
+    """Another one with an equal value."""
+
+    BUY = "buy"
+
+
+class Three(enum.Enum):
+    """One that equals no number, though its value does."""
+
+    IT = 3
+
+
 class Level(enum.IntEnum):
     """An enum that is a number too."""
 
@@ -69,6 +81,17 @@ class Scalar:
         return self._value
 
 
+class Frame:
+    """Behaves as a table or series of polars with one value does."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def item(self) -> float:
+        """Return that value, without what it is the value of."""
+        return 1.5
+
+
 class Array:
     """Behaves as a numpy array does, whose `item` is for arrays of one element only."""
 
@@ -81,12 +104,13 @@ class Array:
         return [[1.0, 2.0], [3.0, math.inf]]
 
 
+BERLIN = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+
+
 def back(value: object) -> object:
     """Return what comes back of `value` after it was text."""
     return revive(json.loads(json.dumps(plain(value), allow_nan=False)))
 
-
-BERLIN = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Berlin"))
 
 SAME = [
     None,
@@ -100,6 +124,10 @@ SAME = [
     -math.inf,
     "",
     "Grüße 🚀",
+    "\ud83d\ude00",
+    "a\ud83d\ude00\ud83d\ude00\ude00\ud83db",
+    {"\ud83d\ude00": 1, "\U0001f600": 2},
+    Path("\ud83d\ude00"),
     [],
     {},
     [1, [2, {"a": [None]}]],
@@ -115,6 +143,12 @@ SAME = [
     datetime(2026, 1, 31, 23, 59, 59, 999_999),  # noqa: DTZ001 - naive ones are kept as well
     datetime(2026, 1, 31, tzinfo=UTC),
     datetime(2026, 1, 31, tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
+    BERLIN,
+    datetime(1890, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")),
+    datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
+    datetime(2026, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")),  # which no clock has shown
+    datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),
+    time(1, tzinfo=ZoneInfo("UTC")),
     date(2026, 2, 28),
     time(23, 59, 1, 5),
     time(1, tzinfo=UTC),
@@ -136,6 +170,9 @@ def test_it_comes_back_the_same(value: object) -> None:
     """Equal, of the same type, and written in the same way."""
     found = back(value)
     assert (found, type(found)) == (value, type(value))
+    assert getattr(found, "fold", 0) == getattr(value, "fold", 0)
+    if isinstance(value, datetime):
+        assert repr(found) == repr(value)
     if not isinstance(value, set | frozenset):
         assert str(found) == str(value)
 
@@ -159,7 +196,6 @@ CHANGED = [
     (Scalar(1.5), 1.5),
     (Scalar(datetime(2026, 1, 1, tzinfo=UTC)), datetime(2026, 1, 1, tzinfo=UTC)),
     (Array(), [[1.0, 2.0], [3.0, math.inf]]),
-    (BERLIN, BERLIN.astimezone(timezone(timedelta(hours=2)))),
 ]
 
 
@@ -288,6 +324,45 @@ def test_keys_that_would_be_one_are_refused() -> None:
         back({Side.BUY: 1, "buy": 2})
 
 
+@pytest.mark.parametrize("kind", [set, frozenset])
+@pytest.mark.parametrize(
+    "items",
+    [(Side.BUY, "buy"), (Side.BUY, Action.BUY), (PurePosixPath("a"), PureWindowsPath("a")), (Level.HIGH, Three.IT)],
+    ids=repr,
+)
+def test_items_that_would_be_one_are_refused(kind: type, items: tuple[object, ...]) -> None:
+    """A set loses none of them in silence either."""
+    with pytest.raises(ValueError, match="two items of a set come back as the same"):
+        back([kind(items)])
+
+
+def test_a_time_whose_offset_depends_on_the_day_is_refused() -> None:
+    """It would be naive afterwards."""
+    with pytest.raises(ValueError, match=r"^value\['at'\] is a time in Europe/Berlin, whose offset depends on a day"):
+        plain({"at": time(1, 2, tzinfo=ZoneInfo("Europe/Berlin"))})
+
+
+def test_a_table_of_one_value_is_refused() -> None:
+    """And not made that value."""
+    with pytest.raises(ValueError, match=r"\.Frame, which JSON has no form for"):
+        plain(Frame())
+
+
+def test_a_zone_that_this_host_does_not_know_leaves_the_offset() -> None:
+    """A restore elsewhere does not fail for want of its rules."""
+    written = plain(BERLIN)
+    written["value"][2] = "Europe/Atlantis"
+    assert repr(revive(written)) == repr(BERLIN.astimezone(timezone(timedelta(hours=2))))
+
+
+def test_a_zone_with_other_rules_keeps_the_moment() -> None:
+    """As where a country gave up its summer time after the backup."""
+    written = plain(BERLIN)
+    written["value"][2] = "Africa/Lagos"
+    found = revive(written)
+    assert (found, str(found.tzinfo), found.hour) == (BERLIN, "Africa/Lagos", 11)
+
+
 def test_a_key_that_comes_back_unhashable_is_refused() -> None:
     """A dataclass as a key would be a dict."""
     with pytest.raises(ValueError, match="is no dict"):
@@ -308,6 +383,9 @@ BROKEN = [
     {"$type": "tuple", "value": None},
     {"$type": "dict", "value": [["a"]]},
     {"$type": "dict", "value": 3},
+    {"$type": "str", "value": None},
+    {"$type": "datetime.zone", "value": ["2026-01-01"]},
+    {"$type": "datetime.zone", "value": ["2026-01-01", 0, 5]},
 ]
 
 

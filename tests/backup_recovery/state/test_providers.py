@@ -98,6 +98,105 @@ def test_a_connection_of_sqlite_answers_the_thread_that_made_it() -> None:
     database.close()
 
 
+def test_a_coroutine_function_may_use_a_connection_of_sqlite() -> None:
+    """Then its event loop runs in the thread that made the connection."""
+    database = sqlite3.connect(":memory:")
+
+    async def count() -> int:
+        await asyncio.sleep(0)
+        return database.execute("SELECT 7").fetchone()[0]
+
+    assert taken(count) == (7, [])
+    database.close()
+
+
+def test_a_coroutine_function_that_cannot_run_here_is_told_with_its_own_error() -> None:
+    """Where a loop runs in the thread that made its connection, and nothing warns that it was never awaited."""
+
+    async def main() -> list[str]:
+        database = sqlite3.connect(":memory:")
+
+        async def count() -> int:
+            return database.execute("SELECT 7").fetchone()[0]
+
+        problems = taken(count)[1]
+        database.close()
+        return problems
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [problem] = asyncio.run(main())
+    assert problem.startswith("state provider 'bot': ProgrammingError: SQLite objects created in a thread can only")
+
+
+def test_what_a_provider_raises_in_the_thread_of_its_caller_ends_only_the_provider() -> None:
+    """As in the thread of its own."""
+    database = sqlite3.connect(":memory:")
+
+    def leave() -> None:
+        database.execute("SELECT 7")
+        sys.exit(3)
+
+    assert taken(leave)[1] == ["state provider 'bot': RuntimeError: it raised SystemExit: 3"]
+    database.close()
+
+
+def test_a_provider_with_another_error_of_sqlite_is_called_once() -> None:
+    """As one whose connection is closed, or that counts its question marks wrong."""
+    calls = []
+
+    def orders() -> object:
+        calls.append(1)
+        database = sqlite3.connect(":memory:")
+        database.close()
+        return database.execute("SELECT 7").fetchone()
+
+    _, [problem] = taken(orders)
+    assert problem.startswith("state provider 'bot': ProgrammingError: Cannot operate on a closed database")
+    assert calls == [1]
+
+
+def test_a_provider_with_the_connection_of_another_thread_is_called_once() -> None:
+    """As it would not answer the caller either."""
+    ready, leave = threading.Event(), threading.Event()
+    databases: list[sqlite3.Connection] = []
+    calls = []
+
+    def make() -> None:
+        databases.append(sqlite3.connect(":memory:"))
+        ready.set()
+        leave.wait(60)
+        databases[0].close()
+
+    def orders() -> object:
+        calls.append(1)
+        return databases[0].execute("SELECT 7").fetchone()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    assert ready.wait(60)
+    _, [problem] = taken(orders)
+    leave.set()
+    thread.join()
+    assert problem.startswith("state provider 'bot': ProgrammingError: SQLite objects created in a thread can only")
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_time_limit_of_the_providers_own_is_told_as_it_is(how: str) -> None:
+    """And is not taken for ours."""
+
+    def ask() -> None:
+        raise TimeoutError("exchange timed out")
+
+    async def ask_later() -> None:
+        await asyncio.sleep(0)
+        ask()
+
+    _, problems = taken(ask if how == "sync" else ask_later)
+    assert problems == ["state provider 'bot': TimeoutError: exchange timed out"]
+
+
 def test_providers_do_not_hold_the_lock(manager: RecoveryManager) -> None:
     """While one takes its time, somebody else can make a backup and prune."""
     inside, leave = threading.Event(), threading.Event()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,11 @@ def there_and_back(value: object) -> object:
         pd.Timestamp(NANO),
         pd.Timestamp(NANO + "+01:00"),
         pd.Timestamp("2026-01-01", tz="Europe/Berlin"),
+        pd.Timestamp("2026-10-25T00:30", tz="UTC").tz_convert("Europe/Berlin"),
+        pd.Timestamp("2026-10-25T01:30", tz="UTC").tz_convert("Europe/Berlin"),
+        pd.Timestamp(NANO, tz="America/New_York"),
+        pd.Timestamp("1890-01-01", tz="Europe/Berlin").as_unit("s"),
+        pd.Timestamp("2026-01-01", tz="UTC"),
         pd.Timestamp("3000-01-01"),
         pd.Timestamp("1677-10-01").as_unit("s"),
         pd.Timedelta(-5, "ns"),
@@ -40,11 +46,12 @@ def there_and_back(value: object) -> object:
     ids=repr,
 )
 def test_a_time_comes_back_as_it_was(value: object) -> None:
-    """With its nanoseconds, its type and its unit; of a time zone the offset is kept."""
+    """With its nanoseconds, its type, its unit and its time zone."""
     back = there_and_back({"at": [value]})["at"][0]
     assert (type(back), back) == (type(value), value)
-    for fact in ("unit", "dtype", "nanosecond"):
+    for fact in ("unit", "dtype", "nanosecond", "fold"):
         assert getattr(back, fact, None) == getattr(value, fact, None)
+    assert str(getattr(back, "tzinfo", None)) == str(getattr(value, "tzinfo", None))
 
 
 @pytest.mark.parametrize("value", [pd.NaT, pd.NA])
@@ -90,6 +97,71 @@ def test_series_and_arrays_come_back_as_lists_of_times() -> None:
     assert there_and_back({one: {pd.NaT}}) == {one: {pd.NaT}}
 
 
+TIMES = np.array([[NANO, "NaT"]], dtype="M8[ns]")
+PRICED = np.dtype([("at", "M8[ns]"), ("price", "i8")])
+
+
+class Own(np.ndarray):
+    """An array of somebody's own."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [TIMES.view(Own), TIMES.view(np.matrix), np.ma.array(TIMES), TIMES - TIMES[0, 0], (TIMES - TIMES[0, 0]).view(Own)],
+    ids=lambda value: f"{type(value).__name__}-{value.dtype.kind}",
+)
+def test_times_in_arrays_of_any_kind_are_no_numbers(value: np.ndarray) -> None:
+    """Whoever made a subclass of an array."""
+    [[at, missing]] = there_and_back(value)
+    assert (at, at.dtype) == (np.asarray(value)[0, 0], value.dtype)
+    assert np.isnat(missing)
+
+
+def test_what_a_mask_hides_stays_hidden() -> None:
+    """As None, beside times as beside numbers, and in records."""
+    at = TIMES[0, 0]
+    assert there_and_back(np.ma.array([at, at], mask=[False, True])) == [at, None]
+    assert there_and_back(np.ma.array([1, 2], mask=[False, True])) == [1, None]
+    assert there_and_back(np.ma.array(at)) == at
+    assert there_and_back(np.ma.array([(at, 5)], dtype=PRICED, mask=[(False, True)])) == [(at, None)]
+    assert there_and_back(np.ma.array([(at, 5)], dtype=PRICED, mask=[(True, False)])) == [(None, 5)]
+
+
+def test_records_keep_their_times() -> None:
+    """Of an array of them, and of one alone."""
+    records = np.rec.array([(TIMES[0, 0], 5)], dtype=PRICED)
+    assert there_and_back(records) == [(TIMES[0, 0], 5)]
+    assert there_and_back(records[0]) == (TIMES[0, 0], 5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [pd.Series({"BTC": 1.5, "ETH": 2}), pd.Series([1, 2, 3])[1:], pd.Series([1, 2], index=[1, 0])],
+    ids=["labels", "slice", "order"],
+)
+def test_a_series_with_an_index_of_its_own_is_refused(value: pd.Series) -> None:
+    """A list would lose which number is whose."""
+    with pytest.raises(ValueError, match=r"^value\['x'\] is a Series with an index of its own"):
+        plain({"x": value})
+    assert there_and_back(value.to_dict()) == value.to_dict()
+    assert there_and_back(value.reset_index(drop=True)) == value.tolist()
+
+
+def test_an_empty_series_is_an_empty_list() -> None:
+    """Its index has nothing to lose."""
+    assert there_and_back(pd.Series([1, 2])[:0]) == []
+    assert there_and_back(pd.Series({}, dtype=float)) == []
+
+
+def test_a_zone_that_this_host_does_not_know_leaves_utc() -> None:
+    """A restore elsewhere does not fail for want of its rules."""
+    value = pd.Timestamp(NANO, tz="Europe/Berlin")
+    written = plain(value)
+    written["value"][2] = "Europe/Atlantis"
+    back = revive(written)
+    assert (back, str(back.tzinfo)) == (value, "UTC")
+
+
 @pytest.mark.parametrize("value", [pd.Period("2026-01"), pd.Interval(1, 2), np.longdouble(1), pd.DataFrame({"a": [1]})])
 def test_what_has_no_form_is_refused_by_name(value: object) -> None:
     """With its place."""
@@ -109,6 +181,10 @@ BERLIN = timezone(timedelta(hours=1))
         (np.timedelta64("NaT"), None),
         (pd.Timestamp("2026-01-01T00:00:00.123456+01:00"), datetime(2026, 1, 1, 0, 0, 0, 123456, BERLIN)),
         (pd.Timestamp("2026-10-25T02:30:00").replace(fold=1), NAIVE.replace(fold=1)),
+        (
+            pd.Timestamp("2026-10-25T01:30Z").tz_convert("Europe/Berlin"),
+            NAIVE.replace(fold=1, tzinfo=ZoneInfo("Europe/Berlin")),
+        ),
         (pd.Timestamp(NANO), NANO),
         (pd.Timedelta(1, "s").as_unit("s"), timedelta(seconds=1)),
         (pd.Timedelta(1, "ns"), "1 ns"),

@@ -118,6 +118,7 @@ def test_providers_can_be_registered_while_others_run() -> None:
 ARGUMENTS = [
     ("", lambda: 1, None, "name"),
     (5, lambda: 1, None, "name"),
+    ("\ud83d\ude00", lambda: 1, None, "name"),
     ("a", None, None, "provider_func"),
     ("a", {"x": 1}, None, "provider_func"),
     ("a", lambda: 1, "no function", "restore"),
@@ -127,7 +128,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize(("name", "provider", "restore", "argument"), ARGUMENTS)
 def test_nonsense_is_refused(name: object, provider: object, restore: object, argument: str) -> None:
     """One ValueError names the argument."""
-    with pytest.raises(ValueError, match=rf"^{argument} must be "):
+    with pytest.raises(ValueError, match=rf"^{argument} must "):
         StateSnapshot().register_provider(name, provider, restore=restore)
 
 
@@ -196,6 +197,8 @@ def test_a_lone_surrogate_is_written_and_read() -> None:
     state, problems = made.take()
     assert decode(encode(state)) == state
     assert problems == []
+    pairs = snapshot(bot=["\ud83d\ude00", {"\ud83d\ude00": "\U0001f600"}, "\\ud83d\\ude00"]).capture()
+    assert decode(encode(pairs)) == pairs
     made.register_provider("\ud800", lambda: Path("\udcff").read_bytes() or {}["\udcff"])
     state, [problem] = made.take()
     assert decode(encode(state)) == state
@@ -266,6 +269,28 @@ def test_an_error_is_never_restored() -> None:
     [problem] = made.apply(made.capture())
     assert problem.reason.startswith("it was not captured: ConnectionError")
     assert given == []
+
+
+def test_a_value_that_looks_like_an_error_is_restored() -> None:
+    """A provider may tell of an error of its exchange; what it said is its state."""
+    given = []
+    made = StateSnapshot()
+    made.register_provider("bot", lambda: {"error": "exchange offline"}, restore=given.append)
+    made.register_provider("bad", fail, restore=given.append)
+    state = made.capture()
+    for found in (state, decode(encode(state)), decode(encode(decode(encode(state))))):
+        assert [problem.what for problem in made.apply(found)] == ["state provider 'bad'"]
+        assert given.pop() == {"error": "exchange offline"}
+        assert given == []
+
+
+@pytest.mark.parametrize("head", ['"format": 1, ', ""])
+def test_an_error_in_an_earlier_state_is_one(head: str) -> None:
+    """Earlier versions wrote such a value of a provider in the same way, so it is not handed back."""
+    made = StateSnapshot()
+    made.register_provider("bad", fail, restore=fail)
+    [problem] = made.apply(decode(f'{{{head}"providers": {{"bad": {{"error": "gone"}}}}}}'.encode()))
+    assert problem.reason == "it was not captured: gone"
 
 
 def test_a_value_with_an_error_among_others_is_restored() -> None:
