@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from functools import cache
@@ -144,6 +145,20 @@ def look(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def there(path: str) -> bool:
+    """Return whether anything is at a path, which nothing can be if its name is too long.
+
+    Raises:
+        OSError: That cannot be seen.
+    """
+    try:
+        return look(path) is not None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:

@@ -28,14 +28,14 @@ from peak_observe.backup_recovery.restore.file_steps import (
     remove_tree,
     set_access,
     take_back_tree,
-    there,
     unlink,
 )
 from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
 from peak_observe.backup_recovery.restore.journal import Journal, Step
 from peak_observe.backup_recovery.restore.layout import Layout, access_of, made, parent, step_of
 from peak_observe.backup_recovery.restore.ownership import Ownership
-from peak_observe.backup_recovery.restore.plan import changes, look
+from peak_observe.backup_recovery.restore.plan import changes, look, there
+from peak_observe.backup_recovery.restore.reach import check_files, check_folders
 from peak_observe.backup_recovery.restore.staging import Staging
 from peak_observe.support.atomic_files import replace_durably, sync_folder
 
@@ -210,7 +210,10 @@ class Transaction:
 
     def _recover(self) -> bool:
         numbers = range(len(self._journal.steps))
+        if self._phase in (SWAPPING, UNDOING):
+            check_folders(self._journal)
         if self._phase == SWAPPING:
+            check_files(self._journal.steps, list(map(self._new, numbers)), list(map(self._old, numbers)))
             self._refuse_busy(number for number in numbers if there(self._new(number)))
             self._swap()
         if self._phase in (SWAPPING, FINISHING):
