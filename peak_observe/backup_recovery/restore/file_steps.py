@@ -105,6 +105,15 @@ def unlink(path: str) -> None:
         os.unlink(path)
 
 
+def put_back(old: str, target: str) -> bool:
+    """Put a folder back that an earlier version took for an old file, and return whether it is one."""
+    if os.path.islink(old) or not is_folder(old):
+        return False
+    if not there(target):
+        os.rename(old, target)
+    return True
+
+
 def remove_tree(folder: str) -> None:
     """Remove a folder that nobody else uses, also what its modes protect."""
     if not there(folder):

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 NEW, REPLACED, SAME = "new", "replaced", "same"
 BLOCKED, OPEN = "blocked", "open"
+_LOG_HEADER = 28
+"""Bytes at the beginning of a rollback journal that `journal_mode=PERSIST` overwrites with zeros.
+
+Source: https://www.sqlite.org/fileformat2.html, section 3.
+"""
 
 
 class RestorePlan(NamedTuple):
@@ -34,6 +39,7 @@ class RestorePlan(NamedTuple):
         same: Files that are there as they are in the backup.
         extra: Files in restored folders that are not in the backup; they stay.
         folders: Folders that are there with another owner or other permissions.
+        removed: Files of SQLite beside a restored database, which belong to its old content and go.
     """
 
     backup_id: str
@@ -42,9 +48,10 @@ class RestorePlan(NamedTuple):
     same: tuple[str, ...]
     extra: tuple[str, ...]
     folders: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        names = ("new", "replaced", "same", "extra", *(["folders"] if self.folders else []))
+        names = ("new", "replaced", "same", "extra", *(name for name in ("folders", "removed") if getattr(self, name)))
         return f"{self.backup_id}: {', '.join(f'{len(getattr(self, name))} {name}' for name in names)}"
 
 
@@ -219,13 +226,29 @@ class _Comparison:
         """Return what SQLite keeps beside a database that is restored or replaced, as far as it is there."""
         if entry.type != FILE:
             return ()
-        beside = [f"{target}{side}" for side in sqlite.SIDES]
-        found = [path for path in beside if path not in self._wanted and look(path)]
+        found = [f"{target}{side}" for side in sqlite.SIDES if _is_side(target, side)]
+        found = [path for path in found if path not in self._wanted]
         if not found or entry.source_size is not None:
             return tuple(found)
         if status is not None and stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
             return tuple(found)
         return tuple(found) if any(map(sqlite.is_log, found)) else ()
+
+
+def _is_side(target: str, side: str) -> bool:
+    """Return whether a file beside a database is SQLite's own; one of somebody else's may have the same name."""
+    path = f"{target}{side}"
+    if not there(path) or not stat.S_ISREG(os.lstat(path).st_mode):
+        return False
+    if side == "-shm":
+        return _is_side(target, "-wal")
+    return sqlite.is_log(path) or _is_emptied(path, 1 if side == "-wal" else _LOG_HEADER)
+
+
+def _is_emptied(path: str, header: int) -> bool:
+    """Return whether SQLite may have emptied a log, which it does with zeros in its header or without anything."""
+    with open(path, "rb") as file:
+        return not any(file.read(header))
 
 
 def _is_like(entry: Entry, owner: Owner, status: os.stat_result) -> bool:

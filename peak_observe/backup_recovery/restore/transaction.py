@@ -25,6 +25,7 @@ from peak_observe.backup_recovery.restore.file_steps import (
     keep_copy,
     move,
     overwrite,
+    put_back,
     remove_tree,
     set_access,
     take_back_tree,
@@ -287,7 +288,7 @@ class Transaction:
         for number, step in enumerate(self._journal.steps):
             target, new, old = decode_name(step.target), self._new(number), self._old(number)
             if step.goes:
-                if not there(old):
+                if not there(old) and os.path.isfile(target):
                     move(target, old)
             elif there(new):
                 if step.at:
@@ -320,7 +321,8 @@ class Transaction:
             with suppress(OSError):
                 self._enter(FINISHING)
         for number, step in enumerate(self._journal.steps):
-            unlink(self._old(number))
+            if not put_back(self._old(number), decode_name(step.target)):
+                unlink(self._old(number))
             if step.at:
                 unlink(self._new(number))
         for access in self._journal.access:
