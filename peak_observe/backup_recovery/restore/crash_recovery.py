@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
 
+_NO_END = "a restore that a crash cut off cannot be brought to its end"
+
 _log = logger("peak_observe.backup")
 
 
@@ -103,15 +105,29 @@ def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:
 
 def _bring_to_an_end(repository: Repository, left: Iterable[Transaction]) -> None:
     try:
-        for transaction in list(left):
-            if transaction.done:
-                transaction.recover()  # only the old files were still there
-                continue
+        transactions = list(left)
+    except (OSError, ValueError) as error:
+        raise BackupError(f"{_NO_END}: {error}") from error
+    for transaction in transactions:
+        finishing = transaction.done
+        try:
             done = transaction.recover()
+        except (OSError, ValueError) as error:
+            raise BackupError(f"{_NO_END}: {_problem(error)}; {_way_out(transaction.path)}") from error
+        if not finishing:  # else only the old files were still there
             what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
             _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
-    except (OSError, ValueError) as error:
-        raise BackupError(f"a restore that a crash cut off cannot be brought to its end: {error}") from error
+
+
+def _problem(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _way_out(journal: Path) -> str:
+    again = "then run `peak-observe backup recover`"
+    return f"{again}; if that can never be, look at the files that {journal} names, then remove it"
 
 
 def settle(repository: Repository) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Owner, give
-from peak_observe.backup_recovery.restore.plan import look
+from peak_observe.backup_recovery.restore.plan import there
 from peak_observe.support import posix
 
 if TYPE_CHECKING:
@@ -105,6 +105,15 @@ def unlink(path: str) -> None:
         os.unlink(path)
 
 
+def put_back(old: str, target: str) -> bool:
+    """Put a folder back that an earlier version took for an old file, and return whether it is one."""
+    if os.path.islink(old) or not is_folder(old):
+        return False
+    if not there(target):
+        os.rename(old, target)
+    return True
+
+
 def remove_tree(folder: str) -> None:
     """Remove a folder that nobody else uses, also what its modes protect."""
     if not there(folder):
@@ -135,11 +144,6 @@ def take_back_tree(folder: str, changed_ns: int, linked: Collection[int]) -> Non
                 os.unlink(path)
     with suppress(OSError):
         os.rmdir(folder)
-
-
-def there(path: str) -> bool:
-    """Return whether anything is there; what cannot be seen is not nothing."""
-    return look(path) is not None
 
 
 def is_folder(path: str) -> bool:

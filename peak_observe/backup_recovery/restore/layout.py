@@ -12,7 +12,7 @@ from peak_observe.backup_recovery.repository.manifest import FOLDER, encode_name
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.journal import Access, Step
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED
-from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Action
+from peak_observe.backup_recovery.restore.plan import BLOCKED, NEW, REPLACED, SAME, Action, Refusal, changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.restore.ownership import Ownership
 
 PRIVATE = 0o700
+LONGEST = os.pathconf("/", "PC_PATH_MAX") - 1 if hasattr(os, "pathconf") else 259
+"""Bytes of a path that the system can open."""
+_HELPER = len(".peak-01234567-.new~")
+"""Characters of the name of a file on its way, but for the number of its step."""
 
 
 class Layout:
@@ -85,6 +89,20 @@ def step_of(action: Action, folders: Sequence[Path]) -> Step:
     places = [Path(parent(action.target) or "/"), *folders]
     usable = [str(place.absolute()) for place in places if os.access(place, os.W_OK | os.X_OK)]
     return Step(target, at=encode_name(usable[0] if usable else str(places[0])))
+
+
+def too_long(actions: Sequence[Action]) -> Iterator[Refusal]:
+    """Yield the paths that leave no room for the name of the file that is made beside them."""
+    room = LONGEST - _HELPER - len(str(4 * len(actions)))
+    long = [action for action in actions if len(os.fsencode(action.target)) > room]
+    layout = Layout(long, None)
+    places = [action.target for action in changes(long)] + [folder for folder, of in layout.folders.items() if of]
+    for target in places:
+        top = layout.top(target if target in layout.folders else parent(target))
+        # Below a missing folder all of it has its name while it is on its way.
+        inside = target[len(top) :] if top else ""
+        if len(os.fsencode(f"{parent(top or target)}/{inside}")) > room or len(os.fsencode(target)) > LONGEST:
+            yield Refusal(BLOCKED, f"{target}: this path is too long for a file on its way beside it")
 
 
 def access_of(actions: Iterable[Action], owners: Ownership) -> Iterator[Access]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from functools import cache
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 NEW, REPLACED, SAME = "new", "replaced", "same"
 BLOCKED, OPEN = "blocked", "open"
+_LOG_HEADER = 28
+"""Bytes at the beginning of a rollback journal that `journal_mode=PERSIST` overwrites with zeros.
+
+Source: https://www.sqlite.org/fileformat2.html, section 3.
+"""
 
 
 class RestorePlan(NamedTuple):
@@ -33,6 +39,7 @@ class RestorePlan(NamedTuple):
         same: Files that are there as they are in the backup.
         extra: Files in restored folders that are not in the backup; they stay.
         folders: Folders that are there with another owner or other permissions.
+        removed: Files of SQLite beside a restored database, which belong to its old content and go.
     """
 
     backup_id: str
@@ -41,9 +48,10 @@ class RestorePlan(NamedTuple):
     same: tuple[str, ...]
     extra: tuple[str, ...]
     folders: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        names = ("new", "replaced", "same", "extra", *(["folders"] if self.folders else []))
+        names = ("new", "replaced", "same", "extra", *(name for name in ("folders", "removed") if getattr(self, name)))
         return f"{self.backup_id}: {', '.join(f'{len(getattr(self, name))} {name}' for name in names)}"
 
 
@@ -146,6 +154,20 @@ def look(path: str) -> os.stat_result | None:
         return None
 
 
+def there(path: str) -> bool:
+    """Return whether anything is at a path, which nothing can be if its name is too long.
+
+    Raises:
+        OSError: That cannot be seen.
+    """
+    try:
+        return look(path) is not None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
+
+
 def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:
     """Yield the paths on whose way something else than a folder stands; what is there is not followed."""
     for target, entry in wanted.items():
@@ -204,13 +226,29 @@ class _Comparison:
         """Return what SQLite keeps beside a database that is restored or replaced, as far as it is there."""
         if entry.type != FILE:
             return ()
-        beside = [f"{target}{side}" for side in sqlite.SIDES]
-        found = [path for path in beside if path not in self._wanted and look(path)]
+        found = [f"{target}{side}" for side in sqlite.SIDES if _is_side(target, side)]
+        found = [path for path in found if path not in self._wanted]
         if not found or entry.source_size is not None:
             return tuple(found)
         if status is not None and stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
             return tuple(found)
         return tuple(found) if any(map(sqlite.is_log, found)) else ()
+
+
+def _is_side(target: str, side: str) -> bool:
+    """Return whether a file beside a database is SQLite's own; one of somebody else's may have the same name."""
+    path = f"{target}{side}"
+    if not there(path) or not stat.S_ISREG(os.lstat(path).st_mode):
+        return False
+    if side == "-shm":
+        return _is_side(target, "-wal")
+    return sqlite.is_log(path) or _is_emptied(path, 1 if side == "-wal" else _LOG_HEADER)
+
+
+def _is_emptied(path: str, header: int) -> bool:
+    """Return whether SQLite may have emptied a log, which it does with zeros in its header or without anything."""
+    with open(path, "rb") as file:
+        return not any(file.read(header))
 
 
 def _is_like(entry: Entry, owner: Owner, status: os.stat_result) -> bool:

@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE,
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
 from peak_observe.backup_recovery.restore import legacy
+from peak_observe.backup_recovery.restore.layout import too_long
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import (
@@ -115,6 +116,7 @@ class Restore:
         try:
             wanted, parents = places.wanted() if not problems else ({}, set())
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
+            problems += too_long(self.actions)
             self.plan = self._plan(places)
         except OSError as error:
             problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}"))
@@ -133,7 +135,7 @@ class Restore:
         sides = {side for action in self.actions for side in action.sides}
         others = extra(places.roots(), {action.target for action in self.actions}, sides)
         new, replaced, same = (tuple(by_change[change]) for change in (NEW, REPLACED, SAME))
-        return RestorePlan(self._backup_id, new, replaced, same, tuple(others), tuple(folders))
+        return RestorePlan(self._backup_id, new, replaced, same, tuple(others), tuple(folders), tuple(sorted(sides)))
 
     def verify(self, tell: Callable[[Progress], object] | None = None, *, all_entries: bool = True) -> None:
         """Read what is stored of all entries, or of those that will not be copied.

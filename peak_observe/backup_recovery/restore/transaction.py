@@ -25,17 +25,18 @@ from peak_observe.backup_recovery.restore.file_steps import (
     keep_copy,
     move,
     overwrite,
+    put_back,
     remove_tree,
     set_access,
     take_back_tree,
-    there,
     unlink,
 )
 from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
 from peak_observe.backup_recovery.restore.journal import Journal, Step
 from peak_observe.backup_recovery.restore.layout import Layout, access_of, made, parent, step_of
 from peak_observe.backup_recovery.restore.ownership import Ownership
-from peak_observe.backup_recovery.restore.plan import changes, look
+from peak_observe.backup_recovery.restore.plan import changes, look, there
+from peak_observe.backup_recovery.restore.reach import check_files, check_folders
 from peak_observe.backup_recovery.restore.staging import Staging
 from peak_observe.support.atomic_files import replace_durably, sync_folder
 
@@ -210,7 +211,10 @@ class Transaction:
 
     def _recover(self) -> bool:
         numbers = range(len(self._journal.steps))
+        if self._phase in (SWAPPING, UNDOING):
+            check_folders(self._journal)
         if self._phase == SWAPPING:
+            check_files(self._journal.steps, list(map(self._new, numbers)), list(map(self._old, numbers)))
             self._refuse_busy(number for number in numbers if there(self._new(number)))
             self._swap()
         if self._phase in (SWAPPING, FINISHING):
@@ -284,7 +288,7 @@ class Transaction:
         for number, step in enumerate(self._journal.steps):
             target, new, old = decode_name(step.target), self._new(number), self._old(number)
             if step.goes:
-                if not there(old):
+                if not there(old) and os.path.isfile(target):
                     move(target, old)
             elif there(new):
                 if step.at:
@@ -317,7 +321,8 @@ class Transaction:
             with suppress(OSError):
                 self._enter(FINISHING)
         for number, step in enumerate(self._journal.steps):
-            unlink(self._old(number))
+            if not put_back(self._old(number), decode_name(step.target)):
+                unlink(self._old(number))
             if step.at:
                 unlink(self._new(number))
         for access in self._journal.access:

@@ -258,7 +258,8 @@ def _tell_left(report: RestoreReport, backup: BackupMetadata, asked: list[str], 
 
 def _plan(plan: RestorePlan) -> Text:
     found = {name: getattr(plan, name) for name in ("new", "replaced", "same", "extra")}
-    return render.groups(found | ({"folders": plan.folders} if plan.folders else {}), counted=("same",))
+    more = {name: paths for name in ("folders", "removed") if (paths := getattr(plan, name))}
+    return render.groups(found | more, counted=("same",))
 
 
 def _state(report: RestoreReport) -> dict[str, Any]:

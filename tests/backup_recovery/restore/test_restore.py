@@ -430,23 +430,6 @@ def test_one_name_of_a_file_alone_is_a_whole_file(manager: RecoveryManager, prog
         assert program.picture() == before
 
 
-@pytest.mark.parametrize("side", ["-wal", "-shm", "-journal"])
-@pytest.mark.parametrize("gone", [True, False])
-def test_what_sqlite_left_beside_a_database_goes_with_it(
-    manager: RecoveryManager, program: Program, side: str, *, gone: bool
-) -> None:
-    """A stale log would be played into the restored database, also where the database itself is gone."""
-    path = program.data / "trades.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE t (x)")
-        database.commit()
-    backup_id = manager.create_backup(*ALL)
-    Path(f"{path}{side}").write_bytes(b"stale")
-    path.unlink() if gone else path.write_bytes(b"another" * 1000)
-    assert manager.restore_backup(backup_id, restore_data=True)
-    assert [found.name for found in program.data.glob("trades.sqlite*")] == ["trades.sqlite"]
-
-
 def test_a_log_beside_what_is_no_database_stays_unless_it_is_one(manager: RecoveryManager, program: Program) -> None:
     """A name alone proves nothing; what begins as SQLite's logs do is one."""
     notes, log = program.trades / "1.csv-journal", program.trades / "1.csv-wal"

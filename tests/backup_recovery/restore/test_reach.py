@@ -1,0 +1,146 @@
+"""Restores that a crash cut off, and whose files are out of reach when they are brought to their end."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from peak_observe import BackupError, RecoveryManager
+from peak_observe.backup_recovery.restore import transaction
+
+from ..conftest import Program
+
+WAY_OUT = "then run `peak-observe backup recover`; if that can never be, look at the files that"
+
+
+class Crash(BaseException):
+    """A crash."""
+
+
+def crash(*_: object) -> None:
+    """Crash."""
+    raise Crash
+
+
+@pytest.fixture
+def cut_off(
+    manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[Program], object]], Path]:
+    """Return a function that changes the program, crashes after the first rename, and returns the journal's path."""
+
+    def cut(change: Callable[[Program], object]) -> Path:
+        backup_id = manager.create_backup(include_data=True, include_state=False)
+        change(program)
+        rename, renamed = os.rename, []
+
+        def once(path: str, to: str) -> None:
+            if str(path).endswith(".new"):
+                if renamed:
+                    raise Crash
+                renamed.append(to)
+            rename(path, to)
+
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            patch.setattr(transaction.os, "rename", once)
+            patch.setattr(transaction.Transaction, "_undo", crash)
+            manager.restore(backup_id, config=False, data=True)
+        (journal,) = (manager.backup_root / ".peak-observe").glob("restore-*.swapping.json")
+        return journal
+
+    return cut
+
+
+def all_trades_wrong(program: Program) -> None:
+    """Change all files of a folder."""
+    for path in program.trades.iterdir():
+        path.write_text("wrong")
+
+
+@pytest.mark.parametrize("place", ["a folder that is not there", "an empty mount point"])
+def test_a_restore_waits_for_its_disk(
+    place: str, manager: RecoveryManager, program: Program, cut_off: Callable[..., Path], tmp_path: Path
+) -> None:
+    """All files are those of the backup in the end, and until then nothing says so."""
+    before = program.picture()
+    journal = cut_off(all_trades_wrong)
+    program.trades.rename(tmp_path / "disk")
+    missing = str(program.trades)
+    if place == "an empty mount point":
+        program.trades.mkdir()
+        missing += "/"
+    for _ in range(2):
+        with pytest.raises(BackupError) as caught:
+            RecoveryManager(manager.backup_root)
+        assert f"brought to its end: {missing}" in str(caught.value)
+        assert "mount its disk" in str(caught.value)
+        assert f"{WAY_OUT} {journal} names" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    shutil.rmtree(program.trades, ignore_errors=True)
+    (tmp_path / "disk").rename(program.trades)
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before
+    assert not journal.exists()
+
+
+def test_a_new_file_that_went_away_is_not_taken_for_restored(
+    manager: RecoveryManager, program: Program, cut_off: Callable[..., Path]
+) -> None:
+    """Somebody removed it, or the disk is another one: the old file is there still."""
+    cut_off(all_trades_wrong)
+    news = sorted(program.trades.glob(".peak-*.new"))
+    news[0].unlink()
+    with pytest.raises(BackupError, match=r"trades/1\.csv: neither"):
+        RecoveryManager(manager.backup_root)
+
+
+def test_a_file_that_a_program_has_replaced_since_is_restored(
+    manager: RecoveryManager, program: Program, cut_off: Callable[..., Path]
+) -> None:
+    """It took its place, as the old one beside it shows, and what came later is somebody else's."""
+    journal = cut_off(all_trades_wrong)
+    (program.trades / "later").write_text("later")
+    (program.trades / "later").rename(program.trades / "0.csv")
+    RecoveryManager(manager.backup_root)
+    assert (program.trades / "0.csv").read_text() == "later"
+    assert (program.trades / "1.csv").read_text() == "1,64000\n" * 10
+    assert not journal.exists()
+
+
+def test_a_folder_whose_permissions_change_may_be_away(
+    manager: RecoveryManager, program: Program, cut_off: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The message names it, and nothing is lost when it is back."""
+    before = program.picture()
+
+    def change(program: Program) -> None:
+        all_trades_wrong(program)
+        (program.data / "empty").chmod(0o711)
+
+    cut_off(change)
+    (program.data / "empty").rename(tmp_path / "away")
+    with pytest.raises(BackupError, match=r"data/empty: this folder is not there.*peak-observe backup recover"):
+        RecoveryManager(manager.backup_root)
+    (tmp_path / "away").rename(program.data / "empty")
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before
+
+
+def test_an_undo_waits_for_its_disk_as_well(
+    manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the old files would stay away for ever."""
+    backup_id = manager.create_backup(include_data=True)
+    all_trades_wrong(program)
+    before = program.picture()
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(transaction.Transaction, "_sync", crash)
+        patch.setattr(transaction.Transaction, "_undo_step", crash)
+        manager.restore(backup_id, data=True)
+    program.trades.rename(tmp_path / "disk")
+    with pytest.raises(BackupError, match="trades: this folder is not there"):
+        RecoveryManager(manager.backup_root)
+    (tmp_path / "disk").rename(program.trades)
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before

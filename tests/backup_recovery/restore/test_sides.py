@@ -1,0 +1,103 @@
+"""What lies beside a database that is restored: SQLite's own files go with the old content, all others stay."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from peak_observe import RecoveryManager
+from peak_observe.backup_recovery.restore.journal import Journal, Step
+
+from ..conftest import Program
+
+WAL, JOURNAL = bytes.fromhex("377f0682") + bytes(28), bytes.fromhex("d9d505f920a163d7") + bytes(504)
+
+
+@pytest.fixture
+def database(program: Program) -> Path:
+    """Return the path of a database."""
+    path = program.data / "fills"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE t (x)")
+        database.commit()
+    return path
+
+
+def names(database: Path) -> list[str]:
+    """Return what there is whose name begins as that of the database."""
+    return sorted(found.name for found in database.parent.glob("fills*"))
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        {"-wal": WAL},
+        {"-wal": b""},
+        {"-wal": WAL, "-shm": b"index"},
+        {"-journal": JOURNAL},
+        {"-journal": b""},
+        {"-journal": bytes(28) + JOURNAL[28:]},
+    ],
+)
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_sqlite_left_beside_a_database_goes_with_it(
+    manager: RecoveryManager, database: Path, sides: dict[str, bytes], *, gone: bool
+) -> None:
+    """A stale log would be played into the restored database, also where the database itself is gone."""
+    backup_id = manager.create_backup(include_data=True)
+    for side, content in sides.items():
+        Path(f"{database}{side}").write_bytes(content)
+    database.unlink() if gone else database.write_bytes(b"another" * 1000)
+    report = manager.restore(backup_id, data=True)
+    assert report.plan.removed == tuple(sorted(f"{database}{side}" for side in sides))
+    assert str(report.plan).endswith(f", {len(sides)} removed")
+    assert names(database) == ["fills"]
+
+
+@pytest.mark.parametrize("side", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_file_of_the_user_stays(manager: RecoveryManager, database: Path, side: str, *, gone: bool) -> None:
+    """A year of notes may have such a name."""
+    notes = Path(f"{database}{side}")
+    backup_id = manager.create_backup(include_data=True)
+    notes.write_text("notes of mine, long enough for every header")
+    database.unlink() if gone else database.write_bytes(b"another" * 1000)
+    report = manager.restore(backup_id, data=True)
+    assert (report.plan.removed, report.plan.extra) == ((), (str(notes),))
+    assert notes.read_text() == "notes of mine, long enough for every header"
+
+
+@pytest.mark.parametrize("side", ["-wal", "-shm", "-journal"])
+def test_a_folder_of_the_user_stays(manager: RecoveryManager, database: Path, side: str) -> None:
+    """No file of SQLite's is a folder."""
+    notes = Path(f"{database}{side}") / "2026.txt"
+    backup_id = manager.create_backup(include_data=True)
+    Program.write(notes, "notes")
+    os.truncate(database, 4096)
+    manager.restore(backup_id, data=True)
+    assert notes.read_text() == "notes"
+    assert manager.create_backup(include_data=True)
+
+
+def test_a_folder_that_an_earlier_version_moved_goes_back(manager: RecoveryManager, database: Path) -> None:
+    """Its journal could not come to an end, and nothing else could be done in the repository."""
+    notes, old = Path(f"{database}-shm"), database.with_name(".peak-x-0.old")
+    Program.write(old / "2026.txt", "notes")
+    journal = manager.backup_root / ".peak-observe" / "restore-x.finishing.json"
+    journal.write_bytes(Journal("x", "backup_1", [], [Step(str(notes), goes=True)]).to_json())
+    RecoveryManager(manager.backup_root)
+    assert (notes / "2026.txt").read_text() == "notes"
+    assert not journal.exists()
+    assert not old.exists()
+
+
+def test_a_name_that_leaves_no_room_for_a_side_has_none(manager: RecoveryManager, program: Program) -> None:
+    """A restore is possible all the same."""
+    path = program.data / ("n" * 250)
+    path.write_text("right")
+    backup_id = manager.create_backup(include_data=True)
+    path.unlink()
+    manager.restore(backup_id, data=True)
+    assert path.read_text() == "right"
