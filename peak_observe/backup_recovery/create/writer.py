@@ -77,6 +77,7 @@ class StagingWriter:
         self.problems: list[Problem] = []
         self.files = self.size_bytes = 0
         self.with_xattrs: list[str] = []
+        self.skipped: list[str] = []
         self._add = add
         self._place = f"{folder}/"
         self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
@@ -185,7 +186,8 @@ class StagingWriter:
             self.problems.append(Problem(encode_name(path), self._reasons.get(path, reason)))
 
     def _left_out(self, path: str, reason: str) -> None:
-        _log.info("left out of the backup: %s: %s", encode_name(path), reason)
+        self.skipped.append(encode_name(path))
+        _log.info("left out of the backup: %s: %s", self.skipped[-1], reason)
 
     def _keep(self, entries: list[Entry]) -> None:
         self.with_xattrs += [entry.stored for entry in entries if entry.xattrs]
