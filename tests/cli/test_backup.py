@@ -609,3 +609,17 @@ def test_a_terminal_that_is_gone_does_not_end_what_nohup_runs() -> None:
     with pytest.raises(typer.Exit):
         guarded(signal.raise_signal)(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_caches_that_are_left_out_are_told_in_one_line(desk) -> None:
+    """Of `create` and of `show`; nothing is missing for that."""
+    for number in range(5):
+        desk.write(f"data/cache{number}/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55")
+        desk.write(f"data/cache{number}/precious", "x")
+    done = desk.run("create", "--config.file", "peak-backup.toml")
+    assert (done.code, done.err) == (0, "")
+    line = done.out.splitlines()[1]
+    assert line.startswith("left out  caches and repositories of backups: what is in ")
+    assert "; and 2 more is not kept" in line
+    assert line.removeprefix("left out  ") in desk.run("show", "--config.file", "peak-backup.toml").out
+    assert desk.run("create", "--config.file", "peak-backup.toml", "--quiet").out == ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.create.names import name_in_use
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.copying import WriteError, stored_mode
 from peak_observe.backup_recovery.files.xattrs import has_xattrs
@@ -53,6 +54,7 @@ class FileReader:
 
     def __init__(self, folder: Path, problem: Callable[[str, str], None], tell: Callable[[int], object]) -> None:
         self.new_bytes = 0
+        self.roots: list[str] = []
         self._folder = folder
         self._problem = problem
         self._tell = tell
@@ -122,11 +124,13 @@ class FileReader:
 
     def _database(self, job: Job, target: str) -> Entry:
         found = job.found
-        quiet = sqlite.quiet(found.path)
+        several = found.status.st_nlink > 1
+        path = name_in_use(found.path, self.roots, self._problem) if several else found.path
+        quiet = sqlite.quiet(path)
         try:
             if job.database and job.database[0].size and found.status.st_size < sqlite.SMALLEST_PAGE:
                 raise sqlite3.DatabaseError(f"it has {found.status.st_size or 'no'} bytes")  # one, to SQLite, is none
-            sqlite.take(found.path, target)
+            sqlite.take(path, target)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise WriteError(errno.ENOSPC, "no space left for the copy of a database", target) from error
@@ -146,7 +150,7 @@ class FileReader:
             blake3=copy.blake3,
             taken=SQLITE,
             # What sits in a log beside it changes the database without a trace on its own file.
-            ctime_ns=found.status.st_ctime_ns if quiet and sqlite.quiet(found.path) else 0,
+            ctime_ns=found.status.st_ctime_ns if quiet and sqlite.quiet(path) else 0,
             source_size=found.status.st_size,
         )
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 
+SKIPPED = "caches and repositories of backups"
 SHOWN = 3  # problems that are named in a message
 _log = logger("peak_observe.backup")
 
@@ -267,7 +268,7 @@ class BackupRun:
             parts=writer.parts,
             problems=writer.problems,
             error_message=summary(writer.problems),
-            left_out=[*self._request.left_out, *_lost(writer.with_xattrs)],
+            left_out=[*self._request.left_out, *_skipped(writer.skipped), *_lost(writer.with_xattrs)],
             manifest=digest,
             duration=round(time.perf_counter() - self._began, 3),
         )
@@ -336,6 +337,12 @@ class BackupRun:
             stored_bytes=stored,
             cleared=[*left, self._staging.name],  # Ctrl-C may come again and leave the folder, which counts no more
         )
+
+
+def _skipped(paths: Sequence[str]) -> Iterator[Problem]:
+    """Yield what a backup does not hold on purpose, in one line."""
+    if paths:
+        yield Problem(SKIPPED, f"what is in {summary(paths)} is not kept; name a folder itself to keep it")
 
 
 def _lost(stored: Sequence[str]) -> Iterator[Problem]:

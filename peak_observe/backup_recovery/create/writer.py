@@ -77,6 +77,7 @@ class StagingWriter:
         self.problems: list[Problem] = []
         self.files = self.size_bytes = 0
         self.with_xattrs: list[str] = []
+        self.skipped: list[str] = []
         self._add = add
         self._place = f"{folder}/"
         self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
@@ -107,6 +108,7 @@ class StagingWriter:
         """
         began, files, size = time.perf_counter(), self.files, self.size_bytes
         (self.folder / kind).mkdir(FOLDER_MODE)
+        self._reader.roots = [decode_name(root.source) for root in roots]
         self._meter = Meter(self._tell, kind, *(self._count(roots) if self._tell else (0, 0)))
         items = (
             (place, found)
@@ -184,7 +186,8 @@ class StagingWriter:
             self.problems.append(Problem(encode_name(path), self._reasons.get(path, reason)))
 
     def _left_out(self, path: str, reason: str) -> None:
-        _log.info("left out of the backup: %s: %s", encode_name(path), reason)
+        self.skipped.append(encode_name(path))
+        _log.info("left out of the backup: %s: %s", self.skipped[-1], reason)
 
     def _keep(self, entries: list[Entry]) -> None:
         self.with_xattrs += [entry.stored for entry in entries if entry.xattrs]
@@ -293,6 +296,8 @@ class StagingWriter:
         """Link one more name to the first one's copy, or the first one to an earlier backup's."""
         if another := self._another_name(found):
             return another
+        if entry is not None and entry.source_size is not None:
+            return None  # what sits in a log beside another name changes a database without a trace here
         if source and not link(source, self._place + found.stored):
             entry = self._unchanged.link_to_other(found, more)
         return self._stored(found, entry)

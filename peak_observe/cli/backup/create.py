@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
+from peak_observe.backup_recovery.create.run import SKIPPED
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.hooks import around
@@ -14,6 +15,7 @@ from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import AsJson, Config, ConfigFile, Data, Excluded, Manager, Only, Quiet, Repository
 from peak_observe.errors import UsageError
 from peak_observe.support import durations
+from peak_observe.support.redact import printable
 
 
 def create(
@@ -126,6 +128,9 @@ def _tell(made: BackupMetadata, *, as_json: bool, quiet: bool) -> None:
     elif not quiet:
         what = f"{render.files(made.files_count, made.size_bytes)} in {made.duration:.1f} s"
         render.printed(f"{made.backup_id}  {made.status.value}  {what}")
+        for problem in made.left_out or ():
+            if problem.what == SKIPPED:  # the command line knows of what it left out itself
+                render.printed(f"left out  {printable(str(problem))}")
     for problem in made.problems:
         note(f"not in the backup: {problem}")
     if not made.good:

@@ -390,6 +390,11 @@ def test_repositories_and_caches_below_the_data_are_left_out(tmp_path: Path, cap
     texts = "\n".join(record.getMessage() for record in caplog.records)
     assert f"{data}/cache: a cache, as its CACHEDIR.TAG says" in texts
     assert f"{data}/other: a repository of backups" in texts
+    (told,) = backup.left_out
+    assert str(told) == (
+        f"caches and repositories of backups: what is in {data}/other; {data}/cache is not kept; "
+        "name a folder itself to keep it"
+    )
     assert not manager.diff(backup.backup_id).added
 
 
