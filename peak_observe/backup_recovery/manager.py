@@ -205,18 +205,12 @@ class RecoveryManager(BackupReader):
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
         log_left(report)
-        asked = {CONFIG: restore_config, STATE: restore_state, DATA: restore_data}
-        return not report.unapplied and self._holds_asked(
-            backup_id, [part for part, is_asked in asked.items() if is_asked]
-        )
-
-    def _holds_asked(self, backup_id: str, asked: list[str]) -> bool:
-        """Log which parts a backup does not hold, and return whether it holds any."""
         held = self.get_backup(backup_id).parts
-        missing = [part for part in asked if held and part not in held]
-        for part in missing:
-            _log.warning("%s holds no %s: nothing of it is restored", backup_id, part)
-        return missing != asked
+        asked = ((CONFIG, restore_config), (STATE, restore_state), (DATA, restore_data))
+        if held and not any(is_asked for part, is_asked in asked if part in held):
+            _log.error("%s holds nothing of what is asked for: it holds the %s", backup_id, " and the ".join(held))
+            return False
+        return not report.unapplied
 
     @check_keywords({"dryrun dry preview simulate": "dry_run", "partial": "allow_partial"})
     def restore(

@@ -127,7 +127,7 @@ def take(path: str, target: str) -> None:
 
 
 def _take(path: str, target: str, before: _Facts) -> None:
-    if foreign := sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)):
+    if foreign := sqlite_logs.foreign(path):
         _take_beside_others(path, target, foreign)
         return
     if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
@@ -346,7 +346,7 @@ def _facts(path: str) -> _Facts:
 def _sides(path: str) -> list[str]:
     """Return what SQLite has beside a database, without what somebody else keeps there."""
     found = [side for side in SIDES if os.path.lexists(path + side)]
-    foreign = sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)) if found else []
+    foreign = sqlite_logs.foreign(path) if found else []
     return [side for side in found if side not in foreign]
 
 

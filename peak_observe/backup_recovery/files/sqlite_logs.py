@@ -37,6 +37,12 @@ def is_log(path: str) -> bool:
     return _beginning(path, len(_JOURNAL_MAGIC)) in (*_WAL_MAGIC, _JOURNAL_MAGIC)
 
 
+def _may_be_log(beginning: bytes) -> bool:
+    """Return whether a file may be a log by its beginning, read at once, as its owner may write it meanwhile."""
+    # Without a magic number is a journal that is finished, or of a transaction that has not touched the database yet.
+    return not any(beginning) or beginning[: len(_JOURNAL_MAGIC)] in (*_WAL_MAGIC, _JOURNAL_MAGIC)
+
+
 def is_own(path: str, side: str, *, wal_mode: bool) -> bool:
     """Return whether what has the name of one of SQLite's files beside a database is that, and nobody's own file.
 
@@ -49,22 +55,23 @@ def is_own(path: str, side: str, *, wal_mode: bool) -> bool:
         return False
     if side not in (WAL, JOURNAL):
         return wal_mode or _is_regular(path + WAL)
-    # Without a magic number is a journal that is finished, or of a transaction that has not touched the database yet.
-    return is_log(path + side) or not any(_beginning(path + side, len(_JOURNAL_BEGINNING)))
+    return _may_be_log(_beginning(path + side, len(_JOURNAL_BEGINNING)))
 
 
-def foreign(path: str, *, wal_mode: bool) -> list[str]:
-    """Return which names of a database's logs are taken by files of somebody else: texts, folders and links.
+def foreign(path: str) -> list[str]:
+    """Return which names of a database's logs are taken by files of somebody else: texts, folders and links."""
+    return [side for side in (WAL, JOURNAL) if _is_foreign(path, side)]
 
-    Args:
-        path: The database.
-        wal_mode: Whether it is in WAL mode.
-    """
-    # SQLite follows a link to a log.
-    found = [
-        side for side in (WAL, JOURNAL) if os.path.lexists(path + side) and not is_log(os.path.realpath(path + side))
-    ]
-    return [side for side in found if not is_own(path, side, wal_mode=wal_mode)]
+
+def _is_foreign(path: str, side: str) -> bool:
+    """Return whether a name is taken by somebody's own file; a log may come and go at any moment."""
+    try:
+        status = os.lstat(path + side)
+    except OSError:
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        return not is_log(os.path.realpath(path + side))  # SQLite follows a link to a log
+    return not _may_be_log(_beginning(path + side, len(_JOURNAL_BEGINNING)))
 
 
 def damage(path: str, *, wal_mode: bool) -> str:

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from peak_observe.backup_recovery.repository.leftovers import DRILL
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.plan import look, there
@@ -30,7 +31,7 @@ def check_folders(journal: Journal) -> None:
         decode_name(folder.target) for folder in journal.folders
     }  # by an earlier version, whose undo removes them again
     for folder in dict.fromkeys(_folders(journal)):
-        if folder not in made and not is_folder(folder):
+        if folder not in made and not _is_of_drill(folder) and not is_folder(folder):
             raise FileNotFoundError(errno.ENOENT, FOLDER_GONE, folder)
 
 
@@ -47,14 +48,20 @@ def check_files(steps: Sequence[Step], news: Sequence[str], olds: Sequence[str])
         OSError: That cannot be seen.
     """
     for step, new, old in zip(steps, news, olds, strict=True):
-        if step.inode and not step.goes and not there(new) and not _is_done(step, old):
-            raise FileNotFoundError(errno.ENOENT, FILE_GONE, decode_name(step.target))
+        target = decode_name(step.target)
+        if step.inode and not step.goes and not there(new) and not _is_of_drill(target) and not _is_done(step, old):
+            raise FileNotFoundError(errno.ENOENT, FILE_GONE, target)
 
 
 def _folders(journal: Journal) -> Iterator[str]:
     yield from (step.folder or "/" for step in journal.steps)
     yield from (decode_name(step.at) for step in journal.steps if step.at)
     yield from (decode_name(access.target) for access in journal.access)
+
+
+def _is_of_drill(path: str) -> bool:
+    """Return whether a path is in the folder of a drill, which is removed first after a crash."""
+    return f"/{DRILL}" in path
 
 
 def _is_done(step: Step, old: str) -> bool:
