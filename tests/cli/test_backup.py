@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +21,10 @@ from peak_observe.backup_recovery import Progress, RecoveryManager
 from peak_observe.cli.backup.progress import Lines
 from peak_observe.cli.backup.session import guarded
 from peak_observe.errors import RestoreCutOff
+from tests.backup_recovery.conftest import as_user
+from tests.cli.conftest import Desk
 
+BOT = 65534
 NAME = r"backup_\d{16}_\d{8}_\d{6}_\d{6}"
 CREATE = ("create", "--config.file", "peak-backup.toml")
 
@@ -369,7 +373,38 @@ def test_diff_of_two_backups_and_of_now(desk) -> None:
         "removed": [],
         "changed": [f"{desk.folder}/config/bot.toml"],
         "same": 1,
+        "unreadable": {},
     }
+
+
+@pytest.fixture
+def public_desk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return a folder that another user gets to."""
+    with tempfile.TemporaryDirectory(prefix="peak-observe-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Desk(Path(folder), capsys, monkeypatch)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that others cannot read")
+def test_diff_names_what_it_cannot_read(public_desk) -> None:
+    """One line each, beside what could be compared, and exit code 1; with `--json` too."""
+    desk = public_desk
+    before = desk.made()
+    for path in (desk.folder, *desk.folder.rglob("*")):
+        os.chown(path, BOT, BOT)
+    trades = desk.folder / "data" / "trades.csv"
+    os.chown(trades, 0, 0)
+    trades.chmod(0o600)
+    reason = "cannot be read: Permission denied"
+
+    def compare() -> None:
+        done = desk.run("diff", before, "--config.file", "peak-backup.toml")
+        assert (done.code, done.line) == (1, f"{trades}: {reason}")
+        assert done.out.splitlines()[1:] == ["added    0", "removed  0", "changed  0", "same  1"]
+        done = desk.run("diff", before, "--config.file", "peak-backup.toml", "--json")
+        assert (done.code, done.json["changed"], done.json["unreadable"]) == (1, [], {str(trades): reason})
+
+    as_user(BOT, compare)
 
 
 def test_a_long_list_is_cut(desk) -> None:

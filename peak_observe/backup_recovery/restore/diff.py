@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.repository import Repository
 
 T = TypeVar("T")
+UNREADABLE = "cannot be read: {}"
 
 
 class Difference(NamedTuple):
@@ -30,6 +32,8 @@ class Difference(NamedTuple):
         removed: Files that are in the earlier one only.
         changed: Files whose content, mode or target differs.
         same: How many are the same in both.
+        unreadable: Files and folders of now that cannot be read, and why; they, and what is in them, are in no other
+            field.
     """
 
     before: str
@@ -38,6 +42,7 @@ class Difference(NamedTuple):
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     same: int
+    unreadable: dict[str, str]
 
 
 def between(
@@ -64,11 +69,13 @@ def between(
     earlier = manifest_of(repository, repository.get(before), named)
     if after is not None:
         later = _entries(manifest_of(repository, repository.get(after), named))
-        return _sorted(before, after, _entries(earlier), later, _is_like)
+        return _sorted(before, after, _entries(earlier), later, _is_like, unreadable={})
     own = repository.root.stat()
     roots = {(root.kind, root.source): root for root in (*named, *earlier.roots)}
-    found = _live(roots.values(), exclude, skip=[(own.st_dev, own.st_ino)])
-    return _sorted(before, None, _entries(earlier), found, _is_now)
+    found, unreadable = _live(roots.values(), exclude, skip=[(own.st_dev, own.st_ino)])
+    entries = _entries(earlier).items()
+    known = {path: entry for path, entry in entries if path in found or not _is_below(path, unreadable)}
+    return _sorted(before, None, known, found, _is_now, unreadable=unreadable)
 
 
 def _sorted(
@@ -76,13 +83,18 @@ def _sorted(
     after: str | None,
     earlier: dict[str, Entry],
     later: dict[str, T],
-    alike: Callable[[Entry, T], bool],
+    alike: Callable[[Entry, T], bool | str],
+    *,
+    unreadable: dict[str, str],
 ) -> Difference:
     both = sorted(earlier.keys() & later.keys())
     same = each(lambda path: alike(earlier[path], later[path]), both, lambda path: earlier[path].size)
-    changed = tuple(path for path, unchanged in zip(both, same, strict=True) if not unchanged)
+    told = dict(zip(both, same, strict=True))
+    changed = tuple(path for path, unchanged in told.items() if unchanged is False)
+    reasons = {**unreadable, **{path: why for path, why in told.items() if isinstance(why, str)}}
     added, removed = sorted(later.keys() - earlier.keys()), sorted(earlier.keys() - later.keys())
-    return Difference(before, after, tuple(added), tuple(removed), changed, len(both) - len(changed))
+    count = sum(unchanged is True for unchanged in told.values())
+    return Difference(before, after, tuple(added), tuple(removed), changed, count, dict(sorted(reasons.items())))
 
 
 def _entries(manifest: Manifest) -> dict[str, Entry]:
@@ -95,18 +107,52 @@ def _entries(manifest: Manifest) -> dict[str, Entry]:
     return found
 
 
-def _live(roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, int]]) -> dict[str, Found]:
-    found = {}
+def _live(
+    roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, int]]
+) -> tuple[dict[str, Found], dict[str, str]]:
+    """Return the files of now, and what cannot be read with the reason."""
+    found: dict[str, Found] = {}
+    unreadable: dict[str, str] = {}
     for root in roots:
         source = decode_name(root.source)
-        for item in find(source, "", exclude=exclude, skip=skip, problem=_ignore, left_out=_ignore):
+        problem = _Problems(source, unreadable)
+        for item in find(source, "", exclude=exclude, skip=skip, problem=problem, left_out=_ignore):
             if item.type != FOLDER:
                 found[source + item.stored] = item
-    return found
+    return found, unreadable
+
+
+class _Problems:
+    """Keeps what cannot be read below a named path; what is gone, or no file, is not there.
+
+    Args:
+        source: The named path.
+        unreadable: Gets each path as it is named, though the path may lead through symbolic links, and the reason.
+    """
+
+    def __init__(self, source: str, unreadable: dict[str, str]) -> None:
+        self._source = source
+        self._real = os.path.realpath(source).rstrip("/")
+        self._unreadable = unreadable
+
+    def __call__(self, path: str, reason: str) -> None:
+        if reason.startswith("cannot be "):
+            inside = f"{path}/".startswith(f"{self._real}/")
+            self._unreadable[self._source + path[len(self._real) :] if inside else path] = reason
 
 
 def _ignore(_: str, __: str) -> None:
-    """Treat a file that cannot be read as one that is not there."""
+    """Treat what is left out as not there."""
+
+
+def _is_below(path: str, folders: Collection[str]) -> bool:
+    """Return whether a path is one of these, or in one of them."""
+    while path not in folders:
+        above = path.rpartition("/")[0]
+        if above == path:
+            return False
+        path = above
+    return True
 
 
 def _is_like(one: Entry, other: Entry) -> bool:
@@ -117,20 +163,33 @@ def _facts(entry: Entry) -> tuple[object, ...]:
     return (entry.type, entry.target) if entry.type == LINK else (entry.type, entry.size, entry.blake3, entry.mode)
 
 
-def _is_now(entry: Entry, found: Found) -> bool:
-    status = found.status
+def _is_now(entry: Entry, found: Found) -> bool | str:
+    """Return whether a file is as it was; where it cannot be read, why, whatever else is known of it."""
     try:
         if LINK in (entry.type, found.type):
             return entry.type == found.type and os.readlink(found.path) == decode_name(entry.target)
-        if stat.S_IMODE(status.st_mode) != entry.mode:
-            return False
-        if sqlite.is_database(found.path, status):
-            return sqlite.quiet(found.path) and (_is_untouched(entry, status) or _is_copy(entry, found.path))
-        return _is_untouched(entry, status) or (
-            status.st_size == entry.size and copying.hashed(found.path).blake3 == entry.blake3
-        )
-    except OSError:
+        return _is_same(entry, found) or (_forbidden(found.path) and UNREADABLE.format(os.strerror(errno.EACCES)))
+    except (FileNotFoundError, NotADirectoryError, copying.NotRegularError):  # it was there a moment ago
         return False
+    except OSError as error:
+        return UNREADABLE.format(error.strerror)
+
+
+def _is_same(entry: Entry, found: Found) -> bool:
+    status = found.status
+    if stat.S_IMODE(status.st_mode) != entry.mode:
+        return False
+    if sqlite.is_database(found.path, status):
+        return sqlite.quiet(found.path) and (_is_untouched(entry, status) or _is_copy(entry, found.path))
+    return _is_untouched(entry, status) or (
+        status.st_size == entry.size and copying.hashed(found.path).blake3 == entry.blake3
+    )
+
+
+def _forbidden(path: str) -> bool:
+    """Return whether a file may not be read; to open one that is in use could cost it its locks."""
+    own = os.access in os.supports_effective_ids
+    return os.path.lexists(path) and not os.access(path, os.R_OK, effective_ids=own)
 
 
 def _is_untouched(entry: Entry, status: os.stat_result) -> bool:

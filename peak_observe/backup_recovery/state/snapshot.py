@@ -134,7 +134,7 @@ class StateSnapshot:
     def apply(self, state: dict[str, Any]) -> list[Problem]:
         """Hand each value to the `restore` function of its provider and return what went wrong.
 
-        What stands for the value of a provider that failed is a problem and not handed to anybody.
+        The value of a provider that failed was not captured; it is a problem and not handed to anybody.
         """
         with self._lock:
             restores = dict(self._restores)

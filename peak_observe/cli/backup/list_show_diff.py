@@ -6,8 +6,8 @@ import typer
 
 from peak_observe.backup_recovery import BackupType
 from peak_observe.cli.backup import render
-from peak_observe.cli.backup.manager import identified, note, opened, settings
-from peak_observe.cli.backup.session import progress
+from peak_observe.cli.backup.manager import identified, note, notes, opened, settings
+from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import (
     LATEST,
     AsJson,
@@ -93,7 +93,10 @@ def diff(
     exclude: Excluded = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which files changed from one backup to another, or to now."""
+    """Show which files changed from one backup to another, or to now.
+
+    Exit code 1 if files or folders of now cannot be read, which are named.
+    """
     found = settings(file, repository=repository, app=app, config=config, data=data, exclude=exclude)
     manager = opened(found)
     other = None if after is None else identified(manager, after)
@@ -101,10 +104,13 @@ def diff(
         difference = manager.diff(identified(manager, before), other)
     if as_json:
         render.as_json(difference._asdict())
-        return
-    names = ("added", "removed", "changed")
-    render.printed(
-        f"from {difference.before} to {difference.after or 'now'}",
-        render.groups({name: getattr(difference, name) for name in names}),
-        f"same  {difference.same}",
-    )
+    else:
+        names = ("added", "removed", "changed")
+        render.printed(
+            f"from {difference.before} to {difference.after or 'now'}",
+            render.groups({name: getattr(difference, name) for name in names}),
+            f"same  {difference.same}",
+        )
+    notes(f"{path}: {reason}" for path, reason in difference.unreadable.items())
+    if difference.unreadable:
+        raise typer.Exit(INCOMPLETE)

@@ -10,6 +10,8 @@ import pytest
 from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.errors import BackupCorruptError, BackupNotFoundError
 
+from ..conftest import Program, as_user
+
 
 def made(manager: RecoveryManager) -> str:
     """Return a new backup of files alone."""
@@ -44,7 +46,7 @@ def test_nothing_changed(manager: RecoveryManager) -> None:
     manager.create_backup(include_data=True)
     before = manager.create_backup(include_data=True)
     for found in (manager.diff(before, manager.list_backups()[0].backup_id), manager.diff(before)):
-        assert found[2:] == ((), (), (), 6)
+        assert found[2:] == ((), (), (), 6, {})
 
 
 def test_the_files_of_now(manager: RecoveryManager, program) -> None:
@@ -139,6 +141,89 @@ def test_what_vanishes_while_it_is_looked_at_has_changed(manager: RecoveryManage
 
     monkeypatch.setattr("peak_observe.backup_recovery.files.copying.hashed", gone)
     assert named(manager.diff(before).changed) == ["1.csv"]
+
+
+BOT = 65534
+DENIED = "Permission denied"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that others cannot read")
+def test_what_cannot_be_read_is_told_apart(public_path: Path) -> None:
+    """With the reason: neither is it removed nor changed, as nobody can tell; all else is compared."""
+    program = Program(public_path)
+    (program.folder / "current").symlink_to("data")
+    current = program.folder / "current"
+    for path in (program.folder, *program.folder.rglob("*")):
+        os.chown(path, BOT, BOT, follow_symlinks=False)
+    program.trades.chmod(0o700)
+    (program.data / "positions.csv").chmod(0o600)
+
+    def managed() -> RecoveryManager:
+        manager = RecoveryManager(public_path / "backups")
+        manager.config_backup.add_config(program.config)
+        manager.data_backup.add_data_path(current)
+        return manager
+
+    def compare() -> None:
+        found = managed().diff(managed().list_backups()[0].backup_id)
+        assert found.unreadable == {
+            str(program.config): f"cannot be read: {DENIED}",
+            str(current / "positions.csv"): f"cannot be read: {DENIED}",
+            str(current / "trades"): f"cannot be listed: {DENIED}",
+        }
+        assert (named(found.added), found.removed, found.changed, found.same) == (["new.csv"], (), (), 1)
+
+    as_user(BOT, lambda: made(managed()))
+    for path in (program.trades, program.data / "positions.csv", program.config):
+        os.chown(path, 0, 0)
+    program.config.chmod(0o400)  # that its mode differs is known, and not what matters
+    program.write(program.data / "new.csv", "x")
+    as_user(BOT, compare)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that others cannot list")
+def test_a_path_that_is_named_in_a_folder_that_cannot_be_listed_is_compared(public_path: Path) -> None:
+    """Who may enter the folder gets to what is named."""
+    program = Program(public_path)
+
+    def managed() -> RecoveryManager:
+        manager = RecoveryManager(public_path / "backups")
+        manager.data_backup.add_data_path(program.data)
+        manager.data_backup.add_data_path(program.trades)
+        return manager
+
+    def compare() -> None:
+        found = managed().diff(managed().list_backups()[0].backup_id)
+        assert found[2:] == ((), (), (), 3, {str(program.data): f"cannot be listed: {DENIED}"})
+
+    for path in (public_path, *public_path.rglob("*")):
+        os.chown(path, BOT, BOT, follow_symlinks=False)
+    as_user(BOT, lambda: made(managed()))
+    os.chown(program.data, 0, 0)
+    program.data.chmod(0o711)
+    as_user(BOT, compare)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that others cannot enter")
+def test_a_named_path_that_cannot_be_reached_is_not_removed(public_path: Path) -> None:
+    """Nor is what is in it."""
+    program = Program(public_path / "home")
+    for path in (public_path, *public_path.rglob("*")):
+        os.chown(path, BOT, BOT, follow_symlinks=False)
+
+    def managed() -> RecoveryManager:
+        manager = RecoveryManager(public_path / "backups")
+        manager.data_backup.add_data_path(program.data)
+        return manager
+
+    def compare() -> None:
+        found = managed().diff(managed().list_backups()[0].backup_id)
+        assert found[2:] == ((), (), (), 0, {str(program.data): f"cannot be read: {DENIED}"})
+
+    as_user(BOT, lambda: made(managed()))
+    program.folder.chmod(0o700)
+    os.chown(program.folder, 0, 0)
+    as_user(BOT, compare)
 
 
 def test_a_backup_of_the_original_code_base_compares_too(tmp_path: Path, program) -> None:
