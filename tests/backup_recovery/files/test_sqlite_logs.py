@@ -194,3 +194,12 @@ def test_what_somebody_else_keeps_beside_a_database_is_neither_damage_nor_touche
     assert value(tmp_path, "SELECT x FROM t") == 7
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", f"a{side}", "copy"]
     assert (own.lstat().st_ino, own.lstat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_database_in_use_beside_a_text_of_somebody_is_told(tmp_path: Path, wal: bytes) -> None:
+    """What is in its log can only be read by SQLite, which would remove the text."""
+    (tmp_path / "a-wal").write_bytes(wal)
+    (tmp_path / "a-journal").write_text("my trading journal")
+    with pytest.raises(sqlite3.OperationalError, match=r"a-journal beside it is no file of SQLite's.*rename that"):
+        value(tmp_path, "SELECT count(*) FROM t")
+    assert (tmp_path / "a-journal").read_text() == "my trading journal"
