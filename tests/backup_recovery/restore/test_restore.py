@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -487,6 +488,22 @@ def test_two_paths_that_would_become_one_are_refused(
     assert {*problem.partition(" would")[0].split(" and ")} == {str(program.trades), str(other / "trades")}
     assert problem.endswith(f" would both become {place}: give each its own place")
     assert program.picture() == before
+
+
+def test_the_folder_of_what_commands_wrote_is_for_its_owner_only(tmp_path: Path) -> None:
+    """As it was: no backup knows the folder itself, and a dump tells all that is in a database."""
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_command("pg", ["echo", "dumped"])
+    backup_id = manager.create_backup(include_config=False, include_data=True, include_state=False)
+    folder = tmp_path / "backups.dumps"
+    shutil.rmtree(folder, ignore_errors=True)
+    umask = os.umask(0o022)
+    try:
+        manager.restore(backup_id, config=False, data=True)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.read_text() for path in folder.iterdir()] == ["dumped\n"]
 
 
 def test_what_was_named_twice_goes_to_one_place(manager: RecoveryManager, program: Program, tmp_path: Path) -> None:
