@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.repository.manifest import decode_name
+from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.plan import look, there
 
@@ -30,7 +31,7 @@ def check_folders(journal: Journal) -> None:
         decode_name(folder.target) for folder in journal.folders
     }  # by an earlier version, whose undo removes them again
     for folder in dict.fromkeys(_folders(journal)):
-        if folder not in made and not is_folder(folder):
+        if folder not in made and not _is_drill(folder) and not is_folder(folder):
             raise FileNotFoundError(errno.ENOENT, FOLDER_GONE, folder)
 
 
@@ -47,7 +48,9 @@ def check_files(steps: Sequence[Step], news: Sequence[str], olds: Sequence[str])
         OSError: That cannot be seen.
     """
     for step, new, old in zip(steps, news, olds, strict=True):
-        if step.inode and not step.goes and not there(new) and not _is_done(step, old):
+        if not step.inode or step.goes or _is_drill(step.folder):
+            continue
+        if not there(new) and not _is_done(step, old):
             raise FileNotFoundError(errno.ENOENT, FILE_GONE, decode_name(step.target))
 
 
@@ -55,6 +58,11 @@ def _folders(journal: Journal) -> Iterator[str]:
     yield from (step.folder or "/" for step in journal.steps)
     yield from (decode_name(step.at) for step in journal.steps if step.at)
     yield from (decode_name(access.target) for access in journal.access)
+
+
+def _is_drill(folder: str) -> bool:
+    """Return whether a folder is that of a drill, which whoever works next in the repository may have removed."""
+    return any(part.startswith(DRILL) for part in folder.split("/"))
 
 
 def _is_done(step: Step, old: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from peak_observe import BackupError, RecoveryManager
 from peak_observe.backup_recovery.restore import transaction
+from peak_observe.backup_recovery.restore.journal import Journal, Step
 
 from ..conftest import Program
 
@@ -144,3 +145,15 @@ def test_an_undo_waits_for_its_disk_as_well(
     (tmp_path / "disk").rename(program.trades)
     RecoveryManager(manager.backup_root)
     assert program.picture() == before
+
+
+@pytest.mark.parametrize("phase", ["swapping", "undoing"])
+def test_a_drill_that_is_gone_is_no_loss(manager: RecoveryManager, tmp_path: Path, phase: str) -> None:
+    """Its folder is removed before anything else, and that of temporary files may be empty after a crash."""
+    for place in (manager.backup_root, tmp_path / "tmp"):
+        folder = place / ".drill-backup_1-0123abcd"
+        steps = [Step(str(folder / "config"), 5, 5, tree=True)]
+        journal = manager.backup_root / ".peak-observe" / f"restore-x.{phase}.json"
+        journal.write_bytes(Journal("x", "backup_1", [], steps).to_json())
+        RecoveryManager(manager.backup_root)
+        assert not journal.exists()
