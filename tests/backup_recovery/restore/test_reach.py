@@ -1,5 +1,6 @@
 """Restores that a crash cut off, and whose files are out of reach when they are brought to their end."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -143,6 +144,28 @@ def test_an_undo_waits_for_its_disk_as_well(
     with pytest.raises(BackupError, match="trades: this folder is not there"):
         RecoveryManager(manager.backup_root)
     (tmp_path / "disk").rename(program.trades)
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before
+
+
+def test_an_error_that_leaves_files_between_names_the_journal(
+    manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next use of the repository reads it."""
+    backup_id = manager.create_backup(include_data=True)
+    all_trades_wrong(program)
+    before = program.picture()
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "/x")
+
+    with monkeypatch.context() as patch, pytest.raises(BackupError) as caught:
+        patch.setattr(transaction.Transaction, "_sync", failing)
+        patch.setattr(transaction.Transaction, "_undo_step", failing)
+        manager.restore(backup_id, data=True)
+    (journal,) = (manager.backup_root / ".peak-observe").glob("restore-*.undoing.json")
+    assert str(caught.value).startswith("files are between old and new until the next use of the repository")
+    assert str(caught.value).endswith(f"as writing failed: Input/output error (/x); {journal} names them")
     RecoveryManager(manager.backup_root)
     assert program.picture() == before
 
