@@ -55,6 +55,30 @@ def test_ls_chooses_by_pattern(two, pattern: str) -> None:
     assert found[0]["size_bytes"] == 8
 
 
+@pytest.mark.parametrize("name", ["[a].csv", "day[1]/a.csv", "[!x]", "what?.csv", "*.csv"])
+def test_a_name_that_looks_like_a_pattern_is_found_by_itself(two, name: str) -> None:
+    """By its path or the end of it; only `*` and `?` are a pattern there, which also means the file itself."""
+    path = two.write(f"data/{name}", "found\n")
+    two.write("data/a.csv", "another\n")
+    backup = two.made()
+    for given in (str(path), f"data/{name}"):
+        done = cat(two, backup, given)
+        assert (done.returncode, done.stdout) == (0, b"found\n"), done.stderr
+    found = [item["path"] for item in two.run("ls", backup, name, "--json").json]
+    assert str(path) in found
+    assert len(found) == (3 if name == "*.csv" else 1)
+    path.unlink()
+    assert two.run("restore", backup, "--config.file", FILE[1], "--path", str(path), "--yes").code == 0
+    assert path.read_text() == "found\n"
+
+
+def test_brackets_are_a_pattern_where_no_name_has_them(two) -> None:
+    """As in the shell."""
+    assert [item["path"] for item in two.run("ls", "latest", "[t]rades.csv", "--json").json] == [
+        f"{two.folder}/data/trades.csv"
+    ]
+
+
 def test_ls_of_a_folder_lists_what_is_in_it(two) -> None:
     """Whatever its name, also with a slash at its end."""
     for name in ("data", "data/", str(two.folder / "data")):

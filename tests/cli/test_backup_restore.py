@@ -390,6 +390,99 @@ def test_the_state_is_for_its_owner_only(desk) -> None:
     assert stat.S_IMODE((desk.folder / "state.json").stat().st_mode) == 0o600
 
 
+@pytest.fixture
+def stateful(desk):
+    """A folder with a backup of configuration, state and data, among which is a file with the name of the state."""
+    named = 'recovery.config_backup.add_config("config")\nrecovery.data_backup.add_data_path("data")\n'
+    desk.write("bot_with_all.py", APP.replace("ORDERS", "2") + named)
+    desk.write("data/state.json", "mine")
+    assert desk.run("create", "--app", "bot_with_all").code == 0
+    return desk
+
+
+IN_PLACE = ("restore", "latest", "--config", "config", "--data", "data", "--yes")
+
+
+def test_a_state_file_is_written_beside_a_single_path(stateful) -> None:
+    """Nothing else is touched, also what has the name of the state."""
+    stateful.write("config/bot.toml", "wrong")
+    stateful.write("data/state.json", "changed")
+    done = stateful.run(*IN_PLACE, "--path", "bot.toml", "--state-file", "kept.json")
+    assert (done.code, done.err) == (0, "")
+    assert StateSnapshot().load(stateful.folder / "kept.json")["providers"]["bot"]["orders"] == 2
+    assert stateful.read("config/bot.toml") == "pair = 'BTC/USD'\n"
+    assert stateful.read("data/state.json") == "changed"
+
+
+def test_a_state_file_of_a_single_path_without_a_state_is_exit_1(changed) -> None:
+    """As without a path."""
+    done = changed.run(*RESTORE, "--path", "bot.toml", "--state-file", "kept.json", "--yes")
+    assert done.code == 1
+    assert "holds no state" in done.err
+    assert changed.read("config/bot.toml") == "pair = 'BTC/USD'\n"
+
+
+def test_a_file_with_the_name_of_the_state_is_restored(desk) -> None:
+    """By that name, where no state is in the backup."""
+    desk.write("data/state.json", "mine")
+    desk.made()
+    desk.write("data/state.json", "changed")
+    done = desk.run(*RESTORE, "--path", "state.json", "--yes")
+    assert done.code == 0, done.err
+    assert desk.read("data/state.json") == "mine"
+
+
+def test_a_file_with_the_name_of_the_state_has_a_longer_name_beside_it(stateful) -> None:
+    """The name alone is that of the state where something takes it, and a note tells the other."""
+    longer = f"--path {stateful.folder}/data/state.json"
+    note = f"state.json is the state of the program; {longer} restores the file of that name"
+    stateful.enter("data")
+    done = stateful.run("restore", "latest", "--repository", "../backups", "--to", "../out", "--path", "state.json")
+    assert (done.code, done.line) == (0, note)
+    assert [str(path.relative_to(stateful.folder / "out")) for path in (stateful.folder / "out").rglob("*")] == [
+        "state.json"
+    ]
+    stateful.enter(".")
+    stateful.write("data/state.json", "changed")
+    done = stateful.run(*IN_PLACE, "--path", "data/state.json", "--path", "state.json", "--state-file", "kept.json")
+    assert (done.code, done.err) == (0, "")
+    assert stateful.read("data/state.json") == "mine"
+    assert (stateful.folder / "kept.json").exists()
+
+
+def test_a_state_that_cannot_be_written_is_told_with_what_is_restored(stateful) -> None:
+    """The files are those of the backup by then."""
+    (stateful.folder / "config" / "bot.toml").unlink()
+    (stateful.folder / "kept.json").mkdir()
+    for done in ("restored", "as in the backup"):
+        ended = stateful.run(*IN_PLACE, "--state-file", "kept.json")
+        assert ended.code == 1
+        assert ended.line == (
+            f"the files are {done}, and the state is not written: kept.json: Is a directory; "
+            "name another file with --state-file and restore once more"
+        )
+        assert stateful.read("config/bot.toml") == "pair = 'BTC/USD'\n"
+
+
+def test_the_hook_after_a_restore_finds_the_state(stateful) -> None:
+    """A program that it starts reads it; one that could not be written is no success."""
+    hooks = """[backup]
+config = "config"
+data = "data"
+[backup.hooks]
+before = "true"
+after = ["sh", "-c", "cat kept.json > seen; echo $PEAK_BACKUP_OUTCOME >> seen"]
+"""
+    stateful.write("hooks.toml", hooks)
+    options = ("restore", "latest", "--config.file", "hooks.toml", "--yes", "--state-file", "kept.json")
+    assert stateful.run(*options).code == 0
+    assert stateful.read("seen") == stateful.read("kept.json") + "success\n"
+    (stateful.folder / "kept.json").unlink()
+    (stateful.folder / "kept.json").mkdir()
+    assert stateful.run(*options).code == 1
+    assert stateful.read("seen") == "failed\n"
+
+
 def test_a_state_file_without_a_state_is_exit_1(changed) -> None:
     """The file that was asked for is not written."""
     done = changed.run(*RESTORE[:1], changed.made(), *RESTORE[2:], "--state-file", "state.json", "--yes")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Entry, Manifest, decode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-_PATTERN = re.compile(r"[*?\[]")
+_PATTERN, _WILD = re.compile(r"[*?\[]"), re.compile(r"[*?]")
 
 
 class Item(NamedTuple):
@@ -50,7 +50,8 @@ def matching(found: Sequence[Item], patterns: Collection[str]) -> Iterator[Item]
 
     A pattern is matched against the path where something lived, the path in the backup's folder, and, without a slash,
     its name; `*`, `?` and `[…]` are those of the shell, and `*` crosses slashes. Without these it is a path, relative
-    to the working directory or to the backup's folder, or else the end of one.
+    to the working directory or to the backup's folder, or else the end of one. So it is with `[…]` where there is such
+    a path, and `*` and `?` mean themselves where there is one as a whole.
     """
     chosen = {item.stored for pattern in patterns for item in _chosen(found, pattern)}
     folders = {item.stored for item in found if item.stored in chosen and item.entry.type == FOLDER}
@@ -63,17 +64,22 @@ def matching(found: Sequence[Item], patterns: Collection[str]) -> Iterator[Item]
                 folders.add(item.stored)
 
 
-def _chosen(found: Iterable[Item], pattern: str) -> list[Item]:
-    if _PATTERN.search(pattern):
-        matches = re.compile(translate(pattern)).fullmatch
-        named = "/" not in pattern
-        return [
-            item
-            for item in found
-            if matches(item.path) or matches(item.stored) or (named and matches(item.path.rpartition("/")[2]))
-        ]
+def _chosen(found: Sequence[Item], pattern: str) -> list[Item]:
     text = pattern.rstrip("/") or "/"
-    exact = (os.path.abspath(text), text)
-    same = [item for item in found if item.path in exact or item.stored == text]
+    whole = os.path.abspath(text)
+    # The state has no other name than its own; a file of that name has a longer path.
+    same = [item for item in found if item.path == text]
+    same = same or [item for item in found if item.path == whole or item.stored == text]
+    if same:
+        return same
     end = f"/{text.removeprefix('./')}"
-    return same or [item for item in found if item.path.endswith(end) or item.stored.endswith(end)]
+    ends = [item for item in found if item.path.endswith(end) or item.stored.endswith(end)]
+    if not _PATTERN.search(pattern) or (ends and not _WILD.search(pattern)):
+        return ends
+    matches = re.compile(translate(pattern)).fullmatch
+    named = "/" not in pattern
+    return [
+        item
+        for item in found
+        if matches(item.path) or matches(item.stored) or (named and matches(item.path.rpartition("/")[2]))
+    ]

@@ -51,19 +51,30 @@ def overwrite(source: str, target: str) -> None:
 
 def _copy(source: str, target: str, flags: int) -> None:
     with _opened(source, READ) as reader, _opened(target, flags) as writer:
+        status = os.fstat(reader)
+        mode = stat.S_IMODE(status.st_mode)
+        # Who may not read the one or the other must not read what is written until then either.
+        with _as_far_as_owned():
+            os.fchmod(writer, mode & stat.S_IMODE(os.fstat(writer).st_mode))
+        given = give(writer, Owner(status.st_uid, status.st_gid, exact=True))
         os.ftruncate(writer, 0)
         while chunk := memoryview(os.read(reader, CHUNK)):
             while chunk:
                 chunk = chunk[os.write(writer, chunk) :]
-        status = os.fstat(reader)
-        given = give(writer, Owner(status.st_uid, status.st_gid, exact=True))
-        try:
-            os.fchmod(writer, stat.S_IMODE(status.st_mode) & (~0 if given else ~PRIVILEGED))
+        with _as_far_as_owned():
+            os.fchmod(writer, mode & (~0 if given else ~PRIVILEGED))
             os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
-        except OSError as error:
-            if error.errno != errno.EPERM:  # whoever may write a file need not own it
-                raise
         os.fsync(writer)
+
+
+@contextmanager
+def _as_far_as_owned() -> Iterator[None]:
+    """Do without what only the owner of a file may do: whoever may write it need not own it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
 
 
 @contextmanager

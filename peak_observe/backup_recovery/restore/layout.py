@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PRIVATE = 0o700
 LONGEST = os.pathconf("/", "PC_PATH_MAX") - 1 if hasattr(os, "pathconf") else 259
 """Bytes of a path that the system can open."""
+DUMPS = ".dumps"
+"""Ends the name of a folder beside the backups, with what commands have written; no backup knows the folder itself."""
 _HELPER = len(".peak-01234567-.new~")
 """Characters of the name of a file on its way, but for the number of its step."""
 
@@ -78,6 +80,7 @@ class Layout:
         if action is not None:
             return action.entry.mode, action
         private = self._private is not None and f"{folder}/".startswith(f"{self._private}/")
+        private |= folder.endswith(DUMPS)
         return PRIVATE if private else None, self._holds.get(folder)
 
 

@@ -96,6 +96,24 @@ class Places:
         for path in self._options.paths:
             if not any(True for _ in self._matching([path])):
                 yield Refusal(UNMATCHED, f"no file in the backup is {path}; it holds {sources}")
+        if self._moved and self.inside is None:
+            yield from self._clashes()
+
+    def _clashes(self) -> Iterator[Refusal]:
+        """Yield where several paths would become one, of which only the first could be restored."""
+        roots = {root.stored: decode_name(root.source) for root in self._manifest.roots}
+        found: dict[str, tuple[str, str]] = {}
+        known: set[tuple[str, str]] = set()
+        for entry in self.entries:
+            place, target = place_of(entry), self.of(entry)
+            if target is None or place not in roots:
+                continue
+            source = roots[place] + decode_name(entry.stored[len(place) :])
+            other, first = found.setdefault(target, (place, source))
+            # A file that was named twice, by itself and in its folder, is one.
+            if source != first and (other, place) not in known:
+                known.add((other, place))
+                yield Refusal(BLOCKED, f"{first} and {source} would both become {target}: give each its own place")
 
     def within(self, repository: Path) -> Iterator[Refusal]:
         """Yield the places that lie among the backups, which a restore would write over."""

@@ -6,8 +6,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.repository.leftovers import DRILL
 from peak_observe.backup_recovery.repository.manifest import decode_name
+from peak_observe.backup_recovery.repository.repository import DRILL
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.plan import look, there
 
@@ -31,7 +31,7 @@ def check_folders(journal: Journal) -> None:
         decode_name(folder.target) for folder in journal.folders
     }  # by an earlier version, whose undo removes them again
     for folder in dict.fromkeys(_folders(journal)):
-        if folder not in made and not _is_of_drill(folder) and not is_folder(folder):
+        if folder not in made and not _is_drill(folder) and not is_folder(folder):
             raise FileNotFoundError(errno.ENOENT, FOLDER_GONE, folder)
 
 
@@ -48,9 +48,10 @@ def check_files(steps: Sequence[Step], news: Sequence[str], olds: Sequence[str])
         OSError: That cannot be seen.
     """
     for step, new, old in zip(steps, news, olds, strict=True):
-        target = decode_name(step.target)
-        if step.inode and not step.goes and not there(new) and not _is_of_drill(target) and not _is_done(step, old):
-            raise FileNotFoundError(errno.ENOENT, FILE_GONE, target)
+        if not step.inode or step.goes or _is_drill(step.folder):
+            continue
+        if not there(new) and not _is_done(step, old):
+            raise FileNotFoundError(errno.ENOENT, FILE_GONE, decode_name(step.target))
 
 
 def _folders(journal: Journal) -> Iterator[str]:
@@ -59,9 +60,9 @@ def _folders(journal: Journal) -> Iterator[str]:
     yield from (decode_name(access.target) for access in journal.access)
 
 
-def _is_of_drill(path: str) -> bool:
-    """Return whether a path is in the folder of a drill, which is removed first after a crash."""
-    return f"/{DRILL}" in path
+def _is_drill(folder: str) -> bool:
+    """Return whether a folder is that of a drill, which whoever works next in the repository may have removed."""
+    return any(part.startswith(DRILL) for part in folder.split("/"))
 
 
 def _is_done(step: Step, old: str) -> bool:

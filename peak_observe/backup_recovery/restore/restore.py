@@ -183,7 +183,8 @@ class Restore:
         except OSError as error:
             what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
-            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{_mend(error)}") from error
+            named = f"; {transaction.path} names them" if transaction.unsettled else ""
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{_mend(error)}{named}") from error
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from peak_observe.cli.options import (
     To,
     Which,
 )
-from peak_observe.errors import RestoreRefusedError, UsageError
+from peak_observe.errors import BackupError, RestoreRefusedError, UsageError
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.shown import shown
 
@@ -108,6 +109,7 @@ def restore(
             name = identified(manager, backup)
         found = manager.get_backup(name)
     parts = set(_parts(found, only, path or [], state=bool(state_file)))
+    paths = [*(path or []), *([STATE_FILE] if path and state_file and STATE in found.parts else [])]
     takes_state = bool(to or state_file or as_json or manager.state_snapshot.takes_back())
     restored = partial(
         _restored,
@@ -118,7 +120,7 @@ def restore(
         data=DATA in parts,
         restore_to=to,
         moved=moved,
-        paths=path or (),
+        paths=paths,
         allow_partial=allow_partial,
         numeric_owner=numeric_owner,
     )
@@ -131,12 +133,14 @@ def restore(
         live = around(found_settings, "restore") if to is None else nullcontext()
         with live, progress("restore", quiet=quiet) as tell:
             report = restored(progress=tell)
-        if report.state and state_file:
-            replace_text(state_file, encode(report.state).decode(), durable=True, private=True)
+            if report.state and state_file:
+                _write_state(report, state_file)
     _tell(report, dry_run=dry_run, as_json=as_json, quiet=quiet)
     if not (dry_run or to or state_file or as_json):
         notes(f"not handed back: the state '{name}'; {NOBODY_TAKES_IT}" for name in report.not_handed_back)
-    complete = _tell_left(report, found, [] if path else asked, quiet=quiet)
+    if report.state and STATE_FILE in (path or ()):
+        notes(_namesakes(manager, name, path or ()))
+    complete = _tell_left(report, found, also if path else asked, quiet=quiet)
     if report.unapplied or not complete:
         raise typer.Exit(INCOMPLETE)
 
@@ -165,8 +169,32 @@ def _parts(backup: BackupMetadata, only: list[str] | None, paths: list[str], *, 
     if only:
         return [*only, *([STATE] if state else [])]
     if paths:
-        return [*([CONFIG, DATA] if set(paths) != {STATE_FILE} else []), *([STATE] if STATE_FILE in paths else [])]
+        return [CONFIG, DATA, *([STATE] if state or STATE_FILE in paths else [])]
     return [*(backup.parts or KINDS), *([STATE] if state else [])]
+
+
+def _write_state(report: RestoreReport, file: Path) -> None:
+    """Write the state of the program to a file.
+
+    Raises:
+        BackupError: That is not possible; the files are restored all the same.
+    """
+    try:
+        replace_text(file, encode(report.state or {}).decode(), durable=True, private=True)
+    except OSError as error:
+        changed = bool(report.plan.new or report.plan.replaced or report.plan.folders)
+        done = "the files are restored" if changed else "the files are as in the backup"
+        where = "name another file with --state-file and restore once more"
+        raise BackupError(f"{done}, and the state is not written: {file}: {error.strerror}; {where}") from error
+
+
+def _namesakes(manager: RecoveryManager, name: str, paths: Collection[str]) -> Iterator[str]:
+    """Yield a note for each file that has the name of the state, and is not restored by it."""
+    others = [path for path in paths if path != STATE_FILE]
+    restored = {item.path for item in manager.list_files(name, others)} if others else set[str]()
+    for item in manager.list_files(name, [f"*/{STATE_FILE}"]):
+        if item.path not in restored:
+            yield f"{STATE_FILE} is the state of the program; --path {item.path} restores the file of that name"
 
 
 def _moved(given: list[str] | tuple[()]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Restores that a crash cut off, and whose files are out of reach when they are brought to their end."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 
 from peak_observe import BackupError, RecoveryManager
 from peak_observe.backup_recovery.restore import transaction
+from peak_observe.backup_recovery.restore.journal import Journal, Step
 
 from ..conftest import Program
 
@@ -144,3 +146,37 @@ def test_an_undo_waits_for_its_disk_as_well(
     (tmp_path / "disk").rename(program.trades)
     RecoveryManager(manager.backup_root)
     assert program.picture() == before
+
+
+def test_an_error_that_leaves_files_between_names_the_journal(
+    manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next use of the repository reads it."""
+    backup_id = manager.create_backup(include_data=True)
+    all_trades_wrong(program)
+    before = program.picture()
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "/x")
+
+    with monkeypatch.context() as patch, pytest.raises(BackupError) as caught:
+        patch.setattr(transaction.Transaction, "_sync", failing)
+        patch.setattr(transaction.Transaction, "_undo_step", failing)
+        manager.restore(backup_id, data=True)
+    (journal,) = (manager.backup_root / ".peak-observe").glob("restore-*.undoing.json")
+    assert str(caught.value).startswith("files are between old and new until the next use of the repository")
+    assert str(caught.value).endswith(f"as writing failed: Input/output error (/x); {journal} names them")
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before
+
+
+@pytest.mark.parametrize("phase", ["swapping", "undoing"])
+def test_a_drill_that_is_gone_is_no_loss(manager: RecoveryManager, tmp_path: Path, phase: str) -> None:
+    """Its folder is removed before anything else, and that of temporary files may be empty after a crash."""
+    for place in (manager.backup_root, tmp_path / "tmp"):
+        folder = place / ".drill-backup_1-0123abcd"
+        steps = [Step(str(folder / "config"), 5, 5, tree=True)]
+        journal = manager.backup_root / ".peak-observe" / f"restore-x.{phase}.json"
+        journal.write_bytes(Journal("x", "backup_1", [], steps).to_json())
+        RecoveryManager(manager.backup_root)
+        assert not journal.exists()

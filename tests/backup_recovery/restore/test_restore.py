@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -465,6 +466,52 @@ def test_paths_that_have_moved_need_not_be_named(manager: RecoveryManager, progr
     )
     assert picture(tmp_path / "b") == picture(program.data)
     assert (tmp_path / "a/config/config.toml").read_text() == program.config.read_text()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_two_paths_that_would_become_one_are_refused(
+    manager: RecoveryManager, program: Program, tmp_path: Path, *, named: bool
+) -> None:
+    """Only one of them could be there; both are named, once."""
+    other = program.folder / "other"
+    shutil.copytree(program.trades, other / "trades")
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path(program.trades)
+    manager.data_backup.add_data_path(other / "trades")
+    backup_id = manager.create_backup(include_config=False, include_data=True, include_state=False)
+    before = program.picture()
+    moved = {str(program.data): str(other)} if named else {str(other): "/x", str(program.data): "/x"}
+    place = f"{other if named else '/x'}/trades"
+    with pytest.raises(RestoreRefusedError) as caught:
+        manager.restore(backup_id, config=False, data=True, moved=moved)
+    (problem,) = caught.value.problems
+    assert {*problem.partition(" would")[0].split(" and ")} == {str(program.trades), str(other / "trades")}
+    assert problem.endswith(f" would both become {place}: give each its own place")
+    assert program.picture() == before
+
+
+def test_the_folder_of_what_commands_wrote_is_for_its_owner_only(tmp_path: Path) -> None:
+    """As it was: no backup knows the folder itself, and a dump tells all that is in a database."""
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_command("pg", ["echo", "dumped"])
+    backup_id = manager.create_backup(include_config=False, include_data=True, include_state=False)
+    folder = tmp_path / "backups.dumps"
+    shutil.rmtree(folder, ignore_errors=True)
+    umask = os.umask(0o022)
+    try:
+        manager.restore(backup_id, config=False, data=True)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.read_text() for path in folder.iterdir()] == ["dumped\n"]
+
+
+def test_what_was_named_twice_goes_to_one_place(manager: RecoveryManager, program: Program, tmp_path: Path) -> None:
+    """A file by itself and in its folder is one file."""
+    manager.data_backup.add_data_path(program.trades)
+    backup_id = manager.create_backup(*ALL)
+    manager.restore(backup_id, data=True, moved={str(program.folder): str(tmp_path / "a")})
+    assert picture(tmp_path / "a" / "data") == picture(program.data)
 
 
 def test_a_journal_of_an_earlier_version_is_carried_on(manager: RecoveryManager, program: Program) -> None:

@@ -81,6 +81,17 @@ def test_a_folder_of_the_user_stays(manager: RecoveryManager, database: Path, si
     assert manager.create_backup(include_data=True)
 
 
+def test_a_folder_that_came_since_the_plan_was_made_stays(manager: RecoveryManager, database: Path) -> None:
+    """Whoever made it there keeps it."""
+    notes = Path(f"{database}-shm") / "2026.txt"
+    Program.write(notes, "notes")
+    journal = manager.backup_root / ".peak-observe" / "restore-x.swapping.json"
+    journal.write_bytes(Journal("x", "backup_1", [], [Step(str(notes.parent), goes=True)]).to_json())
+    RecoveryManager(manager.backup_root)
+    assert notes.read_text() == "notes"
+    assert not journal.exists()
+
+
 def test_a_folder_that_an_earlier_version_moved_goes_back(manager: RecoveryManager, database: Path) -> None:
     """Its journal could not come to an end, and nothing else could be done in the repository."""
     notes, old = Path(f"{database}-shm"), database.with_name(".peak-x-0.old")

@@ -371,3 +371,31 @@ def test_only_the_mode_of_somebody_elses_file_stays(
     else:
         with pytest.raises(PermissionError):
             overwrite(str(source), str(target))
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "meanwhile"), [(0o600, 0o644, 0o600), (0o644, 0o600, 0o600), (0o640, 0o604, 0o600)]
+)
+def test_what_is_written_in_place_is_as_closed_as_both_until_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: int, old: int, meanwhile: int
+) -> None:
+    """A secret that takes the place of what all may read is one from its first byte on."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"secret" * 100_000)
+    target.write_text("public")
+    source.chmod(new)
+    target.chmod(old)
+    if os.geteuid() == 0:
+        os.chown(source, BOT, BOT)
+    write, seen = os.write, set()
+
+    def writing(descriptor: int, content: bytes) -> int:
+        written = write(descriptor, content)
+        status = target.stat()
+        seen.add((stat.S_IMODE(status.st_mode), status.st_uid))
+        return written
+
+    monkeypatch.setattr("os.write", writing)
+    overwrite(str(source), str(target))
+    assert seen == {(meanwhile, source.stat().st_uid)}
+    assert (stat.S_IMODE(target.stat().st_mode), target.read_bytes()) == (new, source.read_bytes())
