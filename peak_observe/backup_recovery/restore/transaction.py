@@ -182,7 +182,7 @@ class Transaction:
             OSError: Something could not be written; nothing has changed, or it is `unsettled`.
             RestoreCutOff: Ctrl-C came again and again; it is `unsettled`.
         """
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, CutOff(self):
             try:
                 self._write()
                 self._stage(actions, stored, tell)
@@ -192,8 +192,7 @@ class Transaction:
                 interrupts.settle("the restore is done, and the old files are being removed")
             except BaseException:
                 interrupts.settle("the restore is being taken back")
-                with CutOff(self):
-                    self._undo()
+                self._undo()
                 raise
             with suppress(OSError):  # all files are new; what is left goes with the next use
                 self._finish()

@@ -95,6 +95,23 @@ def test_the_third_is_told_the_truth(
     assert program.picture() == before
 
 
+def test_the_truth_is_told_also_before_the_undo_begins(
+    manager: RecoveryManager, many: str, interrupting: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second and the third come in the instant between the first and the undo."""
+    settle = Interrupts.settle
+
+    def interrupted(interrupts: Interrupts, doing: str) -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        settle(interrupts, doing)
+
+    monkeypatch.setattr(Interrupts, "settle", interrupted)
+    interrupting(12)
+    with pytest.raises(RestoreCutOff, match="`peak-observe backup recover`"):
+        manager.restore(many, data=True)
+
+
 def test_a_fourth_does_not_hide_what_the_third_is_told(
     manager: RecoveryManager, many: str, interrupting: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
