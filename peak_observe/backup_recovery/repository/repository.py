@@ -205,7 +205,7 @@ class Repository:
             hint = f"the newest is {newest[0]}" if newest else f"{self.root} has none"
             raise BackupNotFoundError(backup_id, hint) from None
         except (OSError, ValueError) as error:
-            raise _unusable(backup_id, METADATA, error) from None
+            raise unusable(backup_id, METADATA, error) from None
 
     def manifest(self, backup: BackupMetadata) -> Manifest:
         """Return what a backup says is in it; nothing is in the manifest of a failed one.
@@ -220,7 +220,7 @@ class Repository:
                 raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
             return Manifest.from_json(text, backup.backup_id, backup.base)
         except (OSError, ValueError) as error:
-            raise _unusable(backup.backup_id, MANIFEST, error) from None
+            raise unusable(backup.backup_id, MANIFEST, error) from None
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -323,7 +323,8 @@ class Repository:
         return sum({found.st_ino: found.st_size for found in files if stat.S_ISREG(found.st_mode)}.values())
 
 
-def _unusable(backup_id: str, name: str, error: Exception) -> BackupError:
+def unusable(backup_id: str, name: str, error: Exception) -> BackupError:
+    """Return the error for a file of a backup: that it cannot be read says nothing of its content."""
     problem = f"{name}: {getattr(error, 'strerror', None) or error}"
     return (BackupUnreadableError if is_no_access(error) else BackupCorruptError)(backup_id, (problem,))
 

@@ -13,6 +13,7 @@ from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
+from peak_observe.backup_recovery.repository.repository import unusable
 from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.layout import too_long
@@ -191,6 +192,7 @@ class Restore:
 
         Raises:
             BackupCorruptError: It is not what was stored.
+            BackupUnreadableError: It cannot be read.
         """
         entries = [entry for entry in self.entries if entry.stored == STATE_FILE]
         if not entries:
@@ -198,7 +200,7 @@ class Restore:
         try:
             return snapshot.decode(content(Path(self._stored.path(entries[0]))))
         except (OSError, ValueError) as error:
-            raise BackupCorruptError(self._backup_id, (f"{STATE_FILE}: {error}",)) from None
+            raise unusable(self._backup_id, STATE_FILE, error) from None
 
 
 def prepare(
@@ -256,6 +258,7 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
 
     Raises:
         BackupCorruptError: It cannot be found out.
+        BackupUnreadableError: It cannot be read.
     """
     if backup.manifest:
         return repository.manifest(backup)
@@ -264,7 +267,7 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
     try:
         return legacy.manifest(repository.folder(backup.backup_id), named)
     except OSError as error:
-        raise BackupCorruptError(backup.backup_id, (str(error.strerror),)) from None
+        raise unusable(backup.backup_id, "its files", error) from None
 
 
 def _links_out(folder: str | None, kinds: Collection[str]) -> list[Refusal]:

@@ -232,6 +232,25 @@ def test_what_may_not_be_read_is_not_corrupt(
     assert manager.verify_backup(backup_id).ok
 
 
+@as_root
+def test_a_state_that_may_not_be_read_is_not_corrupt(manager: RecoveryManager) -> None:
+    """Its owner did not let this user read it."""
+    backup_id = manager.create_backup()
+    folder = manager.backup_root / backup_id
+    manager.restore(backup_id, config=False, state=True)  # loads all that the child needs
+    subprocess.run(["chown", "-R", f"{BOT}:{BOT}", str(manager.backup_root)], check=True)
+    os.chown(folder / "state.json", 0, 0)
+    (folder / "state.json").chmod(0o400)
+
+    def act() -> None:
+        reader = RecoveryManager(manager.backup_root)
+        with pytest.raises(BackupUnreadableError, match=r"state\.json: Permission denied"):
+            reader.restore(backup_id, config=False, state=True)
+        assert reader.corrupt_backups() == set()
+
+    as_user(BOT, act)
+
+
 def test_what_is_missing_is_corrupt(manager: RecoveryManager) -> None:
     """A file that is gone was not just out of reach."""
     backup_id = manager.create_backup(include_data=True)
