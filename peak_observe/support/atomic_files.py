@@ -101,7 +101,7 @@ def _renamed(temporary: Path, path: Path) -> bool:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder outlive a power cut; one that may not be opened is left to the system.
+    """Make the names in a folder outlive a power cut; one that may not be opened, or never synced, is left as it is.
 
     Raises:
         OSError: The disk reports an error.
@@ -112,6 +112,9 @@ def sync_folder(path: Path) -> None:
         return
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # as in /proc
+            raise
     finally:
         os.close(folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import shutil
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PARTIAL = "~"
 """Ends the name of a copy on its way."""
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OVERWRITE = os.O_WRONLY | posix.NOFOLLOW | posix.NONBLOCK | posix.CLOEXEC
 _FOLDER = os.O_RDONLY | posix.DIRECTORY | posix.NOFOLLOW | posix.CLOEXEC
 
@@ -47,6 +49,19 @@ def keep_copy(target: str, old: str) -> None:
 def overwrite(source: str, target: str) -> None:
     """Write content, mode, owner and time of a file over those of another one, whose inode stays."""
     _copy(source, target, _OVERWRITE)
+
+
+def overwrite_back(source: str, target: str) -> None:
+    """Do as `overwrite`; a file that cannot be written, and is what it is to become, was never changed.
+
+    Raises:
+        OSError: It cannot be written, and is something else.
+    """
+    try:
+        overwrite(source, target)
+    except OSError as error:
+        if error.errno not in _REFUSED or not filecmp.cmp(source, target, shallow=False):
+            raise
 
 
 def _copy(source: str, target: str, flags: int) -> None:
@@ -112,8 +127,11 @@ def move(path: str, to: str) -> None:
 
 def unlink(path: str) -> None:
     """Remove a file if there is one."""
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
         os.unlink(path)
+    except OSError:  # a read-only file system says so also where there is none
+        if there(path):
+            raise
 
 
 def put_back(old: str, target: str) -> bool:

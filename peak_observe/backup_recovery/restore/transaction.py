@@ -25,6 +25,7 @@ from peak_observe.backup_recovery.restore.file_steps import (
     keep_copy,
     move,
     overwrite,
+    overwrite_back,
     put_back,
     remove_tree,
     set_access,
@@ -352,7 +353,7 @@ class Transaction:
             self._undo_tree(step, target, new)
         elif step.at:
             if there(old):
-                overwrite(old, target)
+                overwrite_back(old, target)
             for path in (new, old, old + PARTIAL):
                 unlink(path)
         elif there(new):

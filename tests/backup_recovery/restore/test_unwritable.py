@@ -233,6 +233,51 @@ def test_what_may_not_be_read_is_not_corrupt(
 
 
 @as_root
+def test_a_file_that_may_not_be_written_blocks_nothing(
+    manager: RecoveryManager, program: Program, tmp_path: Path
+) -> None:
+    """It was never changed, so that nothing is left to do: the next backup is made."""
+    backup_id = manager.create_backup(include_data=True)
+    manager.restore(backup_id, data=True, restore_to=tmp_path / "first")  # loads all that the child needs
+    subprocess.run(["chmod", "-R", "a+rX", str(program.folder)], check=True)
+    program.write(program.trades / "1.csv", "after\n")
+    before = program.picture()
+    for folder in (manager.backup_root, tmp_path / "first"):
+        subprocess.run(["chown", "-R", f"{BOT}:{BOT}", str(folder)], check=True)
+
+    def act() -> None:
+        user = RecoveryManager(manager.backup_root)
+        user.data_backup.add_data_path(program.data)
+        with pytest.raises(BackupError, match="Permission denied"):
+            user.restore(backup_id, config=False, data=True)
+        assert not list((manager.backup_root / ".peak-observe").glob("restore-*"))
+        user.create_backup(False, False)
+
+    as_user(BOT, act)
+    assert program.picture() == before
+
+
+@as_root
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_read_only_mount_blocks_nothing(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path], what: str
+) -> None:
+    """Whether the file is mounted alone, or the folder that it is in."""
+    backup_id = manager.create_backup(include_data=True)
+    file = program.trades / "1.csv"
+    program.write(file, "after\n")
+    before = program.picture()
+    place = file if what == "file" else program.trades
+    mounted("--bind", str(place), on=place)
+    mounted("-o", "remount,ro,bind", on=place)
+    with pytest.raises(BackupError):
+        manager.restore(backup_id, data=True)
+    assert program.picture() == before
+    assert not list((manager.backup_root / ".peak-observe").glob("restore-*"))
+    manager.create_backup(include_data=True)
+
+
+@as_root
 def test_a_state_that_may_not_be_read_is_not_corrupt(manager: RecoveryManager) -> None:
     """Its owner did not let this user read it."""
     backup_id = manager.create_backup()
