@@ -31,6 +31,7 @@ from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
 from peak_observe.backup_recovery.restore.crash_recovery import (
+    backing_up,
     check_settled,
     counted,
     folders_beside,
@@ -154,7 +155,7 @@ class RecoveryManager(BackupReader):
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
             # Commands write into one folder, which another run would empty.
-            with writing(self._repository, "make a backup"), self._dumped(kinds):
+            with backing_up(self._repository), self._dumped(kinds):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)

@@ -51,8 +51,13 @@ def keep(root: Path, run: Uncounted, staging: Path) -> None:
         if run.outcome == FAILED:  # a rename needs no room
             staging.rename(staging.with_name(f"{FAILURE}{run.sequence}{staging.name.removeprefix('.')}"))
     except OSError:
-        with _lock:
-            _memory.setdefault(root.absolute(), []).append(run)
+        remember(root, run)
+
+
+def remember(root: Path, run: Uncounted) -> None:
+    """Remember a run in memory, until somebody can write to the ledger."""
+    with _lock:
+        _memory.setdefault(root.absolute(), []).append(run)
 
 
 @contextmanager

@@ -202,6 +202,10 @@ def test_a_read_only_repository_needs_no_write(
     assert program.picture() == before
     with pytest.raises(BackupError, match="Read-only file system"):
         reader.create_backup()
+    assert reader._repository.account().runs["failed"] == 1
+    mounted("-o", "remount,rw,bind", on=manager.backup_root)
+    reader.create_backup()
+    assert reader._repository.ledger.load().runs["failed"] == 1
 
 
 @as_root
