@@ -45,13 +45,18 @@ def read(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, is no TOML, or anybody may write it: such files name programs to run.
     """
     try:
-        if path.stat().st_mode & stat.S_IWOTH:
-            problem = f"anybody may change this file, and it can name programs to run: chmod o-w {path}"
-            raise ConfigError(str(path), "", problem)
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        open_to_all = path.stat().st_mode & stat.S_IWOTH
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(str(path), "", error.strerror or str(error)) from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names the line, and UnicodeDecodeError
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "", f"not valid TOML: {error}") from None
+    if open_to_all:
+        problem = f"anybody may change this file, and it can name programs to run: chmod o-w {path}"
+        raise ConfigError(str(path), "", problem)
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names the line
         raise ConfigError(str(path), "", f"not valid TOML: {error}") from None
 
 

@@ -258,8 +258,9 @@ def test_a_file_that_anybody_may_write_is_refused(file: Path, mode: int) -> None
     """It can name programs, which would run as the exporter's user."""
     file.write_text('[restic.x]\nrepository = "/r"\nprogram = "/tmp/evil"\n')
     file.chmod(mode)
-    with pytest.raises(ConfigError, match=r"anybody may change this file.*chmod o-w"):
+    with pytest.raises(ConfigError, match=r"anybody may change this file.*chmod o-w") as caught:
         config.load(file)
+    assert (str(caught.value).count(str(file)), "TOML" in str(caught.value)) == (2, False)  # where it is, and the mend
     file.chmod(0o664)
     assert config.load(file).sources
 
