@@ -42,7 +42,7 @@ def test_a_file_that_is_not_that_of_all_any_more_is_opened_anew(
     new = share(f"file://{tmp_path}/shared")
     opened(CircuitBreaker(1, 600, name="kraken", shared=new))
     until(lambda: first.state.value == "open")
-    until(lambda: old.is_up and new.picture().circuits["before"].state == "open")
+    until(lambda: old.is_up and "before" in (found := new.picture().circuits) and found["before"].state == "open")
 
 
 def test_a_slot_is_indexed_anew_in_a_file_that_began_anew(tmp_path: Path) -> None:
