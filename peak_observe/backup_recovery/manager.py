@@ -227,6 +227,7 @@ class RecoveryManager(BackupReader):
         paths: Iterable[str] = (),
         allow_partial: bool = False,
         numeric_owner: bool = False,
+        state_file: str | Path | None = None,
         progress: Tell | None = None,
     ) -> RestoreReport:
         """Restore a backup: every byte is verified first, and then all files change or none.
@@ -246,9 +247,11 @@ class RecoveryManager(BackupReader):
             paths: Only these files and folders: the path where one lived, the end of it, or a pattern as `*.csv`.
             allow_partial: Whether a backup that misses something may be restored.
             numeric_owner: Whether owners go by their numbers; by default the names of users and groups count.
+            state_file: A file that the state is written to as well, in the plan with all others.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
+            ValueError: A path is empty, or `restore_to` and `moved` both say where to.
             BackupNotFoundError: There is no such backup.
             BackupCorruptError: Stored files differ from the manifest; nothing was changed.
             BackupUnreadableError: Stored files cannot be read; nothing was changed.
@@ -257,36 +260,37 @@ class RecoveryManager(BackupReader):
             BackupError: Writing failed; nothing was changed.
             RestoreCutOff: Ctrl-C came again and again while it was taken back; the next use of the repository does it.
         """
-        wanted = [kind for kind, asked in ((CONFIG, config), (STATE, state), (DATA, data)) if asked]
+        has_state = state or state_file is not None
+        wanted = [kind for kind, asked in ((CONFIG, config), (STATE, has_state), (DATA, data)) if asked]
         options = RestoreOptions(
             kinds=wanted,
             named=self._named.roots(),
-            inside=None if restore_to is None else Path(restore_to),
+            inside=None if restore_to is None else Path(checked_path(restore_to)),
             moved=dict(moved or {}),
             paths=(paths,) if isinstance(paths, str) else tuple(paths),
             allow_partial=allow_partial,
             numeric_owner=numeric_owner,
+            state_file=None if state_file is None else Path(checked_path(state_file)),
         )
         noting = verification.noting_corruption(self._repository)
         with self._operation("backup.restore", backup_id=str(backup_id)) as span, noting:
             if dry_run:
                 work = prepare(self._repository, backup_id, options, progress)
                 work.verify(progress)
-                found = work.state() if state else None
-                kept = () if restore_to else self.state_snapshot.nobody_takes(found)
-                return RestoreReport(work.plan, found, (), work.left, work.moved, kept)
-            beside = folders_beside(options)
-            with (
-                restoring(self._repository, "restore a backup", beside),
-                counted(self._repository, backup_id) as count,
-            ):
-                work = prepare(self._repository, backup_id, options, progress)
-                found = work.state() if state else None
-                work.carry_out(progress)
-                unapplied = self.state_snapshot.apply(found) if found and restore_to is None else []
-                count.files = len(work.plan.new) + len(work.plan.replaced)
-                count.message = summary(unapplied)
-                span.note(files=count.files)
+                found, unapplied = (work.state() if has_state else None), []
+            else:
+                with (
+                    restoring(self._repository, "restore a backup", folders_beside(options)),
+                    counted(self._repository, backup_id) as count,
+                ):
+                    work = prepare(self._repository, backup_id, options, progress)
+                    found = work.state() if has_state else None
+                    work.carry_out(progress)
+                    unapplied = self.state_snapshot.apply(found) if state and found and restore_to is None else []
+                    work.write_state()
+                    count.files = len(work.plan.new) + len(work.plan.replaced)
+                    count.message = summary(unapplied)
+                    span.note(files=count.files)
         kept = () if restore_to else self.state_snapshot.nobody_takes(found)
         return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved, kept)
 

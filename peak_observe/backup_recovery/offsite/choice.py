@@ -7,6 +7,7 @@ from collections.abc import Collection
 from peak_observe.backup_recovery.offsite.record import Record
 from peak_observe.backup_recovery.offsite.store import Unreadable
 from peak_observe.backup_recovery.repository.manifest import source_of
+from peak_observe.backup_recovery.repository.metadata import BackupStatus
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.support.loggers import logger
 
@@ -23,6 +24,7 @@ def choose(
     own: str,
     parts: Collection[str] = (),
     places: Collection[str] = (),
+    allow_partial: bool = False,
 ) -> Record:
     """Return the record of the backup that is meant.
 
@@ -34,6 +36,7 @@ def choose(
         own: This host.
         parts: The parts that are wanted; none for what was named when the newest one was made.
         places: The paths that are wanted, as far as any backup holds them.
+        allow_partial: Whether `latest` may be a partial one where no good one holds the parts.
 
     Raises:
         BackupNotFoundError: There is none.
@@ -45,7 +48,7 @@ def choose(
     if which == LATEST:
         for item in bad:
             _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
-        found = _holding([record for record in left if record.backup.good], parts, places)
+        found = _holding(_usable(left, parts, allow_partial=allow_partial), parts, places)
     else:
         found = [record for record in left if record.backup.backup_id.startswith(which)]
         found = [record for record in found if record.backup.backup_id == which] or found
@@ -55,6 +58,23 @@ def choose(
     if which != LATEST and len(found) > 1:
         raise BackupError(f"{which!r} is the beginning of {len(found)} backups: write more of it")
     return found[0]
+
+
+def _usable(records: list[Record], parts: Collection[str], *, allow_partial: bool) -> list[Record]:
+    """Return the records of good backups; if none of them holds the parts, those of partial ones where one does.
+
+    Raises:
+        BackupNotFoundError: There are partial ones alone, and they are not wanted.
+    """
+    good = [record for record in records if record.backup.good]
+    partial = [record for record in records if record.backup.status is BackupStatus.PARTIAL]
+    good_fits, partial_fits = (any(set(parts) <= set(item.backup.parts) for item in found) for found in (good, partial))
+    if allow_partial and partial_fits and not good_fits:
+        return partial
+    if partial and not good:
+        mend = f"{partial[0].backup.backup_id} is partial: --allow-partial restores what there is"
+        raise BackupNotFoundError(LATEST, f"no good one is in the store; {mend}")
+    return good
 
 
 def _holding(good: list[Record], parts: Collection[str], places: Collection[str]) -> list[Record]:

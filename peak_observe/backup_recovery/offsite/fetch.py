@@ -45,7 +45,7 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
         beside: A folder on whose disk it lies if that can be written; None for the system's place.
     """
     place = beside
-    while place is not None and not place.is_dir():
+    while place is not None and not os.path.isdir(place):  # which says no of a name that is too long, too
         place = place.parent if place.parent != place else None
     _settle_others(place or Path(tempfile.gettempdir()))
     try:

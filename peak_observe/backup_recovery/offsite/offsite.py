@@ -284,10 +284,10 @@ class OffsiteStore:
         *,
         identity: str | Path,
         host: str | None = None,
-        parts: Collection[str] = (),
         holding: Collection[str] = (),
         places: Collection[str] = (),
         beside: Path | None = None,
+        allow_partial: bool = False,
         progress: Tell | None = None,
     ) -> Iterator[tuple[Path, str]]:
         """Fetch a backup into a temporary repository; yield its folder and the backup's name, and remove it then.
@@ -296,10 +296,10 @@ class OffsiteStore:
             backup_id: The backup, the beginning of its name, or `latest`, the newest good one with what is wanted.
             identity: File with a private key.
             host: Whose backups are meant; without it those of this host, or of the only one there is.
-            parts: Only these parts; none for all.
             holding: The parts that `latest` has to hold; none for what was named when the newest one was made.
             places: The paths that `latest` has to hold, as far as any backup does.
             beside: A folder on whose disk it shall lie.
+            allow_partial: Whether `latest` may be a partial one where there is no good one.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
@@ -309,11 +309,12 @@ class OffsiteStore:
         """
         store = self._store(identity)
         records, bad = verification.readable(store)
-        record = choose(records, bad, backup_id, host, own=self.host, parts=holding or parts, places=places)
+        wanted = {"parts": holding, "places": places, "allow_partial": allow_partial}
+        record = choose(records, bad, backup_id, host, own=self.host, **wanted)  # type: ignore[arg-type] # of two types
         index, _ = store.index()
         with temporary_repository(beside) as root:
             for needed in (*bases(records, record), record):
-                Fetch(store, needed, index, progress).into(root, parts=parts)
+                Fetch(store, needed, index, progress).into(root)
             yield root, record.backup.backup_id
 
     def restore(
@@ -340,10 +341,11 @@ class OffsiteStore:
             BackupError: As there, and if the store cannot be reached or the key is wrong.
         """
         beside = self._repository.root if restore_to is None else Path(restore_to).absolute()
-        with self.fetched(backup_id, identity=identity, host=host, beside=beside, progress=progress) as (root, found):
+        chosen: dict[str, Any] = {"host": host, "beside": beside, "allow_partial": options.get("allow_partial", False)}
+        with self.fetched(backup_id, identity=identity, progress=progress, **chosen) as (root, found):
             manager = FetchedBackups(root, name=self._repository.name)
-            wanted: dict[str, Any] = {"config": True, "data": True, **options}
-            return manager.restore(found, restore_to=restore_to, progress=progress, **wanted)
+            wanted: dict[str, Any] = {"config": True, "data": True, "restore_to": restore_to, **options}
+            return manager.restore(found, progress=progress, **wanted)
 
     def drill(
         self,
@@ -365,10 +367,8 @@ class OffsiteStore:
             BackupError: It could not be restored.
         """
         place = Path(folder or tempfile.gettempdir()).absolute()
-        with (
-            self._operation("backup.offsite_drill"),
-            self.fetched(identity=identity, host=host, beside=place, progress=progress) as (root, found),
-        ):
+        fetched = self.fetched(identity=identity, host=host, beside=place, progress=progress)
+        with self._operation("backup.offsite_drill"), fetched as (root, found):
             report = FetchedBackups(root, name=self._repository.name).drill(progress=progress)
         if report.ok and report.backup_id == found:
             self._note(lambda status: replace(status, last_drill=self._now()))
@@ -385,13 +385,13 @@ class OffsiteStore:
     def _note(self, change: Callable[[Status], Status]) -> None:
         """Keep what metrics tell; on a host that has no repository there is nobody to tell."""
         now, max_age = self._now(), self._max_age
+
+        def noted(known: Status) -> Status:
+            return replace(change(known), configured_at=known.configured_at or now, max_age=max_age or known.max_age)
+
         if self._repository.root.is_dir():
             with suppress(OSError):
-                self._status.update(
-                    lambda known: replace(
-                        change(known), configured_at=known.configured_at or now, max_age=max_age or known.max_age
-                    )
-                )
+                self._status.update(noted)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

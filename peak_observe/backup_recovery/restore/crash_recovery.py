@@ -117,7 +117,8 @@ def folders_beside(options: RestoreOptions) -> list[Path]:
     else:
         sources = [decode_name(root.source) for root in options.named]
         places = [os.path.realpath(path) for path in (*sources, *options.moved.values())]
-    return [folder for place in dict.fromkeys(places) for folder in (Path(place), *Path(place).parents)]
+    found = [folder for place in dict.fromkeys(places) for folder in (place, *map(str, Path(place).parents))]
+    return [Path(folder) for folder in found if os.path.isdir(folder)]
 
 
 def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:

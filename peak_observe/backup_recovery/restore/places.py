@@ -8,14 +8,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.repository.manifest import STATE_FILE, Entry, Manifest, Root, decode_name
+from peak_observe.backup_recovery.create.sources import checked_path
+from peak_observe.backup_recovery.repository.manifest import (
+    FOLDER,
+    STATE_FILE,
+    Entry,
+    Manifest,
+    Root,
+    decode_name,
+)
 from peak_observe.backup_recovery.restore.contents import Item, items, matching, place_of
+from peak_observe.backup_recovery.restore.path_checks import lost_link, nearest_folder
 from peak_observe.backup_recovery.restore.plan import BLOCKED, Refusal
+from peak_observe.backup_recovery.restore.state_file import STATE_PLACE
+from peak_observe.backup_recovery.restore.targets import MISPLACED, Backups, Target, overlaps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-UNNAMED, UNMATCHED = "unnamed", "unmatched"
+UNNAMED, UNMATCHED, INNER = "unnamed", "unmatched", "inner"
 MEND = "add it, or restore into a folder of its own"
 
 
@@ -31,6 +42,10 @@ class RestoreOptions:
         paths: Only these files and folders, by their path, the end of it or a pattern; all if there are none.
         allow_partial: Whether a backup that misses something may be restored.
         numeric_owner: Whether owners go by their numbers and not by their names.
+        state_file: A file that the state is written to as well.
+
+    Raises:
+        ValueError: A path is empty, or `inside` and `moved` both say where to.
     """
 
     kinds: Collection[str]
@@ -40,6 +55,15 @@ class RestoreOptions:
     paths: Collection[str] = ()
     allow_partial: bool = False
     numeric_owner: bool = False
+    state_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Look whether the paths make sense together."""
+        for path in (self.inside, self.state_file, *self.moved, *self.moved.values()):
+            if path is not None:
+                checked_path(path)
+        if self.inside is not None and self.moved:
+            raise ValueError("restore_to is one folder for all, and moved a place for each path: give one of them")
 
 
 class Places:
@@ -55,8 +79,8 @@ class Places:
         self._manifest = manifest
         self._targets: dict[str, str] = {}
         self._unnamed: list[Root] = []
-        self._moved = {os.path.abspath(old): os.path.abspath(new) for old, new in options.moved.items()}
-        self._used: set[str] = set()
+        self._moved = {os.path.abspath(old): os.path.join(os.getcwd(), new) for old, new in options.moved.items()}
+        self._chosen: dict[str, str] = {}  # the old path that was mapped, by the root that it moves
         inside = None if options.inside is None else os.path.realpath(options.inside)
         self.inside = inside
         for root in manifest.roots:
@@ -72,9 +96,8 @@ class Places:
         source = decode_name(root.source)
         olds = [old for old in self._moved if source == old or source.startswith(old.rstrip("/") + "/")]
         if olds:
-            old = max(olds, key=len)
-            self._used.add(old)
-            return os.path.realpath(self._moved[old] + source[len(old.rstrip("/")) :])
+            old = self._chosen[root.stored] = max(olds, key=len)
+            return os.path.realpath(self._moved[old].rstrip("/") + source[len(old.rstrip("/")) :] or "/")
         # A path is found again by its name as well, so that a project's folder may have moved.
         match = [item for item in self._options.named if item.kind == root.kind and item.source == root.source] or [
             item for item in self._options.named if item.kind == root.kind and item.named == root.named
@@ -82,22 +105,65 @@ class Places:
         return os.path.realpath(decode_name(match[0].source)) if match else None
 
     def problems(self) -> Iterator[Refusal]:
-        """Yield the wanted paths that have no place, and what of the options leads nowhere."""
-        wanted = {place_of(entry) for entry in self.entries}
+        """Yield what of the options leads nowhere or astray, and the wanted paths that have no place."""
+        sources = ", ".join(sorted(decode_name(root.source) for root in self._manifest.roots))
+        for old in self._moved:
+            yield from self._unmoved(old, sources)
+        for path in self._options.paths:
+            if not any(True for _ in self._matching([path])):
+                yield Refusal(UNMATCHED, f"no file in the backup is {path}; it holds {sources}")
         for root in self._unnamed:
-            if root.kind in self._options.kinds and root.stored in wanted:
+            if root.kind in self._options.kinds and root.stored in self._places_wanted:
                 yield Refusal(
                     UNNAMED,
                     f"{decode_name(root.source)} is not named{self._hint(root)}: {MEND}",
                 )
-        sources = ", ".join(sorted(decode_name(root.source) for root in self._manifest.roots))
-        for old in sorted(self._moved.keys() - self._used) if self.inside is None else ():
-            yield Refusal(UNMATCHED, f"nothing in the backup lay at {old}; it holds {sources}")
-        for path in self._options.paths:
-            if not any(True for _ in self._matching([path])):
-                yield Refusal(UNMATCHED, f"no file in the backup is {path}; it holds {sources}")
-        if self._moved and self.inside is None:
+        yield from self._misplaced()
+        if self._moved:
             yield from self._clashes()
+            yield from overlaps(list(self._all()))
+
+    def _unmoved(self, old: str, sources: str) -> Iterator[Refusal]:
+        """Yield that no named path lay where one of the old paths is."""
+        below = old.rstrip("/") + "/"
+        roots = {root.stored: decode_name(root.source) for root in self._manifest.roots}
+        if any(f"{source}/".startswith(below) for source in roots.values()):
+            return
+        if any(f"{item.path}/".startswith(below) for item in items(self._manifest)):
+            holder = next(source for source in roots.values() if below.startswith(source.rstrip("/") + "/"))
+            yield Refusal(INNER, f"{old} lies in {holder}, which goes to one place as a whole; it holds {sources}")
+        else:
+            yield Refusal(UNMATCHED, f"nothing in the backup lay at {old}; it holds {sources}")
+
+    def _misplaced(self) -> Iterator[Refusal]:
+        """Yield the places that somebody has chosen and where nothing can go."""
+        if self.inside == "/":
+            yield Refusal(MISPLACED, "/ is no folder of its own: name another one")
+        if self._options.inside is not None and (problem := lost_link(self._options.inside)):
+            yield Refusal(MISPLACED, f"{problem}: name another folder")
+        for target in self._all():
+            if target.wanted and target.moved and target.place == "/":
+                yield Refusal(MISPLACED, f"{target.source} cannot become the folder /: name another place")
+        for new in dict.fromkeys(self._moved[old] for old in self._chosen.values()):
+            if problem := lost_link(new):
+                yield Refusal(MISPLACED, f"{problem}: name another place")
+        files = {entry.stored for entry in self.entries if entry.type != FOLDER}
+        for stored, old in self._chosen.items():
+            new = self._moved[old]
+            if stored in files and new.endswith("/") and self._targets[stored] == os.path.realpath(new):
+                yield Refusal(MISPLACED, f"{old} is a file, and {new} a folder by its slash: write its whole new path")
+
+    def _all(self) -> Iterator[Target]:
+        """Yield where each named path goes, or lives while it has no place."""
+        for root in self._manifest.roots:
+            source = decode_name(root.source)
+            place = self._targets.get(root.stored, os.path.realpath(source))
+            wanted = root.stored in self._targets and root.stored in self._places_wanted
+            yield Target(source, place, self.inside is not None or root.stored in self._chosen, wanted)
+
+    @cached_property
+    def _places_wanted(self) -> set[str]:
+        return {place_of(entry) for entry in self.entries}
 
     def _clashes(self) -> Iterator[Refusal]:
         """Yield where several paths would become one, of which only the first could be restored."""
@@ -116,16 +182,26 @@ class Places:
                 yield Refusal(BLOCKED, f"{first} and {source} would both become {target}: give each its own place")
 
     def within(self, repository: Path) -> Iterator[Refusal]:
-        """Yield the places that lie among the backups, which a restore would write over."""
-        home = os.path.realpath(repository)
-        if self.inside is not None:
-            if f"{self.inside}/".startswith(f"{home}/"):
-                yield Refusal(BLOCKED, f"{self.inside} lies in the repository: name another folder")
+        """Yield the places that lie among backups, which a restore would write over."""
+        backups = Backups(repository)
+        if self.inside is not None and backups.hold(self.inside, moved=True):
+            yield Refusal(MISPLACED, f"{self.inside} lies in the repository: name another folder")
             return
-        for target in self._targets.values():
-            name = target[len(home) + 1 :].partition("/")[0] if target.startswith(f"{home}/") else ""
-            if name.startswith((".", "backup_")):
-                yield Refusal(BLOCKED, f"{target} lies among the backups: name another place")
+        for _, place, moved, wanted in self._all():
+            if wanted and (backups.hold(place, moved=moved) or self._reaches(backups, place, moved=moved)):
+                yield Refusal(MISPLACED, f"{place} lies among the backups: name another place")
+        state = self._options.state_file
+        if state is not None and backups.hold(os.path.realpath(state), moved=True):
+            yield Refusal(STATE_PLACE, f"{state} lies among the backups: name another file")
+
+    def _reaches(self, backups: Backups, place: str, *, moved: bool) -> bool:
+        """Return whether something in a folder that the repository lies in goes into the repository."""
+        if not f"{backups.home}/".startswith(f"{place.rstrip('/')}/"):
+            return False
+        targets = [self.of(entry) or "" for entry in self.entries if entry.type != FOLDER]
+        return any(
+            backups.hold(target, moved=moved) for target in targets if f"{target}/".startswith(f"{backups.home}/")
+        )
 
     def _hint(self, root: Root) -> str:
         """Return where it probably lies now: what is named has the same last part."""
@@ -139,7 +215,10 @@ class Places:
         kinds = self._options.kinds
         if not self._options.paths:
             return [entry for entry in self._manifest.entries if entry.kind in kinds]
-        return [item.entry for item in self._matching(self._options.paths)]
+        chosen = {item.entry.stored for item in self._matching(self._options.paths)}
+        if self._options.state_file is not None:
+            chosen.add(STATE_FILE)
+        return [entry for entry in self._manifest.entries if entry.stored in chosen]
 
     def _matching(self, paths: Collection[str]) -> Iterator[Item]:
         wanted = (item for item in items(self._manifest) if item.entry.kind in self._options.kinds)
@@ -174,7 +253,7 @@ class Places:
 
     def moved(self) -> Iterator[tuple[str, str]]:
         """Yield the wanted paths that go to another place than they came from."""
-        wanted = {place_of(entry) for entry in self.entries} if self.inside is None else ()
+        wanted = self._places_wanted if self.inside is None else ()
         for root in self._manifest.roots:
             source, target = decode_name(root.source), self._targets.get(root.stored)
             if root.stored in wanted and target is not None and target != os.path.realpath(source):
@@ -183,7 +262,7 @@ class Places:
     def folders(self) -> list[Path]:
         """Return folders of the restored paths, in which a journal can lie."""
         places = [self.inside] if self.inside is not None else list(self._targets.values())
-        return list(dict.fromkeys(_nearest_folder(place) for place in places))
+        return list(dict.fromkeys(nearest_folder(place) for place in places))
 
     def roots(self) -> Iterator[str]:
         """Yield the paths of all roots that are restored as a whole."""
@@ -196,10 +275,3 @@ def _above(stored: str) -> Iterator[str]:
     while "/" in stored:
         stored = stored.rpartition("/")[0]
         yield stored
-
-
-def _nearest_folder(path: str) -> Path:
-    found = Path(path)
-    while not found.is_dir():
-        found = found.parent
-    return found

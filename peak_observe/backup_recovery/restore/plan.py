@@ -13,6 +13,7 @@ from peak_observe.backup_recovery.files.workers import Meter, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, decode_name
 from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import Ownership, is_root
+from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -170,11 +171,13 @@ def there(path: str) -> bool:
 
 def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:
     """Yield the paths on whose way something else than a folder stands; what is there is not followed."""
+    tops = [target for target in wanted if target.rpartition("/")[0] not in wanted]
+    yield from (Refusal(BLOCKED, problem) for problem in dict.fromkeys(map(dead_end, tops)) if problem)
     for target, entry in wanted.items():
         if entry.type == FOLDER:
             status = look(target)
             if status is not None and not stat.S_ISDIR(status.st_mode):
-                yield Refusal(BLOCKED, f"{target} is {_kind(status)} now and a folder in the backup: move it away")
+                yield Refusal(BLOCKED, f"{target} is {kind_of(status)} now and a folder in the backup: move it away")
 
 
 class _Comparison:
@@ -199,7 +202,7 @@ class _Comparison:
         if status is None:
             return Action(entry, target, NEW, self._sides(entry, target, status))
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-            return Refusal(BLOCKED, f"{target} is {_kind(status)} now and a {entry.type} in the backup: move it away")
+            return Refusal(BLOCKED, f"{target} is {kind_of(status)} now and a {entry.type} in the backup: move it away")
         if self._is_same(entry, target, status, tell):
             return Action(entry, target, SAME)
         if stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
@@ -267,11 +270,3 @@ def _joined(found: list[Action]) -> list[Action]:
 
 def _is_one(one: Action, other: Action) -> bool:
     return one.change == SAME and os.lstat(one.target).st_ino == os.lstat(other.target).st_ino
-
-
-def _kind(status: os.stat_result) -> str:
-    if stat.S_ISDIR(status.st_mode):
-        return "a folder"
-    if stat.S_ISLNK(status.st_mode):
-        return "a symbolic link"
-    return "a file" if stat.S_ISREG(status.st_mode) else "no regular file"

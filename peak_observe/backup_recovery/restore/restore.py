@@ -30,6 +30,7 @@ from peak_observe.backup_recovery.restore.plan import (
     changes,
     extra,
 )
+from peak_observe.backup_recovery.restore.state_file import StateFile
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.state import snapshot
 from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, RestoreRefusedError
@@ -114,8 +115,10 @@ class Restore:
         self._beside = places.folders()
         self.entries = places.entries
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
+        self._state_file = self._placed(options.state_file)
         try:
             wanted, parents = places.wanted() if not problems else ({}, set())
+            problems += self._state_file.problems(wanted) if self._state_file else []
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
             problems += too_long(self.actions)
             self.plan = self._plan(places)
@@ -123,7 +126,13 @@ class Restore:
             problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}"))
         if problems:
             reasons = dict.fromkeys(problem.reason for problem in problems)
-            raise RestoreRefusedError(self._backup_id, tuple(item.problem for item in problems), tuple(reasons))
+            told = dict.fromkeys(item.problem for item in problems)
+            raise RestoreRefusedError(self._backup_id, tuple(told), tuple(reasons))
+
+    def _placed(self, path: Path | None) -> StateFile | None:
+        """Return the file that the state goes to, if one is named and the backup holds a state."""
+        held = [entry for entry in self.entries if entry.stored == STATE_FILE]
+        return StateFile(path, self._owners.of(held[0])) if path is not None and held else None
 
     def _plan(self, places: Places) -> RestorePlan:
         by_change: dict[str, list[str]] = {NEW: [], REPLACED: [], SAME: []}
@@ -190,6 +199,8 @@ class Restore:
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.
 
+        Where a file is named for it, the plan has that file from then on.
+
         Raises:
             BackupCorruptError: It is not what was stored.
             BackupUnreadableError: It cannot be read.
@@ -198,9 +209,21 @@ class Restore:
         if not entries:
             return {}
         try:
-            return snapshot.decode(content(Path(self._stored.path(entries[0]))))
+            found = snapshot.decode(content(Path(self._stored.path(entries[0]))))
         except (OSError, ValueError) as error:
             raise unusable(self._backup_id, STATE_FILE, error) from None
+        if self._state_file:
+            self.plan = self._state_file.planned(self.plan, found)
+        return found
+
+    def write_state(self) -> None:
+        """Write the state to the file that is named for it.
+
+        Raises:
+            BackupError: That is not possible; the files are restored all the same.
+        """
+        if self._state_file:
+            self._state_file.write(self.plan)
 
 
 def prepare(
@@ -223,7 +246,8 @@ def prepare(
     manifest = manifest_of(repository, backup, options.named)
     astray = list(Places(manifest, options).within(repository.root))
     if astray:
-        raise RestoreRefusedError(backup_id, tuple(item.problem for item in astray), (BLOCKED,))
+        reasons = dict.fromkeys(item.reason for item in astray)
+        raise RestoreRefusedError(backup_id, tuple(item.problem for item in astray), tuple(reasons))
     return Restore(repository, backup, manifest, options, tell, temporary=repository.temporary)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
-from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, found_file
@@ -18,7 +18,7 @@ from peak_observe.resilience.health.references import load
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from peak_observe.backup_recovery import BackupMetadata
@@ -123,7 +123,12 @@ def identified(manager: RecoveryManager, which: str) -> str:
 
 
 def latest_to_restore(
-    manager: RecoveryManager, only: Collection[str], *, also: Collection[str] = (), moved: Collection[str] = ()
+    manager: RecoveryManager,
+    only: Collection[str],
+    *,
+    also: Collection[str] = (),
+    moved: Collection[str] = (),
+    allow_partial: bool = False,
 ) -> str:
     """Return the newest good backup that holds the wanted parts, and say which newer ones do not.
 
@@ -133,14 +138,17 @@ def latest_to_restore(
             them. On a new host nothing is named: there it is what was named when the newest one was made.
         also: Parts that are wanted beside these.
         moved: Paths where something lived that goes to another place now.
+        allow_partial: Whether partial ones are taken where no good one is there.
 
     Raises:
         BackupNotFoundError: There is none.
     """
-    corrupt = manager.corrupt_backups()
-    good = [item for item in manager.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
-    if not good:
-        raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
+    named = manager.named_sources() or moved
+    good = _usable(
+        manager,
+        lambda item: (not named or _holds_named(manager, item, moved)) and set(only) <= set(item.parts),
+        allow_partial=allow_partial,
+    )
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
     held = {part for backup in mine for part in backup.parts}
     named = manager.named_parts() or mine[0].parts_named_for()
@@ -162,6 +170,29 @@ def latest_to_restore(
         other = next(backup.backup_id for backup in mine if backup.holds(place))
         note(f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does")
     return chosen.backup_id
+
+
+def _usable(
+    manager: RecoveryManager, fits: Callable[[BackupMetadata], bool], *, allow_partial: bool
+) -> list[BackupMetadata]:
+    """Return the good backups that are not known to be corrupt; if none of them fits, the partial ones where one does.
+
+    Raises:
+        BackupNotFoundError: There are none.
+    """
+    corrupt = manager.corrupt_backups()
+    whole = [item for item in manager.list_backups() if not {item.backup_id, item.base} & corrupt]
+    good = [item for item in whole if item.good]
+    partial = [item for item in whole if item.status is BackupStatus.PARTIAL]
+    if allow_partial and any(map(fits, partial)) and not any(map(fits, good)):
+        return partial
+    if not good:
+        mend = f"; {partial[0].backup_id} is partial: --allow-partial restores what there is" if partial else ""
+        why = f"none in {manager.backup_root} has succeeded and is known to be whole{mend}"
+        raise BackupNotFoundError(LATEST, why)
+    if allow_partial and partial and whole.index(partial[0]) < whole.index(good[0]):
+        note(f"{partial[0].backup_id} is newer and partial: its name in the place of `latest` restores that one")
+    return good
 
 
 def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection[str]) -> str:

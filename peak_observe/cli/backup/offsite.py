@@ -16,6 +16,7 @@ from peak_observe.cli.backup.manager import note, settings
 from peak_observe.cli.backup.prune import selection_facts, show_selection
 from peak_observe.cli.backup.push import Endpoint, Region, Url, store_of
 from peak_observe.cli.backup.session import INCOMPLETE, guarded, progress
+from peak_observe.cli.backup.targets import places
 from peak_observe.cli.backup.verify import tell_reports
 from peak_observe.cli.options import (
     LATEST,
@@ -234,11 +235,11 @@ def restore_(
     quiet: Quiet = False,
 ) -> None:
     """Restore a backup from the store alone, all or none."""
+    to, moved, _ = places(to, map_, state_file)
     found = settings(file, repository=repository, config=config_paths, data=data)
     store = store_of(found, url=url, endpoint=endpoint, region=region)
     beside = to.absolute() if to else store.repository
     parts = chosen(only, ())
-    olds = [text.partition("=")[0] for text in map_ or ()]
     named = [
         path
         for part, paths in ((CONFIG, found.config), (DATA, found.data))
@@ -253,8 +254,9 @@ def restore_(
             identity=identity,
             host=host,
             holding=holding,
-            places=[*olds, *map(str, named)],
+            places=[*moved, *map(str, named)],
             beside=beside,
+            allow_partial=allow_partial,
             progress=tell,
         ) as (root, name),
     ):

@@ -1,6 +1,7 @@
 """`peak-observe backup restore` and `recover`."""
 
 import json
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from peak_observe.cli.backup.create import chosen
 from peak_observe.cli.backup.hooks import around
 from peak_observe.cli.backup.manager import identified, latest_to_restore, note, notes, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
+from peak_observe.cli.backup.targets import places
 from peak_observe.cli.options import (
     LATEST,
     AsJson,
@@ -33,9 +35,7 @@ from peak_observe.cli.options import (
     To,
     Which,
 )
-from peak_observe.errors import BackupError, RestoreRefusedError, UsageError
-from peak_observe.support.atomic_files import replace_text
-from peak_observe.support.shown import shown
+from peak_observe.errors import RestoreRefusedError, UsageError
 
 HELP = {
     "unnamed": "--config PATH, --data PATH or --map OLD=NEW says where to, --to DIR puts all into a folder of its own, "
@@ -45,6 +45,9 @@ HELP = {
     "open": "or --to DIR restores into a folder of its own meanwhile",
     "blocked": "or --to DIR restores into a folder of its own",
     "unmatched": "`peak-observe backup ls` lists what it holds",
+    "inner": "--map takes one of these as OLD, or a folder above it, and --path FILE restores a part of it",
+    "misplaced": "--to DIR or --map OLD=NEW names another place",
+    "state_file": "--state-file FILE names another one, and --json prints the state",
 }
 NOBODY_TAKES_IT = "--state-file FILE writes it, --app MODULE hands it back to its providers, --json prints it"
 
@@ -77,7 +80,7 @@ def restore(
     ] = None,
     state_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the state there; `StateSnapshot.load` reads it."),
+        typer.Option(metavar="FILE", help="Write the state there too; `StateSnapshot.load` reads it."),
     ] = None,
     allow_partial: Annotated[
         bool,
@@ -97,19 +100,19 @@ def restore(
     Every byte is verified first. Only paths named now (by the file, --app, --config, --data or --map) are written,
     unless --to says where. Files that are not in the backup stay.
     """
-    moved = _moved(map_ or ())
+    to, moved, state_file = places(to, map_, state_file)
     found_settings = settings(file, repository=repository, app=app, config=config, data=data)
     manager = opened(found_settings)
     also = [STATE] if state_file else []
     asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
         if backup == LATEST:
-            name = latest_to_restore(manager, asked if only else (), also=also, moved=moved)
+            wanted = asked if only else ()
+            name = latest_to_restore(manager, wanted, also=also, moved=moved, allow_partial=allow_partial)
         else:
             name = identified(manager, backup)
         found = manager.get_backup(name)
     parts = set(_parts(found, only, path or [], state=bool(state_file)))
-    paths = [*(path or []), *([STATE_FILE] if path and state_file and STATE in found.parts else [])]
     takes_state = bool(to or state_file or as_json or manager.state_snapshot.takes_back())
     restored = partial(
         _restored,
@@ -120,21 +123,20 @@ def restore(
         data=DATA in parts,
         restore_to=to,
         moved=moved,
-        paths=paths,
+        paths=path or (),
         allow_partial=allow_partial,
         numeric_owner=numeric_owner,
+        state_file=state_file,
     )
     if dry_run or not yes:
         with progress("restore", quiet=quiet) as tell:
             report = restored(dry_run=True, progress=tell)
         if not dry_run:
-            _ask(report.plan)
+            _ask(report.plan, state_file)
     if not dry_run:
         live = around(found_settings, "restore") if to is None else nullcontext()
         with live, progress("restore", quiet=quiet) as tell:
             report = restored(progress=tell)
-            if report.state and state_file:
-                _write_state(report, state_file)
     _tell(report, dry_run=dry_run, as_json=as_json, quiet=quiet)
     if not (dry_run or to or state_file or as_json):
         notes(f"not handed back: the state '{name}'; {NOBODY_TAKES_IT}" for name in report.not_handed_back)
@@ -173,21 +175,6 @@ def _parts(backup: BackupMetadata, only: list[str] | None, paths: list[str], *, 
     return [*(backup.parts or KINDS), *([STATE] if state else [])]
 
 
-def _write_state(report: RestoreReport, file: Path) -> None:
-    """Write the state of the program to a file.
-
-    Raises:
-        BackupError: That is not possible; the files are restored all the same.
-    """
-    try:
-        replace_text(file, encode(report.state or {}).decode(), durable=True, private=True)
-    except OSError as error:
-        changed = bool(report.plan.new or report.plan.replaced or report.plan.folders)
-        done = "the files are restored" if changed else "the files are as in the backup"
-        where = "name another file with --state-file and restore once more"
-        raise BackupError(f"{done}, and the state is not written: {file}: {error.strerror}; {where}") from error
-
-
 def _namesakes(manager: RecoveryManager, name: str, paths: Collection[str]) -> Iterator[str]:
     """Yield a note for each file that has the name of the state, and is not restored by it."""
     others = [path for path in paths if path != STATE_FILE]
@@ -195,21 +182,6 @@ def _namesakes(manager: RecoveryManager, name: str, paths: Collection[str]) -> I
     for item in manager.list_files(name, [f"*/{STATE_FILE}"]):
         if item.path not in restored:
             yield f"{STATE_FILE} is the state of the program; --path {item.path} restores the file of that name"
-
-
-def _moved(given: list[str] | tuple[()]) -> dict[str, str]:
-    """Return old paths and new ones.
-
-    Raises:
-        UsageError: Something is no such pair.
-    """
-    found = {}
-    for text in given:
-        old, equals, new = text.partition("=")
-        if not (old and equals and new):
-            raise UsageError(f"--map takes OLD=NEW, as /srv/bot=/home/me/bot, not {shown(text)}")
-        found[str(Path(old).expanduser())] = str(Path(new).expanduser())
-    return found
 
 
 def _restored(manager: RecoveryManager, name: str, **options: Any) -> RestoreReport:
@@ -235,25 +207,46 @@ class _RefusedError(RestoreRefusedError):
         return "; ".join((super().__str__(), *(HELP[reason] for reason in self.reasons)))
 
 
-def _ask(plan: RestorePlan) -> None:
-    """Ask whether files may be overwritten, if some would be.
+def _ask(plan: RestorePlan, state_file: Path | None) -> None:
+    """Ask whether files may be overwritten or removed, if some would be.
 
     Raises:
         UsageError: There is nobody to ask.
     """
-    if not plan.replaced:
+    empty = None if state_file is None or not _is_empty(state_file) else os.path.realpath(state_file)
+    count, gone = sum(path != empty for path in plan.replaced), len(plan.removed)
+    done = (("overwrite", count), ("remove", gone))
+    what = " and ".join(f"{verb} {_files(number)}" for verb, number in done if number)
+    if not what:
         return
-    count = len(plan.replaced)
-    what = "1 file" if count == 1 else f"{count} files"
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
-            f"this would overwrite {what}: --yes does it, --dry-run shows what would change, "
+            f"this would {what}: --yes does it, --dry-run shows what would change, "
             "--to DIR restores into a folder of its own"
         )
     render.printed(f"restore of {plan.backup_id}", _plan(plan), err=True)
-    if not typer.confirm(f"Overwrite {what}?", err=True):
+    if not _confirmed(f"{what[0].upper()}{what[1:]}?"):
         note("nothing was restored")
         raise typer.Exit(INCOMPLETE)
+
+
+def _is_empty(file: Path) -> bool:
+    """Return whether a file is there and holds nothing that could be lost."""
+    return file.is_file() and file.stat().st_size == 0
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _confirmed(question: str) -> bool:
+    """Return the answer to a question; the end of what is typed, as Ctrl-D, is a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        return False
 
 
 def _tell(report: RestoreReport, *, dry_run: bool, as_json: bool, quiet: bool) -> None:

@@ -1,0 +1,71 @@
+"""Checks of a path before anything is written there: what on the way to it keeps a file or folder from being made."""
+
+from __future__ import annotations
+
+import os
+import stat
+from itertools import accumulate
+from pathlib import Path
+
+LONGEST_NAME = 255
+
+
+def lost_link(path: str | os.PathLike[str]) -> str:
+    """Return the symbolic link on a path that leads to nothing, in words; empty if there is none.
+
+    To follow it would write where a disk is not mounted, or where nobody has looked.
+    """
+    names = [name for name in os.path.join(os.getcwd(), path).split("/") if name not in ("", ".")]
+    for above in accumulate(names, "{}/{}".format, initial=""):
+        try:
+            if above:
+                os.stat(above)
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{above} is a symbolic link to nothing" if os.path.islink(above) else ""
+        except OSError as error:
+            return f"{above}: {error.strerror}" if os.path.islink(above) else ""
+    return ""
+
+
+def dead_end(target: str) -> str:
+    """Return why no file or folder can be made at a path, in words; empty if nothing on the way to it is against it.
+
+    Args:
+        target: The path, absolute and without symbolic links.
+    """
+    above = target
+    while above := above.rpartition("/")[0]:
+        try:
+            status = os.stat(above)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return f"{above}: {error.strerror}"
+        if not stat.S_ISDIR(status.st_mode):
+            return f"{above} is {kind_of(status)} now, and a folder has to be there: move it away"
+        break
+    long = [name for name in target[len(above) :].split("/") if len(os.fsencode(name)) > _longest_name(above)]
+    return f"{above}/{long[0]}: this name is too long" if long else ""
+
+
+def _longest_name(folder: str) -> int:
+    try:
+        return os.pathconf(folder or "/", "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        return LONGEST_NAME
+
+
+def nearest_folder(path: str) -> Path:
+    """Return the lowest folder that is there of those above a path, or the path itself if it is one."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return Path(path)
+
+
+def kind_of(status: os.stat_result) -> str:
+    """Return what something is, in words."""
+    if stat.S_ISDIR(status.st_mode):
+        return "a folder"
+    if stat.S_ISLNK(status.st_mode):
+        return "a symbolic link"
+    return "a file" if stat.S_ISREG(status.st_mode) else "no regular file"

@@ -1,0 +1,123 @@
+"""File beside a restore that the state of the program is written to, for its owner only."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peak_observe.backup_recovery.files.safe_read import content
+from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE
+from peak_observe.backup_recovery.restore.mounts import mount_points
+from peak_observe.backup_recovery.restore.ownership import give
+from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, lost_link, nearest_folder
+from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Refusal, RestorePlan, look
+from peak_observe.backup_recovery.state.snapshot import encode
+from peak_observe.errors import BackupError
+from peak_observe.support.atomic_files import replace_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from peak_observe.backup_recovery.repository.manifest import Entry
+    from peak_observe.backup_recovery.restore.ownership import Owner
+
+STATE_PLACE = "state_file"
+MODE = 0o600
+
+
+class StateFile:
+    """The file, and what stands against writing it.
+
+    Args:
+        path: The file; a symbolic link is followed to what it leads to.
+        owner: Whose it becomes.
+    """
+
+    def __init__(self, path: Path, owner: Owner) -> None:
+        self._given = path
+        self._owner = owner
+        self.path = os.path.realpath(path)
+        self._text = ""
+        self._change = SAME
+
+    def problems(self, wanted: Mapping[str, Entry]) -> Iterator[Refusal]:
+        """Yield why it cannot be written, as far as that can be seen before anything is.
+
+        Args:
+            wanted: What is restored, by path.
+        """
+        problem = lost_link(self._given) or self._in_the_way(wanted) or self._there(wanted)
+        if problem:
+            yield Refusal(STATE_PLACE, f"the state cannot go to {self._given}: {problem}")
+
+    def _in_the_way(self, wanted: Mapping[str, Entry]) -> str:
+        """Return what the backup has there, or on the way there."""
+        entry = wanted.get(self.path)
+        if entry is not None and entry.stored != STATE_FILE:
+            return f"a {entry.type} of the backup goes there"
+        if any(target.startswith(f"{self.path}/") for target in wanted):
+            return "files of the backup go below it"
+        above = self.path
+        while above := above.rpartition("/")[0]:
+            if above in wanted and wanted[above].type != FOLDER:
+                return f"{above} becomes a {wanted[above].type} of the backup"
+        return ""
+
+    def _there(self, wanted: Mapping[str, Entry]) -> str:
+        """Return what is there now, or on the way there."""
+        try:
+            status = look(self.path)
+        except OSError as error:
+            return error.strerror or str(error)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            return f"it is {kind_of(status)}"
+        if self.path in mount_points():
+            return "it is mounted there, and cannot be replaced"
+        folder = str(nearest_folder(self.path))
+        if folder not in wanted and not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written"
+        return dead_end(self.path)
+
+    def planned(self, plan: RestorePlan, state: dict[str, Any]) -> RestorePlan:
+        """Return a plan with this file in it, which is to hold a state."""
+        self._text = encode(state).decode()
+        self._change = self._compared()
+        if self.path in {*plan.new, *plan.replaced, *plan.same}:
+            return plan  # in the folder of its own that gets everything
+        extra = tuple(path for path in plan.extra if path != self.path)
+        more = {self._change: (*getattr(plan, self._change), self.path)}
+        return RestorePlan(**{**plan._asdict(), "extra": extra, **more})
+
+    def _compared(self) -> str:
+        try:
+            status = os.lstat(self.path)
+            same = status.st_size == len(self._text.encode()) and stat.S_IMODE(status.st_mode) == MODE
+            same = same and self._owner.matches(status) and content(Path(self.path)) == self._text.encode()
+        except (FileNotFoundError, NotADirectoryError):
+            return NEW
+        except (OSError, ValueError):
+            return REPLACED
+        return SAME if same else REPLACED
+
+    def write(self, plan: RestorePlan) -> None:
+        """Write it.
+
+        Args:
+            plan: What was restored, for the message.
+
+        Raises:
+            BackupError: That is not possible; the files are restored all the same.
+        """
+        if self._change == SAME:
+            return
+        try:
+            replace_text(Path(self.path), self._text, durable=True, private=True)
+            give(self.path, self._owner)
+        except OSError as error:
+            changed = {*plan.new, *plan.replaced, *plan.folders} - {self.path}
+            done = "the files are restored" if changed else "the files are as in the backup"
+            where = "name another file with --state-file and restore once more"
+            what = f"{done}, and the state is not written: {self._given}: {error.strerror}"
+            raise BackupError(f"{what}; {where}") from error
