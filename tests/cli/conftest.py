@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,9 +98,9 @@ class Desk:
         assert done.code == 0, done
         return done.json["backup_id"]
 
-    def started(self, *args: str, **streams: object) -> subprocess.Popen:
-        """Start `peak-observe backup` as a process of its own."""
-        command = [sys.executable, "-W", "error", "-m", "peak_observe", "backup", *args]
+    def started(self, *args: str, prefix: Sequence[str] = (), **streams: object) -> subprocess.Popen:
+        """Start `peak-observe backup` as a process of its own, by way of another command if one is given."""
+        command = [*prefix, sys.executable, "-W", "error", "-m", "peak_observe", "backup", *args]
         # Coverage keeps its lock for ever when Ctrl-C arrives in the middle of it.
         plain = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
         environment = {**plain, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}

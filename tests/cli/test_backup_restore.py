@@ -450,18 +450,31 @@ def test_a_file_with_the_name_of_the_state_has_a_longer_name_beside_it(stateful)
     assert (stateful.folder / "kept.json").exists()
 
 
+BLOCKING = """
+from pathlib import Path
+from peak_observe import RecoveryManager
+
+recovery = RecoveryManager("backups")
+recovery.config_backup.add_config("config")
+recovery.data_backup.add_data_path("data")
+recovery.state_snapshot.register_provider("bot", dict, restore=lambda value: Path("kept.json").mkdir())
+"""
+"""A program that puts a folder where the state was to go, after all that could be looked at was."""
+
+
 def test_a_state_that_cannot_be_written_is_told_with_what_is_restored(stateful) -> None:
     """The files are those of the backup by then."""
+    stateful.write("bot_in_the_way.py", BLOCKING)
     (stateful.folder / "config" / "bot.toml").unlink()
-    (stateful.folder / "kept.json").mkdir()
     for done in ("restored", "as in the backup"):
-        ended = stateful.run(*IN_PLACE, "--state-file", "kept.json")
+        ended = stateful.run("restore", "latest", "--app", "bot_in_the_way", "--yes", "--state-file", "kept.json")
         assert ended.code == 1
         assert ended.line == (
             f"the files are {done}, and the state is not written: kept.json: Is a directory; "
             "name another file with --state-file and restore once more"
         )
         assert stateful.read("config/bot.toml") == "pair = 'BTC/USD'\n"
+        (stateful.folder / "kept.json").rmdir()
 
 
 def test_the_hook_after_a_restore_finds_the_state(stateful) -> None:
@@ -478,8 +491,8 @@ after = ["sh", "-c", "cat kept.json > seen; echo $PEAK_BACKUP_OUTCOME >> seen"]
     assert stateful.run(*options).code == 0
     assert stateful.read("seen") == stateful.read("kept.json") + "success\n"
     (stateful.folder / "kept.json").unlink()
-    (stateful.folder / "kept.json").mkdir()
-    assert stateful.run(*options).code == 1
+    stateful.write("bot_in_the_way.py", BLOCKING)
+    assert stateful.run(*options, "--app", "bot_in_the_way").code == 1
     assert stateful.read("seen") == "failed\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from itertools import accumulate
@@ -33,17 +34,21 @@ def dead_end(target: str) -> str:
     Args:
         target: The path, absolute and without symbolic links.
     """
-    above = target
+    above, problem = target, ""
     while above := above.rpartition("/")[0]:
         try:
             status = os.stat(above)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            return f"{above}: {error.strerror}"
+            if error.errno != errno.ENAMETOOLONG:
+                problem = f"{above}: {error.strerror}"
+            continue
         if not stat.S_ISDIR(status.st_mode):
-            return f"{above} is {kind_of(status)} now, and a folder has to be there: move it away"
+            problem = f"{above} is {kind_of(status)} now, and a folder has to be there: move it away"
         break
+    if problem:
+        return problem
     long = [name for name in target[len(above) :].split("/") if len(os.fsencode(name)) > _longest_name(above)]
     return f"{above}/{long[0]}: this name is too long" if long else ""
 

@@ -103,7 +103,11 @@ def actions(
         parents: Paths of folders that are wanted for what is in them only; those that are there stay as they are.
         tell: Called with a `Progress`, while files are compared.
     """
-    problems += _led_astray(wanted)
+    tops = [target for target in wanted if target.rpartition("/")[0] not in wanted]
+    ends = [Refusal(BLOCKED, problem) for problem in dict.fromkeys(map(dead_end, tops)) if problem]
+    problems += ends or _led_astray(wanted)
+    if ends:
+        return []
     work = _Comparison(owners, frozenset(wanted))
     known: dict[str, Action | Refusal] = {}
     for target, entry in wanted.items():
@@ -171,8 +175,6 @@ def there(path: str) -> bool:
 
 def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:
     """Yield the paths on whose way something else than a folder stands; what is there is not followed."""
-    tops = [target for target in wanted if target.rpartition("/")[0] not in wanted]
-    yield from (Refusal(BLOCKED, problem) for problem in dict.fromkeys(map(dead_end, tops)) if problem)
     for target, entry in wanted.items():
         if entry.type == FOLDER:
             status = look(target)

@@ -69,6 +69,8 @@ class StateFile:
         """Return what is there now, or on the way there."""
         try:
             status = look(self.path)
+            if status is None and os.path.exists(self._given):
+                status = os.stat(self._given)  # a pipe has no path of its own, as behind /dev/stdout
         except OSError as error:
             return error.strerror or str(error)
         if status is not None and not stat.S_ISREG(status.st_mode):

@@ -222,12 +222,18 @@ def _ask(plan: RestorePlan, state_file: Path | None) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             f"this would {what}: --yes does it, --dry-run shows what would change, "
-            "--to DIR restores into a folder of its own"
+            f"--to DIR restores into a folder of its own{_spared(plan, state_file)}"
         )
     render.printed(f"restore of {plan.backup_id}", _plan(plan), err=True)
     if not _confirmed(f"{what[0].upper()}{what[1:]}?"):
         note("nothing was restored")
         raise typer.Exit(INCOMPLETE)
+
+
+def _spared(plan: RestorePlan, state_file: Path | None) -> str:
+    """Return a part of a message: what keeps the file that the state would go to."""
+    asked = state_file is not None and os.path.realpath(state_file) in plan.replaced
+    return f", and another --state-file keeps {state_file}" if asked else ""
 
 
 def _is_empty(file: Path) -> bool:
