@@ -219,7 +219,8 @@ class RestoreRefusedError(_ProblemsError):
     Args:
         backup_id: The backup.
         problems: The reasons against it, each with the mend.
-        reasons: Of which kinds that is: `unnamed`, `partial`, `failed`, `open`, `blocked` or `unmatched`.
+        reasons: Of which kinds that is: `unnamed`, `partial`, `failed`, `open`, `blocked`, `unmatched`, `inner`,
+            `misplaced` or `state_file`.
     """
 
     exit_code = 6

@@ -124,6 +124,57 @@ def test_live_files_come_back_where_they_were(away) -> None:
     assert not list((away.folder / "backups").glob(".peak-observe-offsite*"))
 
 
+RESTORE = ("offsite", "restore", "--identity", "identity.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (("--to", "FILE"), 6, "FILE is a file now, and a folder has to be there: move it away; or --to DIR restores"),
+        (("--to", "nowhere/x"), 6, "nowhere is a symbolic link to nothing: name another folder; --to DIR or --map"),
+        (("--to", "n" * 300), 6, "this name is too long; or --to DIR restores into a folder of its own"),
+        (("--to", "backups/x"), 6, "backups/x lies in the repository: name another folder; --to DIR or --map"),
+        (("--map", "data=backups"), 6, "backups lies among the backups: name another place; --to DIR or --map"),
+        (("--map", "data/trades.csv=x"), 6, "which goes to one place as a whole; it holds"),
+        (("--state-file", "FILE/x"), 1, "holds no state"),
+        (("--to", "x", "--map", "data=y"), 2, "give one of them"),
+        (("--to", "~nobody-here/x"), 2, "the home folder of a user that this host does not know"),
+    ],
+    ids=lambda value: " ".join(value)[:20] if isinstance(value, tuple) else None,
+)
+def test_places_are_refused_as_by_a_restore_from_a_repository(
+    away, options: tuple[str, ...], code: int, told: str
+) -> None:
+    """A dry run and a real one alike, also where the repository is not the one that it comes from."""
+    away.run("create", "--push")
+    away.write("FILE", "mine")
+    (away.folder / "nowhere").symlink_to("gone")
+    before = sorted(map(str, away.folder.rglob("*")))
+    ended = [away.run(*RESTORE, *options, how) for how in ("--dry-run", "--yes")]
+    assert [done.code for done in ended] == [code, code]
+    assert all(told in done.err for done in ended), ended
+    assert sorted(map(str, away.folder.rglob("*"))) == before
+    assert away.read("FILE") == "mine"
+
+
+def test_latest_may_be_a_partial_one(away) -> None:
+    """Where it is asked for, and the store has no good one."""
+    away.run("create", "--config", "gone")
+    name = away.run("create", "--config", "gone", "--json").json["backup_id"]
+    for backup in (away.folder / "backups").glob("backup_*"):
+        assert away.run("push", backup.name).code == 0
+    done = away.run(*RESTORE, "--to", "out")
+    assert done.code == 3
+    assert done.line == (
+        f"there is no backup 'latest'; no good one is in the store; {name} is partial: "
+        "--allow-partial restores what there is"
+    )
+    assert away.run(*RESTORE, "--to", "out", "--allow-partial", "--json").json["backup_id"] == name
+    good = away.run("create", "--push", "--json").json["backup_id"]
+    assert away.run("create", "--config", "gone").code == 1
+    assert away.run(*RESTORE, "--to", "new", "--allow-partial", "--json").json["backup_id"] == good
+
+
 def test_prune_by_the_rules_of_the_store(away) -> None:
     """`[backup.offsite.keep]` is the store's own; rules on the command line replace it."""
     for number in range(3):

@@ -169,8 +169,7 @@ class OffsiteStore:
                 report = self._push(self._store(cache=self._cache), backup, progress)
                 span.note(backup_id=report.backup_id, sent_bytes=report.sent_bytes)
         except BaseException as error:
-            reason = describe(error)
-            self._note(lambda status: status.pushed(FAILED, error=reason))
+            self._note(lambda status: status.pushed(FAILED, error=describe(error)))
             raise
         self._note_pushed(backup, report)
         return report
@@ -249,8 +248,7 @@ class OffsiteStore:
                 bad = []
             elif not all_:
                 records = list(verification.newest_by_host(records).values())
-            reports = verification.verify(store, records, progress)
-            reports += map(verification.of_unreadable, bad)
+            reports = [*verification.verify(store, records, progress), *map(verification.of_unreadable, bad)]
         self._note_looked(store, reports)
         return reports
 
@@ -258,8 +256,8 @@ class OffsiteStore:
         sizes = store.present().values()
         missing, now = sum(len(report.problems) for report in reports), self._now()
         found = {"objects": len(sizes), "stored_bytes": sum(sizes), "missing": missing}
-        whole = bool(reports) and not missing
-        self._note(lambda known: replace(known, last_verified=now if whole else known.last_verified, **found))
+        verified = {"last_verified": now} if reports and not missing else {}
+        self._note(lambda known: replace(known, **found, **verified))
 
     def prune(
         self, policy: RetentionPolicy, *, identity: str | Path | None = None, dry_run: bool = False
@@ -284,6 +282,7 @@ class OffsiteStore:
         *,
         identity: str | Path,
         host: str | None = None,
+        parts: Collection[str] = (),
         holding: Collection[str] = (),
         places: Collection[str] = (),
         beside: Path | None = None,
@@ -296,6 +295,7 @@ class OffsiteStore:
             backup_id: The backup, the beginning of its name, or `latest`, the newest good one with what is wanted.
             identity: File with a private key.
             host: Whose backups are meant; without it those of this host, or of the only one there is.
+            parts: Only these parts; none for all.
             holding: The parts that `latest` has to hold; none for what was named when the newest one was made.
             places: The paths that `latest` has to hold, as far as any backup does.
             beside: A folder on whose disk it shall lie.
@@ -309,12 +309,12 @@ class OffsiteStore:
         """
         store = self._store(identity)
         records, bad = verification.readable(store)
-        wanted = {"parts": holding, "places": places, "allow_partial": allow_partial}
+        wanted = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
         record = choose(records, bad, backup_id, host, own=self.host, **wanted)  # type: ignore[arg-type] # of two types
         index, _ = store.index()
         with temporary_repository(beside) as root:
             for needed in (*bases(records, record), record):
-                Fetch(store, needed, index, progress).into(root)
+                Fetch(store, needed, index, progress).into(root, parts=parts)
             yield root, record.backup.backup_id
 
     def restore(

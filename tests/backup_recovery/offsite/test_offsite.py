@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -415,3 +416,16 @@ def test_numbers_that_make_no_sense(key: str, value) -> None:
     """What is no amount is named."""
     with pytest.raises(ValueError, match=f"{key} must be a number above 0"):
         OffsiteStore("file:///x", **{key: value})
+
+
+def test_latest_may_be_partial_and_the_state_goes_to_a_file(away, tmp_path: Path) -> None:
+    """As from a repository."""
+    away.manager.config_backup.add_config(tmp_path / "gone")
+    name = away.manager.create_backup()
+    away.store.push(name)
+    with pytest.raises(BackupNotFoundError, match=f"{name} is partial"):
+        away.store.restore(identity=away.identity, restore_to=tmp_path / "out")
+    options = {"allow_partial": True, "state_file": tmp_path / "s.json"}
+    report = away.store.restore(identity=away.identity, restore_to=tmp_path / "out", **options)
+    assert (report.plan.backup_id, str(tmp_path / "s.json") in report.plan.new) == (name, True)
+    assert (tmp_path / "s.json").exists()
