@@ -169,7 +169,8 @@ class OffsiteStore:
                 report = self._push(self._store(cache=self._cache), backup, progress)
                 span.note(backup_id=report.backup_id, sent_bytes=report.sent_bytes)
         except BaseException as error:
-            self._note(lambda status: status.pushed(FAILED, error=describe(error)))
+            reason = describe(error)
+            self._note(lambda status: status.pushed(FAILED, error=reason))
             raise
         self._note_pushed(backup, report)
         return report
@@ -343,9 +344,8 @@ class OffsiteStore:
         beside = self._repository.root if restore_to is None else Path(restore_to).absolute()
         chosen: dict[str, Any] = {"host": host, "beside": beside, "allow_partial": options.get("allow_partial", False)}
         with self.fetched(backup_id, identity=identity, progress=progress, **chosen) as (root, found):
-            manager = FetchedBackups(root, name=self._repository.name)
             wanted: dict[str, Any] = {"config": True, "data": True, "restore_to": restore_to, **options}
-            return manager.restore(found, progress=progress, **wanted)
+            return FetchedBackups(root, name=self._repository.name).restore(found, progress=progress, **wanted)
 
     def drill(
         self,
