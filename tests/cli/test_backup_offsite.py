@@ -175,6 +175,23 @@ def test_latest_may_be_a_partial_one(away) -> None:
     assert away.run(*RESTORE, "--to", "new", "--allow-partial", "--json").json["backup_id"] == good
 
 
+def test_the_beginning_of_a_name_is_one_as_in_a_repository(away) -> None:
+    """Also without `backup_`; several that begin so, none, and no name at all are errors that say so."""
+    first = away.run("create", "--push", "--json").json["backup_id"]
+    assert away.run(*RESTORE, first[len("backup_") : -3], "--to", "out", "--json").json["backup_id"] == first
+    assert away.run(*RESTORE, first[:-3], "--to", "out", "--json", "--yes").json["backup_id"] == first
+    second = away.run("create", "--push", "--json").json["backup_id"]
+    done = away.run(*RESTORE, "backup_", "--to", "new")
+    assert (done.code, done.line) == (
+        2,
+        f"'backup_' is the beginning of 2 backups, of {second} too: write more of it",
+    )
+    for name in ("", "nope", "a\nb", first + "0"):
+        done = away.run(*RESTORE, name, "--to", "new")
+        assert (done.code, done.line) == (3, f"there is no backup {name!r}; the store holds none of that name")
+    assert not (away.folder / "new").exists()
+
+
 def test_prune_by_the_rules_of_the_store(away) -> None:
     """`[backup.offsite.keep]` is the store's own; rules on the command line replace it."""
     for number in range(3):

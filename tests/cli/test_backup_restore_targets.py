@@ -409,3 +409,21 @@ def test_latest_of_one_program_may_be_partial_beside_good_ones_of_another(desk) 
     desk.run("create", "--config", "config", "--repository", "backups")
     options = ("--map", f"{desk.folder}/data=new", "--allow-partial", "--json")
     assert desk.run(*LATEST, *options).json["backup_id"] == mine
+
+
+def test_a_name_that_means_no_backup_or_several_is_told(made) -> None:
+    """A dry run and a real one say the same, and exit code 3 or 2 tells which it is."""
+    (name,) = (path.name for path in made.folder.glob("backups/backup_*"))
+    made.run("create", "--config", "config", "--repository", "backups")
+    for which, code, said in (
+        ("nope", 3, "there is no backup 'nope'; the newest is backup_"),
+        ("a\nb", 3, r"there is no backup 'a\nb'; 'a\nb' is no name of a backup"),
+        ("", 3, "there is no backup ''; '' is no name of a backup"),
+        ("../backups", 3, "there is no backup '../backups'; '../backups' is no name of a backup"),
+        (f"{name}0", 3, f"there is no backup '{name}0'; the newest is backup_"),
+        ("backup_", 2, "'backup_' is the beginning of 2 backups, of backup_"),
+    ):
+        ended = [made.run("restore", which, *LATEST[2:], "--to", "out", how) for how in ("--dry-run", "--yes")]
+        assert ended[0] == ended[1]
+        assert (ended[0].code, ended[0].line.startswith(said)) == (code, True), ended[0]
+    assert not (made.folder / "out").exists()

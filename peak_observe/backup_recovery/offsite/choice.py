@@ -50,14 +50,26 @@ def choose(
             _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
         found = _holding(_usable(left, parts, allow_partial=allow_partial), parts, places)
     else:
-        found = [record for record in left if record.backup.backup_id.startswith(which)]
+        found = [record for record in left if _begins(record, which)]
         found = [record for record in found if record.backup.backup_id == which] or found
     if not found:
         others = ", ".join(sorted(hosts - {mine}))
         raise BackupNotFoundError(which, f"the store holds backups of {others}: --host names one" if others else EMPTY)
     if which != LATEST and len(found) > 1:
-        raise BackupError(f"{which!r} is the beginning of {len(found)} backups: write more of it")
+        one = found[0].backup.backup_id
+        raise _SeveralError(f"{which!r} is the beginning of {len(found)} backups, of {one} too: write more of it")
     return found[0]
+
+
+class _SeveralError(BackupError):
+    """A beginning that several backups have."""
+
+    exit_code = 2
+
+
+def _begins(record: Record, which: str) -> bool:
+    name = record.backup.backup_id
+    return bool(which) and (name.startswith(which) or name[len("backup_") :].startswith(which))
 
 
 def _usable(records: list[Record], parts: Collection[str], *, allow_partial: bool) -> list[Record]:
