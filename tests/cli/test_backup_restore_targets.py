@@ -270,7 +270,7 @@ STATE_MEND = "; --state-file FILE names another one, and --json prints the state
 NO_STATE = {
     "data": "it is a folder",
     "pipe": "it is no regular file",
-    "/dev/full": "it is no regular file",
+    "socket": "it is no regular file",
     "to_nothing": "W/to_nothing is a symbolic link to nothing",
     "to_nothing/s": "W/to_nothing is a symbolic link to nothing",
     "loop": "W/loop: Too many levels of symbolic links",

@@ -8,6 +8,8 @@ import stat
 from itertools import accumulate
 from pathlib import Path
 
+from peak_observe.backup_recovery.restore.ownership import is_root
+
 LONGEST_NAME = 255
 
 
@@ -58,6 +60,17 @@ def _longest_name(folder: str) -> int:
         return os.pathconf(folder or "/", "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):
         return LONGEST_NAME
+
+
+def unwritable(path: str) -> str:
+    """Return why nothing can be made or changed at a path that is there, in words; empty if that is possible."""
+    folder = os.path.isdir(path or "/")
+    if os.access(path or "/", os.W_OK | os.X_OK if folder else os.W_OK):
+        return ""
+    if os.statvfs(path or "/").f_flag & os.ST_RDONLY:
+        return f"{path} cannot be written: Read-only file system"
+    mend = "look at its attributes (lsattr)" if is_root() else "run this as a user who may write there"
+    return f"{path} cannot be written: Permission denied; {mend}"
 
 
 def nearest_folder(path: str) -> Path:

@@ -13,7 +13,7 @@ from peak_observe.backup_recovery.files.workers import Meter, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, decode_name
 from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import Ownership, is_root
-from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of
+from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, nearest_folder, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -128,7 +128,9 @@ def actions(
     known |= zip((target for target, _ in left), found, strict=True)
     problems += [action for action in found if isinstance(action, Refusal)]
     ordered = [known[target] for target in wanted]
-    return _joined([action for action in ordered if isinstance(action, Action)])
+    actions = [action for action in ordered if isinstance(action, Action)]
+    problems += _unwritable(actions)
+    return _joined(actions)
 
 
 def extra(roots: Iterable[str], targets: Collection[str], sides: Collection[str]) -> list[str]:
@@ -182,6 +184,14 @@ def _led_astray(wanted: dict[str, Entry]) -> Iterator[Refusal]:
                 yield Refusal(BLOCKED, f"{target} is {kind_of(status)} now and a folder in the backup: move it away")
 
 
+def _unwritable(actions: list[Action]) -> Iterator[Refusal]:
+    """Yield the folders that are there and in which this user cannot make what is new."""
+    new = [action.target for action in actions if action.change == NEW]
+    folders = {target.rpartition("/")[0] for target in new} - set(new)
+    found = dict.fromkeys(unwritable(str(nearest_folder(folder or "/"))) for folder in sorted(folders))
+    yield from (Refusal(BLOCKED, problem) for problem in found if problem)
+
+
 class _Comparison:
     """Compares what is there with what is in the backup."""
 
@@ -212,8 +222,11 @@ class _Comparison:
             if reason:
                 return Refusal(OPEN, f"{target}: {reason}")
         in_place = target in self._mounts or not self._writable(target.rpartition("/")[0])
-        if in_place and not (entry.type == FILE and stat.S_ISREG(status.st_mode)):
-            return Refusal(BLOCKED, f"{target} cannot be replaced where it is, and only a file can be written into")
+        if in_place:
+            into = entry.type == FILE and stat.S_ISREG(status.st_mode)
+            rigid = f"{target} cannot be replaced where it is, and only a file can be written into"
+            if problem := unwritable(target) if into else rigid:
+                return Refusal(BLOCKED, problem)
         return Action(entry, target, REPLACED, self._sides(entry, target, status), in_place)
 
     def _is_same(self, entry: Entry, target: str, status: os.stat_result, tell: Callable[[int], object]) -> bool:

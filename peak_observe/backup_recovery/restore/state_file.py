@@ -11,7 +11,7 @@ from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE
 from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import give
-from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, lost_link, nearest_folder
+from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, lost_link, nearest_folder, unwritable
 from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Refusal, RestorePlan, look
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupError
@@ -78,9 +78,7 @@ class StateFile:
         if self.path in mount_points():
             return "it is mounted there, and cannot be replaced"
         folder = str(nearest_folder(self.path))
-        if folder not in wanted and not os.access(folder, os.W_OK | os.X_OK):
-            return f"{folder} cannot be written"
-        return dead_end(self.path)
+        return dead_end(self.path) or ("" if folder in wanted else unwritable(folder))
 
     def planned(self, plan: RestorePlan, state: dict[str, Any]) -> RestorePlan:
         """Return a plan with this file in it, which is to hold a state."""

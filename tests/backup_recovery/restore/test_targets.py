@@ -15,6 +15,7 @@ from tests.backup_recovery.conftest import Program, as_user, picture
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 BOT = 65534
+DENIED = "cannot be written: Permission denied; run this as a user who may write there"
 
 
 def refused(manager: RecoveryManager, backup_id: str, **options: object) -> RestoreRefusedError:
@@ -179,10 +180,43 @@ def test_a_state_file_in_a_folder_that_may_not_be_written_is_refused(
         reader = RecoveryManager(public_path / "backups")
         places = {"restore_to": public_path / "ours", "state_file": public_path / "others" / "s.json"}
         (problem,) = refused(reader, backup_id, **places).problems
-        assert problem.endswith(f"{public_path}/others cannot be written")
+        assert problem.endswith(f"{public_path}/others {DENIED}")
 
     as_user(BOT, act)
     assert not (public_path / "ours").exists()
+
+
+@as_root
+def test_what_this_user_cannot_write_is_refused_in_a_dry_run_too(
+    kept: tuple[RecoveryManager, str], public_path: Path
+) -> None:
+    """A new file or folder, and a file that can only be written in place."""
+    _, backup_id = kept
+    others, data = public_path / "others", public_path / "program" / "data"
+    others.mkdir(mode=0o755)
+    (data / "trades" / "1.csv").write_text("changed")
+    (data / "positions.csv").unlink()
+    for path in (others, data, data / "trades", data / "trades" / "1.csv"):
+        os.chown(path, 0, 0)
+
+    def act() -> None:
+        user = RecoveryManager(public_path / "backups")
+        user.config_backup.add_config(public_path / "program" / "config" / "config.toml")
+        user.data_backup.add_data_path(data)
+        assert refused(user, backup_id, restore_to=others / "x").problems == (f"{others} {DENIED}",)
+        assert refused(user, backup_id, moved={str(public_path): str(others)}).problems == (f"{others} {DENIED}",)
+        assert refused(user, backup_id).problems == (f"{data / 'trades/1.csv'} {DENIED}", f"{data} {DENIED}")
+
+    as_user(BOT, act)
+
+
+@as_root
+def test_a_read_only_target_is_refused_in_a_dry_run_too(manager: RecoveryManager, small: Path) -> None:
+    """Also for root."""
+    backup_id = manager.create_backup()
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    (problem,) = refused(manager, backup_id, restore_to=small / "out").problems
+    assert problem == f"{small} cannot be written: Read-only file system"
 
 
 @as_root
