@@ -186,7 +186,7 @@ def _pump(
 ) -> Copied:
     work = _Pass(sink, sparse=sparse, tell=tell)
     # A file that grows as fast as it is read has no end; what it held at the beginning has.
-    for length, hole in _stretches(source, before):
+    for length, hole in stretches(source, before):
         if hole:
             work.skip(length)
         else:
@@ -240,7 +240,7 @@ class _Pass:
             self._tell(len(chunk))
 
 
-def _stretches(source: int, status: os.stat_result) -> Iterator[tuple[int, bool]]:
+def stretches(source: int, status: os.stat_result) -> Iterator[tuple[int, bool]]:
     """Yield the length of each stretch of a file, and whether it is a hole."""
     size = status.st_size
     if size == 0:

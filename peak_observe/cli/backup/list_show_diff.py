@@ -105,7 +105,7 @@ def diff(
     if as_json:
         render.as_json(difference._asdict())
     else:
-        names = ("added", "removed", "changed")
+        names = ("added", "removed", "changed", *(("times",) if difference.times else ()))
         render.printed(
             f"from {difference.before} to {difference.after or 'now'}",
             render.groups({name: getattr(difference, name) for name in names}),

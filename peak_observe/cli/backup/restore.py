@@ -286,7 +286,7 @@ def _tell_left(report: RestoreReport, backup: BackupMetadata, asked: list[str], 
 
 def _plan(plan: RestorePlan) -> Text:
     found = {name: getattr(plan, name) for name in ("new", "replaced", "same", "extra")}
-    more = {name: paths for name in ("folders", "removed") if (paths := getattr(plan, name))}
+    more = {name: paths for name in ("folders", "removed", "times") if (paths := getattr(plan, name))}
     return render.groups(found | more, counted=("same",))
 
 
