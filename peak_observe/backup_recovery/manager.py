@@ -277,8 +277,8 @@ class RecoveryManager(BackupReader):
                 return RestoreReport(work.plan, found, (), work.left, work.moved, kept)
             beside = folders_beside(options)
             with (
-                restoring(self._repository, "restore a backup", beside),
                 counted(self._repository, backup_id) as count,
+                restoring(self._repository, "restore a backup", beside),
             ):
                 work = prepare(self._repository, backup_id, options, progress)
                 found = work.state() if state else None

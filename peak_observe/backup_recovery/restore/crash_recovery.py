@@ -212,12 +212,12 @@ class Counted:
 
 @contextmanager
 def counted(repository: Repository, backup_id: str) -> Iterator[Counted]:
-    """Count a restore by how it ends; that there is no such backup counts for nothing."""
+    """Count a restore by how it ends; that there is no such backup, or no turn for it, counts for nothing."""
     began, found = time.perf_counter(), Counted()
     try:
         yield found
         found.outcome = PARTIAL if found.message else SUCCESS
-    except BackupNotFoundError:
+    except (BackupNotFoundError, RepositoryLockedError):
         found.outcome = ""
         raise
     except BaseException as error:
@@ -231,8 +231,10 @@ def counted(repository: Repository, backup_id: str) -> Iterator[Counted]:
 
 
 def _record(repository: Repository, backup_id: str, found: Counted) -> None:
-    with suppress(OSError):  # on a full disk
+    try:
         repository.ledger.update(lambda known: known.counted(found.outcome, restores=True))
+    except OSError:  # on a full disk, or in a repository that is read-only
+        uncounted.remember_restore(repository.root, found.outcome)
     now = repository.clock.now()
     told = (found.outcome, now, found.seconds, found.files, found.message)
     emit(RestoreFinished(repository.name, backup_id, *told))

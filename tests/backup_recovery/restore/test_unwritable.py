@@ -210,6 +210,42 @@ def test_a_read_only_repository_needs_no_write(
 
 
 @as_root
+def test_restores_from_a_read_only_repository_are_counted(
+    manager: RecoveryManager, mounted: Callable[..., Path], program: Program, tmp_path: Path
+) -> None:
+    """In the memory of the process, which its metrics tell, until the ledger can be written."""
+    backup_id = manager.create_backup(include_data=True)
+    mounted("--bind", str(manager.backup_root), on=manager.backup_root)
+    mounted("-o", "remount,ro,bind", on=manager.backup_root)
+    reader = named(manager.backup_root, program)
+    reader.restore(backup_id, data=True, restore_to=tmp_path / "out")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BackupError):
+        reader.restore(backup_id, data=True, restore_to=tmp_path / "file" / "out")
+    counts = {"success": 1, "partial": 0, "failed": 1, "interrupted": 0}
+    assert reader._repository.account().restores == counts
+    assert reader._observed.read().restores == list(counts.values())
+    assert set(reader._repository.ledger.load().restores.values()) == {0}
+    mounted("-o", "remount,rw,bind", on=manager.backup_root)
+    reader.create_backup()
+    assert reader._repository.ledger.load().restores == reader._repository.account().restores == counts
+
+
+def test_a_restore_that_cannot_even_open_the_repository_is_counted(manager: RecoveryManager) -> None:
+    """As a backup is; that somebody else works there is no failure."""
+    backup_id = manager.create_backup()
+    lock = manager.backup_root / ".peak-observe" / "lock"
+    lock.unlink()
+    lock.mkdir()
+    assert not manager.restore_backup(backup_id)
+    assert manager._repository.account().restores["failed"] == 1
+    lock.rmdir()
+    with manager._repository.writing("test"):
+        assert not manager.restore_backup(backup_id)
+    assert manager._repository.account().restores["failed"] == 1
+
+
+@as_root
 @pytest.mark.parametrize("place", ["metadata.json", "manifest.json", "data/data/trades/1.csv"])
 def test_what_may_not_be_read_is_not_corrupt(
     manager: RecoveryManager, program: Program, tmp_path: Path, place: str
