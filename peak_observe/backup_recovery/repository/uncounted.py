@@ -1,4 +1,4 @@
-"""Runs and restores that ended when the ledger could not be written, as on a full disk: kept by a folder's name or in memory."""
+"""Runs and restores that the ledger had no room for, as on a full disk: kept by a folder's name or in memory."""
 
 from __future__ import annotations
 

@@ -179,6 +179,12 @@ class Transaction:
         targets = [decode_name(target) for target in self._journal.targets()]
         return all(any(target == root or target.startswith(f"{root}/") for root in known) for target in targets)
 
+    def touches(self, paths: Iterable[str]) -> bool:
+        """Return whether something changes that is at one of these paths, below one, or above one."""
+        targets = [f"{decode_name(target)}/" for target in self._journal.targets()]
+        known = [f"{path.rstrip('/')}/" for path in paths]
+        return any(one.startswith(other) or other.startswith(one) for one in targets for other in known)
+
     def run(
         self,
         actions: Sequence[Action],

@@ -99,7 +99,7 @@ def restore(
     """
     moved = _moved(map_ or ())
     found_settings = settings(file, repository=repository, app=app, config=config, data=data)
-    manager = opened(found_settings)
+    manager = opened(found_settings, reads=dry_run)
     also = [STATE] if state_file else []
     asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
