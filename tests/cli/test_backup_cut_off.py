@@ -27,7 +27,7 @@ def test_a_command_that_only_reads_says_so_and_goes_on(desk, stuck: Path, comman
     done = desk.run(*command.split(), *BACKUP)
     assert done.code == 0
     assert f"{desk.folder}/disk: this folder is not there: mount its disk, or put it back; then run" in done.line
-    assert f"look at the files that {stuck.resolve()} names" in done.line.replace(" backups/", f" {desk.folder}/backups/")
+    assert done.line.endswith(f"look at the files that {stuck} names, then remove it")
 
 
 def test_a_command_of_other_files_goes_on_as_well(desk, stuck: Path) -> None:
@@ -44,4 +44,3 @@ def test_a_command_of_other_files_goes_on_as_well(desk, stuck: Path) -> None:
         assert done.err.count(told) == 1
         assert f"{desk.folder}/disk: this folder is not there" in done.line
     assert stuck.exists()
-    (desk.folder / "disk").mkdir()

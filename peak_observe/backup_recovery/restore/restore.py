@@ -281,10 +281,12 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
         return repository.manifest(backup)
     if backup.status in (BackupStatus.SUCCESS, BackupStatus.PARTIAL):
         _log.warning("%s has no manifest: nothing proves that its files are what they were", backup.backup_id)
+    folder = repository.folder(backup.backup_id)
     try:
-        return legacy.manifest(repository.folder(backup.backup_id), named)
+        return legacy.manifest(folder, named)
     except OSError as error:
-        raise unusable(backup.backup_id, "its files", error) from None
+        place = os.path.relpath(error.filename, folder) if error.filename else "its files"
+        raise unusable(backup.backup_id, place, error) from None
 
 
 def _links_out(folder: str | None, kinds: Collection[str]) -> list[Refusal]:
