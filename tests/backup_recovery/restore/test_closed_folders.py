@@ -89,10 +89,11 @@ def cut_off_at(number: int, act: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize("now", [0o500, 0o300])
+@pytest.mark.parametrize("again", [0, 3, 7])
 def test_a_crash_at_any_step_leaves_all_old_or_all_new(
-    bots: Callable[[], RecoveryManager], program: Program, now: int, tmp_path: Path
+    bots: Callable[[], RecoveryManager], program: Program, now: int, again: int, tmp_path: Path
 ) -> None:
-    """The permissions of the folder too, after the next use of the repository."""
+    """The permissions of the folder too, after the next use of the repository, and after one that crashes as well."""
 
     def spoil() -> None:
         program.trades.chmod(0o755)
@@ -119,6 +120,9 @@ def test_a_crash_at_any_step_leaves_all_old_or_all_new(
             spoil()
             if not cut_off_at(number, lambda: restore(bots())):
                 break
+            # The first steps of each process are those that read the account.
+            if again:
+                cut_off_at(again + number // 4, bots)
             bots()
             found = seen()
             assert found in (old, new), number
