@@ -159,8 +159,7 @@ class RecoveryManager(BackupReader):
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
             # Commands write into one folder, which another run would empty.
-            named = [root for found in roots.values() for root in found]
-            with backing_up(self._repository, named), self._dumped(kinds):
+            with backing_up(self._repository, request.roots), self._dumped(kinds):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -221,8 +222,9 @@ def _chunks(path: str) -> Iterator[bytes]:
 
 def _is_there(entry: Entry, path: str) -> bool:
     if entry.type == LINK:
-        # That a link cannot be seen must not pass for a link that is not there.
-        return stat.S_ISLNK(os.lstat(path).st_mode) and os.readlink(path) == decode_name(entry.target)
+        with suppress(FileNotFoundError):  # unlike `islink`, for which one that cannot be seen is none
+            return stat.S_ISLNK(os.lstat(path).st_mode) and os.readlink(path) == decode_name(entry.target)
+        return False
     return entry.type == FOLDER and stat.S_ISDIR(os.lstat(path).st_mode)
 
 

@@ -24,7 +24,7 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.repository import Repository
@@ -62,12 +62,12 @@ def writing(repository: Repository, doing: str, touched: Collection[str] | None 
 
 
 @contextmanager
-def backing_up(repository: Repository, named: Iterable[Root]) -> Iterator[None]:
+def backing_up(repository: Repository, named: Mapping[str, Iterable[Root]]) -> Iterator[None]:
     """Do as `writing` does, for a backup; a run that cannot even begin counts as one that failed.
 
     Args:
         repository: The repository.
-        named: What is backed up.
+        named: What is backed up, by part.
 
     Raises:
         RepositoryLockedError: Somebody else writes there.
@@ -75,7 +75,7 @@ def backing_up(repository: Repository, named: Iterable[Root]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            sources = [decode_name(root.source) for root in named]
+            sources = [decode_name(root.source) for roots in named.values() for root in roots]
             touched = [*sources, *map(os.path.realpath, sources)]
             stack.enter_context(writing(repository, "make a backup", touched))
         except RepositoryLockedError:

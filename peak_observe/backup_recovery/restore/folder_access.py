@@ -74,13 +74,19 @@ def change_folders(journal: Journal) -> None:
 
 def finish_folders(journal: Journal) -> None:
     """Take from owners the rights that they had for the restore only, and set all times; what fails is logged."""
-    for access in reversed(journal.access):  # what is in a folder first, as nobody may get into it any more
-        with suppress(OSError):  # it was set but for these rights
-            target = decode_name(access.target)
-            set_access(target, access.uid, access.gid, access.mode, durable=access.opens)
-    failed = [f"{decode_name(time.target)}: {reason}" for time in journal.times if (reason := _set_time(time))]
+    failed = []
+    # What is in a folder comes first, as nobody may get into it any more.
+    items: list[Access | Time] = [*reversed(journal.access), *journal.times]
+    for item in items:
+        try:
+            _set_time(item) if isinstance(item, Time) else _close(item)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            failed.append(f"{decode_name(item.target)}: {error.strerror}")
     if failed:
-        _log.warning("the time of %d files could not be set: %s", len(failed), "; ".join(failed[:3]))
+        what = "%d files and folders are restored but for their permissions or their time: %s"
+        _log.warning(what, len(failed), "; ".join(failed[:3]))
 
 
 def reach_folders(journal: Journal, *, all_changed: bool) -> None:
@@ -128,15 +134,14 @@ def _is_as_before(access: Access) -> bool:
     return now is None or (now.st_uid, now.st_gid, now.st_mode & 0o7777) == before
 
 
-def _set_time(time: Time) -> str:
-    """Set a time, and return why that failed; a file that somebody has changed meanwhile keeps its own."""
+def _close(access: Access) -> None:
+    target = decode_name(access.target)
+    set_access(target, access.uid, access.gid, access.mode, durable=access.opens)
+
+
+def _set_time(time: Time) -> None:
+    """Set a time; a file that somebody has changed meanwhile keeps its own."""
     path = decode_name(time.target)
-    try:
-        now = os.lstat(path)
-        if now.st_mtime_ns == time.before_ns:
-            os.utime(path, ns=(now.st_atime_ns, time.mtime_ns), follow_symlinks=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+    now = os.lstat(path)
+    if now.st_mtime_ns == time.before_ns:
+        os.utime(path, ns=(now.st_atime_ns, time.mtime_ns), follow_symlinks=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
@@ -10,6 +11,9 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import check_id, decode_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -150,6 +154,12 @@ class Journal(msgspec.Struct, frozen=True):
     def targets(self) -> list[str]:
         """Return the paths that change."""
         return [item.target for items in (self.steps, self.access, self.times) for item in items]
+
+
+def is_own(path: Path) -> bool:
+    """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
+    status = path.lstat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 _DECODER = msgspec.json.Decoder(Journal)

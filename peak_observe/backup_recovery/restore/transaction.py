@@ -41,7 +41,7 @@ from peak_observe.backup_recovery.restore.folder_access import (
     with_opened,
 )
 from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
-from peak_observe.backup_recovery.restore.journal import Journal, Step
+from peak_observe.backup_recovery.restore.journal import Journal, Step, is_own
 from peak_observe.backup_recovery.restore.layout import Layout, access_of, made, parent, step_of
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.plan import changes, look, there
@@ -136,9 +136,9 @@ class Transaction:
             return
         for name in names:
             path = folder / name
-            if name.startswith(f".{BESIDE}") and name.endswith(".tmp") and _is_own(path):
+            if name.startswith(f".{BESIDE}") and name.endswith(".tmp") and is_own(path):
                 path.unlink(missing_ok=True)  # nothing had been touched when the crash came
-            elif name.startswith(prefix) and name.endswith(".json") and (prefix == PREFIX or _is_own(path)):
+            elif name.startswith(prefix) and name.endswith(".json") and (prefix == PREFIX or is_own(path)):
                 yield cls._read(path, prefix)
 
     @classmethod
@@ -392,9 +392,3 @@ class Transaction:
     def _forget(self) -> None:
         unlink(str(self.path))
         sync_folder(self._folder)
-
-
-def _is_own(path: Path) -> bool:
-    """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
-    status = path.lstat()
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
