@@ -308,7 +308,7 @@ SIGNATURES = {
     ),
     "RepositoryLockedError": ("(path: str, holder: str) -> None"),
     "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
-    "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=(), removed=())"),
+    "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=(), removed=(), times=())"),
     "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None"),
     "RestoreReport": ("(plan, state=None, unapplied=(), left=(), moved=(), not_handed_back=())"),
     "RetentionPolicy": (

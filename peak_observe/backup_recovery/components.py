@@ -26,6 +26,7 @@ from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import SAME, Refusal, actions
 from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Transaction
+from peak_observe.backup_recovery.restore.unchangeable import forbidden
 from peak_observe.errors import RestoreRefusedError
 from peak_observe.support.keywords import check_keywords
 from peak_observe.support.loggers import logger
@@ -113,10 +114,11 @@ class _Part:
         places = Places(manifest, options)
         wanted, _ = places.wanted()
         found = actions(wanted, owners, problems)
+        problems += forbidden(found)
         if problems:
             reasons = tuple(dict.fromkeys(problem.reason for problem in problems))
             raise RestoreRefusedError(backup_dir.name, tuple(item.problem for item in problems), reasons)
-        if not dry_run and any(action.change != SAME for action in found):
+        if not dry_run and any(action.change != SAME or action.retime for action in found):
             transaction = Transaction.of(
                 found, (backup_dir, *places.folders()), secrets.token_hex(4), backup_dir.name, owners=owners
             )

@@ -37,6 +37,7 @@ from peak_observe.backup_recovery.restore.crash_recovery import (
     folders_beside,
     restoring,
     settle,
+    targets_of,
     writing,
 )
 from peak_observe.backup_recovery.restore.places import RestoreOptions
@@ -102,6 +103,9 @@ class RecoveryManager(BackupReader):
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
         self._observed = self._observe(self._repository, self._named.kinds, max_age)
+        self._settle()
+
+    def _settle(self) -> None:
         settle(self._repository)
 
     @check_keywords({"tag labels": "tags", "note name comment message": "description"})
@@ -155,7 +159,7 @@ class RecoveryManager(BackupReader):
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
             # Commands write into one folder, which another run would empty.
-            with backing_up(self._repository), self._dumped(kinds):
+            with backing_up(self._repository, request.roots), self._dumped(kinds):
                 made = BackupRun(self._repository, request, state).run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
@@ -280,8 +284,8 @@ class RecoveryManager(BackupReader):
                 found, unapplied = (work.state() if has_state else None), []
             else:
                 with (
-                    restoring(self._repository, "restore a backup", folders_beside(options)),
                     counted(self._repository, backup_id) as count,
+                    restoring(self._repository, "restore a backup", folders_beside(options), targets_of(options)),
                 ):
                     work = prepare(self._repository, backup_id, options, progress)
                     found = work.state() if has_state else None
@@ -343,13 +347,13 @@ class RecoveryManager(BackupReader):
         if newest is None:
             raise BackupNotFoundError("newest", f"none in {self.backup_root} has succeeded")
         place = None if folder is None else Path(folder)
-        with self._operation("backup.drill", backup_id=newest.backup_id), restoring(self._repository, "drill"):
+        with self._operation("backup.drill", backup_id=newest.backup_id), restoring(self._repository, "drill", (), ()):
             return verification.drill(self._repository, newest, progress, place)
 
     def delete_backup(self, backup_id: str) -> bool:
         """Remove a backup, and return whether that was possible; the log says why not."""
         try:
-            with writing(self._repository, "remove a backup"):
+            with writing(self._repository, "remove a backup", ()):
                 pruning.delete(self._repository, backup_id)
         except BackupError as error:
             _log.error("%s", error)
@@ -378,7 +382,7 @@ class RecoveryManager(BackupReader):
         """
         if dry_run:
             return pruning.select(self._repository, policy)
-        with writing(self._repository, "remove old backups"):
+        with writing(self._repository, "remove old backups", ()):
             return pruning.prune(self._repository, policy, self._is_whole)
 
     def _is_whole(self, backup_id: str) -> bool:

@@ -40,11 +40,13 @@ Manager = Annotated[
 ]
 Config = Annotated[
     list[Path] | None,
-    typer.Option("--config", metavar="PATH", help="File or folder of the configuration; may be repeated."),
+    typer.Option(
+        "--config", metavar="PATH", help="File or folder of the configuration; may be repeated.", readable=False
+    ),
 ]
 Data = Annotated[
     list[Path] | None,
-    typer.Option("--data", metavar="PATH", help="File or folder of the data; may be repeated."),
+    typer.Option("--data", metavar="PATH", help="File or folder of the data; may be repeated.", readable=False),
 ]
 Excluded = Annotated[
     list[str] | None,

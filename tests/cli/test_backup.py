@@ -374,6 +374,7 @@ def test_diff_of_two_backups_and_of_now(desk) -> None:
         "changed": [f"{desk.folder}/config/bot.toml"],
         "same": 1,
         "unreadable": {},
+        "times": [],
     }
 
 

@@ -75,6 +75,9 @@ def hashed(path: str, tell: Callable[[int], object] | None = None) -> Copied:
     source, before = opened(path)
     try:
         return _pump(source, before, None, sparse=False, tell=tell)
+    except OSError as error:
+        error.filename = error.filename or path  # the system names a file where it is opened only
+        raise
     finally:
         os.close(source)
 
@@ -139,6 +142,9 @@ def _copied(
                 found = _pump(source, before, sink, sparse=holes, tell=tell, grows=grows)
             except WriteError as error:
                 raise WriteError(error.errno, error.strerror, target) from error
+            except OSError as error:
+                error.filename = error.filename or path
+                raise
             with writing(target):
                 os.fchmod(sink, stored_mode(found.before.st_mode))
                 os.utime(sink, ns=(found.before.st_atime_ns, found.before.st_mtime_ns))
@@ -186,7 +192,7 @@ def _pump(
 ) -> Copied:
     work = _Pass(sink, sparse=sparse, tell=tell)
     # A file that grows as fast as it is read has no end; what it held at the beginning has.
-    for length, hole in _stretches(source, before):
+    for length, hole in stretches(source, before):
         if hole:
             work.skip(length)
         else:
@@ -240,7 +246,7 @@ class _Pass:
             self._tell(len(chunk))
 
 
-def _stretches(source: int, status: os.stat_result) -> Iterator[tuple[int, bool]]:
+def stretches(source: int, status: os.stat_result) -> Iterator[tuple[int, bool]]:
     """Yield the length of each stretch of a file, and whether it is a hole."""
     size = status.st_size
     if size == 0:

@@ -37,7 +37,11 @@ def content(path: Path) -> bytes:
     """
     descriptor, _ = opened(str(path))
     with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+        try:
+            return file.read()
+        except OSError as error:
+            error.filename = str(path)
+            raise
 
 
 def decoded(text: bytes, decoder: Decoder[T_co]) -> T_co:
@@ -54,4 +58,14 @@ def decoded(text: bytes, decoder: Decoder[T_co]) -> T_co:
 
 def is_no_access(error: Exception) -> bool:
     """Return whether an error tells that a file cannot be read and nothing of its content."""
-    return isinstance(error, NewerFormatError) or (isinstance(error, OSError) and error.errno not in _DAMAGE)
+    if not isinstance(error, OSError):
+        return isinstance(error, NewerFormatError)
+    # A disk says EIO for a block that it has lost; what hands out files of others may say so for want of a right.
+    return error.errno not in _DAMAGE or (error.errno == errno.EIO and _is_of_another(error.filename))
+
+
+def _is_of_another(path: str | None) -> bool:
+    try:
+        return path is not None and os.geteuid() not in (0, os.lstat(path).st_uid)
+    except OSError:
+        return False

@@ -22,7 +22,7 @@ from peak_observe.backup_recovery.offsite.workers import Requests
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
-from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, Repository
+from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, Repository, unusable
 from peak_observe.clock import Clock
 from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError, StoreError
 from peak_observe.support.loggers import logger
@@ -130,7 +130,7 @@ class Push:
         try:
             found = self._manifest.check(backup_id, self._backup.base)
         except (OSError, ValueError) as error:
-            raise BackupCorruptError(backup_id, (f"{MANIFEST}: {error}",)) from None
+            raise unusable(backup_id, MANIFEST, error) from None
         if found != self._backup.manifest:
             raise BackupCorruptError(backup_id, (f"{MANIFEST}: it is not what was written",))
 
@@ -203,7 +203,7 @@ class Push:
                     names.append(self._store.namer.of(text))
                     yield names[-1], text
         except OSError as error:
-            raise BackupCorruptError(self._backup.backup_id, (f"{entry.stored}: {error.strerror}",)) from None
+            raise unusable(self._backup.backup_id, entry.stored, error) from None
         if (size, hasher.hexdigest()) != (entry.size, entry.blake3):
             raise BackupCorruptError(self._backup.backup_id, (f"{entry.stored}: its content has changed",))
         if entry.size > SPLIT_ABOVE:

@@ -155,6 +155,11 @@ class Account(msgspec.Struct, frozen=True):
             stored = None if size is None or stored is None else max(0, stored - size)
         return msgspec.structs.replace(self, corrupt=corrupt, stored_bytes=stored)
 
+    def forgiven(self, backup_id: str) -> Account:
+        """Return the account without what was wrong with a backup that is still there."""
+        corrupt = {name: count for name, count in self.corrupt.items() if name != backup_id}
+        return msgspec.structs.replace(self, corrupt=corrupt)
+
 
 _DECODER = msgspec.json.Decoder(Account)
 

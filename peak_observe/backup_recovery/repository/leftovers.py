@@ -83,12 +83,12 @@ def _account_for(root: Path, ledger: Ledger, backups: Collection[BackupMetadata]
     staging = [name for name in left if name.startswith(STAGING)]
     # How much of the trash was accounted for when the crash came is not known.
     trash: dict[str, int | None] = {name.removeprefix(TRASH): None for name in left if name.startswith(TRASH)}
-    with uncounted.counting(root, ledger) as (known, failed):
+    with uncounted.counting(root, ledger) as (known, failed, restores):
         # A backup may have become visible in the instant before the crash, and is counted as what it is.
         unseen = [backup for backup in backups if backup.sequence > known.sequence]
         begun = bool(known.running_since and not unseen and not failed)
         crashed = len(set(staging) - set(known.cleared)) or (begun and not staging)
-        if not (crashed or unseen or failed or trash or known.running_since):
+        if not (crashed or unseen or failed or trash or restores or known.running_since):
             return
         outcomes = [run.status.value for run in unseen] + [run.outcome for run in failed] + [INTERRUPTED] * crashed
         sequences = [run.sequence for run in unseen] + [run.sequence for run in failed]
@@ -96,6 +96,9 @@ def _account_for(root: Path, ledger: Ledger, backups: Collection[BackupMetadata]
 
         def settled(account: Account) -> Account:
             # What is cleared is not counted again if a crash comes before it is removed.
-            return replace(account.ended(outcomes, newest).forgotten(trash), cleared=staging)
+            ended = account.ended(outcomes, newest).forgotten(trash)
+            for outcome in restores:
+                ended = ended.counted(outcome, restores=True)
+            return replace(ended, cleared=staging)
 
         ledger.update(settled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -75,13 +76,16 @@ class StoredFiles:
             NoAccessError: It cannot be read.
             ValueError: It is not there, or is not what was stored.
         """
+        path = None
         try:
-            descriptor, _ = copying.opened(self.path(entry))
+            path = self.path(entry)
+            descriptor, _ = copying.opened(path)
             try:
                 found = os.read(descriptor, entry.size + 1)
             finally:
                 os.close(descriptor)
         except OSError as error:
+            error.filename = error.filename or path
             _refuse_no_access(error, entry)
             raise ValueError(f"{entry.stored}: {_reason(error)}") from None
         if (len(found), blake3(found).hexdigest()) != (entry.size, entry.blake3):
@@ -218,7 +222,9 @@ def _chunks(path: str) -> Iterator[bytes]:
 
 def _is_there(entry: Entry, path: str) -> bool:
     if entry.type == LINK:
-        return os.path.islink(path) and os.readlink(path) == decode_name(entry.target)
+        with suppress(FileNotFoundError):  # unlike `islink`, for which one that cannot be seen is none
+            return stat.S_ISLNK(os.lstat(path).st_mode) and os.readlink(path) == decode_name(entry.target)
+        return False
     return entry.type == FOLDER and stat.S_ISDIR(os.lstat(path).st_mode)
 
 

@@ -1,4 +1,4 @@
-"""Runs that ended when the ledger could not be written, as on a full disk: kept by a folder's name or in memory."""
+"""Runs and restores that the ledger had no room for, as on a full disk: kept by a folder's name or in memory."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Uncounted(NamedTuple):
 
 
 _memory: dict[Path, list[Uncounted]] = {}
+_restores: dict[Path, list[str]] = {}
 _lock = threading.Lock()
-"""Held for `_memory` and while it is brought into the ledger, so that no run is told twice or not at all."""
+"""Held for both and while they are brought into the ledger, so that no run is told twice or not at all."""
 
 
 def keep(root: Path, run: Uncounted, staging: Path) -> None:
@@ -60,21 +61,29 @@ def remember(root: Path, run: Uncounted) -> None:
         _memory.setdefault(root.absolute(), []).append(run)
 
 
+def remember_restore(root: Path, outcome: str) -> None:
+    """Remember how a restore ended, until somebody can write to the ledger."""
+    with _lock:
+        _restores.setdefault(root.absolute(), []).append(outcome)
+
+
 @contextmanager
-def counting(root: Path, ledger: Ledger) -> Iterator[tuple[Account, list[Uncounted]]]:
-    """Yield the ledger and the runs to bring into it, which are forgotten after that.
+def counting(root: Path, ledger: Ledger) -> Iterator[tuple[Account, list[Uncounted], list[str]]]:
+    """Yield the ledger, and the runs and outcomes of restores to bring into it, which are forgotten after that.
 
     Raises:
         OSError: The ledger cannot be read; whatever is raised inside comes through, and nothing is forgotten.
     """
     with _lock:
         known = ledger.load()
-        yield known, [run for run in _all(root) if run.sequence > known.sequence]
+        runs = [run for run in _all(root) if run.sequence > known.sequence]
+        yield known, runs, list(_restores.get(root.absolute(), ()))
         _memory.pop(root.absolute(), None)
+        _restores.pop(root.absolute(), None)
 
 
 def account(root: Path, ledger: Ledger) -> Account:
-    """Return the account of a ledger together with the runs that are not in it yet."""
+    """Return the account of a ledger together with the runs and restores that are not in it yet."""
     with _lock:
         found = _all(root)  # before the ledger: what goes into it meanwhile is then not counted twice
         known = ledger.read()
@@ -83,6 +92,8 @@ def account(root: Path, ledger: Ledger) -> Account:
             if run.sequence > newest:
                 last = max(known.last_attempt, run.at)
                 known = replace(known.counted(run.outcome), running_since=0.0, last_attempt=last)
+        for outcome in _restores.get(root.absolute(), ()):
+            known = known.counted(outcome, restores=True)
         return known
 
 

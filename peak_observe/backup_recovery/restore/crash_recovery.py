@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, 
 from peak_observe.backup_recovery.repository.locking import locked_for_reading
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.uncounted import Uncounted
+from peak_observe.backup_recovery.restore.attributes import mend
 from peak_observe.backup_recovery.restore.transaction import BESIDE, Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.events import BackupFinished, RestoreFinished
@@ -23,8 +24,9 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.repository import Repository
     from peak_observe.backup_recovery.restore.places import RestoreOptions
 
@@ -35,27 +37,37 @@ _NO_END = "a restore that a crash cut off cannot be brought to its end"
 _log = logger("peak_observe.backup")
 
 
+class UnendedError(BackupError):
+    """Error of a restore that a crash cut off, and that cannot be brought to its end, as its disk is not there."""
+
+
 @contextmanager
-def writing(repository: Repository, doing: str, beside: Iterable[Path] = ()) -> Iterator[None]:
+def writing(repository: Repository, doing: str, touched: Collection[str] | None = None) -> Iterator[None]:
     """Be the only one that writes; a restore that a crash cut off is undone, or carried on, first.
 
     Args:
         repository: The repository.
         doing: What for, for the message of the second one.
-        beside: Folders in which the journal of a restore may lie; see `folders_beside`.
+        touched: The paths that are read or changed meanwhile, if they are known; a restore of others that cannot be
+            brought to its end is told of and left.
 
     Raises:
         RepositoryLockedError: Somebody else is.
-        BackupError: The folder cannot be made or written, or the restore cannot be brought to its end.
+        UnendedError: The restore cannot be brought to its end.
+        BackupError: The folder cannot be made or written.
     """
     with _told(repository, doing), repository.writing(doing):
-        _bring_to_an_end(repository, chain(Transaction.left_behind(repository.own), _left_beside(beside)))
+        _bring_to_an_end(repository, Transaction.left_behind(repository.own), touched)
         yield
 
 
 @contextmanager
-def backing_up(repository: Repository) -> Iterator[None]:
+def backing_up(repository: Repository, named: Mapping[str, Iterable[Root]]) -> Iterator[None]:
     """Do as `writing` does, for a backup; a run that cannot even begin counts as one that failed.
+
+    Args:
+        repository: The repository.
+        named: What is backed up, by part.
 
     Raises:
         RepositoryLockedError: Somebody else writes there.
@@ -63,7 +75,9 @@ def backing_up(repository: Repository) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(writing(repository, "make a backup"))
+            sources = [decode_name(root.source) for roots in named.values() for root in roots]
+            touched = [*sources, *map(os.path.realpath, sources)]
+            stack.enter_context(writing(repository, "make a backup", touched))
         except RepositoryLockedError:
             raise
         except BackupError as error:
@@ -75,8 +89,16 @@ def backing_up(repository: Repository) -> Iterator[None]:
 
 
 @contextmanager
-def restoring(repository: Repository, doing: str, beside: Iterable[Path] = ()) -> Iterator[None]:
+def restoring(
+    repository: Repository, doing: str, beside: Iterable[Path] = (), touched: Collection[str] | None = None
+) -> Iterator[None]:
     """Do as `writing` does, and in a repository that is read-only or full keep writers out, which needs no room.
+
+    Args:
+        repository: The repository.
+        doing: What for, for the message of the second one.
+        beside: Folders in which the journal of a restore may lie; see `folders_beside`.
+        touched: The paths that are changed, as for `writing`.
 
     Raises:
         RepositoryLockedError: Somebody else works there.
@@ -91,7 +113,7 @@ def restoring(repository: Repository, doing: str, beside: Iterable[Path] = ()) -
             if not is_unwritable(error):
                 raise
             stack.enter_context(locked_for_reading(repository.own / "lock", repository.root))
-        _bring_to_an_end(repository, left)
+        _bring_to_an_end(repository, left, touched)
         yield
 
 
@@ -110,15 +132,24 @@ def is_unwritable(error: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in _UNWRITABLE
 
 
+def targets_of(options: RestoreOptions) -> list[str]:
+    """Return the paths below which a restore changes files."""
+    beside = [] if options.state_file is None else [os.path.realpath(options.state_file)]
+    return [*_places(options, [root for root in options.named if root.kind in options.kinds]), *beside]
+
+
 def folders_beside(options: RestoreOptions) -> list[Path]:
     """Return the folders in which a restore leaves its journal where the repository has no room for it."""
-    if options.inside is not None:
-        places = [os.path.realpath(options.inside)]
-    else:
-        sources = [decode_name(root.source) for root in options.named]
-        places = [os.path.realpath(path) for path in (*sources, *options.moved.values())]
-    found = [folder for place in dict.fromkeys(places) for folder in (place, *map(str, Path(place).parents))]
+    places = _places(options, options.named)
+    found = dict.fromkeys(folder for place in places for folder in (place, *map(str, Path(place).parents)))
     return [Path(folder) for folder in found if os.path.isdir(folder)]
+
+
+def _places(options: RestoreOptions, named: Iterable[Root]) -> list[str]:
+    if options.inside is not None:
+        return [os.path.realpath(options.inside)]
+    sources = [decode_name(root.source) for root in named]
+    return list(dict.fromkeys(os.path.realpath(path) for path in (*sources, *options.moved.values())))
 
 
 def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:
@@ -127,17 +158,21 @@ def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:
             yield from Transaction.left_behind(folder, BESIDE)
 
 
-def _bring_to_an_end(repository: Repository, left: Iterable[Transaction]) -> None:
+def _bring_to_an_end(repository: Repository, left: Iterable[Transaction], touched: Collection[str] | None) -> None:
     try:
         transactions = list(left)
     except (OSError, ValueError) as error:
-        raise BackupError(f"{_NO_END}: {error}") from error
+        raise UnendedError(f"{_NO_END}: {error}") from error
     for transaction in transactions:
         finishing = transaction.done
         try:
             done = transaction.recover()
         except (OSError, ValueError) as error:
-            raise BackupError(f"{_NO_END}: {_problem(error)}; {_way_out(transaction.path)}") from error
+            message = f"{_NO_END}: {_problem(error)}{mend(error)}; {_way_out(transaction.path)}"
+            if touched is not None and not transaction.touches(touched):
+                _log.warning("%s", message)
+                continue
+            raise UnendedError(message) from error
         if not finishing:  # else only the old files were still there
             what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
             _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
@@ -158,7 +193,7 @@ def settle(repository: Repository) -> None:
     """Bring a restore that a crash has left behind to its end, unless somebody else is about to.
 
     Raises:
-        BackupError: That is not possible; files may be between old and new.
+        UnendedError: That is not possible; files may be between old and new.
     """
     if not _is_cut_off(repository):
         return
@@ -169,7 +204,8 @@ def settle(repository: Repository) -> None:
         except BackupError as error:
             if not is_unwritable(error):
                 raise
-            _log.warning("%s holds the journal of a restore that was cut off, and cannot be written", repository.root)
+            where = "" if isinstance(error, UnendedError) else f"{repository.root} holds the journal of a restore: "
+            _log.warning("%s%s", where, error)
 
 
 def check_settled(repository: Repository) -> None:
@@ -213,12 +249,12 @@ class Counted:
 
 @contextmanager
 def counted(repository: Repository, backup_id: str) -> Iterator[Counted]:
-    """Count a restore by how it ends; that there is no such backup counts for nothing."""
+    """Count a restore by how it ends; that there is no such backup, or no turn for it, counts for nothing."""
     began, found = time.perf_counter(), Counted()
     try:
         yield found
         found.outcome = PARTIAL if found.message else SUCCESS
-    except BackupNotFoundError:
+    except (BackupNotFoundError, RepositoryLockedError):
         found.outcome = ""
         raise
     except BaseException as error:
@@ -232,8 +268,10 @@ def counted(repository: Repository, backup_id: str) -> Iterator[Counted]:
 
 
 def _record(repository: Repository, backup_id: str, found: Counted) -> None:
-    with suppress(OSError):  # on a full disk
+    try:
         repository.ledger.update(lambda known: known.counted(found.outcome, restores=True))
+    except OSError:  # on a full disk, or in a repository that is read-only
+        uncounted.remember_restore(repository.root, found.outcome)
     now = repository.clock.now()
     told = (found.outcome, now, found.seconds, found.files, found.message)
     emit(RestoreFinished(repository.name, backup_id, *told))

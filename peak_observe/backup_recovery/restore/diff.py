@@ -11,6 +11,7 @@ from peak_observe.backup_recovery.create.sources import Exclude, Found, find
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import each
 from peak_observe.backup_recovery.repository.manifest import FOLDER, LINK, Entry, Manifest, Root, decode_name
+from peak_observe.backup_recovery.restore.plan import is_time
 from peak_observe.backup_recovery.restore.restore import manifest_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.repository.repository import Repository
 
-T = TypeVar("T")
+T = TypeVar("T", Entry, Found)
 UNREADABLE = "cannot be read: {}"
 
 
@@ -34,6 +35,7 @@ class Difference(NamedTuple):
         same: How many are the same in both.
         unreadable: Files and folders of now that cannot be read, and why; they, and what is in them, are in no other
             field.
+        times: Files that are the same but for the time of their last change, which a restore brings back too.
     """
 
     before: str
@@ -43,6 +45,7 @@ class Difference(NamedTuple):
     changed: tuple[str, ...]
     same: int
     unreadable: dict[str, str]
+    times: tuple[str, ...] = ()
 
 
 def between(
@@ -88,13 +91,19 @@ def _sorted(
     unreadable: dict[str, str],
 ) -> Difference:
     both = sorted(earlier.keys() & later.keys())
-    same = each(lambda path: alike(earlier[path], later[path]), both, lambda path: earlier[path].size)
-    told = dict(zip(both, same, strict=True))
+    alikes = each(lambda path: alike(earlier[path], later[path]), both, lambda path: earlier[path].size)
+    told = dict(zip(both, alikes, strict=True))
     changed = tuple(path for path, unchanged in told.items() if unchanged is False)
     reasons = {**unreadable, **{path: why for path, why in told.items() if isinstance(why, str)}}
     added, removed = sorted(later.keys() - earlier.keys()), sorted(earlier.keys() - later.keys())
-    count = sum(unchanged is True for unchanged in told.values())
-    return Difference(before, after, tuple(added), tuple(removed), changed, count, dict(sorted(reasons.items())))
+    same = [path for path, unchanged in told.items() if unchanged is True]
+    times = tuple(path for path in same if not is_time(earlier[path].modified_ns, _modified_ns(later[path])))
+    left = len(same), dict(sorted(reasons.items())), times
+    return Difference(before, after, tuple(added), tuple(removed), changed, *left)
+
+
+def _modified_ns(found: Entry | Found) -> int:
+    return found.modified_ns if isinstance(found, Entry) else found.status.st_mtime_ns
 
 
 def _entries(manifest: Manifest) -> dict[str, Entry]:

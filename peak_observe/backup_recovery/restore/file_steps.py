@@ -10,7 +10,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ
+from peak_observe.backup_recovery.files.copying import CHUNK, CREATE, READ, stretches, write_all
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Owner, give
 from peak_observe.backup_recovery.restore.plan import there
 from peak_observe.support import posix
@@ -65,21 +65,41 @@ def overwrite_back(source: str, target: str) -> None:
 
 
 def _copy(source: str, target: str, flags: int) -> None:
-    with _opened(source, READ) as reader, _opened(target, flags) as writer:
+    with _naming(target), _opened(source, READ) as reader, _opened(target, flags) as writer:
         status = os.fstat(reader)
         mode = stat.S_IMODE(status.st_mode)
         # Who may not read the one or the other must not read what is written until then either.
         with _as_far_as_owned():
             os.fchmod(writer, mode & stat.S_IMODE(os.fstat(writer).st_mode))
         given = give(writer, Owner(status.st_uid, status.st_gid, exact=True))
-        os.ftruncate(writer, 0)
-        while chunk := memoryview(os.read(reader, CHUNK)):
-            while chunk:
-                chunk = chunk[os.write(writer, chunk) :]
+        os.ftruncate(writer, 0)  # so that there are holes wherever nothing is written
+        for length, hole in stretches(reader, status):
+            if hole:
+                os.lseek(writer, length, os.SEEK_CUR)
+            else:
+                _write(reader, writer, length)
+        os.ftruncate(writer, os.lseek(writer, 0, os.SEEK_CUR))
         with _as_far_as_owned():
             os.fchmod(writer, mode & (~0 if given else ~PRIVILEGED))
             os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.fsync(writer)
+
+
+def _write(reader: int, writer: int, length: int) -> None:
+    while length > 0 and (chunk := os.read(reader, min(CHUNK, length))):
+        write_all(writer, memoryview(chunk))
+        length -= len(chunk)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name a path in an error that names none, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 @contextmanager
@@ -101,22 +121,33 @@ def _opened(path: str, flags: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def set_access(folder: str, uid: int, gid: int, mode: int) -> None:
+def set_access(folder: str, uid: int, gid: int, mode: int, *, durable: bool = False) -> None:
     """Set owner and permissions of a folder; a symbolic link in its place is not followed.
+
+    Args:
+        folder: The folder.
+        uid: Its owner.
+        gid: Its group.
+        mode: Its permissions.
+        durable: Whether that is on the disk when this returns.
 
     Raises:
         OSError: It is none any more, or the disk reports an error.
     """
-    try:
-        descriptor = os.open(folder, _FOLDER)
-    except PermissionError:  # its owner may not read it; only root has to fear that others change it meanwhile
-        os.chmod(folder, mode)
-        return
-    try:
-        given = give(descriptor, Owner(uid, gid, exact=True))
-        os.fchmod(descriptor, mode if given else mode & ~PRIVILEGED)
-    finally:
-        os.close(descriptor)
+    with _naming(folder):
+        try:
+            descriptor = os.open(folder, _FOLDER)
+        except PermissionError:  # its owner may not read it; only root has to fear that others change it meanwhile
+            status = os.stat(folder)
+            os.chmod(folder, mode if (uid, gid) == (status.st_uid, status.st_gid) else mode & ~PRIVILEGED)
+            return
+        try:
+            given = give(descriptor, Owner(uid, gid, exact=True))
+            os.fchmod(descriptor, mode if given else mode & ~PRIVILEGED)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def move(path: str, to: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
@@ -10,6 +11,9 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import check_id, decode_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +74,7 @@ class Access(msgspec.Struct, frozen=True, array_like=True):
         uid_before: The owner it had.
         gid_before: The group it had.
         mode_before: The permissions it had.
+        opens: Whether they keep its owner from changing files in it, and are lifted until the restore ends.
     """
 
     target: str
@@ -79,6 +84,21 @@ class Access(msgspec.Struct, frozen=True, array_like=True):
     uid_before: int
     gid_before: int
     mode_before: int
+    opens: bool = False
+
+
+class Time(msgspec.Struct, frozen=True, array_like=True):
+    """Time of the last change that a file gets which is not replaced.
+
+    Args:
+        target: The path.
+        mtime_ns: The time it gets, in nanoseconds since 1970.
+        before_ns: The time it had; whatever has another one by then was changed by somebody else.
+    """
+
+    target: str
+    mtime_ns: int
+    before_ns: int
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -90,6 +110,7 @@ class Journal(msgspec.Struct, frozen=True):
         folders: Folders that it makes, outer ones first; only earlier versions made them one by one.
         steps: The paths that change.
         access: Folders that get another owner or other permissions.
+        times: Files that get another time and nothing else.
         checksum: BLAKE3 hash of this text, with this field empty: a changed byte must not lead to another file.
     """
 
@@ -98,6 +119,7 @@ class Journal(msgspec.Struct, frozen=True):
     folders: list[Made]
     steps: list[Step]
     access: list[Access] = []
+    times: list[Time] = []
     checksum: str = ""
 
     def to_json(self) -> bytes:
@@ -131,7 +153,13 @@ class Journal(msgspec.Struct, frozen=True):
 
     def targets(self) -> list[str]:
         """Return the paths that change."""
-        return [step.target for step in self.steps] + [access.target for access in self.access]
+        return [item.target for items in (self.steps, self.access, self.times) for item in items]
+
+
+def is_own(path: Path) -> bool:
+    """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
+    status = path.lstat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 _DECODER = msgspec.json.Decoder(Journal)

@@ -38,7 +38,7 @@ def manifest(folder: Path, named: Iterable[Root]) -> Manifest:
         named: What is named now: copies are known by the last part of their name only.
 
     Raises:
-        OSError: A copy cannot be read.
+        OSError: A copy cannot be read, which its `errno` tells from a copy that is damaged.
     """
     known = list(named)
     roots: list[Root] = []
@@ -97,5 +97,12 @@ def _entry(found: Found) -> Entry:
 
 
 def _raise(path: str, reason: str) -> None:
+    if reason.startswith("cannot be "):
+        _look(path)  # the error itself, and not its text, tells the want of a right from damage
     if not reason.startswith("a symbolic link"):
         raise OSError(None, f"{decode_name(path)} {reason}")
+
+
+def _look(path: str) -> None:
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        os.listdir(path)

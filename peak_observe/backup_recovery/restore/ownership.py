@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.support.posix import grp, pwd
 
 if TYPE_CHECKING:
@@ -31,8 +33,11 @@ class Owner(NamedTuple):
     exact: bool
 
     def matches(self, status: os.stat_result) -> bool:
-        """Return whether something belongs to this owner, which counts for root only, who can change it."""
-        return not is_root() or (self.uid in (UNKNOWN, status.st_uid) and self.gid in (UNKNOWN, status.st_gid))
+        """Return whether something belongs to this owner, which counts as far as this user can change it."""
+        if not is_root():
+            mine = status.st_uid == os.geteuid() and self.uid in (UNKNOWN, status.st_uid)
+            return not mine or self.gid in (UNKNOWN, status.st_gid) or self.gid not in _groups()
+        return self.uid in (UNKNOWN, status.st_uid) and self.gid in (UNKNOWN, status.st_gid)
 
     def mode(self, mode: int, status: os.stat_result) -> int:
         """Return the permissions that something with this status should have."""
@@ -71,6 +76,29 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
+def is_adjustable(status: os.stat_result) -> bool:
+    """Return whether this user can change the permissions of a folder, and then put them back as they were.
+
+    To change them costs the bit for its group where somebody does not belong to that.
+    """
+    if is_root():
+        return True
+    return status.st_uid == os.geteuid() and not (status.st_mode & stat.S_ISGID and status.st_gid not in _groups())
+
+
+def is_closed(folder: str) -> bool:
+    """Return whether the permissions of a folder keep its own owner from changing files in it, who can lift that."""
+    if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return False
+    try:
+        status, disk = os.stat(folder), os.statvfs(folder)
+    except OSError:
+        return False
+    mine = status.st_uid == os.geteuid() and is_adjustable(status)
+    shut = status.st_mode & stat.S_IRWXU != stat.S_IRWXU
+    return mine and shut and not disk.f_flag & os.ST_RDONLY and not attribute(folder)
+
+
 def give(file: int | str, owner: Owner) -> bool:
     """Give a file away, and return whether it has its right owner now; a symbolic link is not followed.
 
@@ -87,6 +115,10 @@ def give(file: int | str, owner: Owner) -> bool:
             raise
         return False
     return owner.exact
+
+
+def _groups() -> set[int]:
+    return {os.getegid(), *os.getgroups()}
 
 
 def _uid(name: str, number: int) -> int | None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import Meter, each
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, decode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LARGEST, LINK, SECOND, Entry, decode_name
+from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.mounts import mount_points
-from peak_observe.backup_recovery.restore.ownership import Ownership, is_root
+from peak_observe.backup_recovery.restore.ownership import Ownership, is_adjustable, is_closed, is_root
 from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, nearest_folder, unwritable
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.restore.ownership import Owner
 
+_TICKS = (100, 1_000, SECOND, 2 * SECOND)
+"""Nanoseconds by which the clocks of file systems go that keep no single ones."""
 NEW, REPLACED, SAME = "new", "replaced", "same"
 BLOCKED, OPEN = "blocked", "open"
 _LOG_HEADER = 28
@@ -41,6 +44,7 @@ class RestorePlan(NamedTuple):
         extra: Files in restored folders that are not in the backup; they stay.
         folders: Folders that are there with another owner or other permissions.
         removed: Files of SQLite beside a restored database, which belong to its old content and go.
+        times: Those of the same files that get another time of their last change, and nothing else.
     """
 
     backup_id: str
@@ -50,9 +54,11 @@ class RestorePlan(NamedTuple):
     extra: tuple[str, ...]
     folders: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        names = ("new", "replaced", "same", "extra", *(name for name in ("folders", "removed") if getattr(self, name)))
+        some = (name for name in ("folders", "removed", "times") if getattr(self, name))
+        names = ("new", "replaced", "same", "extra", *some)
         return f"{self.backup_id}: {', '.join(f'{len(getattr(self, name))} {name}' for name in names)}"
 
 
@@ -65,6 +71,7 @@ class Action(NamedTuple):
         change: `new`, `replaced` or `same`; a folder that is `replaced` gets another owner or other permissions.
         sides: Files beside a database that belong to its old content and have to go with it.
         in_place: Whether the file cannot be renamed over and is written into.
+        retime: Whether it is there with another time of the last change, which it gets back without being replaced.
     """
 
     entry: Entry
@@ -72,6 +79,7 @@ class Action(NamedTuple):
     change: str
     sides: tuple[str, ...] = ()
     in_place: bool = False
+    retime: bool = False
 
 
 class Refusal(NamedTuple):
@@ -188,7 +196,8 @@ def _unwritable(actions: list[Action]) -> Iterator[Refusal]:
     """Yield the folders that are there and in which this user cannot make what is new."""
     new = [action.target for action in actions if action.change == NEW]
     folders = {target.rpartition("/")[0] for target in new} - set(new)
-    found = dict.fromkeys(unwritable(str(nearest_folder(folder or "/"))) for folder in sorted(folders))
+    nearest = dict.fromkeys(str(nearest_folder(folder or "/")) for folder in sorted(folders))
+    found = dict.fromkeys(unwritable(folder) for folder in nearest if not is_closed(folder))
     yield from (Refusal(BLOCKED, problem) for problem in found if problem)
 
 
@@ -199,14 +208,14 @@ class _Comparison:
         self._owners = owners
         self._wanted = wanted
         self._mounts = mount_points()
-        self._writable = cache(lambda folder: os.access(folder or "/", os.W_OK | os.X_OK))
+        self._writable = cache(lambda folder: os.access(folder, os.W_OK | os.X_OK) or is_closed(folder))
 
     def folder(self, entry: Entry, target: str, *, only_parent: bool) -> Action:
         status = look(target)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return Action(entry, target, NEW)
         owner = self._owners.of(entry)
-        same = only_parent or not (is_root() or status.st_uid == os.geteuid()) or _is_like(entry, owner, status)
+        same = only_parent or not is_adjustable(status) or _is_like(entry, owner, status)
         return Action(entry, target, SAME if same else REPLACED)
 
     def file(self, entry: Entry, target: str, tell: Callable[[int], object]) -> Action | Refusal:
@@ -216,12 +225,13 @@ class _Comparison:
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
             return Refusal(BLOCKED, f"{target} is {kind_of(status)} now and a {entry.type} in the backup: move it away")
         if self._is_same(entry, target, status, tell):
-            return Action(entry, target, SAME)
+            return Action(entry, target, SAME, retime=_is_retimed(entry, target, status))
         if stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
             reason = sqlite.busy(target)
             if reason:
                 return Refusal(OPEN, f"{target}: {reason}")
-        in_place = target in self._mounts or not self._writable(target.rpartition("/")[0])
+        folder = target.rpartition("/")[0] or "/"
+        in_place = target in self._mounts or not self._writable(folder) or _sticks(folder, status)
         if in_place:
             into = entry.type == FILE and stat.S_ISREG(status.st_mode)
             rigid = f"{target} cannot be replaced where it is, and only a file can be written into"
@@ -273,13 +283,34 @@ def _is_like(entry: Entry, owner: Owner, status: os.stat_result) -> bool:
     return owner.matches(status) and stat.S_IMODE(status.st_mode) == owner.mode(entry.mode, status)
 
 
+def is_time(wanted: int, found: int) -> bool:
+    """Return whether a time is the one that was wanted, as exactly as its file system keeps it."""
+    return wanted == found or any(found % tick == 0 and 0 <= wanted - found < tick for tick in _TICKS)
+
+
+def _is_retimed(entry: Entry, target: str, status: os.stat_result) -> bool:
+    """Return whether a file has another time than in the backup, which this user can change and a journal can hold."""
+    if is_time(entry.modified_ns, status.st_mtime_ns) or not entry.modified_ns:
+        return False
+    held = entry.mtime_s is None and abs(status.st_mtime_ns) <= LARGEST
+    return held and (is_root() or status.st_uid == os.geteuid()) and not attribute(target)
+
+
+def _sticks(folder: str, status: os.stat_result) -> bool:
+    """Return whether a file cannot be renamed over as somebody else's in a folder whose sticky bit protects it."""
+    if is_root() or status.st_uid == os.geteuid():
+        return False
+    above = os.stat(folder)
+    return bool(above.st_mode & stat.S_ISVTX) and above.st_uid != os.geteuid()
+
+
 def _joined(found: list[Action]) -> list[Action]:
     """Replace the names of one file that are not the same file any more, so that they become links to it again."""
     first = {action.entry.stored: action for action in found if not action.entry.hardlink}
     for number, action in enumerate(found):
         one = first.get(action.entry.hardlink)
         if one is not None and action.change == SAME and not _is_one(one, action):
-            found[number] = action._replace(change=REPLACED)
+            found[number] = action._replace(change=REPLACED, retime=False)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from contextlib import suppress
@@ -16,8 +15,9 @@ from peak_observe.backup_recovery.repository.metadata import BackupMetadata, Bac
 from peak_observe.backup_recovery.repository.repository import unusable
 from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
 from peak_observe.backup_recovery.restore import legacy
+from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.layout import too_long
-from peak_observe.backup_recovery.restore.ownership import Ownership
+from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import (
     BLOCKED,
@@ -32,6 +32,7 @@ from peak_observe.backup_recovery.restore.plan import (
 )
 from peak_observe.backup_recovery.restore.state_file import StateFile
 from peak_observe.backup_recovery.restore.transaction import Transaction
+from peak_observe.backup_recovery.restore.unchangeable import forbidden
 from peak_observe.backup_recovery.state import snapshot
 from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, RestoreRefusedError
 from peak_observe.support.loggers import logger
@@ -120,10 +121,10 @@ class Restore:
             wanted, parents = places.wanted() if not problems else ({}, set())
             problems += self._state_file.problems(wanted) if self._state_file else []
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
-            problems += too_long(self.actions)
+            problems += [*too_long(self.actions), *forbidden(self.actions)]
             self.plan = self._plan(places)
         except OSError as error:
-            problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}"))
+            problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}{_open_up(error)}"))
         if problems:
             reasons = dict.fromkeys(problem.reason for problem in problems)
             told = dict.fromkeys(item.problem for item in problems)
@@ -137,6 +138,7 @@ class Restore:
     def _plan(self, places: Places) -> RestorePlan:
         by_change: dict[str, list[str]] = {NEW: [], REPLACED: [], SAME: []}
         folders = []
+        times = [action.target for action in self.actions if action.retime]
         for action in self.actions:
             if action.entry.type != FOLDER:
                 by_change[action.change].append(action.target)
@@ -145,7 +147,8 @@ class Restore:
         sides = {side for action in self.actions for side in action.sides}
         others = extra(places.roots(), {action.target for action in self.actions}, sides)
         new, replaced, same = (tuple(by_change[change]) for change in (NEW, REPLACED, SAME))
-        return RestorePlan(self._backup_id, new, replaced, same, tuple(others), tuple(folders), tuple(sorted(sides)))
+        more = tuple(folders), tuple(sorted(sides)), tuple(times)
+        return RestorePlan(self._backup_id, new, replaced, same, tuple(others), *more)
 
     def verify(self, tell: Callable[[Progress], object] | None = None, *, all_entries: bool = True) -> None:
         """Read what is stored of all entries, or of those that will not be copied.
@@ -170,15 +173,16 @@ class Restore:
             BackupError: Something could not be written.
         """
         self.verify(tell, all_entries=False)
-        if all(action.change == SAME for action in self.actions):
+        if all(action.change == SAME and not action.retime for action in self.actions):
             return
         lost = [action.target for action in self.actions if action.entry.xattrs and action.change != SAME]
         if lost:
             what = "ACLs and other extended attributes are in no backup; set those of %d files and folders again: %s"
             _log.warning(what, len(lost), summary(lost))
+        own = self._repository.own
         transaction = Transaction.of(
             self.actions,
-            (self._repository.own, *self._beside),
+            [folder for folder in (own, *self._beside) if not attribute(str(folder))] or [own],
             secrets.token_hex(4),
             self._backup_id,
             owners=self._owners,
@@ -194,7 +198,19 @@ class Restore:
             what = BETWEEN if transaction.unsettled else "nothing was restored"
             where = f" ({error.filename})" if error.filename else ""
             named = f"; {transaction.path} names them" if transaction.unsettled else ""
-            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{_mend(error)}{named}") from error
+            raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend(error)}{named}") from error
+        self._log_privileged()
+
+    def _log_privileged(self) -> None:
+        """Log what cannot be run as its owner or group any more, as it has not the ones that it had."""
+        lost = []
+        for action in self.actions:
+            wanted = action.entry.mode & PRIVILEGED if action.change != SAME else 0
+            if wanted and wanted & ~os.lstat(action.target).st_mode:
+                lost.append(action.target)
+        if lost:
+            what = "%d files and folders are without setuid or setgid, as not with the owner and group they had: %s"
+            _log.warning(what, len(lost), summary(lost))
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.
@@ -251,12 +267,13 @@ def prepare(
     return Restore(repository, backup, manifest, options, tell, temporary=repository.temporary)
 
 
-def _mend(error: OSError) -> str:
-    """Return a part of a message: what to do about a right that is missing; the attributes of a file bind root too."""
-    if not isinstance(error, PermissionError):
-        return ""
-    attributes = ", and take the attribute that forbids it away (lsattr, chattr -i -a)"
-    return f"; run this as a user who may write there{attributes if error.errno == errno.EPERM else ''}"
+def _open_up(error: OSError) -> str:
+    """Return a part of a message: what to do about a folder of this user's own that keeps him out."""
+    for folder in Path(str(error.filename)).parents if isinstance(error, PermissionError) else ():
+        with suppress(OSError):
+            if not os.access(folder, os.X_OK) and folder.stat().st_uid == os.geteuid():
+                return f"; `chmod u+rwx {folder}` lets you look"
+    return ""
 
 
 def _refusal(repository: Repository, backup: BackupMetadata, *, allow_partial: bool) -> Refusal | None:
@@ -288,10 +305,12 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
         return repository.manifest(backup)
     if backup.status in (BackupStatus.SUCCESS, BackupStatus.PARTIAL):
         _log.warning("%s has no manifest: nothing proves that its files are what they were", backup.backup_id)
+    folder = repository.folder(backup.backup_id)
     try:
-        return legacy.manifest(repository.folder(backup.backup_id), named)
+        return legacy.manifest(folder, named)
     except OSError as error:
-        raise unusable(backup.backup_id, "its files", error) from None
+        place = os.path.relpath(error.filename, folder) if error.filename else "its files"
+        raise unusable(backup.backup_id, place, error) from None
 
 
 def _links_out(folder: str | None, kinds: Collection[str]) -> list[Refusal]:

@@ -28,12 +28,20 @@ from peak_observe.backup_recovery.restore.file_steps import (
     overwrite_back,
     put_back,
     remove_tree,
-    set_access,
     take_back_tree,
     unlink,
 )
+from peak_observe.backup_recovery.restore.folder_access import (
+    change_folders,
+    finish_folders,
+    open_folders,
+    put_folders_back,
+    reach_folders,
+    times_of,
+    with_opened,
+)
 from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
-from peak_observe.backup_recovery.restore.journal import Journal, Step
+from peak_observe.backup_recovery.restore.journal import Journal, Step, is_own
 from peak_observe.backup_recovery.restore.layout import Layout, access_of, made, parent, step_of
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.plan import changes, look, there
@@ -104,7 +112,8 @@ class Transaction:
         steps = [Step(encode_name(side), goes=True) for action in changed for side in action.sides]
         steps += [step_of(action, folders) for action in changed]
         steps += [Step(encode_name(top), tree=True) for top in layout.tops()]
-        found = cls(folders[0], Journal(name, backup_id, [], steps, list(access_of(actions, owners))))
+        access = with_opened(access_of(actions, owners), {step.folder for step in steps if not step.at})
+        found = cls(folders[0], Journal(name, backup_id, [], steps, access, list(times_of(actions))))
         found._layout, found._owners, found._beside = layout, owners, tuple(folders[1:])
         return found
 
@@ -127,9 +136,9 @@ class Transaction:
             return
         for name in names:
             path = folder / name
-            if name.startswith(f".{BESIDE}") and name.endswith(".tmp") and _is_own(path):
+            if name.startswith(f".{BESIDE}") and name.endswith(".tmp") and is_own(path):
                 path.unlink(missing_ok=True)  # nothing had been touched when the crash came
-            elif name.startswith(prefix) and name.endswith(".json") and (prefix == PREFIX or _is_own(path)):
+            elif name.startswith(prefix) and name.endswith(".json") and (prefix == PREFIX or is_own(path)):
                 yield cls._read(path, prefix)
 
     @classmethod
@@ -170,6 +179,12 @@ class Transaction:
         targets = [decode_name(target) for target in self._journal.targets()]
         return all(any(target == root or target.startswith(f"{root}/") for root in known) for target in targets)
 
+    def touches(self, paths: Iterable[str]) -> bool:
+        """Return whether something changes that is at one of these paths, below one, or above one."""
+        targets = [f"{decode_name(target)}/" for target in self._journal.targets()]
+        known = [f"{path.rstrip('/')}/" for path in paths]
+        return any(one.startswith(other) or other.startswith(one) for one in targets for other in known)
+
     def run(
         self,
         actions: Sequence[Action],
@@ -186,6 +201,7 @@ class Transaction:
         with Interrupts() as interrupts, CutOff(self):
             try:
                 self._write()
+                open_folders(self._journal)
                 self._stage(actions, stored, tell)
                 self._refuse_busy(range(len(self._journal.steps)))
                 self._enter(SWAPPING)
@@ -211,7 +227,7 @@ class Transaction:
 
     def _recover(self) -> bool:
         numbers = range(len(self._journal.steps))
-        if self._phase in (SWAPPING, UNDOING):
+        if self._phase in (SWAPPING, UNDOING) or any(access.opens for access in self._journal.access):
             check_folders(self._journal)
         if self._phase == SWAPPING:
             check_files(self._journal.steps, list(map(self._new, numbers)), list(map(self._old, numbers)))
@@ -301,9 +317,7 @@ class Transaction:
                 else:
                     keep(target, old)
                 os.rename(new, target)
-        for access in self._journal.access:
-            # Whoever is not root needs the right to write once more, to remove the old files.
-            set_access(decode_name(access.target), access.uid, access.gid, access.mode | 0o300)
+        change_folders(self._journal)
         self._dress_folders()
         self._sync()
 
@@ -325,26 +339,21 @@ class Transaction:
                 unlink(self._old(number))
             if step.at:
                 unlink(self._new(number))
-        for access in self._journal.access:
-            with suppress(OSError):  # it was set but for the right to write
-                set_access(decode_name(access.target), access.uid, access.gid, access.mode)
+        finish_folders(self._journal)
         self._forget()
 
     def _undo(self) -> None:
         if self._phase == SWAPPING:
             self._enter(UNDOING)
-        for access in self._journal.access if self._phase == UNDOING else ():
-            with suppress(FileNotFoundError, NotADirectoryError):
-                set_access(decode_name(access.target), access.uid_before, access.gid_before, access.mode_before | 0o300)
+        all_changed = self._phase == UNDOING
+        reach_folders(self._journal, all_changed=all_changed)
         for number, step in reversed(list(enumerate(self._journal.steps))):
             self._undo_step(number, step)
-        for access in self._journal.access if self._phase == UNDOING else ():
-            with suppress(FileNotFoundError, NotADirectoryError):
-                set_access(decode_name(access.target), access.uid_before, access.gid_before, access.mode_before)
         for folder in reversed(self._journal.folders):
             with suppress(OSError):  # it was not made yet, or somebody has put something into it
                 os.rmdir(decode_name(folder.target))
         self._sync()
+        put_folders_back(self._journal, all_changed=all_changed)
         self._forget()
 
     def _undo_step(self, number: int, step: Step) -> None:
@@ -383,9 +392,3 @@ class Transaction:
     def _forget(self) -> None:
         unlink(str(self.path))
         sync_folder(self._folder)
-
-
-def _is_own(path: Path) -> bool:
-    """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
-    status = path.lstat()
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022

@@ -95,6 +95,9 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
     report = VerifyReport(backup_id, files, size, time.perf_counter() - began, tuple(problems))
     if proves:
         _record(repository, report)
+    elif backup_id in repository.ledger.read().corrupt:
+        with suppress(OSError):  # what could not be read then can be read now, and nothing else is known of it
+            repository.ledger.update(lambda known: known.forgiven(backup_id))
     return report
 
 
@@ -163,6 +166,8 @@ def _check_databases(actions: Iterable[Action]) -> list[str]:
             try:
                 sqlite.check(action.target)
             except sqlite3.Error as error:
+                if not sqlite.is_damage(error):  # as for want of room or memory
+                    raise BackupError(f"{action.entry.stored} cannot be checked: {error}") from error
                 problems.append(f"{action.entry.stored}: {error}")
     return problems
 
@@ -191,7 +196,6 @@ def _record(repository: Repository, report: VerifyReport) -> None:
 
 
 def _verified(known: Account, report: VerifyReport, now: float) -> Account:
-    corrupt = {name: count for name, count in known.corrupt.items() if name != report.backup_id}
     if report.ok:
-        return replace(known, corrupt=corrupt, last_verified=now)
-    return replace(known, corrupt={**corrupt, report.backup_id: len(report.problems)})
+        return replace(known.forgiven(report.backup_id), last_verified=now)
+    return replace(known, corrupt={**known.corrupt, report.backup_id: len(report.problems)})

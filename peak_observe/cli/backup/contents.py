@@ -35,7 +35,7 @@ def ls(
 
     Exit code 1 if there is none.
     """
-    manager = opened(settings(file, repository=repository, app=app))
+    manager = opened(settings(file, repository=repository, app=app), reads=True)
     with progress("read", quiet=as_json):
         found = manager.list_files(identified(manager, backup), pattern or ())
     if as_json:
@@ -60,7 +60,7 @@ def find(
 
     Exit code 1 if there is none.
     """
-    manager = opened(settings(file, repository=repository, app=app))
+    manager = opened(settings(file, repository=repository, app=app), reads=True)
     with progress("read", quiet=as_json):
         found = _versions(manager, pattern)
     if as_json:
@@ -92,7 +92,7 @@ def cat(
 
     It is verified first.
     """
-    manager = opened(settings(file, repository=repository, app=app))
+    manager = opened(settings(file, repository=repository, app=app), reads=True)
     with progress("verify", quiet=False):
         content = manager.read_file(identified(manager, backup), path)
     with suppress(BrokenPipeError):  # whoever reads it has seen enough

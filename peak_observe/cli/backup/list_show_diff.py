@@ -34,7 +34,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the backups, the newest first."""
-    manager = opened(settings(file, repository=repository, app=app))
+    manager = opened(settings(file, repository=repository, app=app), reads=True)
     backups = manager.list_backups(tag, type_)
     unreadable = {} if tag or type_ else manager.unreadable_backups()
     corrupt = manager.corrupt_backups()
@@ -59,7 +59,7 @@ def show(
 
     Where each part lived, what is missing, and where the backup lies.
     """
-    manager = opened(settings(file, repository=repository, app=app))
+    manager = opened(settings(file, repository=repository, app=app), reads=True)
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id
     corrupt = manager.corrupt_backups()
@@ -98,14 +98,14 @@ def diff(
     Exit code 1 if files or folders of now cannot be read, which are named.
     """
     found = settings(file, repository=repository, app=app, config=config, data=data, exclude=exclude)
-    manager = opened(found)
+    manager = opened(found, reads=True)
     other = None if after is None else identified(manager, after)
     with progress("compare", quiet=as_json):
         difference = manager.diff(identified(manager, before), other)
     if as_json:
         render.as_json(difference._asdict())
     else:
-        names = ("added", "removed", "changed")
+        names = ("added", "removed", "changed", *(("times",) if difference.times else ()))
         render.printed(
             f"from {difference.before} to {difference.after or 'now'}",
             render.groups({name: getattr(difference, name) for name in names}),

@@ -10,6 +10,7 @@ import typer
 from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
 from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
+from peak_observe.backup_recovery.restore.crash_recovery import UnendedError
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, found_file
@@ -46,12 +47,28 @@ def _read(file: Path | None, *, app: str | None) -> Settings:
     return Settings() if file is None else config.read(file)
 
 
-def opened(found: Settings, *, new: bool = False) -> RecoveryManager:
+class _CommandsManager(RecoveryManager):
+    """Manager of a command: a restore that was cut off stops only what has to do with the same files.
+
+    A program must not begin with files between old and new; whoever is at a terminal has to find the way out.
+    """
+
+    unended = ""
+
+    def _settle(self) -> None:
+        try:
+            super()._settle()
+        except UnendedError as error:
+            self.unended = str(error)
+
+
+def opened(found: Settings, *, new: bool = False, reads: bool = False) -> RecoveryManager:
     """Return the manager that is meant.
 
     Args:
         found: What is said of it.
         new: Whether the repository may have to be made.
+        reads: Whether the command only reads, so that a restore that cannot be brought to its end is told of here.
 
     Raises:
         UsageError: There is no such folder, or an option makes no sense.
@@ -65,6 +82,8 @@ def opened(found: Settings, *, new: bool = False) -> RecoveryManager:
                 part.paths.add(path, written=found.written.get(path))
             except ValueError as error:
                 raise UsageError(str(error)) from None
+    if reads and isinstance(manager, _CommandsManager) and manager.unended:
+        note(manager.unended)
     for name, command in found.commands.items():
         try:
             manager.data_backup.add_command(name, command.command, timeout=command.timeout, shell=command.shell)
@@ -78,7 +97,7 @@ def _manager(found: Settings, *, new: bool) -> RecoveryManager:
     if not new and not folder.is_dir():
         raise UsageError(f"there is no repository {folder}: --repository, --config.file or --app names another")
     try:
-        return RecoveryManager(
+        return _CommandsManager(
             folder, name=found.name, max_age=found.max_age, exclude=found.exclude, append_only=found.append_only
         )
     except ValueError as error:

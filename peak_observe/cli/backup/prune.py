@@ -61,7 +61,7 @@ def prune(
     if policy is None:
         raise UsageError("nothing says what to keep: give --last N or another rule, or a table [backup.keep]")
     with progress("remove", quiet=quiet):
-        selection = opened(found).prune(policy, dry_run=dry_run)
+        selection = opened(found, reads=dry_run).prune(policy, dry_run=dry_run)
     if as_json:
         render.as_json({"dry_run": dry_run, **selection_facts(selection)})
     elif not quiet:

@@ -102,7 +102,7 @@ def restore(
     """
     to, moved, state_file = places(to, map_, state_file)
     found_settings = settings(file, repository=repository, app=app, config=config, data=data)
-    manager = opened(found_settings)
+    manager = opened(found_settings, reads=dry_run)
     also = [STATE] if state_file else []
     asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
@@ -285,7 +285,7 @@ def _tell_left(report: RestoreReport, backup: BackupMetadata, asked: list[str], 
 
 def _plan(plan: RestorePlan) -> Text:
     found = {name: getattr(plan, name) for name in ("new", "replaced", "same", "extra")}
-    more = {name: paths for name in ("folders", "removed") if (paths := getattr(plan, name))}
+    more = {name: paths for name in ("folders", "removed", "times") if (paths := getattr(plan, name))}
     return render.groups(found | more, counted=("same",))
 
 

@@ -29,7 +29,7 @@ def verify(
 
     Exit code 4 if something is not what was stored.
     """
-    manager = opened(settings(file, repository=repository, app=app))
+    manager = opened(settings(file, repository=repository, app=app), reads=True)
     names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
     with progress("verify", quiet=quiet) as tell:
         reports, unreadable = [], False

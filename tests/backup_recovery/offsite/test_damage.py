@@ -1,9 +1,11 @@
 """Damage of a store: every object that is missing, cut, changed or exchanged is found and named."""
 
+import errno
+
 import pytest
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.errors import BackupCorruptError, BackupError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError
 
 KINDS = ("objects", "manifests", "backups", "indexes", "keys")
 
@@ -151,3 +153,17 @@ def test_strange_files_do_no_harm(away) -> None:
     good, bad = away.opened().backups()
     assert (len(good), len(bad)) == (1, 2)
     assert away.opened().drill(identity=away.identity).ok
+
+
+@pytest.mark.parametrize("what", ["push.opened", "push.ManifestFile.check"])
+def test_a_stored_file_that_may_not_be_read_is_not_corrupt(away, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """It says nothing of its content that this user may not read it."""
+    backup_id = away.manager.create_backup()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(BackupUnreadableError, match=r": Permission denied"):
+        patch.setattr(f"peak_observe.backup_recovery.offsite.{what}", refused)
+        away.store.push(backup_id)
+    assert away.store.push(backup_id)

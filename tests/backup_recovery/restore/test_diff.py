@@ -46,7 +46,7 @@ def test_nothing_changed(manager: RecoveryManager) -> None:
     manager.create_backup(include_data=True)
     before = manager.create_backup(include_data=True)
     for found in (manager.diff(before, manager.list_backups()[0].backup_id), manager.diff(before)):
-        assert found[2:] == ((), (), (), 6, {})
+        assert found[2:] == ((), (), (), 6, {}, ())
 
 
 def test_the_files_of_now(manager: RecoveryManager, program) -> None:
@@ -63,7 +63,7 @@ def test_the_files_of_now(manager: RecoveryManager, program) -> None:
     assert found.after is None
     assert (named(found.added), named(found.removed)) == (["new.csv"], ["0.csv"])
     assert sorted(named(found.changed)) == ["1.csv", "config.toml", "latest"]
-    assert found.same == 2
+    assert (found.same, named(found.times)) == (2, ["2.csv"])
 
 
 def test_a_named_path_that_is_gone_has_lost_its_files(manager: RecoveryManager, program) -> None:
@@ -194,7 +194,7 @@ def test_a_path_that_is_named_in_a_folder_that_cannot_be_listed_is_compared(publ
 
     def compare() -> None:
         found = managed().diff(managed().list_backups()[0].backup_id)
-        assert found[2:] == ((), (), (), 3, {str(program.data): f"cannot be listed: {DENIED}"})
+        assert found[2:] == ((), (), (), 3, {str(program.data): f"cannot be listed: {DENIED}"}, ())
 
     for path in (public_path, *public_path.rglob("*")):
         os.chown(path, BOT, BOT, follow_symlinks=False)
@@ -218,7 +218,7 @@ def test_a_named_path_that_cannot_be_reached_is_not_removed(public_path: Path) -
 
     def compare() -> None:
         found = managed().diff(managed().list_backups()[0].backup_id)
-        assert found[2:] == ((), (), (), 0, {str(program.data): f"cannot be read: {DENIED}"})
+        assert found[2:] == ((), (), (), 0, {str(program.data): f"cannot be read: {DENIED}"}, ())
 
     as_user(BOT, lambda: made(managed()))
     program.folder.chmod(0o700)

@@ -146,6 +146,57 @@ def test_setuid_does_not_come_back_to_another_owner(manager: RecoveryManager, pr
     assert owner(target / "all")[2] == 0o700
 
 
+def as_member(uid: int, groups: list[int], act: Callable[[], object]) -> None:
+    """Do something as another user who belongs to these groups as well."""
+
+    def joined() -> None:
+        os.setgid(uid)
+        os.setgroups(groups)
+        os.setuid(uid)
+        act()
+
+    as_user(0, joined)
+
+
+@as_root
+@pytest.mark.parametrize("groups", [[], [OTHER]])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_user_gets_setgid_back_in_groups_of_his(
+    manager: RecoveryManager, program: Program, tmp_path: Path, groups: list[int], *, there: bool, caplog
+) -> None:
+    """Whoever belongs to the group can give it, to files and to folders; whoever does not is told once."""
+    tool, folder = program.data / "tool", program.trades
+    tool.write_text("#!/bin/sh\n")
+    for path in (program.data, folder, tool):
+        os.chown(path, BOT, OTHER)
+    for path in (folder, tool):
+        path.chmod(0o2755)
+    backup_id = manager.create_backup(include_data=True)
+    manager.restore(backup_id, data=True, restore_to=tmp_path / "first")  # loads all that the child needs
+    subprocess.run(["chown", "-R", str(BOT), str(manager.backup_root), str(program.folder)], check=True)
+    if there:
+        for path in (folder, tool):
+            os.chown(path, BOT, BOT)
+            path.chmod(0o755)
+    else:
+        subprocess.run(["rm", "-r", str(folder), str(tool)], check=True)
+
+    def act() -> None:
+        user = RecoveryManager(manager.backup_root)
+        user.data_backup.add_data_path(program.data)
+        user.restore(backup_id, config=False, data=True)
+        told = [line for line in caplog.messages if "setuid or setgid" in line]
+        assert len(told) == (not groups and not there)
+        assert all(
+            "2 files and folders are without setuid or setgid, as not with the owner and" in line for line in told
+        )
+        assert user.restore(backup_id, config=False, data=True, dry_run=True).plan.folders == ()
+
+    as_member(BOT, groups, act)
+    wanted = (BOT, OTHER, 0o2755) if groups else (BOT, BOT, 0o755)
+    assert (owner(folder), owner(tool)) == (wanted, wanted)
+
+
 @pytest.fixture
 def directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that makes this host know users by these numbers."""

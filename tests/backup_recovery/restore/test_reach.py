@@ -180,3 +180,74 @@ def test_a_drill_that_is_gone_is_no_loss(manager: RecoveryManager, tmp_path: Pat
         journal.write_bytes(Journal("x", "backup_1", [], steps).to_json())
         RecoveryManager(manager.backup_root)
         assert not journal.exists()
+
+
+@pytest.fixture
+def stuck(manager: RecoveryManager, program: Program, cut_off: Callable[..., Path], tmp_path: Path) -> RecoveryManager:
+    """Return a manager of a repository with the journal of a restore whose disk is not there."""
+    cut_off(all_trades_wrong)
+    program.trades.rename(tmp_path / "disk")
+    return manager
+
+
+def test_what_has_to_do_with_other_files_goes_on(
+    stuck: RecoveryManager, program: Program, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that died in the middle of a restore keeps nobody from restoring to another one."""
+    (backup_id,) = (backup.backup_id for backup in stuck.list_backups())
+    assert stuck.drill().ok
+    stuck.restore(backup_id, data=True, restore_to=tmp_path / "out")
+    made = stuck.create_backup(include_data=False)
+    stuck.restore(made)
+    stuck.cleanup_old_backups(1)
+    told = [line for line in caplog.messages if "cannot be brought to its end" in line]
+    assert len(told) == 5
+    assert all(
+        f"{program.trades}: this folder is not there: mount its disk" in line and WAY_OUT in line for line in told
+    )
+
+
+def test_what_has_to_do_with_the_same_files_is_refused(stuck: RecoveryManager, program: Program) -> None:
+    """A backup of files between old and new would pass for a good one."""
+    (backup_id,) = (backup.backup_id for backup in stuck.list_backups())
+    for act in (
+        stuck.create_backup,
+        lambda: stuck.restore(backup_id, data=True),
+        lambda: stuck.restore(backup_id, data=True, moved={str(program.data): str(program.trades / "below")}),
+        stuck.recover,
+    ):
+        with pytest.raises(BackupError, match=f"{program.trades}: this folder is not there.*{WAY_OUT}"):
+            act()
+    assert len(stuck.list_backups()) == 1
+
+
+def test_the_warning_says_whether_repository_or_target_is_to_blame(
+    manager: RecoveryManager,
+    program: Program,
+    cut_off: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each names the path that cannot be written."""
+    journal = cut_off(all_trades_wrong)
+
+    def refused(path: Path) -> Callable[..., None]:
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+        return refuse
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "keep", refused(program.trades / "1.csv"))
+        RecoveryManager(manager.backup_root)
+    with monkeypatch.context() as patch:
+        patch.setattr("peak_observe.backup_recovery.repository.repository.locked", refused(manager.backup_root))
+        RecoveryManager(manager.backup_root)
+    target, repository = caplog.messages[-2:]
+    assert target.startswith("a restore that a crash cut off cannot be brought to its end: ")
+    assert f"{program.trades}/1.csv: Read-only file system; {WAY_OUT} {journal} names" in target
+    assert str(manager.backup_root) not in target.replace(str(journal), "")
+    assert repository == (
+        f"{manager.backup_root} holds the journal of a restore: cannot recover: Read-only file system "
+        f"({manager.backup_root})"
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError, RecoveryManager
+from peak_observe.backup_recovery.files.copying import is_sparse
 from peak_observe.backup_recovery.restore.file_steps import overwrite
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.verification import NoRoomError
@@ -206,6 +207,42 @@ def test_a_read_only_repository_needs_no_write(
     mounted("-o", "remount,rw,bind", on=manager.backup_root)
     reader.create_backup()
     assert reader._repository.ledger.load().runs["failed"] == 1
+
+
+@as_root
+def test_restores_from_a_read_only_repository_are_counted(
+    manager: RecoveryManager, mounted: Callable[..., Path], program: Program, tmp_path: Path
+) -> None:
+    """In the memory of the process, which its metrics tell, until the ledger can be written."""
+    backup_id = manager.create_backup(include_data=True)
+    mounted("--bind", str(manager.backup_root), on=manager.backup_root)
+    mounted("-o", "remount,ro,bind", on=manager.backup_root)
+    reader = named(manager.backup_root, program)
+    reader.restore(backup_id, data=True, restore_to=tmp_path / "out")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BackupError):
+        reader.restore(backup_id, data=True, restore_to=tmp_path / "file" / "out")
+    counts = {"success": 1, "partial": 0, "failed": 1, "interrupted": 0}
+    assert reader._repository.account().restores == counts
+    assert reader._observed.read().restores == list(counts.values())
+    assert set(reader._repository.ledger.load().restores.values()) == {0}
+    mounted("-o", "remount,rw,bind", on=manager.backup_root)
+    reader.create_backup()
+    assert reader._repository.ledger.load().restores == reader._repository.account().restores == counts
+
+
+def test_a_restore_that_cannot_even_open_the_repository_is_counted(manager: RecoveryManager) -> None:
+    """As a backup is; that somebody else works there is no failure."""
+    backup_id = manager.create_backup()
+    lock = manager.backup_root / ".peak-observe" / "lock"
+    lock.unlink()
+    lock.mkdir()
+    assert not manager.restore_backup(backup_id)
+    assert manager._repository.account().restores["failed"] == 1
+    lock.rmdir()
+    with manager._repository.writing("test"):
+        assert not manager.restore_backup(backup_id)
+    assert manager._repository.account().restores["failed"] == 1
 
 
 @as_root
@@ -467,3 +504,54 @@ def test_what_is_written_in_place_is_as_closed_as_both_until_it_is_whole(
     overwrite(str(source), str(target))
     assert seen == {(meanwhile, source.stat().st_uid)}
     assert (stat.S_IMODE(target.stat().st_mode), target.read_bytes()) == (new, source.read_bytes())
+
+
+@as_root
+@pytest.mark.parametrize("hole", ["first", "last", "everything"])
+def test_what_is_written_in_place_keeps_its_holes(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path], tmp_path: Path, hole: str
+) -> None:
+    """A sparse file takes as much room as before; one that is taken back has those that it had."""
+
+    def write(path: Path, text: bytes) -> None:
+        with path.open("wb") as file:
+            file.seek(8 * MEGABYTE if hole == "first" else 0)
+            file.write(b"" if hole == "everything" else text)
+            file.truncate(9 * MEGABYTE)
+
+    file, outside = program.data / "sparse", tmp_path / "outside"
+    write(file, b"right")
+    if not is_sparse(file.stat()):
+        pytest.skip("this file system has no holes")
+    before = file.read_bytes()
+    backup_id = manager.create_backup(include_data=True)
+    write(outside, b"wrong" * 1000)
+    (program.trades / "1.csv").write_text("wrong")
+    mounted("--bind", str(outside), on=file)
+    room = [outside.stat().st_blocks, file.stat().st_blocks]
+
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("peak_observe.backup_recovery.restore.transaction.change_folders", failing)
+        assert not manager.restore_backup(backup_id, restore_data=True)
+    assert outside.stat().st_blocks <= room[0]
+    manager.restore(backup_id, data=True)
+    assert outside.read_bytes() == before
+    assert outside.stat().st_blocks <= max(room)
+
+
+@as_root
+def test_a_disk_that_is_full_in_the_middle_of_a_file_is_named(
+    manager: RecoveryManager, program: Program, disk: Path, mounted: Callable[..., Path]
+) -> None:
+    """The system itself names no path; the file is as before."""
+    program.config.write_text("x" * MEGABYTE)
+    backup_id = manager.create_backup()
+    (disk / "out").write_text("small")
+    fill(disk)
+    mounted("--bind", str(disk / "out"), on=program.config)
+    with pytest.raises(BackupError, match=f"nothing was restored.*No space left on device .{program.config}"):
+        manager.restore(backup_id)
+    assert (disk / "out").read_text() == "small"
