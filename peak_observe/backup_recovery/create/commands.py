@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from peak_observe.backup_recovery.repository.leftovers import DUMP, clear_dumps, mark
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, OTHERS
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import redact
 
@@ -109,32 +110,36 @@ class Dumps:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {name!r}")
         command.check(f"command {name!r}")
-        path = Path(os.path.abspath(self.folder / f"{name}.sql"))
+        path = Path(os.path.abspath(self.folder / f"{name}{DUMP}"))
         self._commands[path] = command
         return path
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Run all commands one after another, and remove their output at the end; the repository's lock is held."""
+        """Run all commands one after another, and remove their output at the end.
+
+        Raises:
+            OSError: Something of that cannot be removed.
+        """
         self.failed.clear()
+        if not self._commands:
+            yield
+            return
         try:
+            with suppress(OSError):  # to run a command says what is wrong
+                _make(self.folder)
+                mark(self.folder, [path.name for path in self._commands])
             for path, command in self._commands.items():
                 self._take(path, command)
             yield
         finally:
-            for path in self._commands:
-                path.unlink(missing_ok=True)
-            if self._commands:
-                with suppress(OSError):
-                    self.folder.rmdir()
+            clear_dumps(self.folder)
 
     def _take(self, path: Path, command: Command) -> None:
         try:
-            self.folder.mkdir(0o700, parents=True, exist_ok=True)
-            if self.folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):  # somebody made it before
-                self.folder.chmod(0o700)
+            _make(self.folder)
             path.unlink(missing_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
                 reason = command.run(descriptor)
             finally:
@@ -145,6 +150,12 @@ class Dumps:
             path.unlink(missing_ok=True)  # half a dump must not pass for one
             self.failed[str(path)] = f"its command failed, {reason}"
             _log.warning("the command for %s failed, %s", path.name, reason)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    if folder.stat().st_mode & OTHERS:  # somebody made it before
+        folder.chmod(FOLDER_MODE)
 
 
 def _last_line(said: BinaryIO) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,8 +39,9 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from peak_observe.backup_recovery.create.commands import Dumps
     from peak_observe.backup_recovery.create.sources import Exclude
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.manifest import Root
@@ -57,6 +58,7 @@ class BackupRequest(NamedTuple):
     Args:
         roots: The named paths by part, of the parts that are wanted.
         snapshot: The state of the program, if that is wanted.
+        dumps: The commands whose output is backed up, if that is wanted.
         exclude: Patterns of what is left out.
         append_only: Patterns of files of which the part that was there when reading began is a good copy.
         description: The purpose, in words.
@@ -66,11 +68,11 @@ class BackupRequest(NamedTuple):
         named: The parts that something is named for, wanted now or not.
         left_out: Parts that are named and not wanted, or wanted and not named, in words.
         tell: Called with a `Progress`.
-        reasons: Why a named path is not there, by path, where somebody knows better.
     """
 
     roots: dict[str, list[Root]]
     snapshot: StateSnapshot | None
+    dumps: Dumps | None
     exclude: Exclude
     append_only: Exclude
     description: str
@@ -80,7 +82,6 @@ class BackupRequest(NamedTuple):
     named: list[str]
     left_out: list[Problem]
     tell: Callable[[Progress], object] | None
-    reasons: Mapping[str, str]
 
     @property
     def kinds(self) -> list[str]:
@@ -145,7 +146,10 @@ class BackupRun:
         try:
             self._begin()
             self._staging.mkdir(FOLDER_MODE)
-            self._publish(self._fill())
+            # Commands write into one folder, which another run would empty: the lock is held.
+            with self._request.dumps.taken() if self._request.dumps else nullcontext():
+                writer = self._fill()
+            self._publish(writer)
         except Exception as error:
             self._fail(error)
             raise self._explained(error) from error
@@ -192,7 +196,7 @@ class BackupRun:
                 skip=[(own.st_dev, own.st_ino)],
                 doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
                 tell=request.tell,
-                reasons=request.reasons,
+                reasons=request.dumps.failed if request.dumps else {},
             )
             for kind, roots in request.roots.items():
                 writer.take(kind, roots)

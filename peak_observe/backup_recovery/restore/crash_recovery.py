@@ -10,14 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, PARTIAL, SUCCESS
 from peak_observe.backup_recovery.repository.locking import locked_for_reading
 from peak_observe.backup_recovery.repository.manifest import decode_name
-from peak_observe.backup_recovery.repository.uncounted import Uncounted
 from peak_observe.backup_recovery.restore.transaction import BESIDE, Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
-from peak_observe.events import BackupFinished, RestoreFinished
+from peak_observe.events import RestoreFinished
 from peak_observe.observers import emit
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
@@ -50,27 +48,6 @@ def writing(repository: Repository, doing: str, beside: Iterable[Path] = ()) -> 
     """
     with _told(repository, doing), repository.writing(doing):
         _bring_to_an_end(repository, chain(Transaction.left_behind(repository.own), _left_beside(beside)))
-        yield
-
-
-@contextmanager
-def backing_up(repository: Repository) -> Iterator[None]:
-    """Do as `writing` does, for a backup; a run that cannot even begin counts as one that failed.
-
-    Raises:
-        RepositoryLockedError: Somebody else writes there.
-        BackupError: As there.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(writing(repository, "make a backup"))
-        except RepositoryLockedError:
-            raise
-        except BackupError as error:
-            now, sequence = repository.clock.now(), repository.ledger.read().sequence + 1
-            uncounted.remember(repository.root, Uncounted(sequence, FAILED, now.timestamp()))
-            emit(BackupFinished(repository.name, repository.free_name(), FAILED, now, 0.0, 0, 0, str(error)))
-            raise
         yield
 
 

@@ -130,6 +130,19 @@ def read(path: Path) -> Settings:
     )
 
 
+def place(path: Path | None) -> Settings:
+    """Return where a file keeps its backups, as far as it can be read; there may be mistakes in it.
+
+    Raises:
+        ConfigError: It has no table `[backup]`.
+    """
+    table = {} if path is None else toml.table(path, "backup")
+    known = {key: value for key in ("repository", "app", "name") if isinstance(value := table.get(key), str)}
+    if path is not None and "repository" in known:
+        return Settings(**known | {"repository": toml.resolved(path, known["repository"])})
+    return Settings(**known)
+
+
 def _command(path: Path, where: str, found: Any) -> Command:
     """Return a command: a text, a list, or a table with its limits.
 
