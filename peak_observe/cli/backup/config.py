@@ -137,9 +137,11 @@ def place(path: Path | None) -> Settings:
         ConfigError: It has no table `[backup]`.
     """
     table = {} if path is None else toml.table(path, "backup")
-    known = {key: value for key in ("repository", "app", "name") if isinstance(value := table.get(key), str)}
+    known: dict[str, Any] = {
+        key: table[key] for key in ("repository", "app", "name") if isinstance(table.get(key), str)
+    }
     if path is not None and "repository" in known:
-        return Settings(**known | {"repository": toml.resolved(path, known["repository"])})
+        known["repository"] = toml.resolved(path, known["repository"])
     return Settings(**known)
 
 
