@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.create.arguments import (
     chosen_kinds,
     left_out,
 )
-from peak_observe.backup_recovery.create.counting import counting
+from peak_observe.backup_recovery.create.counts import counting
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
@@ -60,7 +60,8 @@ class RecoveryManager(BackupReader):
 
     Args:
         backup_dir: The repository, a folder; it is made if there is none.
-        name: The label `repository` of its metrics; the folder's name by default.
+        name: The label `repository` of its metrics, the folder's name by default; programs that share a repository are
+            told apart by it, or else by what they name.
         max_age: Seconds that the newest backup may be old: the promise that the alert compares with.
         exclude: Patterns of what is left out; see `Exclude`.
         append_only: Patterns, as for `exclude`, of files that only ever grow, such as logs and journals: the part that
@@ -100,7 +101,7 @@ class RecoveryManager(BackupReader):
         self._clock = clock
         self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
         self._repository.configure(max_age)
-        self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
+        self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
         self._observed = self._observe(self._repository, self._named.kinds, max_age)
         settle(self._repository)
 
@@ -138,6 +139,7 @@ class RecoveryManager(BackupReader):
         kinds = chosen_kinds(self._named.kinds(), wanted)
         request = BackupRequest(
             {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds},
+            self._named.identities(),
             self.state_snapshot if include_state else None,
             self.data_backup.dumps if DATA in kinds else None,
             self._exclude,

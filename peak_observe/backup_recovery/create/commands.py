@@ -99,7 +99,7 @@ class Dumps:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failed: dict[str, str] = {}
-        self._commands: dict[Path, Command] = {}
+        self.commands: dict[Path, Command] = {}
 
     def add(self, name: str, command: Command) -> Path:
         """Name a command, and return the file that its output goes to.
@@ -111,7 +111,7 @@ class Dumps:
             raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {name!r}")
         command.check(f"command {name!r}")
         path = Path(os.path.abspath(self.folder / f"{name}{DUMP}"))
-        self._commands[path] = command
+        self.commands[path] = command
         return path
 
     @contextmanager
@@ -122,14 +122,14 @@ class Dumps:
             OSError: Something of that cannot be removed.
         """
         self.failed.clear()
-        if not self._commands:
+        if not self.commands:
             yield
             return
         try:
             with suppress(OSError):  # to run a command says what is wrong
                 _make(self.folder)
-                mark(self.folder, [path.name for path in self._commands])
-            for path, command in self._commands.items():
+                mark(self.folder, [path.name for path in self.commands])
+            for path, command in self.commands.items():
                 self._take(path, command)
             yield
         finally:

@@ -57,6 +57,7 @@ class BackupRequest(NamedTuple):
 
     Args:
         roots: The named paths by part, of the parts that are wanted.
+        identities: What tells commands and states of programs apart, by part.
         snapshot: The state of the program, if that is wanted.
         dumps: The commands whose output is backed up, if that is wanted.
         exclude: Patterns of what is left out.
@@ -71,6 +72,7 @@ class BackupRequest(NamedTuple):
     """
 
     roots: dict[str, list[Root]]
+    identities: dict[str, list[str]]
     snapshot: StateSnapshot | None
     dumps: Dumps | None
     exclude: Exclude
@@ -89,9 +91,16 @@ class BackupRequest(NamedTuple):
         return [kind for kind in KINDS if kind in self.roots or (kind == STATE and self.snapshot)]
 
     @property
-    def sources(self) -> dict[str, list[str]]:
+    def paths(self) -> dict[str, list[str]]:
         """Named paths by part, as a manifest has them."""
         return {kind: [root.source for root in roots] for kind, roots in self.roots.items()}
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Named paths and identities by part."""
+        paths, more = self.paths, self.identities
+        found = {kind: [*paths.get(kind, []), *more.get(kind, [])] for kind in self.kinds}
+        return {kind: sources for kind, sources in found.items() if sources}
 
     @property
     def backup_type(self) -> BackupType:
@@ -225,7 +234,7 @@ class BackupRun:
         return None
 
     def _is_held_by(self, backup: BackupMetadata) -> bool:
-        wanted = self._request.sources
+        wanted = self._request.paths
         return all(set(wanted[kind]) <= set(backup.sources_of(kind)) for kind in wanted)
 
     def _usable(self) -> list[BackupMetadata]:
@@ -239,7 +248,7 @@ class BackupRun:
         usable = [base] if base else self._usable()
         opened: dict[str, EarlierFiles | None] = {}
         found: dict[tuple[str, str], list[EarlierFiles]] = {}
-        for kind, sources in self._request.sources.items():
+        for kind, sources in self._request.paths.items():
             for source in sources:
                 holders = [backup for backup in usable if source in backup.sources_of(kind)]
                 good = [backup for backup in holders if backup.good]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from collections import Counter
@@ -53,8 +54,14 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-class NoAccess(str):
-    """Reason why the metadata of a backup cannot be read, which says nothing of its content."""
+class Unread(str):
+    """Reason why the metadata of a backup cannot be read now; what it holds may be sound, and need another backup."""
+
+    __slots__ = ()
+
+
+class NoAccess(Unread):
+    """Reason that says nothing of the content, as want of a right or a newer version."""
 
     __slots__ = ()
 
@@ -171,7 +178,9 @@ class Repository:
         except FileNotFoundError:
             return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
-            return NoAccess(error) if is_no_access(error) else str(error)
+            if is_no_access(error):
+                return NoAccess(error)
+            return Unread(error) if getattr(error, "errno", None) == errno.EIO else str(error)
 
     def load(self, folder: Path) -> BackupMetadata:
         """Return the metadata of a backup.

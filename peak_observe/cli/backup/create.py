@@ -9,7 +9,7 @@ from peak_observe.backup_recovery.create.run import SKIPPED
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.config import Settings
-from peak_observe.cli.backup.counting import counted
+from peak_observe.cli.backup.counts import counted
 from peak_observe.cli.backup.hooks import around
 from peak_observe.cli.backup.manager import note, opened, settings
 from peak_observe.cli.backup.push import pushed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.create import counting
+from peak_observe.backup_recovery.create import counts
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.manager import opened
@@ -59,7 +59,7 @@ def _count(found: Settings, file: Path | None, error: BaseException) -> None:
     repository = _repository(found)
     if not wrong or repository.own.is_dir():  # a mistake makes no repository
         repository.configure(found.max_age)
-        counting.count(repository, error)
+        counts.count(repository, error)
 
 
 def _repository(found: Settings) -> Repository:
