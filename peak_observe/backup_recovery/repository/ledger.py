@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, telling
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.support.atomic_files import replace_durably
 from peak_observe.support.loggers import logger
 
@@ -223,7 +224,7 @@ class Ledger:
         Raises:
             OSError: It cannot be read or written.
         """
-        with briefly_locked(self._lock):
+        with owners_rights(), briefly_locked(self._lock):
             # Read anew: two changes by others within one tick of the clock may look like none.
             before = self.load()
             after = change(before)

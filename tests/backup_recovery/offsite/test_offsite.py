@@ -1,6 +1,7 @@
 """Push, list, verify, prune, restore and drill of an off-site store in a folder."""
 
 import json
+import os
 import shutil
 import threading
 
@@ -15,7 +16,7 @@ from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, StoreError, WrongKeyError
 
 from ..conftest import picture
-from .conftest import new_key, random_bytes
+from .conftest import Away, new_key, random_bytes
 
 SECRETS = (b"BTC", b"positions", b"config.toml", b"64000", b"trades")
 
@@ -415,3 +416,21 @@ def test_numbers_that_make_no_sense(key: str, value) -> None:
     """What is no amount is named."""
     with pytest.raises(ValueError, match=f"{key} must be a number above 0"):
         OffsiteStore("file:///x", **{key: value})
+
+
+@pytest.mark.parametrize("value", [0, 0o22, 0o777])
+def test_a_store_in_a_folder_is_for_its_owner_only(tmp_path, manager, program, value: int) -> None:
+    """Whatever the umask, and whatever an earlier version has left open."""
+    before = os.umask(value)
+    try:
+        away = Away(tmp_path, manager, program)
+        away.pushed()
+        (away.place / "backups").chmod(0o777)
+        away.store = away.opened()
+        away.pushed()
+        away.store.verify(identity=away.identity)
+    finally:
+        os.umask(before)
+    paths = [away.place, *away.place.rglob("*"), *away.manager.backup_root.parent.glob("backups*/.peak-observe/*")]
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
