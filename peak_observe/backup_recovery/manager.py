@@ -22,6 +22,7 @@ from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, su
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
+from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
     DATA,
@@ -99,7 +100,7 @@ class RecoveryManager(BackupReader):
         self._append_only = Exclude(append_only, option="append_only")
         self._max_age = max_age
         self._clock = clock
-        self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
+        self._repository = Repository(self.backup_root, label_of(name, self.backup_root), clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
         self._observed = self._observe(self._repository, self._named.kinds, max_age)

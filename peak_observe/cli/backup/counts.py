@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.create import counts
+from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.manager import opened
@@ -66,4 +67,4 @@ def _repository(found: Settings) -> Repository:
     if found.app is not None:
         return opened(found)._repository  # noqa: SLF001 - what a manager does by itself is counted by itself
     folder = found.repository or DEFAULT_REPOSITORY
-    return Repository(folder, found.name or folder.absolute().name, SYSTEM_CLOCK)
+    return Repository(folder, label_of(found.name, folder), SYSTEM_CLOCK)
