@@ -17,6 +17,7 @@ from peak_observe.backup_recovery.repository.leftovers import DUMP, clear_dumps,
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, OTHERS
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import redact
+from peak_observe.support.shown import shown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 HOUR = 3600.0
@@ -51,8 +52,11 @@ class Command(NamedTuple):
             words = self.words
         except ValueError as error:
             raise ValueError(f"{what} is no command: {error}") from None
-        if not words or not all(isinstance(word, str) for word in words) or "\0" in "".join(words):
-            raise ValueError(f"{what} is no command: it has to be a program with its arguments, not {self.command!r}")
+        sound = words and all(isinstance(word, str) for word in words) and words[0] and "\0" not in "".join(words)
+        if not sound or not str(self.command).strip():
+            raise ValueError(
+                f"{what} is no command: it has to be a program with its arguments, not {shown(self.command)}"
+            )
 
     @property
     def words(self) -> list[str]:
@@ -107,8 +111,7 @@ class Dumps:
         Raises:
             ValueError: Name or command makes no sense.
         """
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {name!r}")
+        check_name(name)
         command.check(f"command {name!r}")
         path = Path(os.path.abspath(self.folder / f"{name}{DUMP}"))
         self.commands[path] = command
@@ -150,6 +153,16 @@ class Dumps:
             path.unlink(missing_ok=True)  # half a dump must not pass for one
             self.failed[str(path)] = f"its command failed, {reason}"
             _log.warning("the command for %s failed, %s", path.name, reason)
+
+
+def check_name(name: object) -> None:
+    """Look whether a command can have a name, of which its file gets its own.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {shown(name)}")
 
 
 def _make(folder: Path) -> None:

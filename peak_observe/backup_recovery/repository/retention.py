@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from peak_observe.backup_recovery.repository.metadata import COMMAND, STATE, BackupMetadata, BackupStatus
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -248,7 +249,7 @@ def _status(backup: BackupMetadata) -> str:
 
 def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, not {value!r}")
+        raise ValueError(f"{name} must be a whole number of at least 0, not {shown(value)}")
 
 
 def _groups(value: object) -> tuple[str, ...]:
@@ -258,7 +259,7 @@ def _groups(value: object) -> tuple[str, ...]:
     if found in ([""], ["none"]):
         return ()
     if not all(item in GROUPS for item in found):
-        raise ValueError(f"group_by must be 'part', 'root', both or none, not {value!r}")
+        raise ValueError(f"group_by must be 'part', 'root', both or none, not {shown(value)}")
     return tuple(name for name in GROUPS if name in found)
 
 
@@ -266,5 +267,5 @@ def _tags(value: object) -> tuple[str, ...]:
     """Return a string as a tuple of one, and several as a tuple."""
     found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
     if not all(isinstance(tag, str) and tag for tag in found):
-        raise ValueError(f"keep_tags must be strings that are not empty, not {value!r}")
+        raise ValueError(f"keep_tags must be strings that are not empty, not {shown(value)}")
     return found
