@@ -188,18 +188,19 @@ class BackupRun:
 
     def _fill(self) -> StagingWriter:
         request, repository = self._request, self._repository
-        base = self._base() if request.incremental else None
+        usable = self._usable()
+        base = self._base(usable) if request.incremental else None
         if base:
             self.backup = replace(self.backup, backup_type=BackupType.INCREMENTAL, base=base.backup_id)
         own = repository.root.stat()
         manifest = ManifestWriter(self._staging / MANIFEST, self._head())
-        earlier = self._earlier(base)
+        earlier = self._earlier([base] if base else usable)
         try:
             writer = StagingWriter(
                 self._staging,
                 add=manifest.add,
                 earlier=earlier,
-                databases=EarlierDatabases(repository.root, self._usable()),
+                databases=EarlierDatabases(repository.root, usable),
                 incremental=base is not None,
                 exclude=request.exclude,
                 append_only=request.append_only,
@@ -226,9 +227,9 @@ class BackupRun:
         roots = [root for roots in self._request.roots.values() for root in roots]
         return Manifest(VERSION, self.backup.backup_id, self._started_ns, roots, [])
 
-    def _base(self) -> BackupMetadata | None:
+    def _base(self, usable: Sequence[BackupMetadata]) -> BackupMetadata | None:
         """Return the last full backup of what is wanted; without one this becomes a full one itself."""
-        for backup in self._usable():
+        for backup in usable:
             if backup.good and backup.backup_type is not BackupType.INCREMENTAL and self._is_held_by(backup):
                 return backup
         return None
@@ -243,9 +244,8 @@ class BackupRun:
         found = [item for item in self._repository.backups() if item.manifest and item.backup_id not in corrupt]
         return found[::-1]
 
-    def _earlier(self, base: BackupMetadata | None) -> dict[tuple[str, str], list[EarlierFiles]]:
-        """Return for each named path the newest backup that holds it, and the newest good one: or the base alone."""
-        usable = [base] if base else self._usable()
+    def _earlier(self, usable: Sequence[BackupMetadata]) -> dict[tuple[str, str], list[EarlierFiles]]:
+        """Return for each named path the newest backup that holds it, and the newest good one."""
         opened: dict[str, EarlierFiles | None] = {}
         found: dict[tuple[str, str], list[EarlierFiles]] = {}
         for kind, sources in self._request.paths.items():
