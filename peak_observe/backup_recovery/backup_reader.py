@@ -153,8 +153,10 @@ class BackupReader:
         return self._named.kinds()
 
     def named_sources(self, *kinds: str) -> set[str]:
-        """Return the absolute paths that are named, for these parts or for all, as metadata has them."""
-        return {root.source for root in self._named.roots() if not kinds or root.kind in kinds}
+        """Return what is named for these parts or for all, as metadata has it: absolute paths, and identities."""
+        paths = {root.source for root in self._named.roots() if not kinds or root.kind in kinds}
+        identities = self._named.identities().items()
+        return paths.union(*(sources for kind, sources in identities if not kinds or kind in kinds))
 
     def list_files(self, backup_id: str, patterns: Collection[str] = ()) -> list[StoredFile]:
         """Return what is in a backup, a folder before what is in it.

@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.create.commands import HOUR, Command, Dumps
+from peak_observe.backup_recovery.create.identities import of_command, of_state
 from peak_observe.backup_recovery.create.sources import Exclude, NamedPaths
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.repository.locking import briefly_locked
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, VERSION, Entry, Manifest, decode_name
+from peak_observe.backup_recovery.repository.manifest import (
+    FILE,
+    FOLDER,
+    VERSION,
+    Entry,
+    Manifest,
+    decode_name,
+    encode_name,
+)
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import DRILL
@@ -222,11 +231,19 @@ class DataBackup(_Part):
 
 
 class Named(NamedTuple):
-    """All parts of a manager with what is named for them."""
+    """All parts of a manager with what is named for them.
+
+    Args:
+        config: The configuration.
+        data: The data.
+        snapshot: The state.
+        label: The name that was given to the program; None without one.
+    """
 
     config: ConfigBackup
     data: DataBackup
     snapshot: StateSnapshot
+    label: str | None = None
 
     def kinds(self) -> list[str]:
         """Return the parts that something is named for."""
@@ -237,6 +254,15 @@ class Named(NamedTuple):
     def paths(self) -> dict[str, NamedPaths]:
         """Return the named paths by part, in the order of a backup."""
         return {CONFIG: self.config.paths, DATA: self.data.paths}
+
+    def identities(self) -> dict[str, list[str]]:
+        """Return by part what tells commands and state providers from those of other programs."""
+        commands = self.data.dumps.commands
+        providers = self.snapshot._state_providers  # noqa: SLF001 - the same
+        return {
+            STATE: of_state(providers, self.label),
+            DATA: [of_command(encode_name(str(path)), command, self.label) for path, command in commands.items()],
+        }
 
     def roots(self) -> list[Root]:
         """Return all paths that are named."""

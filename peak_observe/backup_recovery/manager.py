@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from peak_observe.backup_recovery.backup_reader import BackupReader
@@ -17,10 +17,12 @@ from peak_observe.backup_recovery.create.arguments import (
     chosen_kinds,
     left_out,
 )
+from peak_observe.backup_recovery.create.counts import counting
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
+from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
     DATA,
@@ -31,10 +33,10 @@ from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
 from peak_observe.backup_recovery.restore.crash_recovery import (
-    backing_up,
     check_settled,
     counted,
     folders_beside,
+    read_by,
     restoring,
     settle,
     targets_of,
@@ -61,7 +63,8 @@ class RecoveryManager(BackupReader):
 
     Args:
         backup_dir: The repository, a folder; it is made if there is none.
-        name: The label `repository` of its metrics; the folder's name by default.
+        name: The label `repository` of its metrics, the folder's name by default; programs that share a repository are
+            told apart by it, or else by what they name.
         max_age: Seconds that the newest backup may be old: the promise that the alert compares with.
         exclude: Patterns of what is left out; see `Exclude`.
         append_only: Patterns, as for `exclude`, of files that only ever grow, such as logs and journals: the part that
@@ -99,9 +102,9 @@ class RecoveryManager(BackupReader):
         self._append_only = Exclude(append_only, option="append_only")
         self._max_age = max_age
         self._clock = clock
-        self._repository = Repository(self.backup_root, name or self.backup_root.absolute().name or "backups", clock)
+        self._repository = Repository(self.backup_root, label_of(name, self.backup_root), clock)
         self._repository.configure(max_age)
-        self._named = Named(self.config_backup, self.data_backup, self.state_snapshot)
+        self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
         self._observed = self._observe(self._repository, self._named.kinds, max_age)
         self._settle()
 
@@ -140,10 +143,11 @@ class RecoveryManager(BackupReader):
         """
         wanted = {CONFIG: checked_flag(include_config), STATE: bool(include_state), DATA: include_data is not False}
         kinds = chosen_kinds(self._named.kinds(), wanted)
-        roots = {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds}
         request = BackupRequest(
-            roots,
+            {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds},
+            self._named.identities(),
             self.state_snapshot if include_state else None,
+            self.data_backup.dumps if DATA in kinds else None,
             self._exclude,
             self._append_only,
             checked_text("description", description),
@@ -153,20 +157,17 @@ class RecoveryManager(BackupReader):
             self._named.kinds(),
             left_out(self._named.kinds(), wanted, asked=[DATA] if include_data else []),
             progress,
-            self.data_backup.dumps.failed,
         )
-        with self._operation("backup.create") as span:
+        with self._operation("backup.create") as span, counting(self._repository) as beginning:
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
-            # Commands write into one folder, which another run would empty.
-            with backing_up(self._repository, request.roots), self._dumped(kinds):
-                made = BackupRun(self._repository, request, state).run()
+            with writing(self._repository, "make a backup", read_by(request.roots)):
+                run = BackupRun(self._repository, request, state)
+                beginning.over = True
+                made = run.run()
             span.note(backup_id=made.backup_id, files=made.files_count, size_bytes=made.size_bytes)
             span.note(outcome=made.status.value)
         return made.backup_id
-
-    def _dumped(self, kinds: list[str]) -> AbstractContextManager[None]:
-        return self.data_backup.dumps.taken() if DATA in kinds else nullcontext()
 
     def _state(self) -> tuple[Captured, float]:
         """Return what the state providers return, and the seconds that took."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.files.file_systems import is_in_memory
 
 OLD = 1_700_000_000
 
@@ -105,3 +106,13 @@ def public_path() -> Iterator[Path]:
         path = Path(folder)
         path.chmod(0o755)
         yield path
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """Return a folder on a file system in memory."""
+    place = "/dev/shm"  # noqa: S108 - its folder has a name that nobody knows
+    if not is_in_memory(place):
+        pytest.skip(f"there is no file system in memory at {place}")
+    with tempfile.TemporaryDirectory(dir=place, prefix="peak-observe-") as folder:
+        yield Path(folder)

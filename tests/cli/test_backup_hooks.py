@@ -230,3 +230,13 @@ def test_mistakes_in_the_file(desk, old: str, new: str, message: str) -> None:
     done = desk.run("create")
     assert done.code == 2
     assert message in done.line
+
+
+def test_latest_is_that_of_the_program_and_not_of_another_with_a_command_of_that_name(desk) -> None:
+    """Both keep their dumps in one repository, where the other one made the newest backup."""
+    for name in ("one", "two"):
+        desk.write(f"{name}.toml", f'[backup]\nrepository = "backups"\n[backup.commands]\npg = "echo {name}"\n')
+        assert desk.run("create", "--config.file", f"{name}.toml").code == 0
+    assert desk.run("restore", "latest", "--config.file", "one.toml", "--yes", "--to", "out").code == 0
+    assert desk.read("out/data/pg.sql") == "one\n"
+    assert desk.run("prune", "--config.file", "one.toml", "--last", "1", "--json").json["remove"] == []

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from peak_observe.backup_recovery.repository.leftovers import DUMP, clear_dumps, mark
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, OTHERS
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import redact
+from peak_observe.support.shown import shown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 HOUR = 3600.0
@@ -50,8 +52,11 @@ class Command(NamedTuple):
             words = self.words
         except ValueError as error:
             raise ValueError(f"{what} is no command: {error}") from None
-        if not words or not all(isinstance(word, str) for word in words) or "\0" in "".join(words):
-            raise ValueError(f"{what} is no command: it has to be a program with its arguments, not {self.command!r}")
+        sound = words and all(isinstance(word, str) for word in words) and words[0] and "\0" not in "".join(words)
+        if not sound or not str(self.command).strip():
+            raise ValueError(
+                f"{what} is no command: it has to be a program with its arguments, not {shown(self.command)}"
+            )
 
     @property
     def words(self) -> list[str]:
@@ -98,7 +103,7 @@ class Dumps:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failed: dict[str, str] = {}
-        self._commands: dict[Path, Command] = {}
+        self.commands: dict[Path, Command] = {}
 
     def add(self, name: str, command: Command) -> Path:
         """Name a command, and return the file that its output goes to.
@@ -106,35 +111,38 @@ class Dumps:
         Raises:
             ValueError: Name or command makes no sense.
         """
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {name!r}")
+        check_name(name)
         command.check(f"command {name!r}")
-        path = Path(os.path.abspath(self.folder / f"{name}.sql"))
-        self._commands[path] = command
+        path = Path(os.path.abspath(self.folder / f"{name}{DUMP}"))
+        self.commands[path] = command
         return path
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Run all commands one after another, and remove their output at the end; the repository's lock is held."""
+        """Run all commands one after another, and remove their output at the end.
+
+        Raises:
+            OSError: Something of that cannot be removed.
+        """
         self.failed.clear()
+        if not self.commands:
+            yield
+            return
         try:
-            for path, command in self._commands.items():
+            with suppress(OSError):  # to run a command says what is wrong
+                _make(self.folder)
+                mark(self.folder, [path.name for path in self.commands])
+            for path, command in self.commands.items():
                 self._take(path, command)
             yield
         finally:
-            for path in self._commands:
-                path.unlink(missing_ok=True)
-            if self._commands:
-                with suppress(OSError):
-                    self.folder.rmdir()
+            clear_dumps(self.folder)
 
     def _take(self, path: Path, command: Command) -> None:
         try:
-            self.folder.mkdir(0o700, parents=True, exist_ok=True)
-            if self.folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):  # somebody made it before
-                self.folder.chmod(0o700)
+            _make(self.folder)
             path.unlink(missing_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
                 reason = command.run(descriptor)
             finally:
@@ -145,6 +153,22 @@ class Dumps:
             path.unlink(missing_ok=True)  # half a dump must not pass for one
             self.failed[str(path)] = f"its command failed, {reason}"
             _log.warning("the command for %s failed, %s", path.name, reason)
+
+
+def check_name(name: object) -> None:
+    """Look whether a command can have a name, of which its file gets its own.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {shown(name)}")
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    if folder.stat().st_mode & OTHERS:  # somebody made it before
+        folder.chmod(FOLDER_MODE)
 
 
 def _last_line(said: BinaryIO) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.create.earlier import EarlierFiles
+from peak_observe.backup_recovery.create.earlier import EarlierDatabases, EarlierFiles
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import beside
 from peak_observe.backup_recovery.repository import uncounted
@@ -39,8 +39,9 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from peak_observe.backup_recovery.create.commands import Dumps
     from peak_observe.backup_recovery.create.sources import Exclude
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.manifest import Root
@@ -56,7 +57,9 @@ class BackupRequest(NamedTuple):
 
     Args:
         roots: The named paths by part, of the parts that are wanted.
+        identities: What tells commands and states of programs apart, by part.
         snapshot: The state of the program, if that is wanted.
+        dumps: The commands whose output is backed up, if that is wanted.
         exclude: Patterns of what is left out.
         append_only: Patterns of files of which the part that was there when reading began is a good copy.
         description: The purpose, in words.
@@ -66,11 +69,12 @@ class BackupRequest(NamedTuple):
         named: The parts that something is named for, wanted now or not.
         left_out: Parts that are named and not wanted, or wanted and not named, in words.
         tell: Called with a `Progress`.
-        reasons: Why a named path is not there, by path, where somebody knows better.
     """
 
     roots: dict[str, list[Root]]
+    identities: dict[str, list[str]]
     snapshot: StateSnapshot | None
+    dumps: Dumps | None
     exclude: Exclude
     append_only: Exclude
     description: str
@@ -80,7 +84,6 @@ class BackupRequest(NamedTuple):
     named: list[str]
     left_out: list[Problem]
     tell: Callable[[Progress], object] | None
-    reasons: Mapping[str, str]
 
     @property
     def kinds(self) -> list[str]:
@@ -88,9 +91,16 @@ class BackupRequest(NamedTuple):
         return [kind for kind in KINDS if kind in self.roots or (kind == STATE and self.snapshot)]
 
     @property
-    def sources(self) -> dict[str, list[str]]:
+    def paths(self) -> dict[str, list[str]]:
         """Named paths by part, as a manifest has them."""
         return {kind: [root.source for root in roots] for kind, roots in self.roots.items()}
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Named paths and identities by part."""
+        paths, more = self.paths, self.identities
+        found = {kind: [*paths.get(kind, []), *more.get(kind, [])] for kind in self.kinds}
+        return {kind: sources for kind, sources in found.items() if sources}
 
     @property
     def backup_type(self) -> BackupType:
@@ -145,7 +155,10 @@ class BackupRun:
         try:
             self._begin()
             self._staging.mkdir(FOLDER_MODE)
-            self._publish(self._fill())
+            # Commands write into one folder, which another run would empty: the lock is held.
+            with self._request.dumps.taken() if self._request.dumps else nullcontext():
+                writer = self._fill()
+            self._publish(writer)
         except Exception as error:
             self._fail(error)
             raise self._explained(error) from error
@@ -175,24 +188,26 @@ class BackupRun:
 
     def _fill(self) -> StagingWriter:
         request, repository = self._request, self._repository
-        base = self._base() if request.incremental else None
+        usable = self._usable()
+        base = self._base(usable) if request.incremental else None
         if base:
             self.backup = replace(self.backup, backup_type=BackupType.INCREMENTAL, base=base.backup_id)
         own = repository.root.stat()
         manifest = ManifestWriter(self._staging / MANIFEST, self._head())
-        earlier = self._earlier(base)
+        earlier = self._earlier([base] if base else usable)
         try:
             writer = StagingWriter(
                 self._staging,
                 add=manifest.add,
                 earlier=earlier,
+                databases=EarlierDatabases(repository.root, usable),
                 incremental=base is not None,
                 exclude=request.exclude,
                 append_only=request.append_only,
                 skip=[(own.st_dev, own.st_ino)],
                 doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
                 tell=request.tell,
-                reasons=request.reasons,
+                reasons=request.dumps.failed if request.dumps else {},
             )
             for kind, roots in request.roots.items():
                 writer.take(kind, roots)
@@ -212,15 +227,15 @@ class BackupRun:
         roots = [root for roots in self._request.roots.values() for root in roots]
         return Manifest(VERSION, self.backup.backup_id, self._started_ns, roots, [])
 
-    def _base(self) -> BackupMetadata | None:
+    def _base(self, usable: Sequence[BackupMetadata]) -> BackupMetadata | None:
         """Return the last full backup of what is wanted; without one this becomes a full one itself."""
-        for backup in self._usable():
+        for backup in usable:
             if backup.good and backup.backup_type is not BackupType.INCREMENTAL and self._is_held_by(backup):
                 return backup
         return None
 
     def _is_held_by(self, backup: BackupMetadata) -> bool:
-        wanted = self._request.sources
+        wanted = self._request.paths
         return all(set(wanted[kind]) <= set(backup.sources_of(kind)) for kind in wanted)
 
     def _usable(self) -> list[BackupMetadata]:
@@ -229,12 +244,11 @@ class BackupRun:
         found = [item for item in self._repository.backups() if item.manifest and item.backup_id not in corrupt]
         return found[::-1]
 
-    def _earlier(self, base: BackupMetadata | None) -> dict[tuple[str, str], list[EarlierFiles]]:
-        """Return for each named path the newest backup that holds it, and the newest good one: or the base alone."""
-        usable = [base] if base else self._usable()
+    def _earlier(self, usable: Sequence[BackupMetadata]) -> dict[tuple[str, str], list[EarlierFiles]]:
+        """Return for each named path the newest backup that holds it, and the newest good one."""
         opened: dict[str, EarlierFiles | None] = {}
         found: dict[tuple[str, str], list[EarlierFiles]] = {}
-        for kind, sources in self._request.sources.items():
+        for kind, sources in self._request.paths.items():
             for source in sources:
                 holders = [backup for backup in usable if source in backup.sources_of(kind)]
                 good = [backup for backup in holders if backup.good]

@@ -62,7 +62,7 @@ class Exclude:
     def __init__(self, patterns: Iterable[str] = (), *, option: str = "exclude") -> None:
         self.patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         if not all(isinstance(pattern, str) and pattern.strip("/") for pattern in self.patterns):
-            raise ValueError(f"{option} must be patterns like '*.log' or 'cache/', not {patterns!r}")
+            raise ValueError(f"{option} must be patterns like '*.log' or 'cache/', not {shown(patterns)}")
         names = [pattern for pattern in self.patterns if "/" not in pattern.rstrip("/")]
         paths = [pattern.lstrip("/") for pattern in self.patterns if "/" in pattern.rstrip("/")]
         self._names = _either(name for name in names if not name.endswith("/")), _either(map(_folder, names))
@@ -96,7 +96,7 @@ def checked_path(path: Path | str) -> Path | str:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"it has to be a path, not {shown(path)}")
     if not str(path) or "\0" in str(path):
-        raise ValueError(f"it has to be a path, not {str(path)!r}")
+        raise ValueError(f"it has to be a path, not {shown(str(path))}")
     return path
 
 

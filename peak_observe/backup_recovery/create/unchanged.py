@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.files import copying
+from peak_observe.backup_recovery.files.file_systems import is_in_memory
 from peak_observe.backup_recovery.repository.manifest import encode_name
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class UnchangedFiles:
         self._earlier = earlier
         self._incremental = incremental
         self._doubted = doubted
+        self._in_memory: dict[int, bool] = {}  # by device
 
     def place_of(self, root: Root) -> Place:
         """Return a named path in this backup and in earlier ones."""
@@ -85,11 +88,18 @@ class UnchangedFiles:
                 continue
             if entry is not None:
                 other = known, earlier
-            elif earlier.is_untouched(known, found.status, found.path):
+            elif earlier.is_untouched(known, found.status, found.path) and self._is_telling(known, found):
                 entry, source = self._unchanged(known, earlier, stored)
             if known.source_size is not None and database is None:
                 database = known, earlier.backup_id
         return entry, source, EarlierFacts(database, other) if database or other else None
+
+    def _is_telling(self, entry: Entry, found: Found) -> bool:
+        """Return whether a status that did not change tells of the content, or the content itself is the same."""
+        device = found.status.st_dev
+        if device not in self._in_memory:
+            self._in_memory[device] = is_in_memory(found.path)
+        return not self._in_memory[device] or _is_same(entry, found.path)
 
     def link_to_other(self, found: Found, more: EarlierFacts | None) -> Entry | None:
         """Link to the copy of another earlier backup, where that of the first could not be linked to."""
@@ -112,6 +122,14 @@ class UnchangedFiles:
         if entry.taken == LINKED and entry.stored == stored and entry.base == base and not entry.hardlink:
             return entry, source
         return replace(entry, stored=stored, taken=LINKED, base=base, hardlink=""), source
+
+
+def _is_same(entry: Entry, path: str) -> bool:
+    """Return whether a file has the content of an entry; what is stored of a database is not what its file holds."""
+    try:
+        return entry.source_size is None and copying.hashed(path).blake3 == entry.blake3
+    except OSError:
+        return False
 
 
 def link(path: str, target: str) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from peak_observe.backup_recovery.create.earlier import EarlierFiles
+    from peak_observe.backup_recovery.create.earlier import EarlierDatabases, EarlierFiles
 
 BATCH = 128  # files that are in memory at once; with few of them a processor finds most in its nearest memory
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
@@ -49,6 +49,7 @@ class StagingWriter:
         folder: The folder.
         add: Called with the entries of what is in it, in the order of the manifest.
         earlier: Earlier backups by part and source of a named path, the newest first.
+        databases: What was a database in any of them.
         incremental: Whether a file that did not change stays where it is instead of being linked.
         exclude: What is left out.
         append_only: Files of which the part that was there when reading began is a good copy.
@@ -64,6 +65,7 @@ class StagingWriter:
         *,
         add: Callable[[list[Entry]], None],
         earlier: Mapping[tuple[str, str], Sequence[EarlierFiles]] | None = None,
+        databases: EarlierDatabases | None = None,
         incremental: bool = False,
         exclude: Exclude,
         append_only: Exclude | None = None,
@@ -82,6 +84,7 @@ class StagingWriter:
         self._place = f"{folder}/"
         self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
         self._unchanged = UnchangedFiles(folder, earlier or {}, incremental=incremental, doubted=doubted)
+        self._databases = databases
         self._exclude = exclude
         self._append_only = append_only or Exclude()
         self._skip = frozenset(skip)
@@ -118,8 +121,6 @@ class StagingWriter:
         while batch := list(islice(items, BATCH)):
             self._take_batch(batch)
         self._finish_folders()
-        self._names.clear()
-        self._copies.clear()
         seconds = time.perf_counter() - began
         self.parts[kind] = Part(self.files - files, self.size_bytes - size, seconds)
 
@@ -282,7 +283,10 @@ class StagingWriter:
         return True
 
     def _job(self, place: Place, found: Found, more: EarlierFacts | None) -> Job:
-        return Job(found, self._only_grows(place, found), more.database if more else None)
+        database = more.database if more else None
+        if database is None and self._databases is not None:
+            database = self._databases.find(found.path, place.root)
+        return Job(found, self._only_grows(place, found), database)
 
     def _only_grows(self, place: Place, found: Found) -> bool:
         if not self._append_only.patterns:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from peak_observe.backup_recovery.files.safe_read import content
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.support.atomic_files import replace_durably
 
 
@@ -27,6 +28,7 @@ class IndexCache:
         except OSError:
             return None
 
+    @owners_rights()
     def put(self, name: str, sealed: bytes) -> None:
         """Keep a sealed index."""
         with suppress(OSError):

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from peak_observe.backup_recovery.offsite.libraries import library
 from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found
 from peak_observe.backup_recovery.offsite.workers import interruptible
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, OTHERS, OWNER, owners_rights
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
@@ -58,6 +59,7 @@ class ObjectStore:
         self._obstore = library("obstore")
         self._errors = library("obstore.exceptions")
         self._conditional = True
+        self._private: set[Path] = set()
         self._url = url
         self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
         with self._told("open the store", url):
@@ -104,8 +106,24 @@ class ObjectStore:
         return self._conditional
 
     def _put(self, name: str, content: bytes, *, mode: str) -> None:
+        path = None if self._folder is None else self._folder / name
+        if path is not None:
+            self._make_private(path.parent)
         # In parts it would be no longer one request that is there or not.
         interruptible(lambda: self._obstore.put(self._store, name, content, mode=mode, use_multipart=False))
+        if path is not None:
+            path.chmod(FILE_MODE)  # the library leaves it to the umask
+
+    def _make_private(self, folder: Path) -> None:
+        """Make a folder of the store with those above it, for their owner only."""
+        if folder == self._folder or folder in self._private:
+            return
+        self._make_private(folder.parent)
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
+        with suppress(PermissionError):  # another user's
+            if folder.stat().st_mode & (OWNER | OTHERS) != FOLDER_MODE:
+                folder.chmod(FOLDER_MODE)
+        self._private.add(folder)
 
     def get(self, name: str) -> bytes:
         """Return the content of an object."""
@@ -186,6 +204,7 @@ def reason(error: Exception) -> str:
     return redact(f"{mend}: {text}" if mend else text)
 
 
+@owners_rights()
 def make_folder(url: str) -> None:
     """Make the folder of a new store where its address is that of one.
 
@@ -196,7 +215,7 @@ def make_folder(url: str) -> None:
         return
     folder = _folder(url)
     try:
-        folder.mkdir(0o700, parents=True, exist_ok=True)
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a null byte
         raise StoreError(f"the folder {folder} cannot be made: {getattr(error, 'strerror', None) or error}") from None
 

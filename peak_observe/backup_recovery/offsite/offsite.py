@@ -32,6 +32,7 @@ from peak_observe.backup_recovery.offsite.store_key import StoreKey
 from peak_observe.backup_recovery.offsite.throttle import Throttle
 from peak_observe.backup_recovery.offsite.transport import Counted
 from peak_observe.backup_recovery.offsite.verify import StoreReport
+from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.offsite_status import FAILED, SUCCESS, Status, StatusFile
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -90,12 +91,11 @@ class OffsiteStore:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         settings.check_amounts(max_age=max_age, bandwidth=bandwidth, retry_timeout=retry_timeout)
-        root = Path(repository)
-        self.url = url
+        self.url, root = url, Path(repository)
         self.host = checked_host(own_name() if host is None else host)
         self._recipients = (recipients,) if isinstance(recipients, str) else tuple(recipients)
         self._reach = {"endpoint": endpoint, "region": region, "retry_timeout": float(retry_timeout)}
-        self._repository = Repository(root, name or root.absolute().name or "backups", clock)
+        self._repository = Repository(root, label_of(name, root), clock)
         self._max_age = max_age
         self._throttle = Throttle(bandwidth, clock)
         self._clock = clock

@@ -11,6 +11,7 @@ import msgspec
 from peak_observe.backup_recovery.offsite.store_key import HASH
 from peak_observe.backup_recovery.repository.manifest import check_id
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.support.shown import shown
 
 VERSION = 1
 FOLDER, MANIFESTS, OBJECTS, INDEXES = "backups", "manifests", "objects", "indexes"
@@ -128,7 +129,9 @@ def checked_host(host: Any) -> str:
         ValueError: It cannot.
     """
     if not isinstance(host, str) or not _HOST.fullmatch(host):
-        raise ValueError(f"host has to be letters, digits, '.', '_' and '-', a letter or digit first, not {host!r}")
+        raise ValueError(
+            f"host has to be letters, digits, '.', '_' and '-', a letter or digit first, not {shown(host)}"
+        )
     return host
 
 

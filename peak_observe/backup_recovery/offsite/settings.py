@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from peak_observe.backup_recovery.create.sources import checked_path
 from peak_observe.backup_recovery.offsite.record import checked_host
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
+from peak_observe.support.addresses import problem_of
 from peak_observe.support.durations import seconds
 from peak_observe.support.shown import shown
 
+SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file", "sftp", "rclone")
 SIZES = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]i?B|B)?(?:/s)?")
 KEYS = {
@@ -78,10 +81,9 @@ def read(path: Path, backup: Mapping[str, Any]) -> OffsiteSettings:
     toml.check(path, "backup.offsite", table, KEYS, needed=("url",))
     given: dict[str, Any] = {key: backup[key] for key in ("max_age",) if key in backup}
     given |= {key: value for key, value in table.items() if key != "keep"}
-    recipients = given.get("recipients", ())
-    given["recipients"] = (recipients,) if isinstance(recipients, str) else tuple(recipients)
     makers: dict[str, Any] = {"max_age": seconds, "retry_timeout": seconds, "bandwidth": rate}
-    makers |= {"host": checked_host, "endpoint": endpoint_of}
+    makers |= {"host": checked_host, "endpoint": endpoint_of, "url": url_of, "region": region_of}
+    makers |= {"recipients": recipients_of, "key_file": checked_path}
     for key, make in makers.items():
         if key in given:
             given[key] = _checked(path, key, make, given[key])
@@ -121,11 +123,46 @@ def endpoint_of(value: str) -> str:
     Raises:
         ValueError: It is no such address, or holds a password.
     """
-    with suppress(ValueError):  # of a port, or an address of IPv6
-        parts = urlsplit(value)
-        if parts.scheme in ("http", "https") and parts.hostname and not parts.username and parts.port != 0:
+    if problem := problem_of(value):
+        text = "it has to be an address such as https://s3.example.com, without user and password"
+        raise ValueError(f"{text}; {problem}")
+    return value
+
+
+def url_of(value: str) -> str:
+    """Return the address of a store.
+
+    Raises:
+        ValueError: It is none that can be reached.
+    """
+    with suppress(ValueError):  # of an address of IPv6
+        if urlsplit(value).scheme in SCHEMES and value.isprintable() and value.partition(":")[2].strip("/ "):
             return value
-    raise ValueError("it has to be an address such as https://s3.example.com, without user and password")
+    known = "s3://bucket/bot, gs://…, az://…, file:///mnt/nas, sftp://user@host/folder or rclone:REMOTE:PATH"
+    raise ValueError(f"it has to be an address such as {known}, not {shown(value)}")
+
+
+def region_of(value: str) -> str:
+    """Return the name of a region.
+
+    Raises:
+        ValueError: It is empty.
+    """
+    if not value.strip():
+        raise ValueError(f"it has to be the name of a region, such as 'us-east-1', or be left out, not {shown(value)}")
+    return value
+
+
+def recipients_of(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Return public keys, of which one may stand alone.
+
+    Raises:
+        ValueError: One of them is empty.
+    """
+    found = (value,) if isinstance(value, str) else tuple(value)
+    if not all(text.strip() for text in found):
+        raise ValueError(f"it has to be public keys of age, such as 'age1…', not {shown(value)}")
+    return found
 
 
 def check_amounts(**amounts: object) -> None:

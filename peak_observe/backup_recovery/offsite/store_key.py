@@ -15,6 +15,7 @@ import msgspec
 from blake3 import blake3
 
 from peak_observe.backup_recovery.offsite.encryption import READABLE_BY_OTHERS, new_identity, public_key
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.errors import BackupError
 from peak_observe.support.atomic_files import create_file
 
@@ -72,6 +73,7 @@ class StoreKey(msgspec.Struct, frozen=True):
         """
         return msgspec.json.decode(text, type=cls)
 
+    @owners_rights()
     def save(self, path: Path) -> None:
         """Write it where only its owner reads it; a key that is there stays.
 

@@ -14,7 +14,8 @@ from peak_observe import catalog
 from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import decode_name
-from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, telling
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.support.atomic_files import replace_durably
 from peak_observe.support.loggers import logger
 
@@ -40,7 +41,7 @@ class Promise(msgspec.Struct, frozen=True):
         name: The label of the caller's metrics.
         max_age: Seconds that its newest backup may be old; None without a promise.
         kinds: The parts that it has named something for.
-        sources: The paths that it has named, by part; empty until it makes a backup.
+        sources: What it has named, by part; empty until it makes a backup.
         at: When it was last given, as a Unix time in seconds.
     """
 
@@ -54,7 +55,10 @@ class Promise(msgspec.Struct, frozen=True):
         """Return whether another promise is that of the same caller: it has the same label, and a path in common."""
         if self.name != other.name:
             return False
-        return not self.sources or not other.sources or bool(self._paths() & other._paths())
+        # The state alone tells less than a path: many programs call a provider `bot`.
+        kinds = (CONFIG, DATA) if self.named() and other.named() else KINDS
+        mine, theirs = self.named(kinds), other.named(kinds)
+        return not mine or not theirs or bool(mine & theirs)
 
     def renewed(self, other: Promise, now: float) -> Promise:
         """Return this promise with what a newer one of the same caller says."""
@@ -62,7 +66,7 @@ class Promise(msgspec.Struct, frozen=True):
             self.name,
             self.max_age if other.max_age is None else other.max_age,
             other.kinds or self.kinds,
-            other.sources or self.sources,
+            other.sources if other.named() else self.sources | other.sources,
             self.at,
         )
         # That a promise still stands is worth a write once in a while only.
@@ -71,10 +75,11 @@ class Promise(msgspec.Struct, frozen=True):
     def is_stale(self, now: float) -> bool:
         """Return whether it was not renewed for long, and nothing of what it named is there any more."""
         patience = RENEWALS * (self.max_age or A_DAY)
-        return now - self.at > patience and not any(os.path.lexists(decode_name(path)) for _, path in self._paths())
+        return now - self.at > patience and not any(os.path.lexists(decode_name(path)) for _, path in self.named())
 
-    def _paths(self) -> set[tuple[str, str]]:
-        return {(kind, path) for kind, paths in self.sources.items() for path in paths}
+    def named(self, kinds: Iterable[str] = (CONFIG, DATA)) -> set[tuple[str, str]]:
+        """Return what it has named for some parts, by part."""
+        return {(kind, path) for kind in kinds for path in telling(self.sources.get(kind, ()))}
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -224,7 +229,7 @@ class Ledger:
         Raises:
             OSError: It cannot be read or written.
         """
-        with briefly_locked(self._lock):
+        with owners_rights(), briefly_locked(self._lock):
             # Read anew: two changes by others within one tick of the clock may look like none.
             before = self.load()
             after = change(before)

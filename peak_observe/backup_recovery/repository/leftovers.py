@@ -9,18 +9,22 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import INTERRUPTED
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE
 from peak_observe.backup_recovery.repository.uncounted import FAILURE
+from peak_observe.support import posix
 from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
+    from collections.abc import Collection, Iterable
 
     from peak_observe.backup_recovery.repository.ledger import Account, Ledger
     from peak_observe.backup_recovery.repository.metadata import BackupMetadata
@@ -29,6 +33,9 @@ STAGING, TRASH, DRILL = ".staging-", ".trash-", ".drill-"
 PREFIXES = (STAGING, TRASH, DRILL, FAILURE)
 OFFSITE = ".peak-observe-offsite-"
 """Begins the name of a repository that was fetched from an off-site store."""
+DUMPS, DUMP, MARK = ".dumps", ".sql", ".taking"
+"""Ends the name of a folder beside the repository to which commands write; ends the names of files in it; lists those
+that are being written, as a restore writes there too."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _log = logger("peak_observe.backup")
@@ -52,6 +59,35 @@ def empty(folder: Path) -> None:
             os.unlink(entry.path)
 
 
+def mark(folder: Path, names: Iterable[str]) -> None:
+    """Note which files commands are about to write in a folder, so that a crash leaves none of them for ever.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | posix.NOFOLLOW, FILE_MODE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(names))
+
+
+def clear_dumps(folder: Path) -> None:
+    """Remove the output of commands, and the folder if nothing else is in it; what a restore has put there stays.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    try:
+        names = content(folder / MARK).decode(errors="replace").split("\n")
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.endswith(DUMP) and "/" not in name:
+            (folder / name).unlink(missing_ok=True)
+    (folder / MARK).unlink()
+    with suppress(OSError):  # something else is in it
+        folder.rmdir()
+
+
 def clear(root: Path, ledger: Ledger, backups: Collection[BackupMetadata]) -> None:
     """Remove what runs have left that a crash or a full disk ended, and count them; with the writer's lock held.
 
@@ -64,6 +100,7 @@ def clear(root: Path, ledger: Ledger, backups: Collection[BackupMetadata]) -> No
         OSError: Something cannot be removed or written; that there is no room for the account is no error.
     """
     ledger.clear()
+    clear_dumps(Path(f"{root.absolute()}{DUMPS}"))
     left = [root / name for name in os.listdir(root) if name.startswith(PREFIXES)]
     for path in left:
         empty(path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe.backup_recovery.files.safe_read import decoded
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import RepositoryLockedError
 from peak_observe.support import posix
@@ -106,6 +107,7 @@ def briefly_locked(path: Path) -> Iterator[None]:
         _let_go(descriptor)
 
 
+@owners_rights()
 def _opened(path: Path) -> int:
     descriptor = os.open(path, _OPEN, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -17,6 +17,7 @@ from peak_observe.errors import NEWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 VERSION = 1
 STATE_FILE = "state.json"
@@ -199,6 +200,20 @@ def decode_name(text: str) -> str:
         return text
     raw = _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)) if found[1] > "7F" else "%", text)
     return os.fsdecode(os.fsencode(raw))
+
+
+def label_of(name: str | None, folder: Path) -> str:
+    """Return the label of a repository: the name that was given to it, or that of its folder, as UTF-8 can hold it.
+
+    Raises:
+        ValueError: UTF-8 cannot hold the name that was given.
+    """
+    found = name or folder.absolute().name or "backups"
+    if not found.isascii() and _ODD.search(found.replace("%", "")):
+        if name:
+            raise ValueError(f"name must be text that UTF-8 can hold, not {name!r}")
+        return encode_name(found)
+    return found
 
 
 def source_of(path: str | os.PathLike[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from blake3 import blake3
@@ -12,9 +12,20 @@ from blake3 import blake3
 from peak_observe.backup_recovery.files.safe_read import NewerFormatError, decoded
 from peak_observe.errors import NEWER
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 CONFIG, STATE, DATA = "config", "state", "data"
 KINDS = (CONFIG, STATE, DATA)
 """The parts a backup may have; also the label `kind` of its metrics."""
+COMMAND = "%command:"
+"""Stands between the path of a command's output and what tells the command from others of its name; no path has it."""
+
+
+def telling(sources: Iterable[str]) -> set[str]:
+    """Return sources without the path of an output where it is known which command wrote it."""
+    found = set(sources)
+    return found - {source.partition(COMMAND)[0] for source in found if COMMAND in source}
 
 
 class BackupType(Enum):
@@ -84,7 +95,8 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         duration: Seconds it took.
         base: The backup that holds what did not change, for an incremental one.
         manifest: BLAKE3 hash of its `manifest.json`; empty if it has none.
-        sources: The paths that were named for each part, absolute and as in the manifest; unset in older backups.
+        sources: The paths that were named for each part, absolute and as in the manifest, and what tells commands and
+            state providers apart; unset in older backups.
         left_out: Parts that something is named for and that were not wanted, in words; unset in older backups.
         checksum: BLAKE3 hash of this text, with this field empty; nothing checks a text of the original code base.
     """
@@ -125,12 +137,12 @@ class BackupMetadata(msgspec.Struct, frozen=True):
         return self.sequence, self.created, self.backup_id
 
     def sources_of(self, kind: str) -> list[str]:
-        """Return the paths that were named for a part; none where that is not known."""
+        """Return what was named for a part; nothing where that is not known."""
         return [] if self.sources is msgspec.UNSET else self.sources.get(kind, [])
 
     def holds(self, place: str) -> bool:
         """Return whether a path that was named is in it, or one below that; if it does not tell, it may be."""
-        sources = {source for kind in KINDS for source in self.sources_of(kind)}
+        sources = {source for kind in (CONFIG, DATA) for source in self.sources_of(kind)}
         return not sources or any(source == place or source.startswith(f"{place}/") for source in sources)
 
     def parts_named_for(self) -> set[str]:

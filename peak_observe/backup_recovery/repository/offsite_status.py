@@ -10,6 +10,7 @@ import msgspec
 from peak_observe import catalog
 from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.measures.offsite import OffsiteReading
 from peak_observe.support.atomic_files import replace_durably
 from peak_observe.support.loggers import logger
@@ -95,6 +96,7 @@ class StatusFile:
             logger("peak_observe.backup").warning("%s is not readable: %s", self.path, error)
             return None
 
+    @owners_rights()
     def update(self, change: Callable[[Status], Status]) -> None:
         """Replace the status by what `change` makes of it; processes take turns.
 

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OWNER, OTHERS = stat.S_IRWXU, stat.S_IRWXG | stat.S_IRWXO
 MOUNT_POINT = "lost+found"
 
 _log = logger("peak_observe.backup")
+
+
+@contextmanager
+def owners_rights() -> Iterator[None]:
+    """Let the owner of what is made meanwhile have all rights to it, whatever the umask of this process takes away."""
+    umask = _umask()
+    if not umask & OWNER:
+        yield
+        return
+    os.umask(umask & ~OWNER)
+    try:
+        yield
+    finally:
+        os.umask(umask)
+
+
+def _umask() -> int:
+    """Return the umask, where that can be read; to set it and to set it back would show in files of other threads."""
+    with suppress(OSError), open("/proc/self/status", "rb") as status:
+        return next((int(line.split()[1], 8) for line in status if line.startswith(b"Umask:")), 0)
+    return 0
 
 
 def tighten(root: Path, ours: Collection[Path], keep_below: Collection[Path]) -> None:
@@ -37,6 +58,8 @@ def tighten(root: Path, ours: Collection[Path], keep_below: Collection[Path]) ->
     for folder in [path for path in folders if path.lstat().st_mode & OTHERS and not path.is_symlink()]:
         with suppress(PermissionError):  # of another owner
             folder.chmod(FOLDER_MODE)
+            if folder.lstat().st_mode & OTHERS:
+                continue  # a file system without modes, which would be told of at each run
             tightened += 1 + (0 if folder in (root, *keep_below) else _tighten_below(folder))
     if tightened:
         _log.info("%s: took the right to read %d files and folders from others", root, tightened)

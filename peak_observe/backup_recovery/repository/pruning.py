@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.repository.metadata import BackupStatus
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType
+from peak_observe.backup_recovery.repository.repository import Unread
+from peak_observe.backup_recovery.repository.retention import Kept, Selection
 from peak_observe.errors import BackupError
+from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from peak_observe.backup_recovery.repository.repository import Repository
-    from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
+    from peak_observe.backup_recovery.repository.retention import RetentionPolicy
+
+_STAMP = re.compile(r"backup_(\d+)_")
+_log = logger("peak_observe.backup")
 
 
 def select(repository: Repository, policy: RetentionPolicy) -> Selection:
@@ -22,7 +29,7 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
     Raises:
         BackupError: It cannot be told what is corrupt.
     """
-    return _select(repository, policy, _corrupt(repository))
+    return _with_possible_bases(repository, _select(repository, policy, _corrupt(repository)))
 
 
 def _corrupt(repository: Repository) -> set[str]:
@@ -41,6 +48,38 @@ def _select(repository: Repository, policy: RetentionPolicy, corrupt: set[str]) 
         for backup in repository.backups()
     ]
     return policy.select(backups, now=repository.clock.now())
+
+
+def _with_possible_bases(repository: Repository, selection: Selection) -> Selection:
+    """Return a selection that keeps what a backup that cannot be read may be based on, and say so."""
+    unread = _unread(repository)
+    bases = [(backup, name) for backup in selection.remove if (name := _user_of(backup, unread))]
+    if not bases:
+        return selection
+    more = [Kept(backup, (f"{name} may need it, and cannot be read",)) for backup, name in bases]
+    keep = sorted([*selection.keep, *more], key=lambda kept: kept.backup.order, reverse=True)
+    ids = {backup.backup_id for backup, _ in bases}
+    first = bases[0][1]
+    _log.warning("%s cannot be read (%s): %d backups stay that it may need", first, unread[first], len(ids))
+    return Selection(tuple(keep), tuple(backup for backup in selection.remove if backup.backup_id not in ids))
+
+
+def _unread(repository: Repository) -> dict[str, str]:
+    """Return the backups that cannot be read now, or by this version, and why: which others they need is not known."""
+    return {name: reason for name, reason in repository.unreadable().items() if isinstance(reason, Unread)}
+
+
+def _user_of(backup: BackupMetadata, unread: Iterable[str]) -> str:
+    """Return the backup that cannot be read and may be based on another one; empty if there is none."""
+    if backup.backup_type is BackupType.INCREMENTAL or backup.status is BackupStatus.FAILED:
+        return ""
+    made = _stamp(backup.backup_id)
+    return next((name for name in unread if made is None or (other := _stamp(name)) is None or made < other), "")
+
+
+def _stamp(backup_id: str) -> int | None:
+    found = _STAMP.match(backup_id)
+    return int(found[1]) if found else None
 
 
 def prune(repository: Repository, policy: RetentionPolicy, is_whole: Callable[[str], bool]) -> Selection:
@@ -63,6 +102,7 @@ def prune(repository: Repository, policy: RetentionPolicy, is_whole: Callable[[s
         for backup_id in unread:
             (whole if is_whole(backup_id) else corrupt).add(backup_id)
         selection = _select(repository, policy, corrupt)
+    selection = _with_possible_bases(repository, selection)
     _remove(repository, [backup.backup_id for backup in selection.remove])
     return selection
 
@@ -72,13 +112,17 @@ def delete(repository: Repository, backup_id: str) -> None:
 
     Raises:
         BackupNotFoundError: There is none of that name.
-        BackupError: Another one needs it, or it cannot be removed.
+        BackupError: Another one needs it, or may need it, or it cannot be removed.
     """
     if not repository.folder(backup_id).is_dir():
         repository.get(backup_id)
-    needing = [backup.backup_id for backup in repository.backups() if backup.base == backup_id]
+    backups = {backup.backup_id: backup for backup in repository.backups()}
+    needing = [backup.backup_id for backup in backups.values() if backup.base == backup_id]
     if needing:
         raise BackupError(f"{backup_id} is not removed: {needing[-1]} holds only what changed since")
+    user = _user_of(backups[backup_id], _unread(repository)) if backup_id in backups else ""
+    if user:
+        raise BackupError(f"{backup_id} is not removed: {user} may need it, and cannot be read: remove that first")
     _remove(repository, [backup_id])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from peak_observe import catalog
 from peak_observe.backup_recovery.repository.ledger import Promise
-from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.metadata import KINDS, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
 from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
@@ -168,7 +168,7 @@ def reading(
 def _newest(good: Iterable[BackupMetadata], kind: str, promise: Promise) -> BackupMetadata | None:
     """Return the newest good backup of what a caller has named for a part."""
     found = None
-    wanted = set(promise.sources.get(kind, ()))
+    wanted = telling(promise.sources.get(kind, ()))
     for backup in good:
         known = backup.sources_of(kind)
         if kind in backup.parts and (not known or not wanted or wanted & set(known)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from collections import Counter
@@ -30,7 +31,7 @@ from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, tighten
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights, tighten
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 from peak_observe.support.atomic_files import sync_folder
 from peak_observe.support.loggers import logger
@@ -53,8 +54,14 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-class NoAccess(str):
-    """Reason why the metadata of a backup cannot be read, which says nothing of its content."""
+class Unread(str):
+    """Reason why the metadata of a backup cannot be read now; what it holds may be sound, and need another backup."""
+
+    __slots__ = ()
+
+
+class NoAccess(Unread):
+    """Reason that says nothing of the content, as want of a right or a newer version."""
 
     __slots__ = ()
 
@@ -87,11 +94,12 @@ class Repository:
         Raises:
             BackupError: It cannot be made.
         """
-        self._make(self.root)
         promise, now = Promise(self.name, max_age), self.clock.now().timestamp()
-        with suppress(OSError):
-            self.own.mkdir(FOLDER_MODE, exist_ok=True)
-            self.ledger.update(lambda known: known.configured(now, promise))
+        with owners_rights():
+            self._make(self.root)
+            with suppress(OSError):
+                self.own.mkdir(FOLDER_MODE, exist_ok=True)
+                self.ledger.update(lambda known: known.configured(now, promise))
 
     def _make(self, folder: Path) -> None:
         try:
@@ -158,7 +166,8 @@ class Repository:
 
     def _names(self) -> list[str]:
         try:
-            return [entry.name for entry in os.scandir(self.root) if entry.name[0] != "." and _is_folder(entry)]
+            with os.scandir(self.root) as listing:
+                return [found.name for found in listing if found.name[0] != "." and found.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -171,7 +180,9 @@ class Repository:
         except FileNotFoundError:
             return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
-            return NoAccess(error) if is_no_access(error) else str(error)
+            if is_no_access(error):
+                return NoAccess(error)
+            return Unread(error) if getattr(error, "errno", None) == errno.EIO else str(error)
 
     def load(self, folder: Path) -> BackupMetadata:
         """Return the metadata of a backup.
@@ -231,11 +242,12 @@ class Repository:
             BackupError: The folder cannot be made.
             OSError: It cannot be written.
         """
-        self._make(self.own)
-        with locked(self.own / "lock", self.root, doing):
-            self._tighten()
-            clear(self.root, self.ledger, self.backups())
-            yield
+        with owners_rights():
+            self._make(self.own)
+            with locked(self.own / "lock", self.root, doing):
+                self._tighten()
+                clear(self.root, self.ledger, self.backups())
+                yield
 
     def _tighten(self) -> None:
         names = [path.name for path in self.root.iterdir()]
@@ -334,10 +346,6 @@ def _stamp(path: str) -> int:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
 
 
 def walk(folder: Path, *, onerror: Callable[[OSError], object] | None) -> Iterator[os.stat_result]:

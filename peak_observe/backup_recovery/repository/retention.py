@@ -3,7 +3,7 @@
 The rules are those of restic's `forget` (`internal/restic/snapshot_policy.go` there, and the chapter on removing
 snapshots of its manual), but for two: restic also keeps the oldest snapshot while a count is not used up, and it groups
 whole sets of paths, so that a set that nobody names any more keeps its snapshots for ever. Here each named path has a
-series of its own, and a backup stays while a series keeps it.
+series of its own, each state provider and each command too, and a backup stays while a series keeps it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
+from peak_observe.backup_recovery.repository.metadata import COMMAND, STATE, BackupMetadata, BackupStatus
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Retention policy: keep the newest good backup of each of the most recent hours, days, weeks … that have one.
 
     The rules apply to each part and named path by itself, as backups of the configuration must not push out those of
-    the data. The last good backup of each part and path always stays.
+    the data, nor those of one program another's. The last good backup of each part and path always stays.
 
     Args:
         last: How many of the newest are kept.
@@ -83,7 +84,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         within: Keep all that are younger than this, counted back from the newest.
         keep_tags: Keep every backup that has one of these tags, also one that is not good.
         group_by: By what backups form a series of their own, to which the rules apply: `part` (config, data, state) and
-            `root` (the named path); none puts all backups into one series.
+            `root` (the named path, state provider or command); none puts all backups into one series.
 
     Raises:
         ValueError: An argument makes no sense, or nothing at all is asked for.
@@ -177,9 +178,10 @@ def keep_count(count: int) -> RetentionPolicy:
 
 
 def _held(backup: BackupMetadata) -> list[tuple[str, str]]:
-    """Return the parts of a backup, each with the paths that were named for it."""
+    """Return the parts of a backup, each with what was named for it; older backups do not tell states apart."""
     kinds = dict.fromkeys((*backup.parts, *(backup.sources or ())))
-    return [(kind, path) for kind in kinds for path in backup.sources_of(kind) or [""]]
+    whole = [(STATE, "")] if STATE in kinds else []
+    return list(dict.fromkeys([*whole, *((kind, path) for kind in kinds for path in backup.sources_of(kind) or [""])]))
 
 
 def _keep_last_good(judged: _Judged) -> None:
@@ -193,7 +195,14 @@ def _keep_last_good(judged: _Judged) -> None:
         if number == 0:
             why.append(LAST_GOOD)
         elif missed:
-            why.append(f"{LAST_GOOD} of {', '.join(' '.join(filter(None, item)) for item in missed)}")
+            why.append(f"{LAST_GOOD} of {', '.join(_shown(missed))}")
+
+
+def _shown(held: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield parts with what was named for them, each once."""
+    found = dict.fromkeys((kind, path.partition(COMMAND)[0]) for kind, path in held)
+    several = {kind for kind, path in found if path}
+    yield from (f"{kind} {path}".strip() for kind, path in found if path or kind not in several)
 
 
 def _newest_of_each(good: _Judged, bucket: Callable[[datetime], object], count: int) -> Iterator[list[str]]:
@@ -240,7 +249,7 @@ def _status(backup: BackupMetadata) -> str:
 
 def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, not {value!r}")
+        raise ValueError(f"{name} must be a whole number of at least 0, not {shown(value)}")
 
 
 def _groups(value: object) -> tuple[str, ...]:
@@ -250,7 +259,7 @@ def _groups(value: object) -> tuple[str, ...]:
     if found in ([""], ["none"]):
         return ()
     if not all(item in GROUPS for item in found):
-        raise ValueError(f"group_by must be 'part', 'root', both or none, not {value!r}")
+        raise ValueError(f"group_by must be 'part', 'root', both or none, not {shown(value)}")
     return tuple(name for name in GROUPS if name in found)
 
 
@@ -258,5 +267,5 @@ def _tags(value: object) -> tuple[str, ...]:
     """Return a string as a tuple of one, and several as a tuple."""
     found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
     if not all(isinstance(tag, str) and tag for tag in found):
-        raise ValueError(f"keep_tags must be strings that are not empty, not {value!r}")
+        raise ValueError(f"keep_tags must be strings that are not empty, not {shown(value)}")
     return found

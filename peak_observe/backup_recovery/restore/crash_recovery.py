@@ -14,11 +14,10 @@ from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, PARTIAL, SUCCESS
 from peak_observe.backup_recovery.repository.locking import locked_for_reading
 from peak_observe.backup_recovery.repository.manifest import decode_name
-from peak_observe.backup_recovery.repository.uncounted import Uncounted
 from peak_observe.backup_recovery.restore.attributes import mend
 from peak_observe.backup_recovery.restore.transaction import BESIDE, Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
-from peak_observe.events import BackupFinished, RestoreFinished
+from peak_observe.events import RestoreFinished
 from peak_observe.observers import emit
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
@@ -58,33 +57,6 @@ def writing(repository: Repository, doing: str, touched: Collection[str] | None 
     """
     with _told(repository, doing), repository.writing(doing):
         _bring_to_an_end(repository, Transaction.left_behind(repository.own), touched)
-        yield
-
-
-@contextmanager
-def backing_up(repository: Repository, named: Mapping[str, Iterable[Root]]) -> Iterator[None]:
-    """Do as `writing` does, for a backup; a run that cannot even begin counts as one that failed.
-
-    Args:
-        repository: The repository.
-        named: What is backed up, by part.
-
-    Raises:
-        RepositoryLockedError: Somebody else writes there.
-        BackupError: As there.
-    """
-    with ExitStack() as stack:
-        try:
-            sources = [decode_name(root.source) for roots in named.values() for root in roots]
-            touched = [*sources, *map(os.path.realpath, sources)]
-            stack.enter_context(writing(repository, "make a backup", touched))
-        except RepositoryLockedError:
-            raise
-        except BackupError as error:
-            now, sequence = repository.clock.now(), repository.ledger.read().sequence + 1
-            uncounted.remember(repository.root, Uncounted(sequence, FAILED, now.timestamp()))
-            emit(BackupFinished(repository.name, repository.free_name(), FAILED, now, 0.0, 0, 0, str(error)))
-            raise
         yield
 
 
@@ -130,6 +102,12 @@ def is_unwritable(error: BaseException) -> bool:
     """Return whether an error tells that a repository cannot be written now, and may be read all the same."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return isinstance(cause, OSError) and cause.errno in _UNWRITABLE
+
+
+def read_by(named: Mapping[str, Iterable[Root]]) -> list[str]:
+    """Return the paths that a backup reads, given by part, as they are named and as they are."""
+    sources = [decode_name(root.source) for roots in named.values() for root in roots]
+    return [*sources, *map(os.path.realpath, sources)]
 
 
 def targets_of(options: RestoreOptions) -> list[str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.backup_recovery.create.commands import HOUR, Command
+from peak_observe.backup_recovery.create.commands import HOUR, Command, check_name
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.offsite import settings as offsite
 from peak_observe.backup_recovery.offsite.settings import OffsiteSettings
 from peak_observe.errors import ConfigError
 from peak_observe.support import toml
+from peak_observe.support.addresses import problem_of
 from peak_observe.support.durations import seconds
+from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,6 +112,9 @@ def read(path: Path) -> Settings:
     for key in ("repository", "config", "data"):
         for text in _texts(table.get(key, [])):
             _checked(path, f"backup.{key}", checked_path, text)
+    for key in ("app", "name"):
+        if key in table:
+            _checked(path, f"backup.{key}", _filled, table[key])
     repository, away = table.get("repository"), table.get("offsite", {})
     return Settings(
         None if repository is None else toml.resolved(path, repository),
@@ -122,12 +128,33 @@ def read(path: Path) -> Settings:
         _policy(path, table["keep"], "backup.keep") if "keep" in table else None,
         offsite.read(path, table) if "offsite" in table else None,
         _policy(path, away["keep"], "backup.offsite.keep") if "keep" in away else None,
-        {name: _command(path, f"backup.commands.{name}", item) for name, item in table.get("commands", {}).items()},
+        {name: _named(path, name, item) for name, item in table.get("commands", {}).items()},
         _hook(path, table, "before"),
         _hook(path, table, "after"),
         _checked(path, "backup.ping_url", _address, table["ping_url"]) if "ping_url" in table else None,
         {toml.resolved(path, item): item for key in ("config", "data") for item in _texts(table.get(key, []))},
     )
+
+
+def place(path: Path | None) -> Settings:
+    """Return where a file keeps its backups, as far as it can be read; there may be mistakes in it.
+
+    Raises:
+        ConfigError: It has no table `[backup]`.
+    """
+    table = {} if path is None else toml.table(path, "backup")
+    known: dict[str, Any] = {
+        key: table[key] for key in ("repository", "app", "name") if isinstance(table.get(key), str)
+    }
+    if path is not None and "repository" in known:
+        known["repository"] = toml.resolved(path, known["repository"])
+    return Settings(**known)
+
+
+def _named(path: Path, name: str, found: Any) -> Command:
+    where = f"backup.commands.{name}"
+    _checked(path, where, check_name, name)
+    return _command(path, where, found)
 
 
 def _command(path: Path, where: str, found: Any) -> Command:
@@ -154,8 +181,14 @@ def _hook(path: Path, table: Mapping[str, Any], name: str) -> Command | None:
 
 
 def _address(text: str) -> str:
-    if not text.startswith(("https://", "http://")):
-        raise ValueError("it has to be an address that begins with https:// or http://")
+    if problem := problem_of(text):
+        raise ValueError(f"it has to be an address such as https://hc-ping.com with a path; {problem}")
+    return text
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"it must not be empty: leave it out, or give it a value, not {shown(text)}")
     return text
 
 
@@ -180,7 +213,7 @@ def _policy(path: Path, keep: dict[str, Any], where: str) -> RetentionPolicy:
 
 
 def _patterns(path: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
-    found: Exclude = _checked(path, f"backup.{key}", Exclude, tuple(_texts(table.get(key, []))))
+    found: Exclude = _checked(path, f"backup.{key}", partial(Exclude, option=key), tuple(_texts(table.get(key, []))))
     return found.patterns
 
 

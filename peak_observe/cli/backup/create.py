@@ -8,6 +8,8 @@ from peak_observe.backup_recovery import BackupMetadata, RecoveryManager
 from peak_observe.backup_recovery.create.run import SKIPPED
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import render
+from peak_observe.cli.backup.config import Settings
+from peak_observe.cli.backup.counts import counted
 from peak_observe.cli.backup.hooks import around
 from peak_observe.cli.backup.manager import note, opened, settings
 from peak_observe.cli.backup.push import pushed
@@ -46,42 +48,56 @@ def create(
     quiet: Quiet = False,
 ) -> None:
     """Make a backup; exit code 1 if something is missing in it."""
-    promise = None if max_age is None else seconds("--max-age", max_age)
-    found = settings(
-        file,
-        repository=repository,
-        app=app,
-        config=config,
-        data=data,
-        exclude=exclude,
-        append_only=append_only,
-        max_age=promise,
-        name=name,
-    )
-    if not (found.config or found.data or found.commands or found.app):
-        raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
-    if push and found.offsite is None:
-        raise UsageError("--push: no table [backup.offsite] says where to")
-    with around(found, "backup"):
-        manager = opened(found, new=True)
-        wanted = parts(manager, only)
-        try:
-            with progress("backup", quiet=quiet) as tell:
-                made = manager.create_backup(
-                    CONFIG in wanted,
-                    STATE in wanted,
-                    DATA in wanted,
-                    description,
-                    tag,
-                    incremental=incremental,
-                    progress=tell,
-                )
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        backup = manager.get_backup(made)
-        if push and backup.good:
-            pushed(found, made, repository=manager.backup_root, quiet=quiet or as_json)
-        _tell(backup, as_json=as_json, quiet=quiet)
+    with counted(Settings(repository=repository, app=app, name=name), file) as run:
+        found = run.found = settings(
+            file,
+            repository=repository,
+            app=app,
+            config=config,
+            data=data,
+            exclude=exclude,
+            append_only=append_only,
+            max_age=None if max_age is None else seconds("--max-age", max_age),
+            name=name,
+        )
+        if not (found.config or found.data or found.commands or found.app):
+            raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
+        if push and found.offsite is None:
+            raise UsageError("--push: no table [backup.offsite] says where to")
+        with around(found, "backup"):
+            manager = opened(found, new=True)
+            wanted = parts(manager, only)
+            run.begun = True
+            try:
+                backup = _made(manager, wanted, description, tag, incremental=incremental, quiet=quiet)
+            except ValueError as error:
+                run.begun = False  # an option that makes no sense is nothing that a manager counts
+                raise UsageError(str(error)) from None
+            if push and backup.good:
+                pushed(found, backup.backup_id, repository=manager.backup_root, quiet=quiet or as_json)
+            _tell(backup, as_json=as_json, quiet=quiet)
+
+
+def _made(
+    manager: RecoveryManager,
+    wanted: list[str],
+    description: str,
+    tag: list[str] | None,
+    *,
+    incremental: bool,
+    quiet: bool,
+) -> BackupMetadata:
+    with progress("backup", quiet=quiet) as tell:
+        made = manager.create_backup(
+            CONFIG in wanted,
+            STATE in wanted,
+            DATA in wanted,
+            description,
+            tag,
+            incremental=incremental,
+            progress=tell,
+        )
+    return manager.get_backup(made)
 
 
 def seconds(option: str, text: str) -> float:

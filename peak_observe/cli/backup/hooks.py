@@ -101,6 +101,8 @@ def _asked(address: str) -> str:
         reason = getattr(error, "reason", error)
         if isinstance(reason, TimeoutError):
             return _no_answer()
+        if isinstance(reason, str):  # as that of an address without a host
+            return reason
         return getattr(reason, "strerror", None) or type(reason).__name__
     return ""
 

@@ -9,7 +9,7 @@ import typer
 
 from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
-from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
+from peak_observe.backup_recovery.repository.metadata import KINDS, STATE, BackupStatus, telling
 from peak_observe.backup_recovery.restore.crash_recovery import UnendedError
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
@@ -223,7 +223,9 @@ def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection
 
 def _holds_named(manager: RecoveryManager, backup: BackupMetadata, moved: Collection[str]) -> bool:
     """Return whether a backup holds something of what is named, and not of another program that shares the folder."""
-    sources = {source for kind in KINDS for source in backup.sources_of(kind)}
+    # Whoever names no state provider takes the state of any program.
+    kinds = [kind for kind in KINDS if kind != STATE or manager.named_sources(STATE)]
+    sources = telling(source for kind in kinds for source in backup.sources_of(kind))
     return (
         any(backup.holds(old) for old in map(source_of, moved))
         or not sources

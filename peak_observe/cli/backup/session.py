@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
+from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.cli.backup.progress import progress
 from peak_observe.errors import BackupError, PeakObserveError, RestoreCutOff
 from peak_observe.events import RestoreFinished
@@ -37,7 +38,7 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(command)
     def guard(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            with _warnings_shown(), _end_is_interrupt():
+            with _warnings_shown(), _end_is_interrupt(), owners_rights():
                 return command(*args, **kwargs)
         except (KeyboardInterrupt, typer.Abort) as interrupted:  # the latter at a question
             cut = _cut_off(interrupted) or "interrupted; no backup and no file is left half done"

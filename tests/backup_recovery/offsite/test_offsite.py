@@ -1,6 +1,7 @@
 """Push, list, verify, prune, restore and drill of an off-site store in a folder."""
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -16,7 +17,7 @@ from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, StoreError, WrongKeyError
 
 from ..conftest import picture
-from .conftest import new_key, random_bytes
+from .conftest import Away, new_key, random_bytes
 
 SECRETS = (b"BTC", b"positions", b"config.toml", b"64000", b"trades")
 
@@ -429,3 +430,21 @@ def test_latest_may_be_partial_and_the_state_goes_to_a_file(away, tmp_path: Path
     report = away.store.restore(identity=away.identity, restore_to=tmp_path / "out", **options)
     assert (report.plan.backup_id, str(tmp_path / "s.json") in report.plan.new) == (name, True)
     assert (tmp_path / "s.json").exists()
+
+
+@pytest.mark.parametrize("value", [0, 0o22, 0o777])
+def test_a_store_in_a_folder_is_for_its_owner_only(tmp_path, manager, program, value: int) -> None:
+    """Whatever the umask, and whatever an earlier version has left open."""
+    before = os.umask(value)
+    try:
+        away = Away(tmp_path, manager, program)
+        away.pushed()
+        (away.place / "backups").chmod(0o777)
+        away.store = away.opened()
+        away.pushed()
+        away.store.verify(identity=away.identity)
+    finally:
+        os.umask(before)
+    paths = [away.place, *away.place.rglob("*"), *away.manager.backup_root.parent.glob("backups*/.peak-observe/*")]
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}

@@ -3,13 +3,16 @@
 import logging
 import os
 import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from peak_observe.backup_recovery import ConfigBackup, DataBackup, RecoveryManager
 
-from ..conftest import Program
+from ..conftest import Program, as_user
 
 OTHERS = 0o077
 
@@ -100,3 +103,88 @@ def test_a_saved_state_is_for_its_owner_only(manager: RecoveryManager, tmp_path:
     """It may hold anything that a program knows."""
     manager.state_snapshot.save(tmp_path / "state.json")
     assert open_to_others(tmp_path / "state.json") == []
+
+
+@contextmanager
+def umask(value: int) -> Iterator[None]:
+    """Make files with a umask."""
+    before = os.umask(value)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def backed_up(folder: Path) -> RecoveryManager:
+    """Make two backups of a file and the output of a command, and read them."""
+    manager = RecoveryManager(folder / "backups")
+    manager.data_backup.add_data_path(folder / "data")
+    manager.data_backup.add_command("pg", ["sh", "-c", f"stat -c %a {folder}/backups.dumps/*"])
+    for _ in range(2):
+        assert manager.get_backup(manager.create_backup()).good
+    assert manager.drill().ok
+    assert not (folder / "backups.dumps").exists()
+    return manager
+
+
+def modes(folder: Path) -> set[int]:
+    """Return the modes of a folder and of all that is in it."""
+    return {stat.S_IMODE(path.lstat().st_mode) for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("value", [0, 0o77, 0o277, 0o777])
+def test_a_umask_neither_opens_a_repository_nor_locks_its_owner_out(public_path: Path, value: int) -> None:
+    """It is as private as it is and as useful, whatever the umask of the program is; which stays as it was."""
+    (public_path / "data").mkdir()
+    (public_path / "data" / "file").write_text("x")
+    os.chown(public_path, 4711, 4711)
+
+    def act() -> None:
+        with umask(value):
+            manager = backed_up(public_path)
+            assert os.umask(value) == value
+        assert modes(manager.backup_root) == {0o700, 0o600, 0o400}
+
+    as_user(4711, act)
+
+
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, 7, number) for tag, number in ((1, 2**32 - 1), (2, 4711), (4, 2**32 - 1), (16, 2**32 - 1))
+) + struct.pack("<HHI", 32, 5, 2**32 - 1)  # fmt: skip
+"""Default access of a folder for its owner, the user 4711, its group and others, as Linux keeps it."""
+
+
+@pytest.mark.parametrize("kind", ["setgid", "setgid repository", "acl"])
+def test_what_a_folder_hands_on_opens_no_repository(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """The group of a folder above, and what its default ACL lets somebody do; nothing is told of again and again."""
+    folder = tmp_path / "shared"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "file").write_text("x")
+    folder.chmod(0o2775)
+    if kind == "setgid repository":
+        (folder / "backups").mkdir()
+        (folder / "backups").chmod(0o2775)
+    if kind == "acl":
+        try:
+            os.setxattr(folder, "system.posix_acl_default", ACL)
+        except OSError:
+            pytest.skip("the file system has no ACLs")
+    with umask(0):
+        manager = backed_up(folder)
+        with caplog.at_level("INFO", "peak_observe.backup"):
+            manager.create_backup()
+    assert not [mode for mode in modes(manager.backup_root) if mode & 0o7077 & ~stat.S_ISGID]
+    assert "took the right" not in caplog.text
+    if kind == "acl" and os.geteuid() == 0:
+        stored = manager.backup_root / manager.list_backups()[0].backup_id / "data" / "data" / "file"
+        for path in (*stored.parents[:4], folder, tmp_path):
+            path.chmod(path.stat().st_mode | 0o001)
+        as_user(4711, lambda: _refused(stored))
+
+
+def _refused(path: Path) -> None:
+    with pytest.raises(PermissionError):
+        path.read_text()

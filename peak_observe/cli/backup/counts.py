@@ -1,0 +1,70 @@
+"""Counts of runs that end before a manager begins them, as by a hook that fails or a mistake in the file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from peak_observe.backup_recovery.create import counts
+from peak_observe.backup_recovery.repository.manifest import label_of
+from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.cli.backup import config
+from peak_observe.cli.backup.manager import opened
+from peak_observe.cli.options import DEFAULT_REPOSITORY, found_file
+from peak_observe.clock import SYSTEM_CLOCK
+from peak_observe.errors import ConfigError, LoadError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from peak_observe.cli.backup.config import Settings
+
+
+class Run:
+    """Run that was asked for.
+
+    Args:
+        found: What is known of it; more when the file has been read.
+    """
+
+    def __init__(self, found: Settings) -> None:
+        self.found = found
+        self.begun = False
+
+
+@contextmanager
+def counted(given: Settings, file: Path | None) -> Iterator[Run]:
+    """Count a run that ends before `begun` is set, from where on its manager counts it.
+
+    Args:
+        given: What the options say.
+        file: The file that they name.
+    """
+    run = Run(given)
+    try:
+        yield run
+    except BaseException as error:
+        if not run.begun:
+            with suppress(Exception):  # the error itself says what is wrong
+                _count(run.found, file, error)
+        raise
+
+
+def _count(found: Settings, file: Path | None, error: BaseException) -> None:
+    wrong = isinstance(error, UsageError | ConfigError | LoadError)
+    if isinstance(error, ConfigError) and found.repository is None and found.app is None:
+        found = config.place(file or found_file("backup"))
+    if wrong and found.app is not None:
+        return  # where it keeps its backups, only the module knows
+    repository = _repository(found)
+    if not wrong or repository.own.is_dir():  # a mistake makes no repository
+        repository.configure(found.max_age)
+        counts.count(repository, error)
+
+
+def _repository(found: Settings) -> Repository:
+    if found.app is not None:
+        return opened(found)._repository  # noqa: SLF001 - what a manager does by itself is counted by itself
+    folder = found.repository or DEFAULT_REPOSITORY
+    return Repository(folder, label_of(found.name, folder), SYSTEM_CLOCK)
