@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.sources import Exclude
-from peak_observe.backup_recovery.repository.manifest import FILE, decode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import contents, diff
 from peak_observe.backup_recovery.restore.diff import Difference
-from peak_observe.backup_recovery.restore.restore import manifest_of
+from peak_observe.backup_recovery.restore.restore import entries_of
 from peak_observe.errors import BackupError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -168,10 +168,29 @@ class BackupReader:
             BackupNotFoundError: There is no such backup.
             BackupCorruptError: What it says of itself is not what was written.
         """
-        manifest = manifest_of(self._repository, self._repository.get(backup_id), self._named.roots())
-        found = list(contents.items(manifest))
+        return list(self.iter_files(backup_id, patterns))
+
+    def iter_files(self, backup_id: str, patterns: Collection[str] = ()) -> Iterator[StoredFile]:
+        """Yield what `list_files` returns, so that a backup of many files needs little memory.
+
+        Args:
+            backup_id: The backup.
+            patterns: Those of `list_files`.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupCorruptError: What it says of itself is not what was written.
+        """
+        backup = self._repository.get(backup_id)
         wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-        return [_stored_file(item) for item in (contents.matching(found, wanted) if wanted else found)]
+        with self._repository.reading(backup):
+            _, found = self._contents(backup)
+            for item in found.matching(wanted) if wanted else found:
+                yield _stored_file(item)
+
+    def _contents(self, backup: BackupMetadata) -> tuple[Manifest, contents.Contents]:
+        head, entries = entries_of(self._repository, backup, self._named.roots())
+        return head, contents.Contents(head.roots, entries)
 
     def read_file(self, backup_id: str, path: str) -> Iterator[bytes]:
         """Yield the content of one file of a backup, after all of it was verified.
@@ -186,13 +205,14 @@ class BackupReader:
             BackupUnreadableError: It cannot be read.
             BackupError: No file is meant, or several are.
         """
-        manifest = manifest_of(self._repository, self._repository.get(backup_id), self._named.roots())
-        found = contents.matching(list(contents.items(manifest)), (path,))
-        files = [item for item in found if item.entry.type == FILE]
+        backup = self._repository.get(backup_id)
+        with self._repository.reading(backup):
+            head, found = self._contents(backup)
+            files = [item for item in found.matching((path,)) if item.entry.type == FILE]
         if len(files) != 1:
             what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
             raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
-        return StoredFiles(self._repository.root, manifest).content(files[0].entry)
+        return StoredFiles(self._repository.root, head).content(files[0].entry)
 
 
 def _stored_file(item: contents.Item) -> StoredFile:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.repository.manifest import STATE_FILE, Entry, Manifest, Root, decode_name
-from peak_observe.backup_recovery.restore.contents import Item, items, matching, place_of
+from peak_observe.backup_recovery.restore.contents import Contents, Item, place_of
 from peak_observe.backup_recovery.restore.plan import BLOCKED, Refusal
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ class Places:
         return [item.entry for item in self._matching(self._options.paths)]
 
     def _matching(self, paths: Collection[str]) -> Iterator[Item]:
-        wanted = (item for item in items(self._manifest) if item.entry.kind in self._options.kinds)
-        return matching(list(wanted), paths)
+        manifest = self._manifest
+        return Contents(manifest.roots, manifest.entries, self._options.kinds).matching(paths)
 
     def wanted(self) -> tuple[dict[str, Entry], set[str]]:
         """Return the wanted entries by the path they belong to, and the folders among them that only lead to others.

@@ -67,10 +67,10 @@ def show(
         is_corrupt = bool({found.backup_id, found.base} & corrupt)
         render.as_json({**found.to_dict(), "folder": str(folder), "corrupt": is_corrupt})
         return
-    problem, held = "", []
+    problem, held = "", render.Held()
     with progress("read", quiet=False):
         try:
-            held = manager.list_files(found.backup_id) if found.manifest or found.files_count else []
+            held = render.held_files(manager.iter_files(found.backup_id) if found.manifest or found.files_count else ())
         except BackupError as error:
             problem = str(error)
     render.printed(render.described(found, folder, held, corrupt))
