@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from blake3 import blake3
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from peak_observe.backup_recovery.files.copying import CREATE, opened, write_all
 from peak_observe.backup_recovery.files.owners import group_names, user_names
@@ -278,7 +279,14 @@ class ManifestReader:
 def whole_manifest(path: Path, digest: str, backup_id: str, base: str) -> Manifest:
     """Return a manifest with all its entries in memory; the arguments and errors are those of `ManifestReader`."""
     entries: list[Entry] = []
-    found = _of_digest(ManifestFile(path).read(backup_id, base, entries.extend), digest)
+
+    def take(some: list[Entry]) -> None:
+        for entry in some:  # all stay in memory, so the words that many have should be there once
+            force_setattr(entry, "type", sys.intern(entry.type))
+            force_setattr(entry, "taken", sys.intern(entry.taken))
+        entries.extend(some)
+
+    found = _of_digest(ManifestFile(path).read(backup_id, base, take), digest)
     check_names_of_one_file(found.names, entries)
     return replace(found.head, entries=entries)
 

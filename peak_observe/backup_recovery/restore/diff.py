@@ -121,7 +121,7 @@ class _Comparison:
                 added.add(path)
             elif known[path] is not None:
                 self._count(path, same=known[path] == _facts(entry))
-                known[path] = None  # a path that is named twice counts once
+                known[path] = None  # where it is named twice it counts once
         self._removed.update(path for path, facts in known.items() if facts)
         return self._found(added, {})
 
@@ -129,13 +129,15 @@ class _Comparison:
         reasons = dict(live.unreadable)
         left = iter(earlier)
         while batch := list(islice(left, BATCH)):
-            there = [_Pair(path, entry, live.files[path]) for path, entry in batch if live.files.get(path)]
-            for pair, same in zip(there, each(_is_now, there, lambda pair: pair.entry.size), strict=True):
-                live.files[pair.path] = ""  # a path that is named twice counts once
+            # A path that is named twice counts once.
+            there = {path: _Pair(entry, live.files[path]) for path, entry in batch if live.files.get(path)}
+            told = each(_is_now, list(there.values()), lambda pair: pair.entry.size)
+            for path, same in zip(there, told, strict=True):
+                live.files[path] = ""
                 if isinstance(same, str):
-                    reasons[pair.path] = same
+                    reasons[path] = same
                 else:
-                    self._count(pair.path, same=same)
+                    self._count(path, same=same)
             gone = (path for path, _ in batch if path not in live.files)
             self._removed.update(path for path in gone if not _is_below(path, live.unreadable))
         return self._found((path for path, real in live.files.items() if real), reasons)
@@ -152,9 +154,8 @@ class _Comparison:
 
 
 class _Pair(NamedTuple):
-    """Path that is in the backup and there now: its entry, and where the symbolic link leads that was named."""
+    """Entry of a path that is there now, and the path that it really is, if a symbolic link was named."""
 
-    path: str
     entry: Entry
     real: str
 

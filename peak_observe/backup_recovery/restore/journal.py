@@ -12,7 +12,7 @@ from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import check_id, decode_name
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One path that changes.
 
     Args:
@@ -102,8 +102,10 @@ class Journal(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the text of the journal, with its checksum."""
-        plain = msgspec.json.encode(replace(self, checksum=""))
-        return plain.removesuffix(b'"}') + blake3(plain).hexdigest().encode() + b'"}'
+        text = bytearray()  # there may be very many steps, so no more than one copy of them
+        _ENCODER.encode_into(replace(self, checksum=""), text)
+        text[-len(_END) :] = blake3(text).hexdigest().encode() + _END
+        return bytes(text)
 
     @classmethod
     def from_json(cls, text: bytes) -> Journal:
@@ -134,4 +136,6 @@ class Journal(msgspec.Struct, frozen=True):
         return [step.target for step in self.steps] + [access.target for access in self.access]
 
 
+_END = b'"}'
+_ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Journal)

@@ -187,6 +187,7 @@ class Transaction:
             try:
                 self._write()
                 self._stage(actions, stored, tell)
+                self._write()
                 self._refuse_busy(range(len(self._journal.steps)))
                 self._enter(SWAPPING)
                 self._swap()
@@ -267,7 +268,6 @@ class Transaction:
         for number, step in enumerate(steps):
             if not step.goes:
                 steps[number] = made(step, self._new(number), staging.linked)
-        self._write()
 
     def _new(self, number: int) -> str:
         return self._name(number, "new")
