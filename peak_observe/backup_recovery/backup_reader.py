@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.sources import Exclude
+from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -106,15 +109,20 @@ class BackupReader:
         wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
         kinds = [kind for kind in self._named.kinds() if wanted[kind]]
         corrupt = self.corrupt_backups()
-        whole = [item for item in self.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
+        whole = [item for item in self.list_backups() if item.good and not is_corrupt(item, corrupt)]
         return next((item.created for item in whole if self._holds_named(item, kinds)), None)
 
-    def newest(self) -> BackupMetadata | None:
+    def newest(self, *, whole: bool = False) -> BackupMetadata | None:
         """Return the newest good backup of all that is named, or else of some of it, or else of anything.
 
-        Others may keep their backups in the same repository. It may be known to be corrupt.
+        Others may keep their backups in the same repository.
+
+        Args:
+            whole: Whether one that is known to be corrupt is passed over, unless all are.
         """
         good = [item for item in self.list_backups() if item.good]
+        if whole:
+            good = restorable(good, self.corrupt_backups()) or good
         kinds, sources = self._named.kinds(), self.named_sources()
         mine = [item for item in good if self._holds_named(item, kinds)]
         mine = mine or [item for item in good if any(map(item.holds, sources))]
@@ -213,6 +221,17 @@ class BackupReader:
             what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
             raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
         return StoredFiles(self._repository.root, head).content(files[0].entry)
+
+    def _get_backup_dir(self, backup_id: str) -> Path:
+        return self._repository.folder(backup_id)
+
+    def _generate_backup_id(self) -> str:
+        return self._repository.free_name()
+
+    def _load_metadata(self, backup_dir: Path) -> BackupMetadata | None:
+        with suppress(FileNotFoundError):
+            return self._repository.load(backup_dir)
+        return None
 
 
 def _stored_file(item: contents.Item) -> StoredFile:

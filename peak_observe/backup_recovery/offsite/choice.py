@@ -6,7 +6,10 @@ from collections.abc import Collection
 
 from peak_observe.backup_recovery.offsite.record import Record
 from peak_observe.backup_recovery.offsite.store import Unreadable
+from peak_observe.backup_recovery.repository.choice import newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import source_of
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.support.loggers import logger
 
@@ -23,6 +26,7 @@ def choose(
     own: str,
     parts: Collection[str] = (),
     places: Collection[str] = (),
+    allow_partial: bool = False,
 ) -> Record:
     """Return the record of the backup that is meant.
 
@@ -34,6 +38,7 @@ def choose(
         own: This host.
         parts: The parts that are wanted; none for what was named when the newest one was made.
         places: The paths that are wanted, as far as any backup holds them.
+        allow_partial: Whether `latest` is the newest partial one where no backup has succeeded.
 
     Raises:
         BackupNotFoundError: There is none.
@@ -45,34 +50,58 @@ def choose(
     if which == LATEST:
         for item in bad:
             _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
-        found = _holding([record for record in left if record.backup.good], parts, places)
+        found = _newest(left, parts, places, allow_partial=allow_partial)
     else:
         found = [record for record in left if record.backup.backup_id.startswith(which)]
         found = [record for record in found if record.backup.backup_id == which] or found
     if not found:
         others = ", ".join(sorted(hosts - {mine}))
-        raise BackupNotFoundError(which, f"the store holds backups of {others}: --host names one" if others else EMPTY)
+        elsewhere = f"the store holds backups of {others}: --host names one"
+        raise BackupNotFoundError(which, _nothing(which, left) if left or not others else elsewhere)
     if which != LATEST and len(found) > 1:
         raise BackupError(f"{which!r} is the beginning of {len(found)} backups: write more of it")
     return found[0]
 
 
-def _holding(good: list[Record], parts: Collection[str], places: Collection[str]) -> list[Record]:
-    """Return the records of backups that hold what is wanted; newer ones that do not are logged.
+def _nothing(which: str, records: Collection[Record]) -> str:
+    backups = [record.backup for record in records]
+    return why_none(backups, "the store") if which == LATEST and backups else EMPTY
+
+
+def _newest(
+    records: Collection[Record], parts: Collection[str], places: Collection[str], *, allow_partial: bool
+) -> list[Record]:
+    """Return the record of the newest backup that holds what is wanted; newer ones that do not are logged.
 
     Raises:
         BackupNotFoundError: No good one holds the parts.
     """
-    held = {part for record in good for part in record.backup.parts}
-    wanted = set(parts) or held & {part for record in good[:1] for part in record.backup.parts_named_for()}
-    found = [record for record in good if wanted <= set(record.backup.parts) or not record.backup.parts]
-    if good and not found and parts:
+    backups = restorable([record.backup for record in records], allow_partial=allow_partial)
+    if not backups:
+        return []
+    choice = newest_holding(backups, only=parts, places=lambda _: map(source_of, places))
+    if choice is None:
         raise BackupNotFoundError(LATEST, f"no good one in the store holds {' and '.join(sorted(parts))}")
-    there = [place for place in map(source_of, places) if any(record.backup.holds(place) for record in found)]
-    found = [record for record in found if all(map(record.backup.holds, there))] or found or good
-    for newer in good[: good.index(found[0])] if found else ():
-        _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup.backup_id)
-    return found
+    for newer in choice.newer:
+        _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup_id)
+    if not choice.backup.good:
+        _log.warning("%s in the store is partial: no backup of this host has succeeded", choice.backup.backup_id)
+    return [record for record in records if record.backup.backup_id == choice.backup.backup_id]
+
+
+def to_push(repository: Repository, backup_id: str | None) -> BackupMetadata:
+    """Return the backup of a name, or the newest good one: one that is known to be corrupt lets a push fail.
+
+    Raises:
+        BackupNotFoundError: There is none.
+    """
+    if backup_id is not None:
+        return repository.get(backup_id)
+    backups = repository.backups()[::-1]
+    good = [backup for backup in backups if backup.good]
+    if not good:
+        raise BackupNotFoundError(LATEST, why_none(backups, repository.root))
+    return good[0]
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

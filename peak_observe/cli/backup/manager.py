@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.repository.choice import is_corrupt, newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
-from peak_observe.backup_recovery.repository.metadata import KINDS
+from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
 from peak_observe.cli.backup import config
 from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.options import DEFAULT_REPOSITORY, LATEST, found_file
@@ -18,10 +19,11 @@ from peak_observe.resilience.health.references import load
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery import BackupMetadata
+    from peak_observe.backup_recovery.repository.choice import Choice
 
 USUAL = ("recovery", "recovery_manager", "manager", "backups")
 """Names under which a manager is looked for in a module that names none."""
@@ -100,8 +102,13 @@ def _of_app(target: str, found: Settings) -> RecoveryManager:
     return named
 
 
-def identified(manager: RecoveryManager, which: str) -> str:
+def identified(manager: RecoveryManager, which: str, *, whole: bool = True) -> str:
     """Return the name of the backup that is meant; one that nothing begins with is left to the manager.
+
+    Args:
+        manager: The manager.
+        which: Its name, the beginning of it, or `latest`.
+        whole: Whether `latest` passes over those that are known to be corrupt, which is said.
 
     Raises:
         BackupNotFoundError: The newest one that succeeded is meant, and none has.
@@ -109,9 +116,11 @@ def identified(manager: RecoveryManager, which: str) -> str:
     """
     backups = manager.list_backups()
     if which == LATEST:
-        newest = manager.newest()
+        newest = manager.newest(whole=whole)
         if newest is None:
-            raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded")
+            raise BackupNotFoundError(LATEST, why_none(backups, manager.backup_root))
+        if whole:
+            _tell_of_corrupt(manager, newest)
         return newest.backup_id
     names = [*(backup.backup_id for backup in backups), *manager.unreadable_backups()]
     if which in names:
@@ -122,8 +131,28 @@ def identified(manager: RecoveryManager, which: str) -> str:
     return found[0] if found else which
 
 
+def _tell_of_corrupt(manager: RecoveryManager, chosen: BackupMetadata) -> None:
+    """Say of each good backup that is as new as the chosen one whether it is known to be corrupt."""
+    corrupt = manager.corrupt_backups()
+    for backup in manager.list_backups():
+        if backup.order < chosen.order:
+            return
+        if backup.good and is_corrupt(backup, corrupt):
+            known = (
+                "is known to be corrupt, as all that are older"
+                if backup == chosen
+                else "is newer, and known to be corrupt"
+            )
+            note(f"{backup.backup_id} {known}")
+
+
 def latest_to_restore(
-    manager: RecoveryManager, only: Collection[str], *, also: Collection[str] = (), moved: Collection[str] = ()
+    manager: RecoveryManager,
+    only: Collection[str],
+    *,
+    also: Collection[str] = (),
+    moved: Collection[str] = (),
+    allow_partial: bool = False,
 ) -> str:
     """Return the newest good backup that holds the wanted parts, and say which newer ones do not.
 
@@ -133,35 +162,45 @@ def latest_to_restore(
             them. On a new host nothing is named: there it is what was named when the newest one was made.
         also: Parts that are wanted beside these.
         moved: Paths where something lived that goes to another place now.
+        allow_partial: Whether it is the newest partial one where no backup has succeeded.
 
     Raises:
         BackupNotFoundError: There is none.
     """
-    corrupt = manager.corrupt_backups()
-    good = [item for item in manager.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
+    backups, where = manager.list_backups(), manager.backup_root
+    good = restorable(backups, manager.corrupt_backups(), allow_partial=allow_partial)
     if not good:
-        raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded and is known to be whole")
+        raise BackupNotFoundError(LATEST, why_none(backups, where) + _mend(backups))
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
-    held = {part for backup in mine for part in backup.parts}
-    named = manager.named_parts() or mine[0].parts_named_for()
-    wanted = set(only) or held & {*named, *also}
-    found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
-    places = {*manager.named_sources(*wanted), *map(source_of, moved)}
-    places = {place for place in places if any(backup.holds(place) for backup in found)}
-    found = [backup for backup in found if all(backup.holds(place) for place in places)] or found
-    if not found and only:
-        parts = " and ".join(part for part in KINDS if part in wanted)
-        raise BackupNotFoundError(LATEST, f"no good one in {manager.backup_root} holds {parts}")
-    chosen = (found or mine)[0]
-    for newer in mine[: mine.index(chosen)]:
-        note(f"{newer.backup_id} is newer and holds {_lacking(newer, wanted, places)}")
-    for part in sorted(wanted - set(chosen.parts)) if chosen.parts else ():
-        other = next(backup.backup_id for backup in mine if part in backup.parts)
-        note(f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back")
+    named = {*(manager.named_parts() or mine[0].parts_named_for()), *also}
+    olds = list(map(source_of, moved))
+    choice = newest_holding(mine, only=only, named=named, places=lambda of: {*manager.named_sources(*of), *olds})
+    if choice is None:
+        parts = " and ".join(part for part in KINDS if part in only)
+        raise BackupNotFoundError(LATEST, f"no good one in {where} holds {parts}")
+    _tell_of_corrupt(manager, choice.backup)
+    notes(_shortcomings(choice, mine))
+    return choice.backup.backup_id
+
+
+def _mend(backups: Collection[BackupMetadata]) -> str:
+    partial = any(backup.status is BackupStatus.PARTIAL for backup in backups)
+    return "; --allow-partial restores what there is" if partial else ""
+
+
+def _shortcomings(choice: Choice, backups: Collection[BackupMetadata]) -> Iterator[str]:
+    """Yield what the chosen backup and newer ones do not hold of what is wanted, and which one does."""
+    chosen, _, wanted, places = choice
+    if not chosen.good:
+        yield f"{chosen.backup_id} is partial: no backup has succeeded"
+    for newer in choice.newer:
+        yield f"{newer.backup_id} is newer and holds {_lacking(newer, wanted, places)}"
+    for part in sorted(set(wanted) - set(chosen.parts)) if chosen.parts else ():
+        other = next(backup.backup_id for backup in backups if part in backup.parts)
+        yield f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back"
     for place in sorted(place for place in places if not chosen.holds(place)):
-        other = next(backup.backup_id for backup in mine if backup.holds(place))
-        note(f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does")
-    return chosen.backup_id
+        other = next(backup.backup_id for backup in backups if backup.holds(place))
+        yield f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does"
 
 
 def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection[str]) -> str:

@@ -254,6 +254,7 @@ def restore_(
             host=host,
             holding=holding,
             places=[*olds, *map(str, named)],
+            allow_partial=allow_partial,
             beside=beside,
             progress=tell,
         ) as (root, name),

@@ -104,7 +104,9 @@ def restore(
     asked = [*chosen(only, ()), *also]
     with progress("look", quiet=quiet):
         if backup == LATEST:
-            name = latest_to_restore(manager, asked if only else (), also=also, moved=moved)
+            name = latest_to_restore(
+                manager, asked if only else (), also=also, moved=moved, allow_partial=allow_partial
+            )
         else:
             name = identified(manager, backup)
         found = manager.get_backup(name)

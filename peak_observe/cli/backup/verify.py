@@ -30,7 +30,7 @@ def verify(
     Exit code 4 if something is not what was stored.
     """
     manager = opened(settings(file, repository=repository, app=app))
-    names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
+    names = _all(manager) if all_ else [_holding(manager, identified(manager, backup, whole=False))]
     with progress("verify", quiet=quiet) as tell:
         reports, unreadable = [], False
         for name in names:

@@ -1,0 +1,89 @@
+"""Choice of the newest backup that holds what is wanted, in a repository and in an off-site store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+
+class Choice(NamedTuple):
+    """Chosen backup.
+
+    Args:
+        backup: The backup.
+        newer: The newer ones, which do not hold all that is wanted.
+        parts: The parts that are wanted.
+        places: The paths that are wanted, as far as any backup holds them.
+    """
+
+    backup: BackupMetadata
+    newer: Sequence[BackupMetadata]
+    parts: Collection[str]
+    places: Collection[str]
+
+
+def is_corrupt(backup: BackupMetadata, corrupt: Collection[str]) -> bool:
+    """Return whether a backup, or the one that it is based on, is known to be corrupt."""
+    return backup.backup_id in corrupt or backup.base in corrupt
+
+
+def restorable(
+    backups: Iterable[BackupMetadata], corrupt: Collection[str] = (), *, allow_partial: bool = False
+) -> list[BackupMetadata]:
+    """Return the backups that `latest` may mean, in their order: those that succeeded and are not known to be corrupt.
+
+    Args:
+        backups: All backups.
+        corrupt: The names of those that are known to be corrupt.
+        allow_partial: Whether, where there is none, the partial ones are.
+    """
+    whole = [backup for backup in backups if not is_corrupt(backup, corrupt)]
+    good = [backup for backup in whole if backup.good]
+    return good or [backup for backup in whole if allow_partial and backup.status is BackupStatus.PARTIAL]
+
+
+def newest_holding(
+    backups: Sequence[BackupMetadata],
+    *,
+    only: Collection[str] = (),
+    named: Collection[str] = (),
+    places: Callable[[Collection[str]], Iterable[str]],
+) -> Choice | None:
+    """Return the newest backup that holds what is wanted, or else of some of it; None if none holds the parts.
+
+    Args:
+        backups: Those that may be chosen, the newest first; at least one.
+        only: The parts that were asked for.
+        named: Without these, the parts that are wanted as far as any backup has them; without these too, those that
+            something was named for when the newest one was made.
+        places: Returns the paths that are wanted of parts.
+    """
+    held = {part for backup in backups for part in backup.parts}
+    wanted = set(only) or held & set(named or backups[0].parts_named_for())
+    found = [backup for backup in backups if wanted <= set(backup.parts) or not backup.parts]
+    if not found and only:
+        return None
+    there = {place for place in places(wanted) if any(backup.holds(place) for backup in found)}
+    found = [backup for backup in found if all(map(backup.holds, there))] or found or list(backups)
+    return Choice(found[0], backups[: backups.index(found[0])], wanted, there)
+
+
+def why_none(backups: Sequence[BackupMetadata], where: object) -> str:
+    """Return why there is no backup that `latest` could mean, and which of them comes next.
+
+    Args:
+        backups: All backups, the newest first.
+        where: The repository or store.
+    """
+    if not backups:
+        return f"none in {where} has succeeded"
+    if any(backup.good for backup in backups):
+        newest = next(backup for backup in backups if backup.good)
+        return f"none in {where} has succeeded and is known to be whole; {newest.backup_id} is known to be corrupt"
+    partial = [backup for backup in backups if backup.status is BackupStatus.PARTIAL]
+    newest = (partial or backups)[0]
+    return f"none in {where} has succeeded; {newest.backup_id} is {newest.status.value}"
