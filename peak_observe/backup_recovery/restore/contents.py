@@ -96,6 +96,8 @@ class Contents:
 
 def _meanings(pattern: str, sources: Collection[str]) -> Iterator[Test]:
     """Yield tests for what a pattern may mean, the closest first."""
+    if not pattern:
+        return  # a variable that is unset must not mean everything
     text = pattern.rstrip("/") or "/"
     whole = _absolute(text)
     # The state has no other name than its own; a file of that name has a longer path.

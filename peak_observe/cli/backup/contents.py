@@ -172,5 +172,5 @@ def _facts(item: StoredFile) -> str:
 
 
 def _holders(backups: Sequence[str]) -> str:
-    newest, oldest = backups[0], backups[-1]
+    newest, oldest = printable(backups[0]), printable(backups[-1])
     return newest if len(backups) == 1 else f"{newest} and {len(backups) - 1} older, back to {oldest}"

@@ -16,7 +16,7 @@ from rich.text import Text
 from peak_observe.backup_recovery import BackupMetadata, BackupStatus, StoredFile
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.resilience.health import formatting
-from peak_observe.support.redact import printable
+from peak_observe.support.redact import printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -47,7 +47,9 @@ def printed(*parts: str | Text | Table, err: bool = False) -> None:
 
 def _print(console: Console, parts: Iterable[str | Text | Table]) -> None:
     for part in parts:
-        console.print(part, soft_wrap=not isinstance(part, Table))
+        # The name of a folder among the backups may be anything.
+        shown = printable_lines(part) if isinstance(part, str) else part
+        console.print(shown, soft_wrap=not isinstance(part, Table))
 
 
 def as_json(value: Any) -> None:
@@ -94,7 +96,7 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str], corr
     for backup in backups:
         words = (", ".join(backup.tags), backup.description)
         table.add_row(
-            _short(backup.backup_id),
+            printable(_short(backup.backup_id)),
             age(backup),
             status(backup, corrupt),
             backup.backup_type.value,
@@ -103,7 +105,7 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str], corr
             *(Text(printable(word)) for word in words),
         )
     for name, reason in unreadable.items():
-        table.add_row(_short(name), "", Text("unreadable", "red"), "", "", "", "", Text(printable(reason)))
+        table.add_row(printable(_short(name)), "", Text("unreadable", "red"), "", "", "", "", Text(printable(reason)))
     return table
 
 
@@ -191,7 +193,7 @@ def pairs(facts: dict[str, str | Text]) -> Table:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         if value:
-            table.add_row(name, value if isinstance(value, Text) else Text(value))
+            table.add_row(printable(name), value if isinstance(value, Text) else Text(printable_lines(value)))
     return table
 
 
