@@ -153,8 +153,10 @@ class BackupReader:
         return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def corrupt_backups(self) -> set[str]:
-        """Return the backups in which the last look at all bytes found something wrong."""
-        return set(self._repository.ledger.read().corrupt)
+        """Return the backups in which the last look at all bytes found something wrong, or whose base is gone."""
+        based = [backup for backup in self._repository.backups() if backup.base]
+        gone = {backup.backup_id for backup in based if not self._repository.folder(backup.base).is_dir()}
+        return gone | set(self._repository.ledger.read().corrupt)
 
     def named_parts(self) -> list[str]:
         """Return the parts that something is named for."""

@@ -65,7 +65,7 @@ def choose(
 
 def _nothing(which: str, records: Collection[Record]) -> str:
     backups = [record.backup for record in records]
-    return why_none(backups, "the store") if which == LATEST and backups else EMPTY
+    return why_none(backups, {}, "the store") if which == LATEST and backups else EMPTY
 
 
 def _newest(
@@ -97,11 +97,11 @@ def to_push(repository: Repository, backup_id: str | None) -> BackupMetadata:
     """
     if backup_id is not None:
         return repository.get(backup_id)
-    backups = repository.backups()[::-1]
+    backups, unreadable = repository.look()
     good = [backup for backup in backups if backup.good]
     if not good:
-        raise BackupNotFoundError(LATEST, why_none(backups, repository.root))
-    return good[0]
+        raise BackupNotFoundError(LATEST, why_none(backups[::-1], unreadable, repository.root))
+    return good[-1]
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 
 class Choice(NamedTuple):
@@ -72,18 +72,24 @@ def newest_holding(
     return Choice(found[0], backups[: backups.index(found[0])], wanted, there)
 
 
-def why_none(backups: Sequence[BackupMetadata], where: object) -> str:
-    """Return why there is no backup that `latest` could mean, and which of them comes next.
+def why_none(backups: Sequence[BackupMetadata], unreadable: Mapping[str, str], where: object) -> str:
+    """Return why there is no backup that `latest` could mean, and which backup there is instead.
 
     Args:
         backups: All backups, the newest first.
+        unreadable: Those whose metadata cannot be read, and why.
         where: The repository or store.
     """
-    if not backups:
-        return f"none in {where} has succeeded"
-    if any(backup.good for backup in backups):
-        newest = next(backup for backup in backups if backup.good)
-        return f"none in {where} has succeeded and is known to be whole; {newest.backup_id} is known to be corrupt"
+    good = [backup for backup in backups if backup.good]
     partial = [backup for backup in backups if backup.status is BackupStatus.PARTIAL]
-    newest = (partial or backups)[0]
-    return f"none in {where} has succeeded; {newest.backup_id} is {newest.status.value}"
+    if good:
+        reason = f"none in {where} has succeeded and is known to be whole; {good[0].backup_id} is known to be corrupt"
+    elif backups:
+        newest = (partial or backups)[0]
+        reason = f"none in {where} has succeeded; {newest.backup_id} is {newest.status.value}"
+    elif unreadable:
+        reason = f"none in {where} can be read"
+    else:
+        reason = f"none in {where} has succeeded"
+    others = [f"{name} cannot be read: {why}" for name, why in sorted(unreadable.items(), reverse=True)]
+    return "; ".join((reason, *others[:1]))

@@ -166,7 +166,8 @@ class Repository:
         except FileNotFoundError:
             return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
-            return NoAccess(error) if is_no_access(error) else str(error)
+            reason = getattr(error, "strerror", None) or str(error)
+            return NoAccess(reason) if is_no_access(error) else reason
 
     def load(self, folder: Path) -> BackupMetadata:
         """Return the metadata of a backup.

@@ -1,7 +1,7 @@
 """`peak-observe backup ls`, `find` and `cat`: the files of backups."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ import typer
 
 from peak_observe.backup_recovery import RecoveryManager, StoredFile
 from peak_observe.cli.backup import render
-from peak_observe.cli.backup.manager import identified, note, opened, settings
+from peak_observe.cli.backup.manager import identified, note, notes, opened, settings
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import AsJson, ConfigFile, Manager, Repository, Which
 from peak_observe.errors import BackupError
@@ -63,13 +63,19 @@ def find(
     """
     manager = opened(settings(file, repository=repository, app=app))
     with progress("read", quiet=as_json):
-        found = _versions(manager, pattern)
+        found, unread = _versions(manager, pattern)
     if as_json:
         render.as_json_list(_facts_of(path, version) for path in sorted(found) for version in found[path])
     else:
-        render.lines(line for path in sorted(found) for line in (printable(path), *map(_version_line, found[path])))
+        corrupt = manager.corrupt_backups()
+        render.lines(
+            line
+            for path in sorted(found)
+            for line in (printable(path), *(_version_line(version, corrupt) for version in found[path]))
+        )
+    notes(unread)
     if not found:
-        note("no file in any backup is like that")
+        note(f"no file in any backup{' that can be read' if unread else ''} is like that")
         raise typer.Exit(INCOMPLETE)
 
 
@@ -120,10 +126,12 @@ class _Version:
         return StoredFile(path, self.stored, self.type, *facts)
 
 
-def _versions(manager: RecoveryManager, pattern: str) -> dict[str, list[_Version]]:
+def _versions(manager: RecoveryManager, pattern: str) -> tuple[dict[str, list[_Version]], list[str]]:
+    """Return the versions of each file, and what is wrong with the backups that cannot be looked into."""
     found: dict[str, list[_Version]] = {}
+    unread = [f"{name} cannot be read: {reason}" for name, reason in manager.unreadable_backups().items()]
     holders: dict[tuple[str, ...], tuple[str, ...]] = {}  # most versions share theirs
-    for backup, item in _everywhere(manager, pattern):
+    for backup, item in _everywhere(manager, pattern, unread):
         versions = found.setdefault(item.path, [])
         known = next((version for version in versions if version.is_of(item)), None)
         backups = (*(known.backups if known else ()), backup)
@@ -132,15 +140,15 @@ def _versions(manager: RecoveryManager, pattern: str) -> dict[str, list[_Version
             known.backups = backups
         else:
             versions.append(_Version(item, backups))
-    return found
+    return found, unread
 
 
 def _facts_of(path: str, version: _Version) -> dict[str, Any]:
     return {**version.file(path)._asdict(), "backups": list(version.backups)}
 
 
-def _version_line(version: _Version) -> str:
-    return f"  {_facts(version.file(''))}  {_holders(version.backups)}"
+def _version_line(version: _Version, corrupt: Collection[str]) -> str:
+    return f"  {_facts(version.file(''))}  {_holders(version.backups, corrupt)}"
 
 
 def _begun(files: Iterator[StoredFile]) -> Iterator[StoredFile]:
@@ -148,7 +156,7 @@ def _begun(files: Iterator[StoredFile]) -> Iterator[StoredFile]:
     return chain(list(islice(files, 1)), files)
 
 
-def _everywhere(manager: RecoveryManager, pattern: str) -> Iterator[tuple[str, StoredFile]]:
+def _everywhere(manager: RecoveryManager, pattern: str, unread: list[str]) -> Iterator[tuple[str, StoredFile]]:
     for backup in manager.list_backups():
         if not backup.manifest and not backup.parts and not backup.good:
             continue  # one that failed
@@ -157,7 +165,7 @@ def _everywhere(manager: RecoveryManager, pattern: str) -> Iterator[tuple[str, S
                 if item.type != "folder":
                     yield backup.backup_id, item
         except BackupError as error:
-            note(str(error))
+            unread.append(str(error))
 
 
 def _line(item: StoredFile) -> str:
@@ -171,6 +179,8 @@ def _facts(item: StoredFile) -> str:
     return f"{size:>10}  {changed}"
 
 
-def _holders(backups: Sequence[str]) -> str:
-    newest, oldest = printable(backups[0]), printable(backups[-1])
+def _holders(backups: Sequence[str], corrupt: Collection[str]) -> str:
+    newest, oldest = (
+        f"{printable(name)}{' (corrupt)' if name in corrupt else ''}" for name in (backups[0], backups[-1])
+    )
     return newest if len(backups) == 1 else f"{newest} and {len(backups) - 1} older, back to {oldest}"

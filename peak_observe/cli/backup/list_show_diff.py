@@ -99,9 +99,10 @@ def diff(
     """
     found = settings(file, repository=repository, app=app, config=config, data=data, exclude=exclude)
     manager = opened(found)
-    other = None if after is None else identified(manager, after)
+    earlier = identified(manager, before)
+    other = after and (earlier if after == before else identified(manager, after))
     with progress("compare", quiet=as_json):
-        difference = manager.diff(identified(manager, before), other)
+        difference = manager.diff(earlier, other)
     if as_json:
         render.as_json(difference._asdict())
     else:

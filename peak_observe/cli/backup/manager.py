@@ -118,7 +118,7 @@ def identified(manager: RecoveryManager, which: str, *, whole: bool = True) -> s
     if which == LATEST:
         newest = manager.newest(whole=whole)
         if newest is None:
-            raise BackupNotFoundError(LATEST, why_none(backups, manager.backup_root))
+            raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), manager.backup_root))
         if whole:
             _tell_of_corrupt(manager, newest)
         return newest.backup_id
@@ -138,11 +138,8 @@ def _tell_of_corrupt(manager: RecoveryManager, chosen: BackupMetadata) -> None:
         if backup.order < chosen.order:
             return
         if backup.good and is_corrupt(backup, corrupt):
-            known = (
-                "is known to be corrupt, as all that are older"
-                if backup == chosen
-                else "is newer, and known to be corrupt"
-            )
+            alone = backup.backup_id == chosen.backup_id
+            known = "is known to be corrupt, and no other is whole" if alone else "is newer, and known to be corrupt"
             note(f"{backup.backup_id} {known}")
 
 
@@ -170,7 +167,7 @@ def latest_to_restore(
     backups, where = manager.list_backups(), manager.backup_root
     good = restorable(backups, manager.corrupt_backups(), allow_partial=allow_partial)
     if not good:
-        raise BackupNotFoundError(LATEST, why_none(backups, where) + _mend(backups))
+        raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), where) + _mend(backups))
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
     named = {*(manager.named_parts() or mine[0].parts_named_for()), *also}
     olds = list(map(source_of, moved))
