@@ -105,8 +105,8 @@ def _meanings(pattern: str, sources: Collection[str]) -> Iterator[Test]:
     yield lambda item: item.path == whole or item.stored == text
     others = _other_ways(text, whole, sources)
     yield lambda item: item.path in others
-    above = tuple(f"{path.rstrip('/')}/" for path in (whole, *others) if _is_above(path, sources))
-    yield lambda item: item.path.startswith(above)
+    above = tuple(_below({whole, *others}, sources))
+    yield lambda item: f"{item.path}/".startswith(above)
     end = f"/{os.path.normpath(text)}"
     yield from _of_ends(pattern, end, sources)
     if _PATTERN.search(pattern):
@@ -141,8 +141,10 @@ def _other_ways(text: str, whole: str, sources: Collection[str]) -> set[str]:
     return found - {whole}
 
 
-def _is_above(path: str, sources: Collection[str]) -> bool:
-    return any(source.startswith(f"{path.rstrip('/')}/") for source in sources)
+def _below(paths: Collection[str], sources: Iterable[str]) -> Iterator[str]:
+    """Yield the beginnings of what was named below one of several paths, or is so by what symbolic links lead to."""
+    tops = tuple(f"{path.rstrip('/')}/" for path in paths)
+    return (f"{source}/" for source in sources if source.startswith(tops) or os.path.realpath(source).startswith(tops))
 
 
 def _folders_above(path: str) -> Iterator[str]:

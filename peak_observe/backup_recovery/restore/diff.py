@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.repository.repository import Repository
 
-BATCH = 4096  # files that are compared together
+BATCH = 1024  # files that are compared together
 READS = 3  # times that a file is read which changes meanwhile
 UNREADABLE = "cannot be read: {}"
 

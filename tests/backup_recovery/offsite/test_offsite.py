@@ -415,3 +415,17 @@ def test_numbers_that_make_no_sense(key: str, value) -> None:
     """What is no amount is named."""
     with pytest.raises(ValueError, match=f"{key} must be a number above 0"):
         OffsiteStore("file:///x", **{key: value})
+
+
+def test_latest_is_the_newest_partial_one_where_that_is_allowed(away, tmp_path, caplog) -> None:
+    """Where none of this host has succeeded; without that it is named."""
+    (away.program.data / "link").symlink_to("nothing")
+    for _ in range(2):
+        made = away.manager.create_backup()
+        assert not away.manager.get_backup(made).good
+        away.store.push(made)
+    with pytest.raises(BackupNotFoundError, match=f"none in the store has succeeded; {made} is partial"):
+        away.store.restore(identity=away.identity, restore_to=tmp_path / "to")
+    report = away.store.restore(identity=away.identity, restore_to=tmp_path / "to", allow_partial=True)
+    assert report.plan.backup_id == made
+    assert f"{made} in the store is partial: no backup of this host has succeeded" in caplog.messages
