@@ -81,6 +81,20 @@ def test_a_path_may_lead_through_a_symbolic_link(desk, monkeypatch: pytest.Monke
     assert found(desk, "~/real/data") == [source]
 
 
+def test_a_path_is_found_from_a_folder_that_is_gone(saved) -> None:
+    """Nothing is relative to it, and no backup is corrupt for that."""
+    gone = saved.folder / "gone"
+    gone.mkdir()
+    saved.enter("gone")
+    gone.rmdir()
+    repository = ("--repository", str(saved.folder / "backups"))
+    for text in ("trades.csv", str(saved.folder / "data")):
+        done = saved.run("ls", "latest", text, *repository, "--json")
+        assert done.code == 0, done.err
+        assert done.json[-1]["path"] == str(saved.folder / "data" / "trades.csv")
+    saved.enter(".")
+
+
 def test_the_state_is_meant_by_its_name_alone(saved) -> None:
     """A file of that name is found by a longer path."""
     saved.write("data/state.json", "{}")

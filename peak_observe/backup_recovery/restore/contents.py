@@ -129,7 +129,11 @@ def _of_ends(pattern: str, end: str, sources: Collection[str]) -> Iterator[Test]
 
 
 def _absolute(path: str) -> str:
-    return "/" + os.path.abspath(path).lstrip("/")  # two slashes at the beginning would stay
+    try:
+        found = os.path.abspath(path)
+    except FileNotFoundError:  # the working directory is gone
+        found = os.path.normpath(f"/{path}")
+    return "/" + found.lstrip("/")  # two slashes at the beginning would stay
 
 
 def _other_ways(text: str, whole: str, sources: Collection[str]) -> set[str]:

@@ -26,6 +26,7 @@ from peak_observe.backup_recovery.restore.restore import entries_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from peak_observe.backup_recovery.repository.metadata import BackupMetadata
     from peak_observe.backup_recovery.repository.repository import Repository
 
 BATCH = 1024  # files that are compared together
@@ -79,29 +80,29 @@ def between(
     """
     if after is not None:
         return _Comparison(before, after).backups(
-            _entries(repository, before, named),
-            _entries(repository, after, named),
+            _entries(repository, before, named), _entries(repository, after, named)
         )
     own = repository.root.stat()
     backup = repository.get(before)
     head, entries = entries_of(repository, backup, named)
     roots = {(root.kind, root.source): root for root in (*named, *head.roots)}
     live = _Live(roots.values(), exclude, skip=[(own.st_dev, own.st_ino)])
-    with repository.reading(backup):
-        return _Comparison(before, None).now(_by_path(head, entries), live)
+    return _Comparison(before, None).now(_by_path(repository, backup, head, entries), live)
 
 
 def _entries(repository: Repository, backup_id: str, named: Collection[Root]) -> Iterator[tuple[str, Entry]]:
     backup = repository.get(backup_id)
-    with repository.reading(backup):
-        yield from _by_path(*entries_of(repository, backup, named))
+    yield from _by_path(repository, backup, *entries_of(repository, backup, named))
 
 
-def _by_path(head: Manifest, entries: Iterable[Entry]) -> Iterator[tuple[str, Entry]]:
+def _by_path(
+    repository: Repository, backup: BackupMetadata, head: Manifest, entries: Iterable[Entry]
+) -> Iterator[tuple[str, Entry]]:
     """Yield the files and links of a backup by the path where they lived; the state lies below none."""
-    for item in Contents(head.roots, entries):
-        if item.entry.type != FOLDER and item.stored != STATE_FILE:
-            yield item.path, item.entry
+    with repository.reading(backup):
+        for item in Contents(head.roots, entries):
+            if item.entry.type != FOLDER and item.stored != STATE_FILE:
+                yield item.path, item.entry
 
 
 class _Comparison:
