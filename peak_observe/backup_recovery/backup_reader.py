@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.sources import Exclude
-from peak_observe.backup_recovery.repository.manifest import FILE, decode_name
+from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable
+from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import contents, diff
 from peak_observe.backup_recovery.restore.diff import Difference
-from peak_observe.backup_recovery.restore.restore import manifest_of
+from peak_observe.backup_recovery.restore.restore import entries_of
 from peak_observe.errors import BackupError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,15 +109,20 @@ class BackupReader:
         wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
         kinds = [kind for kind in self._named.kinds() if wanted[kind]]
         corrupt = self.corrupt_backups()
-        whole = [item for item in self.list_backups() if item.good and not {item.backup_id, item.base} & corrupt]
+        whole = [item for item in self.list_backups() if item.good and not is_corrupt(item, corrupt)]
         return next((item.created for item in whole if self._holds_named(item, kinds)), None)
 
-    def newest(self) -> BackupMetadata | None:
+    def newest(self, *, whole: bool = False) -> BackupMetadata | None:
         """Return the newest good backup of all that is named, or else of some of it, or else of anything.
 
-        Others may keep their backups in the same repository. It may be known to be corrupt.
+        Others may keep their backups in the same repository.
+
+        Args:
+            whole: Whether one that is known to be corrupt is passed over, unless all are.
         """
         good = [item for item in self.list_backups() if item.good]
+        if whole:
+            good = restorable(good, self.corrupt_backups()) or good
         kinds, sources = self._named.kinds(), self.named_sources()
         mine = [item for item in good if self._holds_named(item, kinds)]
         mine = mine or [item for item in good if any(map(item.holds, sources))]
@@ -145,8 +153,10 @@ class BackupReader:
         return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def corrupt_backups(self) -> set[str]:
-        """Return the backups in which the last look at all bytes found something wrong."""
-        return set(self._repository.ledger.read().corrupt)
+        """Return the backups in which the last look at all bytes found something wrong, or whose base is gone."""
+        based = [backup for backup in self._repository.backups() if backup.base]
+        gone = {backup.backup_id for backup in based if not self._repository.folder(backup.base).is_dir()}
+        return gone | set(self._repository.ledger.read().corrupt)
 
     def named_parts(self) -> list[str]:
         """Return the parts that something is named for."""
@@ -170,10 +180,29 @@ class BackupReader:
             BackupNotFoundError: There is no such backup.
             BackupCorruptError: What it says of itself is not what was written.
         """
-        manifest = manifest_of(self._repository, self._repository.get(backup_id), self._named.roots())
-        found = list(contents.items(manifest))
+        return list(self.iter_files(backup_id, patterns))
+
+    def iter_files(self, backup_id: str, patterns: Collection[str] = ()) -> Iterator[StoredFile]:
+        """Yield what `list_files` returns, so that a backup of many files needs little memory.
+
+        Args:
+            backup_id: The backup.
+            patterns: Those of `list_files`.
+
+        Raises:
+            BackupNotFoundError: There is no such backup.
+            BackupCorruptError: What it says of itself is not what was written.
+        """
+        backup = self._repository.get(backup_id)
         wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-        return [_stored_file(item) for item in (contents.matching(found, wanted) if wanted else found)]
+        with self._repository.reading(backup):
+            _, found = self._contents(backup)
+            for item in found.matching(wanted) if wanted else found:
+                yield _stored_file(item)
+
+    def _contents(self, backup: BackupMetadata) -> tuple[Manifest, contents.Contents]:
+        head, entries = entries_of(self._repository, backup, self._named.roots())
+        return head, contents.Contents(head.roots, entries)
 
     def read_file(self, backup_id: str, path: str) -> Iterator[bytes]:
         """Yield the content of one file of a backup, after all of it was verified.
@@ -188,13 +217,25 @@ class BackupReader:
             BackupUnreadableError: It cannot be read.
             BackupError: No file is meant, or several are.
         """
-        manifest = manifest_of(self._repository, self._repository.get(backup_id), self._named.roots())
-        found = contents.matching(list(contents.items(manifest)), (path,))
-        files = [item for item in found if item.entry.type == FILE]
+        backup = self._repository.get(backup_id)
+        with self._repository.reading(backup):
+            head, found = self._contents(backup)
+            files = [item for item in found.matching((path,)) if item.entry.type == FILE]
         if len(files) != 1:
             what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
             raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
-        return StoredFiles(self._repository.root, manifest).content(files[0].entry)
+        return StoredFiles(self._repository.root, head).content(files[0].entry)
+
+    def _get_backup_dir(self, backup_id: str) -> Path:
+        return self._repository.folder(backup_id)
+
+    def _generate_backup_id(self) -> str:
+        return self._repository.free_name()
+
+    def _load_metadata(self, backup_dir: Path) -> BackupMetadata | None:
+        with suppress(FileNotFoundError):
+            return self._repository.load(backup_dir)
+        return None
 
 
 def _stored_file(item: contents.Item) -> StoredFile:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from peak_observe.backup_recovery.backup_reader import BackupReader
@@ -22,12 +21,12 @@ from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, su
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
+from peak_observe.backup_recovery.repository.choice import why_none
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
     DATA,
     STATE,
-    BackupMetadata,
 )
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
@@ -346,7 +345,8 @@ class RecoveryManager(BackupReader):
         """
         newest = self.newest()
         if newest is None:
-            raise BackupNotFoundError("newest", f"none in {self.backup_root} has succeeded")
+            reason = why_none(self.list_backups(), self.unreadable_backups(), self.backup_root)
+            raise BackupNotFoundError("newest", reason)
         place = None if folder is None else Path(folder)
         with self._operation("backup.drill", backup_id=newest.backup_id), restoring(self._repository, "drill", (), ()):
             return verification.drill(self._repository, newest, progress, place)
@@ -388,17 +388,6 @@ class RecoveryManager(BackupReader):
 
     def _is_whole(self, backup_id: str) -> bool:
         return verification.verify(self._repository, backup_id, None).ok
-
-    def _get_backup_dir(self, backup_id: str) -> Path:
-        return self._repository.folder(backup_id)
-
-    def _generate_backup_id(self) -> str:
-        return self._repository.free_name()
-
-    def _load_metadata(self, backup_dir: Path) -> BackupMetadata | None:
-        with suppress(FileNotFoundError):
-            return self._repository.load(backup_dir)
-        return None
 
     def _operation(self, name: str, **facts: str) -> Operation:
         attributes = {"peak_observe.repository": self._repository.name}

@@ -391,10 +391,12 @@ def test_latest_may_be_a_partial_one(desk) -> None:
     done = desk.run(*LATEST, "--to", "out")
     assert done.code == 3
     assert done.line == (
-        "there is no backup 'latest'; none in backups has succeeded and is known to be whole; "
-        f"{newer} is partial: --allow-partial restores what there is"
+        f"there is no backup 'latest'; none in backups has succeeded; {newer} is partial: "
+        "`restore --allow-partial` brings back what there is"
     )
-    assert desk.run(*LATEST, "--to", "out", "--allow-partial", "--json").json["backup_id"] == newer
+    done = desk.run(*LATEST, "--to", "out", "--allow-partial", "--json")
+    assert done.json["backup_id"] == newer
+    assert done.line == f"{newer} is partial: no backup that has succeeded holds what is wanted"
     good = desk.run("create", "--config", "config", "--json").json["backup_id"]
     last = desk.run("create", "--data", "data", "--data", "gone", "--repository", "backups", "--json").json["backup_id"]
     done = desk.run(*LATEST, "--config", "config", "--allow-partial", "--yes", "--json")

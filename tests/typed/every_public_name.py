@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -279,11 +279,12 @@ def backups(folder: Path) -> None:
         assert_type(backup.status, po.BackupStatus)
         assert_type(backup.backup_type, po.BackupType)
         stored: list[po.StoredFile] = recovery.list_files(backup_id)
+        streamed: Iterator[po.StoredFile] = recovery.iter_files(backup_id)
         verified: po.VerifyReport = recovery.verify_backup(backup_id)
         report: po.RestoreReport = recovery.restore(backup_id, dry_run=True)
         plan: po.RestorePlan | None = report.plan
         recovery.prune(po.RetentionPolicy(last=5))
-        show(stored, verified.ok, plan)
+        show(stored, streamed, verified.ok, plan)
     except po.BackupNotFoundError as error:
         show(error.backup_id)
     except (po.BackupCorruptError, po.BackupUnreadableError, po.RestoreRefusedError) as error:

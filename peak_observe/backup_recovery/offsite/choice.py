@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 from peak_observe.backup_recovery.offsite.record import Record
 from peak_observe.backup_recovery.offsite.store import Unreadable
+from peak_observe.backup_recovery.repository.choice import newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import source_of
-from peak_observe.backup_recovery.repository.metadata import BackupStatus
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata
+from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.errors import BackupError, BackupNotFoundError
 from peak_observe.support.loggers import logger
 
@@ -48,13 +50,14 @@ def choose(
     if which == LATEST:
         for item in bad:
             _log.warning("%s in the store cannot be read: %s", item.name, item.reason)
-        found = _holding(_usable(left, parts, allow_partial=allow_partial), parts, places)
+        found = _newest(left, parts, places, allow_partial=allow_partial)
     else:
         found = [record for record in left if _begins(record, which)]
         found = [record for record in found if record.backup.backup_id == which] or found
     if not found:
         others = ", ".join(sorted(hosts - {mine}))
-        raise BackupNotFoundError(which, f"the store holds backups of {others}: --host names one" if others else EMPTY)
+        elsewhere = f"the store holds backups of {others}: --host names one"
+        raise BackupNotFoundError(which, _nothing(which, left) if left or not others else elsewhere)
     if which != LATEST and len(found) > 1:
         one = found[0].backup.backup_id
         raise _SeveralError(f"{which!r} is the beginning of {len(found)} backups, of {one} too: write more of it")
@@ -72,39 +75,48 @@ def _begins(record: Record, which: str) -> bool:
     return bool(which) and (name.startswith(which) or name[len("backup_") :].startswith(which))
 
 
-def _usable(records: list[Record], parts: Collection[str], *, allow_partial: bool) -> list[Record]:
-    """Return the records of good backups; if none of them holds the parts, those of partial ones where one does.
-
-    Raises:
-        BackupNotFoundError: There are partial ones alone, and they are not wanted.
-    """
-    good = [record for record in records if record.backup.good]
-    partial = [record for record in records if record.backup.status is BackupStatus.PARTIAL]
-    good_fits, partial_fits = (any(set(parts) <= set(item.backup.parts) for item in found) for found in (good, partial))
-    if allow_partial and partial_fits and not good_fits:
-        return partial
-    if partial and not good:
-        mend = f"{partial[0].backup.backup_id} is partial: --allow-partial restores what there is"
-        raise BackupNotFoundError(LATEST, f"no good one is in the store; {mend}")
-    return good
+def _nothing(which: str, records: Collection[Record]) -> str:
+    backups = [record.backup for record in records]
+    return why_none(backups, {}, "the store") if which == LATEST and backups else EMPTY
 
 
-def _holding(good: list[Record], parts: Collection[str], places: Collection[str]) -> list[Record]:
-    """Return the records of backups that hold what is wanted; newer ones that do not are logged.
+def _newest(
+    records: Collection[Record], parts: Collection[str], places: Collection[str], *, allow_partial: bool
+) -> list[Record]:
+    """Return the record of the newest backup that holds what is wanted; newer ones that do not are logged.
 
     Raises:
         BackupNotFoundError: No good one holds the parts.
     """
-    held = {part for record in good for part in record.backup.parts}
-    wanted = set(parts) or held & {part for record in good[:1] for part in record.backup.parts_named_for()}
-    found = [record for record in good if wanted <= set(record.backup.parts) or not record.backup.parts]
-    if good and not found and parts:
+    held = [record.backup for record in records]
+    backups = restorable(held, fits=lambda backup: set(parts) <= set(backup.parts), allow_partial=allow_partial)
+    if not backups:
+        return []
+    choice = newest_holding(backups, only=parts, places=lambda _: map(source_of, places))
+    if choice is None:
         raise BackupNotFoundError(LATEST, f"no good one in the store holds {' and '.join(sorted(parts))}")
-    there = [place for place in map(source_of, places) if any(record.backup.holds(place) for record in found)]
-    found = [record for record in found if all(map(record.backup.holds, there))] or found or good
-    for newer in good[: good.index(found[0])] if found else ():
-        _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup.backup_id)
-    return found
+    for newer in choice.newer:
+        _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup_id)
+    if not choice.backup.good:
+        _log.warning(
+            "%s in the store is partial: none of this host that has succeeded holds it", choice.backup.backup_id
+        )
+    return [record for record in records if record.backup.backup_id == choice.backup.backup_id]
+
+
+def to_push(repository: Repository, backup_id: str | None) -> BackupMetadata:
+    """Return the backup of a name, or the newest good one: one that is known to be corrupt lets a push fail.
+
+    Raises:
+        BackupNotFoundError: There is none.
+    """
+    if backup_id is not None:
+        return repository.get(backup_id)
+    backups, unreadable = repository.look()
+    good = [backup for backup in backups if backup.good]
+    if not good:
+        raise BackupNotFoundError(LATEST, why_none(backups[::-1], unreadable, repository.root))
+    return good[-1]
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

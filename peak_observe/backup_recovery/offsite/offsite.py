@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.offsite import prune as pruning
 from peak_observe.backup_recovery.offsite import settings
 from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
-from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose
+from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose, to_push
 from peak_observe.backup_recovery.offsite.connect import connect
 from peak_observe.backup_recovery.offsite.encryption import Opener, read_identities
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
@@ -165,7 +165,7 @@ class OffsiteStore:
         self._note(lambda status: replace(status, last_attempt=self._now()))
         try:
             with self._operation("backup.push") as span:
-                backup = self._chosen(backup_id)
+                backup = to_push(self._repository, backup_id)
                 report = self._push(self._store(cache=self._cache), backup, progress)
                 span.note(backup_id=report.backup_id, sent_bytes=report.sent_bytes)
         except BaseException as error:
@@ -183,14 +183,6 @@ class OffsiteStore:
     def _sent(self, store: Store, backup: BackupMetadata, progress: Tell | None) -> PushReport:
         found = stored(store, backup, self.host)
         return found or Push(store, self._repository, backup, host=self.host, clock=self._clock, tell=progress).run()
-
-    def _chosen(self, backup_id: str | None) -> BackupMetadata:
-        if backup_id is not None:
-            return self._repository.get(backup_id)
-        good = [backup for backup in self._repository.backups() if backup.good]
-        if not good:
-            raise BackupNotFoundError(LATEST, f"none in {self._repository.root} has succeeded")
-        return good[-1]
 
     def _note_pushed(self, backup: BackupMetadata, report: PushReport) -> None:
         made = backup.created.timestamp() if backup.good else 0.0
@@ -286,8 +278,8 @@ class OffsiteStore:
         parts: Collection[str] = (),
         holding: Collection[str] = (),
         places: Collection[str] = (),
-        beside: Path | None = None,
         allow_partial: bool = False,
+        beside: Path | None = None,
         progress: Tell | None = None,
     ) -> Iterator[tuple[Path, str]]:
         """Fetch a backup into a temporary repository; yield its folder and the backup's name, and remove it then.
@@ -299,8 +291,8 @@ class OffsiteStore:
             parts: Only these parts; none for all.
             holding: The parts that `latest` has to hold; none for what was named when the newest one was made.
             places: The paths that `latest` has to hold, as far as any backup does.
+            allow_partial: Whether `latest` may be a partial one where no good one holds the parts.
             beside: A folder on whose disk it shall lie.
-            allow_partial: Whether `latest` may be a partial one where there is no good one.
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
@@ -310,8 +302,8 @@ class OffsiteStore:
         """
         store = self._store(identity)
         records, bad = verification.readable(store)
-        wanted = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
-        record = choose(records, bad, backup_id, host, own=self.host, **wanted)  # type: ignore[arg-type] # of two types
+        wanted: dict[str, Any] = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}
+        record = choose(records, bad, backup_id, host, own=self.host, **wanted)
         index, _ = store.index()
         with temporary_repository(beside) as root:
             for needed in (*bases(records, record), record):
@@ -342,10 +334,12 @@ class OffsiteStore:
             BackupError: As there, and if the store cannot be reached or the key is wrong.
         """
         beside = self._repository.root if restore_to is None else Path(restore_to).absolute()
-        chosen: dict[str, Any] = {"host": host, "beside": beside, "allow_partial": options.get("allow_partial", False)}
-        with self.fetched(backup_id, identity=identity, progress=progress, **chosen) as (root, found):
-            wanted: dict[str, Any] = {"config": True, "data": True, "restore_to": restore_to, **options}
-            return FetchedBackups(root, name=self._repository.name).restore(found, progress=progress, **wanted)
+        wanted: dict[str, Any] = {"config": True, "data": True, **options}
+        where: dict[str, Any] = {"identity": identity, "host": host, "beside": beside, "progress": progress}
+        partial = bool(wanted.get("allow_partial"))
+        with self.fetched(backup_id, allow_partial=partial, **where) as (root, found):
+            manager = FetchedBackups(root, name=self._repository.name)
+            return manager.restore(found, restore_to=restore_to, progress=progress, **wanted)
 
     def drill(
         self,

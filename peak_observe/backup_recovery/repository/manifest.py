@@ -16,7 +16,7 @@ from peak_observe.backup_recovery.repository.metadata import STATE
 from peak_observe.errors import NEWER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 VERSION = 1
@@ -171,11 +171,13 @@ class Manifest(msgspec.Struct, frozen=True):
             ValueError: It is no manifest of that backup, or names something outside; the message says what.
         """
         manifest: Manifest = decoded(text, _DECODER)
-        Check(manifest, backup_id, base).entries(manifest.entries)
-        _check_names_of_one_file(manifest.entries)
+        check = Check(manifest, backup_id, base)
+        check.entries(manifest.entries)
+        check_names_of_one_file(check.names, manifest.entries)
         return manifest
 
 
+Name = tuple[str, tuple[object, ...]]
 _DECODER = msgspec.json.Decoder(Manifest)
 to_json = msgspec.json.Encoder().encode
 
@@ -250,14 +252,24 @@ def _is_canonical(text: str) -> bool:
     return "%" not in text or encode_name(decode_name(text)) == text
 
 
-def _check_names_of_one_file(entries: Iterable[Entry]) -> None:
-    """Find a name of a file that tells other facts than the first: a restore brings back one of them for both."""
-    names = [entry for entry in entries if entry.hardlink]
-    wanted = {entry.hardlink for entry in names}
-    firsts = {entry.stored: facts_of_file(entry) for entry in entries if entry.stored in wanted}
-    for entry in names:
-        if facts_of_file(entry) != firsts[entry.hardlink]:
-            raise ValueError(f"{entry.stored!r} is another name of {entry.hardlink!r}, and tells other facts")
+def check_names_of_one_file(names: Mapping[str, Name], entries: Iterable[Entry]) -> None:
+    """Find a name of a file that tells other facts than the first: a restore brings back one of them for both.
+
+    Args:
+        names: One of the other names of each, and the facts that all of them tell; see `Check`.
+        entries: All entries.
+
+    Raises:
+        ValueError: There is one.
+    """
+    for entry in entries if names else ():
+        name, facts = names.get(entry.stored, ("", None))
+        if name and facts != facts_of_file(entry):
+            raise ValueError(_other_facts(name, entry.stored))
+
+
+def _other_facts(name: str, first: str) -> str:
+    return f"{name!r} is another name of {first!r}, and tells other facts"
 
 
 def facts_of_file(entry: Entry) -> tuple[object, ...]:
@@ -289,6 +301,8 @@ class Check:
         self._parents = {STATE_FILE, *(root.stored for root in head.roots)}
         self._folders: set[str] = set()
         self._seen: set[str] = set()
+        self.names: dict[str, Name] = {}
+        """Files with several names, by the place of the first: another name, and the facts that it tells."""
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Check the next entries.
@@ -313,11 +327,20 @@ class Check:
                 )
             if entry.base not in bases:
                 raise ValueError(f"it names files in {entry.base!r}, which is not what it is based on")
-            if stored in seen or (entry.hardlink and entry.hardlink not in seen):
-                raise ValueError(f"something stands there twice, or {stored!r} is a link to nothing")
+            if stored in seen:
+                raise ValueError(f"{stored!r} stands there twice")
+            if entry.hardlink:
+                self._name(entry)
             seen.add(stored)
             if entry.type == FOLDER:
                 folders.add(stored)
+
+    def _name(self, entry: Entry) -> None:
+        if entry.hardlink not in self._seen:
+            raise ValueError(f"{entry.stored!r} is a link to nothing")
+        facts = facts_of_file(entry)
+        if self.names.setdefault(entry.hardlink, (entry.stored, facts))[1] != facts:
+            raise ValueError(_other_facts(entry.stored, entry.hardlink))
 
 
 def _is_sound(entry: Entry) -> bool:

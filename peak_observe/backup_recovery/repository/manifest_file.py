@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from blake3 import blake3
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from peak_observe.backup_recovery.files.copying import CREATE, opened, write_all
 from peak_observe.backup_recovery.files.owners import group_names, user_names
 from peak_observe.backup_recovery.files.safe_read import decoded
-from peak_observe.backup_recovery.repository.manifest import ENTRIES, FOLDER, Check, Entry, Manifest, to_json
+from peak_observe.backup_recovery.repository.manifest import (
+    ENTRIES,
+    FOLDER,
+    Check,
+    Entry,
+    Manifest,
+    Name,
+    check_names_of_one_file,
+    to_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -172,13 +182,33 @@ class ManifestFile:
             OSError: It cannot be read.
             ValueError: No restore could use it; the message says why.
         """
+        return self.read(backup_id, base).blake3
+
+    def read(self, backup_id: str, base: str, take: Callable[[list[Entry]], object] | None = None) -> CheckedFile:
+        """Read and check all of it; few entries are in memory at once.
+
+        Args:
+            backup_id: The backup that it must be of.
+            base: The only other backup that may hold what it names.
+            take: Gets the entries, some at a time; whether they are what was written is known only at the end.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: No restore could use it; the message says why.
+        """
         check, others, known = Check(self.head(), backup_id, base), bytearray(), blake3()
         for block in self._blocks():
             known.update(block.text)
             others += block.others
-            check.entries(decoded(block.entries, _ENTRY_LIST))
-        decoded(bytes(others), _MANIFEST)
-        return known.hexdigest()
+            entries = decoded(block.entries, _ENTRY_LIST)
+            check.entries(entries)
+            if take is not None:
+                take(entries)
+        rest = decoded(bytes(others), _MANIFEST)
+        check.entries(rest.entries)
+        if take is not None:
+            take(rest.entries)
+        return CheckedFile(known.hexdigest(), rest, check.names)
 
     def _blocks(self) -> Iterator[_Block]:
         """Yield the file by blocks of whole lines, so that few entries are in memory at once."""
@@ -203,6 +233,68 @@ class ManifestFile:
 
     def _opened(self, buffer: int = BUFFER) -> BinaryIO:
         return os.fdopen(opened(str(self._path))[0], "rb", buffer)
+
+
+class CheckedFile(NamedTuple):
+    """Result of reading a whole manifest.
+
+    Args:
+        blake3: Hash of the file.
+        head: All but the entries that have a line each, as all have that this package wrote.
+        names: The files that have several names; see `Check`.
+    """
+
+    blake3: str
+    head: Manifest
+    names: dict[str, Name]
+
+
+class ManifestReader:
+    """Manifest of a backup that is read entry by entry, as often as it is wanted, once all of it was checked.
+
+    Args:
+        path: The file.
+        digest: BLAKE3 hash of it.
+        backup_id: The backup that it must be of.
+        base: The only other backup that may hold what it names.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not what was written, or names something outside; the message says what.
+    """
+
+    def __init__(self, path: Path, digest: str, backup_id: str, base: str) -> None:
+        self._file = ManifestFile(path)
+        found = _of_digest(self._file.read(backup_id, base), digest)
+        self._rest = found.head.entries
+        self.head = replace(found.head, entries=[])
+        check_names_of_one_file(found.names, self)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for block in self._file.entries():
+            yield from block
+        yield from self._rest
+
+
+def whole_manifest(path: Path, digest: str, backup_id: str, base: str) -> Manifest:
+    """Return a manifest with all its entries in memory; the arguments and errors are those of `ManifestReader`."""
+    entries: list[Entry] = []
+
+    def take(some: list[Entry]) -> None:
+        for entry in some:  # all stay in memory, so the words that many have should be there once
+            force_setattr(entry, "type", sys.intern(entry.type))
+            force_setattr(entry, "taken", sys.intern(entry.taken))
+        entries.extend(some)
+
+    found = _of_digest(ManifestFile(path).read(backup_id, base, take), digest)
+    check_names_of_one_file(found.names, entries)
+    return replace(found.head, entries=entries)
+
+
+def _of_digest(found: CheckedFile, digest: str) -> CheckedFile:
+    if found.blake3 != digest:
+        raise ValueError("it is not what was written")
+    return found
 
 
 class _Block(NamedTuple):

@@ -6,12 +6,10 @@ import ctypes
 import errno
 import os
 import stat
-from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-from blake3 import blake3
 
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.safe_read import content, is_no_access
@@ -29,9 +27,10 @@ from peak_observe.backup_recovery.repository.leftovers import (
 )
 from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
-from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestReader, whole_manifest
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights, tighten
+from peak_observe.backup_recovery.repository.sizes import fail, size_alone, walk
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 from peak_observe.support.atomic_files import sync_folder
 from peak_observe.support.loggers import logger
@@ -42,16 +41,12 @@ if TYPE_CHECKING:
 
     from peak_observe.clock import Clock
 
-__all__ = ["DRILL", "MANIFEST", "METADATA", "OWN", "STAGING", "TRASH", "Repository", "sync_filesystem", "walk"]
+__all__ = ["DRILL", "MANIFEST", "METADATA", "OWN", "STAGING", "TRASH", "Repository", "sync_filesystem"]
 
 METADATA, MANIFEST = "metadata.json", "manifest.json"
 OWN = ".peak-observe"
 
 _log = logger("peak_observe.backup")
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 class Unread(str):
@@ -180,9 +175,10 @@ class Repository:
         except FileNotFoundError:
             return None  # somebody's folder, or a backup that was just removed
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
             if is_no_access(error):
-                return NoAccess(error)
-            return Unread(error) if getattr(error, "errno", None) == errno.EIO else str(error)
+                return NoAccess(reason)
+            return Unread(reason) if getattr(error, "errno", None) == errno.EIO else reason
 
     def load(self, folder: Path) -> BackupMetadata:
         """Return the metadata of a backup.
@@ -225,12 +221,25 @@ class Repository:
             BackupCorruptError: The manifest is missing, not what was written, or names something outside.
             BackupUnreadableError: It cannot be read.
         """
+        with self.reading(backup):
+            return whole_manifest(*self._manifest_file(backup))
+
+    def reader(self, backup: BackupMetadata) -> ManifestReader:
+        """Return what reads the manifest of a backup entry by entry, with the errors of `manifest`."""
+        with self.reading(backup):
+            return ManifestReader(*self._manifest_file(backup))
+
+    def _manifest_file(self, backup: BackupMetadata) -> tuple[Path, str, str, str]:
+        return self.root / backup.backup_id / MANIFEST, backup.manifest, backup.backup_id, backup.base
+
+    @contextmanager
+    def reading(self, backup: BackupMetadata) -> Iterator[None]:
+        """Say of what goes wrong with a manifest whether the backup is corrupt, cannot be read, or is gone."""
         try:
-            text = content(self.root / backup.backup_id / MANIFEST)
-            if blake3(text).hexdigest() != backup.manifest:
-                raise ValueError("it is not what was written")  # noqa: TRY301 - one place that says which file
-            return Manifest.from_json(text, backup.backup_id, backup.base)
+            yield
         except (OSError, ValueError) as error:
+            if not self.folder(backup.backup_id).exists():
+                raise BackupNotFoundError(backup.backup_id, "it was removed meanwhile") from None
             raise unusable(backup.backup_id, MANIFEST, error) from None
 
     @contextmanager
@@ -305,7 +314,7 @@ class Repository:
                 trash = self.root / f"{TRASH}{backup_id}"
                 self.folder(backup_id).rename(trash)
                 sync_folder(self.root)
-                size = _size_alone(trash)
+                size = size_alone(trash)
                 empty(trash)
                 freed[backup_id] = size
         finally:
@@ -322,7 +331,7 @@ class Repository:
         for backup_id in freed:
             (self.root / f"{TRASH}{backup_id}").rmdir()
 
-    def measured(self, *, onerror: Callable[[OSError], object] | None = _raise) -> int:
+    def measured(self, *, onerror: Callable[[OSError], object] | None = fail) -> int:
         """Return what all backups take on the disk, by looking.
 
         Args:
@@ -348,11 +357,8 @@ def _stamp(path: str) -> int:
         return 0
 
 
-def walk(folder: Path, *, onerror: Callable[[OSError], object] | None) -> Iterator[os.stat_result]:
-    """Yield the status of every file below a folder."""
-    for where, _, names in os.walk(folder, onerror=onerror):
-        for name in names:
-            yield os.lstat(os.path.join(where, name))
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def sync_filesystem(folder: Path) -> None:
@@ -371,20 +377,6 @@ def sync_filesystem(folder: Path) -> None:
             raise OSError(number, os.strerror(number), str(folder))
     finally:
         os.close(descriptor)
-
-
-def _size_alone(folder: Path) -> int | None:
-    """Return the bytes that go with a folder: of files with no name elsewhere; None if they cannot be seen."""
-    names: Counter[int] = Counter()
-    files: dict[int, os.stat_result] = {}
-    try:
-        for found in walk(folder, onerror=_raise):
-            if stat.S_ISREG(found.st_mode):
-                names[found.st_ino] += 1
-                files[found.st_ino] = found
-    except OSError:
-        return None
-    return sum(found.st_size for inode, found in files.items() if names[inode] == found.st_nlink)
 
 
 def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:

@@ -5,21 +5,33 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
-from peak_observe.backup_recovery.create.sources import Exclude, Found, find
+from peak_observe.backup_recovery.create.sources import Exclude, find
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import each
-from peak_observe.backup_recovery.repository.manifest import FOLDER, LINK, Entry, Manifest, Root, decode_name
+from peak_observe.backup_recovery.repository.manifest import (
+    FOLDER,
+    LINK,
+    STATE_FILE,
+    Entry,
+    Manifest,
+    Root,
+    decode_name,
+)
+from peak_observe.backup_recovery.restore.contents import Contents
 from peak_observe.backup_recovery.restore.plan import is_time
-from peak_observe.backup_recovery.restore.restore import manifest_of
+from peak_observe.backup_recovery.restore.restore import entries_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
+    from peak_observe.backup_recovery.repository.metadata import BackupMetadata
     from peak_observe.backup_recovery.repository.repository import Repository
 
-T = TypeVar("T", Entry, Found)
+BATCH = 1024  # files that are compared together
+READS = 3  # times that a file is read which changes meanwhile
 UNREADABLE = "cannot be read: {}"
 
 
@@ -69,66 +81,114 @@ def between(
         BackupNotFoundError: There is no such backup.
         BackupCorruptError: What it says of itself is not what was written.
     """
-    earlier = manifest_of(repository, repository.get(before), named)
     if after is not None:
-        later = _entries(manifest_of(repository, repository.get(after), named))
-        return _sorted(before, after, _entries(earlier), later, _is_like, unreadable={})
+        return _Comparison(before, after).backups(
+            _entries(repository, before, named), _entries(repository, after, named)
+        )
     own = repository.root.stat()
-    roots = {(root.kind, root.source): root for root in (*named, *earlier.roots)}
-    found, unreadable = _live(roots.values(), exclude, skip=[(own.st_dev, own.st_ino)])
-    entries = _entries(earlier).items()
-    known = {path: entry for path, entry in entries if path in found or not _is_below(path, unreadable)}
-    return _sorted(before, None, known, found, _is_now, unreadable=unreadable)
+    backup = repository.get(before)
+    head, entries = entries_of(repository, backup, named)
+    roots = {(root.kind, root.source): root for root in (*named, *head.roots)}
+    live = _Live(roots.values(), exclude, skip=[(own.st_dev, own.st_ino)])
+    return _Comparison(before, None).now(_by_path(repository, backup, head, entries), live)
 
 
-def _sorted(
-    before: str,
-    after: str | None,
-    earlier: dict[str, Entry],
-    later: dict[str, T],
-    alike: Callable[[Entry, T], bool | str],
-    *,
-    unreadable: dict[str, str],
-) -> Difference:
-    both = sorted(earlier.keys() & later.keys())
-    alikes = each(lambda path: alike(earlier[path], later[path]), both, lambda path: earlier[path].size)
-    told = dict(zip(both, alikes, strict=True))
-    changed = tuple(path for path, unchanged in told.items() if unchanged is False)
-    reasons = {**unreadable, **{path: why for path, why in told.items() if isinstance(why, str)}}
-    added, removed = sorted(later.keys() - earlier.keys()), sorted(earlier.keys() - later.keys())
-    same = [path for path, unchanged in told.items() if unchanged is True]
-    times = tuple(path for path in same if not is_time(earlier[path].modified_ns, _modified_ns(later[path])))
-    left = len(same), dict(sorted(reasons.items())), times
-    return Difference(before, after, tuple(added), tuple(removed), changed, *left)
+def _entries(repository: Repository, backup_id: str, named: Collection[Root]) -> Iterator[tuple[str, Entry]]:
+    backup = repository.get(backup_id)
+    yield from _by_path(repository, backup, *entries_of(repository, backup, named))
 
 
-def _modified_ns(found: Entry | Found) -> int:
-    return found.modified_ns if isinstance(found, Entry) else found.status.st_mtime_ns
+def _by_path(
+    repository: Repository, backup: BackupMetadata, head: Manifest, entries: Iterable[Entry]
+) -> Iterator[tuple[str, Entry]]:
+    """Yield the files and links of a backup by the path where they lived; the state lies below none."""
+    with repository.reading(backup):
+        for item in Contents(head.roots, entries):
+            if item.entry.type != FOLDER and item.stored != STATE_FILE:
+                yield item.path, item.entry
 
 
-def _entries(manifest: Manifest) -> dict[str, Entry]:
-    sources = {root.stored: decode_name(root.source) for root in manifest.roots}
-    found = {}
-    for entry in manifest.entries:
-        place = "/".join(entry.stored.split("/", 2)[:2])
-        if entry.type != FOLDER and place in sources:  # the state lies below no path
-            found[sources[place] + decode_name(entry.stored[len(place) :])] = entry
-    return found
+class _Comparison:
+    """Comparison of a backup, of which one path after the other is read, as there may be very many."""
+
+    def __init__(self, before: str, after: str | None) -> None:
+        self._names = before, after
+        self._changed: set[str] = set()
+        self._removed: set[str] = set()
+        self._times: set[str] = set()
+        self._same = 0
+
+    def backups(self, earlier: Iterable[tuple[str, Entry]], later: Iterable[tuple[str, Entry]]) -> Difference:
+        known: dict[str, tuple[bytes, int] | None] = {path: _facts(entry) for path, entry in earlier}
+        added = set()
+        for path, entry in later:
+            if path not in known:
+                added.add(path)
+            elif facts := known[path]:
+                content, modified_ns = _facts(entry)
+                self._count(path, _Now(facts[0] == content, is_time(facts[1], modified_ns)))
+                known[path] = None  # where it is named twice it counts once
+        self._removed.update(path for path, facts in known.items() if facts)
+        return self._found(added, {})
+
+    def now(self, earlier: Iterable[tuple[str, Entry]], live: _Live) -> Difference:
+        reasons = dict(live.unreadable)
+        left = iter(earlier)
+        while batch := list(islice(left, BATCH)):
+            # A path that is named twice counts once.
+            there = {path: _Pair(entry, live.files[path]) for path, entry in batch if live.files.get(path)}
+            told = each(_look, list(there.values()), lambda pair: pair.entry.size)
+            for path, same in zip(there, told, strict=True):
+                live.files[path] = ""
+                if isinstance(same, str):
+                    reasons[path] = same
+                else:
+                    self._count(path, same)
+            gone = (path for path, _ in batch if path not in live.files)
+            self._removed.update(path for path in gone if not _is_below(path, live.unreadable))
+        return self._found((path for path, real in live.files.items() if real), reasons)
+
+    def _count(self, path: str, found: _Now) -> None:
+        if not found.same:
+            self._changed.add(path)
+            return
+        self._same += 1
+        if not found.timely:
+            self._times.add(path)
+
+    def _found(self, added: Iterable[str], unreadable: dict[str, str]) -> Difference:
+        found = (tuple(sorted(paths)) for paths in (added, self._removed, self._changed, self._times))
+        new, gone, changed, times = found
+        return Difference(*self._names, new, gone, changed, self._same, dict(sorted(unreadable.items())), times)
 
 
-def _live(
-    roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, int]]
-) -> tuple[dict[str, Found], dict[str, str]]:
-    """Return the files of now, and what cannot be read with the reason."""
-    found: dict[str, Found] = {}
-    unreadable: dict[str, str] = {}
-    for root in roots:
-        source = decode_name(root.source)
-        problem = _Problems(source, unreadable)
-        for item in find(source, "", exclude=exclude, skip=skip, problem=problem, left_out=_ignore):
-            if item.type != FOLDER:
-                found[source + item.stored] = item
-    return found, unreadable
+class _Pair(NamedTuple):
+    """Entry of a path that is there now, and the path that it really is, if a symbolic link was named."""
+
+    entry: Entry
+    real: str
+
+
+class _Now(NamedTuple):
+    """Whether a file is the same as it was, and whether the time of its last change is."""
+
+    same: bool
+    timely: bool = True
+
+
+class _Live:
+    """Files and links of now: `files` has where each path really is, and `unreadable` why something cannot be read."""
+
+    def __init__(self, roots: Iterable[Root], exclude: Exclude, skip: Collection[tuple[int, int]]) -> None:
+        self.files: dict[str, str] = {}
+        self.unreadable: dict[str, str] = {}
+        for root in roots:
+            source = decode_name(root.source)
+            problem = _Problems(source, self.unreadable)
+            for item in find(source, "", exclude=exclude, skip=skip, problem=problem, left_out=_ignore):
+                if item.type != FOLDER:
+                    path = source + item.stored
+                    self.files[path] = path if item.path == path else item.path  # one text, where they are the same
 
 
 class _Problems:
@@ -164,35 +224,49 @@ def _is_below(path: str, folders: Collection[str]) -> bool:
     return True
 
 
-def _is_like(one: Entry, other: Entry) -> bool:
-    return _facts(one) == _facts(other)
+def _facts(entry: Entry) -> tuple[bytes, int]:
+    """Return what makes two files the same, in little room, and the time of the last change."""
+    if entry.type == LINK:
+        return b"link" + entry.target.encode(errors="surrogatepass"), entry.modified_ns
+    return b"file" + bytes.fromhex(entry.blake3) + entry.mode.to_bytes(2), entry.modified_ns
 
 
-def _facts(entry: Entry) -> tuple[object, ...]:
-    return (entry.type, entry.target) if entry.type == LINK else (entry.type, entry.size, entry.blake3, entry.mode)
-
-
-def _is_now(entry: Entry, found: Found) -> bool | str:
+def _look(pair: _Pair) -> _Now | str:
     """Return whether a file is as it was; where it cannot be read, why, whatever else is known of it."""
+    entry, path = pair.entry, pair.real
     try:
-        if LINK in (entry.type, found.type):
-            return entry.type == found.type and os.readlink(found.path) == decode_name(entry.target)
-        return _is_same(entry, found) or (_forbidden(found.path) and UNREADABLE.format(os.strerror(errno.EACCES)))
+        status = os.lstat(path)
+        timely = is_time(entry.modified_ns, status.st_mtime_ns)
+        if (entry.type == LINK) != stat.S_ISLNK(status.st_mode):
+            return _Now(same=False)
+        if entry.type == LINK:
+            return _Now(os.readlink(path) == decode_name(entry.target), timely)
+        same = _is_same(entry, path, status)
+        if not same and _forbidden(path):
+            return UNREADABLE.format(os.strerror(errno.EACCES))
+        return _Now(same, timely)
     except (FileNotFoundError, NotADirectoryError, copying.NotRegularError):  # it was there a moment ago
-        return False
+        return _Now(same=False)
     except OSError as error:
         return UNREADABLE.format(error.strerror)
 
 
-def _is_same(entry: Entry, found: Found) -> bool:
-    status = found.status
-    if stat.S_IMODE(status.st_mode) != entry.mode:
+def _is_same(entry: Entry, path: str, status: os.stat_result) -> bool:
+    if stat.S_IMODE(status.st_mode) != entry.mode or not stat.S_ISREG(status.st_mode):
         return False
-    if sqlite.is_database(found.path, status):
-        return sqlite.quiet(found.path) and (_is_untouched(entry, status) or _is_copy(entry, found.path))
-    return _is_untouched(entry, status) or (
-        status.st_size == entry.size and copying.hashed(found.path).blake3 == entry.blake3
-    )
+    if sqlite.is_database(path, status):
+        return sqlite.quiet(path) and (_is_untouched(entry, status) or _is_copy(entry, path))
+    # A file that the kernel makes up, as in /proc, has content and says 0 bytes.
+    return _is_untouched(entry, status) or (status.st_size in (entry.size, 0) and _hash(path) == entry.blake3)
+
+
+def _hash(path: str) -> str:
+    """Return the hash of a file, of one that changes meanwhile that of the last time it was read."""
+    for _ in range(READS):
+        found = copying.hashed(path)
+        if found.stable:
+            break
+    return found.blake3
 
 
 def _forbidden(path: str) -> bool:
@@ -209,4 +283,4 @@ def _is_untouched(entry: Entry, status: os.stat_result) -> bool:
 
 def _is_copy(entry: Entry, path: str) -> bool:
     """Return whether a database is the copy that SQLite made; to open one that is in use could cost it its locks."""
-    return not sqlite.busy(path) and copying.hashed(path).blake3 == entry.blake3
+    return not sqlite.busy(path) and _hash(path) == entry.blake3

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One path that changes.
 
     Args:
@@ -124,8 +124,10 @@ class Journal(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the text of the journal, with its checksum."""
-        plain = msgspec.json.encode(replace(self, checksum=""))
-        return plain.removesuffix(b'"}') + blake3(plain).hexdigest().encode() + b'"}'
+        text = bytearray()  # there may be very many steps, so no more than one copy of them
+        _ENCODER.encode_into(replace(self, checksum=""), text)
+        text[-len(_END) :] = blake3(text).hexdigest().encode() + _END
+        return bytes(text)
 
     @classmethod
     def from_json(cls, text: bytes) -> Journal:
@@ -162,4 +164,6 @@ def is_own(path: Path) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
+_END = b'"}'
+_ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Journal)

@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.repository.manifest import (
     Root,
     decode_name,
 )
-from peak_observe.backup_recovery.restore.contents import Item, items, matching, place_of
+from peak_observe.backup_recovery.restore.contents import Contents, Item, place_of
 from peak_observe.backup_recovery.restore.path_checks import lost_link, nearest_folder
 from peak_observe.backup_recovery.restore.plan import BLOCKED, Refusal
 from peak_observe.backup_recovery.restore.state_file import STATE_PLACE
@@ -129,7 +129,7 @@ class Places:
         roots = {root.stored: decode_name(root.source) for root in self._manifest.roots}
         if any(f"{source}/".startswith(below) for source in roots.values()):
             return
-        if any(f"{item.path}/".startswith(below) for item in items(self._manifest)):
+        if any(f"{item.path}/".startswith(below) for item in Contents(self._manifest.roots, self._manifest.entries)):
             holder = next(source for source in roots.values() if below.startswith(source.rstrip("/") + "/"))
             yield Refusal(INNER, f"{old} lies in {holder}, which goes to one place as a whole; it holds {sources}")
         else:
@@ -221,8 +221,8 @@ class Places:
         return [entry for entry in self._manifest.entries if entry.stored in chosen]
 
     def _matching(self, paths: Collection[str]) -> Iterator[Item]:
-        wanted = (item for item in items(self._manifest) if item.entry.kind in self._options.kinds)
-        return matching(list(wanted), paths)
+        manifest = self._manifest
+        return Contents(manifest.roots, manifest.entries, self._options.kinds).matching(paths)
 
     def wanted(self) -> tuple[dict[str, Entry], set[str]]:
         """Return the wanted entries by the path they belong to, and the folders among them that only lead to others.

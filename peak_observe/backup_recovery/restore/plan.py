@@ -306,7 +306,10 @@ def _sticks(folder: str, status: os.stat_result) -> bool:
 
 def _joined(found: list[Action]) -> list[Action]:
     """Replace the names of one file that are not the same file any more, so that they become links to it again."""
-    first = {action.entry.stored: action for action in found if not action.entry.hardlink}
+    linked = {action.entry.hardlink for action in found if action.entry.hardlink}
+    first = {
+        action.entry.stored: action for action in found if action.entry.stored in linked and not action.entry.hardlink
+    }
     for number, action in enumerate(found):
         one = first.get(action.entry.hardlink)
         if one is not None and action.change == SAME and not _is_one(one, action):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.files.safe_read import content
-from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Manifest, Root
+from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Entry, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.repository.repository import unusable
 from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
@@ -301,8 +301,26 @@ def manifest_of(repository: Repository, backup: BackupMetadata, named: Iterable[
         BackupCorruptError: It cannot be found out.
         BackupUnreadableError: It cannot be read.
     """
-    if backup.manifest:
-        return repository.manifest(backup)
+    return repository.manifest(backup) if backup.manifest else _without_manifest(repository, backup, named)
+
+
+def entries_of(
+    repository: Repository, backup: BackupMetadata, named: Iterable[Root]
+) -> tuple[Manifest, Iterable[Entry]]:
+    """Return what `manifest_of` does, its entries by themselves: they are read each time that somebody asks for them.
+
+    Raises:
+        BackupCorruptError: It cannot be found out.
+        BackupUnreadableError: It cannot be read.
+    """
+    if not backup.manifest:
+        found = _without_manifest(repository, backup, named)
+        return found, found.entries
+    reader = repository.reader(backup)
+    return reader.head, reader
+
+
+def _without_manifest(repository: Repository, backup: BackupMetadata, named: Iterable[Root]) -> Manifest:
     if backup.status in (BackupStatus.SUCCESS, BackupStatus.PARTIAL):
         _log.warning("%s has no manifest: nothing proves that its files are what they were", backup.backup_id)
     folder = repository.folder(backup.backup_id)

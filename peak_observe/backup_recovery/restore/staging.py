@@ -65,7 +65,12 @@ class Staging:
         for folder in sorted(self._layout.folders):
             mode, _ = self._layout.access(folder)
             os.mkdir(self._place(folder), 0o777 if mode is None else PRIVATE)
-        names = {action.entry.stored: action for action in self._actions if not action.entry.hardlink}
+        linked = {action.entry.hardlink for action in self._changed if action.entry.hardlink}
+        names = {
+            action.entry.stored: action
+            for action in self._actions
+            if action.entry.stored in linked and not action.entry.hardlink
+        }
         firsts = [action for action in self._changed if action.entry.hardlink not in names or action.in_place]
         self._contents = ahead(self._stored.read, (action.entry for action in firsts if _is_small(action.entry)))
         with closing(self._contents):

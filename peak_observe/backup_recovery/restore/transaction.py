@@ -203,6 +203,7 @@ class Transaction:
                 self._write()
                 open_folders(self._journal)
                 self._stage(actions, stored, tell)
+                self._write()
                 self._refuse_busy(range(len(self._journal.steps)))
                 self._enter(SWAPPING)
                 self._swap()
@@ -283,7 +284,6 @@ class Transaction:
         for number, step in enumerate(steps):
             if not step.goes:
                 steps[number] = made(step, self._new(number), staging.linked)
-        self._write()
 
     def _new(self, number: int) -> str:
         return self._name(number, "new")

@@ -118,16 +118,21 @@ def drill(repository: Repository, backup: BackupMetadata, tell: Tell | None, fol
     place = _made(repository, backup, folder)
     try:
         with noting_corruption(repository):
-            manifest = manifest_of(repository, backup, ())
-            work = Restore(repository, backup, manifest, RestoreOptions(kinds=KINDS, inside=place), tell)
-            work.carry_out(tell)
-            problems = _check_databases(work.actions)
+            problems = _restored(repository, backup, place, tell)
             if problems:
                 raise BackupCorruptError(backup.backup_id, tuple(problems))
     finally:
         with suppress(OSError):  # the next one that works in the repository removes it
             remove_tree(str(place))
     return verify(repository, backup.backup_id, tell)
+
+
+def _restored(repository: Repository, backup: BackupMetadata, place: Path, tell: Tell | None) -> list[str]:
+    """Restore a backup into a folder, and return what is wrong with its databases there."""
+    manifest = manifest_of(repository, backup, ())
+    work = Restore(repository, backup, manifest, RestoreOptions(kinds=KINDS, inside=place), tell)
+    work.carry_out(tell)
+    return _check_databases(work.actions)
 
 
 def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -> Path:

@@ -67,10 +67,10 @@ def show(
         is_corrupt = bool({found.backup_id, found.base} & corrupt)
         render.as_json({**found.to_dict(), "folder": str(folder), "corrupt": is_corrupt})
         return
-    problem, held = "", []
+    problem, held = "", render.Held()
     with progress("read", quiet=False):
         try:
-            held = manager.list_files(found.backup_id) if found.manifest or found.files_count else []
+            held = render.held_files(manager.iter_files(found.backup_id) if found.manifest or found.files_count else ())
         except BackupError as error:
             problem = str(error)
     render.printed(render.described(found, folder, held, corrupt))
@@ -99,9 +99,10 @@ def diff(
     """
     found = settings(file, repository=repository, app=app, config=config, data=data, exclude=exclude)
     manager = opened(found, reads=True)
-    other = None if after is None else identified(manager, after)
+    earlier = identified(manager, before)
+    other = after and (earlier if after == before else identified(manager, after))
     with progress("compare", quiet=as_json):
-        difference = manager.diff(identified(manager, before), other)
+        difference = manager.diff(earlier, other)
     if as_json:
         render.as_json(difference._asdict())
     else:

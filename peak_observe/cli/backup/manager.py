@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.repository.choice import is_corrupt, newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
 from peak_observe.backup_recovery.repository.metadata import KINDS, STATE, BackupStatus, telling
 from peak_observe.backup_recovery.restore.crash_recovery import UnendedError
@@ -19,10 +20,11 @@ from peak_observe.resilience.health.references import load
 from peak_observe.support.redact import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery import BackupMetadata
+    from peak_observe.backup_recovery.repository.choice import Choice
 
 USUAL = ("recovery", "recovery_manager", "manager", "backups")
 """Names under which a manager is looked for in a module that names none."""
@@ -119,8 +121,13 @@ def _of_app(target: str, found: Settings) -> RecoveryManager:
     return named
 
 
-def identified(manager: RecoveryManager, which: str) -> str:
+def identified(manager: RecoveryManager, which: str, *, whole: bool = True) -> str:
     """Return the name of the backup that is meant; one that nothing begins with is left to the manager.
+
+    Args:
+        manager: The manager.
+        which: Its name, the beginning of it, or `latest`.
+        whole: Whether `latest` passes over those that are known to be corrupt, which is said.
 
     Raises:
         BackupNotFoundError: The newest one that succeeded is meant, and none has.
@@ -128,9 +135,11 @@ def identified(manager: RecoveryManager, which: str) -> str:
     """
     backups = manager.list_backups()
     if which == LATEST:
-        newest = manager.newest()
+        newest = manager.newest(whole=whole)
         if newest is None:
-            raise BackupNotFoundError(LATEST, f"none in {manager.backup_root} has succeeded")
+            raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), manager.backup_root))
+        if whole:
+            _tell_of_corrupt(manager, newest)
         return newest.backup_id
     names = [*(backup.backup_id for backup in backups), *manager.unreadable_backups()]
     if which in names:
@@ -139,6 +148,18 @@ def identified(manager: RecoveryManager, which: str) -> str:
     if len(found) > 1:
         raise UsageError(f"{which!r} is the beginning of {len(found)} backups, of {found[0]} too: write more of it")
     return found[0] if found else which
+
+
+def _tell_of_corrupt(manager: RecoveryManager, chosen: BackupMetadata) -> None:
+    """Say of each good backup that is as new as the chosen one whether it is known to be corrupt."""
+    corrupt = manager.corrupt_backups()
+    for backup in manager.list_backups():
+        if backup.order < chosen.order:
+            return
+        if backup.good and is_corrupt(backup, corrupt):
+            alone = backup.backup_id == chosen.backup_id
+            known = "is known to be corrupt, and no other is whole" if alone else "is newer, and known to be corrupt"
+            note(f"{backup.backup_id} {known}")
 
 
 def latest_to_restore(
@@ -157,61 +178,48 @@ def latest_to_restore(
             them. On a new host nothing is named: there it is what was named when the newest one was made.
         also: Parts that are wanted beside these.
         moved: Paths where something lived that goes to another place now.
-        allow_partial: Whether partial ones are taken where no good one is there.
+        allow_partial: Whether it may be a partial one where no good one holds the parts.
 
     Raises:
         BackupNotFoundError: There is none.
     """
-    named = manager.named_sources() or moved
-    good = _usable(
-        manager,
-        lambda item: (not named or _holds_named(manager, item, moved)) and set(only) <= set(item.parts),
-        allow_partial=allow_partial,
-    )
-    mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
-    held = {part for backup in mine for part in backup.parts}
-    named = manager.named_parts() or mine[0].parts_named_for()
-    wanted = set(only) or held & {*named, *also}
-    found = [backup for backup in mine if wanted <= set(backup.parts) or not backup.parts]
-    places = {*manager.named_sources(*wanted), *map(source_of, moved)}
-    places = {place for place in places if any(backup.holds(place) for backup in found)}
-    found = [backup for backup in found if all(backup.holds(place) for place in places)] or found
-    if not found and only:
-        parts = " and ".join(part for part in KINDS if part in wanted)
-        raise BackupNotFoundError(LATEST, f"no good one in {manager.backup_root} holds {parts}")
-    chosen = (found or mine)[0]
-    for newer in mine[: mine.index(chosen)]:
-        note(f"{newer.backup_id} is newer and holds {_lacking(newer, wanted, places)}")
-    for part in sorted(wanted - set(chosen.parts)) if chosen.parts else ():
-        other = next(backup.backup_id for backup in mine if part in backup.parts)
-        note(f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back")
-    for place in sorted(place for place in places if not chosen.holds(place)):
-        other = next(backup.backup_id for backup in mine if backup.holds(place))
-        note(f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does")
-    return chosen.backup_id
+    backups, where = manager.list_backups(), manager.backup_root
+    has_names = bool(manager.named_sources() or moved)
 
+    def fits(backup: BackupMetadata) -> bool:
+        return set(only) <= set(backup.parts) and (not has_names or _holds_named(manager, backup, moved))
 
-def _usable(
-    manager: RecoveryManager, fits: Callable[[BackupMetadata], bool], *, allow_partial: bool
-) -> list[BackupMetadata]:
-    """Return the good backups that are not known to be corrupt; if none of them fits, the partial ones where one does.
-
-    Raises:
-        BackupNotFoundError: There are none.
-    """
-    corrupt = manager.corrupt_backups()
-    whole = [item for item in manager.list_backups() if not {item.backup_id, item.base} & corrupt]
-    good = [item for item in whole if item.good]
-    partial = [item for item in whole if item.status is BackupStatus.PARTIAL]
-    if allow_partial and any(map(fits, partial)) and not any(map(fits, good)):
-        return partial
+    good = restorable(backups, manager.corrupt_backups(), fits, allow_partial=allow_partial)
     if not good:
-        mend = f"; {partial[0].backup_id} is partial: --allow-partial restores what there is" if partial else ""
-        why = f"none in {manager.backup_root} has succeeded and is known to be whole{mend}"
-        raise BackupNotFoundError(LATEST, why)
-    if allow_partial and partial and whole.index(partial[0]) < whole.index(good[0]):
-        note(f"{partial[0].backup_id} is newer and partial: its name in the place of `latest` restores that one")
-    return good
+        raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), where))
+    mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good
+    named = {*(manager.named_parts() or mine[0].parts_named_for()), *also}
+    olds = list(map(source_of, moved))
+    choice = newest_holding(mine, only=only, named=named, places=lambda of: {*manager.named_sources(*of), *olds})
+    if choice is None:
+        parts = " and ".join(part for part in KINDS if part in only)
+        raise BackupNotFoundError(LATEST, f"no good one in {where} holds {parts}")
+    _tell_of_corrupt(manager, choice.backup)
+    partial = next((item for item in backups if item.status is BackupStatus.PARTIAL), None)
+    if allow_partial and partial and partial.order > choice.backup.order:
+        note(f"{partial.backup_id} is newer and partial: its name in the place of `latest` restores that one")
+    notes(_shortcomings(choice, mine))
+    return choice.backup.backup_id
+
+
+def _shortcomings(choice: Choice, backups: Collection[BackupMetadata]) -> Iterator[str]:
+    """Yield what the chosen backup and newer ones do not hold of what is wanted, and which one does."""
+    chosen, _, wanted, places = choice
+    if not chosen.good:
+        yield f"{chosen.backup_id} is partial: no backup that has succeeded holds what is wanted"
+    for newer in choice.newer:
+        yield f"{newer.backup_id} is newer and holds {_lacking(newer, wanted, places)}"
+    for part in sorted(set(wanted) - set(chosen.parts)) if chosen.parts else ():
+        other = next(backup.backup_id for backup in backups if part in backup.parts)
+        yield f"{chosen.backup_id} holds no {part}: `restore {other} --only {part}` brings that back"
+    for place in sorted(place for place in places if not chosen.holds(place)):
+        other = next(backup.backup_id for backup in backups if backup.holds(place))
+        yield f"{chosen.backup_id} holds nothing of {decode_name(place)}: {other} does"
 
 
 def _lacking(backup: BackupMetadata, wanted: Collection[str], places: Collection[str]) -> str:

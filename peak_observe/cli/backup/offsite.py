@@ -255,8 +255,8 @@ def restore_(
             host=host,
             holding=holding,
             places=[*moved, *map(str, named)],
-            beside=beside,
             allow_partial=allow_partial,
+            beside=beside,
             progress=tell,
         ) as (root, name),
     ):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -14,10 +16,10 @@ from rich.text import Text
 from peak_observe.backup_recovery import BackupMetadata, BackupStatus, StoredFile
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.resilience.health import formatting
-from peak_observe.support.redact import printable
+from peak_observe.support.redact import printable, printable_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 STYLES = {
     BackupStatus.SUCCESS: "green",
@@ -26,6 +28,7 @@ STYLES = {
     BackupStatus.IN_PROGRESS: "cyan",
 }
 SHOWN = 10
+BATCH = 1000  # lines that are printed together
 WIDE = 110  # columns for whole names
 ENDLESS = 100_000  # columns of a pipe, which cuts nothing
 
@@ -44,12 +47,41 @@ def printed(*parts: str | Text | Table, err: bool = False) -> None:
 
 def _print(console: Console, parts: Iterable[str | Text | Table]) -> None:
     for part in parts:
-        console.print(part, soft_wrap=not isinstance(part, Table))
+        # The name of a folder among the backups may be anything.
+        shown = printable_lines(part) if isinstance(part, str) else part
+        console.print(shown, soft_wrap=not isinstance(part, Table))
 
 
 def as_json(value: Any) -> None:
     """Print what a program reads; names that are no UTF-8 keep their bytes as lone surrogates."""
     typer.echo(json.dumps(value, indent=2))
+
+
+def as_json_list(values: Iterable[Any]) -> bool:
+    """Print a list that a program reads, as `as_json` does, some items at a time; return whether there was one."""
+    texts = (f"  {json.dumps(value, indent=2)}".replace("\n", "\n  ") for value in values)
+    begun = False
+    for batch in batches(texts):
+        typer.echo(("," if begun else "[") + "\n" + ",\n".join(batch), nl=False)
+        begun = True
+    typer.echo("\n]" if begun else "[]")
+    return begun
+
+
+def lines(texts: Iterable[str]) -> bool:
+    """Print lines, some at a time; return whether there was one."""
+    begun = False
+    for batch in batches(texts):
+        typer.echo("\n".join(batch))
+        begun = True
+    return begun
+
+
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield texts some at a time, until all are read or nobody reads the output any more."""
+    left = iter(texts)
+    while (batch := list(islice(left, BATCH))) and not getattr(sys.stdout, "unread", False):
+        yield batch
 
 
 def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str], corrupt: Collection[str]) -> Table:
@@ -64,7 +96,7 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str], corr
     for backup in backups:
         words = (", ".join(backup.tags), backup.description)
         table.add_row(
-            _short(backup.backup_id),
+            printable(_short(backup.backup_id)),
             age(backup),
             status(backup, corrupt),
             backup.backup_type.value,
@@ -73,7 +105,7 @@ def listed(backups: Collection[BackupMetadata], unreadable: dict[str, str], corr
             *(Text(printable(word)) for word in words),
         )
     for name, reason in unreadable.items():
-        table.add_row(_short(name), "", Text("unreadable", "red"), "", "", "", "", Text(printable(reason)))
+        table.add_row(printable(_short(name)), "", Text("unreadable", "red"), "", "", "", "", Text(printable(reason)))
     return table
 
 
@@ -94,7 +126,36 @@ def status(backup: BackupMetadata, corrupt: Collection[str] = ()) -> Text:
     return Text(backup.status.value, STYLES[backup.status])
 
 
-def described(backup: BackupMetadata, folder: object, held: Sequence[StoredFile], corrupt: Collection[str]) -> Table:
+class Held(NamedTuple):
+    """Files of a backup, as much of them as is shown.
+
+    Args:
+        roots: The named paths, each with its place.
+        first: The paths of the first files.
+        files: How many files and links there are.
+    """
+
+    roots: Sequence[str] = ()
+    first: Sequence[str] = ()
+    files: int = 0
+
+
+def held_files(found: Iterable[StoredFile]) -> Held:
+    """Return what is shown of files, of which few are in memory at once."""
+    roots: list[str] = []
+    first: list[str] = []
+    count = 0
+    for item in found:
+        if item.stored.count("/") == 1:
+            roots.append(f"{printable(item.stored)} ← {printable(item.path)}")
+        if item.type != "folder":
+            count += 1
+            if count <= SHOWN:
+                first.append(printable(item.path))
+    return Held(roots, first, count)
+
+
+def described(backup: BackupMetadata, folder: object, held: Held, corrupt: Collection[str]) -> Table:
     """Return all there is to say of one backup and what it holds."""
     parts = (
         f"{kind}: {files(part.files, part.size_bytes)}, {part.seconds:.1f} s" for kind, part in backup.parts.items()
@@ -107,8 +168,8 @@ def described(backup: BackupMetadata, folder: object, held: Sequence[StoredFile]
         "took": f"{backup.duration:.1f} s",
         "size": files(backup.files_count, backup.size_bytes),
         "parts": "\n".join(parts),
-        "roots": "\n".join(f"{item.stored} ← {printable(item.path)}" for item in held if item.stored.count("/") == 1),
-        "files": _some([printable(item.path) for item in held if item.type != "folder"], backup.backup_id),
+        "roots": "\n".join(held.roots),
+        "files": _some(held, backup.backup_id),
         "left out": "\n".join(printable(str(problem)) for problem in backup.left_out or ()),
         "tags": printable(", ".join(backup.tags)),
         "description": printable(backup.description),
@@ -119,9 +180,10 @@ def described(backup: BackupMetadata, folder: object, held: Sequence[StoredFile]
     return pairs(facts)
 
 
-def _some(paths: Sequence[str], backup_id: str) -> str:
-    more = [f"… and {len(paths) - SHOWN} more: peak-observe backup ls {backup_id}"] if len(paths) > SHOWN else []
-    return "\n".join((*paths[:SHOWN], *more))
+def _some(held: Held, backup_id: str) -> str:
+    left = held.files - len(held.first)
+    more = [f"… and {left} more: peak-observe backup ls {backup_id}"] if left else []
+    return "\n".join((*held.first, *more))
 
 
 def pairs(facts: dict[str, str | Text]) -> Table:
@@ -131,7 +193,7 @@ def pairs(facts: dict[str, str | Text]) -> Table:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         if value:
-            table.add_row(name, value if isinstance(value, Text) else Text(value))
+            table.add_row(printable(name), value if isinstance(value, Text) else Text(printable_lines(value)))
     return table
 
 

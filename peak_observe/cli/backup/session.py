@@ -76,7 +76,7 @@ def _warnings_shown() -> Iterator[None]:
 def _tell_of_recovery(event: Event) -> None:
     """Say that a restore which was cut off has been brought to its end, which no command does on purpose."""
     if isinstance(event, RestoreFinished) and event.message.startswith("a crash cut it off"):
-        typer.echo(f"peak-observe: restore of {event.backup_id}: {event.message}", err=True)
+        typer.echo(f"peak-observe: {printable(f'restore of {event.backup_id}: {event.message}')}", err=True)
 
 
 @contextmanager
@@ -99,4 +99,4 @@ class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show one."""
         if not hasattr(record, "peak_event"):
-            typer.echo(f"peak-observe: {record.getMessage()}", err=True)
+            typer.echo(f"peak-observe: {printable(record.getMessage())}", err=True)

@@ -10,7 +10,7 @@ from peak_observe.backup_recovery import BackupStatus, RecoveryManager, VerifyRe
 from peak_observe.backup_recovery.restore.verification import NoRoomError
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.manager import identified, note, opened, settings
-from peak_observe.cli.backup.session import progress
+from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import LATEST, AsJson, ConfigFile, Manager, Quiet, Repository, Which
 from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError, BackupUnreadableError
 
@@ -30,7 +30,7 @@ def verify(
     Exit code 4 if something is not what was stored.
     """
     manager = opened(settings(file, repository=repository, app=app), reads=True)
-    names = _all(manager) if all_ else [_holding(manager, identified(manager, backup))]
+    names = _all(manager) if all_ else [_holding(manager, identified(manager, backup, whole=False))]
     with progress("verify", quiet=quiet) as tell:
         reports, unreadable = [], False
         for name in names:
@@ -48,6 +48,9 @@ def verify(
     tell_reports(reports, as_json=as_json, quiet=quiet, several=all_)
     if unreadable:
         raise typer.Exit(BackupUnreadableError.exit_code)
+    if not reports:
+        note("there is no backup to verify")
+        raise typer.Exit(INCOMPLETE)
 
 
 def drill(

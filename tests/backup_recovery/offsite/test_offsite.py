@@ -448,3 +448,18 @@ def test_a_store_in_a_folder_is_for_its_owner_only(tmp_path, manager, program, v
     paths = [away.place, *away.place.rglob("*"), *away.manager.backup_root.parent.glob("backups*/.peak-observe/*")]
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
+
+
+def test_latest_is_the_newest_partial_one_where_that_is_allowed(away, tmp_path, caplog) -> None:
+    """Where none of this host has succeeded; without that it is named."""
+    (away.program.data / "link").symlink_to("nothing")
+    for _ in range(2):
+        made = away.manager.create_backup()
+        assert not away.manager.get_backup(made).good
+        away.store.push(made)
+    with pytest.raises(BackupNotFoundError, match=f"none in the store has succeeded; {made} is partial"):
+        away.store.restore(identity=away.identity, restore_to=tmp_path / "to")
+    report = away.store.restore(identity=away.identity, restore_to=tmp_path / "to", allow_partial=True)
+    assert report.plan.backup_id == made
+    partial = f"{made} in the store is partial"
+    assert f"{partial}: none of this host that has succeeded holds what is wanted" in caplog.messages

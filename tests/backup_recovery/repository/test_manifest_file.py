@@ -1,15 +1,22 @@
 """A manifest that is written and read line by line is the one that is written and read at once."""
 
+import json
 from itertools import chain
 from pathlib import Path
 
+import msgspec
 import pytest
 from blake3 import blake3
 
 from peak_observe.backup_recovery import RecoveryManager
 from peak_observe.backup_recovery.repository import manifest_file
 from peak_observe.backup_recovery.repository.manifest import Entry, Manifest, Root
-from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
+from peak_observe.backup_recovery.repository.manifest_file import (
+    ManifestFile,
+    ManifestReader,
+    ManifestWriter,
+    whole_manifest,
+)
 
 HASH = "ab" * 32
 ROOTS = [Root("config", "app.toml", "/srv/app.toml", "config/app.toml"), Root("data", "data", "/srv/data", "data/data")]
@@ -156,3 +163,31 @@ def test_one_of_another_backup_or_version_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path / "manifest.json", ENTRIES)
     with pytest.raises(ValueError, match="it belongs to 'b1'"):
         file.check("b2", "")
+
+
+@pytest.mark.parametrize("form", ["lines", "one line", "indented"])
+def test_a_manifest_is_read_the_same_whole_and_as_a_stream(tmp_path: Path, form: str) -> None:
+    """As often as it is wanted, and also if another program has written it in another form."""
+    path = tmp_path / "manifest.json"
+    written(path, ENTRIES)
+    if form != "lines":
+        text = json.dumps(json.loads(path.read_bytes()), indent=None if form == "one line" else 2)
+        path.write_text(text)
+    digest = blake3(path.read_bytes()).hexdigest()
+    reader = ManifestReader(path, digest, "b1", "")
+    assert list(reader) == list(reader) == ENTRIES
+    assert reader.head == Manifest(1, "b1", 5, ROOTS, [], reader.head.users, reader.head.groups)
+    assert whole_manifest(path, digest, "b1", "") == Manifest.from_json(path.read_bytes(), "b1")
+    for read in (ManifestReader, whole_manifest):
+        with pytest.raises(ValueError, match="not what was written"):
+            read(path, "0" * 64, "b1", "")
+
+
+@pytest.mark.parametrize("facts", [{"size": 7}, {"mode": 0o4755}, {"mtime_ns": 5}])
+def test_a_stream_is_checked_before_its_first_entry(tmp_path: Path, facts: dict[str, int]) -> None:
+    """Also what only all entries together tell: names of one file with other facts."""
+    path = tmp_path / "manifest.json"
+    second = msgspec.structs.replace(ENTRIES[-1], stored="data/data/deep/d", hardlink="data/data/deep/c", **facts)
+    written(path, [*ENTRIES, second])
+    with pytest.raises(ValueError, match="is another name of 'data/data/deep/c', and tells other facts"):
+        ManifestReader(path, blake3(path.read_bytes()).hexdigest(), "b1", "")

@@ -2,12 +2,15 @@
 
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.files import copying
+from peak_observe.backup_recovery.restore import diff
 from peak_observe.errors import BackupCorruptError, BackupNotFoundError
 
 from ..conftest import Program, as_user
@@ -141,6 +144,69 @@ def test_what_vanishes_while_it_is_looked_at_has_changed(manager: RecoveryManage
 
     monkeypatch.setattr("peak_observe.backup_recovery.files.copying.hashed", gone)
     assert named(manager.diff(before).changed) == ["1.csv"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("late", [False, True], ids=["before", "meanwhile"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(manager: RecoveryManager, program, monkeypatch, late) -> None:
+    """Also if it comes between the walk and the comparison: nobody may ever write to it."""
+    before = made(manager)
+    path = program.trades / "1.csv"
+    begin = diff._is_now
+
+    def replaced() -> None:
+        if not stat.S_ISFIFO(path.lstat().st_mode):
+            path.unlink()
+            os.mkfifo(path, 0o644)
+
+    def look(pair: diff._Pair) -> bool | str:
+        replaced()
+        return begin(pair)
+
+    if late:
+        monkeypatch.setattr(diff, "_is_now", look)
+    else:
+        replaced()
+    found = manager.diff(before)
+    assert named(found.changed if late else found.removed) == ["1.csv"]
+    assert found.same == 5
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="no /proc")
+def test_what_the_kernel_makes_up_is_compared_by_its_content(tmp_path: Path) -> None:
+    """Its size is 0, whatever is in it."""
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.data_backup.add_data_path("/proc/version")
+    manager.data_backup.add_data_path("/proc/self/stat")
+    found = manager.diff(manager.create_backup(False, False, True))
+    assert (found.same, found.changed, found.unreadable) == (1, ("/proc/self/stat",), {})
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(manager: RecoveryManager, program, monkeypatch) -> None:
+    """What it was in between is no difference."""
+    before = made(manager)
+    path = program.trades / "1.csv"
+    os.utime(path)
+    hashed, reads = copying.hashed, []
+
+    def moving(path: str) -> copying.Copied:
+        reads.append(path)
+        found = hashed(path)
+        return found if len(reads) > 1 else found._replace(blake3="0" * 64, stable=False)
+
+    monkeypatch.setattr(copying, "hashed", moving)
+    assert manager.diff(before).changed == ()
+    assert reads == [str(path)] * 2
+
+
+def test_a_path_that_is_named_twice_counts_once(manager: RecoveryManager, program) -> None:
+    """By itself and in its folder."""
+    manager.data_backup.add_data_path(program.trades)
+    before = made(manager)
+    program.write(program.trades / "1.csv", "changed")
+    after = made(manager)
+    for found in (manager.diff(before, after), manager.diff(before)):
+        assert (named(found.changed), found.added, found.removed, found.same) == (["1.csv"], (), (), 5)
 
 
 BOT = 65534

@@ -1,0 +1,104 @@
+"""Choice of the newest backup that holds what is wanted, in a repository and in an off-site store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+
+class Choice(NamedTuple):
+    """Chosen backup.
+
+    Args:
+        backup: The backup.
+        newer: The newer ones, which do not hold all that is wanted.
+        parts: The parts that are wanted.
+        places: The paths that are wanted, as far as any backup holds them.
+    """
+
+    backup: BackupMetadata
+    newer: Sequence[BackupMetadata]
+    parts: Collection[str]
+    places: Collection[str]
+
+
+def is_corrupt(backup: BackupMetadata, corrupt: Collection[str]) -> bool:
+    """Return whether a backup, or the one that it is based on, is known to be corrupt."""
+    return backup.backup_id in corrupt or backup.base in corrupt
+
+
+def restorable(
+    backups: Iterable[BackupMetadata],
+    corrupt: Collection[str] = (),
+    fits: Callable[[BackupMetadata], bool] = lambda _: True,
+    *,
+    allow_partial: bool = False,
+) -> list[BackupMetadata]:
+    """Return the backups that `latest` may mean, in their order: those that succeeded and are not known to be corrupt.
+
+    Args:
+        backups: All backups.
+        corrupt: The names of those that are known to be corrupt.
+        fits: Returns whether a backup holds what is wanted.
+        allow_partial: Whether it may be the partial ones, where one of them fits and none that succeeded does.
+    """
+    whole = [backup for backup in backups if not is_corrupt(backup, corrupt)]
+    good = [backup for backup in whole if backup.good]
+    partial = [backup for backup in whole if backup.status is BackupStatus.PARTIAL]
+    if allow_partial and any(map(fits, partial)) and not any(map(fits, good)):
+        return partial
+    return good
+
+
+def newest_holding(
+    backups: Sequence[BackupMetadata],
+    *,
+    only: Collection[str] = (),
+    named: Collection[str] = (),
+    places: Callable[[Collection[str]], Iterable[str]],
+) -> Choice | None:
+    """Return the newest backup that holds what is wanted, or else of some of it; None if none holds the parts.
+
+    Args:
+        backups: Those that may be chosen, the newest first; at least one.
+        only: The parts that were asked for.
+        named: Without these, the parts that are wanted as far as any backup has them; without these too, those that
+            something was named for when the newest one was made.
+        places: Returns the paths that are wanted of parts.
+    """
+    held = {part for backup in backups for part in backup.parts}
+    wanted = set(only) or held & set(named or backups[0].parts_named_for())
+    found = [backup for backup in backups if wanted <= set(backup.parts) or not backup.parts]
+    if not found and only:
+        return None
+    there = {place for place in places(wanted) if any(backup.holds(place) for backup in found)}
+    found = [backup for backup in found if all(map(backup.holds, there))] or found or list(backups)
+    return Choice(found[0], backups[: backups.index(found[0])], wanted, there)
+
+
+def why_none(backups: Sequence[BackupMetadata], unreadable: Mapping[str, str], where: object) -> str:
+    """Return why there is no backup that `latest` could mean, and which backup there is instead.
+
+    Args:
+        backups: All backups, the newest first.
+        unreadable: Those whose metadata cannot be read, and why.
+        where: The repository or store.
+    """
+    good = [backup for backup in backups if backup.good]
+    partial = [backup for backup in backups if backup.status is BackupStatus.PARTIAL]
+    if good:
+        reason = f"none in {where} has succeeded and is known to be whole; {good[0].backup_id} is known to be corrupt"
+    elif backups:
+        newest = (partial or backups)[0]
+        mend = ": `restore --allow-partial` brings back what there is" if partial else ""
+        reason = f"none in {where} has succeeded; {newest.backup_id} is {newest.status.value}{mend}"
+    elif unreadable:
+        reason = f"none in {where} can be read"
+    else:
+        reason = f"none in {where} has succeeded"
+    others = [f"{name} cannot be read: {why}" for name, why in sorted(unreadable.items(), reverse=True)]
+    return "; ".join((reason, *others[:1]))

@@ -1,0 +1,149 @@
+"""`latest`, and why there is none: all commands say the same, and it is true."""
+
+import shutil
+
+import pytest
+
+from .test_backup import damaged
+
+FILE = ("--config.file", "peak-backup.toml")
+READING = [
+    ["show"],
+    ["ls", "latest"],
+    ["cat", "latest", "trades.csv"],
+    ["diff", "latest"],
+    ["diff", "latest", "latest"],
+]
+PROVING = [["verify"], ["drill"]]
+RESTORE = ["restore", "latest", *FILE, "--dry-run"]
+
+
+def joined(command: list[str]) -> str:
+    """Return the name of a case."""
+    return " ".join(command)
+
+
+@pytest.fixture
+def corrupt(desk):
+    """A good backup and a newer one that is known to be corrupt."""
+    desk.good, desk.bad = desk.made(), desk.made()
+    path = desk.folder / "backups" / desk.bad / "data" / "data" / "trades.csv"
+    path.unlink()
+    path.write_text("2,64000\n")
+    assert desk.run("verify").code == 4
+    return desk
+
+
+@pytest.mark.parametrize("command", [*READING, RESTORE], ids=joined)
+def test_latest_passes_over_what_is_known_to_be_corrupt(corrupt, command: list[str]) -> None:
+    """And says so."""
+    done = corrupt.run(*command)
+    assert (done.code, done.line) == (0, f"{corrupt.bad} is newer, and known to be corrupt")
+
+
+@pytest.mark.parametrize("command", PROVING, ids=joined)
+def test_a_proof_does_not_pass_over_it(corrupt, command: list[str]) -> None:
+    """Or the second run of a job would be a success though nothing was mended."""
+    done = corrupt.run(*command)
+    assert done.code == 4
+    assert corrupt.bad in done.line
+
+
+@pytest.mark.parametrize("command", READING, ids=joined)
+def test_where_none_is_whole_the_newest_is_read_and_named(corrupt, command: list[str]) -> None:
+    """Another file of it may be right."""
+    damaged(corrupt, corrupt.good)
+    assert corrupt.run("verify", corrupt.good).code == 4
+    done = corrupt.run(*command)
+    assert done.code == (4 if command[0] == "cat" else 0)
+    assert done.err.splitlines()[0] == f"peak-observe: {corrupt.bad} is known to be corrupt, and no other is whole"
+    done = corrupt.run(*RESTORE)
+    assert done.code == 3
+    assert done.line.endswith(f"/backups has succeeded and is known to be whole; {corrupt.bad} is known to be corrupt")
+
+
+def test_find_marks_what_is_known_to_be_corrupt(corrupt) -> None:
+    """Nobody should rely on it."""
+    assert f"{corrupt.bad} (corrupt) and 1 older, back to {corrupt.good}\n" in corrupt.run("find", "trades.csv").out
+
+
+@pytest.fixture
+def partial(desk):
+    """Two backups that miss something, and no other."""
+    (desk.folder / "data" / "link").symlink_to("nothing")
+    for _ in range(2):
+        desk.partial = desk.run("create", *FILE, "--json").json["backup_id"]
+    return desk
+
+
+@pytest.mark.parametrize("command", [*READING, *PROVING], ids=joined)
+def test_a_partial_backup_is_named_where_there_is_no_other(partial, command: list[str]) -> None:
+    """By its name it can be read."""
+    done = partial.run(*command)
+    assert done.code == 3
+    mend = "`restore --allow-partial` brings back what there is"
+    assert done.line.endswith(f"none in backups has succeeded; {partial.partial} is partial: {mend}")
+
+
+@pytest.mark.parametrize("command", [*READING, ["drill"]], ids=joined)
+def test_an_empty_repository_is_said_to_have_none(desk, command: list[str]) -> None:
+    """No command says that anything is good."""
+    (desk.folder / "backups").mkdir()
+    done = desk.run(*command)
+    assert (done.code, done.out) == (3, "")
+    assert done.line.endswith("none in backups has succeeded")
+
+
+def test_to_verify_all_of_nothing_is_no_success(desk) -> None:
+    """There is nothing that could be right."""
+    (desk.folder / "backups").mkdir()
+    done = desk.run("verify", "--all")
+    assert (done.code, done.out, done.line) == (1, "", "there is no backup to verify")
+
+
+@pytest.mark.parametrize("command", [*READING, *PROVING, RESTORE], ids=joined)
+def test_a_backup_that_cannot_be_read_is_named(desk, command: list[str]) -> None:
+    """It may well have succeeded."""
+    name = desk.made()
+    path = desk.folder / "backups" / name / "metadata.json"
+    path.chmod(0o600)
+    path.write_text("{")
+    done = desk.run(*command)
+    assert done.code == 3
+    assert f"backups can be read; {name} cannot be read: " in done.line
+
+
+def test_find_names_what_it_cannot_look_into(desk) -> None:
+    """The metadata of one, the manifest of another."""
+    names = [desk.made(), desk.made()]
+    for name, file in zip(names, ("metadata.json", "manifest.json"), strict=True):
+        (desk.folder / "backups" / name / file).chmod(0o600)
+        (desk.folder / "backups" / name / file).write_text("{")
+    done = desk.run("find", "trades.csv")
+    assert done.code == 1
+    assert [name for name in names if name not in done.err] == []
+    assert done.err.endswith("no file in any backup that can be read is like that\n")
+
+
+def test_a_backup_whose_base_is_gone_is_not_whole(desk) -> None:
+    """It is not listed as the success that it was, and the last success is another one."""
+    old, base = desk.made(), desk.made()
+    desk.write("data/new.csv", "x")
+    based = desk.run("create", *FILE, "--incremental", "--json").json["backup_id"]
+    shutil.rmtree(desk.folder / "backups" / base)
+    shutil.rmtree(desk.folder / "backups" / old)
+    assert "success" not in desk.run("list").out
+    assert desk.run("list", "--json").json["corrupt"] == [based]
+    assert desk.run("show", based, "--json").json["corrupt"] is True
+    assert desk.run(*RESTORE).code == 3
+
+
+def test_only_what_was_backed_up_is_shown(desk) -> None:
+    """A backup of one part says nothing of the others."""
+    for part, path in (("config", "config/bot.toml"), ("data", "data/trades.csv")):
+        name = desk.made("--only", part)
+        files = [item["path"] for item in desk.run("ls", name, "--json").json if item["type"] == "file"]
+        assert files == [str(desk.folder / path)]
+        assert list(desk.run("show", name, "--json").json["parts"]) == [part]
+        assert "1 file, " in desk.run("verify", name).out
+        assert path.rpartition("/")[2] not in desk.run("diff", name, name).out
