@@ -98,9 +98,8 @@ def _newest(
     for newer in choice.newer:
         _log.warning("%s in the store is newer and does not hold all that is wanted", newer.backup_id)
     if not choice.backup.good:
-        _log.warning(
-            "%s in the store is partial: none of this host that has succeeded holds it", choice.backup.backup_id
-        )
+        name = choice.backup.backup_id
+        _log.warning("%s in the store is partial: none of this host that has succeeded holds what is wanted", name)
     return [record for record in records if record.backup.backup_id == choice.backup.backup_id]
 
 

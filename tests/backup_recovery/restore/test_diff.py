@@ -152,19 +152,19 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(manager: RecoveryManage
     """Also if it comes between the walk and the comparison: nobody may ever write to it."""
     before = made(manager)
     path = program.trades / "1.csv"
-    begin = diff._is_now
+    begin = diff._look
 
     def replaced() -> None:
         if not stat.S_ISFIFO(path.lstat().st_mode):
             path.unlink()
             os.mkfifo(path, 0o644)
 
-    def look(pair: diff._Pair) -> bool | str:
+    def look(pair: diff._Pair) -> diff._Now | str:
         replaced()
         return begin(pair)
 
     if late:
-        monkeypatch.setattr(diff, "_is_now", look)
+        monkeypatch.setattr(diff, "_look", look)
     else:
         replaced()
     found = manager.diff(before)
