@@ -166,8 +166,8 @@ def test_latest_may_be_a_partial_one(away) -> None:
     done = away.run(*RESTORE, "--to", "out")
     assert done.code == 3
     assert done.line == (
-        f"there is no backup 'latest'; no good one is in the store; {name} is partial: "
-        "--allow-partial restores what there is"
+        f"there is no backup 'latest'; none in the store has succeeded; {name} is partial: "
+        "`restore --allow-partial` brings back what there is"
     )
     assert away.run(*RESTORE, "--to", "out", "--allow-partial", "--json").json["backup_id"] == name
     good = away.run("create", "--push", "--json").json["backup_id"]
