@@ -13,6 +13,7 @@ from peak_observe.errors import BackupError, WrongKeyError
 from peak_observe.support import posix
 
 LEVEL = 3  # of zstd: its own default, faster than one core encrypts
+RANDOM = 256  # bytes, more than the part of random length that age adds to each head
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _SECRET = "AGE-SECRET-KEY-1"  # noqa: S105 - the beginning of every such line, no secret
 
@@ -49,6 +50,14 @@ class Sealer:
         """Return content compressed and encrypted."""
         sealed: bytes = self._age.encrypt(self._zstd.ZstdCompressor(LEVEL).compress(content), self._keys)
         return sealed
+
+
+def is_as_long(size: int, sealed: bytes) -> bool:
+    """Return whether an object of so many bytes may hold the same content, sealed for the same keys, and all of it.
+
+    A power cut leaves files without their end. Age adds a part of random length to each head.
+    """
+    return abs(size - len(sealed)) < RANDOM
 
 
 class Opener:

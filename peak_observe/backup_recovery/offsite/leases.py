@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
-from peak_observe.backup_recovery.offsite.record import LEASES, PRUNES
+from peak_observe.backup_recovery.offsite.record import LEASES, PRUNES, is_ours
 from peak_observe.backup_recovery.offsite.transport import Found, Transport
 from peak_observe.clock import Clock
 from peak_observe.errors import StoreError
@@ -105,7 +105,7 @@ def exclusive(transport: Transport) -> Iterator[Callable[[], None]]:
     try:
         if transport.get(RUNNING) != text:
             raise StoreError(OTHER_PRUNE)
-        leases = list(transport.list(f"{LEASES}/"))
+        leases = [found for found in transport.list(f"{LEASES}/") if is_ours(found.name)]
         living = [lease for lease in leases if lease.size and now - lease.modified < EXPIRY]
         if living:
             until = max(lease.modified for lease in living) + EXPIRY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -13,9 +14,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from peak_observe.backup_recovery.offsite.libraries import library
+from peak_observe.backup_recovery.offsite.record import is_ours
 from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found
 from peak_observe.backup_recovery.offsite.workers import interruptible
-from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, OTHERS, OWNER, owners_rights
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, owners_rights
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.errors import ObjectMissingError, StoreError
 from peak_observe.support.redact import redact
@@ -39,6 +41,7 @@ UNKNOWN = {"gs": ("endpoint", "region"), **dict.fromkeys(("az", "azure", "adl", 
 """Options that a provider has no use for, by the scheme of its addresses."""
 NOT_IMPLEMENTED = "status code: 501"
 _ANSWER = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
+_CUT_OFF = re.compile(r"#\d+$")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
@@ -59,7 +62,7 @@ class ObjectStore:
         self._obstore = library("obstore")
         self._errors = library("obstore.exceptions")
         self._conditional = True
-        self._private: set[Path] = set()
+        self._made: set[Path] = set()
         self._url = url
         self._folder = _folder(url) if urlsplit(url).scheme == "file" else None
         with self._told("open the store", url):
@@ -70,6 +73,7 @@ class ObjectStore:
         if self._folder is not None:
             if not self._folder.is_dir():  # made here, it would hide that a disk is not mounted
                 raise ObjectMissingError(f"there is no folder {self._folder}: {NO_STORE}")
+            self._modes = _modes(self._folder.stat().st_mode)
             return stores.LocalStore(self._folder)
         parts = urlsplit(url)
         if parts.username or parts.password or parts.query:
@@ -108,22 +112,22 @@ class ObjectStore:
     def _put(self, name: str, content: bytes, *, mode: str) -> None:
         path = None if self._folder is None else self._folder / name
         if path is not None:
-            self._make_private(path.parent)
+            self._make(path.parent)
         # In parts it would be no longer one request that is there or not.
         interruptible(lambda: self._obstore.put(self._store, name, content, mode=mode, use_multipart=False))
         if path is not None:
-            path.chmod(FILE_MODE)  # the library leaves it to the umask
+            path.chmod(self._modes[1])  # the library leaves it to the umask
 
-    def _make_private(self, folder: Path) -> None:
-        """Make a folder of the store with those above it, for their owner only."""
-        if folder == self._folder or folder in self._private:
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the store with those above it, whatever the umask."""
+        if folder == self._folder or folder in self._made:
             return
-        self._make_private(folder.parent)
+        self._make(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
         with suppress(PermissionError):  # another user's
-            if folder.stat().st_mode & (OWNER | OTHERS) != FOLDER_MODE:
-                folder.chmod(FOLDER_MODE)
-        self._private.add(folder)
+            if stat.S_IMODE(folder.stat().st_mode) != self._modes[0]:
+                folder.chmod(self._modes[0])
+        self._made.add(folder)
 
     def get(self, name: str) -> bytes:
         """Return the content of an object."""
@@ -176,6 +180,16 @@ class ObjectStore:
             with self._told("sync", ""):
                 sync_filesystem(self._folder)
 
+    def clear(self) -> None:
+        """Remove what writes that were cut off have left: in a folder the library writes to NAME#1 first."""
+        if self._folder is not None:
+            with self._told("remove what was cut off", ""):
+                for where, _, names in os.walk(self._folder):
+                    for name in names:
+                        path = Path(where, name)
+                        if is_ours(_CUT_OFF.sub("", path.relative_to(self._folder).as_posix())) and "#" in name:
+                            path.unlink(missing_ok=True)
+
     @contextmanager
     def _told(self, doing: str, name: str) -> Iterator[None]:
         try:
@@ -186,6 +200,13 @@ class ObjectStore:
             raise ObjectMissingError(f"the store has no {name or 'such folder'}") from None
         except (self._errors.BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot {doing} {name}".rstrip() + f": {reason(error)}") from None
+
+
+def _modes(mode: int) -> tuple[int, int]:
+    """Return the modes of folders and files in a store: for their owner, and a group that may write into its folder."""
+    if mode & stat.S_IWGRP:
+        return FOLDER_MODE | stat.S_IRWXG | (mode & stat.S_ISGID), FILE_MODE | stat.S_IRGRP | stat.S_IWGRP
+    return FOLDER_MODE, FILE_MODE
 
 
 def reason(error: Exception) -> str:

@@ -65,6 +65,7 @@ def prune(store: Store, policy: RetentionPolicy, *, dry_run: bool = False) -> Pr
         kept = _kept(chosen, records)
         _remove_backups(store, chosen)
         _remove_strays(store, kept)
+        store.transport.clear()
         garbage = _garbage(store, kept)
         _rewrite_indexes(store, set(garbage))
         _remove_objects(store, list(garbage), renew)
@@ -90,7 +91,7 @@ def _remove_backups(store: Store, chosen: dict[str, Selection]) -> None:
 def _remove_strays(store: Store, kept: list[Record]) -> None:
     """Remove manifests without a record, which a push that was cut off has left."""
     wanted = {manifest_path(record.host, record.backup.backup_id) for record in kept}
-    store.transport.delete([found.name for found in store.transport.list(f"{MANIFESTS}/") if found.name not in wanted])
+    store.transport.delete([found.name for found in store.listed(MANIFESTS) if found.name not in wanted])
 
 
 def _rewrite_indexes(store: Store, garbage: set[str]) -> None:

@@ -13,6 +13,7 @@ from peak_observe.backup_recovery.files.copying import opened
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.files.workers import Meter, Progress
 from peak_observe.backup_recovery.offsite.chunks import SPLIT_ABOVE, chunks
+from peak_observe.backup_recovery.offsite.encryption import is_as_long
 from peak_observe.backup_recovery.offsite.index import VERSION as INDEX_VERSION
 from peak_observe.backup_recovery.offsite.index import Index, IndexFile, Stored
 from peak_observe.backup_recovery.offsite.leases import Lease
@@ -218,14 +219,15 @@ class Push:
         bundle.texts.clear()
         name = self._store.namer.of(text)
         known = present.get(name.hex())  # sent before the last push broke off
-        sealed = None if known else self._store.seal(text)
-        if sealed is not None:
-            self._store.transport.put(object_path(name), sealed, new=True)
+        sealed = self._store.seal(text)
+        is_whole = known is not None and is_as_long(known, sealed)
+        if not is_whole:
+            self._store.transport.put(object_path(name), sealed, new=known is None)
         with self._lock:
             self._needs.add(name)
-            self._objects.append(Stored(name, len(text), known or len(sealed or b""), bundle.pieces))
+            self._objects.append(Stored(name, len(text), known if is_whole and known else len(sealed), bundle.pieces))
             self._new += len(text)
-            self._sent += len(sealed or b"")
+            self._sent += 0 if is_whole else len(sealed)
 
     def _commit(self) -> None:
         """Write index, manifest and record, after making sure that all objects are still there."""

@@ -79,6 +79,9 @@ class Rclone:
     def flush(self) -> None:
         """Return at once: what rclone has written is the other side's."""
 
+    def clear(self) -> None:
+        """Return at once: rclone lists all that is there."""
+
     def _at(self, name: str) -> str:
         return f"{self._remote.rstrip('/')}/{name}".rstrip("/")
 

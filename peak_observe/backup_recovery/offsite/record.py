@@ -19,6 +19,10 @@ LEASES, PRUNES = "leases", "prunes"
 STORE = "store.json"
 SHOWN = len("objects/00/") + 16
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_OURS = re.compile(
+    rf"{OBJECTS}/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}|{INDEXES}/[0-9a-f]{{64}}|{LEASES}/[0-9a-f]{{16}}"
+    rf"|({FOLDER}|{MANIFESTS})/{_HOST.pattern}/backup_[A-Za-z0-9_.-]+"
+)
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -99,6 +103,11 @@ class StoreFile(msgspec.Struct, frozen=True):
     version: int
     store: str
     recipients: list[str]
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a name in a store is one that this package gives; a NAS or a desktop adds files of its own."""
+    return _OURS.fullmatch(name) is not None
 
 
 def object_path(name: bytes) -> str:

@@ -20,11 +20,12 @@ from peak_observe.backup_recovery.offsite.record import (
     Record,
     StoreFile,
     backup_path,
+    is_ours,
     manifest_path,
     object_path,
 )
 from peak_observe.backup_recovery.offsite.store_key import StoreKey
-from peak_observe.backup_recovery.offsite.transport import NO_STORE, Transport
+from peak_observe.backup_recovery.offsite.transport import NO_STORE, Found, Transport
 from peak_observe.errors import BackupError, ObjectMissingError, StoreError, WrongKeyError
 
 FORMAT = "peak_observe off-site"
@@ -83,13 +84,17 @@ class Store:
         Raises:
             StoreError: The store cannot be reached.
         """
-        for found in self.transport.list(f"{FOLDER}/"):
+        for found in self.listed(FOLDER):
             try:
                 yield found.name, self.record(found.name)
             except ObjectMissingError:
                 continue  # a prune has just removed it
             except ValueError as error:
                 yield found.name, Unreadable(found.name, str(error))
+
+    def listed(self, folder: str) -> Iterator[Found]:
+        """Yield what is in a folder of the store, but for files of somebody else."""
+        return (found for found in self.transport.list(f"{folder}/") if is_ours(found.name))
 
     def record(self, name: str) -> Record:
         """Return one record.
@@ -154,7 +159,7 @@ class Store:
 
     def indexes(self) -> Iterator[tuple[str, IndexFile | Unreadable]]:
         """Yield all indexes with their names, the oldest first, the unreadable ones too."""
-        listed = sorted(self.transport.list(f"{INDEXES}/"), key=lambda found: (found.modified, found.name))
+        listed = sorted(self.listed(INDEXES), key=lambda found: (found.modified, found.name))
         if self._cache is not None:
             self._cache.keep({found.name for found in listed})
         for found in listed:
@@ -179,7 +184,7 @@ class Store:
 
     def present(self) -> dict[str, int]:
         """Return the objects that are there, with their bytes in the store."""
-        return {found.name.rpartition("/")[2]: found.size for found in self.transport.list(f"{OBJECTS}/")}
+        return {found.name.rpartition("/")[2]: found.size for found in self.listed(OBJECTS)}
 
     def index(self, present: dict[str, int] | None = None) -> tuple[Index, list[Unreadable]]:
         """Return all that the indexes tell, and those that cannot be read."""

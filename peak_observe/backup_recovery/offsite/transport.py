@@ -50,6 +50,10 @@ class Transport(Protocol):
         """Return when all that was written outlives a power cut."""
         ...
 
+    def clear(self) -> None:
+        """Remove what writes that were cut off have left and no listing tells of; nobody may be writing."""
+        ...
+
 
 class Counted:
     """Transport that counts requests and bytes, and keeps to a bandwidth.
@@ -97,3 +101,7 @@ class Counted:
     def flush(self) -> None:
         """Return when all that was written outlives a power cut."""
         self._inner.flush()
+
+    def clear(self) -> None:
+        """Remove what writes that were cut off have left."""
+        self._inner.clear()

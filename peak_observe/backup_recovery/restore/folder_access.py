@@ -76,7 +76,7 @@ def finish_folders(journal: Journal) -> None:
     """Take from owners the rights that they had for the restore only, and set all times; what fails is logged."""
     failed = []
     # What is in a folder comes first, as nobody may get into it any more.
-    items: list[Access | Time] = [*reversed(journal.access), *journal.times]
+    items: list[Access | Time] = [*journal.times, *reversed(journal.access)]
     for item in items:
         try:
             _set_time(item) if isinstance(item, Time) else _close(item)

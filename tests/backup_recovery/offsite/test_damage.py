@@ -5,7 +5,9 @@ import errno
 import pytest
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError
+from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, StoreError
+
+from .conftest import random_bytes
 
 KINDS = ("objects", "manifests", "backups", "indexes", "keys")
 
@@ -145,13 +147,51 @@ def test_prune_removes_nothing_while_a_record_is_unreadable(away) -> None:
 
 
 def test_strange_files_do_no_harm(away) -> None:
-    """What somebody else has put there is told of where it stands for a backup, and is no crash."""
+    """Files of a NAS or a desktop are no backups, hinder no prune and stay; one with a name of ours is told of."""
     away.pushed()
-    for name in ("backups/stray", "backups/bot1/x", "objects/zz/notes.txt", "readme.txt"):
+    (folder,) = (away.place / "objects").iterdir()
+    strange = [
+        "backups/.DS_Store",
+        "backups/bot1/Thumbs.db",
+        "manifests/.nfs0001",
+        "objects/zz/notes.txt",
+        "readme.txt",
+    ]
+    strange += ["objects/.DS_Store", f"objects/{folder.name}/.nfs0002", "indexes/.DS_Store", "leases/.nfs0003"]
+    for name in strange:
         (away.place / name).parent.mkdir(parents=True, exist_ok=True)
         (away.place / name).write_text("hello")
     good, bad = away.opened().backups()
-    assert (len(good), len(bad)) == (1, 2)
+    assert (len(good), len(bad)) == (1, 0)
+    assert all(report.ok for report in away.opened().verify(all_=True, identity=away.identity))
+    away.pushed()
+    report = away.opened().prune(RetentionPolicy(last=1))
+    assert len(report.by_host["bot1"].remove) == 1
+    assert set(strange) <= away.names()
+    assert away.opened().drill(identity=away.identity).ok
+    (away.place / "backups/bot1/backup_stray").write_text("hello")
+    assert [len(found) for found in away.opened().backups()] == [1, 1]
+
+
+@pytest.mark.parametrize("size", [0, 4096, 64 << 10], ids=str)
+def test_what_a_power_cut_has_shortened_is_sent_again(away, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """A push that goes on where it was does not take an object without its end for one that was sent."""
+    (away.program.data / "more.bin").write_bytes(random_bytes(1 << 20))
+    made = away.manager.create_backup()
+
+    def failed(*_: object) -> None:
+        raise StoreError("the line is cut")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError):
+        patch.setattr("peak_observe.backup_recovery.offsite.store.Store.write_index", failed)
+        away.store.push(made)
+    (sent,) = files(away, "objects")
+    with sent.open("r+b") as file:
+        file.truncate(size)
+    away.opened().push(made)
+    assert sent.stat().st_size > 1 << 20
+    (report,) = away.opened().verify(identity=away.identity)
+    assert report.ok
     assert away.opened().drill(identity=away.identity).ok
 
 

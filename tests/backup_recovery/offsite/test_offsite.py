@@ -450,6 +450,29 @@ def test_a_store_in_a_folder_is_for_its_owner_only(tmp_path, manager, program, v
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
 
 
+def test_a_store_in_a_folder_that_a_group_may_write_is_for_the_group(away) -> None:
+    """Hosts that push as different users share it; nobody else gets in, and folders hand their group down."""
+    away.place.chmod(0o2770)
+    away.store = away.opened()
+    away.pushed()
+    modes = {path.is_dir(): set() for path in away.place.rglob("*")}
+    for path in (away.place / "objects").rglob("*"):
+        modes[path.is_dir()].add(path.stat().st_mode & 0o7777)
+    assert modes == {True: {0o2770}, False: {0o660}}
+
+
+def test_prune_removes_what_a_write_that_was_cut_off_has_left(away) -> None:
+    """The library writes to another name first, which no listing tells of."""
+    away.pushed()
+    (sent,) = away.objects()
+    left = sent.with_name(f"{sent.name}#1")
+    left.write_bytes(b"half")
+    mine = sent.with_name("mine#1")
+    mine.write_bytes(b"of somebody else")
+    away.opened().prune(RetentionPolicy(last=1))
+    assert (left.exists(), mine.exists(), sent.exists()) == (False, True, True)
+
+
 def test_latest_is_the_newest_partial_one_where_that_is_allowed(away, tmp_path, caplog) -> None:
     """Where none of this host has succeeded; without that it is named."""
     (away.program.data / "link").symlink_to("nothing")
