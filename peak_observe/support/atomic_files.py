@@ -37,22 +37,25 @@ def replace_text(path: Path, text: str, *, durable: bool = False, private: bool 
             sync_folder(entry.parent)
 
 
-def replace_durably(path: Path, content: bytes, *, private: bool = False) -> None:
+def replace_durably(path: Path, content: bytes, *, private: bool = False, handed: bool = False) -> None:
     """Write `content` to `path` by one rename, in a folder that exists; when this returns it outlives a power cut.
 
     Args:
         path: The file.
         content: What it shall hold.
         private: Whether only its owner may read it.
+        handed: Whether root hands it to the owner of its folder, who must not be locked out of what is his.
 
     Raises:
         OSError: The file cannot be written.
     """
-    _replace(path, content, durable=True, private=private)
+    _replace(path, content, durable=True, private=private, handed=handed)
     sync_folder(path.parent)
 
 
-def create_file(path: Path, content: bytes, *, durable: bool = False, private: bool = False) -> bool:
+def create_file(
+    path: Path, content: bytes, *, durable: bool = False, private: bool = False, handed: bool = False
+) -> bool:
     """Make a file with its content at once, in a folder that exists; one that is there stays.
 
     Of several threads and processes one makes it, and nobody ever sees a part of it.
@@ -62,6 +65,7 @@ def create_file(path: Path, content: bytes, *, durable: bool = False, private: b
         content: What it shall hold.
         durable: Whether to return only when a power cut cannot take it away any more.
         private: Whether only its owner may read it.
+        handed: Whether root hands it to the owner of its folder.
 
     Returns:
         Whether it was made.
@@ -71,7 +75,7 @@ def create_file(path: Path, content: bytes, *, durable: bool = False, private: b
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
-        _write(temporary, content, durable=durable, private=private)
+        _write(temporary, content, durable=durable, private=private, handed=handed)
         made = _linked(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -119,20 +123,30 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _replace(path: Path, content: bytes, *, durable: bool, private: bool) -> None:
+def hand_over(descriptor: int, folder: Path) -> None:
+    """Give a new file to the owner of its folder, where root has made it in the folder of somebody else."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        owner = folder.stat()
+        if owner.st_uid:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _replace(path: Path, content: bytes, *, durable: bool, private: bool, handed: bool = False) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.unlink(missing_ok=True)  # a crash may have left one, which others can read
-        _write(temporary, content, durable=durable, private=private)
+        _write(temporary, content, durable=durable, private=private, handed=handed)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _write(path: Path, content: bytes, *, durable: bool, private: bool) -> None:
+def _write(path: Path, content: bytes, *, durable: bool, private: bool, handed: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600 if private else 0o666), "wb") as file:
+        if handed:
+            hand_over(file.fileno(), path.parent)
         file.write(content)
         if durable:
             file.flush()

@@ -33,7 +33,7 @@ class IndexCache:
         """Keep a sealed index."""
         with suppress(OSError):
             self._folder.mkdir(0o700, parents=True, exist_ok=True)
-            replace_durably(self._path(name), sealed, private=True)
+            replace_durably(self._path(name), sealed, private=True, handed=True)
 
     def keep(self, names: Collection[str]) -> None:
         """Remove all but these."""

@@ -82,7 +82,7 @@ class StoreKey(msgspec.Struct, frozen=True):
         """
         try:
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            made = create_file(path, self.to_json(), durable=True, private=True)
+            made = create_file(path, self.to_json(), durable=True, private=True, handed=True)
         except OSError as error:
             raise BackupError(f"the store's key cannot be written to {path}: {error.strerror}") from None
         if not made and self.load(path) != self:

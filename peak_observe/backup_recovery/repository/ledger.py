@@ -234,5 +234,5 @@ class Ledger:
             before = self.load()
             after = change(before)
             if after != before or not self._path.exists():
-                replace_durably(self._path, msgspec.json.encode(after), private=True)
+                replace_durably(self._path, msgspec.json.encode(after), private=True, handed=True)
         return after

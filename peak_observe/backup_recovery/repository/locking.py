@@ -17,6 +17,7 @@ from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import RepositoryLockedError
 from peak_observe.support import posix
+from peak_observe.support.atomic_files import hand_over
 from peak_observe.support.posix import fcntl
 
 if TYPE_CHECKING:
@@ -109,7 +110,12 @@ def briefly_locked(path: Path) -> Iterator[None]:
 
 @owners_rights()
 def _opened(path: Path) -> int:
-    descriptor = os.open(path, _OPEN, 0o600)
+    try:
+        descriptor = os.open(path, _OPEN | os.O_EXCL, 0o600)
+    except FileExistsError:
+        descriptor = os.open(path, _OPEN, 0o600)
+    else:
+        hand_over(descriptor, path.parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -108,4 +108,4 @@ class StatusFile:
             before = self.read() or Status()
             after = change(before)
             if after != before or not self.path.exists():
-                replace_durably(self.path, msgspec.json.encode(after), private=True)
+                replace_durably(self.path, msgspec.json.encode(after), private=True, handed=True)

@@ -52,8 +52,8 @@ def _select(repository: Repository, policy: RetentionPolicy, corrupt: set[str]) 
 
 def _with_possible_bases(repository: Repository, selection: Selection) -> Selection:
     """Return a selection that keeps what a backup that cannot be read may be based on, and say so."""
-    unread = _unread(repository)
-    bases = [(backup, name) for backup in selection.remove if (name := _user_of(backup, unread))]
+    unread, dated = _unread(repository), _is_dated(repository.backups())
+    bases = [(backup, name) for backup in selection.remove if (name := _user_of(backup, unread, dated=dated))]
     if not bases:
         return selection
     more = [Kept(backup, (f"{name} may need it, and cannot be read",)) for backup, name in bases]
@@ -69,12 +69,27 @@ def _unread(repository: Repository) -> dict[str, str]:
     return {name: reason for name, reason in repository.unreadable().items() if isinstance(reason, Unread)}
 
 
-def _user_of(backup: BackupMetadata, unread: Iterable[str]) -> str:
-    """Return the backup that cannot be read and may be based on another one; empty if there is none."""
+def _user_of(backup: BackupMetadata, unread: Iterable[str], *, dated: bool) -> str:
+    """Return the backup that cannot be read and may be based on another one; empty if there is none.
+
+    Args:
+        backup: The other one.
+        unread: The backups that cannot be read.
+        dated: Whether names tell which backup is older.
+    """
     if backup.backup_type is BackupType.INCREMENTAL or backup.status is BackupStatus.FAILED:
         return ""
-    made = _stamp(backup.backup_id)
+    made = _stamp(backup.backup_id) if dated else None
     return next((name for name in unread if made is None or (other := _stamp(name)) is None or made < other), "")
+
+
+def _is_dated(backups: Iterable[BackupMetadata]) -> bool:
+    """Return whether the names of backups, the oldest first, are in the order in which they were made.
+
+    They are not where the clock was set back meanwhile.
+    """
+    stamps = [stamp for backup in backups if (stamp := _stamp(backup.backup_id)) is not None]
+    return stamps == sorted(stamps)
 
 
 def _stamp(backup_id: str) -> int | None:
@@ -116,11 +131,14 @@ def delete(repository: Repository, backup_id: str) -> None:
     """
     if not repository.folder(backup_id).is_dir():
         repository.get(backup_id)
-    backups = {backup.backup_id: backup for backup in repository.backups()}
+    found = repository.backups()
+    backups = {backup.backup_id: backup for backup in found}
     needing = [backup.backup_id for backup in backups.values() if backup.base == backup_id]
     if needing:
         raise BackupError(f"{backup_id} is not removed: {needing[-1]} holds only what changed since")
-    user = _user_of(backups[backup_id], _unread(repository)) if backup_id in backups else ""
+    user = ""
+    if backup_id in backups:
+        user = _user_of(backups[backup_id], _unread(repository), dated=_is_dated(found))
     if user:
         raise BackupError(f"{backup_id} is not removed: {user} may need it, and cannot be read: remove that first")
     _remove(repository, [backup_id])

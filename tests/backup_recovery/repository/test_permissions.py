@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.backup_recovery import ConfigBackup, DataBackup, RecoveryManager
+from peak_observe.backup_recovery import ConfigBackup, DataBackup, RecoveryManager, RetentionPolicy
 
 from ..conftest import Program, as_user
 
@@ -188,3 +188,37 @@ def test_what_a_folder_hands_on_opens_no_repository(
 def _refused(path: Path) -> None:
     with pytest.raises(PermissionError):
         path.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root works in a repository of somebody else")
+@pytest.mark.parametrize("first", ["bot", "root"])
+def test_root_locks_the_owner_of_a_repository_not_out(public_path: Path, first: str) -> None:
+    """Whatever root looks at, proves or restores there, its owner goes on making and removing backups."""
+    (public_path / "data").mkdir()
+    (public_path / "data" / "file").write_text("x")
+    (public_path / "backups").mkdir(mode=0o700)
+    (public_path / "backups" / ".peak-observe").mkdir(mode=0o700)
+    for path in (public_path, *public_path.rglob("*")):
+        os.chown(path, 4711, 4711)
+
+    def opened() -> RecoveryManager:
+        manager = RecoveryManager(public_path / "backups", max_age=3600)
+        manager.data_backup.add_data_path(public_path / "data")
+        return manager
+
+    def made() -> None:
+        manager = opened()
+        assert manager.get_backup(manager.create_backup()).good
+        manager.prune(RetentionPolicy(last=1))
+
+    if first == "root":
+        opened()
+    as_user(4711, made)
+    root = opened()
+    assert root.verify_backup(root.list_backups()[0].backup_id).ok
+    assert root.drill().ok
+    root.restore(root.list_backups()[0].backup_id, data=True, restore_to=public_path / "out")
+    own = public_path / "backups" / ".peak-observe"
+    assert {path.name: path.stat().st_uid for path in own.iterdir() if path.stat().st_uid != 4711} == {}
+    as_user(4711, made)
+    assert len(opened().list_backups()) == 1

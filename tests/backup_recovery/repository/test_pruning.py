@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from peak_observe import RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.repository import repository
+from peak_observe.testing import ManualClock
 
 LAST = RetentionPolicy(last=1)
 
@@ -84,3 +85,20 @@ def test_a_dry_run_tells_the_same(manager: RecoveryManager) -> None:
     for dry_run in (True, False):
         selection = manager.prune(LAST, dry_run=dry_run)
         assert [kept.backup.backup_id for kept in selection.keep] == [newest, base]
+
+
+def test_a_clock_that_was_set_back_takes_no_base_away(tmp_path: Path) -> None:
+    """The name of the base is the later one then, and does not tell that it is older."""
+    clock = ManualClock()
+    manager = RecoveryManager(tmp_path / "backups", clock=clock)
+    (tmp_path / "file").write_text("x")
+    manager.data_backup.add_data_path(tmp_path / "file")
+    clock.jump(86400)
+    base = manager.create_backup()
+    clock.jump(-86400)
+    user = manager.create_backup(incremental=True)
+    newest = [manager.create_backup() for _ in range(2)][1]
+    newer(manager.backup_root / user / "metadata.json")
+    kept = {kept.backup.backup_id for kept in manager.prune(LAST).keep}
+    assert {base, newest} <= kept
+    assert not manager.delete_backup(base)
