@@ -59,26 +59,29 @@ class _Part:
         self.paths = NamedPaths(kind, list(named or ()))
         self._exclude = Exclude(exclude)
 
-    def _copy(self, folder: Path) -> Part:
+    def _copy(self, folder: Path, dumps: Dumps) -> Part:
         """Copy everything into `folder`, each file by one rename."""
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         with _alone(folder):
-            return self._copy_alone(folder)
+            return self._copy_alone(folder, dumps)
 
-    def _copy_alone(self, folder: Path) -> Part:
+    def _copy_alone(self, folder: Path, dumps: Dumps) -> Part:
         own = folder.stat()
         work = folder / f"{DRILL}{secrets.token_hex(4)}"
         work.mkdir(FOLDER_MODE)
         entries: list[Entry] = []
         try:
-            writer = StagingWriter(
-                work,
-                add=entries.extend,
-                exclude=self._exclude,
-                skip=[(own.st_dev, own.st_ino)],
-                tell=None,
-            )
-            writer.take(self.paths.kind, self.paths.roots())
+            with dumps.taken(work):
+                writer = StagingWriter(
+                    work,
+                    add=entries.extend,
+                    exclude=self._exclude,
+                    skip=[(own.st_dev, own.st_ino)],
+                    tell=None,
+                    reasons=dumps.failed,
+                    elsewhere=dumps.written,
+                )
+                writer.take(self.paths.kind, self.paths.roots())
             for entry in entries:
                 _move(entry, work, folder)
         finally:
@@ -174,7 +177,7 @@ class ConfigBackup(_Part):
         Raises:
             OSError: The folder cannot be written.
         """
-        return self._copy(backup_dir).files
+        return self._copy(backup_dir, Dumps(backup_dir)).files
 
 
 class DataBackup(_Part):
@@ -225,8 +228,7 @@ class DataBackup(_Part):
         Raises:
             OSError: The folder cannot be written.
         """
-        with self.dumps.taken():
-            part = self._copy(backup_dir)
+        part = self._copy(backup_dir, self.dumps)
         return part.files, part.size_bytes
 
 

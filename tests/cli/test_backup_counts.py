@@ -90,7 +90,7 @@ def test_sigkill_while_a_command_runs_counts_once(desk: Desk) -> None:
     desk.write("peak-observe.toml", f"{FILE}[backup.commands]\npg = {script}\n")
     with desk.started("create") as process:
         waited_for(desk.folder / "begun")
-        left = desk.folder / "backups.dumps"
+        (left,) = (desk.folder / "backups").glob(".staging-*/.commands")
         assert {path.stat().st_mode & 0o777 for path in left.iterdir()} == {0o600}
         assert left.stat().st_mode & 0o777 == 0o700
         process.kill()
@@ -98,7 +98,8 @@ def test_sigkill_while_a_command_runs_counts_once(desk: Desk) -> None:
     assert desk.run("list", "--json").json["backups"] == []
     desk.write("peak-observe.toml", FILE)
     assert desk.run("create").code == 0
-    assert not left.exists()
+    assert not left.parent.exists()
+    assert not (desk.folder / "backups.dumps").exists()
     assert runs(desk) == {"interrupted": 1, "success": 1}
 
 

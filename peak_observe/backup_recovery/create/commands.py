@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from peak_observe.backup_recovery.repository.leftovers import DUMP, clear_dumps, mark
-from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE, OTHERS
+from peak_observe.backup_recovery.repository.leftovers import DUMP
+from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import redact
 from peak_observe.support.shown import shown
@@ -22,6 +23,8 @@ from peak_observe.support.shown import shown
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 HOUR = 3600.0
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+OUTPUT = ".commands"
+"""Name of the folder in a staging folder that commands write to."""
 _log = logger("peak_observe.backup")
 
 
@@ -94,19 +97,21 @@ class Command(NamedTuple):
 
 
 class Dumps:
-    """Commands of one program, whose output lies in a folder while a backup takes it.
+    """Commands of one program, whose output lies in a staging folder while a backup takes it.
 
     Args:
-        folder: The folder, which only its owner may enter; a restore writes there too.
+        folder: Where the files of the output belong, and a restore puts them. No command writes there: others may have
+            made that folder, and what a restore has put there is its owner's.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failed: dict[str, str] = {}
+        self.written: dict[str, str] = {}
         self.commands: dict[Path, Command] = {}
 
     def add(self, name: str, command: Command) -> Path:
-        """Name a command, and return the file that its output goes to.
+        """Name a command, and return the file that its output is restored to.
 
         Raises:
             ValueError: Name or command makes no sense.
@@ -118,31 +123,35 @@ class Dumps:
         return path
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self, staging: Path) -> Iterator[None]:
         """Run all commands one after another, and remove their output at the end.
 
+        `failed` and `written` tell by file why there is none of it, and where it lies meanwhile.
+
+        Args:
+            staging: A folder that only its owner may enter, and that is cleared after a crash.
+
         Raises:
-            OSError: Something of that cannot be removed.
+            OSError: Something of that cannot be made or removed.
         """
         self.failed.clear()
+        self.written.clear()
         if not self.commands:
             yield
             return
+        folder = Path(os.path.realpath(staging), OUTPUT)
+        folder.mkdir(FOLDER_MODE)
         try:
-            with suppress(OSError):  # to run a command says what is wrong
-                _make(self.folder)
-                mark(self.folder, [path.name for path in self.commands])
             for path, command in self.commands.items():
-                self._take(path, command)
+                self.written[str(path)] = str(folder / path.name)
+                self._take(path, folder / path.name, command)
             yield
         finally:
-            clear_dumps(self.folder)
+            shutil.rmtree(folder)
 
-    def _take(self, path: Path, command: Command) -> None:
+    def _take(self, path: Path, output: Path, command: Command) -> None:
         try:
-            _make(self.folder)
-            path.unlink(missing_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
                 reason = command.run(descriptor)
             finally:
@@ -150,7 +159,7 @@ class Dumps:
         except OSError as error:
             reason = f"its output cannot be written: {error.strerror}"
         if reason:
-            path.unlink(missing_ok=True)  # half a dump must not pass for one
+            output.unlink(missing_ok=True)  # half a dump must not pass for one
             self.failed[str(path)] = f"its command failed, {reason}"
             _log.warning("the command for %s failed, %s", path.name, reason)
 
@@ -163,12 +172,6 @@ def check_name(name: object) -> None:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {shown(name)}")
-
-
-def _make(folder: Path) -> None:
-    folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-    if folder.stat().st_mode & OTHERS:  # somebody made it before
-        folder.chmod(FOLDER_MODE)
 
 
 def _last_line(said: BinaryIO) -> str:

@@ -155,8 +155,7 @@ class BackupRun:
         try:
             self._begin()
             self._staging.mkdir(FOLDER_MODE)
-            # Commands write into one folder, which another run would empty: the lock is held.
-            with self._request.dumps.taken() if self._request.dumps else nullcontext():
+            with self._request.dumps.taken(self._staging) if self._request.dumps else nullcontext():
                 writer = self._fill()
             self._publish(writer)
         except Exception as error:
@@ -208,6 +207,7 @@ class BackupRun:
                 doubted=bool(repository.ledger.load().corrupt or repository.unreadable()),
                 tell=request.tell,
                 reasons=request.dumps.failed if request.dumps else {},
+                elsewhere=request.dumps.written if request.dumps else {},
             )
             for kind, roots in request.roots.items():
                 writer.take(kind, roots)

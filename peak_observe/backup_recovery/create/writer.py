@@ -57,6 +57,7 @@ class StagingWriter:
         doubted: Whether a backup here is corrupt: others may hold the same file, so what is linked is read first.
         tell: Called with a `Progress`.
         reasons: Why a named path is not there, by path, where somebody knows better.
+        elsewhere: Where a named file is read, by path, if not there; that is the real path of a file.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class StagingWriter:
         doubted: bool = False,
         tell: Callable[[Progress], object] | None,
         reasons: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.parts: dict[str, Part] = {}
@@ -90,6 +92,9 @@ class StagingWriter:
         self._skip = frozenset(skip)
         self._tell = tell
         self._reasons = reasons or {}
+        self._elsewhere = elsewhere or {}
+        self._named_as = {place: path for path, place in self._elsewhere.items()}
+        self._replaced = {_without_link(path) for path in self._elsewhere}
         self._meter = Meter(None, "", 0, 0)
         self._reader = FileReader(folder, self._problem, self._read_bytes)
         self._lock = threading.Lock()
@@ -173,16 +178,22 @@ class StagingWriter:
         problem: Callable[[str, str], None],
         left_out: Callable[[str, str], None],
     ) -> Iterator[Found]:
-        return find(
-            decode_name(root.source),
+        path = decode_name(root.source)
+        found = find(
+            self._elsewhere.get(path, path),
             decode_name(root.stored),
             exclude=self._exclude,
             skip=self._skip,
             problem=problem,
             left_out=left_out,
         )
+        if not self._replaced:
+            return found
+        # One path has one content: what an earlier restore has put there must not come before what is read elsewhere.
+        return (item for item in found if item.path not in self._replaced or item.type == FOLDER)
 
     def _problem(self, path: str, reason: str) -> None:
+        path = self._named_as.get(path, path)
         with self._lock:
             self.problems.append(Problem(encode_name(path), self._reasons.get(path, reason)))
 
@@ -359,6 +370,13 @@ def _is_still(found: Found, entry: Entry | None) -> bool:
         return entry.inode == found.status.st_ino == os.lstat(found.path).st_ino
     except OSError:
         return False
+
+
+def _without_link(path: str) -> str:
+    """Return a path as the walk of a folder above comes to it, which follows no link to the file's own folder."""
+    folder, name = os.path.split(path)
+    above, last = os.path.split(folder)
+    return os.path.join(os.path.realpath(above), last, name)
 
 
 def _identity(found: Found) -> tuple[int, int]:

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import INTERRUPTED
-from peak_observe.backup_recovery.repository.permissions import FILE_MODE
 from peak_observe.backup_recovery.repository.uncounted import FAILURE
 from peak_observe.support import posix
 from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from peak_observe.backup_recovery.repository.ledger import Account, Ledger
     from peak_observe.backup_recovery.repository.metadata import BackupMetadata
@@ -34,9 +34,11 @@ PREFIXES = (STAGING, TRASH, DRILL, FAILURE)
 OFFSITE = ".peak-observe-offsite-"
 """Begins the name of a repository that was fetched from an off-site store."""
 DUMPS, DUMP, MARK = ".dumps", ".sql", ".taking"
-"""Ends the name of a folder beside the repository to which commands write; ends the names of files in it; lists those
-that are being written, as a restore writes there too."""
+"""Ends the name of a folder beside the repository to which the output of commands is restored; ends the names of files
+in it; lists there those that commands of an earlier version were writing, which wrote to the same folder."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_MARKED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}" + re.escape(DUMP))
+_OPEN = os.O_RDONLY | posix.CLOEXEC | posix.NOFOLLOW | posix.NONBLOCK
 
 _log = logger("peak_observe.backup")
 
@@ -59,33 +61,53 @@ def empty(folder: Path) -> None:
             os.unlink(entry.path)
 
 
-def mark(folder: Path, names: Iterable[str]) -> None:
-    """Note which files commands are about to write in a folder, so that a crash leaves none of them for ever.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
-    descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | posix.NOFOLLOW, FILE_MODE)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("\n".join(names))
-
-
 def clear_dumps(folder: Path) -> None:
-    """Remove the output of commands, and the folder if nothing else is in it; what a restore has put there stays.
+    """Remove what a crash of an earlier version has left of the output of commands; what a restore has put there stays.
 
-    Raises:
-        OSError: Something cannot be removed.
+    Nothing that is there keeps a run from its own work: what is not ours is left alone, and what cannot be removed is
+    told in the log.
     """
     try:
-        names = content(folder / MARK).decode(errors="replace").split("\n")
-    except FileNotFoundError:
+        descriptor = os.open(folder, _OPEN)
+    except OSError:  # there is nothing, or what no command can have written to
         return
-    for name in names:
-        if name.endswith(DUMP) and "/" not in name:
-            (folder / name).unlink(missing_ok=True)
-    (folder / MARK).unlink()
-    with suppress(OSError):  # something else is in it
-        folder.rmdir()
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) and _is_ours(descriptor) and _clear_marked(descriptor):
+            with suppress(OSError):  # something else is in it
+                os.rmdir(folder)
+    except OSError as error:
+        _log.warning("%s: what an earlier version has left there cannot be removed: %s", folder, error.strerror)
+    finally:
+        os.close(descriptor)
+
+
+def _clear_marked(folder: int) -> bool:
+    """Remove the files that the mark in a folder lists, and the mark; return whether there was one of ours.
+
+    Args:
+        folder: The folder's descriptor.
+    """
+    try:
+        mark = os.open(MARK, _OPEN, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(mark).st_mode) or not _is_ours(mark):
+            return False
+        names = os.read(mark, os.fstat(mark).st_size).decode(errors="replace").split("\n")
+    finally:
+        os.close(mark)
+    for name in filter(_MARKED.fullmatch, names):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            os.unlink(name, dir_fd=folder)
+    os.unlink(MARK, dir_fd=folder)
+    return True
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Return whether only this user can have written to a file or folder, and nobody else has made it."""
+    status = os.fstat(descriptor)
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def clear(root: Path, ledger: Ledger, backups: Collection[BackupMetadata]) -> None:

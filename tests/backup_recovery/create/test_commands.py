@@ -1,5 +1,7 @@
 """Commands whose output is backed up."""
 
+import os
+import stat
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.backup_recovery import BackupStatus, RecoveryManager
+from peak_observe.backup_recovery import BackupStatus, DataBackup, RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.create.commands import Command
 from peak_observe.errors import RepositoryLockedError
+
+from ..conftest import as_user
 
 
 @pytest.fixture
@@ -87,18 +91,118 @@ def test_no_shell_unless_asked_for(dumped, tmp_path) -> None:
 
 def test_dump_is_never_readable_by_others(dumped, tmp_path) -> None:
     """While it is written only its owner gets to it."""
-    dumped.data_backup.add_command("pg", ["/bin/sh", "-c", f"stat -c %a {tmp_path}/backups.dumps/*"])
+    dumped.data_backup.add_command("pg", ["stat", "-L", "-c", "%a", "/dev/stdout"])
     backup = made(dumped)
     assert (tmp_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "600\n"
 
 
-def test_a_folder_that_others_can_enter_is_closed_first(dumped, tmp_path) -> None:
-    """Somebody made it, or a restore in an earlier version."""
+def test_a_folder_that_others_can_enter_gets_no_dump_and_stays_as_it_is(dumped, tmp_path) -> None:
+    """Somebody made it, or a restore in an earlier version; what is written lies in a folder that is closed."""
     (tmp_path / "backups.dumps").mkdir()
     (tmp_path / "backups.dumps").chmod(0o777)
-    dumped.data_backup.add_command("pg", ["stat", "-c", "%a", f"{tmp_path}/backups.dumps"])
+    script = f'stat -c %a "$(dirname "$(readlink /proc/$$/fd/1)")"; ls {tmp_path}/backups.dumps'
+    dumped.data_backup.add_command("pg", ["sh", "-c", script])
     backup = made(dumped)
     assert (tmp_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "700\n"
+    assert stat.S_IMODE((tmp_path / "backups.dumps").stat().st_mode) == 0o777
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_link_that_others_put_in_the_place_of_the_folder_is_not_followed(public_path) -> None:
+    """Where others may write beside the repository, they must not choose what is opened, closed or removed."""
+    public_path.chmod(0o777)
+    victim = public_path / "victim"
+    victim.mkdir()
+    victim.chmod(0o755)
+    (victim / "pg.sql").write_text("victim's")
+    (victim / ".taking").write_text("pg.sql")
+    as_user(65534, lambda: (public_path / "backups.dumps").symlink_to("victim"))
+    manager = RecoveryManager(public_path / "backups")
+    manager.data_backup.add_command("pg", "echo dump")
+    backup = made(manager)
+    assert backup.status is BackupStatus.SUCCESS
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o755
+    assert (victim / "pg.sql").read_text() == "victim's"
+    assert (public_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "dump\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_what_others_put_in_the_place_of_a_dump_is_not_stored(public_path) -> None:
+    """Neither a secret that a link leads to, nor a forged dump: a backup holds what the command wrote."""
+    public_path.chmod(0o777)
+    secret = public_path / "secret"
+    secret.write_text("hunter2")
+    secret.chmod(0o600)
+    (public_path / "forged").write_text("forged\n")
+    folder = public_path / "backups.dumps"
+    as_user(65534, folder.mkdir)
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"]
+    manager = RecoveryManager(public_path / "backups")
+    manager.data_backup.add_command(
+        "pg", [*become, f"echo dump; rm -f {folder}/pg.sql; ln -s {secret} {folder}/pg.sql"]
+    )
+    manager.data_backup.add_command("my", [*become, f"echo dump; rm -f {folder}/my.sql; echo forged >{folder}/my.sql"])
+    backup = made(manager)
+    assert backup.status is BackupStatus.SUCCESS
+    stored = public_path / "backups" / backup.backup_id / "data"
+    assert {path.name: path.read_text() for path in stored.iterdir()} == {"pg.sql": "dump\n", "my.sql": "dump\n"}
+
+
+def test_a_restored_dump_stays(dumped, tmp_path) -> None:
+    """The next backup in the night must not take it away before its owner has loaded it, nor keep it as the new one."""
+    dumped.data_backup.add_command("pg", "echo dump")
+    dumped.restore(made(dumped).backup_id, data=True)
+    restored = tmp_path / "backups.dumps" / "pg.sql"
+    restored.write_text("as of then\n")
+    backup = made(dumped)
+    assert restored.read_text() == "as of then\n"
+    assert (tmp_path / "backups" / backup.backup_id / "data" / "pg.sql").read_text() == "dump\n"
+    dumped.data_backup.add_command("bad", "false")
+    assert [problem.what for problem in made(dumped).problems] == [str(tmp_path / "backups.dumps" / "bad.sql")]
+    dumped.prune(RetentionPolicy(last=1))
+    assert restored.read_text() == "as of then\n"
+
+
+def test_a_restored_dump_in_a_named_folder_does_not_come_back_for_the_new_one(tmp_path) -> None:
+    """Where the folder around the repository is named as well, one path would have two contents."""
+    (tmp_path / "bot").mkdir()
+    (tmp_path / "link").symlink_to("bot")
+    manager = RecoveryManager(tmp_path / "link" / "backups")
+    manager.data_backup.add_data_path(tmp_path / "bot")
+    manager.data_backup.add_command("pg", "echo new")
+    folder = tmp_path / "bot" / "backups.dumps"
+    folder.mkdir(0o700)
+    (folder / "pg.sql").write_text("old\n")
+    (folder / "other.sql").write_text("other\n")
+    backup = made(manager)
+    assert backup.status is BackupStatus.SUCCESS
+    stored = tmp_path / "bot" / "backups" / backup.backup_id / "data"
+    assert [path.name for path in (stored / "bot" / "backups.dumps").iterdir()] == ["other.sql"]
+    manager.restore(backup.backup_id, data=True)
+    assert (folder / "pg.sql").read_text() == "new\n"
+
+
+def test_what_is_restored_of_a_failed_command_is_not_taken_for_its_output(dumped, tmp_path) -> None:
+    """Its old dump lies where the new one belongs; the repository is reached by a link."""
+    (tmp_path / "link").symlink_to("backups")
+    manager = RecoveryManager(tmp_path / "link")
+    manager.data_backup.add_command("pg", "false")
+    (tmp_path / "link.dumps").mkdir()
+    (tmp_path / "link.dumps" / "pg.sql").write_text("old\n")
+    backup = made(manager)
+    (problem,) = backup.problems
+    assert (backup.files_count, problem.what) == (0, str(tmp_path / "link.dumps" / "pg.sql"))
+    assert problem.reason == "its command failed, exit code 1"
+
+
+def test_output_is_part_of_data_without_a_repository(tmp_path, caplog) -> None:
+    """A plain copy holds it as well, and nothing else; the log tells of a command that failed."""
+    data = DataBackup()
+    data.add_command("pg", "echo dump")
+    data.add_command("bad", "false")
+    assert data.backup(tmp_path / "copy") == (1, 5)
+    assert {path.name: path.read_text() for path in (tmp_path / "copy").iterdir()} == {"pg.sql": "dump\n"}
+    assert "its command failed, exit code 1" in caplog.text
 
 
 def test_a_run_that_begins_meanwhile_leaves_the_dump_alone(dumped, tmp_path) -> None:
