@@ -221,9 +221,9 @@ def counts(disk: Path) -> dict[str, int]:
     return {outcome: count for outcome, count in repository.account().runs.items() if count}
 
 
-def command(folder: Path, doing: str, *, code: int = 0) -> str:
+def command(folder: Path, *doing: str, code: int = 0) -> str:
     """Run `peak-observe backup` in a process of its own, and return what it says of errors."""
-    line = [sys.executable, "-m", "peak_observe", "backup", doing]
+    line = [sys.executable, "-m", "peak_observe", "backup", *doing]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == code, done.stderr
     return done.stderr
@@ -324,12 +324,13 @@ def test_what_only_memory_could_take_is_counted_whatever_others_do(
 def test_a_restore_from_a_full_disk_is_counted(
     full: tuple[Path, Callable[[], None]], data: Path, tmp_path: Path
 ) -> None:
-    """It works there, and the next process knows of it."""
+    """It works there, and other processes know of it."""
     disk, filled = full
     manager = manager_of(disk, data)
     backup_id = manager.create_backup()
     filled()
-    manager.restore(backup_id, config=False, data=True, restore_to=tmp_path / "elsewhere")
+    (tmp_path / "peak-observe.toml").write_text('[backup]\nrepository = "disk/backups"\ndata = "data"\n')
+    command(tmp_path, "restore", backup_id, "--to", str(tmp_path / "elsewhere"), "--yes")
     told = Repository(disk / "backups", "told", SYSTEM_CLOCK)
     assert told.account().restores["success"] == 1
     emptied(disk)
