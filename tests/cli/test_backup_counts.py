@@ -136,6 +136,49 @@ def test_a_mistake_counts_where_the_repository_is_there(desk: Desk, text: str, o
     assert runs(desk) == {"success": 1, "failed": 1}
 
 
+NAMED = '[backup]\nrepository = "r"\nname = "bot"\ndata = "data"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "where"),
+    [
+        (NAMED, ["--max-age", "nope"], "r"),
+        (NAMED, ["--only", "nonsense"], "r"),
+        (f"{NAMED}nonsense = 1\n", ["--max-age", "nope"], "r"),
+        ('[backup]\nrepository = "r"\nname = 5\n', [], "r"),
+        (NAMED, ["--max-age", "nope", "--repository", "other"], "other"),
+        (f"{NAMED}nonsense = 1\n", ["--repository", "other"], "other"),
+        ('[backup]\nrepository = 5\ndata = "data"\n', ["--repository", "other"], "other"),
+        ("[backup", ["--repository", "other"], "other"),
+        ('[bakcup]\nrepository = "r"\n', ["--repository", "other"], "other"),
+        (NAMED, ["--repository", "other", "--config.file", "missing.toml"], "other"),
+        ('[backup]\ndata = "data"\n', ["--max-age", "nope"], "backups"),
+        ("[health.bot]\n", ["--data", "data", "--max-age", "nope"], "backups"),
+        ('[backup]\nrepository = 5\ndata = "data"\n', [], None),
+        ('[backup]\nrepository = ""\ndata = "data"\n', [], None),
+        ('[backup]\nrepository = ["r"]\ndata = "data"\n', ["--max-age", "nope"], None),
+        ('[backup]\napp = 5\nrepository = "r"\n', [], None),
+        ("[backup", [], None),
+        ('[bakcup]\nrepository = "r"\n', [], None),
+        (NAMED, ["--config.file", "missing.toml"], None),
+        (NAMED, ["--max-age", "nope", "--app", "no_such_module"], None),
+    ],
+)
+def test_a_mistake_counts_in_the_repository_that_is_named_or_in_none(
+    desk: Desk, text: str, options: list[str], where: str | None
+) -> None:
+    """Others are there too, and nothing failed in them."""
+    places = ("backups", "r", "other")
+    for place in places:
+        assert desk.run("create", "--repository", place, "--config.file", "peak-backup.toml").code == 0
+    desk.write("peak-observe.toml", text)
+    assert desk.run("create", *options).code == 2
+    failed = {place: Ledger(desk.folder / place / ".peak-observe").load().runs["failed"] for place in places}
+    assert failed == {place: int(place == where) for place in places}
+    promises = Ledger(desk.folder / "r" / ".peak-observe").load().promises
+    assert [promise.name for promise in promises] == ["bot"]
+
+
 def test_a_mistake_makes_no_repository(desk: Desk) -> None:
     """There is nobody yet whom an alert would tell."""
     desk.write("peak-observe.toml", f"{FILE}nonsense = 1\n")

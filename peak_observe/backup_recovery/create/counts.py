@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account
-from peak_observe.backup_recovery.repository.uncounted import Uncounted
+from peak_observe.backup_recovery.repository.notes import Counts
 from peak_observe.errors import BackupError, RepositoryLockedError
 from peak_observe.events import BackupFinished
 from peak_observe.observers import emit
@@ -43,7 +42,7 @@ def counting(repository: Repository) -> Iterator[Beginning]:
 
 
 def count(repository: Repository, error: BaseException) -> None:
-    """Count a run that made nothing, in the ledger or, where that cannot be written, in memory."""
+    """Count a run that made nothing, in the ledger or, where that cannot be written, in its notes."""
     now = repository.clock.now()
     at, outcome = now.timestamp(), FAILED if isinstance(error, Exception) else INTERRUPTED
 
@@ -53,7 +52,7 @@ def count(repository: Repository, error: BaseException) -> None:
     try:
         repository.ledger.update(counted)
     except OSError:
-        uncounted.remember(repository.root, Uncounted(repository.ledger.read().sequence + 1, outcome, at))
+        repository.ledger.note(Counts({outcome: 1}, last_attempt=at))
     message = str(error) if isinstance(error, BackupError) else describe(error)
     with suppress(OSError):  # of a folder that may not be looked into
         emit(BackupFinished(repository.name, repository.free_name(), outcome, now, 0.0, 0, 0, message))

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.create.earlier import EarlierDatabases, EarlierFiles
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import beside
-from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
 from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
@@ -28,9 +27,9 @@ from peak_observe.backup_recovery.repository.metadata import (
     BackupType,
     Problem,
 )
+from peak_observe.backup_recovery.repository.notes import Counts
 from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository, sync_filesystem
-from peak_observe.backup_recovery.repository.uncounted import Uncounted
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupError
 from peak_observe.events import BackupFinished
@@ -328,10 +327,22 @@ class BackupRun:
                 with suppress(OSError):
                     os.rmdir(self._staging)
         except OSError:
-            uncounted.keep(repository.root, Uncounted(backup.sequence, outcome, now.timestamp()), self._staging)
+            self._note(outcome)
         seconds = time.perf_counter() - self._began
         held = (0, 0) if outcome in (FAILED, INTERRUPTED) else (backup.files_count, backup.size_bytes)
         emit(BackupFinished(repository.name, backup.backup_id, outcome, now, seconds, *held, message))
+
+    def _note(self, outcome: str) -> None:
+        """Note a run that the ledger has no room for, unless a backup or a staging folder is there to be counted."""
+        try:
+            os.rmdir(self._staging)  # before the note, so that a crash in between counts the run once
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        if not os.path.lexists(self._visible):
+            began = self._started.timestamp()
+            self._repository.ledger.note(Counts({outcome: 1}, last_attempt=began, ended=began))
 
     def _measured(self) -> int | None:
         """Return what all backups take on the disk, if nobody knows it and it can be found out."""

@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, telling
+from peak_observe.backup_recovery.repository.notes import Counts, Notes, added
 from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.support.atomic_files import replace_durably
 from peak_observe.support.loggers import logger
@@ -99,6 +100,7 @@ class Account(msgspec.Struct, frozen=True):
         stored_bytes: What all backups take on the disk, a file that several share counted once; None if not known.
         sequence: The number of the newest backup.
         cleared: Staging folders of runs that are counted, which a crash or a second Ctrl-C may have left.
+        noted: What it holds of the notes of runs and restores for which there was no room here.
     """
 
     configured_at: float = 0.0
@@ -114,6 +116,7 @@ class Account(msgspec.Struct, frozen=True):
     stored_bytes: int | None = None
     sequence: int = 0
     cleared: list[str] = []
+    noted: Counts = Counts()
 
     def configured(self, now: float, promise: Promise) -> Account:
         """Return the account with what one caller promises now; what it does not say stands as before."""
@@ -152,6 +155,20 @@ class Account(msgspec.Struct, frozen=True):
         # What they take on the disk is not known any more, and is measured anew.
         return msgspec.structs.replace(account, running_since=0.0, sequence=sequence, stored_bytes=None)
 
+    def settled(self, noted: Counts, remembered: Counts) -> Account:
+        """Return the account with what was noted and is not in it yet, and with what a process remembers."""
+        more = noted.beyond(self.noted).plus(remembered)
+        if not (more.runs or more.restores):
+            return self
+        return msgspec.structs.replace(
+            self,
+            runs=added(self.runs, more.runs),
+            restores=added(self.restores, more.restores),
+            last_attempt=max(self.last_attempt, more.last_attempt),
+            running_since=0.0 if more.ended >= self.running_since else self.running_since,
+            noted=self.noted.most(noted),
+        )
+
     def forgotten(self, freed: Mapping[str, int | None]) -> Account:
         """Return the account without backups that were removed, with the bytes that each freed; None if not known."""
         corrupt = {name: count for name, count in self.corrupt.items() if name not in freed}
@@ -183,6 +200,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "account.json"
         self._lock = folder / "account.lock"
+        self._notes = Notes(folder / "account.notes")
         self._seen: tuple[tuple[int, int, int], Account] | None = None
 
     def read(self) -> Account:
@@ -213,6 +231,26 @@ class Ledger:
             _unreadable(self._path, error)
             return Account()
 
+    def account(self) -> Account:
+        """Return the account with what could not be written into it yet, each run and restore once."""
+        with self._notes.looking() as notes:
+            return self.read().settled(*notes)
+
+    def settle(self) -> Account:
+        """Bring what could not be written into the account, if there is any, and return that as it is then.
+
+        Raises:
+            OSError: It cannot be read or written.
+        """
+        known = self.load()
+        with self._notes.looking() as notes:
+            settled = known.settled(*notes)
+        return known if settled is known else self.update(lambda account: account)
+
+    def note(self, more: Counts) -> None:
+        """Note runs or restores that cannot be written into the account, as on a full disk."""
+        self._notes.add(more, self.read().noted)
+
     def clear(self) -> None:
         """Remove the texts that a crash has left on their way; with the writer's lock held.
 
@@ -230,9 +268,11 @@ class Ledger:
             OSError: It cannot be read or written.
         """
         with owners_rights(), briefly_locked(self._lock):
-            # Read anew: two changes by others within one tick of the clock may look like none.
-            before = self.load()
-            after = change(before)
-            if after != before or not self._path.exists():
-                replace_durably(self._path, msgspec.json.encode(after), private=True, handed=True)
+            with self._notes.bringing() as notes:
+                # Read anew: two changes by others within one tick of the clock may look like none.
+                before = self.load()
+                after = change(before.settled(*notes))
+                if after != before or not self._path.exists():
+                    replace_durably(self._path, msgspec.json.encode(after), private=True, handed=True)
+            self._notes.prepare()
         return after

@@ -98,7 +98,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         BackupError: It cannot be listed.
     """
     backups, unreadable = repository.look()
-    account = repository.account()
+    account = repository.account(backups)
     found = reading(
         backups,
         account,

@@ -269,9 +269,13 @@ class Repository:
     def _holds(self, name: str, file: str) -> bool:
         return os.path.lexists(self.root / name / file)
 
-    def account(self) -> Account:
-        """Return what the ledger says, with the runs that could not be counted in it yet."""
-        return uncounted.account(self.root, self.ledger)
+    def account(self, backups: Iterable[BackupMetadata] = ()) -> Account:
+        """Return what the ledger says, with the runs that could not be counted in it yet.
+
+        Args:
+            backups: Those that were there before this call.
+        """
+        return uncounted.account(self.root, self.ledger, backups)
 
     def new_id(self) -> tuple[str, int]:
         """Return name and number of a new backup; with the writer's lock held."""

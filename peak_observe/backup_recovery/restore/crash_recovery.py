@@ -10,10 +10,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, PARTIAL, SUCCESS
 from peak_observe.backup_recovery.repository.locking import locked_for_reading
 from peak_observe.backup_recovery.repository.manifest import decode_name
+from peak_observe.backup_recovery.repository.notes import Counts
 from peak_observe.backup_recovery.restore.attributes import mend
 from peak_observe.backup_recovery.restore.transaction import BESIDE, Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
@@ -249,7 +249,7 @@ def _record(repository: Repository, backup_id: str, found: Counted) -> None:
     try:
         repository.ledger.update(lambda known: known.counted(found.outcome, restores=True))
     except OSError:  # on a full disk, or in a repository that is read-only
-        uncounted.remember_restore(repository.root, found.outcome)
+        repository.ledger.note(Counts(restores={found.outcome: 1}))
     now = repository.clock.now()
     told = (found.outcome, now, found.seconds, found.files, found.message)
     emit(RestoreFinished(repository.name, backup_id, *told))

@@ -140,12 +140,16 @@ def place(path: Path | None) -> Settings:
     """Return where a file keeps its backups, as far as it can be read; there may be mistakes in it.
 
     Raises:
-        ConfigError: It has no table `[backup]`.
+        ConfigError: It has no table `[backup]`, or what it says of the place makes no sense.
     """
     table = {} if path is None else toml.table(path, "backup")
-    known: dict[str, Any] = {
-        key: table[key] for key in ("repository", "app", "name") if isinstance(table.get(key), str)
-    }
+    known: dict[str, Any] = {key: table[key] for key in ("repository", "app") if key in table}
+    if path is not None:
+        toml.check(path, "backup", known, KEYS)
+        for key, value in known.items():
+            _checked(path, f"backup.{key}", checked_path if key == "repository" else _filled, value)
+    if isinstance(table.get("name"), str):
+        known["name"] = table["name"]
     if path is not None and "repository" in known:
         known["repository"] = toml.resolved(path, known["repository"])
     return Settings(**known)

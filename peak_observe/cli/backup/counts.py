@@ -9,6 +9,7 @@ from peak_observe.backup_recovery.create import counts
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.cli.backup import config
+from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.backup.manager import opened
 from peak_observe.cli.options import DEFAULT_REPOSITORY, found_file
 from peak_observe.clock import SYSTEM_CLOCK
@@ -18,19 +19,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from peak_observe.cli.backup.config import Settings
-
 
 class Run:
     """Run that was asked for.
 
     Args:
-        found: What is known of it; more when the file has been read.
+        given: What the options say.
+        file: The file that they name.
     """
 
-    def __init__(self, found: Settings) -> None:
-        self.found = found
+    def __init__(self, given: Settings, file: Path | None) -> None:
+        self._given = given
+        self._file = file
+        self.found: Settings | None = None  # all that is said of it, when the file has been read
         self.begun = False
+
+    def place(self) -> Settings:
+        """Return where it was to keep its backups, as far as options and file can be read.
+
+        Raises:
+            ConfigError: The file cannot be read, or names no place that makes sense.
+        """
+        if self.found is not None:
+            return self.found
+        given = {key: value for key, value in self._given._asdict().items() if value is not None}
+        try:
+            known = Settings() if self._given.app else config.place(self._file or found_file("backup"))
+        except ConfigError:
+            if self._given.repository is None:
+                raise
+            known = Settings()
+        return known._replace(**given)
 
 
 @contextmanager
@@ -41,25 +60,24 @@ def counted(given: Settings, file: Path | None) -> Iterator[Run]:
         given: What the options say.
         file: The file that they name.
     """
-    run = Run(given)
+    run = Run(given, file)
     try:
         yield run
     except BaseException as error:
         if not run.begun:
             with suppress(Exception):  # the error itself says what is wrong
-                _count(run.found, file, error)
+                _count(run.place(), error)
         raise
 
 
-def _count(found: Settings, file: Path | None, error: BaseException) -> None:
+def _count(found: Settings, error: BaseException) -> None:
     wrong = isinstance(error, UsageError | ConfigError | LoadError)
-    if isinstance(error, ConfigError) and found.repository is None and found.app is None:
-        found = config.place(file or found_file("backup"))
     if wrong and found.app is not None:
         return  # where it keeps its backups, only the module knows
     repository = _repository(found)
-    if not wrong or repository.own.is_dir():  # a mistake makes no repository
+    if not wrong:
         repository.configure(found.max_age)
+    if not wrong or repository.own.is_dir():  # a mistake makes no repository
         counts.count(repository, error)
 
 

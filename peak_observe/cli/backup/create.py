@@ -57,9 +57,10 @@ def create(
             data=data,
             exclude=exclude,
             append_only=append_only,
-            max_age=None if max_age is None else seconds("--max-age", max_age),
             name=name,
         )
+        if max_age is not None:  # after the file, which says where a mistake counts
+            found = run.found = found._replace(max_age=seconds("--max-age", max_age))
         if not (found.config or found.data or found.commands or found.app):
             raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
         if push and found.offsite is None:

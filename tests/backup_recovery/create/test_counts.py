@@ -2,11 +2,14 @@
 
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from peak_observe import BackupError, RecoveryManager
+from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.backup_recovery.repository.reading import reading_of
 from peak_observe.testing import RecordingObserver
 
 
@@ -43,3 +46,27 @@ def test_a_repository_that_cannot_be_cleared_is_counted_on_the_disk(manager: Rec
     shutil.rmtree(in_the_way.parent)  # or else it counts as a run that was interrupted
     manager.create_backup()
     assert runs(manager) == {"success": 2, "failed": 1}
+
+
+def test_a_failed_backup_that_the_ledger_does_not_know_is_counted_at_once_and_once(
+    manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is listed, and stands for its run, until somebody can write to the ledger."""
+    monkeypatch.setattr("peak_observe.backup_recovery.repository.locking.PATIENCE", 0.1)
+    manager.create_backup()
+    repository = manager._repository
+    with ExitStack() as stack:
+
+        def lock_and_fail(_: object) -> None:
+            stack.enter_context(briefly_locked(repository.own / "account.lock"))
+            raise RuntimeError("in vain")
+
+        with pytest.raises(BackupError, match="in vain"):
+            manager.create_backup(progress=lock_and_fail)
+    assert [backup.status.value for backup in manager.list_backups()] == ["failed", "success"]
+    found = reading_of(repository, kinds=(), max_age=None)
+    assert found.runs == [1, 0, 1, 0]
+    assert found.last_attempt > found.kinds["config"].last_success
+    manager.create_backup()
+    assert runs(manager) == {"success": 2, "failed": 1}
+    assert reading_of(repository, kinds=(), max_age=None).runs == [2, 0, 1, 0]

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from peak_observe.backup_recovery import RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.create import run
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.repository.reading import reading_of
+from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import BackupError
 from peak_observe.measures import BackupReading
 
@@ -160,7 +164,7 @@ def test_a_backup_that_does_not_fit_is_counted(disk: Path, data: Path, room: int
 def test_a_failure_that_could_not_be_written_down_is_seen(
     disk: Path, data: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """Somebody else takes each byte that it frees: its staging folder stands for it, or the memory of the process."""
+    """Somebody else takes each byte that it frees: it is noted where that needs no room."""
     manager = manager_of(disk, data)
     manager.create_backup()
     change(data)
@@ -186,7 +190,7 @@ def test_a_failure_that_could_not_be_written_down_is_seen(
             filler.unlink()
             patch.setattr(copying, "_pump", lambda *_, **__: fill(disk) and full(disk))
         manager.create_backup()
-    assert [name[:8] for name in left(manager)] == ([] if where == "before it begins" else [".failed-"])
+    assert left(manager) == []
     for reader in (manager, RecoveryManager(disk / "backups", name=manager._repository.name)):
         assert read(reader).runs[FAILED] == 1
         assert read(reader).running_since == 0.0
@@ -209,3 +213,137 @@ def test_a_good_backup_comes_back_and_drills(disk: Path, data: Path, tmp_path: P
     assert manager.drill().ok
     manager.restore(backup_id, config=False, data=True)
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+
+
+def counts(disk: Path) -> dict[str, int]:
+    """Return how many runs ended how, as a process that has just begun would tell."""
+    repository = Repository(disk / "backups", f"{disk.parent.name}-{os.urandom(2).hex()}", SYSTEM_CLOCK)
+    return {outcome: count for outcome, count in repository.account().runs.items() if count}
+
+
+def command(folder: Path, *doing: str, code: int = 0) -> str:
+    """Run `peak-observe backup` in a process of its own, and return what it says of errors."""
+    line = [sys.executable, "-m", "peak_observe", "backup", *doing]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(params=["ext4", "tmpfs", "tmpfs without inodes"])
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Return a small file system that commands have used, and what fills it to the last byte or file."""
+    folder, image = tmp_path / "disk", tmp_path / "image"
+    folder.mkdir()
+    if request.param == "ext4":
+        image.write_bytes(b"")
+        os.truncate(image, 16 << 20)
+        if shutil.which("mkfs.ext4") is None:
+            pytest.skip("needs mkfs.ext4")
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+        options = ["-o", "loop", str(image)]
+    else:
+        limit = "nr_inodes=60" if "inodes" in request.param else f"size={SIZE}"
+        options = ["-t", "tmpfs", "-o", limit, "tmpfs"]
+    mounted = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small file system (root): {mounted.stderr.strip()}")
+
+    def filled() -> None:
+        (folder / "filler.d").mkdir()
+        if "inodes" not in request.param:
+            fill(folder)
+        with suppress(OSError):
+            for number in range(0 if request.param == "tmpfs" else 20_000):
+                (folder / "filler.d" / f"{number:0200}").touch()
+
+    yield folder, filled
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def emptied(disk: Path) -> None:
+    """Remove what fills a disk."""
+    shutil.rmtree(disk / "filler.d")
+    (disk / "filler").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("why", ["room", "hook"])
+def test_each_failed_command_is_counted(
+    full: tuple[Path, Callable[[], None]], data: Path, tmp_path: Path, why: str
+) -> None:
+    """The process ends with all that it remembers; everybody else knows of it at once, and counts it once."""
+    disk, filled = full
+    hook = '[backup.hooks]\nbefore = "false"\n' if why == "hook" else ""
+    (tmp_path / "peak-observe.toml").write_text(f'[backup]\nrepository = "disk/backups"\ndata = "data"\n{hook}')
+    manager_of(disk, data).create_backup()
+    before = counts(disk)
+    filled()
+    for number in (1, 2):
+        said = command(tmp_path, "create", code=1)
+        assert ("No space left" if why == "room" else "before") in said
+        assert counts(disk) == before | {"failed": number}
+    emptied(disk)
+    assert counts(disk) == before | {"failed": 2}
+    manager = manager_of(disk, data)
+    manager.create_backup()
+    assert manager._repository.ledger.load().runs["failed"] == 2
+    assert counts(disk) == {"success": 2, "failed": 2}
+    assert left(manager) == []
+
+
+def without_notes(disk: Path, filled: Callable[[], None]) -> None:
+    """Fill a disk so that notes are not possible, as where an earlier version made the repository."""
+    notes = disk / "backups" / ".peak-observe" / "account.notes"
+    notes.unlink()
+    filled()
+    assert not notes.exists()
+
+
+def test_what_only_memory_could_take_is_counted_whatever_others_do(
+    full: tuple[Path, Callable[[], None]], data: Path, tmp_path: Path
+) -> None:
+    """Another process makes a backup first, which takes the number that the failed one would have had."""
+    disk, filled = full
+    (tmp_path / "peak-observe.toml").write_text('[backup]\nrepository = "disk/backups"\ndata = "data"\n')
+    manager = manager_of(disk, data)
+    manager.create_backup()
+    without_notes(disk, filled)
+    for number in (1, 2):
+        with pytest.raises(BackupError, match="No space left"):
+            manager.create_backup()
+        assert read(manager).runs[FAILED] == number
+    emptied(disk)
+    command(tmp_path, "create")
+    assert read(manager).runs[:3] == [2, 0, 2]
+    assert manager._repository.ledger.load().runs["failed"] == 0
+    manager.cleanup_old_backups()
+    assert read(manager).runs[:3] == [2, 0, 2]
+    assert manager._repository.ledger.load().runs["failed"] == 2
+    assert counts(disk) == {"success": 2, "failed": 2}
+
+
+def test_a_restore_from_a_full_disk_is_counted(
+    full: tuple[Path, Callable[[], None]], data: Path, tmp_path: Path
+) -> None:
+    """It works there, and other processes know of it."""
+    disk, filled = full
+    manager = manager_of(disk, data)
+    backup_id = manager.create_backup()
+    filled()
+    (tmp_path / "peak-observe.toml").write_text('[backup]\nrepository = "disk/backups"\ndata = "data"\n')
+    command(tmp_path, "restore", backup_id, "--to", str(tmp_path / "elsewhere"), "--yes")
+    told = Repository(disk / "backups", "told", SYSTEM_CLOCK)
+    assert told.account().restores["success"] == 1
+    emptied(disk)
+    manager.cleanup_old_backups()
+    assert told.account().restores["success"] == told.ledger.load().restores["success"] == 1
+
+
+def test_a_failed_run_that_an_earlier_version_left_is_counted(disk: Path, data: Path) -> None:
+    """A folder stands for it."""
+    manager = manager_of(disk, data)
+    manager.create_backup()
+    (disk / "backups" / ".failed-2staging-backup_2").mkdir()
+    assert counts(disk) == {"success": 1, "failed": 1}
+    manager.create_backup()
+    assert counts(disk) == {"success": 2, "failed": 1}
+    assert left(manager) == []
