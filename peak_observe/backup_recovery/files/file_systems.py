@@ -101,14 +101,26 @@ def write_back(path: str, status: os.stat_result) -> None:
         path: The file.
         status: Its status.
     """
-    for place, flags in ((os.path.dirname(path), _FOLDER), (path, READ)):
-        if flags == READ and sqlite.is_open_here(status):
-            return  # to close it would cost this process its locks
+    folder = os.path.dirname(path)
+    if _is_synced(folder, _FOLDER, status.st_dev):
+        return
+    # It is a mount of its own, or on an overlay.
+    for descriptor in sqlite.open_here(status):  # to open and close it once more would cost this process its locks
         with suppress(OSError):
-            descriptor = os.open(place, flags)
-            try:
-                if os.fstat(descriptor).st_dev == status.st_dev:  # a file may be a mount of its own
-                    _sync(descriptor, place)
-                    return
-            finally:
-                os.close(descriptor)
+            _sync(descriptor, path)
+        return
+    _is_synced(path, READ, status.st_dev)
+
+
+def _is_synced(path: str, flags: int, device: int) -> bool:
+    """Sync the file system of a file or folder, and return whether that is one of a device."""
+    with suppress(OSError):
+        descriptor = os.open(path, flags)
+        try:
+            found = os.fstat(descriptor).st_dev == device
+            with suppress(OSError):
+                _sync(descriptor, path)
+        finally:
+            os.close(descriptor)
+        return found
+    return False

@@ -51,7 +51,7 @@ def is_database(path: str, status: os.stat_result) -> bool:
 
 def _beginning(path: str, status: os.stat_result, count: int) -> bytes:
     """Return the first bytes of a file, by a descriptor that this process has already, if it has one."""
-    for descriptor in _open_here(status):
+    for descriptor in open_here(status):
         with suppress(OSError):  # one that is open for writing only
             return os.pread(descriptor, count, 0)
     descriptor = os.open(path, READ)
@@ -76,11 +76,6 @@ def is_damage(error: sqlite3.Error) -> bool:
     if code is None:
         return type(error) is sqlite3.DatabaseError  # of `check`
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_open_here(status: os.stat_result) -> bool:
-    """Return whether this process has a file open, so that to close it once more would cost it its locks."""
-    return any(True for _ in _open_here(status))
 
 
 def _fits(path: str) -> bool:
@@ -268,7 +263,7 @@ def busy(path: str) -> str:
         status = os.lstat(path)
     except FileNotFoundError:
         return ""
-    if any(_open_here(status)):
+    if any(open_here(status)):
         return "this process has it open: close it first"
     try:
         descriptor, lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), fcntl.LOCK_EX
@@ -329,8 +324,8 @@ def _connect(path: str, how: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=0.1)
 
 
-def _open_here(status: os.stat_result) -> Iterator[int]:
-    """Yield the descriptors by which this process has a file open (Linux)."""
+def open_here(status: os.stat_result) -> Iterator[int]:
+    """Yield the descriptors by which this process has a file open (Linux): to close another one costs it its locks."""
     try:
         descriptors = os.listdir("/proc/self/fd")
     except OSError:

@@ -1,5 +1,6 @@
 """A file that was a database must still be a sound one, whatever it is named as."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -109,9 +110,13 @@ def test_an_incremental_backup_knows_the_databases_of_the_one_before(tmp_path: P
         assert f"it was a good database in {good.backup_id}" in backup.error_message
 
 
-@pytest.mark.parametrize("gap", ["moved", "excluded", "longer", "index lost", "index damaged"])
+INDEX = ["index lost", "index damaged", "index a link", "index a pipe", "index a folder"]
+
+
+@pytest.mark.parametrize("gap", ["moved", "excluded", "longer", *INDEX])
 def test_a_database_that_was_not_in_a_good_backup_meanwhile_is_known(tmp_path: Path, folder: Path, gap: str) -> None:
-    """Moved away and back, left out by a pattern, and however many backups ago."""
+    """Moved away and back, left out by a pattern, however many backups ago, and whatever became of the index."""
+    makers: dict[str, Callable[[Path], object]] = {"index a pipe": os.mkfifo, "index a folder": Path.mkdir}
     manager = named(tmp_path, "data folder")
     path, index = folder / "app.db", tmp_path / "backups" / ".peak-observe" / "databases.json"
     good = made(manager)
@@ -126,6 +131,12 @@ def test_a_database_that_was_not_in_a_good_backup_meanwhile_is_known(tmp_path: P
         index.unlink()
     elif gap == "index damaged":
         index.write_bytes(index.read_bytes().replace(b"app.db", b"app.xx"))
+    elif gap == "index a link":
+        index.rename(tmp_path / "elsewhere")
+        index.symlink_to(tmp_path / "elsewhere")
+    elif gap in makers:
+        index.unlink()
+        makers[gap](index)
     damage(path)
     again = made(manager)
     assert again.status is BackupStatus.PARTIAL
