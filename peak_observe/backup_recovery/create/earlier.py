@@ -3,73 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
-from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA
 from peak_observe.backup_recovery.repository.repository import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.metadata import BackupMetadata
-
-
-class EarlierDatabases:
-    """Files that were databases in earlier backups, by real path: a file may have been named in another way then.
-
-    Args:
-        repository: The repository's folder.
-        backups: The earlier backups, the newest first.
-    """
-
-    def __init__(self, repository: Path, backups: Iterable[BackupMetadata]) -> None:
-        self._repository = repository
-        self._holders: dict[tuple[str, str], dict[str, BackupMetadata]] = {}
-        for backup in backups:
-            for kind in (CONFIG, DATA):
-                for source in backup.sources_of(kind):
-                    holders = self._holders.setdefault((kind, source), {})
-                    if not holders or (backup.good and not any(known.good for known in holders.values())):
-                        holders[backup.backup_id] = backup
-        self._real = {root: os.path.realpath(decode_name(root[1])) for root in self._holders}
-        self._known: dict[tuple[str, str], dict[str, tuple[Entry, str]]] = {}
-
-    def find(self, path: str, root: Root) -> tuple[Entry, str] | None:
-        """Return the entry of a file that was a database, and its backup's name, where another path was named for it.
-
-        Args:
-            path: The real path of the file.
-            root: The path that is named for it now.
-        """
-        for key, real in self._real.items():
-            if key != (root.kind, root.source) and (path == real or path.startswith(f"{real.rstrip('/')}/")):
-                if key not in self._known:
-                    self._known[key] = self._databases(key)
-                if found := self._known[key].get(path):
-                    return found
-        return None
-
-    def _databases(self, key: tuple[str, str]) -> dict[str, tuple[Entry, str]]:
-        """Return the databases below a named path, by where they are; what cannot be read tells of none."""
-        found: dict[str, tuple[Entry, str]] = {}
-        for backup in self._holders[key].values():
-            with suppress(OSError, ValueError):
-                file = ManifestFile(self._repository / backup.backup_id / MANIFEST)
-                stored = {(root.kind, root.source): root.stored for root in file.head().roots}.get(key)
-                if stored is None:
-                    continue
-                for entry in chain.from_iterable(file.entries()):
-                    if entry.source_size is not None and f"{entry.stored}/".startswith(f"{stored}/"):
-                        place = self._real[key] + decode_name(entry.stored[len(stored) :])
-                        found.setdefault(place, (entry, backup.backup_id))
-        return found
 
 
 class EarlierFiles:

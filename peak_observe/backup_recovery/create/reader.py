@@ -35,12 +35,12 @@ class Job(NamedTuple):
     Args:
         found: The file.
         grows: Whether what it held at the beginning is a good copy, also while it is appended to.
-        database: The entry of an earlier backup, in which it was a database, and that backup's name.
+        database: The earlier backup in which it was a database; empty if there is none.
     """
 
     found: Found
     grows: bool
-    database: tuple[Entry, str] | None
+    database: str
 
 
 class FileReader:
@@ -128,14 +128,14 @@ class FileReader:
         path = name_in_use(found.path, self.roots, self._problem) if several else found.path
         quiet = sqlite.quiet(path)
         try:
-            if job.database and job.database[0].size and found.status.st_size < sqlite.SMALLEST_PAGE:
+            if job.database and found.status.st_size < sqlite.SMALLEST_PAGE:
                 raise sqlite3.DatabaseError(f"it has {found.status.st_size or 'no'} bytes")  # one, to SQLite, is none
             sqlite.take(path, target)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise WriteError(errno.ENOSPC, "no space left for the copy of a database", target) from error
             if job.database and sqlite.is_damage(error):
-                raise sqlite3.DatabaseError(f"{error}; it was a good database in {job.database[1]}") from error
+                raise sqlite3.DatabaseError(f"{error}; it was a good database in {job.database}") from error
             raise
         with copying.writing(target):
             os.chmod(target, stored_mode(found.status.st_mode))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.create.earlier import EarlierDatabases, EarlierFiles
+from peak_observe.backup_recovery.create.earlier import EarlierFiles
+from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import beside
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
@@ -198,7 +199,7 @@ class BackupRun:
                 self._staging,
                 add=manifest.add,
                 earlier=earlier,
-                databases=EarlierDatabases(repository.root, usable),
+                databases=EarlierDatabases(repository, usable),
                 incremental=base is not None,
                 exclude=request.exclude,
                 append_only=request.append_only,

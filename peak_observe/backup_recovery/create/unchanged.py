@@ -40,11 +40,13 @@ class EarlierFacts(NamedTuple):
     """What earlier backups tell of a file besides whether it changed.
 
     Args:
-        database: The entry of one in which it was a database, and that backup's name.
+        database: The newest of them in which it was a database; empty if it was none.
+        plain: The newest of them in which it was no database, but had other content than now; empty if there is none.
         other: The entry of one more that holds it, and that backup's files.
     """
 
-    database: tuple[Entry, str] | None
+    database: str
+    plain: str
     other: tuple[Entry, EarlierFiles] | None
 
 
@@ -80,7 +82,7 @@ class UnchangedFiles:
 
     def known(self, place: Place, found: Found) -> tuple[Entry | None, str, EarlierFacts | None]:
         """Return the entry of a file that need not be read, with the copy to link to, and what else is known of it."""
-        entry, source, database, other = None, "", None, None
+        entry, source, database, plain, other = None, "", "", "", None
         stored = encode_name(found.stored)
         for earlier, before in place.earlier:
             known = earlier.find(before + stored[place.cut :] if before else stored)
@@ -90,9 +92,12 @@ class UnchangedFiles:
                 other = known, earlier
             elif earlier.is_untouched(known, found.status, found.path) and self._is_telling(known, found):
                 entry, source = self._unchanged(known, earlier, stored)
-            if known.source_size is not None and database is None:
-                database = known, earlier.backup_id
-        return entry, source, EarlierFacts(database, other) if database or other else None
+            elif known.source_size is None:
+                plain = plain or earlier.backup_id
+            if known.source_size is not None:
+                database = database or earlier.backup_id
+        more = EarlierFacts(database, plain, other) if database or plain or other else None
+        return entry, source, more
 
     def _is_telling(self, entry: Entry, found: Found) -> bool:
         """Return whether a status that did not change tells of the content, or the content itself is the same."""
@@ -106,7 +111,7 @@ class UnchangedFiles:
         if more is None or more.other is None:
             return None
         known, earlier = more.other
-        if not earlier.is_untouched(known, found.status, found.path):
+        if not (earlier.is_untouched(known, found.status, found.path) and self._is_telling(known, found)):
             return None
         entry, source = self._unchanged(known, earlier, encode_name(found.stored))
         return entry if not source or link(source, self._folder + found.stored) else None

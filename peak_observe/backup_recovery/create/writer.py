@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.create.sources import Exclude, Found, find
 from peak_observe.backup_recovery.create.unchanged import EarlierFacts, Place, UnchangedFiles, link
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import CREATE, stored_mode
+from peak_observe.backup_recovery.files.file_systems import write_back
 from peak_observe.backup_recovery.files.workers import Meter, Progress, each
 from peak_observe.backup_recovery.repository.manifest import (
     FILE,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from peak_observe.backup_recovery.create.earlier import EarlierDatabases, EarlierFiles
+    from peak_observe.backup_recovery.create.earlier import EarlierFiles
+    from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
 
 BATCH = 128  # files that are in memory at once; with few of them a processor finds most in its nearest memory
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
@@ -98,6 +100,7 @@ class StagingWriter:
         self._meter = Meter(None, "", 0, 0)
         self._reader = FileReader(folder, self._problem, self._read_bytes)
         self._lock = threading.Lock()
+        self._written_back: set[int] = set()  # devices
         self._beyond = ""
         self._folders: list[tuple[str, int, int]] = []
         self._names: dict[tuple[int, int], Entry] = {}
@@ -260,6 +263,7 @@ class StagingWriter:
         again: dict[int, Job] = {}
         reading: set[tuple[int, int]] = set()
         for number, job in jobs.items():
+            self._write_back(job.found)
             identity = _identity(job.found)
             several = job.found.status.st_nlink > 1
             (again if several and identity in reading else first)[number] = job
@@ -273,6 +277,16 @@ class StagingWriter:
             if another := self._another_name(job.found):
                 self._meter.file(job.found.status.st_size)
             entries[number] = another or self._file(job)
+
+    def _write_back(self, found: Found) -> None:
+        """Let each file system write back once before its files are read: what is written later shows in their times.
+
+        What is written between this and the reading shows too, in times behind the beginning of the backup.
+        """
+        device = found.status.st_dev
+        if device not in self._written_back:
+            self._written_back.add(device)
+            write_back(found.path, found.status)
 
     def _read_bytes(self, count: int) -> None:
         self._meter.bytes(count)  # of the part that is taken now
@@ -294,9 +308,9 @@ class StagingWriter:
         return True
 
     def _job(self, place: Place, found: Found, more: EarlierFacts | None) -> Job:
-        database = more.database if more else None
-        if database is None and self._databases is not None:
-            database = self._databases.find(found.path, place.root)
+        database, plain = (more.database, more.plain) if more else ("", "")
+        if not database and self._databases and not (plain and plain == self._databases.newest(place.root)):
+            database = self._databases.find(found.path, found.status)
         return Job(found, self._only_grows(place, found), database)
 
     def _only_grows(self, place: Place, found: Found) -> bool:

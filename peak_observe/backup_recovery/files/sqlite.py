@@ -51,7 +51,7 @@ def is_database(path: str, status: os.stat_result) -> bool:
 
 def _beginning(path: str, status: os.stat_result, count: int) -> bytes:
     """Return the first bytes of a file, by a descriptor that this process has already, if it has one."""
-    for descriptor in _open_here(status):
+    for descriptor in open_here(status):
         with suppress(OSError):  # one that is open for writing only
             return os.pread(descriptor, count, 0)
     descriptor = os.open(path, READ)
@@ -61,17 +61,21 @@ def _beginning(path: str, status: os.stat_result, count: int) -> bytes:
         os.close(descriptor)
 
 
+def is_text(path: str, status: os.stat_result) -> bool:
+    """Return whether a file begins as somebody's text, which no database does.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return sqlite_logs.is_text(_beginning(path, status, sqlite_logs.PART))
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether an error tells of the database itself, and not of a lock, the disk or a permission."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return type(error) is sqlite3.DatabaseError  # of `check`
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_open_here(status: os.stat_result) -> bool:
-    """Return whether this process has a file open, so that to close it once more would cost it its locks."""
-    return any(True for _ in _open_here(status))
 
 
 def _fits(path: str) -> bool:
@@ -122,17 +126,19 @@ def take(path: str, target: str) -> None:
         return
     before = _facts(path)
     _take(path, target, before)
-    if not before.sides and _facts(path) == before:
+    if not before.in_use and _facts(path) == before:
         _check_length(path)
 
 
 def _take(path: str, target: str, before: _Facts) -> None:
-    if foreign := sqlite_logs.foreign(path):
+    if foreign := sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)):
         _take_beside_others(path, target, foreign)
         return
-    if not before.sides and time.time_ns() - before.mtime_ns > DOUBT_NS:
-        # Nobody has it open in WAL mode. Opened as immutable it gets no new files beside it, and if it was written to
-        # meanwhile, it is taken again.
+    if not before.in_use and is_in_wal_mode(path):
+        _wait(before)
+    if not before.in_use and time.time_ns() - before.mtime_ns > DOUBT_NS:
+        # Nobody has it open in WAL mode: an index without its log is what a crash leaves. Opened as immutable it gets
+        # no new files beside it, and if it was written to meanwhile, it is taken again.
         if _taken_at_rest(path, target, before):
             return
         os.truncate(target, 0)
@@ -151,14 +157,19 @@ def _take_beside_others(path: str, target: str, foreign: list[str]) -> None:
     """Take a database whose log has the name of somebody's own file, which SQLite would take for a log, and remove."""
     for _ in range(RESTARTS):
         before = _facts(path)
-        if set(before.sides) - {"-shm"}:
+        if before.in_use:
             break
-        time.sleep(min(1, max(0, (before.mtime_ns + DOUBT_NS - time.time_ns()) / 1e9)))  # at most, where clocks differ
+        _wait(before)
         if _taken_at_rest(path, target, before):
             return
         os.truncate(target, 0)
     name = os.path.basename(path) + foreign[0]
-    raise LockedError(f"it is in use, and {name} beside it is no file of SQLite's, which would remove it: rename that")
+    raise LockedError(f"it is in use, and {name} beside it is no file of SQLite's, which would spoil it: rename that")
+
+
+def _wait(before: _Facts) -> None:
+    """Wait until a change would show in the times of a database; not for long, where clocks differ."""
+    time.sleep(min(1, max(0, (before.mtime_ns + DOUBT_NS + 1 - time.time_ns()) / 1e9)))
 
 
 def _check_length(path: str) -> None:
@@ -252,7 +263,7 @@ def busy(path: str) -> str:
         status = os.lstat(path)
     except FileNotFoundError:
         return ""
-    if any(_open_here(status)):
+    if any(open_here(status)):
         return "this process has it open: close it first"
     try:
         descriptor, lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), fcntl.LOCK_EX
@@ -313,8 +324,8 @@ def _connect(path: str, how: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(raw)}?{how}", uri=True, timeout=0.1)
 
 
-def _open_here(status: os.stat_result) -> Iterator[int]:
-    """Yield the descriptors by which this process has a file open (Linux)."""
+def open_here(status: os.stat_result) -> Iterator[int]:
+    """Yield the descriptors by which this process has a file open (Linux): to close another one costs it its locks."""
     try:
         descriptors = os.listdir("/proc/self/fd")
     except OSError:
@@ -337,6 +348,11 @@ class _Facts(NamedTuple):
     ctime_ns: int
     sides: list[str]
 
+    @property
+    def in_use(self) -> bool:
+        """Whether there is a log, so that it is not all in its own file."""
+        return bool(set(self.sides) - {sqlite_logs.SHM})
+
 
 def _facts(path: str) -> _Facts:
     status = os.stat(path)
@@ -346,7 +362,7 @@ def _facts(path: str) -> _Facts:
 def _sides(path: str) -> list[str]:
     """Return what SQLite has beside a database, without what somebody else keeps there."""
     found = [side for side in SIDES if os.path.lexists(path + side)]
-    foreign = sqlite_logs.foreign(path) if found else []
+    foreign = sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)) if found else []
     return [side for side in found if side not in foreign]
 
 

@@ -17,16 +17,17 @@ from peak_observe.backup_recovery.files.copying import READ
 
 SIDES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database; it belongs to that very file and to no other version of it."""
-WAL, JOURNAL = "-wal", "-journal"
+WAL, SHM, JOURNAL = "-wal", "-shm", "-journal"
 LOOKS = 3  # how often a log that seems to be damaged is looked at, as somebody may write it at this moment
+PART = 4096  # bytes by which a text is known
 PAUSE = 0.05  # seconds between two looks
 
 _WAL_MAGIC, _JOURNAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"), b"\xd9\xd5\x05\xf9"
 _JOURNAL_BEGINNING = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_INDEX_BEGINNINGS = tuple((3_007_000).to_bytes(4, order) for order in ("little", "big"))
 _WAL_VERSION, _WAL_HEADER, _FRAME_HEADER, _JOURNAL_HEADER = 3_007_000, 32, 24, 28
 _SMALLEST_PAGE, _SMALLEST_SECTOR, _LARGEST = 512, 32, 65_536
 _UNCOUNTED = 0xFFFF_FFFF  # records, where their number follows from the length
-_PART = 4096  # bytes by which a text is known
 
 _WAL_DAMAGE = "its write-ahead log is damaged, and with it what was committed last"
 _JOURNAL_DAMAGE = "its rollback journal is damaged, by which a transaction that was cut off would be taken back"
@@ -53,14 +54,28 @@ def is_own(path: str, side: str, *, wal_mode: bool) -> bool:
     """
     if not _is_regular(path + side):
         return False
-    if side not in (WAL, JOURNAL):
-        return wal_mode or _is_regular(path + WAL)
+    if side == SHM:
+        return (wal_mode or _is_regular(path + WAL)) and _may_be_index(path + SHM)
     return _may_be_log(_beginning(path + side, len(_JOURNAL_BEGINNING)))
 
 
-def foreign(path: str) -> list[str]:
-    """Return which names of a database's logs are taken by files of somebody else: texts, folders and links."""
-    return [side for side in (WAL, JOURNAL) if _is_foreign(path, side)]
+def _may_be_index(path: str) -> bool:
+    """Return whether a file may be the index of a write-ahead log, which SQLite makes of zeros or of 3 bytes."""
+    beginning = _beginning(path, len(_INDEX_BEGINNINGS[0]))
+    return not any(beginning) or any(known.startswith(beginning) for known in _INDEX_BEGINNINGS)
+
+
+def foreign(path: str, *, wal_mode: bool) -> list[str]:
+    """Return which names of a database's logs are taken by files of somebody else: texts, folders and links.
+
+    Args:
+        path: The database.
+        wal_mode: Whether it is in WAL mode, in which alone SQLite writes an index of its log.
+    """
+    found = [side for side in (WAL, JOURNAL) if _is_foreign(path, side)]
+    if wal_mode and os.path.lexists(path + SHM) and not is_own(path, SHM, wal_mode=True):
+        found.append(SHM)
+    return found
 
 
 def _is_foreign(path: str, side: str) -> bool:
@@ -114,8 +129,8 @@ def _looked_at(path: str, *, wal_mode: bool) -> _Damage | None:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or not status.st_size:
                 continue
-            beginning = os.pread(descriptor, _PART, 0)
-            if _is_text(beginning) and not (wal_mode and side == WAL):
+            beginning = os.pread(descriptor, PART, 0)
+            if is_text(beginning) and not (wal_mode and side == WAL):
                 continue
             where = look(descriptor, beginning, status.st_size)
         except OSError:
@@ -225,7 +240,7 @@ def _is_power(number: int, smallest: int, largest: int) -> bool:
     return smallest <= number <= largest and not number & (number - 1)
 
 
-def _is_text(beginning: bytes) -> bool:
+def is_text(beginning: bytes) -> bool:
     """Return whether a file is somebody's text: no log is one, whatever happened to it."""
     try:
         return b"\0" not in beginning and bool(beginning.decode(errors="strict"))

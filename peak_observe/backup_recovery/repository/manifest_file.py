@@ -34,6 +34,7 @@ BUFFER = 1 << 15
 _LAST = (b"],\n", b"]}\n")
 _LAST_SIZE = 3
 _MORE = b"},\n"  # the end of all other entries' lines
+_IS_DATABASE = b'"source_size":'
 _IS_FOLDER = b'"type":"folder"'  # in a name the quotation marks would be escaped
 _TYPE = b'","type":"'  # behind a place
 
@@ -143,6 +144,28 @@ class ManifestFile:
                     raise ValueError("it is cut off")
                 start += len(text)
                 yield decoded(_list(text), _ENTRY_LIST)
+
+    def databases(self, digest: str) -> list[Entry]:
+        """Return the entries of databases, without decoding those of other files.
+
+        Args:
+            digest: BLAKE3 hash of the whole file.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It is not what was written.
+        """
+        found: list[Entry] = []
+        known = blake3()
+        with self._opened() as file:
+            while text := file.read(BUFFER) + file.readline():
+                known.update(text)
+                if _IS_DATABASE in text:
+                    lines = [line.removeprefix(ENTRIES) for line in BytesIO(text) if _IS_DATABASE in line]
+                    found += decoded(_list(b"".join(lines).removesuffix(_LAST[0]).removesuffix(_LAST[1])), _ENTRY_LIST)
+        if known.hexdigest() != digest:
+            raise ValueError("it is not what was written")
+        return found
 
     def starts(self, digest: str) -> tuple[dict[str, int], int]:
         """Return where the line of the first entry in each folder begins, and that of each named file; and the end.

@@ -77,7 +77,8 @@ def _beyond(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, i
 _memory: dict[Path, Counts] = {}
 _lock = threading.Lock()
 """Held for it, and while something of it is brought into the ledger, so that nothing is told twice or not at all."""
-os.register_at_fork(after_in_child=_memory.clear)  # the parent counts what it remembers
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_memory.clear)  # the parent counts what it remembers
 
 _DECODER = msgspec.json.Decoder(tuple[int, Counts])
 

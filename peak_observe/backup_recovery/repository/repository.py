@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe.backup_recovery.files.copying import CREATE
+from peak_observe.backup_recovery.files.file_systems import sync_filesystem
 from peak_observe.backup_recovery.files.safe_read import content, is_no_access
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import Account, Ledger, Promise
@@ -363,24 +363,6 @@ def _stamp(path: str) -> int:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
-
-
-def sync_filesystem(folder: Path) -> None:
-    """Bring everything written to the file system of `folder` to the disk.
-
-    Raises:
-        OSError: The disk reports an error.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-        if call is None:  # not Linux
-            os.sync()
-        elif call(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(descriptor)
 
 
 def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:

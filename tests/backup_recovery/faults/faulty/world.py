@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.repository.ledger import Account
 
 LEFTOVERS = (".staging-", ".failed-", ".trash-", ".drill-", ".peak-", "restore-", ".restore-", ".account.json.")
-OWN_FILES = {"account.json", "account.lock", "account.notes", "lock"}
+OWN_FILES = {"account.json", "account.lock", "account.notes", "databases.json", "lock"}
 YEAR_2020 = 1_577_836_800_000_000_000
 
 
