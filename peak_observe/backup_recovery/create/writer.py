@@ -279,10 +279,7 @@ class StagingWriter:
             entries[number] = another or self._file(job)
 
     def _write_back(self, found: Found) -> None:
-        """Let each file system write back once before its files are read: what is written later shows in their times.
-
-        What is written between this and the reading shows too, in times behind the beginning of the backup.
-        """
+        """Let each file system write back once before its files are read: what is written later shows in their times."""
         device = found.status.st_dev
         if device not in self._written_back:
             self._written_back.add(device)
