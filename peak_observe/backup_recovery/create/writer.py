@@ -279,7 +279,7 @@ class StagingWriter:
             entries[number] = another or self._file(job)
 
     def _write_back(self, found: Found) -> None:
-        """Let each file system write back once before its files are read: what is written later shows in their times."""
+        """Let each file system write back once before its files are read: later writes show in their times then."""
         device = found.status.st_dev
         if device not in self._written_back:
             self._written_back.add(device)
