@@ -104,6 +104,23 @@ class TestOfOthers:
         assert program.config.exists()
 
     @as_root
+    @pytest.mark.parametrize(("folders_owner", "told"), [(0, False), (NOBODY, True)])
+    def test_beside_files_only_one_of_who_owns_the_folder_is_told_of(
+        self, manager: RecoveryManager, program: Program, folders_owner: int, told: bool
+    ) -> None:
+        """His files may be between old and new; whoever else could leave one would keep everybody from working."""
+        step = Step(str(program.trades / "0.csv"), goes=True)
+        path = journal(program.data / ".peak-restore-deadbeef.swapping.json", step)
+        os.chown(path, NOBODY, NOBODY)
+        os.chown(program.data, folders_owner, folders_owner)
+        if told:
+            with pytest.raises(BackupError, match=f"{path} is a journal of a restore of the user"):
+                manager.create_backup()
+        else:
+            assert manager.get_backup(manager.create_backup()).good
+        assert (program.trades / "0.csv").exists()
+
+    @as_root
     def test_root_carries_out_his_own_for_named_files_only(
         self, manager: RecoveryManager, program: Program, tmp_path: Path
     ) -> None:
