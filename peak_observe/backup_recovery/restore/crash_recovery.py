@@ -116,8 +116,23 @@ def restoring(
                 raise
             own = False
             stack.enter_context(locked_for_reading(repository.own / "lock", repository.root))
+            _look_for_stuck(repository, touched)
         _bring_to_an_end(repository, _left(repository, beside, own=own), touched, beside)
         yield
+
+
+def _look_for_stuck(repository: Repository, touched: Collection[str] | None) -> None:
+    """Look for journals in a repository that cannot be written: they would undo later what is restored now.
+
+    Raises:
+        UnendedError: There is one of the same files.
+    """
+    left: list[Transaction] = []
+    with suppress(OSError, ValueError):
+        left += Transaction.left_behind(repository.own, strangers=[])
+    for item in left:
+        message = f"{_NO_END}: {repository.root} cannot be written; {_way_out(item)}"
+        _refuse(message, stops=touched is None or item.journal.touches(touched))
 
 
 @contextmanager

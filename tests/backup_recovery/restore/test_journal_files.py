@@ -294,6 +294,23 @@ class TestBeside:
         trades = [item for item in manager.list_files(backup_id) if "/trades/" in item.path]
         assert sorted(item.size_bytes for item in trades if item.type == "file") == [80] * 3
 
+    def test_one_in_a_repository_that_became_read_only_stops_a_restore(
+        self, program: Program, tmp_path: Path, killed: Callable[..., Path]
+    ) -> None:
+        """Once that can be written again, it would take back what was restored meanwhile; another place is free."""
+        root = killed()
+        named(root, program).recover()
+        subprocess.run(["mount", "-o", "remount,rw", str(root.parent)], check=True)
+        path = root / ".peak-observe" / "restore-deadbeef.swapping.json"
+        journal(path, Step(str(program.config), 5, 5))
+        subprocess.run(["mount", "-o", "remount,ro", str(root.parent)], check=True)
+        manager = named(root, program)
+        (backup_id,) = (backup.backup_id for backup in manager.list_backups())
+        for act in (lambda: manager.restore(backup_id), manager.recover):
+            with pytest.raises(BackupError, match=f"{root} cannot be written; then run .*{path} names"):
+                act()
+        manager.restore(backup_id, restore_to=tmp_path / "out")
+
     @pytest.mark.parametrize("above", [False, True])
     def test_a_move_is_recovered_by_the_move(
         self, program: Program, killed: Callable[..., Path], tmp_path: Path, above: bool
