@@ -252,20 +252,36 @@ class RestoreCutOff(KeyboardInterrupt):
     """Ctrl-C ended a restore while it was being brought to its end; files are between old and new.
 
     Args:
-        repository: The repository, whose next use brings them to one of both.
+        repository: The repository, whose next use brings them to one of both; empty where only the command does, as
+            the journal lies elsewhere: the repository was full, or is somebody else's.
         journal: The file that says what is left to do.
+        command: Does it.
+        untouched: Whether all files are still as before, and only those beside them have to go.
     """
 
-    def __init__(self, repository: str, journal: str) -> None:
+    def __init__(
+        self,
+        repository: str,
+        journal: str,
+        command: str = "peak-observe backup recover",
+        *,
+        untouched: bool = False,
+    ) -> None:
         super().__init__(repository, journal)
         self.repository = repository
         self.journal = journal
+        self.command = command
+        self.untouched = untouched
 
     def __str__(self) -> str:
-        return (
-            f"interrupted in the middle: files are between old and new (see {self.journal}); the next use of "
-            f"{self.repository} brings all of them to one of both, as does `peak-observe backup recover`"
-        )
+        what = "files are between old and new"
+        does = "brings all of them to one of both"
+        if self.untouched:
+            what, does = "all files are as before, and new ones lie beside them", "removes those"
+        begin = f"interrupted in the middle: {what} (see {self.journal})"
+        if not self.repository:
+            return f"{begin}; `{self.command}` {does}"
+        return f"{begin}; the next use of {self.repository} {does}, as does `peak-observe backup recover`"
 
 
 class CircuitOpenError(PeakObserveError):

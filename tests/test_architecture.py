@@ -285,7 +285,10 @@ SIGNATURES = {
     "BackupStatus": ["SUCCESS", "FAILED", "IN_PROGRESS", "PARTIAL"],
     "BackupType": ["FULL", "CONFIG", "STATE", "DATA", "INCREMENTAL"],
     "BackupUnreadableError": ("(backup_id: str, problems: tuple[str, ...]) -> None"),
-    "RestoreCutOff": ("(repository: str, journal: str) -> None"),
+    "RestoreCutOff": (
+        "(repository: str, journal: str, command: str = 'peak-observe backup recover', *, "
+        "untouched: bool = False) -> None"
+    ),
     "BackupVerified": ("(repository, backup_id, ok, at, seconds, files=0, message='')"),
     "ConfigBackup": ("(config_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),
     "DataBackup": ("(data_paths: 'Iterable[Path] | None' = None, *, exclude: 'Iterable[str]' = ()) -> 'None'"),

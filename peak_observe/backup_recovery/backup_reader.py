@@ -12,11 +12,20 @@ from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.sources import Exclude
 from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
-from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE, BackupMetadata, BackupType
+from peak_observe.backup_recovery.repository.metadata import (
+    CONFIG,
+    DATA,
+    KINDS,
+    STATE,
+    BackupMetadata,
+    BackupType,
+)
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import contents, diff
+from peak_observe.backup_recovery.restore.crash_recovery import settle_beside
 from peak_observe.backup_recovery.restore.diff import Difference
+from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import entries_of
 from peak_observe.errors import BackupError
 
@@ -150,6 +159,8 @@ class BackupReader:
             BackupCorruptError: What it says of itself is not what was written.
         """
         roots = self._named.roots()
+        if other is None:
+            settle_beside(self._repository, RestoreOptions(kinds=KINDS, named=roots))
         return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def corrupt_backups(self) -> set[str]:

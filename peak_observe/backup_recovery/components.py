@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.create.commands import HOUR, Command, Dumps
 from peak_observe.backup_recovery.create.identities import of_command, of_state
 from peak_observe.backup_recovery.create.sources import Exclude, NamedPaths
 from peak_observe.backup_recovery.create.writer import StagingWriter
+from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import (
     FILE,
@@ -34,7 +35,7 @@ from peak_observe.backup_recovery.restore.crash_recovery import folders_beside
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import SAME, Refusal, actions
-from peak_observe.backup_recovery.restore.transaction import BESIDE, PREFIX, Transaction
+from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.backup_recovery.restore.unchangeable import forbidden
 from peak_observe.errors import RestoreRefusedError
 from peak_observe.support.keywords import check_keywords
@@ -114,7 +115,8 @@ class _Part:
             with suppress(PermissionError):  # nothing of ours can be in it
                 left += Transaction.left_behind(folder, BESIDE)
         for transaction in left:
-            if not transaction.within(os.path.realpath(decode_name(root.source)) for root in named):
+            reach = [os.path.realpath(decode_name(root.source)) for root in named]
+            if not transaction.journal.within(reach, map(str, (backup_dir.absolute(), *folders_beside(options)))):
                 problem = f"{transaction.path} was left for other files: name them too"
                 raise RestoreRefusedError(backup_dir.name, (problem,))
             transaction.recover()

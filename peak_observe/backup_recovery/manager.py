@@ -23,21 +23,17 @@ from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.choice import why_none
 from peak_observe.backup_recovery.repository.manifest import label_of
-from peak_observe.backup_recovery.repository.metadata import (
-    CONFIG,
-    DATA,
-    STATE,
-)
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.backup_recovery.repository.retention import RetentionPolicy, Selection
 from peak_observe.backup_recovery.restore import verification
 from peak_observe.backup_recovery.restore.crash_recovery import (
     check_settled,
     counted,
-    folders_beside,
     read_by,
     restoring,
     settle,
+    settle_beside,
     targets_of,
     writing,
 )
@@ -160,7 +156,8 @@ class RecoveryManager(BackupReader):
         with self._operation("backup.create") as span, counting(self._repository) as beginning:
             # Providers are asked before the lock is taken: one that hangs must not keep others out.
             state = self._state() if request.snapshot else None
-            with writing(self._repository, "make a backup", read_by(request.roots)):
+            named = RestoreOptions(kinds=(), named=self._named.roots())
+            with writing(self._repository, "make a backup", read_by(request.roots), named):
                 run = BackupRun(self._repository, request, state)
                 beginning.over = True
                 made = run.run()
@@ -279,13 +276,14 @@ class RecoveryManager(BackupReader):
         noting = verification.noting_corruption(self._repository)
         with self._operation("backup.restore", backup_id=str(backup_id)) as span, noting:
             if dry_run:
+                settle_beside(self._repository, options)
                 work = prepare(self._repository, backup_id, options, progress)
                 work.verify(progress)
                 found, unapplied = (work.state() if has_state else None), []
             else:
                 with (
                     counted(self._repository, backup_id) as count,
-                    restoring(self._repository, "restore a backup", folders_beside(options), targets_of(options)),
+                    restoring(self._repository, "restore a backup", options, targets_of(options)),
                 ):
                     work = prepare(self._repository, backup_id, options, progress)
                     found = work.state() if has_state else None
@@ -298,23 +296,28 @@ class RecoveryManager(BackupReader):
         kept = () if restore_to else self.state_snapshot.nobody_takes(found)
         return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved, kept)
 
-    def recover(self, *, restore_to: str | Path | None = None) -> None:
+    def recover(
+        self, *, restore_to: str | Path | None = None, moved: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]:
         """Bring a restore that was cut off to its end: all files are those of the backup then, or as before.
 
-        Every use of the repository does so; this is for the one whose journal had no room there, and lies beside the
-        named paths or in the folder that it was to go to.
+        Every use of the repository does so. Where that had no room for the journal, what names the same files does.
 
         Args:
-            restore_to: That folder.
+            restore_to: The folder that it was to go to.
+            moved: Old paths and the new ones, as for `restore`.
+
+        Returns:
+            The paths beside which it looked for a journal.
 
         Raises:
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: That is not possible; files may be between old and new.
         """
         inside = None if restore_to is None else Path(restore_to)
-        beside = folders_beside(RestoreOptions(kinds=(), named=self._named.roots(), inside=inside))
-        with restoring(self._repository, "recover", beside):
-            check_settled(self._repository)
+        options = RestoreOptions(kinds=(), named=self._named.roots(), inside=inside, moved=dict(moved or {}))
+        with restoring(self._repository, "recover", options):
+            return check_settled(self._repository, options)
 
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.
@@ -348,7 +351,10 @@ class RecoveryManager(BackupReader):
             reason = why_none(self.list_backups(), self.unreadable_backups(), self.backup_root)
             raise BackupNotFoundError("newest", reason)
         place = None if folder is None else Path(folder)
-        with self._operation("backup.drill", backup_id=newest.backup_id), restoring(self._repository, "drill", (), ()):
+        with (
+            self._operation("backup.drill", backup_id=newest.backup_id),
+            restoring(self._repository, "drill", touched=()),
+        ):
             return verification.drill(self._repository, newest, progress, place)
 
     def delete_backup(self, backup_id: str) -> bool:

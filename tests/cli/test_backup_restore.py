@@ -514,7 +514,9 @@ def test_the_old_spelling_of_the_file_keeps_working(changed) -> None:
 def test_a_restore_that_was_cut_off_is_brought_to_its_end(changed) -> None:
     """By the next command, which says so, and by `recover`."""
     done = changed.run("recover", "--config.file", "peak-backup.toml")
-    assert (done.code, done.out) == (0, "no restore is under way; each file is whole\n")
+    looked = f"{changed.folder}/config, {changed.folder}/data"
+    told = f"no restore is under way in {changed.folder}/backups, nor beside {looked}\n"
+    assert (done.code, done.out) == (0, told)
     left = Journal("x", "backup_1", [], [Step(f"{changed.folder}/config/bot.toml")])
     (changed.folder / "backups" / ".peak-observe" / "restore-x.staging.json").write_bytes(left.to_json())
     done = changed.run("recover", "--config.file", "peak-backup.toml")

@@ -282,7 +282,12 @@ class BackupRun:
             parts=writer.parts,
             problems=writer.problems,
             error_message=summary(writer.problems),
-            left_out=[*self._request.left_out, *_skipped(writer.skipped), *_lost(writer.with_xattrs)],
+            left_out=[
+                *self._request.left_out,
+                *_skipped(writer.skipped),
+                *_on_their_way(writer.on_their_way),
+                *_lost(writer.with_xattrs),
+            ],
             manifest=digest,
             duration=round(time.perf_counter() - self._began, 3),
         )
@@ -369,6 +374,12 @@ def _skipped(paths: Sequence[str]) -> Iterator[Problem]:
     """Yield what a backup does not hold on purpose, in one line."""
     if paths:
         yield Problem(SKIPPED, f"what is in {summary(paths)} is not kept; name a folder itself to keep it")
+
+
+def _on_their_way(paths: Sequence[str]) -> Iterator[Problem]:
+    """Yield what a restore had beside the files, which is nobody's."""
+    if paths:
+        yield Problem("files of a restore on its way", f"{summary(paths)}: no backup holds these")
 
 
 def _lost(stored: Sequence[str]) -> Iterator[Problem]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
+from bisect import bisect_left
 from contextlib import suppress
 from fnmatch import translate
+from itertools import islice, takewhile
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +17,15 @@ import msgspec
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.copying import opened
+from peak_observe.backup_recovery.files.helper_names import HELPERS, JOURNALS, is_helper, is_journal
+from peak_observe.backup_recovery.files.helper_names import MARK as REPOSITORY_MARK
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Root, encode_name
 from peak_observe.support.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-REPOSITORY_MARK = ".peak-observe"
+ON_ITS_WAY = "a restore has it on its way, or a crash has left it of one"
 CACHE_TAG = "CACHEDIR.TAG"
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 _FORMAT = stat.S_IFMT(0o777_777)
@@ -175,15 +179,19 @@ def find(
     if named is not None and (named.status.st_dev, named.status.st_ino) in skip:
         problem(path, "is the repository itself, which cannot be in its own backups: name what is in it")
         return
+    if named is not None and is_helper(named.path.rpartition("/")[2]):
+        problem(path, f"is no file of its own: {ON_ITS_WAY}")
+        return
     if named is None or named.type is FILE:
         yield from () if named is None else _file(named, problem)
         return
     folders = [named]
+    tell = left_out or _say_nothing
     while folders:
         folder = folders.pop()
         if (folder.status.st_dev, folder.status.st_ino) in skip:
             continue
-        entries: list[os.DirEntry[str]] | None = _listed(folder.path, problem)
+        entries: list[os.DirEntry[str]] | None = _listed(folder.path, problem, tell)
         if left_out is not None and folder is not named:
             entries = _without_cache(folder.path, entries or [], left_out)
         if entries is None:
@@ -282,18 +290,46 @@ def _is_cache_tag(path: str) -> bool:
         return False
 
 
-def _listed(folder: str, problem: Callable[[str, str], None]) -> list[os.DirEntry[str]]:
-    """Return what is in a folder by name, without what SQLite keeps beside databases: the online backup holds that."""
+def _listed(
+    folder: str, problem: Callable[[str, str], None], left_out: Callable[[str, str], None]
+) -> list[os.DirEntry[str]]:
+    """Return what is in a folder by name, without what a restore has on its way.
+
+    What SQLite keeps beside databases is left out as well: the online backup holds that.
+    """
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:
         problem(folder, f"cannot be listed: {error.strerror}")
         return []
+    entries = _without_helpers(folder, entries, left_out)
     if not any(entry.name.endswith(sqlite.SIDES) for entry in entries):
         return entries
     names = {entry.name for entry in entries}
     return [entry for entry in entries if not _is_side(folder, entry.name, names)]
+
+
+def _without_helpers(
+    folder: str, entries: list[os.DirEntry[str]], left_out: Callable[[str, str], None]
+) -> list[os.DirEntry[str]]:
+    """Return entries, which are in the order of their names, without those that a restore has on its way."""
+    own = folder.endswith(f"/{REPOSITORY_MARK}")
+    beginnings, is_left_out = (JOURNALS, is_journal) if own else (HELPERS, is_helper)
+    found = [entry for name in beginnings for entry in _beginning(entries, name) if is_left_out(entry.name)]
+    for entry in found:
+        left_out(entry.path, ON_ITS_WAY)
+    return [entry for entry in entries if entry not in found] if found else entries
+
+
+def _beginning(entries: list[os.DirEntry[str]], name: str) -> Iterator[os.DirEntry[str]]:
+    """Return the entries whose names begin so: to find where takes few looks, whatever their number."""
+    at = bisect_left(entries, name, key=attrgetter("name"))
+    return takewhile(lambda entry: entry.name.startswith(name), islice(entries, at, None))
+
+
+def _say_nothing(_: str, __: str) -> None:
+    """Say nothing."""
 
 
 def _is_side(folder: str, name: str, names: Collection[str]) -> bool:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from peak_observe.backup_recovery.files.helper_names import BESIDE
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, PARTIAL, SUCCESS
 from peak_observe.backup_recovery.repository.locking import locked_for_reading
 from peak_observe.backup_recovery.repository.manifest import decode_name
+from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.backup_recovery.repository.notes import Counts
 from peak_observe.backup_recovery.restore.attributes import mend
-from peak_observe.backup_recovery.restore.transaction import BESIDE, Transaction
+from peak_observe.backup_recovery.restore.path_checks import nearest_folder
+from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.events import RestoreFinished
 from peak_observe.observers import emit
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.repository.repository import Repository
+    from peak_observe.backup_recovery.restore.journal_files import Stranger
     from peak_observe.backup_recovery.restore.places import RestoreOptions
 
 _UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
@@ -40,8 +44,30 @@ class UnendedError(BackupError):
     """Error of a restore that a crash cut off, and that cannot be brought to its end, as its disk is not there."""
 
 
+class Beside(NamedTuple):
+    """Places in which a restore leaves its journal where the repository has no room for it.
+
+    Args:
+        folders: The folders.
+        roots: The paths that such a restore changes files at or below, and nowhere else.
+        command: Brings it to its end.
+    """
+
+    folders: Collection[Path] = ()
+    roots: Collection[str] = ()
+    command: str = "peak-observe backup recover"
+
+
+NOWHERE = Beside()
+
+
 @contextmanager
-def writing(repository: Repository, doing: str, touched: Collection[str] | None = None) -> Iterator[None]:
+def writing(
+    repository: Repository,
+    doing: str,
+    touched: Collection[str] | None = None,
+    options: RestoreOptions | None = None,
+) -> Iterator[None]:
     """Be the only one that writes; a restore that a crash cut off is undone, or carried on, first.
 
     Args:
@@ -49,6 +75,7 @@ def writing(repository: Repository, doing: str, touched: Collection[str] | None 
         doing: What for, for the message of the second one.
         touched: The paths that are read or changed meanwhile, if they are known; a restore of others that cannot be
             brought to its end is told of and left.
+        options: Those of a restore whose journal may lie beside its files.
 
     Raises:
         RepositoryLockedError: Somebody else is.
@@ -56,20 +83,24 @@ def writing(repository: Repository, doing: str, touched: Collection[str] | None 
         BackupError: The folder cannot be made or written.
     """
     with _told(repository, doing), repository.writing(doing):
-        _bring_to_an_end(repository, Transaction.left_behind(repository.own), touched)
+        beside = beside_of(repository, options)
+        _bring_to_an_end(repository, _left(repository, beside), touched, beside)
         yield
 
 
 @contextmanager
 def restoring(
-    repository: Repository, doing: str, beside: Iterable[Path] = (), touched: Collection[str] | None = None
+    repository: Repository,
+    doing: str,
+    options: RestoreOptions | None = None,
+    touched: Collection[str] | None = None,
 ) -> Iterator[None]:
     """Do as `writing` does, and in a repository that is read-only or full keep writers out, which needs no room.
 
     Args:
         repository: The repository.
         doing: What for, for the message of the second one.
-        beside: Folders in which the journal of a restore may lie; see `folders_beside`.
+        options: Those of a restore whose journal may lie beside its files.
         touched: The paths that are changed, as for `writing`.
 
     Raises:
@@ -77,16 +108,31 @@ def restoring(
         BackupError: A restore that a crash cut off cannot be brought to its end.
     """
     with _told(repository, doing), ExitStack() as stack:
-        left = _left_beside(beside)
+        own, beside = True, beside_of(repository, options)
         try:
             stack.enter_context(repository.writing(doing))
-            left = chain(left, Transaction.left_behind(repository.own))
         except (OSError, BackupError) as error:
             if not is_unwritable(error):
                 raise
+            own = False
             stack.enter_context(locked_for_reading(repository.own / "lock", repository.root))
-        _bring_to_an_end(repository, left, touched)
+            _look_for_stuck(repository, touched)
+        _bring_to_an_end(repository, _left(repository, beside, own=own), touched, beside)
         yield
+
+
+def _look_for_stuck(repository: Repository, touched: Collection[str] | None) -> None:
+    """Look for journals in a repository that cannot be written: they would undo later what is restored now.
+
+    Raises:
+        UnendedError: There is one of the same files.
+    """
+    left: list[Transaction] = []
+    with suppress(OSError, ValueError):
+        left += Transaction.left_behind(repository.own, strangers=[])
+    for item in left:
+        message = f"{_NO_END}: {repository.root} cannot be written; {_way_out(item)}"
+        _refuse(message, stops=touched is None or item.journal.touches(touched))
 
 
 @contextmanager
@@ -118,7 +164,30 @@ def targets_of(options: RestoreOptions) -> list[str]:
 
 def folders_beside(options: RestoreOptions) -> list[Path]:
     """Return the folders in which a restore leaves its journal where the repository has no room for it."""
+    return _folders(_places(options, options.named))
+
+
+def beside_of(repository: Repository, options: RestoreOptions | None) -> Beside:
+    """Return where the journal of a restore with these options may lie that the repository had no room for."""
+    if options is None:
+        return NOWHERE
     places = _places(options, options.named)
+    below = [place for place in _moved(repository, options) if place not in places]
+    return Beside(_folders([*places, *below]), places, command_of(repository, options))
+
+
+def command_of(repository: Repository, options: RestoreOptions) -> str:
+    """Return the command that brings a restore with these options to its end, wherever its journal lies."""
+    words = ["--repository", str(repository.root)]
+    if options.inside is not None:
+        words += ["--to", str(options.inside)]
+    else:
+        words += [word for old, new in options.moved.items() for word in ("--map", f"{old}={new}")]
+        words += [word for root in options.named for word in (f"--{root.kind}", decode_name(root.source))]
+    return f"peak-observe backup recover {shlex.join(words)}"
+
+
+def _folders(places: Iterable[str]) -> list[Path]:
     found = dict.fromkeys(folder for place in places for folder in (place, *map(str, Path(place).parents)))
     return [Path(folder) for folder in found if os.path.isdir(folder)]
 
@@ -130,30 +199,85 @@ def _places(options: RestoreOptions, named: Iterable[Root]) -> list[str]:
     return list(dict.fromkeys(os.path.realpath(path) for path in (*sources, *options.moved.values())))
 
 
-def _left_beside(folders: Iterable[Path]) -> Iterator[Transaction]:
-    for folder in dict.fromkeys(folders):
+def _moved(repository: Repository, options: RestoreOptions) -> Iterator[str]:
+    """Yield where what was named in backups goes below a new place: the folder itself may hold no journal."""
+    if not options.moved:
+        return
+    with suppress(BackupError):
+        backups = repository.backups()
+        sources = {decode_name(source) for item in backups for kind in KINDS for source in item.sources_of(kind)}
+        for old, new in options.moved.items():
+            for source in sorted(sources):
+                if source.startswith(f"{os.path.abspath(old).rstrip('/')}/"):
+                    below = source[len(os.path.abspath(old).rstrip("/")) :]
+                    yield str(nearest_folder(os.path.realpath(new.rstrip("/") + below)))
+
+
+def _left(repository: Repository, beside: Beside, *, own: bool = True) -> Iterator[Transaction | Stranger]:
+    """Yield the journals that crashes have left, this user's own and those of others."""
+    strangers: list[Stranger] = []
+    for folder in dict.fromkeys(beside.folders):
         with suppress(PermissionError):  # nothing of ours can be in it
-            yield from Transaction.left_behind(folder, BESIDE)
+            yield from Transaction.left_behind(folder, BESIDE, strangers)
+    if own:
+        yield from Transaction.left_behind(repository.own, strangers=strangers)
+    yield from strangers
 
 
-def _bring_to_an_end(repository: Repository, left: Iterable[Transaction], touched: Collection[str] | None) -> None:
+def _bring_to_an_end(
+    repository: Repository,
+    left: Iterable[Transaction | Stranger],
+    touched: Collection[str] | None,
+    beside: Beside,
+) -> None:
     try:
-        transactions = list(left)
+        found = list(left)
     except (OSError, ValueError) as error:
         raise UnendedError(f"{_NO_END}: {error}") from error
-    for transaction in transactions:
-        finishing = transaction.done
-        try:
-            done = transaction.recover()
-        except (OSError, ValueError) as error:
-            message = f"{_NO_END}: {_problem(error)}{mend(error)}; {_way_out(transaction.path)}"
-            if touched is not None and not transaction.touches(touched):
-                _log.warning("%s", message)
+    for item in found:
+        if not isinstance(item, Transaction):
+            asked = beside.roots if item.beside and touched is None else touched
+            _refuse(f"{_NO_END}: {item.problem}", stops=item.touches(asked))
+            continue
+        if item.bound:
+            if not item.journal.within(beside.roots, [str(repository.own.absolute()), *map(str, beside.folders)]):
+                _refuse(_too_far(item), stops=touched is None or item.journal.touches(touched))
                 continue
-            raise UnendedError(message) from error
+            item.command = beside.command
+        finishing = item.done
+        try:
+            done = item.recover()
+        except (OSError, ValueError) as error:
+            message = f"{_NO_END}: {_problem(error)}{mend(error)}; {_way_out(item)}"
+            _refuse(message, error, stops=touched is None or item.journal.touches(touched))
+            continue
         if not finishing:  # else only the old files were still there
             what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
-            _record(repository, transaction.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
+            _record(repository, item.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
+
+
+def _refuse(message: str, error: Exception | None = None, *, stops: bool) -> None:
+    """Say that a restore cannot be brought to its end.
+
+    Args:
+        message: Why, and the way out.
+        error: The reason.
+        stops: Whether that stops what is under way.
+
+    Raises:
+        UnendedError: It does.
+    """
+    if stops:
+        raise UnendedError(message) from error
+    _log.warning("%s", message)
+
+
+def _too_far(transaction: Transaction) -> str:
+    what = f"{_NO_END}: {transaction.path} names files outside of what is named here"
+    mend = (
+        "name all that it was to restore, as `peak-observe backup recover` does with --to, --map, --config and --data"
+    )
+    return f"{what}: {mend}; if it is none of yours, remove it"
 
 
 def _problem(error: OSError | ValueError) -> str:
@@ -162,9 +286,10 @@ def _problem(error: OSError | ValueError) -> str:
     return str(error)
 
 
-def _way_out(journal: Path) -> str:
-    again = "then run `peak-observe backup recover`"
-    return f"{again}; if that can never be, look at the files that {journal} names, then remove it"
+def _way_out(transaction: Transaction) -> str:
+    command = transaction.command if transaction.bound else "peak-observe backup recover"
+    again = f"then run `{command}`"
+    return f"{again}; if that can never be, look at the files that {transaction.path} names, then remove it"
 
 
 def settle(repository: Repository) -> None:
@@ -186,24 +311,41 @@ def settle(repository: Repository) -> None:
             _log.warning("%s%s", where, error)
 
 
-def check_settled(repository: Repository) -> None:
-    """Look whether a restore is still between old and new.
+def settle_beside(repository: Repository, options: RestoreOptions) -> None:
+    """Do as `settle` does for a restore whose journal lies beside the files that are about to be read.
+
+    Raises:
+        RepositoryLockedError: Somebody else works there.
+        UnendedError: It cannot be brought to its end; files may be between old and new.
+    """
+    if _is_left(_left(repository, beside_of(repository, options), own=False)):
+        with restoring(repository, "recover", options, targets_of(options)):
+            pass
+
+
+def check_settled(repository: Repository, options: RestoreOptions | None = None) -> tuple[str, ...]:
+    """Look whether a restore is still between old and new, and return the paths beside which its journal could lie.
 
     Raises:
         BackupError: It is, or that cannot be seen.
     """
-    mend = "run this as the user whose backups these are"
+    mend, beside = "run this as the user whose backups these are", beside_of(repository, options)
     try:
-        left = [transaction.path for transaction in Transaction.left_behind(repository.own)]
+        left = [item.path for item in _left(repository, beside)]
     except OSError as error:
         raise BackupError(f"{repository.own} cannot be read: {error.strerror}; {mend}") from error
     if left:
         raise BackupError(f"{left[0]} tells of a restore that was cut off, and cannot be removed; {mend}")
+    return tuple(beside.roots)
 
 
 def _is_cut_off(repository: Repository) -> bool:
+    return _is_left(_left(repository, NOWHERE))
+
+
+def _is_left(left: Iterable[Transaction | Stranger]) -> bool:
     try:
-        return any(True for _ in Transaction.left_behind(repository.own))
+        return any(True for _ in left)
     except PermissionError:
         return False  # whoever may not look is not the one to recover
     except (OSError, ValueError):

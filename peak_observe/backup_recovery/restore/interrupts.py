@@ -81,6 +81,16 @@ class Unfinished(Protocol):
         """Whether all files are new."""
         ...
 
+    @property
+    def untouched(self) -> bool:
+        """Whether no live file has changed."""
+        ...
+
+    command: str
+    """What brings it to its end."""
+    bound: bool
+    """Whether nothing else does, as its journal lies where others decide."""
+
 
 class CutOff:
     """Context that tells of an interrupt which ended the end of a restore."""
@@ -93,6 +103,7 @@ class CutOff:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, KeyboardInterrupt) and self._transaction.unsettled and not self._transaction.done:
-            path = self._transaction.path
-            repository = path.parent.parent if path.parent.name == OWN else path.parent
-            raise RestoreCutOff(str(repository), str(path)) from error
+            work = self._transaction
+            place = work.path.parent
+            repository = "" if work.bound else str(place.parent if place.name == OWN else place)
+            raise RestoreCutOff(repository, str(work.path), work.command, untouched=work.untouched) from error

@@ -9,11 +9,12 @@ import msgspec
 from blake3 import blake3
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import check_id, decode_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -86,6 +87,16 @@ class Access(msgspec.Struct, frozen=True, array_like=True):
     mode_before: int
     opens: bool = False
 
+    @property
+    def path(self) -> str:
+        """The folder's path."""
+        return decode_name(self.target)
+
+    @property
+    def stays(self) -> bool:
+        """Whether owner and permissions are in the end what they were."""
+        return (self.uid, self.gid, self.mode) == (self.uid_before, self.gid_before, self.mode_before)
+
 
 class Time(msgspec.Struct, frozen=True, array_like=True):
     """Time of the last change that a file gets which is not replaced.
@@ -157,11 +168,42 @@ class Journal(msgspec.Struct, frozen=True):
         """Return the paths that change."""
         return [item.target for items in (self.steps, self.access, self.times) for item in items]
 
+    def touches(self, paths: Iterable[str]) -> bool:
+        """Return whether something changes that is at one of these paths, below one, or above one."""
+        targets = [f"{decode_name(target)}/" for target in self.targets()]
+        known = [f"{path.rstrip('/')}/" for path in paths]
+        return any(one.startswith(other) or other.startswith(one) for one in targets for other in known)
 
-def is_own(path: Path) -> bool:
-    """Return whether nobody else can have written a journal that stands in a folder of somebody else's."""
-    status = path.lstat()
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    def within(self, roots: Iterable[str], places: Iterable[str] = ()) -> bool:
+        """Return whether only what is below these paths is changed, besides what a restore to them has to open or make.
+
+        Args:
+            roots: The paths.
+            places: Folders in which files that are written in place may wait.
+        """
+        known, waiting = [root.rstrip("/") for root in roots], {"", *places}
+
+        def below(path: str) -> bool:
+            return any(path == root or path.startswith(f"{root}/") for root in known)
+
+        def above(path: str) -> bool:
+            return any(root.startswith(f"{path.rstrip('/')}/") for root in known)
+
+        def is_step(step: Step) -> bool:
+            target = decode_name(step.target)
+            return below(target) or (step.tree and above(target)) or (step.goes and below(_database(target)))
+
+        return (
+            all(is_step(step) and decode_name(step.at) in {step.folder, *waiting} for step in self.steps)
+            and all(below(item.path) or (item.stays and above(item.path)) for item in self.access)
+            and all(below(decode_name(item.target)) for item in self.times)
+            and all(below(path := decode_name(item.target)) or (item.mode < 0 and above(path)) for item in self.folders)
+        )
+
+
+def _database(path: str) -> str:
+    """Return the database that a file of SQLite lies beside."""
+    return next((path.removesuffix(side) for side in sqlite.SIDES if path.endswith(side)), path)
 
 
 _END = b'"}'

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.create.sources import checked_path
+from peak_observe.backup_recovery.files.helper_names import leads_to_helper
 from peak_observe.backup_recovery.repository.manifest import (
     FOLDER,
     STATE_FILE,
@@ -211,7 +212,22 @@ class Places:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The entries that are wanted."""
+        """The entries that are wanted; what a restore had on its way when the backup was made is not."""
+        return [entry for entry in self._asked if not self._is_helper(entry)]
+
+    @property
+    def helpers(self) -> list[str]:
+        """Where what lies that is asked for and is no file of anybody's, but what a restore had on its way."""
+        return [entry.stored for entry in self._asked if self._is_helper(entry)]
+
+    def _is_helper(self, entry: Entry) -> bool:
+        # As a root of its own it may get another name.
+        return leads_to_helper(entry.stored) or (
+            place_of(entry) == entry.stored and leads_to_helper(self._targets.get(entry.stored, ""))
+        )
+
+    @cached_property
+    def _asked(self) -> list[Entry]:
         kinds = self._options.kinds
         if not self._options.paths:
             return [entry for entry in self._manifest.entries if entry.kind in kinds]

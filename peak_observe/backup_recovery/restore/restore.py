@@ -16,6 +16,7 @@ from peak_observe.backup_recovery.repository.repository import unusable
 from peak_observe.backup_recovery.repository.stored_files import NoAccessError, StoredFiles
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
+from peak_observe.backup_recovery.restore.crash_recovery import command_of
 from peak_observe.backup_recovery.restore.layout import too_long
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.repository.repository import Repository
 
 
-BETWEEN = "files are between old and new until the next use of the repository brings them to one of both"
 PARTIAL, FAILED = "partial", "failed"
 
 _log = logger("peak_observe.backup")
@@ -106,6 +106,7 @@ class Restore:
         temporary: bool = False,
     ) -> None:
         self._repository = repository
+        self._command = command_of(repository, options)
         self._backup_id = backup.backup_id
         self._stored = StoredFiles(repository.root, manifest, temporary=temporary)
         self._owners = Ownership(manifest, numeric=options.numeric_owner)
@@ -115,6 +116,7 @@ class Restore:
         self._inside = places.inside
         self._beside = places.folders()
         self.entries = places.entries
+        self._helpers = places.helpers
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
         self._state_file = self._placed(options.state_file)
         try:
@@ -173,6 +175,9 @@ class Restore:
             BackupError: Something could not be written.
         """
         self.verify(tell, all_entries=False)
+        if self._helpers:
+            what = "%d files that a restore had on their way are in %s, and are not restored: %s"
+            _log.warning(what, len(self._helpers), self._backup_id, summary(self._helpers))
         if all(action.change == SAME and not action.retime for action in self.actions):
             return
         lost = [action.target for action in self.actions if action.entry.xattrs and action.change != SAME]
@@ -188,6 +193,7 @@ class Restore:
             owners=self._owners,
             private=self._inside,
         )
+        transaction.command = self._command
         try:
             transaction.run(self.actions, self._stored, tell)
         except ValueError as error:
@@ -195,11 +201,20 @@ class Restore:
         except NoAccessError as error:
             raise BackupUnreadableError(self._backup_id, (f"{error.filename}: {error.strerror}",)) from None
         except OSError as error:
-            what = BETWEEN if transaction.unsettled else "nothing was restored"
+            what = self._standing(transaction)
             where = f" ({error.filename})" if error.filename else ""
             named = f"; {transaction.path} names them" if transaction.unsettled else ""
             raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend(error)}{named}") from error
         self._log_privileged()
+
+    def _standing(self, transaction: Transaction) -> str:
+        """Say where files stand after an error."""
+        if not transaction.unsettled:
+            return "nothing was restored"
+        next_use = f"`{transaction.command}`" if transaction.bound else "the next use of the repository"
+        if transaction.untouched:
+            return f"nothing was restored, and what lies beside the files goes with {next_use}"
+        return f"files are between old and new until {next_use} brings them to one of both"
 
     def _log_privileged(self) -> None:
         """Log what cannot be run as its owner or group any more, as it has not the ones that it had."""

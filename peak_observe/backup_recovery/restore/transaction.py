@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peak_observe.backup_recovery.files import sqlite
-from peak_observe.backup_recovery.files.safe_read import content
+from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest, decode_name, encode_name
 from peak_observe.backup_recovery.repository.repository import sync_filesystem
 from peak_observe.backup_recovery.restore.file_steps import (
@@ -41,7 +41,8 @@ from peak_observe.backup_recovery.restore.folder_access import (
     with_opened,
 )
 from peak_observe.backup_recovery.restore.interrupts import CutOff, Interrupts
-from peak_observe.backup_recovery.restore.journal import Journal, Step, is_own
+from peak_observe.backup_recovery.restore.journal import Journal, Step
+from peak_observe.backup_recovery.restore.journal_files import find, is_kept, is_own
 from peak_observe.backup_recovery.restore.layout import Layout, access_of, made, parent, step_of
 from peak_observe.backup_recovery.restore.ownership import Ownership
 from peak_observe.backup_recovery.restore.plan import changes, look, there
@@ -54,11 +55,10 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import StoredFiles
+    from peak_observe.backup_recovery.restore.journal_files import JournalFile, Stranger
     from peak_observe.backup_recovery.restore.plan import Action
 
 STAGING, SWAPPING, FINISHING, UNDOING = PHASES = "staging", "swapping", "finishing", "undoing"
-PREFIX, BESIDE = "restore-", ".peak-restore-"
-"""Begin the names of journals: in a folder of ours, and in one of somebody else's."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
 
 
@@ -83,6 +83,9 @@ class Transaction:
         self._layout = Layout((), None)
         self._owners = Ownership(Manifest(VERSION, "", 0, [], []))
         self._beside: tuple[Path, ...] = ()
+        self._begun = False
+        self.bound = False  # whether others decide on what is in the journal's folder
+        self.command = "peak-observe backup recover"  # brings it to its end
 
     @classmethod
     def of(
@@ -118,39 +121,24 @@ class Transaction:
         return found
 
     @classmethod
-    def left_behind(cls, folder: Path, prefix: str = PREFIX) -> Iterator[Transaction]:
-        """Yield the transactions whose journals a crash has left in a folder.
-
-        Args:
-            folder: The folder; nothing is in one that is not there.
-            prefix: The beginning of their names. Beside the files of somebody else only those count that are surely
-                this user's own.
+    def left_behind(
+        cls, folder: Path, prefix: str = PREFIX, strangers: list[Stranger] | None = None
+    ) -> Iterator[Transaction]:
+        """Yield the transactions whose journals a crash has left in a folder; see `journal_files.find`.
 
         Raises:
             ValueError: A journal cannot be read.
-            OSError: The same.
+            OSError: The same, or it is somebody else's.
         """
-        try:
-            names = sorted(os.listdir(folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
-            path = folder / name
-            if name.startswith(f".{BESIDE}") and name.endswith(".tmp") and is_own(path):
-                path.unlink(missing_ok=True)  # nothing had been touched when the crash came
-            elif name.startswith(prefix) and name.endswith(".json") and (prefix == PREFIX or is_own(path)):
-                yield cls._read(path, prefix)
+        return (cls._of_file(found, prefix) for found in find(folder, prefix, strangers))
 
     @classmethod
-    def _read(cls, path: Path, prefix: str) -> Transaction:
-        mend = "look at the files that it names, then remove it"
-        try:
-            journal = Journal.from_json(content(path))
-        except ValueError as error:
-            raise ValueError(f"{path} is no journal of a restore: {error}; {mend}") from None
-        found = cls(path.parent, journal, path.name.removesuffix(".json").rpartition(".")[2], prefix)
+    def _of_file(cls, file: JournalFile, prefix: str) -> Transaction:
+        path = file.path
+        found = cls(path.parent, file.journal, path.name.removesuffix(".json").rpartition(".")[2], prefix)
         if found._phase not in PHASES or path != found.path:
-            raise ValueError(f"{path} is a journal of another name; {mend}")
+            raise ValueError(f"{path} is a journal of another name; look at the files that it names, then remove it")
+        found.bound, found._begun = file.bound, True
         return found
 
     @property
@@ -173,17 +161,15 @@ class Transaction:
         """Whether all files are new, and only the old ones have to go."""
         return self._phase == FINISHING
 
-    def within(self, roots: Iterable[str]) -> bool:
-        """Return whether only what is below these paths is replaced or removed."""
-        known = list(roots)
-        targets = [decode_name(target) for target in self._journal.targets()]
-        return all(any(target == root or target.startswith(f"{root}/") for root in known) for target in targets)
+    @property
+    def untouched(self) -> bool:
+        """Whether no live file has changed, and only files beside them have to go."""
+        return self._phase == STAGING
 
-    def touches(self, paths: Iterable[str]) -> bool:
-        """Return whether something changes that is at one of these paths, below one, or above one."""
-        targets = [f"{decode_name(target)}/" for target in self._journal.targets()]
-        known = [f"{path.rstrip('/')}/" for path in paths]
-        return any(one.startswith(other) or other.startswith(one) for one in targets for other in known)
+    @property
+    def journal(self) -> Journal:
+        """What it does."""
+        return self._journal
 
     def run(
         self,
@@ -201,6 +187,7 @@ class Transaction:
         with Interrupts() as interrupts, CutOff(self):
             try:
                 self._write()
+                self._begun = True
                 open_folders(self._journal)
                 self._stage(actions, stored, tell)
                 self._write()
@@ -250,16 +237,24 @@ class Transaction:
                     raise OSError(errno.EBUSY, reason, target)
 
     def _write(self) -> None:
-        text, before = self._journal.to_json(), self.path
-        while True:
+        text, before, place = self._journal.to_json(), self.path, (self._folder, self._prefix)
+        places = [place, *((folder, BESIDE) for folder in self._beside)]
+        for number, (folder, prefix) in enumerate(places):
+            self._folder, self._prefix, last = folder, prefix, number + 1 == len(places)
             try:
                 replace_durably(self.path, text, private=True)
-                break
-            except OSError as error:
-                if error.errno not in NO_ROOM or not self._beside:
-                    raise OSError(error.errno, error.strerror, str(self._folder)) from error
-                (self._folder, *more), self._prefix = self._beside, BESIDE
-                self._beside = tuple(more)
+                if last or is_own(self.path.lstat()):
+                    break
+                unlink(str(self.path))  # where all files are of one user, or open to others, nobody would believe it
+            except BaseException as error:
+                if before != self.path and not self.unsettled:
+                    self._folder, self._prefix = place
+                if not isinstance(error, OSError):
+                    raise
+                if error.errno not in NO_ROOM or last:
+                    raise OSError(error.errno, error.strerror, str(folder)) from error
+        self._beside = tuple(folder for folder in self._beside if folder != self._folder)
+        self.bound = self._prefix == BESIDE or not is_kept(self._folder)
         if before != self.path:
             with suppress(OSError):
                 unlink(str(before))
@@ -343,6 +338,8 @@ class Transaction:
         self._forget()
 
     def _undo(self) -> None:
+        if not self._begun and not self.unsettled:
+            return  # without a journal nothing has changed, and nobody would know what to close again
         if self._phase == SWAPPING:
             self._enter(UNDOING)
         all_changed = self._phase == UNDOING

@@ -157,14 +157,23 @@ def recover(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="The folder that the restore was to go to.")
     ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OLD=NEW", help="As the restore had it; may be repeated."),
+    ] = None,
 ) -> None:
     """Finish a restore that was cut off.
 
-    All files are those of the backup then, or as they were before.
+    All files are those of the backup then, or as they were before. Where the repository was full or read-only, say
+    with the options of the restore which files that was.
     """
+    to, moved, _ = places(to, map_, None)
     manager = opened(settings(file, repository=repository, app=app, config=config, data=data))
-    manager.recover(restore_to=to)
-    render.printed("no restore is under way; each file is whole")
+    looked = manager.recover(restore_to=to, moved=moved)
+    beside = f", nor beside {', '.join(looked)}" if looked else ""
+    render.printed(f"no restore is under way in {manager.backup_root}{beside}")
+    if not looked:
+        note("--to, --map, --config and --data name files beside which one may be that found the repository full")
 
 
 def _parts(backup: BackupMetadata, only: list[str] | None, paths: list[str], *, state: bool) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import RecoveryManager, RestoreRefusedError
+from peak_observe import BackupError, RecoveryManager, RestoreRefusedError
 
 from ..conftest import Program, as_user, picture
 
@@ -152,6 +152,34 @@ def test_an_undo_closes_the_folder_again(
                 assert not user.restore_backup(user.list_backups()[0].backup_id, False, restore_data=True)
             assert program.picture() == before
             assert not list((user.backup_root / ".peak-observe").glob("restore-*"))
+
+    as_user(BOT, act)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_without_a_journal_no_folder_is_opened(
+    bots: Callable[[], RecoveryManager],
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
+    """A crash in an undo of nothing would leave them open, and nobody would know."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    def act() -> None:
+        opened: list[object] = []
+        program.write(program.trades / "1.csv", "after\n")
+        program.trades.chmod(0o500)
+        user = bots()
+        with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, BackupError)):
+            patch.setattr("peak_observe.backup_recovery.restore.transaction.replace_durably", failing)
+            patch.setattr(
+                "peak_observe.backup_recovery.restore.folder_access.set_access", lambda *of, **_: opened.append(of)
+            )
+            restore(user)
+        assert opened == []
 
     as_user(BOT, act)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -200,3 +201,44 @@ def test_in_another_thread_there_is_nothing_to_hear() -> None:
     thread.start()
     thread.join()
     assert found == [signal.getsignal(signal.SIGINT)]
+
+
+def test_the_third_before_any_file_has_changed_says_so(
+    manager: RecoveryManager, program: Program, many: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New files lie beside the old ones, which are all as before."""
+    before, undo, heard = program.picture(), transaction.Transaction._undo_step, []
+
+    def staged(_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def undone(*args: object) -> None:
+        while len(heard) < 2:
+            heard.append(args)
+            signal.raise_signal(signal.SIGINT)
+        undo(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction.Transaction, "_filesystems", staged)
+        patch.setattr(transaction.Transaction, "_undo_step", undone)
+        with pytest.raises(RestoreCutOff, match="all files are as before, and new ones lie beside them") as caught:
+            manager.restore(many, data=True)
+    assert caught.value.untouched
+    RecoveryManager(manager.backup_root)
+    assert program.picture() == before
+
+
+def test_the_message_names_what_works_where_the_journal_lies_beside_the_files(
+    manager: RecoveryManager, program: Program, tmp_path: Path
+) -> None:
+    """A folder of files is no repository: to use it brings nothing to its end."""
+    place = program.trades / ".peak-restore-x.swapping.json"
+    command = f"peak-observe backup recover --repository {manager.backup_root} --map /a={tmp_path}"
+    work = transaction.Transaction(place.parent, transaction.Journal("x", "b", [], []), "swapping", ".peak-restore-")
+    work.bound, work.command = True, command
+    place.touch()
+    told = RestoreCutOff("", str(place), command)
+    with pytest.raises(RestoreCutOff) as caught, transaction.CutOff(work):
+        raise KeyboardInterrupt
+    assert str(caught.value) == str(told)
+    assert str(told).endswith(f"`{command}` brings all of them to one of both")
