@@ -252,7 +252,7 @@ class _Comparison:
         if stuck:
             what = f"{stuck} belongs to the old content and cannot be removed: run this as a user who may remove it"
             return Refusal(BLOCKED, unwritable(stuck.rpartition("/")[0]) or what)
-        return action._replace(sides=sides)
+        return action._replace(sides=sides) if sides else action
 
     def _is_same(self, entry: Entry, target: str, status: os.stat_result, tell: Callable[[int], object]) -> bool:
         owner = self._owners.of(entry)
