@@ -220,7 +220,7 @@ class RestoreRefusedError(_ProblemsError):
         backup_id: The backup.
         problems: The reasons against it, each with the mend.
         reasons: Of which kinds that is: `unnamed`, `partial`, `failed`, `open`, `blocked`, `unmatched`, `inner`,
-            `misplaced` or `state_file`.
+            `misplaced`, `lost` or `state_file`.
     """
 
     exit_code = 6

@@ -349,7 +349,7 @@ class RecoveryManager(BackupReader):
         newest = self.newest()
         if newest is None:
             reason = why_none(self.list_backups(), self.unreadable_backups(), self.backup_root)
-            raise BackupNotFoundError("newest", reason)
+            raise BackupNotFoundError("latest", reason)
         place = None if folder is None else Path(folder)
         with (
             self._operation("backup.drill", backup_id=newest.backup_id),

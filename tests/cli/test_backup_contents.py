@@ -188,3 +188,13 @@ def test_peak_observe_toml_is_found_by_itself(two) -> None:
     assert two.run("create").code == 2
     (two.folder / "peak-observe.toml").unlink()
     assert two.run("list").code == 0
+
+
+def test_a_full_disk_behind_a_single_file_is_told(two) -> None:
+    """As of all other output."""
+    line = f"{sys.executable} -m peak_observe backup cat latest trades.csv > /dev/full"
+    done = subprocess.run(["bash", "-c", line], cwd=two.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "peak-observe: the output cannot be written: No space left on device\n",
+    )

@@ -147,3 +147,29 @@ def test_only_what_was_backed_up_is_shown(desk) -> None:
         assert list(desk.run("show", name, "--json").json["parts"]) == [part]
         assert "1 file, " in desk.run("verify", name).out
         assert path.rpartition("/")[2] not in desk.run("diff", name, name).out
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_corrupt_backup_that_stays_is_no_partial_one(corrupt, *, dry_run: bool) -> None:
+    """It is kept for its age, and called what `list` calls it."""
+    options = ("prune", "--last", "1", "--repository", "backups", *(["--dry-run"] if dry_run else []))
+    lines = [line for line in corrupt.run(*options).out.splitlines() if corrupt.bad in line]
+    assert [line.split(maxsplit=1)[1] for line in lines] == ["corrupt, newer than the oldest kept"]
+    done = corrupt.run(*options, "--json").json
+    assert done["corrupt"] == [corrupt.bad]
+    assert [kept["status"] for kept in done["keep"]] == ["success", "success"]
+
+
+def test_a_corrupt_backup_that_goes_is_called_so(corrupt) -> None:
+    """There is a newer good one."""
+    corrupt.made()
+    out = corrupt.run("prune", "--last", "1", "--repository", "backups", "--dry-run").out
+    (line,) = [line for line in out.splitlines() if corrupt.bad in line]
+    assert line.split()[1] == "corrupt,"
+
+
+def test_a_drill_without_a_backup_says_what_others_say(desk) -> None:
+    """By the name that stands for the newest one everywhere."""
+    (desk.folder / "backups").mkdir()
+    drill, others = (desk.run(name, "--repository", "backups") for name in ("drill", "verify"))
+    assert (drill.code, drill.line) == (others.code, others.line)

@@ -522,3 +522,17 @@ def test_a_restore_that_was_cut_off_is_brought_to_its_end(changed) -> None:
     done = changed.run("recover", "--config.file", "peak-backup.toml")
     assert done.code == 0
     assert done.line == "restore of backup_1: a crash cut it off; it was undone: all files are as before"
+
+
+@pytest.mark.parametrize("part", ["state", "data"])
+def test_what_brings_the_state_back_is_named(stateful, part: str) -> None:
+    """`--only state` alone leaves it as well, so that it is no way out of itself."""
+    named = ("--config", "config", "--data", "data", "--yes", "--repository", "backups")
+    left = stateful.run("restore", "latest", *named, "--only", part)
+    (line,) = [line for line in left.err.splitlines() if "the state" in line]
+    assert left.code == (1 if part == "state" else 0)
+    assert "--state-file FILE" in line
+    assert "--only state does so" not in line
+    assert stateful.run("restore", "latest", *named, "--only", part, "--state-file", "kept.json").code == 0
+    taken = stateful.run("restore", "latest", *named, "--only", "state", "--json")
+    assert (taken.code, taken.json["state"]["providers"]["bot"]["orders"]) == (0, 2)

@@ -430,3 +430,32 @@ def test_a_name_that_means_no_backup_or_several_is_told(made) -> None:
         assert ended[0] == ended[1]
         assert (ended[0].code, ended[0].line.startswith(said)) == (code, True), ended[0]
     assert not (made.folder / "out").exists()
+
+
+def test_a_named_path_that_is_a_link_to_nothing_is_refused(made) -> None:
+    """Its disk is not mounted: what is written through it lies below the mount point, where nobody finds it later."""
+    made.write("disk/c/bot.toml", "x")
+    (made.folder / "c").symlink_to("disk/c")
+    assert made.run("create", "--data", "c", "--repository", "backups").code == 0
+    (made.folder / "disk").rename(made.folder / "elsewhere")
+    line = refused(made, "--data", "c")
+    mend = "--map OLD=NEW names another place, or --to DIR restores into a folder of its own"
+    assert line.endswith(
+        f"W/c cannot be restored: W/c is a symbolic link to nothing: mount its disk, or remove the link; {mend}"
+    )
+    assert made.run(*LATEST, "--map", f"{made.folder}/c=new").code == 0
+    assert made.read("new/bot.toml") == "x"
+    (made.folder / "elsewhere").rename(made.folder / "disk")
+    assert made.run(*LATEST, "--data", "c").code == 0
+
+
+def test_a_link_into_what_is_restored_leads_somewhere_in_the_end(made) -> None:
+    """So that it is no reason against the restore."""
+    made.write("bot/v2/bot.toml", "x")
+    (made.folder / "bot" / "now").symlink_to("v2")
+    named = ("--data", "bot", "--config", "bot/now/bot.toml")
+    assert made.run("create", *named, "--repository", "backups").code == 0
+    (made.folder / "bot" / "v2" / "bot.toml").unlink()
+    (made.folder / "bot" / "v2").rmdir()
+    assert made.run(*LATEST, *named).code == 0
+    assert made.read("bot/now/bot.toml") == "x"

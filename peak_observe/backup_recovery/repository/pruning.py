@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType
 from peak_observe.backup_recovery.repository.repository import Unread
 from peak_observe.backup_recovery.repository.retention import Kept, Selection
@@ -41,13 +39,7 @@ def _corrupt(repository: Repository) -> set[str]:
 
 
 def _select(repository: Repository, policy: RetentionPolicy, corrupt: set[str]) -> Selection:
-    backups = [
-        replace(backup, status=BackupStatus.PARTIAL)
-        if backup.good and {backup.backup_id, backup.base} & corrupt
-        else backup
-        for backup in repository.backups()
-    ]
-    return policy.select(backups, now=repository.clock.now())
+    return policy.select(repository.backups(), now=repository.clock.now(), corrupt=corrupt)
 
 
 def _with_possible_bases(repository: Repository, selection: Selection) -> Selection:
@@ -61,7 +53,8 @@ def _with_possible_bases(repository: Repository, selection: Selection) -> Select
     ids = {backup.backup_id for backup, _ in bases}
     first = bases[0][1]
     _log.warning("%s cannot be read (%s): %d backups stay that it may need", first, unread[first], len(ids))
-    return Selection(tuple(keep), tuple(backup for backup in selection.remove if backup.backup_id not in ids))
+    gone = tuple(backup for backup in selection.remove if backup.backup_id not in ids)
+    return Selection(tuple(keep), gone, selection.corrupt)
 
 
 def _unread(repository: Repository) -> dict[str, str]:

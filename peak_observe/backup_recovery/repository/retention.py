@@ -8,11 +8,12 @@ series of its own, each state provider and each command too, and a backup stays 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from peak_observe.backup_recovery.repository.metadata import COMMAND, STATE, BackupMetadata, BackupStatus
 from peak_observe.support.shown import shown
@@ -57,10 +58,12 @@ class Selection(msgspec.Struct, frozen=True):
     Args:
         keep: Those that stay, the newest first.
         remove: Those that can go, the oldest first.
+        corrupt: Those of both that have succeeded and are known to be corrupt since.
     """
 
     keep: tuple[Kept, ...]
     remove: tuple[BackupMetadata, ...]
+    corrupt: tuple[str, ...] = ()
 
     @property
     def last_good(self) -> list[str]:
@@ -111,7 +114,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if not any(getattr(self, name) for name in rules):
             raise ValueError(f"the policy is empty: set one of {', '.join(rules)}")
 
-    def select(self, backups: Iterable[BackupMetadata], *, now: datetime | None = None) -> Selection:
+    def select(
+        self, backups: Iterable[BackupMetadata], *, now: datetime | None = None, corrupt: Collection[str] = ()
+    ) -> Selection:
         """Return which backups stay and which can go.
 
         Only good ones are counted, and the newest good one of each part and path always stays. One that is not good
@@ -122,8 +127,14 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             backups: All of a repository, in any order; the newest is that of the highest sequence, as clocks jump.
             now: The present, aware; if given, `within` counts from the newest one that is not from the future.
+            corrupt: Those that are known to be corrupt; with what is based on them they count as not good.
         """
-        judged = [(backup, list[str]()) for backup in sorted(backups, key=lambda backup: backup.order, reverse=True)]
+        known = {backup.backup_id: backup for backup in sorted(backups, key=lambda item: item.order, reverse=True)}
+        lost = {name for name, item in known.items() if item.good and not {name, item.base}.isdisjoint(corrupt)}
+        judged = [
+            (replace(backup, status=BackupStatus.PARTIAL) if name in lost else backup, list[str]())
+            for name, backup in known.items()
+        ]
         _keep_last_good(judged)
         series = [self._series(backup) for backup, _ in judged]
         good = {key for (backup, _), keys in zip(judged, series, strict=True) if backup.good for key in keys}
@@ -131,14 +142,15 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
             members = [
                 pair for pair, keys in zip(judged, series, strict=True) if key in keys or (not keys and key in good)
             ]
-            self._keep_of_one_series(members, now)
+            self._keep_of_one_series(members, now, lost)
         if not good:
-            self._keep_of_one_series([pair for pair, keys in zip(judged, series, strict=True) if not keys], now)
+            self._keep_of_one_series([pair for pair, keys in zip(judged, series, strict=True) if not keys], now, lost)
         for backup, why in judged:
             why += [f"tag '{tag}'" for tag in self.keep_tags if tag in backup.tags]
         _keep_bases(judged)
-        kept = (Kept(backup, tuple(why)) for backup, why in judged if why)
-        return Selection(tuple(kept), tuple(backup for backup, why in reversed(judged) if not why))
+        kept = tuple(Kept(known[backup.backup_id], tuple(why)) for backup, why in judged if why)
+        gone = tuple(known[backup.backup_id] for backup, why in reversed(judged) if not why)
+        return Selection(kept, gone, tuple(sorted(lost)))
 
     def _series(self, backup: BackupMetadata) -> dict[tuple[str, ...], None]:
         """Return the series of a backup; one that does not tell what it holds is in all that have a good one."""
@@ -146,10 +158,10 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         by_part, by_root = PART in self.group_by, ROOT in self.group_by
         return dict.fromkeys((part,) * by_part + (root,) * by_root for part, root in held)
 
-    def _keep_of_one_series(self, judged: _Judged, now: datetime | None) -> None:
+    def _keep_of_one_series(self, judged: _Judged, now: datetime | None, lost: Collection[str]) -> None:
         mine = [(backup, list[str]()) for backup, _ in judged]
         self._keep_for_their_age([(backup, why) for backup, why in mine if backup.good], now)
-        _keep_what_is_not_good(mine)
+        _keep_what_is_not_good(mine, lost)
         for (_, why), (_, more) in zip(judged, mine, strict=True):
             why += [reason for reason in more if reason not in why and reason != LAST_GOOD]
 
@@ -215,21 +227,21 @@ def _newest_of_each(good: _Judged, bucket: Callable[[datetime], object], count: 
             yield why
 
 
-def _keep_what_is_not_good(judged: _Judged) -> None:
+def _keep_what_is_not_good(judged: _Judged, lost: Collection[str]) -> None:
     places = [place for place, (_, why) in enumerate(judged) if why]
     if not places:
-        _keep_without_a_good_one(judged)
+        _keep_without_a_good_one(judged, lost)
     for backup, why in judged[: max(places, default=0)]:
         if not backup.good:
-            why.append(f"{_status(backup)}, newer than the oldest kept")
+            why.append(f"{_status(backup, lost)}, newer than the oldest kept")
 
 
-def _keep_without_a_good_one(judged: _Judged) -> None:
+def _keep_without_a_good_one(judged: _Judged, lost: Collection[str]) -> None:
     failures = 0
     for backup, why in judged:
         failures += backup.status is BackupStatus.FAILED
         if backup.status is not BackupStatus.FAILED or failures <= KEPT_FAILURES:
-            why.append(f"{_status(backup)}, and there is no good one")
+            why.append(f"{_status(backup, lost)}, and there is no good one")
 
 
 def _keep_bases(judged: _Judged) -> None:
@@ -243,8 +255,8 @@ def _keep_bases(judged: _Judged) -> None:
             waiting.append(base)
 
 
-def _status(backup: BackupMetadata) -> str:
-    return backup.status.value.replace("_", " ")
+def _status(backup: BackupMetadata, lost: Collection[str]) -> str:
+    return "corrupt" if backup.backup_id in lost else backup.status.value.replace("_", " ")
 
 
 def _check_count(name: str, value: object) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.repository.manifest import FOLDER, encode_name
+from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.file_steps import is_folder
 from peak_observe.backup_recovery.restore.journal import Access, Step
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED
+from peak_observe.backup_recovery.restore.path_checks import nearest_folder
 from peak_observe.backup_recovery.restore.plan import BLOCKED, NEW, REPLACED, SAME, Action, Refusal, changes
 
 if TYPE_CHECKING:
@@ -92,6 +94,23 @@ def step_of(action: Action, folders: Sequence[Path]) -> Step:
     places = [Path(parent(action.target) or "/"), *folders]
     usable = [str(place.absolute()) for place in places if os.access(place, os.W_OK | os.X_OK)]
     return Step(target, at=encode_name(usable[0] if usable else str(places[0])))
+
+
+def unrecorded(actions: Iterable[Action], folders: Sequence[Path]) -> Iterator[Refusal]:
+    """Yield that no folder takes the journal, without which nothing changes.
+
+    What is written in place is kept in the same folders, so that it is refused with that.
+
+    Args:
+        actions: What the restore does.
+        folders: Where the journal can be.
+    """
+    if all(action.change == SAME and not action.retime for action in actions):
+        return
+    known = dict.fromkeys(map(str, folders))
+    if not any(os.access(nearest_folder(place), os.W_OK | os.X_OK) and not attribute(place) for place in known):
+        where, mend = " or ".join(known), "a restore needs one folder that this user may write"
+        yield Refusal(BLOCKED, f"the journal of the restore cannot be written to {where}: {mend}")
 
 
 def too_long(actions: Sequence[Action]) -> Iterator[Refusal]:

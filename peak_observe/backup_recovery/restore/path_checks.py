@@ -67,10 +67,20 @@ def unwritable(path: str) -> str:
     folder = os.path.isdir(path or "/")
     if os.access(path or "/", os.W_OK | os.X_OK if folder else os.W_OK):
         return ""
-    if os.statvfs(path or "/").f_flag & os.ST_RDONLY:
-        return f"{path} cannot be written: Read-only file system"
+    if problem := read_only(path):
+        return problem
     mend = "look at its attributes (lsattr)" if is_root() else "run this as a user who may write there"
     return f"{path} cannot be written: Permission denied; {mend}"
+
+
+def read_only(path: str) -> str:
+    """Return that what is at a path lies on a disk that takes no change, in words; empty if it does not.
+
+    Permissions and times of files are bound by that too, which depends on no right of a user.
+    """
+    place = (os.path.dirname(path) if os.path.islink(path) else path) or "/"
+    frozen = os.statvfs(place).f_flag & os.ST_RDONLY
+    return f"{path} cannot be written: Read-only file system" if frozen else ""
 
 
 def nearest_folder(path: str) -> Path:

@@ -27,7 +27,7 @@ from peak_observe.backup_recovery.restore.targets import MISPLACED, Backups, Tar
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-UNNAMED, UNMATCHED, INNER = "unnamed", "unmatched", "inner"
+UNNAMED, UNMATCHED, INNER, LOST = "unnamed", "unmatched", "inner", "lost"
 MEND = "add it, or restore into a folder of its own"
 
 
@@ -82,6 +82,7 @@ class Places:
         self._unnamed: list[Root] = []
         self._moved = {os.path.abspath(old): os.path.join(os.getcwd(), new) for old, new in options.moved.items()}
         self._chosen: dict[str, str] = {}  # the old path that was mapped, by the root that it moves
+        self._found: dict[str, str] = {}  # the path that is named now, by the root that it is the place of
         inside = None if options.inside is None else os.path.realpath(options.inside)
         self.inside = inside
         for root in manifest.roots:
@@ -103,7 +104,10 @@ class Places:
         match = [item for item in self._options.named if item.kind == root.kind and item.source == root.source] or [
             item for item in self._options.named if item.kind == root.kind and item.named == root.named
         ]
-        return os.path.realpath(decode_name(match[0].source)) if match else None
+        if not match:
+            return None
+        self._found[root.stored] = decode_name(match[0].source)
+        return os.path.realpath(self._found[root.stored])
 
     def problems(self) -> Iterator[Refusal]:
         """Yield what of the options leads nowhere or astray, and the wanted paths that have no place."""
@@ -120,6 +124,7 @@ class Places:
                     f"{decode_name(root.source)} is not named{self._hint(root)}: {MEND}",
                 )
         yield from self._misplaced()
+        yield from self._lost()
         if self._moved:
             yield from self._clashes()
             yield from overlaps(list(self._all()))
@@ -153,6 +158,19 @@ class Places:
             new = self._moved[old]
             if stored in files and new.endswith("/") and self._targets[stored] == os.path.realpath(new):
                 yield Refusal(MISPLACED, f"{old} is a file, and {new} a folder by its slash: write its whole new path")
+
+    def _lost(self) -> Iterator[Refusal]:
+        """Yield the symbolic links to nothing on the way to named paths, as where a disk is not mounted.
+
+        A link into another folder that is restored leads somewhere when all is done.
+        """
+        wanted = [target.place for target in self._all() if target.wanted]
+        for stored, named in self._found.items():
+            place = self._targets[stored]
+            if stored not in self._places_wanted or any(place.startswith(f"{other}/") for other in wanted):
+                continue
+            if problem := lost_link(named):
+                yield Refusal(LOST, f"{named} cannot be restored: {problem}: mount its disk, or remove the link")
 
     def _all(self) -> Iterator[Target]:
         """Yield where each named path goes, or lives while it has no place."""

@@ -14,7 +14,7 @@ from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LARGE
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import Ownership, is_adjustable, is_closed, is_root
-from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, nearest_folder, unwritable
+from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, nearest_folder, read_only, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -134,11 +134,11 @@ def actions(
 
     found = each(compare, left, lambda item: item[1].size)
     known |= zip((target for target, _ in left), found, strict=True)
-    problems += [action for action in found if isinstance(action, Refusal)]
     ordered = [known[target] for target in wanted]
+    problems += [action for action in ordered if isinstance(action, Refusal)]
     actions = [action for action in ordered if isinstance(action, Action)]
     problems += _unwritable(actions)
-    return _joined(actions)
+    return _joined(actions, work)
 
 
 def extra(roots: Iterable[str], targets: Collection[str], sides: Collection[str]) -> list[str]:
@@ -210,18 +210,20 @@ class _Comparison:
         self._mounts = mount_points()
         self._writable = cache(lambda folder: os.access(folder, os.W_OK | os.X_OK) or is_closed(folder))
 
-    def folder(self, entry: Entry, target: str, *, only_parent: bool) -> Action:
+    def folder(self, entry: Entry, target: str, *, only_parent: bool) -> Action | Refusal:
         status = look(target)
         if status is None or not stat.S_ISDIR(status.st_mode):
             return Action(entry, target, NEW)
         owner = self._owners.of(entry)
         same = only_parent or not is_adjustable(status) or _is_like(entry, owner, status)
+        if not same and (problem := read_only(target)):
+            return Refusal(BLOCKED, problem)
         return Action(entry, target, SAME if same else REPLACED)
 
     def file(self, entry: Entry, target: str, tell: Callable[[int], object]) -> Action | Refusal:
         status = look(target)
         if status is None:
-            return Action(entry, target, NEW, self._sides(entry, target, status))
+            return self._with_sides(Action(entry, target, NEW), status)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
             return Refusal(BLOCKED, f"{target} is {kind_of(status)} now and a {entry.type} in the backup: move it away")
         if self._is_same(entry, target, status, tell):
@@ -230,14 +232,27 @@ class _Comparison:
             reason = sqlite.busy(target)
             if reason:
                 return Refusal(OPEN, f"{target}: {reason}")
-        folder = target.rpartition("/")[0] or "/"
-        in_place = target in self._mounts or not self._writable(folder) or _sticks(folder, status)
+        in_place = self.is_fixed(target, status)
         if in_place:
             into = entry.type == FILE and stat.S_ISREG(status.st_mode)
             rigid = f"{target} cannot be replaced where it is, and only a file can be written into"
             if problem := unwritable(target) if into else rigid:
                 return Refusal(BLOCKED, problem)
-        return Action(entry, target, REPLACED, self._sides(entry, target, status), in_place)
+        return self._with_sides(Action(entry, target, REPLACED, in_place=in_place), status)
+
+    def is_fixed(self, target: str, status: os.stat_result) -> bool:
+        """Return whether what is at a path cannot be renamed over or away."""
+        folder = target.rpartition("/")[0] or "/"
+        return target in self._mounts or not self._writable(folder) or sticks(folder, status)
+
+    def _with_sides(self, action: Action, status: os.stat_result | None) -> Action | Refusal:
+        """Return an action with the files that go with it, or which of them cannot go."""
+        sides = self._sides(action.entry, action.target, status)
+        stuck = next((side for side in sides if self.is_fixed(side, os.lstat(side))), "")
+        if stuck:
+            what = f"{stuck} belongs to the old content and cannot be removed: run this as a user who may remove it"
+            return Refusal(BLOCKED, unwritable(stuck.rpartition("/")[0]) or what)
+        return action._replace(sides=sides) if sides else action
 
     def _is_same(self, entry: Entry, target: str, status: os.stat_result, tell: Callable[[int], object]) -> bool:
         owner = self._owners.of(entry)
@@ -293,10 +308,11 @@ def _is_retimed(entry: Entry, target: str, status: os.stat_result) -> bool:
     if is_time(entry.modified_ns, status.st_mtime_ns) or not entry.modified_ns:
         return False
     held = entry.mtime_s is None and abs(status.st_mtime_ns) <= LARGEST
-    return held and (is_root() or status.st_uid == os.geteuid()) and not attribute(target)
+    mine = is_root() or status.st_uid == os.geteuid()
+    return held and mine and not attribute(target) and not read_only(target)
 
 
-def _sticks(folder: str, status: os.stat_result) -> bool:
+def sticks(folder: str, status: os.stat_result) -> bool:
     """Return whether a file cannot be renamed over as somebody else's in a folder whose sticky bit protects it."""
     if is_root() or status.st_uid == os.geteuid():
         return False
@@ -304,15 +320,20 @@ def _sticks(folder: str, status: os.stat_result) -> bool:
     return bool(above.st_mode & stat.S_ISVTX) and above.st_uid != os.geteuid()
 
 
-def _joined(found: list[Action]) -> list[Action]:
-    """Replace the names of one file that are not the same file any more, so that they become links to it again."""
+def _joined(found: list[Action], work: _Comparison) -> list[Action]:
+    """Replace the names of one file that are not the same file any more, so that they become links to it again.
+
+    A name that cannot be renamed over can become none, and holds what it should.
+    """
     linked = {action.entry.hardlink for action in found if action.entry.hardlink}
     first = {
         action.entry.stored: action for action in found if action.entry.stored in linked and not action.entry.hardlink
     }
     for number, action in enumerate(found):
         one = first.get(action.entry.hardlink)
-        if one is not None and action.change == SAME and not _is_one(one, action):
+        if one is None or action.change != SAME or _is_one(one, action):
+            continue
+        if not work.is_fixed(action.target, os.lstat(action.target)):
             found[number] = action._replace(change=REPLACED, retime=False)
     return found
 

@@ -17,7 +17,7 @@ from peak_observe.backup_recovery.repository.stored_files import NoAccessError, 
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.crash_recovery import command_of
-from peak_observe.backup_recovery.restore.layout import too_long
+from peak_observe.backup_recovery.restore.layout import too_long, unrecorded
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import (
@@ -114,7 +114,8 @@ class Restore:
         places = Places(manifest, options)
         self.moved = tuple(places.moved())
         self._inside = places.inside
-        self._beside = places.folders()
+        # Without the folder of the repository, or room in it, the journal lies beside the files.
+        self._journal_places = [repository.own, *places.folders()]
         self.entries = places.entries
         self._helpers = places.helpers
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
@@ -124,6 +125,7 @@ class Restore:
             problems += self._state_file.problems(wanted) if self._state_file else []
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
             problems += [*too_long(self.actions), *forbidden(self.actions)]
+            problems += [] if problems else unrecorded(self.actions, self._journal_places)
             self.plan = self._plan(places)
         except OSError as error:
             problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}{_open_up(error)}"))
@@ -184,10 +186,10 @@ class Restore:
         if lost:
             what = "ACLs and other extended attributes are in no backup; set those of %d files and folders again: %s"
             _log.warning(what, len(lost), summary(lost))
-        own = self._repository.own
+        places = self._journal_places
         transaction = Transaction.of(
             self.actions,
-            [folder for folder in (own, *self._beside) if not attribute(str(folder))] or [own],
+            [folder for folder in places if not attribute(str(folder))] or places[:1],
             secrets.token_hex(4),
             self._backup_id,
             owners=self._owners,
@@ -235,6 +237,7 @@ class Restore:
         Raises:
             BackupCorruptError: It is not what was stored.
             BackupUnreadableError: It cannot be read.
+            RestoreRefusedError: That file cannot be written.
         """
         entries = [entry for entry in self.entries if entry.stored == STATE_FILE]
         if not entries:
@@ -245,6 +248,9 @@ class Restore:
             raise unusable(self._backup_id, STATE_FILE, error) from None
         if self._state_file:
             self.plan = self._state_file.planned(self.plan, found)
+            problem = self._state_file.unwritable(self.actions)
+            if problem is not None:
+                raise RestoreRefusedError(self._backup_id, (problem.problem,), (problem.reason,))
         return found
 
     def write_state(self) -> None:

@@ -9,22 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE
+from peak_observe.backup_recovery.restore.layout import LONGEST
 from peak_observe.backup_recovery.restore.mounts import mount_points
-from peak_observe.backup_recovery.restore.ownership import give
-from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, lost_link, nearest_folder, unwritable
-from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Refusal, RestorePlan, look
+from peak_observe.backup_recovery.restore.ownership import give, is_root
+from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, lost_link, unwritable
+from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Refusal, RestorePlan, look, sticks
+from peak_observe.backup_recovery.restore.unchangeable import bound_by_attribute
 from peak_observe.backup_recovery.state.snapshot import encode
 from peak_observe.errors import BackupError
 from peak_observe.support.atomic_files import replace_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from peak_observe.backup_recovery.repository.manifest import Entry
     from peak_observe.backup_recovery.restore.ownership import Owner
+    from peak_observe.backup_recovery.restore.plan import Action
 
 STATE_PLACE = "state_file"
 MODE = 0o600
+_HELPER = 34
+"""Characters that the name of the file on its way may have more: dots, a process, a thread, and an ending."""
+_WRITE, _PASS = 0o300, 0o100
+"""Rights of an owner who makes a file in a folder, and of one who goes through it."""
 
 
 class StateFile:
@@ -42,15 +49,51 @@ class StateFile:
         self._text = ""
         self._change = SAME
 
+    def _refusal(self, problem: str) -> Refusal:
+        return Refusal(STATE_PLACE, f"the state cannot go to {self._given}: {problem}")
+
     def problems(self, wanted: Mapping[str, Entry]) -> Iterator[Refusal]:
-        """Yield why it cannot be written, as far as that can be seen before anything is.
+        """Yield what stands against a state in this place, whatever is in the file now.
 
         Args:
             wanted: What is restored, by path.
         """
-        problem = lost_link(self._given) or self._in_the_way(wanted) or self._there(wanted)
+        problem = lost_link(self._given) or self._in_the_way(wanted) or self._there()
         if problem:
-            yield Refusal(STATE_PLACE, f"the state cannot go to {self._given}: {problem}")
+            yield self._refusal(problem)
+
+    def unwritable(self, actions: Iterable[Action]) -> Refusal | None:
+        """Return why this user cannot write it when all files are restored; None if he can, or nothing is written.
+
+        It is written last: folders have the permissions of the backup by then.
+
+        Args:
+            actions: What the restore does.
+        """
+        if self._change == SAME:
+            return None
+        folders = {action.target: action for action in actions if action.entry.type == FOLDER}
+        problem = self._protected() or self._closed(folders)
+        return self._refusal(problem) if problem else None
+
+    def _protected(self) -> str:
+        """Return what keeps the file that is there, or the folder that it is in, from being changed."""
+        folder, status = os.path.dirname(self.path), look(self.path)
+        if status is not None and sticks(folder, status):
+            return "it is somebody else's, in a folder whose sticky bit keeps it"
+        return bound_by_attribute(self.path) or bound_by_attribute(folder)
+
+    def _closed(self, folders: Mapping[str, Action]) -> str:
+        """Return which folder this user cannot write into, or get through, after the restore."""
+        lowest = folder = os.path.dirname(self.path)
+        while lowest not in folders and not os.path.isdir(lowest):
+            lowest = os.path.dirname(lowest)
+        while folder != "/" and not is_root():
+            action, needed = folders.get(folder), _WRITE if folder == lowest else _PASS
+            if action is not None and action.change != SAME and action.entry.mode & needed != needed:
+                return f"its owner may not write in {folder} as the backup has it (mode {action.entry.mode:04o})"
+            folder = os.path.dirname(folder)
+        return "" if lowest in folders and folders[lowest].change != SAME else unwritable(lowest)
 
     def _in_the_way(self, wanted: Mapping[str, Entry]) -> str:
         """Return what the backup has there, or on the way there."""
@@ -65,7 +108,7 @@ class StateFile:
                 return f"{above} becomes a {wanted[above].type} of the backup"
         return ""
 
-    def _there(self, wanted: Mapping[str, Entry]) -> str:
+    def _there(self) -> str:
         """Return what is there now, or on the way there."""
         try:
             status = look(self.path)
@@ -77,8 +120,12 @@ class StateFile:
             return f"it is {kind_of(status)}"
         if self.path in mount_points():
             return "it is mounted there, and cannot be replaced"
-        folder = str(nearest_folder(self.path))
-        return dead_end(self.path) or ("" if folder in wanted else unwritable(folder))
+        if problem := dead_end(self.path):
+            return problem
+        on_its_way = self.path + "-" * _HELPER
+        if len(os.fsencode(on_its_way)) > LONGEST or dead_end(on_its_way):
+            return "its path is too long for a file on its way beside it"
+        return ""
 
     def planned(self, plan: RestorePlan, state: dict[str, Any]) -> RestorePlan:
         """Return a plan with this file in it, which is to hold a state."""

@@ -29,11 +29,17 @@ def forbidden(actions: Sequence[Action]) -> Iterator[Refusal]:
     bound = dict.fromkeys(path for action in changed for path in _changed(action))
     bound |= dict.fromkeys(sorted({_nearest(folder, missing) for folder in folders}))
     for path in bound:
-        if found := attribute(path):
-            yield Refusal(BLOCKED, _MEND[found].format(path))
+        if problem := bound_by_attribute(path):
+            yield Refusal(BLOCKED, problem)
     for path in sorted(beside - set(bound)):
         if attribute(path or "/") == APPEND_ONLY:
             yield Refusal(BLOCKED, _MEND[APPEND_ONLY].format(path))
+
+
+def bound_by_attribute(path: str) -> str:
+    """Return the attribute that forbids changes of what is at a path, in words with the mend; empty if none does."""
+    found = attribute(path)
+    return _MEND[found].format(path) if found else ""
 
 
 def _nearest(folder: str, missing: Collection[str]) -> str:

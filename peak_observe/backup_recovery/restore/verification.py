@@ -43,7 +43,7 @@ STALE = 86_400  # seconds after which the folder of a drill is one that a crash 
 
 
 class NoRoomError(BackupError):
-    """No folder has room for a drill."""
+    """No folder has room for a drill, or can be written."""
 
 
 class VerifyReport(NamedTuple):
@@ -138,7 +138,7 @@ def _restored(repository: Repository, backup: BackupMetadata, place: Path, tell:
 def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -> Path:
     """Make the folder of a drill where there is room for it, for its owner only."""
     needed = int(backup.size_bytes * SPARE) + backup.files_count * BLOCK
-    tried = []
+    tried, is_small = [], False
     for known in [repository.root, None] if folder is None else [folder]:
         try:
             # The system's folder is looked for last: to find one that can be written, Python writes to it.
@@ -151,9 +151,11 @@ def _made(repository: Repository, backup: BackupMetadata, folder: Path | None) -
                 found.mkdir(0o700)
                 return found
             tried.append(f"{place} has {free:,} bytes free")
+            is_small = True
         except OSError as error:
             tried.append(f"{known or 'temporary files'}: {error.strerror}")
-    raise NoRoomError(f"there is no room for a drill, which needs {needed:,} bytes: {'; '.join(tried)}")
+    what = f"there is no room for a drill, which needs {needed:,} bytes" if is_small else "no folder takes a drill"
+    raise NoRoomError(f"{what}: {'; '.join(tried)}")
 
 
 def _sweep(place: Path) -> None:

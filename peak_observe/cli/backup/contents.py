@@ -16,6 +16,7 @@ from peak_observe.cli.options import AsJson, ConfigFile, Manager, Repository, Wh
 from peak_observe.errors import BackupError
 from peak_observe.resilience.health import formatting
 from peak_observe.support.redact import printable
+from peak_observe.support.streams import OutputError
 
 Pattern = Annotated[
     list[str] | None,
@@ -96,8 +97,23 @@ def cat(
         content = manager.read_file(identified(manager, backup), path)
     with suppress(BrokenPipeError):  # whoever reads it has seen enough
         for chunk in content:
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+            _write(chunk)
+        _write(b"")
+
+
+def _write(chunk: bytes) -> None:
+    """Write bytes to standard output, and hand them on where there are none.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+        OutputError: It takes nothing.
+    """
+    try:
+        sys.stdout.buffer.write(chunk) if chunk else sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
 
 
 class _Version:

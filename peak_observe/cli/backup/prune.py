@@ -91,12 +91,16 @@ def selection_facts(selection: Selection) -> dict[str, object]:
     return {
         "keep": [{**kept.backup.to_dict(), "reasons": list(kept.reasons)} for kept in selection.keep],
         "remove": [backup.to_dict() for backup in selection.remove],
+        "corrupt": list(selection.corrupt),
     }
 
 
 def show_selection(selection: Selection, *, dry_run: bool) -> None:
     """Print what a selection keeps and removes."""
     keep = {kept.backup.backup_id: printable(", ".join(kept.reasons)) for kept in selection.keep}
-    gone = {backup.backup_id: f"{backup.status.value}, {render.age(backup)} old" for backup in selection.remove}
+    gone = {
+        backup.backup_id: f"{render.status(backup, selection.corrupt).plain}, {render.age(backup)} old"
+        for backup in selection.remove
+    }
     verb = "would remove" if dry_run else "removed"
     render.printed(f"keep {len(keep)}", render.pairs(dict(keep)), f"{verb} {len(gone)}", render.pairs(dict(gone)))

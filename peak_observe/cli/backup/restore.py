@@ -46,10 +46,12 @@ HELP = {
     "blocked": "or --to DIR restores into a folder of its own",
     "unmatched": "`peak-observe backup ls` lists what it holds",
     "inner": "--map takes one of these as OLD, or a folder above it, and --path FILE restores a part of it",
+    "lost": "--map OLD=NEW names another place, or --to DIR restores into a folder of its own",
     "misplaced": "--to DIR or --map OLD=NEW names another place",
     "state_file": "--state-file FILE names another one, and --json prints the state",
 }
 NOBODY_TAKES_IT = "--state-file FILE writes it, --app MODULE hands it back to its providers, --json prints it"
+NOT_ASKED_FOR = "--state-file FILE writes it too, --only state with --app MODULE hands it back, with --json prints it"
 
 
 def restore(
@@ -142,7 +144,8 @@ def restore(
         notes(f"not handed back: the state '{name}'; {NOBODY_TAKES_IT}" for name in report.not_handed_back)
     if report.state and STATE_FILE in (path or ()):
         notes(_namesakes(manager, name, path or ()))
-    complete = _tell_left(report, found, also if path else asked, quiet=quiet)
+    state_mend = NOBODY_TAKES_IT if STATE in parts else NOT_ASKED_FOR
+    complete = _tell_left(report, found, also if path else asked, state_mend=state_mend, quiet=quiet)
     if report.unapplied or not complete:
         raise typer.Exit(INCOMPLETE)
 
@@ -275,14 +278,16 @@ def _tell(report: RestoreReport, *, dry_run: bool, as_json: bool, quiet: bool) -
     notes(f"not restored: {problem}" for problem in report.unapplied)
 
 
-def _tell_left(report: RestoreReport, backup: BackupMetadata, asked: list[str], *, quiet: bool) -> bool:
+def _tell_left(
+    report: RestoreReport, backup: BackupMetadata, asked: list[str], *, state_mend: str, quiet: bool
+) -> bool:
     """Say what was not restored, and return whether something was, and all that was asked for."""
     missing = [part for part in asked if backup.parts and part not in backup.parts]
     notes(f"{backup.backup_id} holds no {part}" for part in missing)
     for part in report.left:
         held = backup.parts.get(part)
         size = f" ({render.files(held.files, held.size_bytes)})" if held and part != STATE else ""
-        mend = NOBODY_TAKES_IT if part == STATE and STATE not in asked and not asked else f"--only {part} does so"
+        mend = state_mend if part == STATE else f"--only {part} does so"
         if not quiet or part in asked:
             note(f"not restored: the {part}{size}; {mend}")
     plan = report.plan

@@ -3,14 +3,22 @@
 import errno
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError, RecoveryManager
+from peak_observe import (
+    BackupCorruptError,
+    BackupError,
+    BackupUnreadableError,
+    RecoveryManager,
+    RestoreRefusedError,
+)
 from peak_observe.backup_recovery.files.copying import is_sparse
 from peak_observe.backup_recovery.restore.file_steps import overwrite
 from peak_observe.backup_recovery.restore.transaction import Transaction
@@ -555,3 +563,121 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file_is_named(
     with pytest.raises(BackupError, match=f"nothing was restored.*No space left on device .{program.config}"):
         manager.restore(backup_id)
     assert (disk / "out").read_text() == "small"
+
+
+def refused(manager: RecoveryManager, backup_id: str, match: str) -> None:
+    """See that a dry run and a real one refuse alike."""
+    for dry_run in (True, False):
+        with pytest.raises(RestoreRefusedError, match=match):
+            manager.restore(backup_id, data=True, dry_run=dry_run)
+
+
+def made_read_only(mounted: Callable[..., Path], place: Path) -> None:
+    """Mount a folder or file where it is, for reading only."""
+    mounted("--bind", str(place), on=place)
+    mounted("-o", "remount,ro,bind", on=place)
+
+
+@as_root
+def test_a_mode_on_a_read_only_disk_is_refused(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path]
+) -> None:
+    """A dry run knows it as well as the real one."""
+    backup_id = manager.create_backup(include_data=True)
+    (program.data / "empty").chmod(0o711)
+    made_read_only(mounted, program.data)
+    refused(manager, backup_id, f"{program.data}/empty cannot be written: Read-only file system")
+
+
+@as_root
+@pytest.mark.parametrize("what", ["data", "data/trades/1.csv"])
+def test_a_time_on_a_read_only_disk_stays(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path], what: str
+) -> None:
+    """It is not told of as restored, in each run anew."""
+    backup_id = manager.create_backup(include_data=True)
+    os.utime(program.trades / "1.csv", (5, 5))
+    made_read_only(mounted, program.folder / what)
+    for dry_run in (True, False):
+        plan = manager.restore(backup_id, data=True, dry_run=dry_run).plan
+        assert (plan.times, plan.replaced) == ((), ())
+        assert str(program.trades / "1.csv") in plan.same
+
+
+@as_root
+def test_a_second_name_of_a_file_that_cannot_be_a_link_stays(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path]
+) -> None:
+    """What it holds is as in the backup, and on a read-only disk nothing else can be had."""
+    first, second = program.trades / "1.csv", program.trades / "second.csv"
+    second.hardlink_to(first)
+    backup_id = manager.create_backup(include_data=True)
+    second.unlink()
+    shutil.copy2(first, second)
+    made_read_only(mounted, program.data)
+    for dry_run in (True, False):
+        assert manager.restore(backup_id, data=True, dry_run=dry_run).plan.replaced == ()
+
+
+@as_root
+@pytest.mark.parametrize("change", ["content", "time"])
+def test_a_restore_without_a_place_for_its_journal_is_refused(
+    manager: RecoveryManager, program: Program, tmp_path: Path, change: str
+) -> None:
+    """An own file in a folder of somebody else's, and a repository of somebody else's."""
+    backup_id = manager.create_backup()
+    manager.restore(backup_id, restore_to=tmp_path / "first")  # loads all that the child needs
+    subprocess.run(["chmod", "-R", "a+rX", str(manager.backup_root), str(program.folder)], check=True)
+    os.chown(program.config, BOT, BOT)
+    if change == "content":
+        program.config.write_text("wrong")
+    else:
+        os.utime(program.config, (5, 5))
+    before = program.picture()
+
+    def act() -> None:
+        user = RecoveryManager(manager.backup_root)
+        user.config_backup.add_config(program.config)
+        user.data_backup.add_data_path(program.data)
+        refused(user, backup_id, "the journal of the restore cannot be written to")
+
+    as_user(BOT, act)
+    assert program.picture() == before
+
+
+@as_root
+def test_a_log_that_cannot_go_refuses_its_database(manager: RecoveryManager, program: Program, tmp_path: Path) -> None:
+    """A log of the old content would be taken for one of the new: a file that is written in place keeps its folder."""
+    database = program.data / "bot.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+        connection.commit()
+    backup_id = manager.create_backup(include_data=True)
+    manager.restore(backup_id, data=True, restore_to=tmp_path / "first")  # loads all that the child needs
+    log = Path(f"{database}-journal")
+    log.write_bytes(bytes(512))
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=PERSIST")
+        connection.execute("INSERT INTO orders VALUES (1)")
+        connection.commit()
+    assert log.exists()
+    subprocess.run(["chmod", "-R", "a+rX", str(program.folder)], check=True)
+    subprocess.run(["chown", "-R", f"{BOT}:{BOT}", str(manager.backup_root), str(database), str(log)], check=True)
+    before = program.picture()
+
+    def act() -> None:
+        user = RecoveryManager(manager.backup_root)
+        user.config_backup.add_config(program.config)
+        user.data_backup.add_data_path(program.data)
+        refused(user, backup_id, "cannot be written: Permission denied")
+
+    as_user(BOT, act)
+    assert program.picture() == before
+
+
+def test_a_drill_where_no_folder_is_says_so(manager: RecoveryManager, tmp_path: Path) -> None:
+    """There is no want of room."""
+    manager.create_backup()
+    with pytest.raises(NoRoomError) as caught:
+        manager.drill(folder=tmp_path / "none")
+    assert str(caught.value) == f"no folder takes a drill: {tmp_path}/none: No such file or directory"
