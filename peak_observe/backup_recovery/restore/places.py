@@ -162,14 +162,17 @@ class Places:
     def _lost(self) -> Iterator[Refusal]:
         """Yield the symbolic links to nothing on the way to named paths, as where a disk is not mounted.
 
-        A link into another folder that is restored leads somewhere when all is done.
+        A link into another folder that is restored leads somewhere when all is done, and a file that is gone from a
+        folder that is there is made anew.
         """
+        files = {entry.stored for entry in self.entries if entry.type != FOLDER}
         wanted = [target.place for target in self._all() if target.wanted]
         for stored, named in self._found.items():
             place = self._targets[stored]
             if stored not in self._places_wanted or any(place.startswith(f"{other}/") for other in wanted):
                 continue
-            if problem := lost_link(named):
+            is_made = stored in files and os.path.isdir(os.path.dirname(place))
+            if not is_made and (problem := lost_link(named)):
                 yield Refusal(LOST, f"{named} cannot be restored: {problem}: mount its disk, or remove the link")
 
     def _all(self) -> Iterator[Target]:
