@@ -261,6 +261,14 @@ class Ledger:
             for path in self._path.parent.glob(".*.tmp"):
                 path.unlink()
 
+    def _write(self, account: Account) -> None:
+        try:
+            replace_durably(self._path, msgspec.json.encode(account), private=True, handed=True)
+        except OSError:
+            # It stands there already where only the folder could not be synced: who counts it once more counts twice.
+            if self.load() != account:
+                raise
+
     def update(self, change: Callable[[Account], Account]) -> Account:
         """Replace the account by what `change` makes of it; processes take turns.
 
@@ -273,6 +281,6 @@ class Ledger:
                 before = self.load()
                 after = change(before.settled(*notes))
                 if after != before or not self._path.exists():
-                    replace_durably(self._path, msgspec.json.encode(after), private=True, handed=True)
+                    self._write(after)
             self._notes.prepare()
         return after

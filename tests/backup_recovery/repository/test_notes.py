@@ -1,5 +1,6 @@
 """Notes of runs that the ledger has no room for are counted once, whatever is cut off or lost."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -149,3 +150,16 @@ def test_notes_of_many_at_once_are_all_counted(tmp_path: Path) -> None:
         thread.join()
     assert seen == sorted(seen)
     assert failed(tmp_path) == Ledger(tmp_path).settle().runs["failed"] == 80
+
+
+def test_an_account_whose_folder_could_not_be_synced_is_no_reason_to_count_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new account stands there by then."""
+
+    def failing(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr("peak_observe.support.atomic_files.sync_folder", failing)
+    ledger.update(lambda known: known.counted("success", restores=True))
+    assert ledger.account().restores["success"] == 1
