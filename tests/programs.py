@@ -23,6 +23,7 @@ PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
     "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
@@ -40,6 +41,7 @@ ON_DEMAND = {"rsync", "strace", "venv"}
 # Names that some have where they do not come from Debian.
 OTHER_NAMES = {
     "chromium": ("google-chrome", "google-chrome-stable", "chromium-browser"),
+    "mkfs.ext4": ("/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"),  # which is not on the PATH of every user
     "prometheus-alertmanager": ("alertmanager",),
 }
 

@@ -120,6 +120,7 @@ def test_root_installs_what_is_missing_and_no_service_starts(machine: Path, monk
         "chromium",
         "curl",
         "ip",
+        "mkfs.ext4",
         "prometheus-alertmanager",
         "redis-server",
         "restic",

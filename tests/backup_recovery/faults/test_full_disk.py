@@ -19,6 +19,7 @@ from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import BackupError
 from peak_observe.measures import BackupReading
+from tests.conftest import binary
 
 FAILED = 2  # the place of `failed` in the counts of a reading
 SIZE = "4m"
@@ -237,9 +238,7 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path,
     if request.param == "ext4":
         image.write_bytes(b"")
         os.truncate(image, 16 << 20)
-        if shutil.which("mkfs.ext4") is None:
-            pytest.skip("needs mkfs.ext4")
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+        subprocess.run([binary("mkfs.ext4"), "-q", "-m", "0", image], check=True)
         options = ["-o", "loop", str(image)]
     else:
         limit = "nr_inodes=60" if "inodes" in request.param else f"size={SIZE}"
