@@ -262,7 +262,7 @@ class Named(NamedTuple):
     def identities(self) -> dict[str, list[str]]:
         """Return by part what tells commands and state providers from those of other programs."""
         commands = self.data.dumps.commands
-        providers = self.snapshot._state_providers  # noqa: SLF001 - the same
+        providers = self.snapshot._state_providers  # noqa: SLF001 - its name is a contract
         return {
             STATE: of_state(providers, self.label),
             DATA: [of_command(encode_name(str(path)), command, self.label) for path, command in commands.items()],

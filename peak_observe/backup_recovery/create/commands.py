@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from peak_observe.backup_recovery.repository.leftovers import DUMP
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import redact
@@ -23,6 +22,7 @@ from peak_observe.support.shown import shown
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 HOUR = 3600.0
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+DUMP = ".sql"  # ends the names of their files
 OUTPUT = ".commands"
 """Name of the folder in a staging folder that commands write to."""
 _log = logger("peak_observe.backup")

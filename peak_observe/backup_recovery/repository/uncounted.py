@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.repository.ledger import FAILED, Account, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from peak_observe.backup_recovery.repository.metadata import BackupMetadata
@@ -34,15 +34,14 @@ class Uncounted(NamedTuple):
     at: float
 
 
-@contextmanager
-def counting(root: Path, ledger: Ledger) -> Iterator[tuple[Account, list[Uncounted], list[str]]]:
-    """Yield the ledger, with its notes brought in, and the runs and outcomes of restores to bring into it beside them.
+def pending(root: Path, ledger: Ledger) -> tuple[Account, list[Uncounted]]:
+    """Return the ledger, with its notes brought in, and the runs to bring into it beside them.
 
     Raises:
         OSError: The ledger cannot be read, or has no room for its notes.
     """
     known = ledger.settle()
-    yield known, [run for run in _folders(root) if run.sequence > known.sequence], []
+    return known, [run for run in _folders(root) if run.sequence > known.sequence]
 
 
 def account(root: Path, ledger: Ledger, backups: Iterable[BackupMetadata]) -> Account:

@@ -3,13 +3,12 @@
 import os
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from peak_observe import RecoveryManager, RestoreRefusedError
-from tests.conftest import binary
 
 from ..conftest import Program, as_user, picture
 
@@ -21,21 +20,6 @@ BOT = 1
 def tmp_path(public_path: Path) -> Path:
     """Return a folder that other users get to."""
     return public_path
-
-
-@pytest.fixture
-def bound(tmp_path: Path) -> Iterator[Callable[[Path, str], None]]:
-    """Return a function that sets an attribute, which is taken away in the end."""
-    done: list[tuple[str, str]] = []
-
-    def bind(path: Path, name: str) -> None:
-        if subprocess.run([binary("chattr"), f"+{name}", str(path)], capture_output=True, check=False).returncode:
-            pytest.skip("this file system has no such attributes")
-        done.append((f"-{name}", str(path)))
-
-    yield bind
-    for arguments in reversed(done):
-        subprocess.run([binary("chattr"), *arguments], check=True)
 
 
 def named(root: Path, program: Program) -> RecoveryManager:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,6 @@ import pytest
 from peak_observe import BackupError, RecoveryManager, RestoreRefusedError
 from peak_observe.backup_recovery.restore import transaction
 from peak_observe.backup_recovery.restore.attributes import attribute
-from tests.conftest import binary
 
 from ..conftest import Program, as_user
 
@@ -22,21 +21,6 @@ BOT = 1
 def tmp_path(public_path: Path) -> Path:
     """Return a folder that other users get to."""
     return public_path
-
-
-@pytest.fixture
-def bound(tmp_path: Path) -> Iterator[Callable[[Path, str], None]]:
-    """Return a function that sets an attribute, which is taken away in the end."""
-    done: list[tuple[str, str]] = []
-
-    def bind(path: Path, name: str) -> None:
-        if subprocess.run([binary("chattr"), f"+{name}", str(path)], capture_output=True, check=False).returncode:
-            pytest.skip("this file system has no such attributes")
-        done.append((f"-{name}", str(path)))
-
-    yield bind
-    for arguments in reversed(done):
-        subprocess.run([binary("chattr"), *arguments], check=True)
 
 
 def journals(manager: RecoveryManager) -> list[Path]:
