@@ -572,6 +572,21 @@ def refused(manager: RecoveryManager, backup_id: str, match: str) -> None:
             manager.restore(backup_id, data=True, dry_run=dry_run)
 
 
+def check_refused_to_bot(manager: RecoveryManager, program: Program, reason: str) -> None:
+    """Check that the bot is refused the only backup, of all that is named, and nothing has changed."""
+    (backup,) = manager.list_backups()
+    before = program.picture()
+
+    def act() -> None:
+        user = RecoveryManager(manager.backup_root)
+        user.config_backup.add_config(program.config)
+        user.data_backup.add_data_path(program.data)
+        refused(user, backup.backup_id, reason)
+
+    as_user(BOT, act)
+    assert program.picture() == before
+
+
 def made_read_only(mounted: Callable[..., Path], place: Path) -> None:
     """Mount a folder or file where it is, for reading only."""
     mounted("--bind", str(place), on=place)
@@ -633,16 +648,7 @@ def test_a_restore_without_a_place_for_its_journal_is_refused(
         program.config.write_text("wrong")
     else:
         os.utime(program.config, (5, 5))
-    before = program.picture()
-
-    def act() -> None:
-        user = RecoveryManager(manager.backup_root)
-        user.config_backup.add_config(program.config)
-        user.data_backup.add_data_path(program.data)
-        refused(user, backup_id, "the journal of the restore cannot be written to")
-
-    as_user(BOT, act)
-    assert program.picture() == before
+    check_refused_to_bot(manager, program, "the journal of the restore cannot be written to")
 
 
 @as_root
@@ -663,16 +669,7 @@ def test_a_log_that_cannot_go_refuses_its_database(manager: RecoveryManager, pro
     assert log.exists()
     subprocess.run(["chmod", "-R", "a+rX", str(program.folder)], check=True)
     subprocess.run(["chown", "-R", f"{BOT}:{BOT}", str(manager.backup_root), str(database), str(log)], check=True)
-    before = program.picture()
-
-    def act() -> None:
-        user = RecoveryManager(manager.backup_root)
-        user.config_backup.add_config(program.config)
-        user.data_backup.add_data_path(program.data)
-        refused(user, backup_id, "cannot be written: Permission denied")
-
-    as_user(BOT, act)
-    assert program.picture() == before
+    check_refused_to_bot(manager, program, "cannot be written: Permission denied")
 
 
 def test_a_drill_where_no_folder_is_says_so(manager: RecoveryManager, tmp_path: Path) -> None:
