@@ -126,8 +126,11 @@ def take(path: str, target: str) -> None:
         return
     before = _facts(path)
     _take(path, target, before)
-    if not before.in_use and _facts(path) == before:
-        _check_length(path)
+    if not before.in_use and (problem := _cut_off(path)):
+        _wait(before)
+        # Whoever commits meanwhile writes the header before the file grows, and that shows in the times by now.
+        if _cut_off(path) and _facts(path) == before:
+            raise sqlite3.DatabaseError(problem)
 
 
 def _take(path: str, target: str, before: _Facts) -> None:
@@ -172,13 +175,11 @@ def _wait(before: _Facts) -> None:
     time.sleep(min(1, max(0, (before.mtime_ns + DOUBT_NS + 1 - time.time_ns()) / 1e9)))
 
 
-def _check_length(path: str) -> None:
-    """Find a database whose end is missing: SQLite reads zeros there, with which the copy may pass `quick_check`.
+def _cut_off(path: str) -> str:
+    """Return what is missing at the end of a database, in words; empty if nothing is.
 
+    SQLite reads zeros there, with which the copy may pass `quick_check`.
     Source: https://www.sqlite.org/fileformat2.html, "In-header database size".
-
-    Raises:
-        sqlite3.DatabaseError: It is shorter than its header says.
     """
     status = os.stat(path)
     header = _beginning(path, status, 100)
@@ -186,7 +187,8 @@ def _check_length(path: str) -> None:
     length = pages * (65_536 if size == 1 else size)
     # Only where both counters agree the version that wrote last has kept the number of pages.
     if header[24:28] == header[92:96] and status.st_size < length:
-        raise sqlite3.DatabaseError(f"it has {status.st_size} bytes, and its header tells of {length}")
+        return f"it has {status.st_size} bytes, and its header tells of {length}"
+    return ""
 
 
 def _take_by_short_names(path: str, target: str) -> None:

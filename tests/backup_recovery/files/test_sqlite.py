@@ -169,3 +169,18 @@ def test_a_database_with_collations_of_its_program_is_taken(tmp_path: Path) -> N
     (tmp_path / "a").write_bytes(damaged[:-4096] + bytes(4096))
     with pytest.raises(sqlite3.DatabaseError, match="quick_check"):
         sqlite.check(str(tmp_path / "a"))
+
+
+def test_a_header_that_is_written_before_the_file_grows_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit may come between the copy and the look at the length: it is looked at again."""
+    path = tmp_path / "book.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE trades (id)")
+        database.commit()
+    looks = [sqlite._cut_off(str(path)), "it has 8192 bytes, and its header tells of 12288"]
+    monkeypatch.setattr(sqlite, "_cut_off", lambda _: looks.pop())
+    sqlite.take(str(path), str(tmp_path / "copy"))
+    assert looks == []
+    sqlite.check(str(tmp_path / "copy"))
