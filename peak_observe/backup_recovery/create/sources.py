@@ -191,13 +191,18 @@ def find(
         folder = folders.pop()
         if (folder.status.st_dev, folder.status.st_ino) in skip:
             continue
-        entries: list[os.DirEntry[str]] | None = _listed(folder.path, problem, tell)
-        if left_out is not None and folder is not named:
-            entries = _without_cache(folder.path, entries or [], left_out)
+        listed, logs = _listed(folder.path, problem, tell)
+        is_below = left_out is not None and folder is not named
+        entries = _without_cache(folder.path, listed, tell) if is_below else listed
         if entries is None:
             continue
         yield folder
-        yield from _taken(entries, folder, folder.path[len(named.path) + 1 :], exclude, problem, folders=folders)
+        below = folder.path[len(named.path) + 1 :]
+        entries = _without_excluded(entries, below, exclude)
+        for log in logs:
+            if log in entries and sqlite.is_log(log.path):
+                _tell_of_database(log, below, exclude, problem)
+        yield from _taken(entries, folder, problem, folders=folders)
 
 
 def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:
@@ -223,36 +228,28 @@ def _file(named: Found, problem: Callable[[str, str], None]) -> Iterator[Found]:
 
 
 def _taken(
-    entries: Iterable[os.DirEntry[str]],
-    folder: Found,
-    below: str,
-    exclude: Exclude,
-    problem: Callable[[str, str], None],
-    *,
-    folders: list[Found],
+    entries: Iterable[os.DirEntry[str]], folder: Found, problem: Callable[[str, str], None], *, folders: list[Found]
 ) -> Iterator[Found]:
-    """Yield the files and links of a listing that are not excluded and can be taken; add its folders to `folders`."""
+    """Yield the files and links of a listing that can be taken; add its folders to `folders`."""
     place = f"{folder.stored}/"
     for entry in entries:
-        name, path = entry.name, entry.path
-        if exclude.patterns and exclude(f"{below}/{name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False)):
-            continue
-        if name.endswith(sqlite.SIDES) and sqlite.is_log(path):
-            _tell_of_database(entry, below, exclude, problem)
+        path = entry.path
         try:
             status = os.lstat(path)  # unlike `stat` of an entry, which would keep it as long as the folder's listing
         except OSError as error:
             problem(path, _reason(path, error))
             continue
         kind = _TYPES.get(status.st_mode & _FORMAT)
-        if kind is FOLDER:
-            folders.append(Found(path, place + name, kind, status))
-        elif kind is None:
-            problem(path, _special(status))
-        else:
-            if kind is LINK and not os.path.exists(path):
+        if kind is FILE:
+            yield Found(path, place + entry.name, kind, status)
+        elif kind is FOLDER:
+            folders.append(Found(path, place + entry.name, kind, status))
+        elif kind is LINK:
+            if not os.path.exists(path):
                 problem(path, "a symbolic link that points to nothing")
-            yield Found(path, place + name, kind, status)
+            yield Found(path, place + entry.name, kind, status)
+        else:
+            problem(path, _special(status))
 
 
 def _tell_of_database(log: os.DirEntry[str], below: str, exclude: Exclude, problem: Callable[[str, str], None]) -> None:
@@ -265,6 +262,16 @@ def _tell_of_log(path: str, side: str, problem: Callable[[str, str], None]) -> N
     """Tell of a file that has a log of SQLite beside it and is no database, as one that is damaged or encrypted."""
     if os.path.isfile(path) and not _is_database(path):
         problem(path, f"has SQLite's {side} beside it and is no database: it is damaged, or encrypted and in use")
+
+
+def _without_excluded(entries: list[os.DirEntry[str]], below: str, exclude: Exclude) -> list[os.DirEntry[str]]:
+    if not exclude.patterns:
+        return entries
+    return [
+        entry
+        for entry in entries
+        if not exclude(f"{below}/{entry.name}".lstrip("/"), folder=entry.is_dir(follow_symlinks=False))
+    ]
 
 
 def _without_cache(
@@ -292,8 +299,8 @@ def _is_cache_tag(path: str) -> bool:
 
 def _listed(
     folder: str, problem: Callable[[str, str], None], left_out: Callable[[str, str], None]
-) -> list[os.DirEntry[str]]:
-    """Return what is in a folder by name, without what a restore has on its way.
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """Return what is in a folder by name, without what a restore has on its way, and what is named as SQLite's logs.
 
     What SQLite keeps beside databases is left out as well: the online backup holds that.
     """
@@ -302,12 +309,14 @@ def _listed(
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:
         problem(folder, f"cannot be listed: {error.strerror}")
-        return []
+        return [], []
     entries = _without_helpers(folder, entries, left_out)
-    if not any(entry.name.endswith(sqlite.SIDES) for entry in entries):
-        return entries
+    sides = [entry for entry in entries if entry.name.endswith(sqlite.SIDES)]
+    if not sides:
+        return entries, []
     names = {entry.name for entry in entries}
-    return [entry for entry in entries if not _is_side(folder, entry.name, names)]
+    own = {entry.name for entry in sides if _is_side(folder, entry.name, names)}
+    return [entry for entry in entries if entry.name not in own], [entry for entry in sides if entry.name not in own]
 
 
 def _without_helpers(

@@ -263,7 +263,8 @@ class Ledger:
 
     def _write(self, account: Account) -> None:
         try:
-            replace_durably(self._path, msgspec.json.encode(account), private=True, handed=True)
+            with owners_rights():
+                replace_durably(self._path, msgspec.json.encode(account), private=True, handed=True)
         except OSError:
             # It stands there already where only the folder could not be synced: who counts it once more counts twice.
             if self.load() != account:
@@ -275,7 +276,7 @@ class Ledger:
         Raises:
             OSError: It cannot be read or written.
         """
-        with owners_rights(), briefly_locked(self._lock):
+        with briefly_locked(self._lock):
             with self._notes.bringing() as notes:
                 # Read anew: two changes by others within one tick of the clock may look like none.
                 before = self.load()

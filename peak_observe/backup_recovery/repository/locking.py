@@ -38,7 +38,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 PATIENCE = 10.0  # seconds for a lock that is held for an instant
-_OPEN = os.O_RDWR | os.O_CREAT | posix.CLOEXEC | posix.NOFOLLOW | posix.NONBLOCK
+_OPEN = os.O_RDWR | posix.CLOEXEC | posix.NOFOLLOW | posix.NONBLOCK
 _DECODER = msgspec.json.Decoder(Holder)
 
 
@@ -108,17 +108,24 @@ def briefly_locked(path: Path) -> Iterator[None]:
         _let_go(descriptor)
 
 
-@owners_rights()
 def _opened(path: Path) -> int:
     try:
-        descriptor = os.open(path, _OPEN | os.O_EXCL, 0o600)
-    except FileExistsError:
-        descriptor = os.open(path, _OPEN, 0o600)
-    else:
-        hand_over(descriptor, path.parent)
+        descriptor = os.open(path, _OPEN)
+    except FileNotFoundError:
+        descriptor = _made(path)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
+@owners_rights()
+def _made(path: Path) -> int:
+    try:
+        descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # somebody else was quicker
+        return os.open(path, _OPEN)
+    hand_over(descriptor, path.parent)
     return descriptor
 
 

@@ -16,7 +16,7 @@ from peak_observe.backup_recovery.repository.metadata import STATE
 from peak_observe.errors import NEWER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 VERSION = 1
@@ -31,7 +31,7 @@ ENTRIES = b'"entries": ['
 """Begins the line of the first entry."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
+_HASH_SIZE, _HASH_DIGITS = 64, b"0123456789abcdef"
 # Below a part, and no name is empty, `.` or `..`.
 _PLACE = re.compile(r"state\.json|(?:config|data)(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)+").fullmatch
 _NO_NAMES = ("", ".", "..")
@@ -156,7 +156,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the text of `manifest.json`, a line an entry."""
-        return self.head_json() + b",\n".join(map(to_json, self.entries)) + self.tail_json()
+        return self.head_json() + to_lines(self.entries) + self.tail_json()
 
     @classmethod
     def from_json(cls, text: bytes, backup_id: str, base: str = "") -> Manifest:
@@ -179,7 +179,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
 Name = tuple[str, tuple[object, ...]]
 _DECODER = msgspec.json.Decoder(Manifest)
-to_json = msgspec.json.Encoder().encode
+_ENCODER = msgspec.json.Encoder()
+to_json = _ENCODER.encode
+
+
+def to_lines(entries: Iterable[Entry]) -> bytes:
+    """Return a line for each entry, as in a manifest; in a name a line's end would be escaped."""
+    return _ENCODER.encode_lines(entries)[:-1].replace(b"\n", b",\n")
 
 
 def times(mtime_ns: int) -> dict[str, int]:
@@ -304,13 +310,14 @@ class Check:
         self.names: dict[str, Name] = {}
         """Files with several names, by the place of the first: another name, and the facts that it tells."""
 
-    def entries(self, entries: Iterable[Entry]) -> None:
+    def entries(self, entries: Collection[Entry]) -> None:
         """Check the next entries.
 
         Raises:
             ValueError: One is none that a backup can have; the message says which and why.
         """
         seen, folders, parents, bases = self._seen, self._folders, self._parents, self._bases
+        hashed = _have_hashes(entries)  # all at once, which takes a tenth of the time
         for entry in entries:
             stored = entry.stored
             parent, _, name = stored.rpartition("/")
@@ -321,7 +328,7 @@ class Check:
                 raise ValueError(f"{stored!r} leads out of the backup")
             if not below and stored not in parents:
                 raise ValueError(f"{stored!r} is below nothing that was named")
-            if not _is_sound(entry):
+            if not (_is_sound(entry) and (hashed or _have_hashes([entry]))):
                 raise ValueError(
                     f"{stored!r} has a type, size, hash, mode, time, owner or target that nothing can have"
                 )
@@ -343,9 +350,14 @@ class Check:
             raise ValueError(_other_facts(entry.stored, entry.hardlink))
 
 
+def _have_hashes(entries: Iterable[Entry]) -> bool:
+    hashes = [entry.blake3 for entry in entries if entry.type == FILE]
+    return {*map(len, hashes)} <= {_HASH_SIZE} and not "".join(hashes).encode().translate(None, _HASH_DIGITS)
+
+
 def _is_sound(entry: Entry) -> bool:
     if entry.type == FILE:
-        sound = 0 <= entry.size <= LARGEST and bool(_HASH(entry.blake3))
+        sound = 0 <= entry.size <= LARGEST
     else:
         sound = entry.type == FOLDER or (entry.type == LINK and entry.target != "" and "\0" not in entry.target)
     return (

@@ -22,7 +22,7 @@ from peak_observe.backup_recovery.repository.manifest import (
     Manifest,
     Name,
     check_names_of_one_file,
-    to_json,
+    to_lines,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ManifestWriter:
         if entries:
             self._users.update([entry.uid for entry in entries])
             self._groups.update([entry.gid for entry in entries])
-            self._write((b"" if self._first else b",\n") + b",\n".join([to_json(entry) for entry in entries]))
+            self._write((b"" if self._first else b",\n") + to_lines(entries))
             self._first = False
 
     def finish(self) -> None:

@@ -41,31 +41,39 @@ def _umask() -> int:
     return 0
 
 
-def tighten(root: Path, ours: Collection[Path], keep_below: Collection[Path]) -> None:
+def tighten(root: Path, ours: Collection[str], keep_below: Collection[str]) -> None:
     """Take the right to read from others, and say so in one line of the log.
 
     Args:
         root: The repository's folder; it stays as it is if somebody keeps other things in it.
-        ours: The folders in it that belong to the repository.
+        ours: Names of the folders in it that belong to the repository.
         keep_below: Those of them whose files keep their modes.
 
     Raises:
         OSError: Something cannot be looked at.
     """
-    alone = {path.name for path in root.iterdir()} - {path.name for path in ours} <= {MOUNT_POINT}
-    folders = [root, *ours] if alone and not root.stat().st_mode & stat.S_ISVTX else ours
+    alone = {*os.listdir(root)} - {*ours} <= {MOUNT_POINT}
+    whole = [""] if alone and not root.stat().st_mode & stat.S_ISVTX else []
     tightened = 0
-    for folder in [path for path in folders if path.lstat().st_mode & OTHERS and not path.is_symlink()]:
+    for name in (*whole, *ours):
+        folder = f"{root}/{name}" if name else str(root)
         with suppress(PermissionError):  # of another owner
-            folder.chmod(FOLDER_MODE)
-            if folder.lstat().st_mode & OTHERS:
-                continue  # a file system without modes, which would be told of at each run
-            tightened += 1 + (0 if folder in (root, *keep_below) else _tighten_below(folder))
+            if _is_tightened(folder):
+                tightened += 1 + (0 if name in ("", *keep_below) else _tighten_below(folder))
     if tightened:
         _log.info("%s: took the right to read %d files and folders from others", root, tightened)
 
 
-def _tighten_below(folder: Path) -> int:
+def _is_tightened(folder: str) -> bool:
+    """Take the right to read a folder from others, and return whether they had it and have it no more."""
+    mode = os.lstat(folder).st_mode
+    if not mode & OTHERS or stat.S_ISLNK(mode):
+        return False
+    os.chmod(folder, FOLDER_MODE)
+    return not os.lstat(folder).st_mode & OTHERS  # a file system without modes would be told of at each run
+
+
+def _tighten_below(folder: str) -> int:
     """Take the right to read what is in a folder from others, and return of how many files and folders."""
     count = 0
     for where, folders, files in os.walk(folder):

@@ -187,14 +187,18 @@ class Repository:
             OSError: It cannot be read.
             ValueError: It is not what was written, or not a backup's.
         """
-        if folder.is_symlink():
+        if os.path.islink(folder):
             raise ValueError("the folder is a symbolic link")
-        if not (folder / METADATA).exists() and (folder / MANIFEST).exists():
-            raise ValueError("it is missing")
-        found = BackupMetadata.from_json(content(folder / METADATA))
+        try:
+            text = content(folder / METADATA)
+        except FileNotFoundError:
+            if os.path.exists(f"{folder}/{MANIFEST}"):
+                raise ValueError("it is missing") from None
+            raise
+        found = BackupMetadata.from_json(text)
         if found.backup_id != folder.name:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
-        return _with_sources(found, folder / MANIFEST)
+        return _with_sources(found, folder)
 
     def get(self, backup_id: str) -> BackupMetadata:
         """Return one backup.
@@ -259,15 +263,14 @@ class Repository:
                 yield
 
     def _tighten(self) -> None:
-        names = [path.name for path in self.root.iterdir()]
+        names = os.listdir(self.root)
         backups = [name for name in names if self._holds(name, METADATA) or self._holds(name, MANIFEST)]
         ours = [name for name in names if name == OWN or name.startswith(PREFIXES) or name in backups]
         # Of a backup without a manifest only the copies themselves tell the modes that they had.
-        old = [self.root / name for name in backups if not self._holds(name, MANIFEST)]
-        tighten(self.root, [self.root / name for name in ours], old)
+        tighten(self.root, ours, [name for name in backups if not self._holds(name, MANIFEST)])
 
     def _holds(self, name: str, file: str) -> bool:
-        return os.path.lexists(self.root / name / file)
+        return os.path.lexists(f"{self.root}/{name}/{file}")
 
     def account(self, backups: Iterable[BackupMetadata] = ()) -> Account:
         """Return what the ledger says, with the runs that could not be counted in it yet.
@@ -361,16 +364,12 @@ def _stamp(path: str) -> int:
         return 0
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
-
-
-def _with_sources(backup: BackupMetadata, manifest: Path) -> BackupMetadata:
+def _with_sources(backup: BackupMetadata, folder: Path) -> BackupMetadata:
     """Return the metadata of an older backup with the paths that were named for it, which only its manifest tells."""
     if backup.sources is not msgspec.UNSET or not backup.manifest:
         return backup
     sources: dict[str, list[str]] = {}
     with suppress(OSError, ValueError):  # reading the manifest itself tells what is wrong with it
-        for root in ManifestFile(manifest).head().roots:
+        for root in ManifestFile(folder / MANIFEST).head().roots:
             sources.setdefault(root.kind, []).append(root.source)
     return msgspec.structs.replace(backup, sources=sources)
