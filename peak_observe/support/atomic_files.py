@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from peak_observe.support import posix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}  # a file system without hard links
@@ -37,12 +38,14 @@ def replace_text(path: Path, text: str, *, durable: bool = False, private: bool 
             sync_folder(entry.parent)
 
 
-def replace_durably(path: Path, content: bytes, *, private: bool = False, handed: bool = False) -> None:
+def replace_durably(
+    path: Path, content: bytes | Iterable[bytes], *, private: bool = False, handed: bool = False
+) -> None:
     """Write `content` to `path` by one rename, in a folder that exists; when this returns it outlives a power cut.
 
     Args:
         path: The file.
-        content: What it shall hold.
+        content: What it shall hold, in one piece or in many.
         private: Whether only its owner may read it.
         handed: Whether root hands it to the owner of its folder, who must not be locked out of what is his.
 
@@ -131,7 +134,9 @@ def hand_over(descriptor: int, folder: Path) -> None:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-def _replace(path: Path, content: bytes, *, durable: bool, private: bool, handed: bool = False) -> None:
+def _replace(
+    path: Path, content: bytes | Iterable[bytes], *, durable: bool, private: bool, handed: bool = False
+) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.unlink(missing_ok=True)  # a crash may have left one, which others can read
@@ -142,12 +147,12 @@ def _replace(path: Path, content: bytes, *, durable: bool, private: bool, handed
         raise
 
 
-def _write(path: Path, content: bytes, *, durable: bool, private: bool, handed: bool) -> None:
+def _write(path: Path, content: bytes | Iterable[bytes], *, durable: bool, private: bool, handed: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | posix.CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600 if private else 0o666), "wb") as file:
         if handed:
             hand_over(file.fileno(), path.parent)
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         if durable:
             file.flush()
             os.fsync(file.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -300,13 +299,20 @@ class ManifestReader:
 
 
 def whole_manifest(path: Path, digest: str, backup_id: str, base: str) -> Manifest:
-    """Return a manifest with all its entries in memory; the arguments and errors are those of `ManifestReader`."""
+    """Return a manifest with all its entries in memory; the arguments and errors are those of `ManifestReader`.
+
+    What tells whether a source is unchanged is left out of them: `ctime_ns` and `inode` are 0.
+    """
     entries: list[Entry] = []
+    once: dict[str | int, str | int] = {}
 
     def take(some: list[Entry]) -> None:
-        for entry in some:  # all stay in memory, so the words that many have should be there once
-            force_setattr(entry, "type", sys.intern(entry.type))
-            force_setattr(entry, "taken", sys.intern(entry.taken))
+        for entry in some:  # all stay in memory, so what many have should be there once
+            for name in ("type", "taken", "base", "mode", "uid", "gid"):
+                value = getattr(entry, name)
+                force_setattr(entry, name, once.setdefault(value, value))
+            force_setattr(entry, "ctime_ns", 0)
+            force_setattr(entry, "inode", 0)
         entries.extend(some)
 
     found = _of_digest(ManifestFile(path).read(backup_id, base, take), digest)

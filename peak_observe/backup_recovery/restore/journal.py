@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from blake3 import blake3
-from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import sqlite
 from peak_observe.backup_recovery.files.safe_read import decoded
 from peak_observe.backup_recovery.repository.manifest import check_id, decode_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -135,10 +134,25 @@ class Journal(msgspec.Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """Return the text of the journal, with its checksum."""
-        text = bytearray()  # there may be very many steps, so no more than one copy of them
-        _ENCODER.encode_into(replace(self, checksum=""), text)
-        text[-len(_END) :] = blake3(text).hexdigest().encode() + _END
-        return bytes(text)
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the same text piece by piece: there may be very many steps."""
+        known = blake3()
+        for piece in self._unsigned():
+            known.update(piece)
+            yield piece
+        known.update(_END)
+        yield known.hexdigest().encode() + _END
+
+    def _unsigned(self) -> Iterator[bytes]:
+        """Yield the text up to the checksum."""
+        before = "{"
+        for name in self.__struct_fields__[:-1]:
+            yield f'{before}"{name}":'.encode()
+            value, before = getattr(self, name), ","
+            yield from _list_pieces(value) if isinstance(value, list) else [_encode(value)]
+        yield b',"checksum":"'
 
     @classmethod
     def from_json(cls, text: bytes) -> Journal:
@@ -201,11 +215,19 @@ class Journal(msgspec.Struct, frozen=True):
         )
 
 
+def _list_pieces(items: list[Any]) -> Iterator[bytes]:
+    yield b"["
+    for start in range(0, len(items), _SOME):
+        yield b"," * bool(start) + _encode(items[start : start + _SOME])[1:-1]
+    yield b"]"
+
+
 def _database(path: str) -> str:
     """Return the database that a file of SQLite lies beside."""
     return next((path.removesuffix(side) for side in sqlite.SIDES if path.endswith(side)), path)
 
 
 _END = b'"}'
-_ENCODER = msgspec.json.Encoder()
+_SOME = 1000  # items of a list that are written at once
+_encode = msgspec.json.Encoder().encode
 _DECODER = msgspec.json.Decoder(Journal)

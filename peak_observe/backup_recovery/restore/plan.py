@@ -8,6 +8,9 @@ import stat
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import Meter, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LARGEST, LINK, SECOND, Entry, decode_name
@@ -62,7 +65,7 @@ class RestorePlan(NamedTuple):
         return f"{self.backup_id}: {', '.join(f'{len(getattr(self, name))} {name}' for name in names)}"
 
 
-class Action(NamedTuple):
+class Action(msgspec.Struct, frozen=True, gc=False):
     """One entry of the backup and the path it belongs to.
 
     Args:
@@ -117,24 +120,27 @@ def actions(
     if ends:
         return []
     work = _Comparison(owners, frozenset(wanted))
-    known: dict[str, Action | Refusal] = {}
+    first: list[Action | Refusal | None] = []
+    folders: dict[str, Action | Refusal] = {}
     for target, entry in wanted.items():
         # Below a folder that is not there nothing is: with many thousand files to look at each would take long.
-        if isinstance(above := known.get(target.rpartition("/")[0]), Action) and above.change == NEW:
-            known[target] = Action(entry, target, NEW)
-        elif entry.type == FOLDER:
-            known[target] = work.folder(entry, target, only_parent=target in parents)
-    left = [(target, entry) for target, entry in wanted.items() if target not in known]
-    meter = Meter(tell, "compare", len(left), sum(entry.size for _, entry in left))
+        if isinstance(above := folders.get(target.rpartition("/")[0]), Action) and above.change == NEW:
+            first.append(Action(entry, target, NEW))
+        else:
+            is_folder = entry.type == FOLDER
+            first.append(work.folder(entry, target, only_parent=target in parents) if is_folder else None)
+        if entry.type == FOLDER and (action := first[-1]) is not None:
+            folders[target] = action
+    left = [target for target, action in zip(wanted, first, strict=True) if action is None]
+    meter = Meter(tell, "compare", len(left), sum(wanted[target].size for target in left))
 
-    def compare(item: tuple[str, Entry]) -> Action | Refusal:
-        found = work.file(item[1], item[0], meter.bytes)
+    def compare(target: str) -> Action | Refusal:
+        found = work.file(wanted[target], target, meter.bytes)
         meter.file()
         return found
 
-    found = each(compare, left, lambda item: item[1].size)
-    known |= zip((target for target, _ in left), found, strict=True)
-    ordered = [known[target] for target in wanted]
+    found = iter(each(compare, left, lambda target: wanted[target].size))
+    ordered = [next(found) if action is None else action for action in first]
     problems += [action for action in ordered if isinstance(action, Refusal)]
     actions = [action for action in ordered if isinstance(action, Action)]
     problems += _unwritable(actions)
@@ -252,7 +258,7 @@ class _Comparison:
         if stuck:
             what = f"{stuck} belongs to the old content and cannot be removed: run this as a user who may remove it"
             return Refusal(BLOCKED, unwritable(stuck.rpartition("/")[0]) or what)
-        return action._replace(sides=sides) if sides else action
+        return replace(action, sides=sides) if sides else action
 
     def _is_same(self, entry: Entry, target: str, status: os.stat_result, tell: Callable[[int], object]) -> bool:
         owner = self._owners.of(entry)
@@ -334,7 +340,7 @@ def _joined(found: list[Action], work: _Comparison) -> list[Action]:
         if one is None or action.change != SAME or _is_one(one, action):
             continue
         if not work.is_fixed(action.target, os.lstat(action.target)):
-            found[number] = action._replace(change=REPLACED, retime=False)
+            found[number] = replace(action, change=REPLACED, retime=False)
     return found
 
 

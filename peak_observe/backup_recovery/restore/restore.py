@@ -126,7 +126,7 @@ class Restore:
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
             problems += [*too_long(self.actions), *forbidden(self.actions)]
             problems += [] if problems else unrecorded(self.actions, self._journal_places)
-            self.plan = self._plan(places)
+            self.plan = self._plan(places.roots(), wanted)
         except OSError as error:
             problems.append(Refusal(BLOCKED, f"{error.filename}: {error.strerror}{_open_up(error)}"))
         if problems:
@@ -139,7 +139,7 @@ class Restore:
         held = [entry for entry in self.entries if entry.stored == STATE_FILE]
         return StateFile(path, self._owners.of(held[0])) if path is not None and held else None
 
-    def _plan(self, places: Places) -> RestorePlan:
+    def _plan(self, roots: Iterable[str], wanted: Collection[str]) -> RestorePlan:
         by_change: dict[str, list[str]] = {NEW: [], REPLACED: [], SAME: []}
         folders = []
         times = [action.target for action in self.actions if action.retime]
@@ -149,7 +149,7 @@ class Restore:
             elif action.change == REPLACED:
                 folders.append(action.target)
         sides = {side for action in self.actions for side in action.sides}
-        others = extra(places.roots(), {action.target for action in self.actions}, sides)
+        others = extra(roots, wanted, sides)
         new, replaced, same = (tuple(by_change[change]) for change in (NEW, REPLACED, SAME))
         more = tuple(folders), tuple(sorted(sides)), tuple(times)
         return RestorePlan(self._backup_id, new, replaced, same, tuple(others), *more)

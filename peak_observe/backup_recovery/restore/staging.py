@@ -14,7 +14,7 @@ from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, UNKNOWN, 
 from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.repository.stored_files import StoredFiles
@@ -28,7 +28,7 @@ class Staging:
     Args:
         actions: What the restore does.
         layout: The folders that are missing.
-        news: Where the new file of each path that changes by itself is made; below a missing folder, the new folder.
+        new: Returns where the new file of a path is made that changes by itself; of a missing folder, the new folder.
         stored: Where the content comes from.
         owners: Who gets what.
         tell: Called with a `Progress`.
@@ -38,7 +38,7 @@ class Staging:
         self,
         actions: Sequence[Action],
         layout: Layout,
-        news: Mapping[str, str],
+        new: Callable[[str], str],
         *,
         stored: StoredFiles,
         owners: Ownership,
@@ -46,7 +46,7 @@ class Staging:
     ) -> None:
         self._actions = actions
         self._layout = layout
-        self._news = news
+        self._new = new
         self._stored = stored
         self._owners = owners
         self.linked: set[int] = set()
@@ -86,7 +86,7 @@ class Staging:
         top = (
             self._layout.top(target) if target in self._layout.folders else self._layout.top(target.rpartition("/")[0])
         )
-        return self._news[top] + target[len(top) :] if top else self._news[target]
+        return self._new(top) + target[len(top) :] if top else self._new(target)
 
     def _make(self, action: Action) -> None:
         entry, new = action.entry, self._place(action.target)

@@ -237,12 +237,12 @@ class Transaction:
                     raise OSError(errno.EBUSY, reason, target)
 
     def _write(self) -> None:
-        text, before, place = self._journal.to_json(), self.path, (self._folder, self._prefix)
+        before, place = self.path, (self._folder, self._prefix)
         places = [place, *((folder, BESIDE) for folder in self._beside)]
         for number, (folder, prefix) in enumerate(places):
             self._folder, self._prefix, last = folder, prefix, number + 1 == len(places)
             try:
-                replace_durably(self.path, text, private=True)
+                replace_durably(self.path, self._journal.pieces(), private=True)
                 if last or is_own(self.path.lstat()):
                     break
                 unlink(str(self.path))  # where all files are of one user, or open to others, nobody would believe it
@@ -271,8 +271,12 @@ class Transaction:
 
     def _stage(self, actions: Sequence[Action], stored: StoredFiles, tell: Callable[[Progress], object] | None) -> None:
         steps = self._journal.steps
-        news = {decode_name(step.target): self._new(number) for number, step in enumerate(steps) if not step.goes}
-        staging = Staging(actions, self._layout, news, stored=stored, owners=self._owners, tell=tell)
+        numbers = {decode_name(step.target): number for number, step in enumerate(steps) if not step.goes}
+
+        def new(target: str) -> str:
+            return self._new(numbers[target])
+
+        staging = Staging(actions, self._layout, new, stored=stored, owners=self._owners, tell=tell)
         staging.run()
         for place in self._filesystems():
             sync_filesystem(Path(place))
