@@ -87,4 +87,4 @@ def test_a_restore_that_replaces_all_files_needs_little_memory(tree: Tree) -> No
     """Also where each file is replaced by itself and stands in the journal."""
     for path in tree.folder.glob("data/*/*.csv"):
         path.chmod(0o600)
-    assert tree.per_file("restore", "latest", "--yes", "-q") < 1700
+    assert tree.per_file("restore", "latest", "--yes", "-q") < 1250
