@@ -165,9 +165,8 @@ class BackupReader:
 
     def corrupt_backups(self) -> set[str]:
         """Return the backups in which the last look at all bytes found something wrong, or whose base is gone."""
-        based = [backup for backup in self._repository.backups() if backup.base]
-        gone = {backup.backup_id for backup in based if not self._repository.folder(backup.base).is_dir()}
-        return gone | set(self._repository.ledger.read().corrupt)
+        repository = self._repository
+        return repository.without_base(repository.backups()) | set(repository.ledger.read().corrupt)
 
     def named_parts(self) -> list[str]:
         """Return the parts that something is named for."""

@@ -7,13 +7,13 @@ from peak_observe.catalog.metric import Metric
 BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
     "peak_backup_last_success_timestamp_seconds",
     "gauge",
-    "Unix time at which the newest backup that succeeded was begun, 0 if there is none.",
+    "Unix time at which the newest backup that succeeded, and is not known to be corrupt, was begun; 0 if none is.",
     ("repository", "kind"),
 )
 BACKUP_AGE_SECONDS = Metric(
     "peak_backup_age_seconds",
     "gauge",
-    "Age of the newest backup that succeeded; since the repository was configured if there is none.",
+    "Age of the newest backup that succeeded and is not known to be corrupt; of the repository if there is none.",
     ("repository", "kind"),
 )
 BACKUP_SIZE_BYTES = Metric(
@@ -91,6 +91,6 @@ BACKUP_LAST_VERIFIED_TIMESTAMP_SECONDS = Metric(
 BACKUP_CORRUPT_FILES = Metric(
     "peak_backup_corrupt_files",
     "gauge",
-    "Stored files that are known not to be what was stored.",
+    "Stored files that are known not to be what was stored; a backup whose base is gone counts as one.",
     ("repository",),
 )

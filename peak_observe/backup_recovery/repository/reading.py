@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
+from peak_observe.backup_recovery.repository.choice import restorable
 from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
@@ -107,6 +108,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         max_age=max_age,
         stored_bytes=repository.measured(onerror=None) if account.stored_bytes is None else account.stored_bytes,
         unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
+        without_base=repository.without_base(backups),
         now=repository.clock.now().timestamp(),
     )
     away = StatusFile(repository.own).read()
@@ -124,6 +126,7 @@ def reading(
     stored_bytes: int,
     unreadable: int,
     now: float,
+    without_base: Collection[str] = (),
 ) -> BackupReading:
     """Return what there is to tell.
 
@@ -136,10 +139,12 @@ def reading(
         stored_bytes: What they take on the disk.
         unreadable: How many backups have metadata that is not what was written.
         now: Unix time in seconds.
+        without_base: The backups whose base is gone.
     """
     found = BackupReading()
     promises = promises or [Promise("", account.max_age, account.kinds)]
-    good = [backup for backup in backups if backup.good]
+    gone = {*without_base} - {*account.corrupt}
+    good = restorable(backups, {*account.corrupt, *gone})
     never = KindReading(0.0, now - (account.configured_at or now), 0, 0, 0.0)
     for kind in KINDS:
         expected = any(kind in promise.kinds for promise in promises)
@@ -157,7 +162,7 @@ def reading(
     ages = [promise.max_age for promise in promises if promise.max_age is not None]
     found.max_age = min(ages, default=None) if max_age is None else max_age
     found.stored_bytes = stored_bytes
-    found.corrupt_files = sum(account.corrupt.values()) + unreadable
+    found.corrupt_files = sum(account.corrupt.values()) + unreadable + len(gone)
     statuses = [backup.status.value for backup in backups]
     found.count = [statuses.count(status) for status in catalog.BACKUP_STATUSES]
     found.runs = [account.runs.get(outcome, 0) for outcome in catalog.BACKUP_OUTCOMES]

@@ -200,6 +200,10 @@ class Repository:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
         return _with_sources(found, folder)
 
+    def without_base(self, backups: Iterable[BackupMetadata]) -> set[str]:
+        """Return the names of the backups whose base is gone, so that they cannot be restored."""
+        return {one.backup_id for one in backups if one.base and not os.path.isdir(self.root / one.base)}
+
     def get(self, backup_id: str) -> BackupMetadata:
         """Return one backup.
 

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -162,6 +163,21 @@ def test_repositories_of_one_name_show_the_worse(tmp_path: Path, clock: ManualCl
     found = series("twins")
     assert found["age_seconds state"] == 20
     assert (found["stored success"], found["runs_total success"]) == (2, 2)
+
+
+def test_a_backup_that_lost_its_base_is_corrupt(watched: RecoveryManager, clock: ManualClock) -> None:
+    """It is no success any more, and the alert is told; the age is that of the newest one that can be restored."""
+    first = watched.create_backup(*ALL)
+    clock.advance(10)
+    base = watched.create_backup(*ALL)
+    clock.advance(10)
+    assert watched.get_backup(watched.create_backup(*ALL, incremental=True)).base == base
+    name = watched._repository.name
+    assert (series(name)["corrupt_files"], series(name)["age_seconds data"]) == (0, 0)
+    shutil.rmtree(watched.backup_root / base)
+    assert (series(name)["corrupt_files"], series(name)["age_seconds data"]) == (1, 20)
+    shutil.rmtree(watched.backup_root / first)
+    assert series(name)["last_success_timestamp_seconds data"] == 0
 
 
 def test_a_repository_that_is_gone_has_nothing(tmp_path: Path, clock: ManualClock) -> None:
