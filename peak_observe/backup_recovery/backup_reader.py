@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.sources import Exclude
-from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable
+from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable, without_base
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.metadata import (
     CONFIG,
@@ -166,7 +166,7 @@ class BackupReader:
     def corrupt_backups(self) -> set[str]:
         """Return the backups in which the last look at all bytes found something wrong, or whose base is gone."""
         repository = self._repository
-        return repository.without_base(repository.backups()) | set(repository.ledger.read().corrupt)
+        return without_base(repository.root, repository.backups()) | set(repository.ledger.read().corrupt)
 
     def named_parts(self) -> list[str]:
         """Return the parts that something is named for."""

@@ -138,6 +138,19 @@ def test_a_backup_whose_base_is_gone_is_not_whole(desk) -> None:
     assert desk.run(*RESTORE).code == 3
 
 
+def test_a_backup_without_its_base_never_stays_for_one_that_is_whole(desk) -> None:
+    """Pruning takes it for what it is, and so does whoever removes what failed runs were to be based on."""
+    old, base = desk.made(), desk.made()
+    desk.write("data/new.csv", "x")
+    based = desk.run("create", *FILE, "--incremental", "--json").json["backup_id"]
+    for path in (desk.folder / "backups" / base).iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert desk.run("list", "--json").json["corrupt"] == [based]
+    assert desk.run("prune", *FILE, "--last", "1").code == 0
+    assert (desk.folder / "backups" / old).is_dir()
+    assert desk.run(*RESTORE).code == 0
+
+
 def test_only_what_was_backed_up_is_shown(desk) -> None:
     """A backup of one part says nothing of the others."""
     for part, path in (("config", "config/bot.toml"), ("data", "data/trades.csv")):

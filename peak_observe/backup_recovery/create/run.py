@@ -309,7 +309,7 @@ class BackupRun:
         self._end(FAILED, describe(error))
 
     def _failed(self, error: Exception) -> BackupMetadata:
-        held = {"files_count": 0, "size_bytes": 0, "parts": {}, "problems": [], "manifest": ""}
+        held = {"files_count": 0, "size_bytes": 0, "parts": {}, "problems": [], "manifest": "", "base": ""}
         return replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error), **held)
 
     def _explained(self, error: Exception) -> BackupError:

@@ -198,11 +198,10 @@ def find(
             continue
         yield folder
         below = folder.path[len(named.path) + 1 :]
-        entries = _without_excluded(entries, below, exclude)
-        for log in logs:
+        for log in logs:  # which tells of its database also where it is excluded itself
             if log in entries and sqlite.is_log(log.path):
                 _tell_of_database(log, below, exclude, problem)
-        yield from _taken(entries, folder, problem, folders=folders)
+        yield from _taken(_without_excluded(entries, below, exclude), folder, problem, folders=folders)
 
 
 def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:
@@ -221,6 +220,10 @@ def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found
 
 def _file(named: Found, problem: Callable[[str, str], None]) -> Iterator[Found]:
     """Yield a named file, and tell if a log of SQLite beside it says that it is a damaged database."""
+    folder, _, name = named.path.rpartition("/")
+    if _is_side(folder, name, {name.removesuffix(side) for side in sqlite.SIDES}):
+        problem(named.path, "is SQLite's own, and the backup of the database beside it holds what is in it: name that")
+        return
     for side in sqlite.SIDES:
         if sqlite.is_log(named.path + side):
             _tell_of_log(named.path, side, problem)

@@ -13,7 +13,7 @@ import sqlite3
 import struct
 import tempfile
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
@@ -119,18 +119,37 @@ def take(path: str, target: str) -> None:
     """
     if damage := sqlite_logs.damage(path, wal_mode=is_in_wal_mode(path)):  # SQLite takes it for an empty one
         raise sqlite3.DatabaseError(damage)
+    with _by_itself(target) as copy:
+        if not _fits(path) or not _fits(copy):
+            _take_by_short_names(path, copy)
+            return
+        before = _facts(path)
+        _take(path, copy, before)
+        if not before.in_use and (problem := _cut_off(path)):
+            _wait(before)
+            # Whoever commits meanwhile writes the header before the file grows, and that shows in the times by now.
+            if _cut_off(path) and _facts(path) == before:
+                raise sqlite3.DatabaseError(problem)
+
+
+@contextmanager
+def _by_itself(target: str) -> Iterator[str]:
+    """Make a new file, and yield the path of one in a folder of its own, which takes its place in the end.
+
+    Beside an empty database SQLite removes what has the name of a log, which may be somebody's file.
+    """
     with writing(target):
-        os.close(os.open(target, CREATE, 0o600))  # SQLite itself would let others read it
-    if not _fits(path) or not _fits(target):
-        _take_by_short_names(path, target)
-        return
-    before = _facts(path)
-    _take(path, target, before)
-    if not before.in_use and (problem := _cut_off(path)):
-        _wait(before)
-        # Whoever commits meanwhile writes the header before the file grows, and that shows in the times by now.
-        if _cut_off(path) and _facts(path) == before:
-            raise sqlite3.DatabaseError(problem)
+        os.close(os.open(target, CREATE, 0o600))
+        folder = tempfile.mkdtemp(prefix=".peak-", dir=os.path.dirname(target))
+    try:
+        copy = f"{folder}/copy"
+        with writing(target):
+            os.close(os.open(copy, CREATE, 0o600))  # SQLite itself would let others read it
+        yield copy
+        with writing(target):
+            os.rename(copy, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take(path: str, target: str, before: _Facts) -> None:

@@ -26,13 +26,17 @@ from peak_observe.backup_recovery.repository.leftovers import OFFSITE
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, Entry, Manifest, decode_name
 from peak_observe.backup_recovery.repository.reading import ObservedRepository
 from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, OWN, Repository
+from peak_observe.backup_recovery.restore.crash_recovery import settle
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError
+from peak_observe.support.loggers import logger
 from peak_observe.support.posix import fcntl
 
 Tell = Callable[[Progress], object]
 LOCK = ".lock"
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
+
+_log = logger("peak_observe.backup")
 
 
 @contextmanager
@@ -58,6 +62,15 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
         finally:
             if _is_settled(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def settle_home(repository: Repository) -> None:
+    """Bring a restore to its end that a crash has cut off: later it would change what came from the store."""
+    if repository.root.is_dir():
+        try:
+            settle(repository)
+        except BackupError as error:  # of files whose disk is not there, which need not be those
+            _log.warning("%s", error)
 
 
 def _unobserved(repository: Repository, named: object, max_age: float | None) -> ObservedRepository:  # noqa: ARG001 - the names are those of `observe`

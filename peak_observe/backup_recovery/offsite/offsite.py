@@ -20,7 +20,7 @@ from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose, to_push
 from peak_observe.backup_recovery.offsite.connect import connect
 from peak_observe.backup_recovery.offsite.encryption import Opener, read_identities
-from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, temporary_repository
+from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, settle_home, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
 from peak_observe.backup_recovery.offsite.initialization import initialize
 from peak_observe.backup_recovery.offsite.object_store import make_folder
@@ -300,6 +300,7 @@ class OffsiteStore:
             BackupCorruptError: Something is missing or damaged.
             BackupError: The store cannot be reached, or the key is wrong.
         """
+        settle_home(self._repository)
         store = self._store(identity)
         records, bad = verification.readable(store)
         wanted: dict[str, Any] = {"parts": holding or parts, "places": places, "allow_partial": allow_partial}

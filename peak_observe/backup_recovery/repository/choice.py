@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
+from peak_observe.backup_recovery.repository.repository import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
 
 class Choice(NamedTuple):
@@ -29,6 +32,21 @@ class Choice(NamedTuple):
 def is_corrupt(backup: BackupMetadata, corrupt: Collection[str]) -> bool:
     """Return whether a backup, or the one that it is based on, is known to be corrupt."""
     return backup.backup_id in corrupt or backup.base in corrupt
+
+
+def without_base(root: Path, backups: Iterable[BackupMetadata]) -> set[str]:
+    """Return the names of the backups of a repository whose base is gone, so that they cannot be restored."""
+    return {one.backup_id for one in backups if one.base and one.manifest and _is_gone(root / one.base / MANIFEST)}
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass  # that it cannot be seen says nothing of it
+    return False
 
 
 def restorable(

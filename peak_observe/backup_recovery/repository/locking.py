@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -65,6 +65,20 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
         yield
     finally:
         _let_go(descriptor)
+
+
+@contextmanager
+def locked_if_writable(path: Path | None, repository: Path | None, doing: str) -> Iterator[None]:
+    """Hold the lock of a repository as `locked` does, unless there is none, or it is read-only.
+
+    Raises:
+        RepositoryLockedError: Another process or thread holds it.
+    """
+    with ExitStack() as stack:
+        if path is not None and repository is not None:
+            with suppress(OSError):
+                stack.enter_context(locked(path, repository, doing))
+        yield
 
 
 @contextmanager

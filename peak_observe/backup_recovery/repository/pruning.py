@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from peak_observe.backup_recovery.repository.choice import without_base
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType
 from peak_observe.backup_recovery.repository.repository import Unread
 from peak_observe.backup_recovery.repository.retention import Kept, Selection
@@ -32,7 +33,7 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
 
 def _corrupt(repository: Repository) -> set[str]:
     try:
-        return set(repository.ledger.load().corrupt)
+        return set(repository.ledger.load().corrupt) | without_base(repository.root, repository.backups())
     except OSError as error:
         where = error.filename or repository.own
         raise BackupError(f"cannot tell what is corrupt: {error.strerror or error} ({where})") from error
@@ -126,7 +127,7 @@ def delete(repository: Repository, backup_id: str) -> None:
         repository.get(backup_id)
     found = repository.backups()
     backups = {backup.backup_id: backup for backup in found}
-    needing = [backup.backup_id for backup in backups.values() if backup.base == backup_id]
+    needing = [backup.backup_id for backup in found if backup.base == backup_id and backup.manifest]
     if needing:
         raise BackupError(f"{backup_id} is not removed: {needing[-1]} holds only what changed since")
     user = ""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.backup_recovery.repository.choice import restorable
+from peak_observe.backup_recovery.repository.choice import restorable, without_base
 from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
@@ -108,7 +108,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         max_age=max_age,
         stored_bytes=repository.measured(onerror=None) if account.stored_bytes is None else account.stored_bytes,
         unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
-        without_base=repository.without_base(backups),
+        baseless=without_base(repository.root, backups),
         now=repository.clock.now().timestamp(),
     )
     away = StatusFile(repository.own).read()
@@ -126,7 +126,7 @@ def reading(
     stored_bytes: int,
     unreadable: int,
     now: float,
-    without_base: Collection[str] = (),
+    baseless: Collection[str] = (),
 ) -> BackupReading:
     """Return what there is to tell.
 
@@ -139,11 +139,11 @@ def reading(
         stored_bytes: What they take on the disk.
         unreadable: How many backups have metadata that is not what was written.
         now: Unix time in seconds.
-        without_base: The backups whose base is gone.
+        baseless: The backups whose base is gone.
     """
     found = BackupReading()
     promises = promises or [Promise("", account.max_age, account.kinds)]
-    gone = {*without_base} - {*account.corrupt}
+    gone = {*baseless} - {*account.corrupt}
     good = restorable(backups, {*account.corrupt, *gone})
     never = KindReading(0.0, now - (account.configured_at or now), 0, 0, 0.0)
     for kind in KINDS:

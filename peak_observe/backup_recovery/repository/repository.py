@@ -25,7 +25,7 @@ from peak_observe.backup_recovery.repository.leftovers import (
     clear,
     empty,
 )
-from peak_observe.backup_recovery.repository.locking import locked
+from peak_observe.backup_recovery.repository.locking import locked, locked_if_writable
 from peak_observe.backup_recovery.repository.manifest import Manifest, check_id
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestReader, whole_manifest
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata
@@ -82,6 +82,13 @@ class Repository:
     def temporary(self) -> bool:
         """Whether it was fetched from an off-site store for one restore, and is removed after that."""
         return self.root.name.startswith(OFFSITE)
+
+    @property
+    def home(self) -> Path | None:
+        """Folder of the lasting repository: its own, or that in which it was fetched; None if that is no repository."""
+        if not self.temporary:
+            return self.root
+        return self.root.parent if (self.root.parent / OWN).is_dir() else None
 
     def configure(self, max_age: float | None) -> None:
         """Make the folder, and note what its owner promises; where it cannot be written it can still be read.
@@ -200,10 +207,6 @@ class Repository:
             raise ValueError(f"the metadata is that of {found.backup_id!r}")
         return _with_sources(found, folder)
 
-    def without_base(self, backups: Iterable[BackupMetadata]) -> set[str]:
-        """Return the names of the backups whose base is gone, so that they cannot be restored."""
-        return {one.backup_id for one in backups if one.base and not os.path.isdir(self.root / one.base)}
-
     def get(self, backup_id: str) -> BackupMetadata:
         """Return one backup.
 
@@ -259,7 +262,9 @@ class Repository:
             BackupError: The folder cannot be made.
             OSError: It cannot be written.
         """
-        with owners_rights():
+        # A backup of what is being restored from a store would be half old, half new.
+        home = self.home if self.temporary else None
+        with owners_rights(), locked_if_writable(home and home / OWN / "lock", home, doing):
             self._make(self.own)
             with locked(self.own / "lock", self.root, doing):
                 self._tighten()

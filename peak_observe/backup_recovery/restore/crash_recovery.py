@@ -178,7 +178,7 @@ def beside_of(repository: Repository, options: RestoreOptions | None) -> Beside:
 
 def command_of(repository: Repository, options: RestoreOptions) -> str:
     """Return the command that brings a restore with these options to its end, wherever its journal lies."""
-    words = ["--repository", str(repository.root)]
+    words = [] if repository.home is None else ["--repository", str(repository.home)]
     if options.inside is not None:
         words += ["--to", str(options.inside)]
     else:

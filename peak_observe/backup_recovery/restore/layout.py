@@ -108,9 +108,14 @@ def unrecorded(actions: Iterable[Action], folders: Sequence[Path]) -> Iterator[R
     if all(action.change == SAME and not action.retime for action in actions):
         return
     known = dict.fromkeys(map(str, folders))
-    if not any(os.access(nearest_folder(place), os.W_OK | os.X_OK) and not attribute(place) for place in known):
+    if not any(map(takes_journal, folders)):
         where, mend = " or ".join(known), "a restore needs one folder that this user may write"
         yield Refusal(BLOCKED, f"the journal of the restore cannot be written to {where}: {mend}")
+
+
+def takes_journal(folder: Path) -> bool:
+    """Return whether a journal can be written to a folder."""
+    return os.access(nearest_folder(str(folder)), os.W_OK | os.X_OK) and not attribute(str(folder))
 
 
 def too_long(actions: Sequence[Action]) -> Iterator[Refusal]:

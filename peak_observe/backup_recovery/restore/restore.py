@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peak_observe.backup_recovery.create.run import summary
+from peak_observe.backup_recovery.files.helper_names import BESIDE, PREFIX
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE, Entry, Manifest, Root
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
@@ -17,7 +18,7 @@ from peak_observe.backup_recovery.repository.stored_files import NoAccessError, 
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.crash_recovery import command_of
-from peak_observe.backup_recovery.restore.layout import too_long, unrecorded
+from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
 from peak_observe.backup_recovery.restore.plan import (
@@ -116,6 +117,10 @@ class Restore:
         self._inside = places.inside
         # Without the folder of the repository, or room in it, the journal lies beside the files.
         self._journal_places = [repository.own, *places.folders()]
+        # So it does where nobody would look for it in a repository that was fetched for this restore alone.
+        beside = [folder for folder in places.folders() if temporary and takes_journal(folder)]
+        self._prefix = BESIDE if beside else PREFIX
+        self._journal_places = beside or self._journal_places
         self.entries = places.entries
         self._helpers = places.helpers
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
@@ -194,6 +199,7 @@ class Restore:
             self._backup_id,
             owners=self._owners,
             private=self._inside,
+            prefix=self._prefix,
         )
         transaction.command = self._command
         try:

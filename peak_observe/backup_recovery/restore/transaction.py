@@ -97,6 +97,7 @@ class Transaction:
         *,
         owners: Ownership,
         private: str | None = None,
+        prefix: str = PREFIX,
     ) -> Transaction:
         """Return the transaction that carries out `actions`.
 
@@ -108,6 +109,7 @@ class Transaction:
             backup_id: The backup.
             owners: Who gets what.
             private: A folder below which folders that the backup does not know are for their owner only.
+            prefix: The beginning of the journal's name in the first folder.
         """
         layout = Layout(actions, private)
         changed = [action for action in changes(actions) if not layout.top(parent(action.target))]
@@ -116,7 +118,7 @@ class Transaction:
         steps += [step_of(action, folders) for action in changed]
         steps += [Step(encode_name(top), tree=True) for top in layout.tops()]
         access = with_opened(access_of(actions, owners), {step.folder for step in steps if not step.at})
-        found = cls(folders[0], Journal(name, backup_id, [], steps, access, list(times_of(actions))))
+        found = cls(folders[0], Journal(name, backup_id, [], steps, access, list(times_of(actions))), prefix=prefix)
         found._layout, found._owners, found._beside = layout, owners, tuple(folders[1:])
         return found
 
@@ -260,12 +262,13 @@ class Transaction:
                 unlink(str(before))
 
     def _enter(self, phase: str) -> None:
-        # Ctrl-C may come before the answer is seen: it is said first, and taken back on an error.
+        # Ctrl-C may come before the answer is seen: it is said first, and taken back where it is not so.
         before, known, self._phase = self.path, self._phase, phase
         try:
             before.rename(self.path)
-        except OSError:
-            self._phase = known
+        except BaseException:
+            if os.path.lexists(before):
+                self._phase = known
             raise
         sync_folder(self._folder)
 

@@ -203,6 +203,31 @@ def test_in_another_thread_there_is_nothing_to_hear() -> None:
     assert found == [signal.getsignal(signal.SIGINT)]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_one_just_as_files_begin_to_change(
+    manager: RecoveryManager, program: Program, many: str, monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """Before the journal says so, and after that: nothing is restored, and nothing is left."""
+    before, rename = program.picture(), Path.rename
+
+    def renaming(path: Path, to: Path) -> Path:
+        if ".swapping." in to.name and not late:
+            raise KeyboardInterrupt
+        found = rename(path, to)
+        if ".swapping." in to.name:
+            raise KeyboardInterrupt
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", renaming)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            manager.restore(many, data=True)
+    assert not isinstance(caught.value, RestoreCutOff)
+    assert program.picture() == before
+    assert not list((manager.backup_root / ".peak-observe").glob("restore-*"))
+    assert not list(program.trades.glob(".peak-*"))
+
+
 def test_the_third_before_any_file_has_changed_says_so(
     manager: RecoveryManager, program: Program, many: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
