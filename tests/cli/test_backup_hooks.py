@@ -1,5 +1,6 @@
 """Commands, hooks and the ping of `[backup]`."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe.backup_recovery.create.commands import GRACE
+from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.cli.backup import hooks
 
 from .conftest import PATIENCE
@@ -103,6 +105,34 @@ def test_hooks_run_around_backup_and_restore(desk) -> None:
         ["before", "restore"],
         ["after", "restore", "success"],
     ]
+
+
+def test_hooks_of_two_runs_never_mix(desk) -> None:
+    """What the one has stopped would be started by the other; that one is told so, and counts for nothing."""
+    desk.made()
+    hook = f"echo before >> {desk.folder}/hooks.txt; touch {desk.folder}/begun; sleep 3"
+    write(desk, before=f'["sh", "-c", "{hook}"]', after=say(desk, "after"))
+    for words in (("create",), ("restore", "latest", "--yes")):
+        (desk.folder / "begun").unlink(missing_ok=True)
+        with desk.started(*words, stderr=subprocess.DEVNULL) as process:
+            waited_for(desk.folder / "begun")
+            done = desk.run("create")
+            assert (done.code, desk.read("hooks.txt").split().count("after")) == (5, words[0] == "restore")
+            assert "with hooks" in done.line
+            process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    assert desk.read("hooks.txt").splitlines() == ["before", "after backup success", "before", "after restore success"]
+    account = json.loads(desk.read("backups/.peak-observe/account.json"))
+    assert {name: count for name, count in account["runs"].items() if count} == {"success": 2}
+
+
+def test_hooks_wait_for_no_other_work_in_the_repository(desk) -> None:
+    """A run that somebody else keeps out runs none."""
+    desk.made()
+    write(desk, before=say(desk, "before"), after=say(desk, "after"))
+    with locked(desk.folder / "backups/.peak-observe/lock", desk.folder / "backups", "prune"):
+        assert desk.run("create").code == 5
+    assert not (desk.folder / "hooks.txt").exists()
 
 
 def test_failed_hook_before_stops_the_backup_and_not_the_one_after(desk) -> None:

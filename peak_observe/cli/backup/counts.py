@@ -13,7 +13,7 @@ from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.backup.manager import opened
 from peak_observe.cli.options import DEFAULT_REPOSITORY, found_file
 from peak_observe.clock import SYSTEM_CLOCK
-from peak_observe.errors import ConfigError, LoadError, UsageError
+from peak_observe.errors import ConfigError, LoadError, RepositoryLockedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,8 @@ def counted(given: Settings, file: Path | None) -> Iterator[Run]:
     run = Run(given, file)
     try:
         yield run
+    except RepositoryLockedError:
+        raise  # the other run counts
     except BaseException as error:
         if not run.begun:
             with suppress(Exception):  # the error itself says what is wrong

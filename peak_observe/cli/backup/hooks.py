@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from peak_observe.backup_recovery.repository.locking import locked_if_writable
+from peak_observe.backup_recovery.repository.repository import OWN, Repository
 from peak_observe.backup_recovery.restore.interrupts import Interrupts
 from peak_observe.cli.backup.manager import note
+from peak_observe.cli.options import DEFAULT_REPOSITORY
+from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.errors import BackupError
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from peak_observe.cli.backup.config import Settings
 
+LOCK = "hooks.lock"
 PING_TIMEOUT = 10.0  # seconds
 SUCCESS, FAILED = "success", "failed"
 
@@ -35,8 +40,33 @@ def around(found: Settings, doing: str) -> Iterator[None]:
         doing: `backup` or `restore`, which the commands find in `PEAK_BACKUP_DOING`.
 
     Raises:
+        RepositoryLockedError: Another process works in the repository; no command has run.
         BackupError: `before` failed, so nothing was done.
     """
+    with _turn(found, doing), _hooked(found, doing):
+        yield
+
+
+@contextmanager
+def _turn(found: Settings, doing: str) -> Iterator[None]:
+    """Keep other runs out from `before` to `after`: what one has stopped another one must not start meanwhile.
+
+    Raises:
+        RepositoryLockedError: Somebody else works in the repository.
+    """
+    folder = found.repository or DEFAULT_REPOSITORY
+    home = Repository(folder, "", SYSTEM_CLOCK).home
+    if home is None or not (home / OWN).is_dir() or not (found.before or found.after):
+        yield
+        return
+    with locked_if_writable(home / OWN / LOCK, home, f"{doing} with hooks"):
+        with locked_if_writable(home / OWN / "lock", home, doing):
+            pass  # the work itself takes it again
+        yield
+
+
+@contextmanager
+def _hooked(found: Settings, doing: str) -> Iterator[None]:
     outcome = FAILED
     try:
         _before(found, doing)
