@@ -141,15 +141,18 @@ def _by_itself(target: str) -> Iterator[str]:
     with writing(target):
         os.close(os.open(target, CREATE, 0o600))
         folder = tempfile.mkdtemp(prefix=".peak-", dir=os.path.dirname(target))
+    copy = f"{folder}/copy"
     try:
-        copy = f"{folder}/copy"
         with writing(target):
             os.close(os.open(copy, CREATE, 0o600))  # SQLite itself would let others read it
         yield copy
         with writing(target):
             os.rename(copy, target)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            os.unlink(copy)
+        with suppress(OSError):
+            os.rmdir(folder)
 
 
 def _take(path: str, target: str, before: _Facts) -> None:
