@@ -149,9 +149,9 @@ def _by_itself(target: str) -> Iterator[str]:
         with writing(target):
             os.rename(copy, target)
     finally:
-        with suppress(OSError):
-            os.unlink(copy)
-        with suppress(OSError):
+        with writing(target):  # what is left would be in the backup
+            with suppress(FileNotFoundError):
+                os.unlink(copy)
             os.rmdir(folder)
 
 
