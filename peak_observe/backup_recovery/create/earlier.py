@@ -79,7 +79,7 @@ class EarlierFiles:
             not 0 < entry.ctime_ns < self._doubted_from
             or status.st_ctime_ns != entry.ctime_ns
             or status.st_ino != entry.inode
-            or status.st_mtime_ns != (entry.mtime_ns if entry.mtime_s is None else entry.modified_ns)
+            or status.st_mtime_ns != entry.modified_ns
             or status.st_size != (entry.size if entry.source_size is None else entry.source_size)
         ):
             return False

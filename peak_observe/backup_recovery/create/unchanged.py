@@ -73,7 +73,6 @@ class UnchangedFiles:
         self._incremental = incremental
         self._doubted = doubted
         self._in_memory: dict[int, bool] = {}  # by device
-        self._telling = -1  # the last device of which that is false
 
     def place_of(self, root: Root) -> Place:
         """Return a named path in this backup and in earlier ones."""
@@ -84,16 +83,14 @@ class UnchangedFiles:
     def known(self, place: Place, found: Found) -> tuple[Entry | None, str, EarlierFacts | None]:
         """Return the entry of a file that need not be read, with the copy to link to, and what else is known of it."""
         entry, source, database, plain, other = None, "", "", "", None
-        stored, status = encode_name(found.stored), found.status
+        stored = encode_name(found.stored)
         for earlier, before in place.earlier:
             known = earlier.find(before + stored[place.cut :] if before else stored)
             if known is None:
                 continue
             if entry is not None:
                 other = known, earlier
-            elif earlier.is_untouched(known, status, found.path) and (
-                status.st_dev == self._telling or self._is_telling(known, found)
-            ):
+            elif earlier.is_untouched(known, found.status, found.path) and self._is_telling(known, found):
                 entry, source = self._unchanged(known, earlier, stored)
             elif known.source_size is None:
                 plain = plain or earlier.backup_id
@@ -107,10 +104,7 @@ class UnchangedFiles:
         device = found.status.st_dev
         if device not in self._in_memory:
             self._in_memory[device] = is_in_memory(found.path)
-        if self._in_memory[device]:
-            return _is_same(entry, found.path)
-        self._telling = device
-        return True
+        return not self._in_memory[device] or _is_same(entry, found.path)
 
     def link_to_other(self, found: Found, more: EarlierFacts | None) -> Entry | None:
         """Link to the copy of another earlier backup, where that of the first could not be linked to."""

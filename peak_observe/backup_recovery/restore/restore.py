@@ -115,12 +115,11 @@ class Restore:
         places = Places(manifest, options)
         self.moved = tuple(places.moved())
         self._inside = places.inside
-        # Without the folder of the repository, or room in it, the journal lies beside the files.
-        self._journal_places = [repository.own, *places.folders()]
-        # So it does where nobody would look for it in a repository that was fetched for this restore alone.
+        # Without the folder of the repository, or room in it, the journal lies beside the files; so does that of a
+        # repository which was fetched for this restore alone, where nobody would look for it.
         beside = [folder for folder in places.folders() if temporary and takes_journal(folder)]
+        self._journal_places = beside or [repository.own, *places.folders()]
         self._prefix = BESIDE if beside else PREFIX
-        self._journal_places = beside or self._journal_places
         self.entries = places.entries
         self._helpers = places.helpers
         problems = [*places.problems(), *_links_out(places.inside, options.kinds)]
