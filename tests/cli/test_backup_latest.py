@@ -139,7 +139,7 @@ def test_a_backup_whose_base_is_gone_is_not_whole(desk) -> None:
 
 
 def test_a_backup_without_its_base_never_stays_for_one_that_is_whole(desk) -> None:
-    """Pruning takes it for what it is, and so does whoever removes what failed runs were to be based on."""
+    """Pruning takes it for what it is, also where the base's folder is still there."""
     old, base = desk.made(), desk.made()
     desk.write("data/new.csv", "x")
     based = desk.run("create", *FILE, "--incremental", "--json").json["backup_id"]

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from peak_observe import RecoveryManager, RetentionPolicy
+from peak_observe import BackupError, BackupStatus, RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.repository import repository
+from peak_observe.backup_recovery.repository.choice import without_base
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.testing import ManualClock
 
 LAST = RetentionPolicy(last=1)
@@ -65,6 +67,23 @@ def test_what_an_unreadable_backup_may_need_stays(
     assert not manager.delete_backup(between)
     assert manager.delete_backup(user)
     assert manager.delete_backup(between)
+
+
+def test_a_failed_run_needs_no_base(manager: RecoveryManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds nothing, and is not corrupt when the one that it was to be based on is gone."""
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    base = manager.create_backup()
+    with monkeypatch.context() as patch:
+        patch.setattr(ManifestFile, "check", full)
+        with pytest.raises(BackupError, match="No space left"):
+            manager.create_backup(incremental=True)
+    assert manager.delete_backup(base)
+    assert [backup.status for backup in manager.list_backups()] == [BackupStatus.FAILED]
+    assert manager._repository.backups()[0].base == ""
+    assert without_base(manager.backup_root, manager.list_backups()) == set()
 
 
 def test_what_is_damaged_keeps_no_other(manager: RecoveryManager) -> None:
