@@ -27,6 +27,12 @@ def byte(switch: TradingSwitch) -> Path:
     return switch.folder / ".main.byte"
 
 
+def put(byte: Path, value: bytes) -> None:
+    """Write the byte over the old one: to cut a file that is mapped to 0 ends whoever reads it at that moment."""
+    with byte.open("r+b") as file:
+        file.write(value)
+
+
 @pytest.fixture
 def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody look at the file in the background, without anybody knowing that."""
@@ -80,7 +86,7 @@ def test_the_byte_is_shut_before_the_file_says_halted(
 
 def test_a_byte_that_was_left_shut_is_opened_again(switch: TradingSwitch, byte: Path) -> None:
     """By whoever looks next."""
-    byte.write_bytes(b"\0")
+    put(byte, b"\0")
     switch.check()
     assert byte.read_bytes() == b"\1"
 
@@ -104,13 +110,13 @@ def test_a_halt_while_the_byte_is_opened_wins(
 def test_a_byte_that_was_removed_is_mapped_anew(switch: TradingSwitch, byte: Path, *, replace: bool) -> None:
     """And a halt holds all the same."""
     if replace:
-        byte.rename(byte.with_name("other"))
-        byte.write_bytes(b"\1")
+        byte.with_name("other").write_bytes(b"\1")
+        byte.with_name("other").replace(byte)
     else:
         byte.unlink()
     found = lambda: switch._file.byte._found == (byte.stat().st_dev, byte.stat().st_ino)  # noqa: E731 - short
     until(lambda: byte.exists() and found())
-    byte.write_bytes(b"\1")
+    put(byte, b"\1")
     switch.halt("x")
     assert byte.read_bytes() == b"\0"
     with pytest.raises(TradingHaltedError):
@@ -136,7 +142,7 @@ def test_a_switch_that_is_closed_reads_the_file(switch: TradingSwitch, byte: Pat
     switch.close()
     path = switch.folder / "main.json"
     path.write_text("{")
-    byte.write_bytes(b"\1")
+    put(byte, b"\1")
     until(lambda: not switch.allows())
 
 
