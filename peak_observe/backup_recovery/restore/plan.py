@@ -251,6 +251,15 @@ class _Comparison:
         folder = target.rpartition("/")[0] or "/"
         return target in self._mounts or not self._writable(folder) or sticks(folder, status)
 
+    def may_be_one(self, one: str, other: str) -> bool:
+        """Return whether a path can be a hard link to what is at another one, which none from mount to mount can."""
+        return self._mount(one) == self._mount(other)
+
+    def _mount(self, path: str) -> str:
+        while path and path not in self._mounts:
+            path = path.rpartition("/")[0]
+        return path
+
     def _with_sides(self, action: Action, status: os.stat_result | None) -> Action | Refusal:
         """Return an action with the files that go with it, or which of them cannot go."""
         sides = self._sides(action.entry, action.target, status)
@@ -329,7 +338,7 @@ def sticks(folder: str, status: os.stat_result) -> bool:
 def _joined(found: list[Action], work: _Comparison) -> list[Action]:
     """Replace the names of one file that are not the same file any more, so that they become links to it again.
 
-    A name that cannot be renamed over can become none, and holds what it should.
+    A name that cannot be renamed over, or is on another disk, can become none, and holds what it should.
     """
     linked = {action.entry.hardlink for action in found if action.entry.hardlink}
     first = {
@@ -339,7 +348,7 @@ def _joined(found: list[Action], work: _Comparison) -> list[Action]:
         one = first.get(action.entry.hardlink)
         if one is None or action.change != SAME or _is_one(one, action):
             continue
-        if not work.is_fixed(action.target, os.lstat(action.target)):
+        if work.may_be_one(one.target, action.target) and not work.is_fixed(action.target, os.lstat(action.target)):
             found[number] = replace(action, change=REPLACED, retime=False)
     return found
 

@@ -213,6 +213,7 @@ class Restore:
             named = f"; {transaction.path} names them" if transaction.unsettled else ""
             raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend(error)}{named}") from error
         self._log_privileged()
+        self._log_separate()
 
     def _standing(self, transaction: Transaction) -> str:
         """Say where files stand after an error."""
@@ -233,6 +234,20 @@ class Restore:
         if lost:
             what = "%d files and folders are without setuid or setgid, as not with the owner and group they had: %s"
             _log.warning(what, len(lost), summary(lost))
+
+    def _log_separate(self) -> None:
+        """Log what is a file of its own now, and was one more name of another, as a link to that could not be made."""
+        names = [action for action in self.actions if action.entry.hardlink and action.change != SAME]
+        firsts = {action.entry.hardlink for action in names}
+        places = {action.entry.stored: action.target for action in self.actions if action.entry.stored in firsts}
+        separate = [
+            action.target
+            for action in names
+            if action.entry.hardlink in places and not os.path.samefile(action.target, places[action.entry.hardlink])
+        ]
+        if separate:
+            what = "%d names of other files are files of their own now, as no hard link can be made there: %s"
+            _log.warning(what, len(separate), summary(separate))
 
     def state(self) -> dict[str, Any]:
         """Return the state of the program as it was; empty if the backup holds none.

@@ -635,6 +635,33 @@ def test_a_second_name_of_a_file_that_cannot_be_a_link_stays(
 
 
 @as_root
+@pytest.mark.parametrize("volume", [("-t", "tmpfs", "-o", "size=2m", "none"), ("--bind", "volume")])
+def test_a_second_name_on_another_mount_is_a_file_of_its_own(
+    manager: RecoveryManager,
+    program: Program,
+    mounted: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    volume: tuple[str, ...],
+) -> None:
+    """As on another disk, or in two volumes of one; the log says so, and another restore has nothing to do."""
+    first, second = program.trades / "1.csv", program.data / "other" / "second.csv"
+    second.parent.mkdir()
+    second.hardlink_to(first)
+    backup_id = manager.create_backup(include_data=True)
+    shutil.rmtree(second.parent)
+    second.parent.mkdir()
+    (program.folder / "volume").mkdir()
+    monkeypatch.chdir(program.folder)
+    mounted(*volume, on=second.parent)
+    manager.restore(backup_id, data=True)
+    assert second.read_bytes() == first.read_bytes()
+    said = f"1 names of other files are files of their own now, as no hard link can be made there: {second}"
+    assert caplog.messages.count(said) == 1
+    assert manager.restore(backup_id, data=True).plan.replaced == ()
+
+
+@as_root
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_a_restore_without_a_place_for_its_journal_is_refused(
     manager: RecoveryManager, program: Program, tmp_path: Path, change: str
