@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ def main() -> None:
     """Run the command line; an error becomes one line and an exit code."""
     try:
         open_streams()
+        _collect_children()
         _run()
     except PeakObserveError as error:
         sys.stderr.write(f"peak-observe: {printable(str(error))}\n")
@@ -35,6 +37,12 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:  # while the command was still being imported
         sys.exit(INTERRUPTED)
+
+
+def _collect_children() -> None:
+    """Get exit codes of children, also where whoever started this program ignores SIGCHLD, which it inherits."""
+    with suppress(AttributeError, ValueError):  # Windows has none; another thread than the main one sets none
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _said(error: OSError) -> str:

@@ -215,7 +215,8 @@ class DataBackup(_Part):
             name: Its name.
             command: Program and arguments; a text is split as a shell would do it, but no shell reads it.
             timeout: Seconds that it may take.
-            shell: Whether the shell runs it, with pipes and variables.
+            shell: Whether the shell runs it, with pipes and variables; bash, which fails where any part of a pipeline
+                does, or sh where there is none.
 
         Raises:
             ValueError: An argument makes no sense.

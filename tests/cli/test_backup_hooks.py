@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -91,6 +92,21 @@ def test_commands_of_the_file(desk, monkeypatch) -> None:
     made = desk.run("create", "--json").json["backup_id"]
     assert desk.run("cat", made, "pg.sql").out == "dumped\n"
     assert desk.run("cat", made, "big.sql").out == "LOUD\n"
+
+
+def test_a_command_fails_also_where_the_ends_of_children_are_ignored(desk) -> None:
+    """As a service manager or a shell may have it, whose programs inherit that: the exit code is not lost."""
+    write(desk)
+    path = desk.folder / "peak-observe.toml"
+    path.write_text(path.read_text().replace('"echo dumped"', '["sh", "-c", "echo half; exit 3"]'))
+    program = (
+        "import signal, runpy; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+        "runpy.run_module('peak_observe', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", program, "backup", "create"]
+    done = subprocess.run(command, cwd=desk.folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert "its command failed, exit code 3" in done.stdout + done.stderr
 
 
 def test_hooks_run_around_backup_and_restore(desk) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from peak_observe.backup_recovery.repository.permissions import FILE_MODE, FOLDER_MODE
+from peak_observe.support.child_process import GRACE, ChildProcess
 from peak_observe.support.loggers import logger
 from peak_observe.support.redact import redact
 from peak_observe.support.shown import shown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 HOUR = 3600.0
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 DUMP = ".sql"  # ends the names of their files
 OUTPUT = ".commands"
 """Name of the folder in a staging folder that commands write to."""
@@ -63,9 +62,10 @@ class Command(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """Program and arguments."""
+        """Program and arguments; of the shells, bash fails where any part of a pipeline does."""
         if self.shell:
-            return ["/bin/sh", "-c", str(self.command)]
+            bash = shutil.which("bash")
+            return [*([bash, "-o", "pipefail"] if bash else ["/bin/sh"]), "-c", str(self.command)]
         return shlex.split(self.command) if isinstance(self.command, str) else list(self.command)
 
     def run(self, output: int | None = None, environment: dict[str, str] | None = None) -> str:
@@ -77,23 +77,25 @@ class Command(NamedTuple):
         """
         with tempfile.TemporaryFile() as said:
             try:
-                process = subprocess.Popen(  # noqa: S603 - the owner of the configuration says what is run
+                process = ChildProcess(
                     self.words,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=said,  # no pipe: what a program leaves in the background would keep it open
                     env={**os.environ, **(environment or {})},
-                    start_new_session=True,  # so that all of a pipeline ends with it
                 )
             except (OSError, ValueError) as error:
                 return f"it cannot be started: {getattr(error, 'strerror', None) or error}"
+            late = True
             try:
-                code = process.wait(self.timeout)
-            except subprocess.TimeoutExpired:
-                return f"it took longer than {self.timeout:g} s"
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(self.timeout)
+                    late = False
             finally:
-                _end(process)
-            return _reason(code, _last_line(said)) if code else ""
+                going_on = process.end(GRACE)
+            if late:
+                return f"it took longer than {self.timeout:g} s{going_on and f' and cannot be ended: {going_on}'}"
+            return _reason(process.why(), said)
 
 
 class Dumps:
@@ -154,6 +156,8 @@ class Dumps:
             descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
             try:
                 reason = command.run(descriptor)
+                if not reason and not os.fstat(descriptor).st_size:
+                    reason = "it printed nothing, and a dump is never empty"
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -174,28 +178,13 @@ def check_name(name: object) -> None:
         raise ValueError(f"the name of a command has to be letters, digits, '_' and '-', not {shown(name)}")
 
 
+def _reason(why: str, said: BinaryIO) -> str:
+    """Return how a command ended that failed, with its last line."""
+    last = _last_line(said) if why else ""
+    return redact(f"{why}: {last}" if last else why)
+
+
 def _last_line(said: BinaryIO) -> str:
     size = said.seek(0, os.SEEK_END)
     said.seek(max(0, size - 4096))
     return said.read().decode(errors="replace").strip().rpartition("\n")[2]
-
-
-def _reason(code: int, last: str) -> str:
-    how = f"exit code {code}" if code > 0 else f"signal {-code}"
-    return redact(f"{how}: {last}" if last else how)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a pipeline: first with a word, then without, at once if Ctrl-C comes meanwhile."""
-    try:
-        _send(process, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-    finally:
-        _send(process, signal.SIGKILL)
-        process.wait()
-
-
-def _send(process: subprocess.Popen[bytes], number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from subprocess import PIPE, TimeoutExpired
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from peak_observe.backup_recovery.offsite.transport import Found
 from peak_observe.errors import ObjectMissingError, StoreError
+from peak_observe.support.child_process import ChildProcess
 from peak_observe.support.redact import redact
 
 NO_FOLDER, NO_FILE = 3, 4  # exit codes of rclone
@@ -88,18 +89,20 @@ class Rclone:
     def _run(self, doing: str, name: str, *args: str, content: bytes | None = None) -> bytes:
         command = [self._program, "--log-level", "ERROR", *args]
         try:
-            # Without Ctrl-C of the terminal: it would end in the middle what this process still waits for.
-            done = subprocess.run(  # noqa: S603 - no shell, and the program is that of the PATH
-                command, input=content, capture_output=True, timeout=TIMEOUT, check=False, start_new_session=True
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            # A session of its own hears no Ctrl-C, which would end in the middle what this process still waits for.
+            with ChildProcess(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+                try:
+                    out, err = process.communicate(content, TIMEOUT)
+                finally:
+                    process.end(grace=0)
+        except (OSError, TimeoutExpired) as error:
             raise StoreError(f"cannot {doing} {name}: {redact(str(error))}") from None
-        if done.returncode in (NO_FOLDER, NO_FILE):
+        if process.returncode in (NO_FOLDER, NO_FILE):
             raise ObjectMissingError(f"the store has no {name}")
-        if done.returncode:
-            text = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise StoreError(f"cannot {doing} {name}: rclone: {redact(text)}")
-        return done.stdout
+        if why := process.why():
+            text = err.decode(errors="replace").strip().rpartition("\n")[2]
+            raise StoreError(f"cannot {doing} {name}: rclone: {redact(text or why)}")
+        return out
 
 
 def _sftp(url: str) -> str:

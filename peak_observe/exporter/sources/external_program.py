@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from peak_observe.support.child_process import ChildProcess
 from peak_observe.support.redact import redact
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 256 << 20  # bytes of output; more is no list of backups
 
-_running: set[subprocess.Popen[bytes]] = set()
+_running: set[ChildProcess] = set()
 
 
 class ProgramError(Exception):
@@ -38,42 +38,36 @@ def output(words: Sequence[str], *, environment: Mapping[str, str], timeout: flo
     """
     # Files and not pipes: what the program started may keep a pipe open after its end, and nobody has to read along.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code = _run(words, (out.fileno(), err.fileno()), {**os.environ, **environment}, timeout)
-        if code != 0:
+        why = _run(words, (out.fileno(), err.fileno()), {**os.environ, **environment}, timeout)
+        if why:
             err.seek(0)
-            raise ProgramError(f"{words[0]} {_how(code)}: {_last_line(err.read(1 << 20))}")
+            raise ProgramError(f"{words[0]} {_how(why)}: {_last_line(err.read(1 << 20))}")
         if out.seek(0, os.SEEK_END) > MOST:
             raise ProgramError(f"{words[0]} writes more than {MOST >> 20} MiB")
         out.seek(0)
         return out.read()
 
 
-def _run(words: Sequence[str], files: tuple[int, int], environment: Mapping[str, str], timeout: float) -> int:
+def _run(words: Sequence[str], files: tuple[int, int], environment: Mapping[str, str], timeout: float) -> str:
+    """Run a program, and return why its end was no success; empty if it was one."""
     try:
-        process = subprocess.Popen(  # noqa: S603 - running what the owner of the exporter names is what it is for
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=files[0],
-            stderr=files[1],
-            env=environment,
-            start_new_session=True,
-        )
+        process = ChildProcess(words, stdin=subprocess.DEVNULL, stdout=files[0], stderr=files[1], env=environment)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ProgramError(f"cannot run {words[0]}: {reason}") from None
     _running.add(process)
     try:
-        return process.wait(timeout)
+        process.wait(timeout)
     except subprocess.TimeoutExpired:
         raise ProgramError(f"{words[0]} was killed after {timeout:g} s") from None
     finally:
-        _kill(process)
-        process.wait()
+        process.end(grace=0)
         _running.discard(process)
+    return process.why()
 
 
-def _how(code: int) -> str:
-    return f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+def _how(why: str) -> str:
+    return f"was killed by {why}" if why.startswith("signal") else f"ended with {why}"
 
 
 def _last_line(text: bytes) -> str:
@@ -91,12 +85,7 @@ def _message(line: str) -> str:
     return str(found["message"]) if isinstance(found, dict) and "message" in found else line
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # what it started may live on when it has ended
-
-
 @atexit.register
 def _kill_all() -> None:
     for process in list(_running):
-        _kill(process)
+        process.send(signal.SIGKILL)

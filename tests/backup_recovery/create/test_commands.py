@@ -1,7 +1,9 @@
 """Commands whose output is backed up."""
 
 import os
+import shutil
 import stat
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ import pytest
 from peak_observe.backup_recovery import BackupStatus, DataBackup, RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.create.commands import Command
 from peak_observe.errors import RepositoryLockedError
+from peak_observe.support.child_process import UNKNOWN
 
 from ..conftest import as_user
 
@@ -46,6 +49,7 @@ def test_output_is_part_of_the_data(dumped, tmp_path) -> None:
         ([sys.executable, "-c", "print('half'); import sys; sys.exit('no such database')"], "exit code 1: no such dat"),
         (["/bin/sh", "-c", "kill -9 $$"], "signal 9"),
         ("no-such-program --all", "it cannot be started: No such file or directory"),
+        ("true", "it printed nothing, and a dump is never empty"),
     ],
 )
 def test_failed_command_makes_the_backup_partial(dumped, tmp_path, command, reason: str) -> None:
@@ -59,6 +63,30 @@ def test_failed_command_makes_the_backup_partial(dumped, tmp_path, command, reas
     assert reason in problem.reason
     stored = tmp_path / "backups" / backup.backup_id / "data"
     assert [path.name for path in stored.iterdir()] == ["other.sql"]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="sh fails where the last part of a pipeline does alone")
+def test_a_pipeline_fails_where_any_part_does(dumped) -> None:
+    """What the first one could not dump must not be a dump because the last one was content."""
+    dumped.data_backup.add_command("pg", "(echo half; exit 3) | cat", shell=True)  # noqa: S604 - the same
+    assert made(dumped).problems[0].reason == "its command failed, exit code 3"
+
+
+def test_a_command_whose_exit_code_is_lost_has_failed(tmp_path) -> None:
+    """As in a program that ignores the ends of its children: nothing proves that the dump is whole."""
+    program = """
+import signal, sys
+from peak_observe import RecoveryManager
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+manager = RecoveryManager(sys.argv[1])
+manager.data_backup.add_command("pg", ["sh", "-c", "echo half; exit 3"])
+backup = manager.get_backup(manager.create_backup(include_state=False))
+print(backup.status.value, backup.problems[0].reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "backups"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == f"partial its command failed, {UNKNOWN}"
 
 
 def test_command_that_hangs_is_ended_with_all_it_started(dumped, tmp_path) -> None:

@@ -8,10 +8,10 @@ import shlex
 import signal
 import subprocess
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from peak_observe.resilience.common import validation
+from peak_observe.support.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TAIL = 2000  # bytes of the output that are kept
 LAST_START = 1.0  # seconds that the end of the program waits for a command that is just being started
 
-_running: set[subprocess.Popen[bytes]] = set()
+_running: set[ChildProcess] = set()
 _starting = threading.Lock()  # a command is started and known in one, or the end of the program could miss it
 
 
@@ -45,19 +45,21 @@ def command(args: str | Sequence[str], *, timeout: float = 5.0, exit_code: int =
 
     def check() -> Outcome:
         try:
-            code, output = _run(words, timeout)
+            process, output = _run(words, timeout)
         except TimeoutError:  # which is an OSError too
             return False, f"{words[0]} was killed after {timeout:g} s", {}
         except OSError as error:
             return False, f"cannot run {words[0]}: {error.strerror}", {}
         last = output.strip().rpartition("\n")[2]
-        how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
-        return code == exit_code, f"{how}: {last}" if last else how, {"exit_code": code}
+        why = process.why() or "exit code 0"
+        how = f"killed by {why}" if why.startswith("signal") else why
+        details = {} if process.is_lost else {"exit_code": process.returncode}
+        return details.get("exit_code") == exit_code, f"{how}: {last}" if last else how, details
 
     return check
 
 
-def _run(words: list[str], timeout: float) -> tuple[int, str]:
+def _run(words: list[str], timeout: float) -> tuple[ChildProcess, str]:
     with _started(words) as process:
         overdue = threading.Event()
         timer = threading.Timer(timeout, _end, (process, overdue))
@@ -65,30 +67,25 @@ def _run(words: list[str], timeout: float) -> tuple[int, str]:
         try:
             timer.start()
             tail = _tail(process)
-            code = process.wait()
+            process.wait()
         finally:
             _running.discard(process)
             timer.cancel()
     if overdue.is_set():
         raise TimeoutError
-    return code, tail.decode(errors="replace")
+    return process, tail.decode(errors="replace")
 
 
-def _started(words: list[str]) -> subprocess.Popen[bytes]:
+def _started(words: list[str]) -> ChildProcess:
     with _starting:
-        process = subprocess.Popen(  # noqa: S603 - running what the owner of the program names is what it is for
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            bufsize=0,
+        process = ChildProcess(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
         )
         _running.add(process)
     return process
 
 
-def _tail(process: subprocess.Popen[bytes]) -> bytes:
+def _tail(process: ChildProcess) -> bytes:
     tail = b""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     while chunk := process.stdout.read(65_536):
@@ -96,14 +93,9 @@ def _tail(process: subprocess.Popen[bytes]) -> bytes:
     return tail
 
 
-def _end(process: subprocess.Popen[bytes], overdue: threading.Event) -> None:
+def _end(process: ChildProcess, overdue: threading.Event) -> None:
     overdue.set()
-    _kill(process)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # the command may be gone, and a child of it hold the output open
+    process.send(signal.SIGKILL)
 
 
 @atexit.register
@@ -111,7 +103,7 @@ def _kill_all() -> None:
     """Kill all commands under way when this process ends, as their timers end with it."""
     _starting.acquire(timeout=LAST_START)  # and never given back: whatever wants to start now is too late
     for process in list(_running):
-        _kill(process)
+        process.send(signal.SIGKILL)
 
 
 def _forget() -> None:

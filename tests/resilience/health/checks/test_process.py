@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from peak_observe.resilience.health import checks
+from peak_observe.support.child_process import UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,17 @@ from peak_observe.resilience.health import checks
 def test_the_exit_code_is_the_answer(args: object, settings: dict, found: tuple) -> None:
     """With the last line of the output; standard input is empty, and there is no shell."""
     assert checks.command(args, **settings)() == found
+
+
+def test_an_exit_code_that_nobody_knows_is_not_healthy() -> None:
+    """As where the program ignores the ends of its children; it is not the one that was asked for either."""
+    program = (
+        "import signal; from peak_observe.resilience.health import checks; "
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+        "print([checks.command('sh -c \"exit 3\"', exit_code=code)() for code in (0, 1, 3)])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == str([(False, UNKNOWN, {})] * 3)
 
 
 def test_a_flood_of_output_is_read_and_dropped() -> None:
