@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from peak_observe.errors import MissingExtraError, PeakObserveError
 from peak_observe.support.redact import printable
-from peak_observe.support.streams import open_streams, unread_output_dropped
+from peak_observe.support.streams import open_streams, unread_output_dropped, untold_errors_dropped
 
 MODULES = {
     "exchange": ("ccxt",),
@@ -29,12 +29,10 @@ def main() -> None:
         _collect_children()
         _run()
     except PeakObserveError as error:
-        sys.stderr.write(f"peak-observe: {printable(str(error))}\n")
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
     except OSError as error:  # a full disk, or a standard output that takes nothing
-        sys.stderr.write(f"peak-observe: {printable(_said(error))}\n")
         _give_up_output()
-        sys.exit(1)
+        _end(_said(error), 1)
     except KeyboardInterrupt:  # while the command was still being imported
         sys.exit(INTERRUPTED)
 
@@ -43,6 +41,12 @@ def _collect_children() -> None:
     """Get exit codes of children, also where whoever started this program ignores SIGCHLD, which it inherits."""
     with suppress(AttributeError, ValueError):  # Windows has none; another thread than the main one sets none
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _end(reason: str, code: int) -> None:
+    with untold_errors_dropped():
+        sys.stderr.write(f"peak-observe: {printable(reason)}\n")
+    sys.exit(code)
 
 
 def _said(error: OSError) -> str:
@@ -62,7 +66,7 @@ def _run() -> None:
         from peak_observe.telemetry.snapshot import writer
 
         writer.disarm()  # the command asks about processes, it is none that anybody watches
-        with unread_output_dropped():
+        with untold_errors_dropped(), unread_output_dropped():
             app()
     except ModuleNotFoundError as error:
         missing = _missing_extras((error.name or "").partition(".")[0])

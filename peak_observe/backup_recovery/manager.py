@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from peak_observe.backup_recovery.backup_reader import BackupReader
@@ -19,7 +19,7 @@ from peak_observe.backup_recovery.create.arguments import (
 from peak_observe.backup_recovery.create.counts import counting
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
-from peak_observe.backup_recovery.files.workers import Progress
+from peak_observe.backup_recovery.files.workers import Tell, as_raised
 from peak_observe.backup_recovery.repository import pruning, reading, retention
 from peak_observe.backup_recovery.repository.choice import why_none
 from peak_observe.backup_recovery.repository.manifest import label_of
@@ -47,8 +47,6 @@ from peak_observe.support.keywords import check_keywords
 from peak_observe.support.loggers import logger
 from peak_observe.support.posix import unsupported
 from peak_observe.telemetry.tracing.spans import Operation
-
-Tell = Callable[[Progress], object]
 
 _log = logger("peak_observe.backup")
 
@@ -106,6 +104,7 @@ class RecoveryManager(BackupReader):
     def _settle(self) -> None:
         settle(self._repository)
 
+    @as_raised()
     @check_keywords({"tag labels": "tags", "note name comment message": "description"})
     def create_backup(
         self,
@@ -129,7 +128,7 @@ class RecoveryManager(BackupReader):
             tags: For finding it again.
             incremental: Whether it holds only what changed since the last full one, which it needs from then on;
                 a full one is made where there is none.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             ValueError: Nothing is named for what is included, or description or tags cannot be written.
@@ -214,6 +213,7 @@ class RecoveryManager(BackupReader):
             return False
         return not report.unapplied
 
+    @as_raised()
     @check_keywords({"dryrun dry preview simulate": "dry_run", "partial": "allow_partial"})
     def restore(
         self,
@@ -249,7 +249,7 @@ class RecoveryManager(BackupReader):
             allow_partial: Whether a backup that misses something may be restored.
             numeric_owner: Whether owners go by their numbers; by default the names of users and groups count.
             state_file: A file that the state is written to as well, in the plan with all others.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             ValueError: A path is empty, or `restore_to` and `moved` both say where to.
@@ -319,12 +319,13 @@ class RecoveryManager(BackupReader):
         with restoring(self._repository, "recover", options):
             return check_settled(self._repository, options)
 
+    @as_raised()
     def verify_backup(self, backup_id: str, *, progress: Tell | None = None) -> VerifyReport:
         """Read every byte that is stored of a backup, and record what that found.
 
         Args:
             backup_id: The backup.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             BackupError: There is no such backup, or nothing in it.
@@ -334,13 +335,14 @@ class RecoveryManager(BackupReader):
             span.note(files=report.files, size_bytes=report.size_bytes, corrupt_files=len(report.problems))
         return report
 
+    @as_raised()
     def drill(self, *, folder: str | Path | None = None, progress: Tell | None = None) -> VerifyReport:
         """Restore the newest good backup of what is named into a temporary folder, check it, and remove it again.
 
         Args:
             folder: Where the temporary folder is made; by default in the repository, or the system's folder for
                 temporary files where the repository is read-only or has no room.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             BackupNotFoundError: There is no backup that succeeded.
@@ -351,10 +353,8 @@ class RecoveryManager(BackupReader):
             reason = why_none(self.list_backups(), self.unreadable_backups(), self.backup_root)
             raise BackupNotFoundError("latest", reason)
         place = None if folder is None else Path(folder)
-        with (
-            self._operation("backup.drill", backup_id=newest.backup_id),
-            restoring(self._repository, "drill", touched=()),
-        ):
+        operation = self._operation("backup.drill", backup_id=newest.backup_id)
+        with operation, restoring(self._repository, "drill", touched=()):
             return verification.drill(self._repository, newest, progress, place)
 
     def delete_backup(self, backup_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Standard streams of a command: closed ones are opened, and output that nobody reads any more is dropped."""
+"""Standard streams of a command: closed ones are opened, and what can be written to nobody is dropped."""
 
 from __future__ import annotations
 
@@ -49,6 +49,21 @@ def unread_output_dropped() -> Iterator[None]:
         sys.stdout = before
 
 
+@contextmanager
+def untold_errors_dropped() -> Iterator[None]:
+    """Let a command do its work and end as it would have, also where standard error takes nothing."""
+    before = sys.stderr
+    sys.stderr = _Errors(before)
+    try:
+        yield
+    finally:
+        sys.stderr = before
+        try:
+            before.flush()
+        except (OSError, ValueError):
+            _give_up(before)
+
+
 class _Output:
     """A text stream that drops what can be given to nobody."""
 
@@ -79,8 +94,19 @@ class _Output:
         if error.errno not in _UNREAD:
             raise OutputError(error.errno, error.strerror) from error
         self.unread = True
-        # What is in the buffer would fail again when the process ends.
-        with suppress(OSError, ValueError, AttributeError):
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self._stream.fileno())
-            os.close(nothing)
+        _give_up(self._stream)
+
+
+class _Errors(_Output):
+    """Standard error: what a command does is worth more than that it can say so."""
+
+    def _drop(self, error: OSError) -> None:
+        """Go on; what is in the buffer is written with the next text if there is room by then."""
+
+
+def _give_up(stream: Any) -> None:
+    """Let what is in the buffer go into nothing: it would fail again when the process ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

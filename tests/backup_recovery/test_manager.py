@@ -1,5 +1,6 @@
 """What the manager promises besides making and restoring."""
 
+import errno
 import json
 import logging
 import os
@@ -410,3 +411,43 @@ def test_the_next_name_can_be_asked_for(tmp_path: Path) -> None:
     expected = recovery._generate_backup_id()
     assert recovery.create_backup() == expected
     assert recovery._generate_backup_id() != expected
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no room for a log"), ValueError("a mistake"), KeyError("x")])
+def test_what_progress_raises_comes_through(manager: RecoveryManager, program: Program, error: Exception) -> None:
+    """It is no error of a file: nothing is partial, or corrupt, or half done."""
+    made = manager.create_backup(include_data=True)
+    left = 0
+
+    def tell(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise error
+
+    before, count = program.picture(), 0
+    program.write(program.data / "positions.csv", "BTC,2\n")
+    changed = program.picture()
+    works = (
+        lambda: manager.create_backup(include_data=True, progress=tell),
+        lambda: manager.restore(made, data=True, progress=tell),
+        lambda: manager.restore_backup(made, restore_data=True, progress=tell),
+        lambda: manager.verify_backup(made, progress=tell),
+        lambda: manager.drill(progress=tell),
+    )
+    for work in works:
+        for when in (1, 2, 4):
+            left = when
+            with pytest.raises(type(error)) as raised:
+                work()
+            assert raised.value is error
+            assert program.picture() == changed
+            count += 1
+    assert count == 15
+    statuses = [backup.status.value for backup in manager.list_backups()]
+    assert statuses == ["failed"] * 3 + ["success"]
+    assert type(error).__name__ in manager.list_backups()[0].error_message
+    assert not manager.corrupt_backups()
+    assert manager._repository.ledger.load().restores["failed"] == 6
+    assert manager.restore_backup(made, restore_data=True)
+    assert program.picture() == before

@@ -142,6 +142,21 @@ def test_hooks_of_two_runs_never_mix(desk) -> None:
     assert {name: count for name, count in account["runs"].items() if count} == {"success": 2}
 
 
+def test_hooks_of_two_first_runs_never_mix(desk) -> None:
+    """There is no repository yet that could be locked; the folder is, which stays empty for `before` to mount there."""
+    hook = f"ls -A {desk.folder}/backups >> {desk.folder}/found.txt; touch {desk.folder}/begun; sleep 3"
+    write(desk, before=f'["sh", "-c", "{hook}"]', after=say(desk, "after"))
+    with desk.started("create", stderr=subprocess.DEVNULL) as process:
+        waited_for(desk.folder / "begun")
+        done = desk.run("create")
+        assert (done.code, (desk.folder / "hooks.txt").exists()) == (5, False), done
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert desk.read("found.txt") == ""
+    assert desk.read("hooks.txt").splitlines() == ["after backup success"]
+    assert desk.run("create").code == 0
+
+
 def test_hooks_wait_for_no_other_work_in_the_repository(desk) -> None:
     """A run that somebody else keeps out runs none."""
     desk.made()
@@ -225,6 +240,16 @@ def test_ping_that_fails_is_a_note_without_the_address(desk, pinged) -> None:
     done = desk.run("create")
     assert done.code == 0
     assert done.line == "ping_url was not told: Connection refused"
+
+
+def test_hook_and_ping_tell_how_the_backup_ended_and_not_its_output(desk, pinged) -> None:
+    """What is told on a full disk is not told, and the backup is there all the same."""
+    write(desk, after=say(desk, "after"), ping=pinged.address)
+    with Path("/dev/full").open("w") as full, desk.started("create", stdout=full, stderr=subprocess.PIPE) as process:
+        _, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said) == (1, b"peak-observe: the output cannot be written: No space left on device\n")
+    assert desk.read("hooks.txt").split() == ["after", "backup", "success"]
+    assert pinged.seen == ["/secret-uuid"]
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, compress, islice
 from operator import not_
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from peak_observe.support.redact import describe
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,6 +43,33 @@ class Progress(NamedTuple):
     total_bytes: int
 
 
+Tell = Callable[[Progress], object]
+
+
+class CallbackError(Exception):
+    """What a callback raised, which nobody is to take for an error of a file.
+
+    Args:
+        raised: The exception.
+    """
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__(f"progress raised {describe(raised)}")
+        self.raised = raised
+
+
+@contextmanager
+def as_raised() -> Iterator[None]:
+    """Let what a callback raised end the block as it is."""
+    try:
+        yield
+    except CallbackError as error:
+        raised = error.raised
+    else:
+        return
+    raise raised from raised.__cause__
+
+
 class Meter:
     """Thread-safe sum of the work done, told to a callback.
 
@@ -52,7 +82,7 @@ class Meter:
 
     def __init__(
         self,
-        tell: Callable[[Progress], object] | None,
+        tell: Tell | None,
         doing: str,
         total_files: int,
         total_bytes: int,
@@ -61,7 +91,7 @@ class Meter:
         self._now = Progress(doing, 0, total_files, 0, total_bytes)
         self._lock = threading.Lock()
         if tell is not None and total_files:
-            tell(self._now)  # the first file may take long
+            self._say(tell)  # the first file may take long
 
     def file(self, count: int = 0) -> None:
         """Take in that a file is done, and so many bytes with it."""
@@ -69,14 +99,20 @@ class Meter:
             with self._lock:
                 now = self._now
                 self._now = now._replace(files=now.files + 1, size_bytes=now.size_bytes + count)
-                self._tell(self._now)
+                self._say(self._tell)
 
     def bytes(self, count: int) -> None:
         """Take in that bytes are done."""
         if self._tell is not None:
             with self._lock:
                 self._now = self._now._replace(size_bytes=self._now.size_bytes + count)
-                self._tell(self._now)
+                self._say(self._tell)
+
+    def _say(self, tell: Tell) -> None:
+        try:
+            tell(self._now)
+        except Exception as error:
+            raise CallbackError(error) from error
 
 
 def each(function: Callable[[T], R], items: Sequence[T], size: Callable[[T], int], workers: int = WORKERS) -> list[R]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from blake3 import blake3
 from msgspec.structs import replace
 
-from peak_observe.backup_recovery.files.workers import Progress
+from peak_observe.backup_recovery.files.workers import Tell, as_raised
 from peak_observe.backup_recovery.offsite import prune as pruning
 from peak_observe.backup_recovery.offsite import settings
 from peak_observe.backup_recovery.offsite import store as stores
@@ -44,8 +44,6 @@ from peak_observe.errors import BackupError, BackupNotFoundError, ObjectMissingE
 from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
 from peak_observe.telemetry.tracing.spans import Operation
-
-Tell = Callable[[Progress], object]
 
 
 class OffsiteStore:
@@ -148,6 +146,7 @@ class OffsiteStore:
             self._note(lambda status: status)
         return key.store
 
+    @as_raised()
     def push(self, backup_id: str | None = None, *, progress: Tell | None = None) -> PushReport:
         """Send a backup, and what it is based on; what is stored already is not sent again.
 
@@ -155,7 +154,7 @@ class OffsiteStore:
 
         Args:
             backup_id: The backup; the newest good one by default.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             BackupNotFoundError: There is no such backup.
@@ -212,6 +211,7 @@ class OffsiteStore:
         good, bad = verification.readable(self._store(identity))
         return [StoredBackup(item.host, item.backup, item.sent) for item in good], bad
 
+    @as_raised()
     def verify(
         self,
         backup_id: str | None = None,
@@ -226,7 +226,7 @@ class OffsiteStore:
             backup_id: The backup; the newest of each host by default.
             all_: Whether all backups are meant.
             identity: File with a private key.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             BackupError: The store cannot be reached, or a key is wrong.
@@ -293,7 +293,7 @@ class OffsiteStore:
             places: The paths that `latest` has to hold, as far as any backup does.
             allow_partial: Whether `latest` may be a partial one where no good one holds the parts.
             beside: A folder on whose disk it shall lie.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             BackupNotFoundError: There is no such backup.
@@ -307,8 +307,9 @@ class OffsiteStore:
         record = choose(records, bad, backup_id, host, own=self.host, **wanted)
         index, _ = store.index()
         with temporary_repository(beside) as root:
-            for needed in (*bases(records, record), record):
-                Fetch(store, needed, index, progress).into(root, parts=parts)
+            with as_raised():
+                for needed in (*bases(records, record), record):
+                    Fetch(store, needed, index, progress).into(root, parts=parts)
             yield root, record.backup.backup_id
 
     def restore(
@@ -328,7 +329,7 @@ class OffsiteStore:
             identity: File with a private key.
             host: Whose backups are meant.
             restore_to: A folder that gets everything.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
             options: More of what `RecoveryManager.restore` takes, as `moved` or `data`.
 
         Raises:
@@ -356,7 +357,7 @@ class OffsiteStore:
             identity: File with a private key.
             host: Whose backups are meant.
             folder: Where the temporary folder is made.
-            progress: Called with a `Progress`, by one thread at a time.
+            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
             BackupError: It could not be restored.

@@ -40,6 +40,8 @@ class Holder(msgspec.Struct, frozen=True):
 PATIENCE = 10.0  # seconds for a lock that is held for an instant
 _OPEN = os.O_RDWR | posix.CLOEXEC | posix.NOFOLLOW | posix.NONBLOCK
 _DECODER = msgspec.json.Decoder(Holder)
+_held: set[int] = set()
+"""Descriptors of locks that this process holds or tries to take."""
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
     """Hold the lock of a repository; the system lets go of it when the process ends, however it ends.
 
     Args:
-        path: The lock file.
+        path: The lock file; a folder can be locked like a file.
         repository: What is locked, for the message.
         doing: What the lock is for, for the message of the second one.
 
@@ -93,6 +95,7 @@ def locked_for_reading(path: Path, repository: Path) -> Iterator[None]:
     except OSError:
         yield
         return
+    _held.add(descriptor)
     try:
         with suppress(OSError):  # a file system without locks
             if not _taken(descriptor, shared=True):
@@ -104,13 +107,13 @@ def locked_for_reading(path: Path, repository: Path) -> Iterator[None]:
 
 @contextmanager
 def briefly_locked(path: Path) -> Iterator[None]:
-    """Hold a lock that everybody holds for an instant only, and wait for it; a folder can be locked like a file.
+    """Hold a lock that everybody holds for an instant only, and wait for it; also that of a folder.
 
     Raises:
         TimeoutError: Somebody holds it for longer, such as a process that has been stopped.
         OSError: The file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.is_dir() else _opened(path)
+    descriptor = _opened(path)
     try:
         deadline = time.monotonic() + PATIENCE
         while not _taken(descriptor):
@@ -123,6 +126,12 @@ def briefly_locked(path: Path) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.is_dir() else _opened_file(path)
+    _held.add(descriptor)
+    return descriptor
+
+
+def _opened_file(path: Path) -> int:
     try:
         descriptor = os.open(path, _OPEN)
     except FileNotFoundError:
@@ -153,6 +162,9 @@ def _taken(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def _let_go(descriptor: int) -> None:
+    if descriptor not in _held:
+        return  # this is a forked child of who holds it
+    _held.discard(descriptor)
     # To close it is not enough while a child that was forked meanwhile has it open too.
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -174,3 +186,15 @@ def _holder(descriptor: int) -> str:
         return str(decoded(os.pread(descriptor, 4096, 0), _DECODER))
     except (OSError, ValueError):
         return "another process"  # it has only just taken the lock
+
+
+def _after_fork() -> None:
+    """Leave the locks to the process that took them: one that lives longer would keep them."""
+    for descriptor in tuple(_held):
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -10,9 +10,9 @@ from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS
 from peak_observe.cli.backup import render
 from peak_observe.cli.backup.config import Settings
 from peak_observe.cli.backup.counts import counted
-from peak_observe.cli.backup.hooks import around
+from peak_observe.cli.backup.hooks import FAILED, SUCCESS, around
 from peak_observe.cli.backup.manager import note, opened, settings
-from peak_observe.cli.backup.push import pushed
+from peak_observe.cli.backup.push import pushed, tell_pushed
 from peak_observe.cli.backup.session import INCOMPLETE, progress
 from peak_observe.cli.options import AsJson, Config, ConfigFile, Data, Excluded, Manager, Only, Quiet, Repository
 from peak_observe.errors import UsageError
@@ -65,7 +65,7 @@ def create(
             raise UsageError("nothing to back up: give --config PATH, --data PATH, --config.file FILE or --app MODULE")
         if push and found.offsite is None:
             raise UsageError("--push: no table [backup.offsite] says where to")
-        with around(found, "backup"):
+        with around(found, "backup") as ending:
             manager = opened(found, new=True)
             wanted = parts(manager, only)
             run.begun = True
@@ -74,8 +74,12 @@ def create(
             except ValueError as error:
                 run.begun = False  # an option that makes no sense is nothing that a manager counts
                 raise UsageError(str(error)) from None
+            hushed, sent = quiet or as_json, None
             if push and backup.good:
-                pushed(found, backup.backup_id, repository=manager.backup_root, quiet=quiet or as_json)
+                sent = pushed(found, backup.backup_id, repository=manager.backup_root, quiet=hushed)
+            ending.outcome = SUCCESS if backup.good else FAILED  # whether or not that can be told
+            if sent and not hushed:
+                tell_pushed(sent)
             _tell(backup, as_json=as_json, quiet=quiet)
 
 

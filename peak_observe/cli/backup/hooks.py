@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-import typer
-
 from peak_observe.backup_recovery.repository.locking import locked_if_writable
+from peak_observe.backup_recovery.repository.permissions import FOLDER_MODE
 from peak_observe.backup_recovery.repository.repository import OWN, Repository
 from peak_observe.backup_recovery.restore.interrupts import Interrupts
 from peak_observe.cli.backup.manager import note
@@ -29,8 +28,14 @@ PING_TIMEOUT = 10.0  # seconds
 SUCCESS, FAILED = "success", "failed"
 
 
+class Ending:
+    """How that ends which hooks are around."""
+
+    outcome = ""  # what is known before the end
+
+
 @contextmanager
-def around(found: Settings, doing: str) -> Iterator[None]:
+def around(found: Settings, doing: str) -> Iterator[Ending]:
     """Run `before`, then what is done, then `after` whatever came of it, and ping.
 
     One Ctrl-C does not disturb `after`, only a warning is shown; the next one ends it.
@@ -43,8 +48,8 @@ def around(found: Settings, doing: str) -> Iterator[None]:
         RepositoryLockedError: Another process works in the repository; no command has run.
         BackupError: `before` failed, so nothing was done.
     """
-    with _turn(found, doing), _hooked(found, doing):
-        yield
+    with _turn(found, doing), _hooked(found, doing) as ending:
+        yield ending
 
 
 @contextmanager
@@ -56,26 +61,30 @@ def _turn(found: Settings, doing: str) -> Iterator[None]:
     """
     folder = found.repository or DEFAULT_REPOSITORY
     home = Repository(folder, "", SYSTEM_CLOCK).home
-    if home is None or not (home / OWN).is_dir() or not (found.before or found.after):
+    if home is None or not (found.before or found.after):
         yield
         return
-    with locked_if_writable(home / OWN / LOCK, home, f"{doing} with hooks"):
-        with locked_if_writable(home / OWN / "lock", home, doing):
+    own = home / OWN if (home / OWN).is_dir() else None
+    if own is None and doing == "backup":
+        with suppress(OSError):  # which the work itself says better
+            home.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    with locked_if_writable(own and own / LOCK, home, f"{doing} with hooks"):
+        with locked_if_writable(own and own / "lock", home, doing):
             pass  # the work itself takes it again
-        yield
+        # A new one has no file to lock, and gets none here: `before` may mount something there.
+        with locked_if_writable(home, home, f"{doing} with hooks"):
+            yield
 
 
 @contextmanager
-def _hooked(found: Settings, doing: str) -> Iterator[None]:
-    outcome = FAILED
+def _hooked(found: Settings, doing: str) -> Iterator[Ending]:
+    ending = Ending()
     try:
         _before(found, doing)
-        yield
-        outcome = SUCCESS
-    except typer.Exit as ended:
-        outcome = FAILED if ended.exit_code else SUCCESS
-        raise
+        yield ending
+        ending.outcome = ending.outcome or SUCCESS
     finally:
+        outcome = ending.outcome or FAILED
         try:
             _after(found, doing, outcome)
         finally:

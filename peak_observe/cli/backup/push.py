@@ -17,6 +17,7 @@ from peak_observe.errors import UsageError
 from peak_observe.resilience.health import formatting
 
 if TYPE_CHECKING:
+    from peak_observe.backup_recovery.offsite.push import PushReport
     from peak_observe.cli.backup.config import Settings
 
 WHERE = "no table [backup.offsite] names a store: --url URL or --config.file FILE does"
@@ -45,7 +46,11 @@ def push(
     folder = found.repository or DEFAULT_REPOSITORY
     if not folder.is_dir():
         raise UsageError(f"there is no repository {folder}: --repository or --config.file names another")
-    pushed(found, None if backup == LATEST else backup, repository=folder, quiet=quiet, as_json=as_json)
+    report = pushed(found, None if backup == LATEST else backup, repository=folder, quiet=quiet)
+    if as_json:
+        render.as_json(report._asdict())
+    elif not quiet:
+        tell_pushed(report)
 
 
 def store_of(
@@ -69,19 +74,18 @@ def store_of(
     return OffsiteStore(offsite.url, repository=where, name=found.name, **offsite.options() | facts)
 
 
-def pushed(
-    found: Settings, backup: str | None, *, repository: Path, quiet: bool = False, as_json: bool = False
-) -> None:
-    """Push a backup, and say what was sent.
+def pushed(found: Settings, backup: str | None, *, repository: Path, quiet: bool) -> PushReport:
+    """Push a backup, and return what was sent.
 
     Raises:
         BackupError: That was not possible.
     """
     store = store_of(found, repository=repository)
     with progress("push", quiet=quiet) as tell:
-        report = store.push(backup, progress=tell)
-    if as_json:
-        render.as_json(report._asdict())
-    elif not quiet:
-        sent = f"{formatting.size(report.sent_bytes)} sent of {formatting.size(report.size_bytes)}"
-        render.printed(f"{report.backup_id}  {'was there already' if report.was_there else f'pushed, {sent}'}")
+        return store.push(backup, progress=tell)
+
+
+def tell_pushed(report: PushReport) -> None:
+    """Say what was sent."""
+    sent = f"{formatting.size(report.sent_bytes)} sent of {formatting.size(report.size_bytes)}"
+    render.printed(f"{report.backup_id}  {'was there already' if report.was_there else f'pushed, {sent}'}")

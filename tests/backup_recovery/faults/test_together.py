@@ -16,6 +16,7 @@ from faulty.driving import environment
 from faulty.world import World
 
 from peak_observe.backup_recovery import RecoveryManager
+from peak_observe.backup_recovery.repository.locking import locked
 from peak_observe.errors import BackupError, RepositoryLockedError
 
 PATIENCE = 60.0
@@ -31,6 +32,19 @@ def hold(_):
         told.append(print("holding", flush=True))
         sys.stdin.readline()
 print(manager.create_backup(progress=hold), flush=True)
+"""
+# Forks a worker in the middle of a backup, as `multiprocessing` does, and waits.
+PARENT = """
+import os, sys, time
+from peak_observe.backup_recovery import RecoveryManager
+manager = RecoveryManager(sys.argv[1], name="faults")
+manager.config_backup.add_config(sys.argv[2])
+def fork(_):
+    child = os.fork()
+    if child:
+        print("forked", child, sep="\\n", flush=True)
+    time.sleep(120)
+manager.create_backup(progress=fork)
 """
 # Backs up again and again at the same time as others, and tells how often it did and how often somebody else was first.
 RIVAL = """
@@ -140,6 +154,34 @@ def test_a_child_that_was_forked_meanwhile_does_not_keep_the_lock(world: World) 
         for pid in children:
             os.waitpid(pid, 0)
         os.close(mine)
+
+
+def test_a_child_of_a_killed_holder_does_not_keep_the_lock(world: World) -> None:
+    """A worker of `multiprocessing` lives on, and nothing it does is a backup."""
+    with process(PARENT, world.repo, world.live / "config" / "app.toml") as holder:
+        child = int(holder.stdout.readline())
+        try:
+            holder.kill()
+            holder.wait(PATIENCE)
+            os.kill(child, 0)
+            assert world.manager().create_backup()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_child_that_leaves_the_block_does_not_unlock_it(tmp_path: Path) -> None:
+    """What its parent has taken is not the child's to give back."""
+    path = tmp_path / "lock"
+    try:
+        with locked(path, tmp_path, "work"):
+            pid = os.fork()
+            if pid == 0:
+                sys.exit()
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            with pytest.raises(RepositoryLockedError), locked(path, tmp_path, "other work"):
+                pass
+    except SystemExit:
+        os._exit(0)
 
 
 def test_processes_and_threads_in_a_crowd(world: World) -> None:

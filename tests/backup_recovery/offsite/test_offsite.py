@@ -486,3 +486,25 @@ def test_latest_is_the_newest_partial_one_where_that_is_allowed(away, tmp_path, 
     assert report.plan.backup_id == made
     partial = f"{made} in the store is partial"
     assert f"{partial}: none of this host that has succeeded holds what is wanted" in caplog.messages
+
+
+def test_what_progress_raises_comes_through(away) -> None:
+    """It is no error of the store or of a file, and the next push sends all."""
+    error = OSError(28, "no room for a log")
+
+    def tell(_: object) -> None:
+        raise error
+
+    made = away.manager.create_backup()
+    with pytest.raises(OSError, match="no room for a log") as raised:
+        away.store.push(made, progress=tell)
+    assert raised.value is error
+    assert away.store.push(made).backup_id == made
+    for work in (away.store.verify, away.store.drill):
+        with pytest.raises(OSError, match="no room for a log") as raised:
+            work(identity=away.identity, progress=tell)
+        assert raised.value is error
+    with pytest.raises(OSError, match="no room for a log") as raised:
+        away.restored(progress=tell)
+    assert raised.value is error
+    assert [report.ok for report in away.store.verify(identity=away.identity)] == [True]
