@@ -21,7 +21,6 @@ from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, su
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Progress
 from peak_observe.backup_recovery.repository import pruning, reading, retention
-from peak_observe.backup_recovery.repository.choice import why_none
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -207,12 +206,10 @@ class RecoveryManager(BackupReader):
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
         log_left(report)
-        held = self.get_backup(backup_id).parts
-        asked = ((CONFIG, restore_config), (STATE, restore_state), (DATA, restore_data))
-        if held and not any(is_asked for part, is_asked in asked if part in held):
-            _log.error("%s holds nothing of what is asked for: it holds the %s", backup_id, " and the ".join(held))
-            return False
-        return not report.unapplied
+        if report.is_empty:
+            held = " and the ".join(self.get_backup(backup_id).parts or report.left)
+            _log.error("%s holds nothing of what is asked for: it holds the %s", backup_id, held or "names alone")
+        return not (report.unapplied or report.is_empty)
 
     @check_keywords({"dryrun dry preview simulate": "dry_run", "partial": "allow_partial"})
     def restore(
@@ -292,9 +289,11 @@ class RecoveryManager(BackupReader):
                     work.write_state()
                     count.files = len(work.plan.new) + len(work.plan.replaced)
                     count.message = summary(unapplied)
+                    count.outcome = "" if work.is_empty else count.outcome
                     span.note(files=count.files)
         kept = () if restore_to else self.state_snapshot.nobody_takes(found)
-        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved, kept)
+        told = tuple(map(str, unapplied))
+        return RestoreReport(work.plan, found, told, work.left, work.moved, kept, work.is_empty)
 
     def recover(
         self, *, restore_to: str | Path | None = None, moved: Mapping[str, str] | None = None
@@ -343,13 +342,10 @@ class RecoveryManager(BackupReader):
             progress: Called with a `Progress`, by one thread at a time.
 
         Raises:
-            BackupNotFoundError: There is no backup that succeeded.
+            BackupNotFoundError: There is no backup of what is named that succeeded.
             BackupError: It could not be restored, or there is no room for it.
         """
-        newest = self.newest()
-        if newest is None:
-            reason = why_none(self.list_backups(), self.unreadable_backups(), self.backup_root)
-            raise BackupNotFoundError("latest", reason)
+        newest = self.latest()
         place = None if folder is None else Path(folder)
         with (
             self._operation("backup.drill", backup_id=newest.backup_id),

@@ -149,6 +149,20 @@ def test_a_restore_of_what_a_backup_does_not_hold_is_none(tmp_path: Path, caplog
     assert manager.restore_backup(config, restore_data=True)
 
 
+def test_a_restore_of_nothing_is_counted_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the ledger nor the log says that something is restored."""
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.state_snapshot.register_provider("bot", lambda: 1)
+    state = manager.create_backup()
+    with caplog.at_level(logging.INFO, "peak_observe.backup"):
+        assert not manager.restore_backup(state)
+        assert manager.restore(state, config=False).is_empty
+        assert not [message for message in caplog.messages if "is restored:" in message]
+    assert manager._repository.ledger.load().restores["success"] == 0
+    assert not manager.restore(state, state=True).is_empty
+    assert manager._repository.ledger.load().restores["success"] == 1
+
+
 def test_prune_keeps_a_good_one_where_files_are_shared_with_a_corrupt_one(tmp_path: Path) -> None:
     """The second backup links to the copy that is damaged: it is read before the first one could go."""
     file = tmp_path / "data" / "f"
