@@ -33,6 +33,7 @@ from peak_observe.backup_recovery.restore.diff import Difference
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import entries_of
 from peak_observe.errors import BackupError, BackupNotFoundError
+from peak_observe.support.shown import shown
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,15 +81,23 @@ class BackupReader:
     def list_backups(
         self,
         tags: Collection[str] | None = None,
-        backup_type: BackupType | None = None,
+        backup_type: BackupType | str | None = None,
     ) -> list[BackupMetadata]:
         """Return the backups, the newest first.
 
         Args:
             tags: Only those with at least one of these tags.
             backup_type: Only those of this type.
+
+        Raises:
+            ValueError: There is no such type.
         """
         wanted = {tags} if isinstance(tags, str) else set(tags or ())
+        try:
+            backup_type = None if backup_type is None else BackupType(backup_type)
+        except ValueError:
+            known = ", ".join(item.value for item in BackupType)
+            raise ValueError(f"backup_type must be one of {known}, not {shown(backup_type)}") from None
         return [
             backup
             for backup in self._repository.backups()[::-1]

@@ -9,12 +9,14 @@ from pathlib import Path
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.arguments import (
+    check_flags,
     check_period,
-    checked_flag,
+    checked_patterns,
     checked_tags,
     checked_text,
     chosen_kinds,
     left_out,
+    wanted_parts,
 )
 from peak_observe.backup_recovery.create.counts import counting
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
@@ -135,7 +137,7 @@ class RecoveryManager(BackupReader):
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
-        wanted = {CONFIG: checked_flag(include_config), STATE: bool(include_state), DATA: include_data is not False}
+        wanted = wanted_parts(config=include_config, state=include_state, data=include_data)
         kinds = chosen_kinds(self._named.kinds(), wanted)
         request = BackupRequest(
             {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds},
@@ -258,6 +260,7 @@ class RecoveryManager(BackupReader):
             BackupError: Writing failed; nothing was changed.
             RestoreCutOff: Ctrl-C came again and again while it was taken back; the next use of the repository does it.
         """
+        check_flags(config=config, state=state, data=data, dry_run=dry_run, allow_partial=allow_partial)
         has_state = state or state_file is not None
         wanted = [kind for kind, asked in ((CONFIG, config), (STATE, has_state), (DATA, data)) if asked]
         options = RestoreOptions(
@@ -265,7 +268,7 @@ class RecoveryManager(BackupReader):
             named=self._named.roots(),
             inside=None if restore_to is None else Path(checked_path(restore_to)),
             moved=dict(moved or {}),
-            paths=(paths,) if isinstance(paths, str) else tuple(paths),
+            paths=checked_patterns("paths", paths),
             allow_partial=allow_partial,
             numeric_owner=numeric_owner,
             state_file=None if state_file is None else Path(checked_path(state_file)),
@@ -292,8 +295,7 @@ class RecoveryManager(BackupReader):
                     count.outcome = "" if work.is_empty else count.outcome
                     span.note(files=count.files)
         kept = () if restore_to else self.state_snapshot.nobody_takes(found)
-        told = tuple(map(str, unapplied))
-        return RestoreReport(work.plan, found, told, work.left, work.moved, kept, work.is_empty)
+        return work.report(found, unapplied, kept)
 
     def recover(
         self, *, restore_to: str | Path | None = None, moved: Mapping[str, str] | None = None
@@ -383,6 +385,8 @@ class RecoveryManager(BackupReader):
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: A backup cannot be removed.
         """
+        check_flags(dry_run=dry_run)
+        retention.check_policy(policy)
         if dry_run:
             return pruning.select(self._repository, policy)
         with writing(self._repository, "remove old backups", ()):

@@ -277,6 +277,10 @@ class Restore:
                 raise RestoreRefusedError(self._backup_id, (problem.problem,), (problem.reason,))
         return found
 
+    def report(self, state: dict[str, Any] | None, unapplied: Iterable[object], kept: tuple[str, ...]) -> RestoreReport:
+        """Return what was restored, with the state, who could not take it, and what nobody takes."""
+        return RestoreReport(self.plan, state, tuple(map(str, unapplied)), self.left, self.moved, kept, self.is_empty)
+
     def write_state(self) -> None:
         """Write the state to the file that is named for it.
 
