@@ -190,7 +190,7 @@ class ConfigBackup(_Part):
     def backup(self, backup_dir: Path) -> int:
         """Copy everything named into a folder, and return how many files that are; the log tells what is missing.
 
-        What cannot be taken keeps the copy of an earlier run there, as the only one; the log names it.
+        A file that cannot be taken keeps the copy of an earlier run there, as the only one; the log names it.
 
         Raises:
             OSError: The folder cannot be written.
@@ -243,7 +243,7 @@ class DataBackup(_Part):
     def backup(self, backup_dir: Path) -> tuple[int, int]:
         """Copy everything named into a folder, and return how many files and bytes that are; the log tells the rest.
 
-        What cannot be taken, as of a command that failed, keeps the copy of an earlier run there; the log names it.
+        A file that cannot be taken, as of a command that failed, keeps the copy of an earlier run there; the log names it.
 
         Raises:
             OSError: The folder cannot be written.
