@@ -243,7 +243,7 @@ class DataBackup(_Part):
     def backup(self, backup_dir: Path) -> tuple[int, int]:
         """Copy everything named into a folder, and return how many files and bytes that are; the log tells the rest.
 
-        A file that cannot be taken, as of a command that failed, keeps the copy of an earlier run there; the log names it.
+        A file that cannot be taken, as of a command that failed, keeps the copy of an earlier run; the log names it.
 
         Raises:
             OSError: The folder cannot be written.
