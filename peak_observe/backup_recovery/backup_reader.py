@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.components import Named
+from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.create.sources import Exclude
-from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable, without_base
+from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable, why_none, without_base
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
+from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import (
+    COMMAND,
     CONFIG,
     DATA,
     KINDS,
     STATE,
     BackupMetadata,
     BackupType,
+    telling,
 )
-from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.backup_recovery.repository.repository import MANIFEST, Repository
 from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore import contents, diff
 from peak_observe.backup_recovery.restore.crash_recovery import settle_beside
 from peak_observe.backup_recovery.restore.diff import Difference
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import entries_of
-from peak_observe.errors import BackupError
+from peak_observe.errors import BackupError, BackupNotFoundError
+from peak_observe.support.shown import shown
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +73,7 @@ class StoredFile(NamedTuple):
 class BackupReader:
     """The part of a `RecoveryManager` that only reads."""
 
+    backup_root: Path
     _repository: Repository
     _named: Named
     _exclude: Exclude
@@ -74,15 +81,23 @@ class BackupReader:
     def list_backups(
         self,
         tags: Collection[str] | None = None,
-        backup_type: BackupType | None = None,
+        backup_type: BackupType | str | None = None,
     ) -> list[BackupMetadata]:
         """Return the backups, the newest first.
 
         Args:
             tags: Only those with at least one of these tags.
             backup_type: Only those of this type.
+
+        Raises:
+            ValueError: There is no such type.
         """
         wanted = {tags} if isinstance(tags, str) else set(tags or ())
+        try:
+            backup_type = None if backup_type is None else BackupType(backup_type)
+        except ValueError:
+            known = ", ".join(item.value for item in BackupType)
+            raise ValueError(f"backup_type must be one of {known}, not {shown(backup_type)}") from None
         return [
             backup
             for backup in self._repository.backups()[::-1]
@@ -122,20 +137,67 @@ class BackupReader:
         return next((item.created for item in whole if self._holds_named(item, kinds)), None)
 
     def newest(self, *, whole: bool = False) -> BackupMetadata | None:
-        """Return the newest good backup of all that is named, or else of some of it, or else of anything.
+        """Return the newest good backup of all that is named, or else of some of it; where nothing is named, of all.
 
-        Others may keep their backups in the same repository.
+        Others may keep their backups in the same repository: one of theirs is no backup of what is named.
 
         Args:
             whole: Whether one that is known to be corrupt is passed over, unless all are.
         """
-        good = [item for item in self.list_backups() if item.good]
+        good = self._of_named([item for item in self.list_backups() if item.good])
         if whole:
             good = restorable(good, self.corrupt_backups()) or good
-        kinds, sources = self._named.kinds(), self.named_sources()
-        mine = [item for item in good if self._holds_named(item, kinds)]
-        mine = mine or [item for item in good if any(map(item.holds, sources))]
-        return next(iter(mine or good), None)
+        kinds = self._named.kinds()
+        return next((item for item in good if self._holds_named(item, kinds)), next(iter(good), None))
+
+    def latest(self, *, whole: bool = False) -> BackupMetadata:
+        """Return the backup that `newest` does.
+
+        Args:
+            whole: That of `newest`.
+
+        Raises:
+            BackupNotFoundError: There is none; the message says which there is instead.
+        """
+        newest = self.newest(whole=whole)
+        if newest is None:
+            raise BackupNotFoundError("latest", self._why_none())
+        return newest
+
+    def _why_none(self) -> str:
+        backups = self.list_backups()
+        why = why_none(self._of_named(backups), self.unreadable_backups(), self.backup_root)
+        other = next((item for item in backups if item.good), None)
+        if other is None:
+            return why
+        sources = {source.partition(COMMAND)[0] for kind in KINDS for source in other.sources_of(kind)}
+        return f"of what is named, {why}; {other.backup_id} has, and is one of {summary(sorted(sources))}"
+
+    def _of_named(self, backups: Sequence[BackupMetadata]) -> Sequence[BackupMetadata]:
+        """Return the backups that hold something of what is named; all where nothing is."""
+        kinds = self._named.kinds()
+        if not kinds:
+            return backups
+        held = [item for item in backups if self._holds_named(item, kinds) or self._holds_some(item)]
+        return held or list(filter(self._is_moved, backups))
+
+    def _holds_some(self, backup: BackupMetadata) -> bool:
+        """Return whether a backup holds a source that is named, or one below it; if it does not tell, it may."""
+        held = telling(source for kind in KINDS for source in backup.sources_of(kind))
+        named = telling(self.named_sources())
+        return not held or any(source in named or any(source.startswith(f"{one}/") for one in named) for source in held)
+
+    def _is_moved(self, backup: BackupMetadata) -> bool:
+        """Return whether a restore finds a path of a backup by its name in another folder, and the old one is gone.
+
+        Where it is still there, another program that names its files alike keeps its backups here too.
+        """
+        names = {(root.kind, root.named) for root in self._named.roots()}
+        try:
+            roots = ManifestFile(self._repository.root / backup.backup_id / MANIFEST).head().roots if names else []
+        except (OSError, ValueError):
+            return bool(backup.manifest)  # it may be, and whoever looks at it is told what is wrong
+        return any((root.kind, root.named) in names and not os.path.lexists(decode_name(root.source)) for root in roots)
 
     def _holds_named(self, backup: BackupMetadata, kinds: Collection[str]) -> bool:
         """Return whether a backup holds these parts with all that is named for them, as far as it tells."""

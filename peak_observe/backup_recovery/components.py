@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -61,7 +61,7 @@ class _Part:
         self._exclude = Exclude(exclude)
 
     def _copy(self, folder: Path, dumps: Dumps) -> Part:
-        """Copy everything into `folder`, each file by one rename."""
+        """Copy everything into `folder`, each file by one rename; what cannot be taken keeps the copy of before."""
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         with _alone(folder):
             return self._copy_alone(folder, dumps)
@@ -87,9 +87,23 @@ class _Part:
                 _move(entry, work, folder)
         finally:
             shutil.rmtree(work)
+        taken = {entry.stored for entry in entries}
         for problem in writer.problems:
-            _log.warning("not backed up: %s", problem)
+            older = next(self._older(decode_name(problem.what), folder, taken), "")
+            stays = f"; {older} is the copy of an earlier run, which a restore brings back" if older else ""
+            _log.warning("not backed up: %s%s", problem, stays)
         return writer.parts[self.paths.kind]
+
+    def _older(self, path: str, folder: Path, taken: Collection[str]) -> Iterator[str]:
+        """Yield the copy that an earlier run made of a path, if this one has not taken it."""
+        for root in self.paths.roots():
+            source = decode_name(root.source)
+            for base in (source, os.path.realpath(source)):
+                stored = decode_name(root.stored) + path[len(base) :]
+                copy = folder / stored.partition("/")[2]
+                is_below = path == base or path.startswith(f"{base}/")
+                if is_below and encode_name(stored) not in taken and os.path.lexists(copy):
+                    yield str(copy)
 
     def restore(self, backup_dir: Path, dry_run: bool = False) -> int:
         """Bring everything named back from a folder, all files or none, and return how many files that are.
@@ -176,6 +190,8 @@ class ConfigBackup(_Part):
     def backup(self, backup_dir: Path) -> int:
         """Copy everything named into a folder, and return how many files that are; the log tells what is missing.
 
+        A file that cannot be taken keeps the copy of an earlier run there, as the only one; the log names it.
+
         Raises:
             OSError: The folder cannot be written.
         """
@@ -227,6 +243,8 @@ class DataBackup(_Part):
 
     def backup(self, backup_dir: Path) -> tuple[int, int]:
         """Copy everything named into a folder, and return how many files and bytes that are; the log tells the rest.
+
+        A file that cannot be taken, as of a command that failed, keeps the copy of an earlier run; the log names it.
 
         Raises:
             OSError: The folder cannot be written.

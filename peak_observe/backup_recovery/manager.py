@@ -9,19 +9,20 @@ from pathlib import Path
 from peak_observe.backup_recovery.backup_reader import BackupReader
 from peak_observe.backup_recovery.components import ConfigBackup, DataBackup, Named
 from peak_observe.backup_recovery.create.arguments import (
+    check_flags,
     check_period,
-    checked_flag,
+    checked_patterns,
     checked_tags,
     checked_text,
     chosen_kinds,
     left_out,
+    wanted_parts,
 )
 from peak_observe.backup_recovery.create.counts import counting
 from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, summary
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Tell, as_raised
 from peak_observe.backup_recovery.repository import pruning, reading, retention
-from peak_observe.backup_recovery.repository.choice import why_none
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -135,7 +136,7 @@ class RecoveryManager(BackupReader):
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: It failed; that is recorded, and older backups are as they were.
         """
-        wanted = {CONFIG: checked_flag(include_config), STATE: bool(include_state), DATA: include_data is not False}
+        wanted = wanted_parts(config=include_config, state=include_state, data=include_data)
         kinds = chosen_kinds(self._named.kinds(), wanted)
         request = BackupRequest(
             {kind: paths.roots() for kind, paths in self._named.paths().items() if kind in kinds},
@@ -206,12 +207,10 @@ class RecoveryManager(BackupReader):
         if dry_run:
             _log.info("dry run, nothing was changed: %s", report.plan)
         log_left(report)
-        held = self.get_backup(backup_id).parts
-        asked = ((CONFIG, restore_config), (STATE, restore_state), (DATA, restore_data))
-        if held and not any(is_asked for part, is_asked in asked if part in held):
-            _log.error("%s holds nothing of what is asked for: it holds the %s", backup_id, " and the ".join(held))
-            return False
-        return not report.unapplied
+        if report.is_empty:
+            held = " and the ".join(self.get_backup(backup_id).parts or report.left)
+            _log.error("%s holds nothing of what is asked for: it holds the %s", backup_id, held or "names alone")
+        return not (report.unapplied or report.is_empty)
 
     @as_raised()
     @check_keywords({"dryrun dry preview simulate": "dry_run", "partial": "allow_partial"})
@@ -261,6 +260,7 @@ class RecoveryManager(BackupReader):
             BackupError: Writing failed; nothing was changed.
             RestoreCutOff: Ctrl-C came again and again while it was taken back; the next use of the repository does it.
         """
+        check_flags(config=config, state=state, data=data, dry_run=dry_run, allow_partial=allow_partial)
         has_state = state or state_file is not None
         wanted = [kind for kind, asked in ((CONFIG, config), (STATE, has_state), (DATA, data)) if asked]
         options = RestoreOptions(
@@ -268,7 +268,7 @@ class RecoveryManager(BackupReader):
             named=self._named.roots(),
             inside=None if restore_to is None else Path(checked_path(restore_to)),
             moved=dict(moved or {}),
-            paths=(paths,) if isinstance(paths, str) else tuple(paths),
+            paths=checked_patterns("paths", paths),
             allow_partial=allow_partial,
             numeric_owner=numeric_owner,
             state_file=None if state_file is None else Path(checked_path(state_file)),
@@ -292,9 +292,10 @@ class RecoveryManager(BackupReader):
                     work.write_state()
                     count.files = len(work.plan.new) + len(work.plan.replaced)
                     count.message = summary(unapplied)
+                    count.outcome = "" if work.is_empty else count.outcome
                     span.note(files=count.files)
         kept = () if restore_to else self.state_snapshot.nobody_takes(found)
-        return RestoreReport(work.plan, found, tuple(map(str, unapplied)), work.left, work.moved, kept)
+        return work.report(found, unapplied, kept)
 
     def recover(
         self, *, restore_to: str | Path | None = None, moved: Mapping[str, str] | None = None
@@ -345,13 +346,10 @@ class RecoveryManager(BackupReader):
             progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
-            BackupNotFoundError: There is no backup that succeeded.
+            BackupNotFoundError: There is no backup of what is named that succeeded.
             BackupError: It could not be restored, or there is no room for it.
         """
-        newest = self.newest()
-        if newest is None:
-            reason = why_none(self.list_backups(), self.unreadable_backups(), self.backup_root)
-            raise BackupNotFoundError("latest", reason)
+        newest = self.latest()
         place = None if folder is None else Path(folder)
         operation = self._operation("backup.drill", backup_id=newest.backup_id)
         with operation, restoring(self._repository, "drill", touched=()):
@@ -387,6 +385,8 @@ class RecoveryManager(BackupReader):
             RepositoryLockedError: Another process or thread works in the repository.
             BackupError: A backup cannot be removed.
         """
+        check_flags(dry_run=dry_run)
+        retention.check_policy(policy)
         if dry_run:
             return pruning.select(self._repository, policy)
         with writing(self._repository, "remove old backups", ()):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.support.redact import describe
-from peak_observe.support.shown import shown_time
+from peak_observe.support.shown import shown, shown_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,6 +259,8 @@ def _log(level: str, message: str, *values: object) -> None:
 
 def _check_create(manager: Manager, create: dict[str, Any]) -> None:
     """Raise now, not at the first backup, where `create_backup` does not take what is handed on to it."""
+    if not callable(getattr(manager, "create_backup", None)):
+        raise TypeError(f"manager must be a RecoveryManager, not {shown(manager)}")
     try:
         inspect.signature(manager.create_backup).bind_partial(**create)
     except TypeError as error:

@@ -1,6 +1,7 @@
 """Configuration and data by themselves, into a folder and back."""
 
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -132,3 +133,28 @@ def test_a_database_is_taken_whole(tmp_path: Path, folder: Path) -> None:
 def test_patterns_leave_out(program: Program, folder: Path) -> None:
     """For a part by itself too."""
     assert DataBackup([program.data], exclude=["trades/"]).backup(folder)[0] == 1
+
+
+@pytest.mark.parametrize("what", ["command", "file", "file below"])
+def test_an_older_copy_of_what_cannot_be_taken_stays_and_is_named(
+    tmp_path: Path, folder: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be the only one there is; nobody takes it for one of this run."""
+    data, path = DataBackup(), tmp_path / "data" / "f"
+    Program.write(path, "one\n")
+    if what == "command":
+        data.add_command("pg", "echo one")
+    else:
+        data.add_data_path(path if what == "file" else path.parent)
+    assert data.backup(folder) == (1, 4)
+    if what == "command":
+        data.add_command("pg", "false")
+    else:
+        path.unlink()
+        path.symlink_to("nothing") if what == "file" else os.mkfifo(path)
+    copy = folder / {"command": "pg.sql", "file": "f", "file below": "data/f"}[what]
+    with caplog.at_level(logging.WARNING, "peak_observe.backup"):
+        assert data.backup(folder) == (0, 0)
+    assert caplog.messages[-1].startswith("not backed up: ")
+    assert caplog.messages[-1].endswith(f"; {copy} is the copy of an earlier run, which a restore brings back")
+    assert copy.read_text() == "one\n"

@@ -15,6 +15,7 @@ from peak_observe import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
+    BackupSchedule,
     BackupStatus,
     BackupType,
     BackupVerified,
@@ -148,6 +149,51 @@ def test_a_restore_of_what_a_backup_does_not_hold_is_none(tmp_path: Path, caplog
     assert not manager.restore_backup(config, False)
     assert f"{config} holds nothing of what is asked for: it holds the config" in caplog.messages
     assert manager.restore_backup(config, restore_data=True)
+
+
+def test_a_restore_of_nothing_is_counted_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the ledger nor the log says that something is restored."""
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.state_snapshot.register_provider("bot", lambda: 1)
+    state = manager.create_backup()
+    with caplog.at_level(logging.INFO, "peak_observe.backup"):
+        assert not manager.restore_backup(state)
+        assert manager.restore(state, config=False).is_empty
+        assert not [message for message in caplog.messages if "is restored:" in message]
+    assert manager._repository.ledger.load().restores["success"] == 0
+    assert not manager.restore(state, state=True).is_empty
+    assert manager._repository.ledger.load().restores["success"] == 1
+
+
+WRONG = {
+    "include_config": lambda manager, _: manager.create_backup(None),
+    "include_state": lambda manager, _: manager.create_backup(include_state="no"),
+    "include_data": lambda manager, _: manager.create_backup(include_data="no"),
+    "dry_run": lambda manager, backup_id: manager.restore(backup_id, dry_run=None),
+    "config": lambda manager, backup_id: manager.restore(backup_id, config="no"),
+    "paths": lambda manager, backup_id: manager.restore(backup_id, paths=[1]),
+    "policy": lambda manager, _: manager.prune(None),
+    "backup_type": lambda manager, _: manager.list_backups(backup_type="whole"),
+    "manager": lambda _, __: BackupSchedule(None, every=60),
+}
+
+
+@pytest.mark.parametrize(("name", "call"), WRONG.items(), ids=WRONG)
+def test_what_an_argument_cannot_be_is_refused_by_its_name(manager: RecoveryManager, name: str, call) -> None:
+    """Before anything changes: a text such as "no" would count as true, and None as a real run."""
+    backup_id = manager.create_backup()
+    before = sorted(manager.backup_root.iterdir())
+    with pytest.raises((TypeError, ValueError), match=rf"^{name} "):
+        call(manager, backup_id)
+    assert sorted(manager.backup_root.iterdir()) == before
+
+
+def test_the_type_of_a_backup_may_be_its_text(manager: RecoveryManager) -> None:
+    """And a tag by itself is one."""
+    backup_id = manager.create_backup(tags=["daily"])
+    for found in (manager.list_backups(backup_type="full"), manager.list_backups("daily")):
+        assert [backup.backup_id for backup in found] == [backup_id]
+    assert manager.list_backups("d") == []
 
 
 def test_prune_keeps_a_good_one_where_files_are_shared_with_a_corrupt_one(tmp_path: Path) -> None:

@@ -186,3 +186,43 @@ def test_a_drill_without_a_backup_says_what_others_say(desk) -> None:
     (desk.folder / "backups").mkdir()
     drill, others = (desk.run(name, "--repository", "backups") for name in ("drill", "verify"))
     assert (drill.code, drill.line) == (others.code, others.line)
+
+
+@pytest.fixture
+def shared(desk):
+    """A repository with a good backup of one program, and a partial one of another."""
+    for name, config in (("one", '["one.toml"]'), ("two", '["two.toml", "gone.toml"]')):
+        desk.write(f"{name}.toml", "x = 1")
+        desk.write(f"of-{name}.toml", f'[backup]\nrepository = "backups"\nname = "{name}"\nconfig = {config}\n')
+    desk.one = desk.run("create", "--config.file", "of-one.toml", "--json").json["backup_id"]
+    desk.two = desk.run("create", "--config.file", "of-two.toml", "--json").json["backup_id"]
+    return desk
+
+
+@pytest.mark.parametrize(
+    "command", [["show"], ["ls", "latest"], ["cat", "latest", "one.toml"], ["diff", "latest"], *PROVING], ids=joined
+)
+def test_a_good_backup_of_another_program_is_none_of_what_is_named(shared, command: list[str]) -> None:
+    """It is no proof, and the message says what there is; where nothing is named, it is the newest good one."""
+    done = shared.run(*command, "--config.file", "of-two.toml")
+    assert (done.code, done.out) == (3, "")
+    partial = f"{shared.two} is partial: `restore --allow-partial` brings back what there is"
+    other = f"{shared.one} has, and is one of {shared.folder}/one.toml"
+    assert done.line.endswith(f"of what is named, none in backups has succeeded; {partial}; {other}") or (
+        done.line.endswith(f"of what is named, none in {shared.folder}/backups has succeeded; {partial}; {other}")
+    )
+    for options in (["--config.file", "of-one.toml"], ["--repository", "backups"]):
+        assert shared.run(*command, *options).code == 0
+
+
+@pytest.mark.parametrize("command", PROVING, ids=joined)
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_a_proof_finds_what_has_moved(desk, command: list[str], *, is_copy: bool) -> None:
+    """As a restore does, by the names in the file; while the old files are there, they are another program's."""
+    for name in ("one", "other"):
+        desk.write(f"{name}/bot.toml", "x = 1")
+        desk.write(f"{name}/backup.toml", '[backup]\nrepository = "../backups"\nconfig = "bot.toml"\n')
+    assert desk.run("create", "--config.file", "one/backup.toml").code == 0
+    if not is_copy:
+        shutil.rmtree(desk.folder / "one")
+    assert desk.run(*command, "--config.file", "other/backup.toml").code == (3 if is_copy else 0)

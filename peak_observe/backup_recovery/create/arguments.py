@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from peak_observe.backup_recovery.repository.metadata import KINDS, Problem
+from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE, Problem
 from peak_observe.support.loggers import logger
-from peak_observe.support.shown import shown_time
+from peak_observe.support.shown import shown, shown_time
 
 _log = logger("peak_observe.backup")
 MEND = "Use config_backup.add_config(), data_backup.add_data_path() or state_snapshot.register_provider() first."
 
 
-def checked_flag(include_config: Any) -> bool:
-    """Return whether the configuration is included.
+def checked_flag(name: str, value: Any) -> bool:
+    """Return whether an argument is true.
 
     Raises:
-        TypeError: It is a text, which was meant as description.
+        TypeError: It is None or a text, also one such as "no", which would count as true.
     """
-    if isinstance(include_config, str):
-        raise TypeError(f"include_config is true or false: write create_backup(description={include_config!r})")
-    return bool(include_config)
+    if value is None or isinstance(value, str | bytes):
+        hint = f": write create_backup(description={shown(value)})" if name == "include_config" else ""
+        raise TypeError(f"{name} is true or false, not {shown(value)}{hint}")
+    return bool(value)
+
+
+def check_flags(**flags: Any) -> None:
+    """Look at arguments that are true or false, by their names.
+
+    Raises:
+        TypeError: One of them is neither.
+    """
+    for name, value in flags.items():
+        checked_flag(name, value)
+
+
+def wanted_parts(*, config: Any, state: Any, data: Any) -> dict[str, bool]:
+    """Return which parts are included; None for the data is whatever is named.
+
+    Raises:
+        TypeError: One is neither true nor false.
+    """
+    return {
+        CONFIG: checked_flag("include_config", config),
+        STATE: checked_flag("include_state", state),
+        DATA: data is None or checked_flag("include_data", data),
+    }
+
+
+def checked_patterns(name: str, value: Any) -> tuple[str, ...]:
+    """Return paths or patterns that were given as one text or as several.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    found = (value,) if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable) else tuple(value)
+    for item in found:
+        if not isinstance(item, str | os.PathLike):
+            raise TypeError(f"{name} must be paths or patterns, not {shown(item)}")
+    return tuple(map(str, found))
 
 
 def checked_text(name: str, value: Any) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
 ON_ITS_WAY = "a restore has it on its way, or a crash has left it of one"
+EMPTIED = "everything in it is excluded, or in caches and repositories of backups"
 CACHE_TAG = "CACHEDIR.TAG"
 CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 _FORMAT = stat.S_IFMT(0o777_777)
@@ -185,7 +186,7 @@ def find(
     if named is None or named.type is FILE:
         yield from () if named is None else _file(named, problem)
         return
-    folders = [named]
+    folders, seen = [named], _Seen()
     tell = left_out or _say_nothing
     while folders:
         folder = folders.pop()
@@ -194,14 +195,36 @@ def find(
         listed, logs = _listed(folder.path, problem, tell)
         is_below = left_out is not None and folder is not named
         entries = _without_cache(folder.path, listed, tell) if is_below else listed
+        below = folder.path[len(named.path) + 1 :]
+        wanted = _without_excluded(entries or [], below, exclude)
+        seen.see(listed, wanted, is_whole=entries is listed)
         if entries is None:
             continue
         yield folder
-        below = folder.path[len(named.path) + 1 :]
         for log in logs:  # which tells of its database also where it is excluded itself
             if log in entries and sqlite.is_log(log.path):
                 _tell_of_database(log, below, exclude, problem)
-        yield from _taken(_without_excluded(entries, below, exclude), folder, problem, folders=folders)
+        yield from _taken(wanted, folder, problem, folders=folders)
+    if seen.only_left_out:
+        problem(path, EMPTIED)
+
+
+class _Seen:
+    """Whether a walk takes any file, and whether it leaves anything out."""
+
+    def __init__(self) -> None:
+        self._something = self._left_out = False
+
+    def see(self, listed: list[os.DirEntry[str]], wanted: list[os.DirEntry[str]], *, is_whole: bool) -> None:
+        """Look at a folder; of a cache, which is not taken as a whole, the tag is no file of anybody's."""
+        self._left_out = self._left_out or len(wanted) < len(listed)
+        if is_whole and not self._something:
+            self._something = not all(entry.is_dir(follow_symlinks=False) for entry in wanted)
+
+    @property
+    def only_left_out(self) -> bool:
+        """Whether there was something, and all of it was left out."""
+        return self._left_out and not self._something
 
 
 def _named(path: str, stored: str, problem: Callable[[str, str], None]) -> Found | None:

@@ -179,6 +179,16 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
                     why.append(f"within {self.within}")
 
 
+def check_policy(policy: object) -> None:
+    """Look whether something is a policy.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(policy, RetentionPolicy):
+        raise TypeError(f"policy must be a RetentionPolicy, not {shown(policy)}")
+
+
 def keep_count(count: int) -> RetentionPolicy:
     """Return the policy that keeps the newest `count` good backups; also for 0 the newest one stays.
 

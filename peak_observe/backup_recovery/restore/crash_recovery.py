@@ -356,7 +356,7 @@ class Counted:
     """The end of a restore, for the ledger and the event.
 
     Args:
-        outcome: How it ended.
+        outcome: How it ended; empty where there was nothing to restore.
         message: What went wrong, in one line.
     """
 
@@ -369,11 +369,11 @@ class Counted:
 
 @contextmanager
 def counted(repository: Repository, backup_id: str) -> Iterator[Counted]:
-    """Count a restore by how it ends; that there is no such backup, or no turn for it, counts for nothing."""
+    """Count a restore by how it ends; one without an outcome, a backup or a turn counts for nothing."""
     began, found = time.perf_counter(), Counted()
     try:
         yield found
-        found.outcome = PARTIAL if found.message else SUCCESS
+        found.outcome = found.outcome and (PARTIAL if found.message else SUCCESS)
     except (BackupNotFoundError, RepositoryLockedError):
         found.outcome = ""
         raise

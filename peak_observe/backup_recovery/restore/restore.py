@@ -61,6 +61,7 @@ class RestoreReport(NamedTuple):
         left: Parts that the backup holds and that were not asked for.
         moved: Named paths that go to another place than they came from: the old one and the new one.
         not_handed_back: State providers whose state is in `state` alone, as no `restore=` function takes it.
+        is_empty: Whether the backup holds no part that was asked for, so that nothing was restored and none is counted.
     """
 
     plan: RestorePlan
@@ -69,6 +70,7 @@ class RestoreReport(NamedTuple):
     left: tuple[str, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
     not_handed_back: tuple[str, ...] = ()
+    is_empty: bool = False
 
 
 def log_left(report: RestoreReport) -> None:
@@ -111,6 +113,8 @@ class Restore:
         self._backup_id = backup.backup_id
         self._stored = StoredFiles(repository.root, manifest, temporary=temporary)
         self._owners = Ownership(manifest, numeric=options.numeric_owner)
+        held = set(backup.parts) or {entry.kind for entry in manifest.entries}
+        self.is_empty = not held & set(options.kinds)
         self.left = tuple(sorted({entry.kind for entry in manifest.entries} - set(options.kinds)))
         places = Places(manifest, options)
         self.moved = tuple(places.moved())
@@ -272,6 +276,10 @@ class Restore:
             if problem is not None:
                 raise RestoreRefusedError(self._backup_id, (problem.problem,), (problem.reason,))
         return found
+
+    def report(self, state: dict[str, Any] | None, unapplied: Iterable[object], kept: tuple[str, ...]) -> RestoreReport:
+        """Return what was restored, with the state, who could not take it, and what nobody takes."""
+        return RestoreReport(self.plan, state, tuple(map(str, unapplied)), self.left, self.moved, kept, self.is_empty)
 
     def write_state(self) -> None:
         """Write the state to the file that is named for it.

@@ -130,18 +130,15 @@ def identified(manager: RecoveryManager, which: str, *, whole: bool = True) -> s
         whole: Whether `latest` passes over those that are known to be corrupt, which is said.
 
     Raises:
-        BackupNotFoundError: The newest one that succeeded is meant, and none has.
+        BackupNotFoundError: The newest one of what is named that succeeded is meant, and none has.
         UsageError: Several begin so.
     """
-    backups = manager.list_backups()
     if which == LATEST:
-        newest = manager.newest(whole=whole)
-        if newest is None:
-            raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), manager.backup_root))
+        newest = manager.latest(whole=whole)
         if whole:
             _tell_of_corrupt(manager, newest)
         return newest.backup_id
-    names = [*(backup.backup_id for backup in backups), *manager.unreadable_backups()]
+    names = [*(backup.backup_id for backup in manager.list_backups()), *manager.unreadable_backups()]
     if which in names:
         return which
     found = [name for name in names if which and (name.startswith(which) or name[len("backup_") :].startswith(which))]

@@ -1,5 +1,6 @@
 """Whatever is named is in a backup, unless somebody says otherwise; then the backup says so."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,27 @@ def test_a_schedule_does_not_take_a_backup_of_the_configuration_for_its_own(tmp_
     manager.create_backup(include_data=False)
     assert BackupSchedule(manager, every=3600, clock=clock)._due() == 0.0
     assert BackupSchedule(manager, every=3600, clock=clock, include_data=False)._due() > 0.0
+
+
+@pytest.mark.parametrize("exclude", ["*", "*.csv", "day/", "caches"])
+def test_a_folder_of_which_all_is_left_out_is_a_problem(tmp_path: Path, exclude: str) -> None:
+    """A backup of nothing is no success; a folder without files is what it is, and one file is enough."""
+    data = tmp_path / "data"
+    file = data / "day" / "trades.csv"
+    Program.write(file, "1,64000\n")
+    Program.write(tmp_path / "bot.toml", "x = 1")
+    if exclude == "caches":
+        Program.write(data / "day" / "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n")
+    manager = RecoveryManager(tmp_path / "backups", exclude=[exclude])
+    manager.config_backup.add_config(tmp_path / "bot.toml")
+    manager.data_backup.add_data_path(data)
+    backup = manager.get_backup(manager.create_backup())
+    why = "everything in it is excluded, or in caches and repositories of backups"
+    assert backup.problems == [Problem(str(data), why)]
+    assert not backup.good
+    if exclude != "*":
+        Program.write(data / "x.txt", "x")
+        assert manager.get_backup(manager.create_backup()).good
+        (data / "x.txt").unlink()
+    shutil.rmtree(data / "day")
+    assert manager.get_backup(manager.create_backup()).good
