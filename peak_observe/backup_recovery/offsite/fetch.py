@@ -5,6 +5,7 @@ Nothing of a restore is done twice: what comes out is a repository, and its own 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -52,16 +53,24 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
     while place is not None and not os.path.isdir(place):  # which says no of a name that is too long, too
         place = place.parent if place.parent != place else None
     _settle_others(place or Path(tempfile.gettempdir()))
+    folder, lock = _new(place)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=OFFSITE, dir=place))
-    except OSError:
-        folder = Path(tempfile.mkdtemp(prefix=OFFSITE))
-    with _held(folder):
+        yield folder
+    finally:
+        if _is_settled(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _new(place: Path | None) -> tuple[Path, int]:
+    """Make a folder, and return it with its lock; another process may take it for a left one before it is locked."""
+    while True:
         try:
-            yield folder
-        finally:
-            if _is_settled(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(prefix=OFFSITE, dir=place))
+        except OSError:
+            folder = Path(tempfile.mkdtemp(prefix=OFFSITE))
+        with suppress(BlockingIOError, FileNotFoundError):  # it is removed: the next one may not be
+            return folder, _lock(folder)
 
 
 def settle_home(repository: Repository) -> None:
@@ -83,15 +92,22 @@ class FetchedBackups(RecoveryManager):
     _observe = staticmethod(_unobserved)
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, so that the next one knows what is left over."""
+def _lock(folder: Path) -> int:
+    """Take a lock that ends with the process, so that the next one knows what is left over.
+
+    Raises:
+        BlockingIOError: Another process has it.
+        FileNotFoundError: Another process has removed it meanwhile.
+    """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
+        if not os.fstat(descriptor).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it is removed", str(folder))  # noqa: TRY301 - one place that closes it
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _settle_others(place: Path) -> None:
@@ -100,10 +116,13 @@ def _settle_others(place: Path) -> None:
         with suppress(OSError, BackupError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 continue
-            with _held(folder):
+            lock = _lock(folder)
+            try:
                 FetchedBackups(folder)
                 if _is_settled(folder):
                     shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def _is_settled(folder: Path) -> bool:
