@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -53,24 +53,25 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
     while place is not None and not os.path.isdir(place):  # which says no of a name that is too long, too
         place = place.parent if place.parent != place else None
     _settle_others(place or Path(tempfile.gettempdir()))
-    folder, lock = _new(place)
-    try:
-        yield folder
-    finally:
-        if _is_settled(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+    with ExitStack() as stack:
+        folder = _new(place, stack)
+        try:
+            yield folder
+        finally:
+            if _is_settled(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _new(place: Path | None) -> tuple[Path, int]:
-    """Make a folder, and return it with its lock; another process may take it for a left one before it is locked."""
+def _new(place: Path | None, stack: ExitStack) -> Path:
+    """Make a folder and hold its lock; another process may take it for one that is left over before it is locked."""
     while True:
         try:
             folder = Path(tempfile.mkdtemp(prefix=OFFSITE, dir=place))
         except OSError:
             folder = Path(tempfile.mkdtemp(prefix=OFFSITE))
         with suppress(BlockingIOError, FileNotFoundError):  # it is removed: the next one may not be
-            return folder, _lock(folder)
+            stack.enter_context(_held(folder))
+            return folder
 
 
 def settle_home(repository: Repository) -> None:
@@ -92,8 +93,9 @@ class FetchedBackups(RecoveryManager):
     _observe = staticmethod(_unobserved)
 
 
-def _lock(folder: Path) -> int:
-    """Take a lock that ends with the process, so that the next one knows what is left over.
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process, so that the next one knows what is left over.
 
     Raises:
         BlockingIOError: Another process has it.
@@ -103,11 +105,10 @@ def _lock(folder: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.fstat(descriptor).st_nlink:
-            raise FileNotFoundError(errno.ENOENT, "it is removed", str(folder))  # noqa: TRY301 - one place that closes it
-    except BaseException:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
+        yield
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _settle_others(place: Path) -> None:
@@ -116,13 +117,10 @@ def _settle_others(place: Path) -> None:
         with suppress(OSError, BackupError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 continue
-            lock = _lock(folder)
-            try:
+            with _held(folder):
                 FetchedBackups(folder)
                 if _is_settled(folder):
                     shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
 
 
 def _is_settled(folder: Path) -> bool:

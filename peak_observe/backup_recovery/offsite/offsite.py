@@ -152,7 +152,7 @@ class OffsiteStore:
     def push(self, backup_id: str | None = None, *, progress: Tell | None = None) -> PushReport:
         """Send a backup, and what it is based on; what is stored already is not sent again.
 
-        What `verify` has found missing is sent again too, as far as a backup here still has it. It may be broken off
+        It sends again, too, what `verify` has found missing, as far as a backup here still has it. It may be broken off
         at any instant: a backup is in the store or is not, and the next push goes on.
 
         Args:
