@@ -7,6 +7,7 @@ Source: https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks canceled
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -291,8 +292,10 @@ def busy(path: str) -> str:
         return "this process has it open: close it first"
     try:
         descriptor, lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), fcntl.LOCK_EX
-    except PermissionError:  # that it may not be written is no reason not to replace it
-        descriptor, lock = os.open(path, READ), fcntl.LOCK_SH
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        descriptor, lock = os.open(path, READ), fcntl.LOCK_SH  # that it may not be written does not make it busy
     try:
         fcntl.lockf(descriptor, lock | fcntl.LOCK_NB, *_LOCK_BYTES)
     except (BlockingIOError, PermissionError):

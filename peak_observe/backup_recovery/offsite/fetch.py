@@ -5,12 +5,13 @@ Nothing of a restore is done twice: what comes out is a repository, and its own 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -52,16 +53,25 @@ def temporary_repository(beside: Path | None) -> Iterator[Path]:
     while place is not None and not os.path.isdir(place):  # which says no of a name that is too long, too
         place = place.parent if place.parent != place else None
     _settle_others(place or Path(tempfile.gettempdir()))
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=OFFSITE, dir=place))
-    except OSError:
-        folder = Path(tempfile.mkdtemp(prefix=OFFSITE))
-    with _held(folder):
+    with ExitStack() as stack:
+        folder = _new(place, stack)
         try:
             yield folder
         finally:
             if _is_settled(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new(place: Path | None, stack: ExitStack) -> Path:
+    """Make a folder and hold its lock; another process may take it for one that is left over before it is locked."""
+    while True:
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=OFFSITE, dir=place))
+        except OSError:
+            folder = Path(tempfile.mkdtemp(prefix=OFFSITE))
+        with suppress(BlockingIOError, FileNotFoundError):  # it is removed: the next one may not be
+            stack.enter_context(_held(folder))
+            return folder
 
 
 def settle_home(repository: Repository) -> None:
@@ -85,10 +95,17 @@ class FetchedBackups(RecoveryManager):
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, so that the next one knows what is left over."""
+    """Hold a lock that ends with the process, so that the next one knows what is left over.
+
+    Raises:
+        BlockingIOError: Another process has it.
+        FileNotFoundError: Another process has removed it meanwhile.
+    """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(descriptor).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
         yield
     finally:
         os.close(descriptor)

@@ -19,6 +19,7 @@ from peak_observe.backup_recovery.offsite import store as stores
 from peak_observe.backup_recovery.offsite import verify as verification
 from peak_observe.backup_recovery.offsite.choice import LATEST, bases, choose, to_push
 from peak_observe.backup_recovery.offsite.connect import connect
+from peak_observe.backup_recovery.offsite.damage import Mend, looked_at, names
 from peak_observe.backup_recovery.offsite.encryption import Opener, read_identities
 from peak_observe.backup_recovery.offsite.fetch import Fetch, FetchedBackups, settle_home, temporary_repository
 from peak_observe.backup_recovery.offsite.index_cache import IndexCache
@@ -150,7 +151,8 @@ class OffsiteStore:
     def push(self, backup_id: str | None = None, *, progress: Tell | None = None) -> PushReport:
         """Send a backup, and what it is based on; what is stored already is not sent again.
 
-        It may be broken off at any instant: a backup is in the store or is not, and the next push goes on.
+        It sends again, too, what `verify` has found missing, as far as a backup here still has it. It may be broken off
+        at any instant: a backup is in the store or is not, and the next push goes on.
 
         Args:
             backup_id: The backup; the newest good one by default.
@@ -162,22 +164,26 @@ class OffsiteStore:
             BackupError: The store refuses, or cannot be reached; what is in it is as it was.
         """
         self._note(lambda status: replace(status, last_attempt=self._now()))
+        known = self._status.read() or Status()
         try:
             with self._operation("backup.push") as span:
                 backup = to_push(self._repository, backup_id)
-                report = self._push(self._store(cache=self._cache), backup, progress)
+                store = self._store(cache=self._cache)
+                mend = Mend(store, self.host, known.damaged)
+                pushed = self._push(store, backup, progress)
+                report = pushed[-1]
                 span.note(backup_id=report.backup_id, sent_bytes=report.sent_bytes)
         except BaseException as error:
             reason = describe(error)
             self._note(lambda status: status.pushed(FAILED, error=reason))
             raise
         self._note_pushed(backup, report)
+        mend.run(lambda name: self._push(store, self._repository.get(name), progress), pushed, self._note)
         return report
 
-    def _push(self, store: Store, backup: BackupMetadata, progress: Tell | None) -> PushReport:
-        if backup.base:
-            self._sent(store, self._repository.get(backup.base), progress)
-        return self._sent(store, backup, progress)
+    def _push(self, store: Store, backup: BackupMetadata, progress: Tell | None) -> list[PushReport]:
+        needed = [self._repository.get(backup.base)] if backup.base else []
+        return [self._sent(store, item, progress) for item in (*needed, backup)]
 
     def _sent(self, store: Store, backup: BackupMetadata, progress: Tell | None) -> PushReport:
         found = stored(store, backup, self.host)
@@ -194,7 +200,6 @@ class OffsiteStore:
                 sent_bytes=status.sent_bytes + report.sent_bytes,
                 objects=report.stored_objects,
                 stored_bytes=report.stored_bytes,
-                missing=0,
                 reused_bytes=status.reused_bytes + max(0, report.size_bytes - report.new_bytes),
             )
         )
@@ -234,6 +239,7 @@ class OffsiteStore:
         with self._operation("backup.offsite_verify"):
             store = self._store(identity)
             records, bad = verification.readable(store)
+            recorded = names(records, bad)
             if backup_id is not None:
                 records = [record for record in records if record.backup.backup_id == backup_id]
                 if not records:
@@ -242,15 +248,14 @@ class OffsiteStore:
             elif not all_:
                 records = list(verification.newest_by_host(records).values())
             reports = [*verification.verify(store, records, progress), *map(verification.of_unreadable, bad)]
-        self._note_looked(store, reports)
+        self._note_looked(store, reports, recorded)
         return reports
 
-    def _note_looked(self, store: Store, reports: Sequence[StoreReport]) -> None:
-        sizes = store.present().values()
-        missing, now = sum(len(report.problems) for report in reports), self._now()
-        found = {"objects": len(sizes), "stored_bytes": sum(sizes), "missing": missing}
-        verified = {"last_verified": now} if reports and not missing else {}
-        self._note(lambda known: replace(known, **found, **verified))
+    def _note_looked(self, store: Store, reports: Sequence[StoreReport], recorded: set[str]) -> None:
+        sizes, now = store.present().values(), self._now()
+        found = {"objects": len(sizes), "stored_bytes": sum(sizes)}
+        verified = {"last_verified": now} if reports and all(report.ok for report in reports) else {}
+        self._note(lambda known: replace(looked_at(known, reports, recorded), **found, **verified))
 
     def prune(
         self, policy: RetentionPolicy, *, identity: str | Path | None = None, dry_run: bool = False

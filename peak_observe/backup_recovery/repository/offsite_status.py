@@ -18,6 +18,20 @@ from peak_observe.support.loggers import logger
 SUCCESS, FAILED = catalog.OFFSITE_OUTCOMES
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """Damage of one backup in a store.
+
+    Args:
+        count: What is wrong: its objects, its manifest, its record.
+        every_byte: Whether the private key has found it.
+        objects: The objects of it that were found so, as messages name them.
+    """
+
+    count: int
+    every_byte: bool = False
+    objects: list[str] = []
+
+
 class Status(msgspec.Struct, frozen=True):
     """Status of a store; times are Unix times in seconds, 0 for never.
 
@@ -34,6 +48,7 @@ class Status(msgspec.Struct, frozen=True):
         stored_bytes: Their bytes.
         missing: Objects that a backup needs and that are missing, have another size or are damaged, and backups whose
             record cannot be read.
+        damaged: The backups of which that is, by the record's name; an older program has kept their sum only.
         last_verified: When every backup that was looked at was last found to be right.
         last_drill: When the newest backup was last restored from the store alone.
         error: Why the last push failed; empty if it did not.
@@ -50,6 +65,7 @@ class Status(msgspec.Struct, frozen=True):
     objects: int = 0
     stored_bytes: int = 0
     missing: int = 0
+    damaged: dict[str, Damage] = {}
     last_verified: float = 0.0
     last_drill: float = 0.0
     error: str = ""
@@ -58,6 +74,18 @@ class Status(msgspec.Struct, frozen=True):
         """Return the status after a push that ended so."""
         pushes = {**self.pushes, outcome: self.pushes.get(outcome, 0) + 1}
         return msgspec.structs.replace(self, pushes=pushes, **facts)
+
+    def with_damage(self, damaged: dict[str, Damage], *, whole: bool = False) -> Status:
+        """Return the status with the backups that are damaged now.
+
+        Args:
+            damaged: Them by name, and others of which nothing is wrong.
+            whole: Whether that is all, so that what an older program has counted without a name counts no more.
+        """
+        unnamed = 0 if whole else max(0, self.missing - sum(item.count for item in self.damaged.values()))
+        found = {name: item for name, item in damaged.items() if item.count}
+        missing = unnamed + sum(item.count for item in found.values())
+        return msgspec.structs.replace(self, damaged=found, missing=missing)
 
     def reading(self, now: float) -> OffsiteReading:
         """Return what metrics tell of it, at a Unix time in seconds."""

@@ -71,8 +71,8 @@ OFFSITE = Group(
             "Somebody or something has removed or changed what was stored; from it, backups do not restore.",
             "`peak-observe backup offsite verify --all` names them. Who has credentials that may remove? With "
             "versioning or object lock the provider still has the older versions.",
-            "`peak-observe backup push` sends again what the newest backup needs. Change the credentials if it was a "
-            "stranger.",
+            "`peak-observe backup push` sends again what is missing of backups that are still here. Change the "
+            "credentials if it was a stranger.",
             subject="repository",
             verdict=LOOK,
         ),

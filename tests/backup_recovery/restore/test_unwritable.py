@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -617,6 +618,50 @@ def test_a_time_on_a_read_only_disk_stays(
         plan = manager.restore(backup_id, data=True, dry_run=dry_run).plan
         assert (plan.times, plan.replaced) == ((), ())
         assert str(program.trades / "1.csv") in plan.same
+
+
+@as_root
+@pytest.mark.parametrize("what", ["data", "data/bot.db"])
+def test_a_database_on_a_read_only_disk_is_compared_as_any_file(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path], what: str
+) -> None:
+    """One that is as in the backup is the same, and one that is not cannot be written, as a dry run knows."""
+    database = program.data / "bot.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    first = manager.create_backup(include_data=True)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE fills (id INTEGER)")
+    second = manager.create_backup(include_data=True)
+    manager.restore(second, data=True)  # SQLite's copy counts changes otherwise than its source
+    made_read_only(mounted, program.folder / what)
+    for dry_run in (True, False):
+        assert str(database) in manager.restore(second, data=True, dry_run=dry_run).plan.same
+    refused(manager, first, f"{database} cannot be written: Read-only file system")
+
+
+@as_root
+def test_a_database_in_use_on_a_read_only_disk_is_not_read(
+    manager: RecoveryManager, program: Program, mounted: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Another process that writes to it does so by another mount."""
+    database = program.data / "bot.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    backup_id = manager.create_backup(include_data=True)
+    (tmp_path / "writable").mkdir()
+    mounted("--bind", str(program.data), on=tmp_path / "writable")
+    made_read_only(mounted, program.data)
+    script = "db = sqlite3.connect(sys.argv[1])\ndb.execute('BEGIN EXCLUSIVE')\ninput(print(flush=True))"
+    command = [sys.executable, "-c", f"import sqlite3, sys\n{script}", str(tmp_path / "writable" / "bot.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with pytest.raises(RestoreRefusedError, match="another process has it open"):
+                manager.restore(backup_id, data=True)
+        finally:
+            process.kill()
 
 
 @as_root
