@@ -12,7 +12,7 @@ import msgspec
 
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.file_systems import sync_filesystem
-from peak_observe.backup_recovery.files.safe_read import content, is_no_access
+from peak_observe.backup_recovery.files.safe_read import content, is_gone, is_no_access
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.leftovers import (
@@ -247,14 +247,22 @@ class Repository:
         return self.root / backup.backup_id / MANIFEST, backup.manifest, backup.backup_id, backup.base
 
     @contextmanager
-    def reading(self, backup: BackupMetadata) -> Iterator[None]:
-        """Say of what goes wrong with a manifest whether the backup is corrupt, cannot be read, or is gone."""
+    def reading(self, backup: BackupMetadata, name: str = MANIFEST) -> Iterator[None]:
+        """Say of what goes wrong with a file whether the backup is corrupt, cannot be read, or is gone."""
         try:
             yield
-        except (OSError, ValueError) as error:
-            if not self.folder(backup.backup_id).exists():
-                raise BackupNotFoundError(backup.backup_id, "it was removed meanwhile") from None
-            raise unusable(backup.backup_id, MANIFEST, error) from None
+        except (BackupCorruptError, OSError, ValueError) as error:
+            self.check_there(backup.backup_id)
+            raise error if isinstance(error, BackupCorruptError) else unusable(backup.backup_id, name, error) from None
+
+    def check_there(self, backup_id: str) -> None:
+        """Look whether a backup in which something is wrong or missing is still there.
+
+        Raises:
+            BackupNotFoundError: It was removed meanwhile, and nothing is wrong with it.
+        """
+        if is_gone(self.folder(backup_id)):
+            raise BackupNotFoundError(backup_id, "it was removed meanwhile") from None
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
