@@ -284,7 +284,7 @@ class BackupReader:
             path: The path where it lived, the end of it, or its path in the backup's folder.
 
         Raises:
-            BackupNotFoundError: There is no such backup.
+            BackupNotFoundError: There is no such backup, or, at any item, no more.
             BackupCorruptError: The file is not what was stored.
             BackupUnreadableError: It cannot be read.
             BackupError: No file is meant, or several are.
@@ -296,7 +296,14 @@ class BackupReader:
         if len(files) != 1:
             what = f"{len(files)} files, {files[0].path} and {files[1].path} too" if files else "no file"
             raise BackupError(f"{path!r} is {what} in {backup_id}; `peak-observe backup ls` lists what it holds")
-        return StoredFiles(self._repository.root, head).content(files[0].entry)
+        entry = files[0].entry
+        with self._repository.reading(backup, entry.stored):
+            checked = StoredFiles(self._repository.root, head).content(entry)
+        return self._chunks(backup, entry.stored, checked)
+
+    def _chunks(self, backup: BackupMetadata, name: str, content: Iterator[bytes]) -> Iterator[bytes]:
+        with self._repository.reading(backup, name):
+            yield from content
 
     def _get_backup_dir(self, backup_id: str) -> Path:
         return self._repository.folder(backup_id)

@@ -252,7 +252,7 @@ class RecoveryManager(BackupReader):
 
         Raises:
             ValueError: A path is empty, or `restore_to` and `moved` both say where to.
-            BackupNotFoundError: There is no such backup.
+            BackupNotFoundError: There is no such backup, or it was removed meanwhile.
             BackupCorruptError: Stored files differ from the manifest; nothing was changed.
             BackupUnreadableError: Stored files cannot be read; nothing was changed.
             RestoreRefusedError: It would do harm; nothing was changed.

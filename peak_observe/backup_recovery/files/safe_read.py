@@ -64,6 +64,17 @@ def is_no_access(error: Exception) -> bool:
     return error.errno not in _DAMAGE or (error.errno == errno.EIO and _is_of_another(error.filename))
 
 
+def is_gone(path: Path) -> bool:
+    """Return whether nothing is there any more; that it cannot be seen says nothing of it."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def _is_of_another(path: str | None) -> bool:
     try:
         return path is not None and os.geteuid() not in (0, os.lstat(path).st_uid)

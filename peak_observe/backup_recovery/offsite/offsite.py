@@ -159,7 +159,7 @@ class OffsiteStore:
             progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
 
         Raises:
-            BackupNotFoundError: There is no such backup.
+            BackupNotFoundError: There is no such backup, or it was removed meanwhile.
             BackupCorruptError: What is stored here is not what was stored; it is not sent.
             BackupError: The store refuses, or cannot be reached; what is in it is as it was.
         """

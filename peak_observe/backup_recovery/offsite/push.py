@@ -23,7 +23,7 @@ from peak_observe.backup_recovery.offsite.workers import Requests
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
-from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, Repository, unusable
+from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA, Repository
 from peak_observe.clock import Clock
 from peak_observe.errors import BackupCorruptError, BackupError, ObjectMissingError, StoreError
 from peak_observe.support.loggers import logger
@@ -86,6 +86,7 @@ class Push:
         self._store = store
         self._backup = backup
         self._host = host
+        self._repository = repository
         self._folder = repository.folder(backup.backup_id)
         self._tell = tell
         self._lease = Lease(store.transport, clock, host)
@@ -101,6 +102,7 @@ class Push:
 
         Raises:
             BackupCorruptError: What is stored here is not what was stored; nothing of it counts as sent.
+            BackupNotFoundError: It was removed meanwhile.
             StoreError: The store refuses, or cannot be reached.
         """
         self._check()
@@ -128,18 +130,17 @@ class Push:
             raise BackupError(f"{backup_id} {self._backup.status.value}: there is nothing to push")
         if not self._backup.manifest:
             raise BackupError(f"{backup_id} has no manifest, as an older program made it: make a new backup")
-        try:
+        with self._repository.reading(self._backup):
             found = self._manifest.check(backup_id, self._backup.base)
-        except (OSError, ValueError) as error:
-            raise unusable(backup_id, MANIFEST, error) from None
         if found != self._backup.manifest:
             raise BackupCorruptError(backup_id, (f"{MANIFEST}: it is not what was written",))
 
     def _entries(self) -> Iterator[Entry]:
         """Yield the files with content that this backup's own folder holds."""
-        for entry in chain.from_iterable(self._manifest.entries()):
-            if entry.type == FILE and entry.size and not entry.base:
-                yield entry
+        with self._repository.reading(self._backup):
+            for entry in chain.from_iterable(self._manifest.entries()):
+                if entry.type == FILE and entry.size and not entry.base:
+                    yield entry
 
     def _send(self, index: Index, present: dict[str, int]) -> None:
         thin = index.thin(self._all_pieces(index)) if index.objects else set()
@@ -195,7 +196,7 @@ class Push:
     def _pieces(self, entry: Entry, name: bytes) -> Iterator[tuple[bytes, memoryview]]:
         """Yield the pieces of a file with their names, and check that it is what was stored."""
         hasher, size, names = blake3(), 0, list[bytes]()
-        try:
+        with self._repository.reading(self._backup, entry.stored):
             descriptor, _ = opened(f"{self._folder}/{decode_name(entry.stored)}")
             with open(descriptor, "rb", buffering=0) as file:
                 for text in chunks(file, entry.size):
@@ -203,8 +204,6 @@ class Push:
                     size += len(text)
                     names.append(self._store.namer.of(text))
                     yield names[-1], text
-        except OSError as error:
-            raise unusable(self._backup.backup_id, entry.stored, error) from None
         if (size, hasher.hexdigest()) != (entry.size, entry.blake3):
             raise BackupCorruptError(self._backup.backup_id, (f"{entry.stored}: its content has changed",))
         if entry.size > SPLIT_ABOVE:
@@ -231,15 +230,19 @@ class Push:
 
     def _commit(self) -> None:
         """Write index, manifest and record, after making sure that all objects are still there."""
+        with self._repository.reading(self._backup):
+            manifest = content(self._folder / MANIFEST)
+        with self._repository.reading(self._backup, METADATA):
+            metadata = content(self._folder / METADATA)
         if self._objects or self._split:
             self._store.write_index(IndexFile(INDEX_VERSION, self._objects, self._split))
-        self._sent += self._store.write_manifest(self._host, self._backup.backup_id, content(self._folder / MANIFEST))
+        self._sent += self._store.write_manifest(self._host, self._backup.backup_id, manifest)
         if not self._lease.stands() and not self._needs <= self._still_there():
             raise StoreError("a prune has removed what this push relied on, as its lease had expired: push again")
         record = Record(
             VERSION,
             self._host,
-            content(self._folder / METADATA),
+            metadata,
             b"".join(sorted(self._needs)),
             self._backup.size_bytes,
             self._sent,

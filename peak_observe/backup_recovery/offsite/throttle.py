@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.measures import forks
 
 
 class Throttle:
@@ -18,7 +17,7 @@ class Throttle:
     def __init__(self, rate: float | None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._rate = rate
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = forks.RenewedLock()
         self._free_at = 0.0
 
     def reserve(self, count: int) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from peak_observe.backup_recovery.files.safe_read import is_gone
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
 from peak_observe.backup_recovery.repository.repository import MANIFEST
 
@@ -36,17 +36,7 @@ def is_corrupt(backup: BackupMetadata, corrupt: Collection[str]) -> bool:
 
 def without_base(root: Path, backups: Iterable[BackupMetadata]) -> set[str]:
     """Return the names of the backups of a repository whose base is gone, so that they cannot be restored."""
-    return {one.backup_id for one in backups if one.base and one.manifest and _is_gone(root / one.base / MANIFEST)}
-
-
-def _is_gone(path: Path) -> bool:
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        pass  # that it cannot be seen says nothing of it
-    return False
+    return {one.backup_id for one in backups if one.base and one.manifest and is_gone(root / one.base / MANIFEST)}
 
 
 def restorable(

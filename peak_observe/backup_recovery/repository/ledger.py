@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from peak_observe import catalog
-from peak_observe.backup_recovery.files.safe_read import content, decoded
+from peak_observe.backup_recovery.files.safe_read import content, decoded, is_gone
 from peak_observe.backup_recovery.repository.locking import briefly_locked
 from peak_observe.backup_recovery.repository.manifest import decode_name
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, telling
@@ -21,7 +21,7 @@ from peak_observe.support.atomic_files import replace_durably
 from peak_observe.support.loggers import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
 SUCCESS, PARTIAL, FAILED, INTERRUPTED = catalog.BACKUP_OUTCOMES
@@ -171,15 +171,14 @@ class Account(msgspec.Struct, frozen=True):
 
     def forgotten(self, freed: Mapping[str, int | None]) -> Account:
         """Return the account without backups that were removed, with the bytes that each freed; None if not known."""
-        corrupt = {name: count for name, count in self.corrupt.items() if name not in freed}
         stored = self.stored_bytes
         for size in freed.values():
             stored = None if size is None or stored is None else max(0, stored - size)
-        return msgspec.structs.replace(self, corrupt=corrupt, stored_bytes=stored)
+        return msgspec.structs.replace(self.without_corrupt(freed), stored_bytes=stored)
 
-    def forgiven(self, backup_id: str) -> Account:
-        """Return the account without what was wrong with a backup that is still there."""
-        corrupt = {name: count for name, count in self.corrupt.items() if name != backup_id}
+    def without_corrupt(self, backup_ids: Collection[str]) -> Account:
+        """Return the account without what was wrong with some backups."""
+        corrupt = {name: count for name, count in self.corrupt.items() if name not in backup_ids}
         return msgspec.structs.replace(self, corrupt=corrupt)
 
 
@@ -194,7 +193,7 @@ class Ledger:
     """Account on the disk, changed under a lock by one rename.
 
     Args:
-        folder: Where it is kept.
+        folder: Where it is kept, in the folder of the repository.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -209,13 +208,13 @@ class Ledger:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if self._seen is None or self._seen[0] != stamp:
-                self._seen = stamp, self.load()
+                self._seen = stamp, self._decoded()
         except FileNotFoundError:
             return Account()
         except OSError as error:
             _unreadable(self._path, error)
             return Account()
-        return self._seen[1]
+        return self._of_present(self._seen[1])
 
     def load(self) -> Account:
         """Return the account as it is on the disk now; a text that makes no sense counts as new, which is logged.
@@ -223,6 +222,9 @@ class Ledger:
         Raises:
             OSError: It cannot be read, which must not pass for a new one where somebody builds on it.
         """
+        return self._of_present(self._decoded())
+
+    def _decoded(self) -> Account:
         try:
             return decoded(content(self._path), _DECODER)
         except FileNotFoundError:
@@ -230,6 +232,11 @@ class Ledger:
         except ValueError as error:
             _unreadable(self._path, error)
             return Account()
+
+    def _of_present(self, account: Account) -> Account:
+        """Return an account without what was wrong with backups that are not in the repository any more."""
+        gone = [name for name in account.corrupt if is_gone(self._path.parent.parent / name)]
+        return account.without_corrupt(gone) if gone else account
 
     def account(self) -> Account:
         """Return the account with what could not be written into it yet, each run and restore once."""
@@ -279,8 +286,8 @@ class Ledger:
         with briefly_locked(self._lock):
             with self._notes.bringing() as notes:
                 # Read anew: two changes by others within one tick of the clock may look like none.
-                before = self.load()
-                after = change(before.settled(*notes))
+                before = self._decoded()
+                after = change(self._of_present(before).settled(*notes))
                 if after != before or not self._path.exists():
                     self._write(after)
             self._notes.prepare()

@@ -8,7 +8,6 @@ removed when they are brought into it, and a crash in between counts nothing twi
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -17,6 +16,7 @@ import msgspec
 
 from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.measures import forks
 from peak_observe.support import posix
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _beyond(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, i
 
 
 _memory: dict[Path, Counts] = {}
-_lock = threading.Lock()
+_lock = forks.RenewedLock()
 """Held for it, and while something of it is brought into the ledger, so that nothing is told twice or not at all."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_memory.clear)  # the parent counts what it remembers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from peak_observe.backup_recovery.repository.metadata import KINDS, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
 from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
-from peak_observe.measures import BACKUPS, BackupReading, KindReading
+from peak_observe.measures import BACKUPS, BackupReading, KindReading, forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -58,7 +57,7 @@ class ObservedRepository:
 
 
 _observed: dict[tuple[str, Path], ObservedRepository] = {}
-_lock = threading.Lock()
+_lock = forks.RenewedLock()
 
 
 def observe(

@@ -12,7 +12,7 @@ import msgspec
 
 from peak_observe.backup_recovery.files.copying import CREATE
 from peak_observe.backup_recovery.files.file_systems import sync_filesystem
-from peak_observe.backup_recovery.files.safe_read import content, is_no_access
+from peak_observe.backup_recovery.files.safe_read import content, is_gone, is_no_access
 from peak_observe.backup_recovery.repository import uncounted
 from peak_observe.backup_recovery.repository.ledger import Account, Ledger, Promise
 from peak_observe.backup_recovery.repository.leftovers import (
@@ -76,7 +76,7 @@ class Repository:
         self.clock = clock
         self.own = root / OWN
         self.ledger = Ledger(self.own)
-        self._known: dict[str, tuple[int, BackupMetadata | str]] = {}
+        self._known: dict[str, tuple[int, BackupMetadata]] = {}
 
     @property
     def temporary(self) -> bool:
@@ -155,16 +155,19 @@ class Repository:
         return self.look()[1]
 
     def _look(self) -> dict[str, BackupMetadata | str]:
-        # A backup never changes after the rename that made it visible, so its metadata is read once.
-        known = {}
+        # A backup never changes after the rename that made it visible, so its metadata is read once. What could not be
+        # read, all of it or the paths that were named, may have failed for an instant, and is tried again.
+        known, found = {}, {}
         for name in self._names():
             stamp = _stamp(f"{self.root}/{name}/{METADATA}")
             before = self._known.get(name)
-            found = before[1] if before and before[0] == stamp else self._read(name)
-            if found is not None:
-                known[name] = stamp, found
+            item = before[1] if before and before[0] == stamp else self._read(name)
+            if item is not None:
+                found[name] = item
+            if isinstance(item, BackupMetadata) and not _lacks_sources(item):
+                known[name] = stamp, item
         self._known = known
-        return {name: item for name, (_, item) in known.items()}
+        return found
 
     def _names(self) -> list[str]:
         try:
@@ -244,14 +247,22 @@ class Repository:
         return self.root / backup.backup_id / MANIFEST, backup.manifest, backup.backup_id, backup.base
 
     @contextmanager
-    def reading(self, backup: BackupMetadata) -> Iterator[None]:
-        """Say of what goes wrong with a manifest whether the backup is corrupt, cannot be read, or is gone."""
+    def reading(self, backup: BackupMetadata, name: str = MANIFEST) -> Iterator[None]:
+        """Say of what goes wrong with a file whether the backup is corrupt, cannot be read, or is gone."""
         try:
             yield
-        except (OSError, ValueError) as error:
-            if not self.folder(backup.backup_id).exists():
-                raise BackupNotFoundError(backup.backup_id, "it was removed meanwhile") from None
-            raise unusable(backup.backup_id, MANIFEST, error) from None
+        except (BackupCorruptError, OSError, ValueError) as error:
+            self.check_there(backup.backup_id)
+            raise error if isinstance(error, BackupCorruptError) else unusable(backup.backup_id, name, error) from None
+
+    def check_there(self, backup_id: str) -> None:
+        """Look whether a backup in which something is wrong or missing is still there.
+
+        Raises:
+            BackupNotFoundError: It was removed meanwhile, and nothing is wrong with it.
+        """
+        if is_gone(self.folder(backup_id)):
+            raise BackupNotFoundError(backup_id, "it was removed meanwhile") from None
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -373,12 +384,17 @@ def _stamp(path: str) -> int:
         return 0
 
 
+def _lacks_sources(backup: BackupMetadata) -> bool:
+    return backup.sources is msgspec.UNSET and bool(backup.manifest)
+
+
 def _with_sources(backup: BackupMetadata, folder: Path) -> BackupMetadata:
     """Return the metadata of an older backup with the paths that were named for it, which only its manifest tells."""
-    if backup.sources is not msgspec.UNSET or not backup.manifest:
+    if not _lacks_sources(backup):
         return backup
     sources: dict[str, list[str]] = {}
     with suppress(OSError, ValueError):  # reading the manifest itself tells what is wrong with it
         for root in ManifestFile(folder / MANIFEST).head().roots:
             sources.setdefault(root.kind, []).append(root.source)
-    return msgspec.structs.replace(backup, sources=sources)
+        return msgspec.structs.replace(backup, sources=sources)
+    return backup

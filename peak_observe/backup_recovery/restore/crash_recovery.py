@@ -18,6 +18,7 @@ from peak_observe.backup_recovery.repository.metadata import KINDS
 from peak_observe.backup_recovery.repository.notes import Counts
 from peak_observe.backup_recovery.restore.attributes import mend
 from peak_observe.backup_recovery.restore.path_checks import nearest_folder
+from peak_observe.backup_recovery.restore.reach import is_of_drill
 from peak_observe.backup_recovery.restore.transaction import Transaction
 from peak_observe.errors import BackupError, BackupNotFoundError, RepositoryLockedError
 from peak_observe.events import RestoreFinished
@@ -251,7 +252,8 @@ def _bring_to_an_end(
             message = f"{_NO_END}: {_problem(error)}{mend(error)}; {_way_out(item)}"
             _refuse(message, error, stops=touched is None or item.journal.touches(touched))
             continue
-        if not finishing:  # else only the old files were still there
+        # In the last phase only the old files were still there, and a drill counts for no restore.
+        if not finishing and not is_of_drill(item.journal):
             what = "carried on: all files are those of the backup" if done else "undone: all files are as before"
             _record(repository, item.backup_id, Counted(INTERRUPTED, f"a crash cut it off; it was {what}"))
 

@@ -60,6 +60,11 @@ def _folders(journal: Journal) -> Iterator[str]:
     yield from (decode_name(access.target) for access in journal.access)
 
 
+def is_of_drill(journal: Journal) -> bool:
+    """Return whether a restore is that of a drill, which changes no file of anybody."""
+    return all(_is_drill(decode_name(target)) for target in journal.targets())
+
+
 def _is_drill(folder: str) -> bool:
     """Return whether a folder is that of a drill, which whoever works next in the repository may have removed."""
     return any(part.startswith(DRILL) for part in folder.split("/"))

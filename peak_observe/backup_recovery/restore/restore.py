@@ -378,6 +378,8 @@ def _without_manifest(repository: Repository, backup: BackupMetadata, named: Ite
     except OSError as error:
         place = os.path.relpath(error.filename, folder) if error.filename else "its files"
         raise unusable(backup.backup_id, place, error) from None
+    finally:
+        repository.check_there(backup.backup_id)  # of what is gone there may be no error
 
 
 def _links_out(folder: str | None, kinds: Collection[str]) -> list[Refusal]:

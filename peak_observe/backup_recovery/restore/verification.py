@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.files.safe_read import is_gone
 from peak_observe.backup_recovery.repository.manifest import FILE
 from peak_observe.backup_recovery.repository.metadata import KINDS, BackupStatus
 from peak_observe.backup_recovery.repository.repository import DRILL
@@ -22,7 +23,7 @@ from peak_observe.backup_recovery.repository.stored_files import StoredFiles
 from peak_observe.backup_recovery.restore.file_steps import remove_tree
 from peak_observe.backup_recovery.restore.places import RestoreOptions
 from peak_observe.backup_recovery.restore.restore import Restore, manifest_of
-from peak_observe.errors import BackupCorruptError, BackupError, BackupNotFoundError
+from peak_observe.errors import BackupCorruptError, BackupError
 from peak_observe.events import BackupVerified
 from peak_observe.observers import emit
 
@@ -90,14 +91,14 @@ def verify(repository: Repository, backup_id: str, tell: Tell | None) -> VerifyR
         proves = bool(backup.manifest)
     except BackupCorruptError as error:
         problems, proves = list(error.problems), True
-    if problems and not repository.folder(backup_id).exists():
-        raise BackupNotFoundError(backup_id, "it was removed meanwhile")
+    if problems:
+        repository.check_there(backup_id)
     report = VerifyReport(backup_id, files, size, time.perf_counter() - began, tuple(problems))
     if proves:
         _record(repository, report)
     elif backup_id in repository.ledger.read().corrupt:
         with suppress(OSError):  # what could not be read then can be read now, and nothing else is known of it
-            repository.ledger.update(lambda known: known.forgiven(backup_id))
+            repository.ledger.update(lambda known: known.without_corrupt([backup_id]))
     return report
 
 
@@ -181,28 +182,35 @@ def _check_databases(actions: Iterable[Action]) -> list[str]:
 
 @contextmanager
 def noting_corruption(repository: Repository) -> Iterator[None]:
-    """Remember a backup that turns out to be corrupt, so that nothing relies on it and the metrics tell."""
+    """Remember a backup that turns out to be corrupt, so that nothing relies on it and the metrics tell.
+
+    Raises:
+        BackupNotFoundError: It was removed meanwhile, by somebody whom no lock kept out.
+    """
     try:
         yield
     except BackupCorruptError as error:
-        report = VerifyReport(error.backup_id, 0, 0, 0.0, error.problems)
-        with suppress(OSError):  # a repository that cannot be written can still be read
-            repository.ledger.update(lambda known: _verified(known, report, 0.0))
+        _note(repository, VerifyReport(error.backup_id, 0, 0, 0.0, error.problems), 0.0)
+        repository.check_there(error.backup_id)
         raise
 
 
 def _record(repository: Repository, report: VerifyReport) -> None:
     now = repository.clock.now()
-    with suppress(OSError):  # a repository that cannot be written can still be read
-        # Whoever removes a backup forgets what was said of it, after which nobody may say more.
-        there = repository.folder(report.backup_id).exists
-        repository.ledger.update(lambda known: _verified(known, report, now.timestamp()) if there() else known)
+    _note(repository, report, now.timestamp())
     message = summary(report.problems)
     told = (report.ok, now, report.seconds, report.files, message)
     emit(BackupVerified(repository.name, report.backup_id, *told))
 
 
+def _note(repository: Repository, report: VerifyReport, now: float) -> None:
+    folder = repository.folder(report.backup_id)
+    with suppress(OSError):  # a repository that cannot be written can still be read
+        # Whoever removes a backup forgets what was said of it, after which nobody may say more.
+        repository.ledger.update(lambda known: known if is_gone(folder) else _verified(known, report, now))
+
+
 def _verified(known: Account, report: VerifyReport, now: float) -> Account:
     if report.ok:
-        return replace(known.forgiven(report.backup_id), last_verified=now)
+        return replace(known.without_corrupt([report.backup_id]), last_verified=now)
     return replace(known, corrupt={**known.corrupt, report.backup_id: len(report.problems)})

@@ -15,6 +15,7 @@ from peak_observe.backup_recovery.repository.metadata import Problem
 from peak_observe.backup_recovery.state.encoding import plain, revive, tagged_dict
 from peak_observe.backup_recovery.state.providers import TIME_LIMIT, ProviderCall
 from peak_observe.clock import SYSTEM_CLOCK, Clock
+from peak_observe.measures import forks
 from peak_observe.support.atomic_files import replace_text
 from peak_observe.support.keywords import check_keywords
 from peak_observe.support.redact import describe
@@ -50,7 +51,7 @@ class StateSnapshot:
     @check_keywords()
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = forks.RenewedLock()
         self._state_providers: dict[str, Callable[[], Any]] = {}
         self._timeouts: dict[str, float] = {}
         self._restores: dict[str, Callable[[Any], Any]] = {}

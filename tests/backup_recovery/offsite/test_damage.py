@@ -5,8 +5,15 @@ import errno
 import pytest
 
 from peak_observe.backup_recovery import RetentionPolicy
-from peak_observe.errors import BackupCorruptError, BackupError, BackupUnreadableError, StoreError
+from peak_observe.errors import (
+    BackupCorruptError,
+    BackupError,
+    BackupNotFoundError,
+    BackupUnreadableError,
+    StoreError,
+)
 
+from ..conftest import prune
 from .conftest import random_bytes
 
 KINDS = ("objects", "manifests", "backups", "indexes", "keys")
@@ -207,3 +214,18 @@ def test_a_stored_file_that_may_not_be_read_is_not_corrupt(away, monkeypatch: py
         patch.setattr(f"peak_observe.backup_recovery.offsite.{what}", refused)
         away.store.push(backup_id)
     assert away.store.push(backup_id)
+
+
+@pytest.mark.parametrize("files", [0, 1, -1])
+def test_a_backup_that_is_pruned_while_it_is_pushed_was_removed(away, files: int) -> None:
+    """Before its first file is read, between two, or after the last: nothing is corrupt, and nothing of it counts."""
+    old, new = away.manager.create_backup(), away.manager.create_backup()
+
+    def tell(progress) -> None:
+        if progress.files == files % (progress.total_files + 1):
+            prune(away.manager)
+
+    with pytest.raises(BackupNotFoundError, match="it was removed meanwhile"):
+        away.store.push(old, progress=tell)
+    assert away.store.backups()[0] == []
+    assert away.store.push().backup_id == new

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,3 +252,25 @@ def test_the_warning_says_whether_repository_or_target_is_to_blame(
         f"{manager.backup_root} holds the journal of a restore: cannot recover: Read-only file system "
         f"({manager.backup_root})"
     )
+
+
+def test_a_drill_that_was_killed_is_no_restore(manager: RecoveryManager, caplog: pytest.LogCaptureFixture) -> None:
+    """What it has left goes with the next use of the repository, and counts for nothing."""
+    manager.create_backup()
+
+    def kill(_: object) -> None:
+        if list(manager.backup_root.glob(".drill-*/.peak-*")):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            manager.drill(progress=kill)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert list((manager.backup_root / ".peak-observe").glob("restore-*"))
+    assert sum(RecoveryManager(manager.backup_root)._repository.account().restores.values()) == 0
+    assert not list(manager.backup_root.glob(".drill-*"))
+    assert not list((manager.backup_root / ".peak-observe").glob("restore-*"))
+    assert "cut it off" not in caplog.text

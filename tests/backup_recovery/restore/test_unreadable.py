@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from peak_observe import BackupCorruptError, BackupError, BackupUnreadableError, RecoveryManager
@@ -180,3 +181,25 @@ def test_a_drill_that_cannot_check_a_database_proves_nothing_against_it(
     with pytest.raises(BackupCorruptError, match=r"fills\.db: quick_check: wrong"):
         manager.drill()
     assert manager.corrupt_backups() == {backup_id}
+
+
+@as_root
+def test_metadata_that_could_not_be_read_is_read_when_it_can_be(manager: RecoveryManager, original: Path) -> None:
+    """An error of an instant says nothing of the next one, though the file has not changed; nor of a manifest."""
+    (newest,) = (item.backup_id for item in manager.list_backups() if item.sequence)
+    metadata, manifest = (manager.backup_root / newest / name for name in ("metadata.json", "manifest.json"))
+    older = manager.get_backup(newest)
+    metadata.chmod(0o600)
+    metadata.write_bytes(replace(older, sources=UNSET).to_json())  # which only the manifest tells
+
+    def look() -> None:
+        metadata.chmod(0)
+        again = RecoveryManager(manager.backup_root)
+        assert again.unreadable_backups() == {newest: "Permission denied"}
+        metadata.chmod(0o400)
+        manifest.chmod(0)
+        assert (again.unreadable_backups(), again.list_backups()[0].sources_of("data")) == ({}, [])
+        manifest.chmod(0o400)
+        assert again.list_backups()[0].sources_of("data") == older.sources_of("data")
+
+    as_user(BOT, look)
