@@ -233,7 +233,8 @@ class OffsiteStore:
         """
         with self._operation("backup.offsite_verify"):
             store = self._store(identity)
-            records, bad = verification.readable(store)
+            known, bad = verification.readable(store)
+            records = known
             if backup_id is not None:
                 records = [record for record in records if record.backup.backup_id == backup_id]
                 if not records:
@@ -241,7 +242,7 @@ class OffsiteStore:
                 bad = []
             elif not all_:
                 records = list(verification.newest_by_host(records).values())
-            reports = [*verification.verify(store, records, progress), *map(verification.of_unreadable, bad)]
+            reports = [*verification.verify(store, records, known, progress), *map(verification.of_unreadable, bad)]
         self._note_looked(store, reports)
         return reports
 
