@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import tempfile
@@ -185,24 +186,41 @@ def noting_corruption(repository: Repository) -> Iterator[None]:
     try:
         yield
     except BackupCorruptError as error:
-        report = VerifyReport(error.backup_id, 0, 0, 0.0, error.problems)
-        with suppress(OSError):  # a repository that cannot be written can still be read
-            repository.ledger.update(lambda known: _verified(known, report, 0.0))
+        _note(repository, VerifyReport(error.backup_id, 0, 0, 0.0, error.problems), 0.0)
         raise
 
 
 def _record(repository: Repository, report: VerifyReport) -> None:
     now = repository.clock.now()
-    with suppress(OSError):  # a repository that cannot be written can still be read
-        # Whoever removes a backup forgets what was said of it, after which nobody may say more.
-        there = repository.folder(report.backup_id).exists
-        repository.ledger.update(lambda known: _verified(known, report, now.timestamp()) if there() else known)
+    _note(repository, report, now.timestamp())
     message = summary(report.problems)
     told = (report.ok, now, report.seconds, report.files, message)
     emit(BackupVerified(repository.name, report.backup_id, *told))
 
 
-def _verified(known: Account, report: VerifyReport, now: float) -> Account:
-    if report.ok:
-        return replace(known.forgiven(report.backup_id), last_verified=now)
-    return replace(known, corrupt={**known.corrupt, report.backup_id: len(report.problems)})
+def _note(repository: Repository, report: VerifyReport, now: float) -> None:
+    found = {**_of_base(repository, report), report.backup_id: len(report.problems)}
+
+    def noted(known: Account) -> Account:
+        # Whoever removes a backup forgets what was said of it, after which nobody may say more.
+        there = {name: count for name, count in found.items() if repository.folder(name).exists()}
+        if not report.ok:
+            return replace(known, corrupt={**known.corrupt, **there})
+        return replace(known.forgiven(report.backup_id), last_verified=now) if there else known
+
+    with suppress(OSError):  # a repository that cannot be written can still be read
+        repository.ledger.update(noted)
+
+
+def _of_base(repository: Repository, report: VerifyReport) -> dict[str, int]:
+    """Return the base of a backup with how many of the files that are wrong are the base's own, if any is."""
+    # A name may have a colon in it.
+    named = {line[: colon.start()] for line in report.problems for colon in re.finditer(": ", line)}
+    with suppress(OSError, ValueError, BackupError):  # then the base is known to be corrupt, or cannot be read
+        backup = repository.get(report.backup_id)
+        if named and backup.base:
+            wrong = {entry.stored for entry in repository.reader(backup) if entry.base and entry.stored in named}
+            base = repository.get(backup.base)
+            count = sum(entry.stored in wrong for entry in repository.reader(base)) if wrong else 0
+            return {backup.base: count} if count else {}
+    return {}
