@@ -12,7 +12,7 @@ from typing import NamedTuple
 from peak_observe.backup_recovery.components import Named
 from peak_observe.backup_recovery.create.run import summary
 from peak_observe.backup_recovery.create.sources import Exclude
-from peak_observe.backup_recovery.repository.choice import is_corrupt, restorable, why_none, without_base
+from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import FILE, Manifest, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.metadata import (
@@ -133,7 +133,7 @@ class BackupReader:
         wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
         kinds = [kind for kind in self._named.kinds() if wanted[kind]]
         corrupt = self.corrupt_backups()
-        whole = [item for item in self.list_backups() if item.good and not is_corrupt(item, corrupt)]
+        whole = [item for item in self.list_backups() if item.good and item.backup_id not in corrupt]
         return next((item.created for item in whole if self._holds_named(item, kinds)), None)
 
     def newest(self, *, whole: bool = False) -> BackupMetadata | None:
@@ -226,9 +226,12 @@ class BackupReader:
         return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def corrupt_backups(self) -> set[str]:
-        """Return the backups in which the last look at all bytes found something wrong, or whose base is gone."""
-        repository = self._repository
-        return without_base(repository.root, repository.backups()) | set(repository.ledger.read().corrupt)
+        """Return the backups in which the last look at all bytes found something wrong, and those based on them.
+
+        Those whose manifest or base is gone are corrupt too.
+        """
+        backups = self._repository.backups()
+        return corrupt_of(backups, self._repository.ledger.read().corrupt, lost(self._repository.root, backups))
 
     def named_parts(self) -> list[str]:
         """Return the parts that something is named for."""

@@ -151,6 +151,69 @@ def test_a_backup_without_its_base_never_stays_for_one_that_is_whole(desk) -> No
     assert desk.run(*RESTORE).code == 0
 
 
+@pytest.fixture
+def based(desk):
+    """A whole backup, a base, and what is based on it."""
+    desk.old, desk.base = desk.made(), desk.made()
+    desk.write("data/new.csv", "x")
+    desk.based = desk.run("create", *FILE, "--incremental", "--json").json["backup_id"]
+    assert desk.run("show", desk.based, "--json").json["base"] == desk.base
+    return desk
+
+
+def test_a_backup_without_its_manifest_is_corrupt_and_what_is_based_on_it_is_not(based) -> None:
+    """All commands say the same, before and after a verification: what can be restored is whole, and the other not."""
+    (based.folder / "backups" / based.base / "manifest.json").unlink()
+    for _ in range(2):
+        assert based.run("list", "--json").json["corrupt"] == [based.base]
+        told = [word for word in based.run("list").out.split() if word in ("success", "corrupt")]
+        assert told == ["success", "corrupt", "success"]
+        done = based.run(*RESTORE)
+        assert (done.code, done.err) == (0, "")
+        assert based.run("verify", based.based).code == 0
+        assert based.run("verify", based.base).code == 4
+    done = based.run("restore", "latest", *FILE, "--to", "out", "--yes")
+    assert (done.code, based.based in done.out + done.err) == (0, True)
+    assert based.run("prune", *FILE, "--last", "1").code == 0
+    left = {item["backup_id"] for item in based.run("list", "--json").json["backups"]}
+    assert left == {based.base, based.based}
+    again = based.run("create", *FILE, "--incremental", "--json").json["backup_id"]
+    assert based.run("show", again, "--json").json["base"] == ""
+
+
+def test_a_backup_of_its_own_without_its_manifest_is_passed_over(desk) -> None:
+    """Nothing has to verify it first."""
+    old, new = desk.made(), desk.made()
+    (desk.folder / "backups" / new / "manifest.json").unlink()
+    assert desk.run("list", "--json").json["corrupt"] == [new]
+    done = desk.run(*RESTORE)
+    assert (done.code, done.line) == (0, f"{new} is newer, and known to be corrupt")
+    assert desk.run("prune", *FILE, "--last", "1").code == 0
+    assert (desk.folder / "backups" / old).is_dir()
+
+
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_a_file_in_the_folder_of_the_base_is_one_of_the_base_too(based, command: str) -> None:
+    """What is found with the one backup is known of the other, and neither is restored then."""
+    (based.folder / "backups" / based.base / "data/data/trades.csv").unlink()  # the older backup has the same file
+    (based.folder / "backups" / based.base / "data/data/trades.csv").write_text("2,64000\n")
+    done = based.run(command, based.based, *(() if command == "verify" else (*FILE, "--to", "out", "--yes")))
+    assert done.code == 4
+    assert based.run("list", "--json").json["corrupt"] == [based.base, based.based]
+    done = based.run(*RESTORE)
+    assert (done.code, based.old in done.out + done.err) == (0, True)
+
+
+def test_a_file_of_its_own_says_nothing_of_the_base(based) -> None:
+    """The base is restored then."""
+    path = based.folder / "backups" / based.based / "data/data/new.csv"
+    path.chmod(0o600)
+    path.write_text("y")
+    assert based.run("verify", based.based).code == 4
+    assert based.run("list", "--json").json["corrupt"] == [based.based]
+    assert based.run(*RESTORE).code == 0
+
+
 def test_only_what_was_backed_up_is_shown(desk) -> None:
     """A backup of one part says nothing of the others."""
     for part, path in (("config", "config/bot.toml"), ("data", "data/trades.csv")):

@@ -55,6 +55,26 @@ def test_create_and_push(away) -> None:
     assert "was there already" in away.run("push").out
 
 
+def test_a_backup_whose_base_has_no_record_is_listed_as_corrupt(away) -> None:
+    """And verified as such: the restore of it would fail."""
+    whole = away.run("create", "--push", "--json").json["backup_id"]
+    base = away.run("create", "--push", "--json").json["backup_id"]
+    away.write("data/new.csv", "x")
+    name = away.run("create", "--incremental", "--push", "--json").json["backup_id"]
+    assert away.run("offsite", "verify").code == 0
+    (away.folder / "store/backups/bot1" / base).unlink()
+    found = {item["backup_id"]: item["corrupt"] for item in away.run("offsite", "list", "--json").json["backups"]}
+    assert found == {name: True, whole: False}
+    assert [line.split()[2] for line in away.run("offsite", "list").out.splitlines()[1:]] == ["corrupt", "success"]
+    for identity in ([], ["--identity", "identity.txt"]):
+        done = away.run("offsite", "verify", *identity)
+        assert (done.code, "CORRUPT" in done.out) == (4, True)
+        problem = f"{name}: backups/bot1/{base}: is missing or damaged, and this backup is based on it"
+        assert done.line == problem
+    done = away.run("offsite", "restore", "--identity", "identity.txt", "--to", "out", "--yes")
+    assert (done.code, f"{name} in the store is passed over" in done.err) == (0, True)
+
+
 def test_latest_holds_what_is_wanted(away) -> None:
     """A newer backup of the configuration alone is passed over, and named."""
     wanted = away.run("create", "--push", "--json").json["backup_id"]

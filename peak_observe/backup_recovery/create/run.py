@@ -14,6 +14,7 @@ from peak_observe.backup_recovery.create.earlier import EarlierFiles
 from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import CallbackError, beside
+from peak_observe.backup_recovery.repository.choice import lost
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
 from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
@@ -229,8 +230,10 @@ class BackupRun:
 
     def _base(self, usable: Sequence[BackupMetadata]) -> BackupMetadata | None:
         """Return the last full backup of what is wanted; without one this becomes a full one itself."""
+        gone = lost(self._repository.root, usable)
         for backup in usable:
-            if backup.good and backup.backup_type is not BackupType.INCREMENTAL and self._is_held_by(backup):
+            is_full = backup.good and backup.backup_type is not BackupType.INCREMENTAL
+            if is_full and backup.backup_id not in gone and self._is_held_by(backup):
                 return backup
         return None
 

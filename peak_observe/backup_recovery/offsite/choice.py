@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from peak_observe.backup_recovery.offsite.record import Record
+from peak_observe.backup_recovery.offsite.record import Record, StoredBackup
 from peak_observe.backup_recovery.offsite.store import Unreadable
 from peak_observe.backup_recovery.repository.choice import newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import source_of
@@ -89,7 +89,10 @@ def _newest(
         BackupNotFoundError: No good one holds the parts.
     """
     held = [record.backup for record in records]
-    backups = restorable(held, fits=lambda backup: set(parts) <= set(backup.parts), allow_partial=allow_partial)
+    lost = {backup_id for _, backup_id in without_base(records)}
+    for name in sorted(lost, reverse=True):
+        _log.warning("%s in the store is passed over: what it is based on is missing or damaged", name)
+    backups = restorable(held, lost, fits=lambda backup: set(parts) <= set(backup.parts), allow_partial=allow_partial)
     if not backups:
         return []
     choice = newest_holding(backups, only=parts, places=lambda _: map(source_of, places))
@@ -116,6 +119,12 @@ def to_push(repository: Repository, backup_id: str | None) -> BackupMetadata:
     if not good:
         raise BackupNotFoundError(LATEST, why_none(backups[::-1], unreadable, repository.root))
     return good[-1]
+
+
+def without_base(stored: Iterable[Record | StoredBackup]) -> set[tuple[str, str]]:
+    """Return the hosts and names of backups of a store whose base is not there, so that nobody restores them."""
+    found = {(item.host, item.backup.backup_id): item.backup.base for item in stored}
+    return {(host, name) for (host, name), base in found.items() if base and (host, base) not in found}
 
 
 def bases(records: Collection[Record], record: Record) -> list[Record]:

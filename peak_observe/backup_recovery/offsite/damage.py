@@ -9,17 +9,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from peak_observe.backup_recovery.offsite.choice import bases
 from peak_observe.backup_recovery.offsite.push import PushReport
 from peak_observe.backup_recovery.offsite.record import OBJECTS, SHOWN, Record, backup_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
-from peak_observe.backup_recovery.offsite.verify import StoreReport, of_unreadable, verify
+from peak_observe.backup_recovery.offsite.verify import StoreReport, of_unreadable, readable, verify
 from peak_observe.backup_recovery.repository.offsite_status import Damage, Status
 from peak_observe.errors import (
     BackupCorruptError,
     BackupError,
     BackupNotFoundError,
     BackupUnreadableError,
-    ObjectMissingError,
 )
 from peak_observe.support.loggers import logger
 
@@ -116,16 +116,11 @@ class Mend:
 
     def _left(self, sent: Collection[str]) -> dict[str, Damage]:
         """Return what is still damaged."""
-        records: dict[str, Record] = {}
-        left: dict[str, Damage] = {}
-        for name in self._known:
-            try:
-                records[name] = self._store.record(name)
-            except ObjectMissingError:
-                continue
-            except ValueError as error:
-                left[name] = _damage(of_unreadable(Unreadable(name, str(error))))
-        for report in verify(self._store, list(records.values())):
+        known, bad = readable(self._store)  # all of them: what was looked at may be based on any
+        records = {backup_path(record.host, record.backup.backup_id): record for record in known}
+        left = {item.name: _damage(of_unreadable(item)) for item in bad if item.name in self._known}
+        looked = [record for name, record in records.items() if name in self._known]
+        for report in verify(self._store, looked, known):
             name = _name(report)
             before = self._known[name]
             if not before.every_byte:
@@ -133,12 +128,13 @@ class Mend:
             elif report.problems:
                 left[name] = before
             else:
-                left[name] = self._unseen(before, records[name], was_sent=name in sent)
+                needed = [*bases(known, records[name]), records[name]]
+                left[name] = self._unseen(before, needed, was_sent=name in sent)
         return left
 
-    def _unseen(self, before: Damage, record: Record, *, was_sent: bool) -> Damage:
+    def _unseen(self, before: Damage, needed: Sequence[Record], *, was_sent: bool) -> Damage:
         """Return what is left of damage that only the private key shows: objects that were not sent again."""
-        kept = {shown_object(name) for name in record.needs if name in self._there}
+        kept = {shown_object(name) for record in needed for name in record.needs if name in self._there}
         objects = [name for name in before.objects if name in kept]
         others = 0 if was_sent else before.count - len(before.objects)
         return Damage(others + len(objects), before.every_byte, objects)

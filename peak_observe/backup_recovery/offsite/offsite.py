@@ -237,9 +237,8 @@ class OffsiteStore:
             BackupError: The store cannot be reached, or a key is wrong.
         """
         with self._operation("backup.offsite_verify"):
-            store = self._store(identity)
-            records, bad = verification.readable(store)
-            recorded = names(records, bad)
+            known, bad = verification.readable(store := self._store(identity))
+            records, recorded = known, names(known, bad)
             if backup_id is not None:
                 records = [record for record in records if record.backup.backup_id == backup_id]
                 if not records:
@@ -247,7 +246,7 @@ class OffsiteStore:
                 bad = []
             elif not all_:
                 records = list(verification.newest_by_host(records).values())
-            reports = [*verification.verify(store, records, progress), *map(verification.of_unreadable, bad)]
+            reports = [*verification.verify(store, records, known, progress), *map(verification.of_unreadable, bad)]
         self._note_looked(store, reports, recorded)
         return reports
 

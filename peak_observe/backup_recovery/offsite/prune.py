@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from peak_observe.backup_recovery.offsite.choice import without_base
 from peak_observe.backup_recovery.offsite.index import VERSION, IndexFile, Stored
 from peak_observe.backup_recovery.offsite.leases import exclusive
 from peak_observe.backup_recovery.offsite.record import MANIFESTS, Record, backup_path, manifest_path, object_path
@@ -41,7 +42,12 @@ def select(store: Store, policy: RetentionPolicy) -> tuple[dict[str, Selection],
             raise BackupError(f"nothing was removed, as {name} cannot be read: {found.reason}; remove it or push again")
         records.append(found)
     hosts = sorted({record.host for record in records})
-    return {host: policy.select([item.backup for item in records if item.host == host]) for host in hosts}, records
+    return {host: _selected(policy, [record for record in records if record.host == host]) for host in hosts}, records
+
+
+def _selected(policy: RetentionPolicy, records: list[Record]) -> Selection:
+    lost = {backup_id for _, backup_id in without_base(records)}
+    return policy.select([record.backup for record in records], corrupt=lost)
 
 
 def prune(store: Store, policy: RetentionPolicy, *, dry_run: bool = False) -> PruneReport:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from peak_observe.backup_recovery.files.workers import Progress
+from peak_observe.backup_recovery.offsite.choice import bases
 from peak_observe.backup_recovery.offsite.fetch import Fetch
 from peak_observe.backup_recovery.offsite.index import Index
-from peak_observe.backup_recovery.offsite.record import Record, manifest_path, shown_object
+from peak_observe.backup_recovery.offsite.record import Record, backup_path, manifest_path, shown_object
 from peak_observe.backup_recovery.offsite.store import Store, Unreadable
+from peak_observe.errors import BackupNotFoundError
 
 Tell = Callable[[Progress], object]
 
@@ -37,36 +40,39 @@ class StoreReport(NamedTuple):
         return not self.problems
 
 
-def verify(store: Store, records: list[Record], tell: Tell | None = None) -> list[StoreReport]:
-    """Return what is wrong with each backup.
+def verify(store: Store, records: list[Record], known: list[Record], tell: Tell | None = None) -> list[StoreReport]:
+    """Return what is wrong with each backup, and with what it is based on, without which nobody restores it.
+
+    Args:
+        store: The store, with the private key at hand if every byte is to be read.
+        records: The backups.
+        known: All that the store has.
+        tell: Called with a `Progress`.
 
     Raises:
         StoreError: The store cannot be reached.
     """
     present = store.present()
     index, bad = store.index()
-    damaged = [str(item) for item in bad]
     sound: set[bytes] = set()  # many backups share what is read once
-    return [_verified(store, record, (index, present, sound), damaged, tell) for record in records]
 
+    @cache  # many are based on one
+    def wrong(record: Record) -> list[str]:
+        if store.opener is None:
+            return _missing(store, record, index, present)
+        return Fetch(store, record, index, tell).check(sound)
 
-def _verified(
-    store: Store,
-    record: Record,
-    known: tuple[Index, dict[str, int], set[bytes]],
-    damaged: list[str],
-    tell: Tell | None,
-) -> StoreReport:
-    index, present, sound = known
-    problems = [] if store.opener is not None else _missing(store, record, index, present)
-    if store.opener is not None:
-        problems = Fetch(store, record, index, tell).check(sound)
-    if problems:
-        problems += damaged
-    backup = record.backup
-    return StoreReport(
-        backup.backup_id, record.host, backup.size_bytes, store.opener is not None, tuple(dict.fromkeys(problems))
-    )
+    def report(record: Record) -> StoreReport:
+        backup = record.backup
+        try:
+            problems = [line for needed in (*bases(known, record), record) for line in wrong(needed)]
+        except BackupNotFoundError:
+            place = backup_path(record.host, backup.base)
+            problems = [f"{place}: is missing or damaged, and this backup is based on it", *wrong(record)]
+        found = tuple(dict.fromkeys([*problems, *map(str, bad)] if problems else []))
+        return StoreReport(backup.backup_id, record.host, backup.size_bytes, store.opener is not None, found)
+
+    return [report(record) for record in records]
 
 
 def _missing(store: Store, record: Record, index: Index, present: dict[str, int]) -> list[str]:

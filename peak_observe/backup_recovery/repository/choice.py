@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from peak_observe.backup_recovery.files.safe_read import is_gone
-from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus
-from peak_observe.backup_recovery.repository.repository import MANIFEST
+from peak_observe.backup_recovery.repository.manifest import STATE_FILE
+from peak_observe.backup_recovery.repository.metadata import KINDS, BackupMetadata, BackupStatus
+from peak_observe.backup_recovery.repository.repository import MANIFEST, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -29,14 +30,34 @@ class Choice(NamedTuple):
     places: Collection[str]
 
 
-def is_corrupt(backup: BackupMetadata, corrupt: Collection[str]) -> bool:
-    """Return whether a backup, or the one that it is based on, is known to be corrupt."""
-    return backup.backup_id in corrupt or backup.base in corrupt
+def lost(root: Path, backups: Iterable[BackupMetadata]) -> set[str]:
+    """Return the names of the backups of a repository whose manifest or base is gone, so that nobody restores them."""
+    return {
+        one.backup_id
+        for one in backups
+        if one.manifest and (is_gone(root / one.backup_id / MANIFEST) or (one.base and _is_base_gone(root / one.base)))
+    }
 
 
-def without_base(root: Path, backups: Iterable[BackupMetadata]) -> set[str]:
-    """Return the names of the backups of a repository whose base is gone, so that they cannot be restored."""
-    return {one.backup_id for one in backups if one.base and one.manifest and is_gone(root / one.base / MANIFEST)}
+def corrupt_of(backups: Iterable[BackupMetadata], recorded: Collection[str], lost: Collection[str]) -> set[str]:
+    """Return the names of the backups that are known to be corrupt, or are based on a corrupt one.
+
+    Of a base whose manifest is gone the files may all be there, which is all that what is based on it needs.
+
+    Args:
+        backups: All backups.
+        recorded: Those in which the last look at all bytes found something wrong.
+        lost: Those that a look at their folders tells of.
+    """
+    damaged = {*recorded} - {*lost}
+    return {*recorded, *lost, *(backup.backup_id for backup in backups if backup.base in damaged)}
+
+
+def _is_base_gone(folder: Path) -> bool:
+    """Return whether a folder is no base any more; where its manifest alone is gone, that of the other names files."""
+    if not is_gone(folder / MANIFEST):
+        return False
+    return is_gone(folder / METADATA) or all(is_gone(folder / name) for name in (*KINDS, STATE_FILE))
 
 
 def restorable(
@@ -50,11 +71,11 @@ def restorable(
 
     Args:
         backups: All backups.
-        corrupt: The names of those that are known to be corrupt.
+        corrupt: The names of those that are known to be corrupt, with what is based on them.
         fits: Returns whether a backup holds what is wanted.
         allow_partial: Whether it may be the partial ones, where one of them fits and none that succeeded does.
     """
-    whole = [backup for backup in backups if not is_corrupt(backup, corrupt)]
+    whole = [backup for backup in backups if backup.backup_id not in corrupt]
     good = [backup for backup in whole if backup.good]
     partial = [backup for backup in whole if backup.status is BackupStatus.PARTIAL]
     if allow_partial and any(map(fits, partial)) and not any(map(fits, good)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.repository.choice import without_base
+from peak_observe.backup_recovery.repository.choice import corrupt_of, lost
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType
 from peak_observe.backup_recovery.repository.repository import Unread
 from peak_observe.backup_recovery.repository.retention import Kept, Selection
@@ -33,7 +33,8 @@ def select(repository: Repository, policy: RetentionPolicy) -> Selection:
 
 def _corrupt(repository: Repository) -> set[str]:
     try:
-        return set(repository.ledger.load().corrupt) | without_base(repository.root, repository.backups())
+        backups = repository.backups()
+        return corrupt_of(backups, repository.ledger.load().corrupt, lost(repository.root, backups))
     except OSError as error:
         where = error.filename or repository.own
         raise BackupError(f"cannot tell what is corrupt: {error.strerror or error} ({where})") from error
@@ -110,6 +111,7 @@ def prune(repository: Repository, policy: RetentionPolicy, is_whole: Callable[[s
     while corrupt and selection.remove and (unread := set(selection.last_good) - whole):
         for backup_id in unread:
             (whole if is_whole(backup_id) else corrupt).add(backup_id)
+        corrupt |= _corrupt(repository)  # what is based on one that turned out to be corrupt
         selection = _select(repository, policy, corrupt)
     selection = _with_possible_bases(repository, selection)
     _remove(repository, [backup.backup_id for backup in selection.remove])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from peak_observe import catalog
-from peak_observe.backup_recovery.repository.choice import restorable, without_base
+from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, restorable
 from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.metadata import KINDS, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
@@ -107,7 +107,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         max_age=max_age,
         stored_bytes=repository.measured(onerror=None) if account.stored_bytes is None else account.stored_bytes,
         unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
-        baseless=without_base(repository.root, backups),
+        gone=lost(repository.root, backups),
         now=repository.clock.now().timestamp(),
     )
     away = StatusFile(repository.own).read()
@@ -125,7 +125,7 @@ def reading(
     stored_bytes: int,
     unreadable: int,
     now: float,
-    baseless: Collection[str] = (),
+    gone: Collection[str] = (),
 ) -> BackupReading:
     """Return what there is to tell.
 
@@ -138,12 +138,11 @@ def reading(
         stored_bytes: What they take on the disk.
         unreadable: How many backups have metadata that is not what was written.
         now: Unix time in seconds.
-        baseless: The backups whose base is gone.
+        gone: The backups whose manifest or base is gone.
     """
     found = BackupReading()
     promises = promises or [Promise("", account.max_age, account.kinds)]
-    gone = {*baseless} - {*account.corrupt}
-    good = restorable(backups, {*account.corrupt, *gone})
+    good = restorable(backups, corrupt_of(backups, account.corrupt, gone))
     never = KindReading(0.0, now - (account.configured_at or now), 0, 0, 0.0)
     for kind in KINDS:
         expected = any(kind in promise.kinds for promise in promises)
@@ -161,7 +160,7 @@ def reading(
     ages = [promise.max_age for promise in promises if promise.max_age is not None]
     found.max_age = min(ages, default=None) if max_age is None else max_age
     found.stored_bytes = stored_bytes
-    found.corrupt_files = sum(account.corrupt.values()) + unreadable + len(gone)
+    found.corrupt_files = sum(account.corrupt.values()) + unreadable + len({*gone} - {*account.corrupt})
     statuses = [backup.status.value for backup in backups]
     found.count = [statuses.count(status) for status in catalog.BACKUP_STATUSES]
     found.runs = [account.runs.get(outcome, 0) for outcome in catalog.BACKUP_OUTCOMES]

@@ -127,10 +127,10 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             backups: All of a repository, in any order; the newest is that of the highest sequence, as clocks jump.
             now: The present, aware; if given, `within` counts from the newest one that is not from the future.
-            corrupt: Those that are known to be corrupt; with what is based on them they count as not good.
+            corrupt: Those that are known to be corrupt, with what is based on them: they count as not good.
         """
         known = {backup.backup_id: backup for backup in sorted(backups, key=lambda item: item.order, reverse=True)}
-        lost = {name for name, item in known.items() if item.good and not {name, item.base}.isdisjoint(corrupt)}
+        lost = {name for name, item in known.items() if item.good and name in corrupt}
         judged = [
             (replace(backup, status=BackupStatus.PARTIAL) if name in lost else backup, list[str]())
             for name, backup in known.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import tempfile
@@ -204,13 +205,28 @@ def _record(repository: Repository, report: VerifyReport) -> None:
 
 
 def _note(repository: Repository, report: VerifyReport, now: float) -> None:
-    folder = repository.folder(report.backup_id)
-    with suppress(OSError):  # a repository that cannot be written can still be read
+    found = {**_of_base(repository, report), report.backup_id: len(report.problems)}
+
+    def noted(known: Account) -> Account:
         # Whoever removes a backup forgets what was said of it, after which nobody may say more.
-        repository.ledger.update(lambda known: known if is_gone(folder) else _verified(known, report, now))
+        there = {name: count for name, count in found.items() if not is_gone(repository.folder(name))}
+        if not report.ok:
+            return replace(known, corrupt={**known.corrupt, **there})
+        return replace(known.without_corrupt([report.backup_id]), last_verified=now) if there else known
+
+    with suppress(OSError):  # a repository that cannot be written can still be read
+        repository.ledger.update(noted)
 
 
-def _verified(known: Account, report: VerifyReport, now: float) -> Account:
-    if report.ok:
-        return replace(known.without_corrupt([report.backup_id]), last_verified=now)
-    return replace(known, corrupt={**known.corrupt, report.backup_id: len(report.problems)})
+def _of_base(repository: Repository, report: VerifyReport) -> dict[str, int]:
+    """Return the base of a backup with how many of the files that are wrong are the base's own, if any is."""
+    # A name may have a colon in it.
+    named = {line[: colon.start()] for line in report.problems for colon in re.finditer(": ", line)}
+    with suppress(OSError, ValueError, BackupError):  # then the base is known to be corrupt, or cannot be read
+        backup = repository.get(report.backup_id)
+        if named and backup.base:
+            wrong = {entry.stored for entry in repository.reader(backup) if entry.base and entry.stored in named}
+            base = repository.get(backup.base)
+            count = sum(entry.stored in wrong for entry in repository.reader(base)) if wrong else 0
+            return {backup.base: count} if count else {}
+    return {}

@@ -64,8 +64,7 @@ def show(
     folder = manager.backup_root.absolute() / found.backup_id
     corrupt = manager.corrupt_backups()
     if as_json:
-        is_corrupt = bool({found.backup_id, found.base} & corrupt)
-        render.as_json({**found.to_dict(), "folder": str(folder), "corrupt": is_corrupt})
+        render.as_json({**found.to_dict(), "folder": str(folder), "corrupt": found.backup_id in corrupt})
         return
     problem, held = "", render.Held()
     with progress("read", quiet=False):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from peak_observe.backup_recovery import RecoveryManager
-from peak_observe.backup_recovery.repository.choice import is_corrupt, newest_holding, restorable, why_none
+from peak_observe.backup_recovery.repository.choice import newest_holding, restorable, why_none
 from peak_observe.backup_recovery.repository.manifest import decode_name, source_of
 from peak_observe.backup_recovery.repository.metadata import KINDS, STATE, BackupStatus, telling
 from peak_observe.backup_recovery.restore.crash_recovery import UnendedError
@@ -153,7 +153,7 @@ def _tell_of_corrupt(manager: RecoveryManager, chosen: BackupMetadata) -> None:
     for backup in manager.list_backups():
         if backup.order < chosen.order:
             return
-        if backup.good and is_corrupt(backup, corrupt):
+        if backup.good and backup.backup_id in corrupt:
             alone = backup.backup_id == chosen.backup_id
             known = "is known to be corrupt, and no other is whole" if alone else "is newer, and known to be corrupt"
             note(f"{backup.backup_id} {known}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from peak_observe.backup_recovery.offsite.choice import without_base
 from peak_observe.backup_recovery.offsite.encryption import write_identity
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, KINDS, STATE
 from peak_observe.cli.backup import config, render, restore
@@ -33,6 +34,8 @@ from peak_observe.errors import BackupCorruptError, UsageError
 from peak_observe.resilience.health import formatting
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from peak_observe.backup_recovery.offsite.record import StoredBackup
     from peak_observe.backup_recovery.offsite.verify import StoreReport
 
@@ -90,11 +93,15 @@ def list_(
     """List the backups of all hosts in the store."""
     store = store_of(settings(file, repository=repository), url=url, endpoint=endpoint, region=region)
     good, bad = store.backups(identity=identity)
+    lost = without_base(good)
     if as_json:
-        facts = [{"host": item.host, "sent_bytes": item.sent_bytes, **item.backup.to_dict()} for item in good]
+        facts = [
+            {"host": host, "sent_bytes": sent, **found.to_dict(), "corrupt": (host, found.backup_id) in lost}
+            for host, found, sent in good
+        ]
         render.as_json({"backups": facts, "unreadable": {item.name: item.reason for item in bad}})
     elif good:
-        render.printed(_table(good))
+        render.printed(_table(good, lost))
     else:
         render.printed("the store holds no backup")
     for item in bad:
@@ -103,13 +110,14 @@ def list_(
         raise typer.Exit(BackupCorruptError.exit_code)
 
 
-def _table(found: list[StoredBackup]) -> Table:
+def _table(found: list[StoredBackup], lost: Collection[tuple[str, str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("host", "backup", "status", "age", "files", "size", "sent"):
         table.add_column(title, overflow="fold")
     for host, backup, sent in found:
         sizes = formatting.size(backup.size_bytes), formatting.size(sent)
-        facts = (render.status(backup), render.age(backup), str(backup.files_count), *sizes)
+        corrupt = [name for at, name in lost if at == host]
+        facts = (render.status(backup, corrupt), render.age(backup), str(backup.files_count), *sizes)
         table.add_row(host, backup.backup_id, *facts)
     return table
 

@@ -121,7 +121,7 @@ def age(backup: BackupMetadata) -> str:
 
 def status(backup: BackupMetadata, corrupt: Collection[str] = ()) -> Text:
     """Return how a backup ended, in its colour, or that it, or what it is based on, was found to be corrupt since."""
-    if backup.backup_id in corrupt or backup.base in corrupt:
+    if backup.backup_id in corrupt:
         return Text("corrupt", "bold red")
     return Text(backup.status.value, STYLES[backup.status])
 

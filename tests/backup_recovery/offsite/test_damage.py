@@ -70,6 +70,43 @@ def test_damage_is_found(away, kind: str, harm) -> None:
         assert any(name in problem or f"{kind}/" in problem or "manifest.json" in problem for problem in problems)
 
 
+@pytest.mark.parametrize("kind", KINDS[:-1])
+@pytest.mark.parametrize("harm", [cut, change, empty, remove])
+def test_damage_of_a_base_is_damage_of_what_is_based_on_it(away, kind: str, harm) -> None:
+    """Nobody restores the one without the other, so that no verification may call it whole."""
+    base = away.pushed().backup_id
+    victims = files(away, kind)
+    away.program.write(away.program.trades / "9.csv", "9,1\n")
+    name = away.pushed(incremental=True, include_state=False).backup_id
+    assert away.manager.get_backup(name).base == base
+    harm(victims[0])
+    (report,) = away.opened().verify(name, identity=away.identity)
+    assert not report.ok
+    assert not [one for one in away.opened().verify(all_=True, identity=away.identity) if one.ok]
+    status = away.store._status.read()
+    assert (status.missing > 0, status.last_verified) == (True, 0.0)
+    with pytest.raises(BackupError):
+        away.opened().restore(name, identity=away.identity, restore_to=away.folder / "out")
+    if harm is remove or (kind == "objects" and harm is not change):
+        (report,) = away.opened().verify()
+        assert (report.backup_id, report.ok) == (name, False)
+
+
+def test_a_backup_whose_base_has_no_record_is_no_good_one(away) -> None:
+    """The newest that can be restored is another one then, and the last good one that prune keeps is that."""
+    whole = away.pushed().backup_id
+    base = away.pushed().backup_id
+    name = away.pushed(incremental=True, include_state=False).backup_id
+    (away.place / "backups" / "bot1" / base).unlink()
+    with away.opened().fetched(identity=away.identity) as (_, chosen):
+        assert chosen == whole
+    report = away.opened().prune(RetentionPolicy(last=1))
+    assert [kept.backup.backup_id for kept in report.by_host["bot1"].keep] == [name, whole]
+    (away.place / "backups" / "bot1" / whole).unlink()
+    with pytest.raises(BackupNotFoundError, match=f"{name} is known to be corrupt"):
+        away.opened().restore(identity=away.identity, restore_to=away.folder / "out")
+
+
 @pytest.mark.parametrize("harm", [cut, empty, remove])
 def test_damage_is_found_without_the_private_key(away, harm) -> None:
     """The host that pushes sees what is missing or has another size."""

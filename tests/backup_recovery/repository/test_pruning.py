@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from peak_observe import BackupError, BackupStatus, RecoveryManager, RetentionPolicy
 from peak_observe.backup_recovery.repository import repository
-from peak_observe.backup_recovery.repository.choice import without_base
+from peak_observe.backup_recovery.repository.choice import lost
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.testing import ManualClock
 
@@ -83,7 +83,7 @@ def test_a_failed_run_needs_no_base(manager: RecoveryManager, monkeypatch: pytes
     assert manager.delete_backup(base)
     assert [backup.status for backup in manager.list_backups()] == [BackupStatus.FAILED]
     assert manager._repository.backups()[0].base == ""
-    assert without_base(manager.backup_root, manager.list_backups()) == set()
+    assert lost(manager.backup_root, manager.list_backups()) == set()
 
 
 def test_what_is_damaged_keeps_no_other(manager: RecoveryManager) -> None:

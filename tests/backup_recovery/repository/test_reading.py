@@ -180,6 +180,20 @@ def test_a_backup_that_lost_its_base_is_corrupt(watched: RecoveryManager, clock:
     assert series(name)["last_success_timestamp_seconds data"] == 0
 
 
+def test_a_backup_that_lost_its_manifest_is_corrupt(watched: RecoveryManager, clock: ManualClock) -> None:
+    """It alone: what is based on it needs its files, which are there. A verification counts it no second time."""
+    watched.create_backup(*ALL)
+    clock.advance(10)
+    base = watched.create_backup(*ALL)
+    clock.advance(10)
+    watched.create_backup(*ALL, incremental=True)
+    (watched.backup_root / base / "manifest.json").unlink()
+    name = watched._repository.name
+    for _ in range(2):
+        assert (series(name)["corrupt_files"], series(name)["age_seconds data"]) == (1, 0)
+        assert not watched.verify_backup(base).ok
+
+
 def test_a_repository_that_is_gone_has_nothing(tmp_path: Path, clock: ManualClock) -> None:
     """A disk that is not mounted has no backups, whatever was there yesterday."""
     manager = RecoveryManager(tmp_path / "backups", name="unmounted", clock=clock)
