@@ -6,7 +6,7 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files import copying, sqlite
+from peak_observe.backup_recovery.files import copying, sqlite, sqlite_logs
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.repository import MANIFEST
@@ -83,7 +83,7 @@ class EarlierFiles:
             or status.st_size != (entry.size if entry.source_size is None else entry.source_size)
         ):
             return False
-        return entry.source_size is None or sqlite.quiet(path)
+        return entry.source_size is None or sqlite_logs.at_rest(path)
 
     def copy(self, entry: Entry) -> str:
         """Return the path of the stored copy."""

@@ -6,7 +6,7 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.files import sqlite, sqlite_logs
 from peak_observe.backup_recovery.repository.repository import OWN
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def name_in_use(path: str, roots: Iterable[str], problem: Callable[[str, str], N
         names_known = f"has {status.st_nlink} names, of which {len(names)} can be looked at"
         problem(path, f"{names_known}: what SQLite's log beside another one holds is missing; name that one as well")
     # What is beside a name and no log may be a damaged one.
-    return next(iter(logs or (name for name in names if not sqlite.quiet(name))), path)
+    return next(iter(logs or (name for name in names if not sqlite_logs.at_rest(name))), path)
 
 
 def _names(path: str, status: os.stat_result, roots: Iterable[str]) -> list[str]:
