@@ -126,3 +126,19 @@ def memory() -> Iterator[Path]:
         pytest.skip(f"there is no file system in memory at {place}")
     with tempfile.TemporaryDirectory(dir=place, prefix="peak-observe-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Return a function that mounts something, which is unmounted in the end."""
+    places: list[Path] = []
+
+    def mount(*options: str, on: Path) -> Path:
+        if "remount" not in options[-1]:
+            places.append(on)
+        subprocess.run(["mount", *options, str(on)], check=True)
+        return on
+
+    yield mount
+    for place in reversed(places):
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

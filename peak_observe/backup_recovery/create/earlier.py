@@ -6,7 +6,8 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files import copying, sqlite
+from peak_observe.backup_recovery.files import copying, sqlite, sqlite_logs
+from peak_observe.backup_recovery.files.mounts import mount_points
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, Entry, decode_name
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile
 from peak_observe.backup_recovery.repository.repository import MANIFEST
@@ -39,6 +40,7 @@ class EarlierFiles:
             raise ValueError(f"{manifest} is not what was written")
         self._file = ManifestFile(manifest)
         self._digest = backup.manifest
+        self._mounts = mount_points()
         head = self._file.head()
         self._bases = ("", backup.base)
         self._doubted_from = head.started_ns - sqlite.DOUBT_NS  # a change then may not show in the times
@@ -83,7 +85,8 @@ class EarlierFiles:
             or status.st_size != (entry.size if entry.source_size is None else entry.source_size)
         ):
             return False
-        return entry.source_size is None or sqlite.quiet(path)
+        # A log of a database that is mounted by itself lies in another folder.
+        return entry.source_size is None or (path not in self._mounts and sqlite_logs.at_rest(path))
 
     def copy(self, entry: Entry) -> str:
         """Return the path of the stored copy."""

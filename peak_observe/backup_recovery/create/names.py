@@ -1,4 +1,7 @@
-"""Names of one database: SQLite's log lies beside the one by which a program opened it, and beside no other."""
+"""Names of one database: SQLite's log lies beside the one by which a program opened it, and beside no other.
+
+A file that is mounted by itself, as into a container, has a name there that is none of its own, without its folder.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from peak_observe.backup_recovery.files import sqlite
+from peak_observe.backup_recovery.files import sqlite, sqlite_logs
+from peak_observe.backup_recovery.files.mounts import mount_points
 from peak_observe.backup_recovery.repository.repository import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 
 def name_in_use(path: str, roots: Iterable[str], problem: Callable[[str, str], None]) -> str:
-    """Return the name by which a database with several names is to be read: the one that has a log beside it.
+    """Return the name by which a database is to be read: of several the one that has a log beside it.
 
     Args:
         path: The name that was found.
@@ -24,24 +28,46 @@ def name_in_use(path: str, roots: Iterable[str], problem: Callable[[str, str], N
     Raises:
         OSError: It cannot be read.
     """
-    status = os.lstat(path)
-    names = _names(path, status, roots)
+    status, mounts = os.lstat(path), mount_points()
+    if status.st_nlink == 1 and path not in mounts:
+        return path
+    names = _names(path, status, roots, mounts)
     logs = [name for name in names if any(sqlite.is_log(name + side) for side in sqlite.SIDES)]
     if len(logs) > 1:
         problem(path, f"is one database with SQLite's logs beside {len(logs)} of its names: only one of them is right")
-    elif not logs and len(names) < status.st_nlink and sqlite.is_in_wal_mode(path):
-        names_known = f"has {status.st_nlink} names, of which {len(names)} can be looked at"
-        problem(path, f"{names_known}: what SQLite's log beside another one holds is missing; name that one as well")
+    elif not logs and not _are_all(names, status, mounts):
+        problem(path, _unseen(path, names, status, mounts))
     # What is beside a name and no log may be a damaged one.
-    return next(iter(logs or (name for name in names if not sqlite.quiet(name))), path)
+    return next(iter(logs or (name for name in names if not sqlite_logs.at_rest(name))), path)
 
 
-def _names(path: str, status: os.stat_result, roots: Iterable[str]) -> list[str]:
+def _unseen(path: str, names: list[str], status: os.stat_result, mounts: Collection[str]) -> str:
+    """Return in words where a log may be that cannot be looked at.
+
+    In no mode can that be told from the database: also a half transaction leaves a sound one, whose journal is missing.
+    """
+    if path in mounts:
+        return (
+            "is mounted by itself: if SQLite's log lies beside it in the folder that it comes from, what that holds is "
+            "missing; mount that folder, or name it as well"
+        )
+    return (
+        f"has {status.st_nlink} names, of which {len(names)} can be looked at: if SQLite's log lies beside another "
+        "one, what that holds is missing; name that one as well"
+    )
+
+
+def _are_all(names: Iterable[str], status: os.stat_result, mounts: Collection[str]) -> bool:
+    """Return whether these are all names of a file; what was removed where it was mounted from had one."""
+    return sum(name not in mounts for name in names) >= max(status.st_nlink, 1)
+
+
+def _names(path: str, status: os.stat_result, roots: Iterable[str], mounts: Collection[str]) -> list[str]:
     """Return the names of a file that can be found, itself first."""
     found = {path: None}
     folder = os.path.dirname(path)
     for name in chain(_in(folder, status.st_ino), *(_below(os.path.realpath(root), status.st_ino) for root in roots)):
-        if len(found) >= status.st_nlink:
+        if _are_all(found, status, mounts):
             break
         if name not in found and _is_same(name, status):
             found[name] = None

@@ -124,8 +124,7 @@ class FileReader:
 
     def _database(self, job: Job, target: str) -> Entry:
         found = job.found
-        several = found.status.st_nlink > 1
-        path = name_in_use(found.path, self.roots, self._problem) if several else found.path
+        path = name_in_use(found.path, self.roots, self._problem)
         quiet = sqlite.quiet(path)
         try:
             if job.database and found.status.st_size < sqlite.SMALLEST_PAGE:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HEADER = b"SQLite format 3\0"
 SMALLEST_PAGE = 512
-SIDES, is_log = sqlite_logs.SIDES, sqlite_logs.is_log
+SIDES, is_log, quiet = sqlite_logs.SIDES, sqlite_logs.is_log, sqlite_logs.quiet
 _NO_COLLATION = "no such collation sequence: "
 PAGES = 4096
 DOUBT_NS = 50_000_000  # a change this shortly before a look may share its time stamp with one after it
@@ -99,11 +99,6 @@ def is_in_wal_mode(path: str) -> bool:
         OSError: It cannot be read.
     """
     return _beginning(path, os.stat(path), 20)[18:] == b"\2\2"
-
-
-def quiet(path: str) -> bool:
-    """Return whether all of a database is in its own file, none in a log beside it."""
-    return not any(_size(path + side) for side in ("-wal", "-journal"))
 
 
 def take(path: str, target: str) -> None:
@@ -391,10 +386,3 @@ def _sides(path: str) -> list[str]:
     found = [side for side in SIDES if os.path.lexists(path + side)]
     foreign = sqlite_logs.foreign(path, wal_mode=is_in_wal_mode(path)) if found else []
     return [side for side in found if side not in foreign]
-
-
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0

@@ -89,6 +89,24 @@ def _is_foreign(path: str, side: str) -> bool:
     return not _may_be_log(_beginning(path + side, len(_JOURNAL_BEGINNING)))
 
 
+def quiet(path: str) -> bool:
+    """Return whether all of a database is in its own file: SQLite would read nothing from a log beside it."""
+    return not any(_is_read(path, side) for side in (WAL, JOURNAL))
+
+
+def at_rest(path: str) -> bool:
+    """Return whether all of a database is in its own file, and nothing beside it may be a damaged log."""
+    return quiet(path) and not damage(path, wal_mode=True)
+
+
+def _is_read(path: str, side: str) -> bool:
+    """Return whether SQLite may read something from a log, as from one that only others may read."""
+    if not _size(path + side) or _is_foreign(path, side):
+        return False
+    # A journal is hot by its first byte alone: without it the transaction is finished, or has not touched the database.
+    return side == WAL or _beginning(os.path.realpath(path + side), 1) != b"\0"
+
+
 def damage(path: str, *, wal_mode: bool) -> str:
     """Return what is damaged of the logs beside a database; empty if nothing is.
 
@@ -266,3 +284,10 @@ def _is_regular(path: str) -> bool:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

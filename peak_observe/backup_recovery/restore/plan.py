@@ -12,10 +12,10 @@ import msgspec
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import copying, sqlite
+from peak_observe.backup_recovery.files.mounts import mount_points
 from peak_observe.backup_recovery.files.workers import Meter, each
 from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LARGEST, LINK, SECOND, Entry, decode_name
 from peak_observe.backup_recovery.restore.attributes import attribute
-from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import Ownership, is_adjustable, is_closed, is_root
 from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, nearest_folder, read_only, unwritable
 

@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peak_observe.backup_recovery.files.mounts import mount_points
 from peak_observe.backup_recovery.files.safe_read import content
 from peak_observe.backup_recovery.repository.manifest import FOLDER, STATE_FILE
 from peak_observe.backup_recovery.restore.layout import LONGEST
-from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import give, is_root
 from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, lost_link, unwritable
 from peak_observe.backup_recovery.restore.plan import NEW, REPLACED, SAME, Refusal, RestorePlan, look, sticks

@@ -1,9 +1,10 @@
 """A database with several names is read under the one that has SQLite's log beside it."""
 
+import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,24 @@ d = sqlite3.connect("z.db", isolation_level=None)
 d.execute("INSERT INTO t VALUES (2)")
 os.kill(os.getpid(), 9)
 """
+
+HALF = """
+import os, sqlite3
+d = sqlite3.connect("e/t.db", isolation_level=None)
+d.execute("PRAGMA cache_size=5")
+d.execute("BEGIN")
+d.execute("UPDATE t SET x = 'evil' || substr(x, 5)")
+os.kill(os.getpid(), 9)
+"""
+OF_TWO = (
+    "has 2 names, of which 1 can be looked at: if SQLite's log lies beside another one, what that holds is missing; "
+    "name that one as well"
+)
+MOUNTED = (
+    "is mounted by itself: if SQLite's log lies beside it in the folder that it comes from, what that holds is "
+    "missing; mount that folder, or name it as well"
+)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
 
 
 @pytest.fixture
@@ -66,10 +85,7 @@ def test_a_name_in_another_folder_is_found_if_that_is_named(tmp_path: Path, live
     (tmp_path / "data" / "a.db").rename(tmp_path / "other" / "a.db")
     backup, found = made(tmp_path, "other")
     assert backup.status.value == "partial"
-    assert backup.error_message == (
-        f"{tmp_path}/other/a.db: has 2 names, of which 1 can be looked at: what SQLite's log beside another one holds "
-        "is missing; name that one as well"
-    )
+    assert backup.error_message == f"{tmp_path}/other/a.db: {OF_TWO}"
     assert found == {"a.db": 1}
     backup, found = made(tmp_path, "other", "data")
     assert backup.good
@@ -82,3 +98,72 @@ def test_names_without_a_log_are_one_database(tmp_path: Path, live: sqlite3.Conn
     backup, found = made(tmp_path, "data")
     assert backup.good
     assert found == {"a.db": 1, "z.db": 1}
+
+
+def test_a_half_transaction_is_not_stored_without_a_word(tmp_path: Path, trusting: None) -> None:
+    """A crash left it in the database, and the journal that takes it back beside a name that is not named."""
+    for folder in ("d", "e"):
+        (tmp_path / folder).mkdir()
+    with closing(sqlite3.connect(tmp_path / "e" / "t.db")) as database, database:
+        database.execute("CREATE TABLE t (x)")
+        database.executemany("INSERT INTO t VALUES (?)", [(f"good{number}",) for number in range(3000)])
+    (tmp_path / "d" / "t.db").hardlink_to(tmp_path / "e" / "t.db")
+    subprocess.run([sys.executable, "-c", HALF], cwd=tmp_path, check=False)
+    assert (tmp_path / "e" / "t.db-journal").stat().st_size
+    for _ in range(2):
+        backup, _ = made(tmp_path, "d")
+        assert backup.error_message == f"{tmp_path}/d/t.db: {OF_TWO}"
+    backup, _ = made(tmp_path, "d", "e")
+    assert backup.good
+    for path in (tmp_path / "backups" / backup.backup_id).rglob("t.db"):
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database:
+            assert database.execute("SELECT count(*) FROM t WHERE x LIKE 'good%'").fetchone() == (3000,)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, mounted: Callable[..., Path]) -> Path:
+    """Return a database that is mounted by itself from the folder `from`, as Docker mounts single files."""
+    (tmp_path / "from").mkdir()
+    with closing(sqlite3.connect(tmp_path / "from" / "z.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE t (x)")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "z.db").touch()
+    return mounted("--bind", str(tmp_path / "from" / "z.db"), on=tmp_path / "data" / "z.db")
+
+
+@as_root
+@pytest.mark.parametrize("named", ["data", "data/z.db"])
+def test_a_database_that_is_mounted_by_itself_is_without_its_log(
+    tmp_path: Path, alone: Path, trusting: None, named: str
+) -> None:
+    """The log lies in the folder it comes from: unless that is named as well, nobody knows what it holds."""
+    for crashed in (False, True):
+        backup, found = made(tmp_path, named)
+        assert backup.error_message == f"{tmp_path}/data/z.db: {MOUNTED}"
+        assert found == {"z.db": 0}
+        if not crashed:
+            subprocess.run([sys.executable, "-c", CRASH], cwd=tmp_path / "from", check=False)
+    backup, found = made(tmp_path, named, "from")
+    assert backup.good
+    assert found == {"z.db": 1}
+
+
+@as_root
+def test_a_database_that_is_in_use_where_it_is_mounted_has_its_log_there(
+    tmp_path: Path, alone: Path, trusting: None
+) -> None:
+    """As by a program in the same container."""
+    with closing(sqlite3.connect(alone, isolation_level=None)) as database:
+        database.execute("INSERT INTO t VALUES (1)")
+        backup, found = made(tmp_path, "data")
+    assert backup.good
+    assert found == {"z.db": 1}
+
+
+@as_root
+def test_a_mounted_database_that_was_replaced_where_it_comes_from_may_have_a_log(tmp_path: Path, alone: Path) -> None:
+    """It has no name then but the one where it is mounted."""
+    (tmp_path / "from" / "z.db").unlink()
+    backup, _ = made(tmp_path, "data", "from")
+    assert backup.error_message == f"{tmp_path}/data/z.db: {MOUNTED}"

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -112,3 +114,60 @@ def test_a_name_that_leaves_no_room_for_a_side_has_none(manager: RecoveryManager
     path.unlink()
     manager.restore(backup_id, data=True)
     assert path.read_text() == "right"
+
+
+CRASH = """
+import os, sqlite3, sys
+d = sqlite3.connect(sys.argv[1], isolation_level=None)
+d.execute("BEGIN")
+d.execute("INSERT INTO t VALUES (1)")
+os.kill(os.getpid(), 9)
+"""
+
+
+def put_beside(database: Path, what: str) -> None:
+    """Put something beside a database under the name of its journal."""
+    path = Path(f"{database}-journal")
+    match what:
+        case "folder":
+            path.mkdir()
+        case "text":
+            path.write_text("notes of mine")
+        case "file":
+            path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+        case "persisted":
+            path.write_bytes(bytes(28) + JOURNAL[28:])
+        case "unsynced":
+            subprocess.run([sys.executable, "-c", CRASH, str(database)], check=False)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("what", ["folder", "text", "file", "persisted", "unsynced"])
+def test_what_holds_nothing_of_a_database_makes_none_differ(
+    manager: RecoveryManager, database: Path, what: str
+) -> None:
+    """SQLite reads nothing from what is no journal, from a finished one, and from one that was never synced."""
+    backup_id = manager.create_backup(include_data=True)
+    put_beside(database, what)
+    plan = manager.restore(backup_id, data=True, dry_run=True).plan
+    assert (plan.new, plan.replaced, plan.removed) == ((), (), ())
+    assert not manager.diff(backup_id).changed
+
+
+@pytest.mark.parametrize("what", ["folder", "text", "persisted", "unsynced"])
+def test_what_holds_nothing_of_a_database_leaves_it_unchanged(
+    manager: RecoveryManager, database: Path, trusting: None, what: str
+) -> None:
+    """The next backup links to the copy of the last one."""
+    put_beside(database, what)
+    copies = [
+        manager.backup_root / manager.create_backup(include_data=True) / "data" / "data" / "fills" for _ in range(2)
+    ]
+    assert copies[0].samefile(copies[1])
+
+
+def test_a_log_that_came_to_be_damaged_is_told(manager: RecoveryManager, database: Path, trusting: None) -> None:
+    """Though the database itself did not change: what was committed last may have been in it."""
+    assert manager.get_backup(manager.create_backup(include_data=True)).good
+    Path(f"{database}-wal").write_bytes(b"\xff\0" * 4096)
+    assert "write-ahead log is damaged" in manager.get_backup(manager.create_backup(include_data=True)).error_message

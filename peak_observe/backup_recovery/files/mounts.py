@@ -1,4 +1,4 @@
-"""Mount points, which cannot be renamed or replaced: a file that a container was handed is written in place."""
+"""Mount points: a file that a container was handed cannot be renamed or replaced, and is without its own folder."""
 
 from __future__ import annotations
 
