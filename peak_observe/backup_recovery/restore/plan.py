@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.workers import Meter, each
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LARGEST, LINK, SECOND, Entry, decode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, SECOND, Entry, decode_name
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.ownership import Ownership, is_adjustable, is_closed, is_root
@@ -319,12 +319,11 @@ def is_time(wanted: int, found: int) -> bool:
 
 
 def _is_retimed(entry: Entry, target: str, status: os.stat_result) -> bool:
-    """Return whether a file has another time than in the backup, which this user can change and a journal can hold."""
-    if is_time(entry.modified_ns, status.st_mtime_ns) or not entry.modified_ns:
+    """Return whether a file has another time than in the backup, which this user can change."""
+    if is_time(entry.modified_ns, status.st_mtime_ns):
         return False
-    held = entry.mtime_s is None and abs(status.st_mtime_ns) <= LARGEST
     mine = is_root() or status.st_uid == os.geteuid()
-    return held and mine and not attribute(target) and not read_only(target)
+    return mine and not attribute(target) and not read_only(target)
 
 
 def sticks(folder: str, status: os.stat_result) -> bool:
