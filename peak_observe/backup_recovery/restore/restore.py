@@ -18,6 +18,7 @@ from peak_observe.backup_recovery.repository.stored_files import NoAccessError, 
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.crash_recovery import command_of
+from peak_observe.backup_recovery.restore.hard_links import written_through
 from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
@@ -128,7 +129,7 @@ class Restore:
             wanted, parents = places.wanted() if not problems else ({}, set())
             problems += self._state_file.problems(wanted) if self._state_file else []
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
-            problems += [*too_long(self.actions), *forbidden(self.actions)]
+            problems += [*too_long(self.actions), *forbidden(self.actions), *written_through(self.actions)]
             problems += [] if problems else unrecorded(self.actions, self._journal_places)
             self.plan = self._plan(places.roots(), wanted)
         except OSError as error:

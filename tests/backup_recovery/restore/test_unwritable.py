@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -36,22 +36,6 @@ BOT = 1
 def tmp_path(public_path: Path) -> Path:
     """Return a folder that other users get to."""
     return public_path
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Return a function that mounts something, which is unmounted in the end."""
-    places: list[Path] = []
-
-    def mount(*options: str, on: Path) -> Path:
-        if "remount" not in options[-1]:
-            places.append(on)
-        subprocess.run(["mount", *options, str(on)], check=True)
-        return on
-
-    yield mount
-    for place in reversed(places):
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @pytest.fixture

@@ -1,0 +1,197 @@
+"""Hard links in a restore: names of one file are one again, others are not, and none is written through another."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from peak_observe import RecoveryManager, RestoreRefusedError
+
+from ..conftest import OLD, as_user, picture
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts, and becomes another user")
+BOT = 1
+
+
+@pytest.fixture
+def tmp_path(public_path: Path) -> Path:
+    """Return a folder that other users get to."""
+    return public_path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a folder with two files, `a` and `b`."""
+    folder = tmp_path / "d"
+    folder.mkdir()
+    write(folder / "a", "AAA\n")
+    write(folder / "b", "BBB\n")
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that has not changed for long."""
+    path.write_text(text)
+    os.utime(path, (OLD, OLD))
+
+
+def link(first: Path, second: Path) -> None:
+    """Make a path one more name of a file."""
+    second.unlink(missing_ok=True)
+    second.hardlink_to(first)
+
+
+def of(root: Path, *paths: Path) -> RecoveryManager:
+    """Return a manager for which these paths are named."""
+    made = RecoveryManager(root)
+    for path in paths:
+        made.data_backup.add_data_path(path)
+    return made
+
+
+@pytest.fixture
+def manager(tmp_path: Path, data: Path) -> RecoveryManager:
+    """Return a manager for which the folder is named."""
+    return of(tmp_path / "backups", data)
+
+
+def check_refused(manager: RecoveryManager, *problems: str, **options: object) -> None:
+    """Check that a dry run and a real one are refused for these reasons."""
+    (backup,) = manager.list_backups()
+    for dry_run in (True, False):
+        with pytest.raises(RestoreRefusedError) as error:
+            manager.restore(backup.backup_id, config=False, data=True, dry_run=dry_run, **options)
+        assert error.value.reasons == ("blocked",)
+        for problem, found in zip(problems, error.value.problems, strict=True):
+            assert problem in found
+            assert "give each name a file of its own, or restore into another folder" in found
+
+
+def as_bot(manager: RecoveryManager, data: Path, act: Callable[[RecoveryManager], object]) -> None:
+    """Do something as a user to whom the files and backups belong, and the folder of the files does not."""
+    (backup,) = manager.list_backups()
+    manager.restore(backup.backup_id, data=True, restore_to=data.parent / "first")  # loads all that the child needs
+    subprocess.run(["chown", "-R", f"{BOT}:{BOT}", str(manager.backup_root)], check=True)
+    for path in data.iterdir():
+        os.chown(path, BOT, BOT)
+    data.chmod(0o755)
+    as_user(BOT, lambda: act(of(manager.backup_root, data)))
+
+
+def create(manager: RecoveryManager) -> str:
+    """Back up the files alone."""
+    return manager.create_backup(include_config=False, include_data=True, include_state=False)
+
+
+ONE = "are one file now, which cannot be replaced where it is, and are not in the backup"
+OUTSIDE = "cannot be replaced where it is, and names of its file that are not restored would change with it (1)"
+
+
+@as_root
+def test_two_files_that_are_one_now_are_not_written_through_each_other(manager: RecoveryManager, data: Path) -> None:
+    """In a folder that this user may not write the one that was right would get the content of the other."""
+    create(manager)
+    link(data / "a", data / "b")
+    before = picture(data)
+    as_bot(manager, data, lambda user: check_refused(user, f"{data}/a and {data}/b {ONE}"))
+    assert picture(data) == before
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o644, 0o600], ids=oct)
+def test_a_secret_that_is_one_file_with_another_one_now_is_refused(
+    manager: RecoveryManager, data: Path, mode: int
+) -> None:
+    """Of the same content, which all would read; where it may be read as well, it is written."""
+    write(data / "b", "AAA\n")
+    (data / "b").chmod(mode)
+    backup_id = create(manager)
+    link(data / "a", data / "b")
+    (data / "a").write_text("wrong\n")
+    if mode == 0o600:
+        as_bot(manager, data, lambda user: check_refused(user, f"{data}/a and {data}/b {ONE}"))
+    else:
+        as_bot(manager, data, lambda user: user.restore(backup_id, config=False, data=True))
+    assert (data / "b").read_text() == ("wrong\n" if mode == 0o600 else "AAA\n")
+
+
+@as_root
+@pytest.mark.parametrize("named", [False, True])
+def test_a_name_outside_of_the_restore_is_not_written_through(
+    manager: RecoveryManager, data: Path, tmp_path: Path, named: bool
+) -> None:
+    """It is in no backup, or in none of what was asked for."""
+    create(manager)
+    keep = data / "keep" if named else tmp_path / "keep"
+    write(keep, "in no backup\n")
+    link(keep, data / "b")
+    as_bot(manager, data, lambda user: check_refused(user, f"{data}/b {OUTSIDE}", paths="b"))
+    as_bot(manager, data, lambda user: check_refused(user, f"{data}/b {OUTSIDE}"))
+    assert keep.read_text() == "in no backup\n"
+
+
+@as_root
+def test_names_of_one_file_are_written_where_all_are_restored(manager: RecoveryManager, data: Path) -> None:
+    """They were one file in the backup; one of them alone would change the other without a word."""
+    link(data / "a", data / "b")
+    backup_id = create(manager)
+    (data / "a").write_text("wrong\n")
+    inode = (data / "a").stat().st_ino
+
+    def act(user: RecoveryManager) -> None:
+        check_refused(user, f"{data}/b {OUTSIDE}", paths="b")
+        user.restore(backup_id, config=False, data=True)
+
+    as_bot(manager, data, act)
+    assert [(path.read_text(), path.stat().st_ino) for path in (data / "a", data / "b")] == [("AAA\n", inode)] * 2
+
+
+@as_root
+def test_what_is_mounted_twice_is_not_written_through(
+    manager: RecoveryManager, data: Path, tmp_path: Path, mounted: Callable[..., Path]
+) -> None:
+    """One file with a single name, as Docker hands it to two places of a container."""
+    create(manager)
+    live = tmp_path / "live"
+    write(live, "AAA\n")
+    for name in ("a", "b"):
+        mounted("--bind", str(live), on=data / name)
+    check_refused(manager, f"{data}/a and {data}/b {ONE}")
+    assert live.read_text() == "AAA\n"
+
+
+@as_root
+def test_a_mounted_file_with_another_name_is_not_written_through(
+    manager: RecoveryManager, data: Path, tmp_path: Path, mounted: Callable[..., Path]
+) -> None:
+    """Where it is mounted from nobody sees from here; with a single name it is written."""
+    backup_id = create(manager)
+    live, keep = tmp_path / "live", tmp_path / "keep"
+    write(live, "wrong\n")
+    link(live, keep)
+    mounted("--bind", str(live), on=data / "b")
+    check_refused(manager, f"{data}/b {OUTSIDE}")
+    keep.unlink()
+    manager.restore(backup_id, config=False, data=True)
+    assert live.read_text() == "BBB\n"
+
+
+@as_root
+def test_names_of_one_file_in_a_folder_that_is_mounted_twice_count_once(
+    manager: RecoveryManager, data: Path, tmp_path: Path, mounted: Callable[..., Path]
+) -> None:
+    """Two paths to one name hide no name that is outside."""
+    again, keep = tmp_path / "again", tmp_path / "keep"
+    again.mkdir()
+    mounted("--bind", str(data), on=again)
+    create(of(manager.backup_root, data, again))
+    write(keep, "in no backup\n")
+    link(keep, data / "b")
+
+    def act(user: RecoveryManager) -> None:
+        user.data_backup.add_data_path(again)
+        check_refused(user, f"{data}/b {OUTSIDE}")
+
+    as_bot(manager, data, act)
