@@ -195,3 +195,82 @@ def test_names_of_one_file_in_a_folder_that_is_mounted_twice_count_once(
         check_refused(user, f"{data}/b {OUTSIDE}")
 
     as_bot(manager, data, act)
+
+
+def inodes(*paths: Path) -> set[int]:
+    """Return which files these are."""
+    return {path.lstat().st_ino for path in paths}
+
+
+def test_names_are_one_file_without_the_first_one(manager: RecoveryManager, data: Path, tmp_path: Path) -> None:
+    """The first name of a file is of a part, or a path, that is not asked for."""
+    config = tmp_path / "c"
+    config.mkdir()
+    write(config / "x", "one\n")
+    for path in (data / "x", data / "y"):
+        link(config / "x", path)
+    for name in ("b", "c"):
+        link(data / "a", data / name)
+    manager.config_backup.add_config(config)
+    backup_id = manager.create_backup(include_data=True)
+    for number, options in enumerate([{}, {"paths": ["d/b", "d/c", "d/x", "d/y"]}]):
+        out = tmp_path / f"out{number}"
+        manager.restore(backup_id, config=False, data=True, restore_to=out, **options)
+        for names in (("x", "y"), ("b", "c")):
+            assert len(inodes(*(out / "data" / "d" / name for name in names))) == 1, names
+    for path in (data / "b", data / "x", data / "y"):
+        path.unlink()
+        write(path, "wrong\n")
+    plan = manager.restore(backup_id, config=False, data=True, paths=["d/b", "d/c", "d/x", "d/y"]).plan
+    assert plan.replaced == tuple(f"{data}/{name}" for name in "bxy")
+    assert [(data / name).read_text() for name in "bcxy"] == ["AAA\n", "AAA\n", "one\n", "one\n"]
+    assert (len(inodes(*(data / name for name in "abc"))), len(inodes(data / "x", data / "y"))) == (1, 1)
+    assert manager.restore(backup_id, data=True).plan.replaced == (f"{data}/x", f"{data}/y")
+    assert len(inodes(config / "x", data / "x", data / "y")) == 1
+
+
+def test_two_names_that_are_the_same_become_one_file_without_the_first_one(
+    manager: RecoveryManager, data: Path
+) -> None:
+    """Where they are restored alone, the first of the two takes its role."""
+    for name in ("b", "c"):
+        link(data / "a", data / name)
+    backup_id = create(manager)
+    (data / "b").unlink()
+    write(data / "b", "AAA\n")
+    assert len(manager.restore(backup_id, config=False, data=True, paths=["d/b", "d/c"]).plan.replaced) == 1
+    assert len(inodes(data / "b", data / "c")) == 1
+
+
+def test_two_files_that_became_one_are_two_again(manager: RecoveryManager, data: Path, tmp_path: Path) -> None:
+    """Of the same content, so that whoever changes one changes no other; a name that is not restored stays with it."""
+    for name in ("a", "b", "c"):
+        write(data / name, "S\n")
+    link(data / "b", data / "e")
+    backup_id = create(manager)
+    for name in ("b", "c", "e"):
+        link(data / "a", data / name)
+    link(data / "a", tmp_path / "keep")
+    plan = manager.restore(backup_id, config=False, data=True, dry_run=True, paths="d/b").plan
+    assert plan.replaced == ()
+    plan = manager.restore(backup_id, config=False, data=True).plan
+    assert plan.replaced == tuple(f"{data}/{name}" for name in "bce")
+    assert len(inodes(*(data / name for name in "abc"))) == 3
+    assert inodes(data / "b") == inodes(data / "e")
+    assert inodes(data / "a") == inodes(tmp_path / "keep")
+    assert manager.restore(backup_id, config=False, data=True).plan.replaced == ()
+
+
+@as_root
+def test_two_files_that_became_one_stay_where_none_can_be_replaced(manager: RecoveryManager, data: Path) -> None:
+    """Both hold what they should, and nothing else can be had."""
+    write(data / "b", "AAA\n")
+    create(manager)
+    link(data / "a", data / "b")
+
+    def act(user: RecoveryManager) -> None:
+        (backup,) = user.list_backups()
+        assert user.restore(backup.backup_id, config=False, data=True).plan.replaced == ()
+
+    as_bot(manager, data, act)
+    assert inodes(data / "a") == inodes(data / "b")
