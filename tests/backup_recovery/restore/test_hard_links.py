@@ -1,5 +1,6 @@
 """Hard links in a restore: names of one file are one again, others are not, and none is written through another."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import RecoveryManager, RestoreRefusedError
+from peak_observe import BackupError, RecoveryManager, RestoreRefusedError
 
 from ..conftest import OLD, as_user, picture
 
@@ -274,3 +275,61 @@ def test_two_files_that_became_one_stay_where_none_can_be_replaced(manager: Reco
 
     as_bot(manager, data, act)
     assert inodes(data / "a") == inodes(data / "b")
+
+
+@as_root
+def test_names_on_another_disk_are_one_file_there(
+    manager: RecoveryManager, data: Path, mounted: Callable[..., Path]
+) -> None:
+    """The first of them that could become no link takes the role of the first name for the others."""
+    volume = data / "volume"
+    volume.mkdir()
+    for name in ("x", "y"):
+        link(data / "a", volume / name)
+    backup_id = create(manager)
+    mounted("-t", "tmpfs", "-o", "size=2m", "none", on=volume)
+    manager.restore(backup_id, config=False, data=True)
+    assert [(volume / name).read_text() for name in "xy"] == ["AAA\n"] * 2
+    assert len(inodes(volume / "x", volume / "y")) == 1
+
+
+def test_a_backup_that_does_not_tell_names_of_one_file_parts_none(manager: RecoveryManager, data: Path) -> None:
+    """One of the original code base has copies only."""
+    folder = manager.backup_root / "backup_1734431400000000_20241217_103000_000000"
+    for path in (data / "a", data / "b"):
+        copy = folder / "data" / "d" / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write(copy, "AAA\n")
+    facts = {"backup_id": folder.name, "backup_type": "data", "created_at": "2024-12-17T10:30:00", "status": "success"}
+    (folder / "metadata.json").write_text(json.dumps({**facts, "files_count": 2, "error_message": ""}))
+    link(data / "a", data / "b")
+    assert manager.restore(folder.name, config=False, data=True).plan.replaced == ()
+    assert len(inodes(data / "a", data / "b")) == 1
+
+
+@as_root
+def test_an_error_takes_a_file_back_that_was_written_by_both_of_its_names(
+    manager: RecoveryManager,
+    data: Path,
+    tmp_path: Path,
+    mounted: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the second name held was new by then, so that the first one is taken back last."""
+    link(data / "a", data / "b")
+    backup_id = create(manager)
+    live = tmp_path / "live"
+    write(live, "as before\n")
+    for name in ("a", "b"):
+        mounted("--bind", str(live), on=data / name)
+
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("peak_observe.backup_recovery.restore.transaction.change_folders", failing)
+        with pytest.raises(BackupError):
+            manager.restore(backup_id, config=False, data=True)
+    assert live.read_text() == "as before\n"
+    manager.restore(backup_id, config=False, data=True)
+    assert live.read_text() == "AAA\n"
