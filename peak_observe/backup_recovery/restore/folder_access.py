@@ -48,7 +48,7 @@ def times_of(actions: Iterable[Action]) -> Iterator[Time]:
     for action in actions:
         if action.retime:
             now = os.lstat(action.target).st_mtime_ns
-            yield Time(encode_name(action.target), action.entry.mtime_ns, now)
+            yield Time(encode_name(action.target), action.entry.modified_ns, now)
 
 
 def open_folders(journal: Journal) -> None:

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from peak_observe.backup_recovery.files import copying, sqlite
 from peak_observe.backup_recovery.files.mounts import mount_points
 from peak_observe.backup_recovery.files.workers import Meter, each
-from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LARGEST, LINK, SECOND, Entry, decode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, FOLDER, LINK, SECOND, Entry, decode_name
 from peak_observe.backup_recovery.restore.attributes import attribute
 from peak_observe.backup_recovery.restore.ownership import Ownership, is_adjustable, is_closed, is_root
 from peak_observe.backup_recovery.restore.path_checks import dead_end, kind_of, nearest_folder, read_only, unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from peak_observe.backup_recovery.files.workers import Progress
     from peak_observe.backup_recovery.restore.ownership import Owner
@@ -144,7 +144,9 @@ def actions(
     problems += [action for action in ordered if isinstance(action, Refusal)]
     actions = [action for action in ordered if isinstance(action, Action)]
     problems += _unwritable(actions)
-    return _joined(actions, work)
+    _parted(actions, work)
+    _joined(actions, work)
+    return actions
 
 
 def extra(roots: Iterable[str], targets: Collection[str], sides: Collection[str]) -> list[str]:
@@ -208,11 +210,12 @@ def _unwritable(actions: list[Action]) -> Iterator[Refusal]:
 
 
 class _Comparison:
-    """Compares what is there with what is in the backup."""
+    """Compares what is there with what is in the backup; `several` tells which files those with several names are."""
 
     def __init__(self, owners: Ownership, wanted: Collection[str]) -> None:
         self._owners = owners
         self._wanted = wanted
+        self.several: dict[str, tuple[int, int]] = {}
         self._mounts = mount_points()
         self._writable = cache(lambda folder: os.access(folder, os.W_OK | os.X_OK) or is_closed(folder))
 
@@ -233,6 +236,8 @@ class _Comparison:
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
             return Refusal(BLOCKED, f"{target} is {kind_of(status)} now and a {entry.type} in the backup: move it away")
         if self._is_same(entry, target, status, tell):
+            if entry.type == FILE and status.st_nlink > 1:
+                self.several[target] = status.st_dev, status.st_ino
             return Action(entry, target, SAME, retime=_is_retimed(entry, target, status))
         if stat.S_ISREG(status.st_mode) and sqlite.is_database(target, status):
             reason = sqlite.busy(target)
@@ -319,12 +324,11 @@ def is_time(wanted: int, found: int) -> bool:
 
 
 def _is_retimed(entry: Entry, target: str, status: os.stat_result) -> bool:
-    """Return whether a file has another time than in the backup, which this user can change and a journal can hold."""
-    if is_time(entry.modified_ns, status.st_mtime_ns) or not entry.modified_ns:
+    """Return whether a file has another time than in the backup, which this user can change."""
+    if is_time(entry.modified_ns, status.st_mtime_ns):
         return False
-    held = entry.mtime_s is None and abs(status.st_mtime_ns) <= LARGEST
     mine = is_root() or status.st_uid == os.geteuid()
-    return held and mine and not attribute(target) and not read_only(target)
+    return mine and not attribute(target) and not read_only(target)
 
 
 def sticks(folder: str, status: os.stat_result) -> bool:
@@ -335,23 +339,60 @@ def sticks(folder: str, status: os.stat_result) -> bool:
     return bool(above.st_mode & stat.S_ISVTX) and above.st_uid != os.geteuid()
 
 
-def _joined(found: list[Action], work: _Comparison) -> list[Action]:
+def file_of(entry: Entry) -> str:
+    """Return what tells the names of one file from those of others: where the first one lies in the backup."""
+    return entry.hardlink or entry.stored
+
+
+def first_names(actions: Sequence[Action]) -> dict[str, Action]:
+    """Return the name of each file with several names that its other restored names become links to.
+
+    That is the first one that is there as it should be, else the first one that is restored, which may be another one
+    than that of the backup. Nothing is kept of the files with a single name, which may be very many.
+    """
+    linked = {action.entry.hardlink for action in actions if action.entry.hardlink}
+    found: dict[str, Action] = {}
+    for action in actions:
+        if (file := file_of(action.entry)) in linked and (
+            found.setdefault(file, action).change != SAME and action.change == SAME
+        ):
+            found[file] = action
+    return found
+
+
+def is_copied(action: Action, names: dict[str, Action]) -> bool:
+    """Return whether what changes is no link to one of these first names."""
+    return names.get(file_of(action.entry), action) is action
+
+
+def _parted(found: list[Action], work: _Comparison) -> None:
+    """Replace the names of one file that were different files in the backup, so that each has its own again.
+
+    A name that cannot be renamed over stays, and holds what it should.
+    """
+    # A backup without a manifest tells neither how a file was taken nor which ones were one.
+    some = [number for number, action in enumerate(found) if action.entry.taken and action.target in work.several]
+    fixed = {number for number in some if work.is_fixed(found[number].target, os.lstat(found[number].target))}
+    kept: dict[tuple[int, int], str] = {}
+    for number in sorted(some, key=lambda number: number not in fixed):
+        action, file = found[number], file_of(found[number].entry)
+        if kept.setdefault(work.several[action.target], file) != file and number not in fixed:
+            found[number] = replace(action, change=REPLACED, retime=False)
+
+
+def _joined(found: list[Action], work: _Comparison) -> None:
     """Replace the names of one file that are not the same file any more, so that they become links to it again.
 
     A name that cannot be renamed over, or is on another disk, can become none, and holds what it should.
     """
-    linked = {action.entry.hardlink for action in found if action.entry.hardlink}
-    first = {
-        action.entry.stored: action for action in found if action.entry.stored in linked and not action.entry.hardlink
-    }
+    first = first_names(found)
     for number, action in enumerate(found):
-        one = first.get(action.entry.hardlink)
-        if one is None or action.change != SAME or _is_one(one, action):
+        one = first.get(file_of(action.entry), action)
+        if one is action or action.change != SAME or _is_one(one, action):
             continue
         if work.may_be_one(one.target, action.target) and not work.is_fixed(action.target, os.lstat(action.target)):
             found[number] = replace(action, change=REPLACED, retime=False)
-    return found
 
 
 def _is_one(one: Action, other: Action) -> bool:
-    return one.change == SAME and os.lstat(one.target).st_ino == os.lstat(other.target).st_ino
+    return one.change == SAME and os.path.samestat(os.lstat(one.target), os.lstat(other.target))

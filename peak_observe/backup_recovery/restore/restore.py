@@ -18,6 +18,7 @@ from peak_observe.backup_recovery.repository.stored_files import NoAccessError, 
 from peak_observe.backup_recovery.restore import legacy
 from peak_observe.backup_recovery.restore.attributes import attribute, mend
 from peak_observe.backup_recovery.restore.crash_recovery import command_of
+from peak_observe.backup_recovery.restore.hard_links import written_through
 from peak_observe.backup_recovery.restore.layout import takes_journal, too_long, unrecorded
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, Ownership
 from peak_observe.backup_recovery.restore.places import Places, RestoreOptions
@@ -31,6 +32,9 @@ from peak_observe.backup_recovery.restore.plan import (
     actions,
     changes,
     extra,
+    file_of,
+    first_names,
+    is_copied,
 )
 from peak_observe.backup_recovery.restore.state_file import StateFile
 from peak_observe.backup_recovery.restore.transaction import Transaction
@@ -132,7 +136,7 @@ class Restore:
             wanted, parents = places.wanted() if not problems else ({}, set())
             problems += self._state_file.problems(wanted) if self._state_file else []
             self.actions = actions(wanted, self._owners, problems, parents=parents, tell=tell)
-            problems += [*too_long(self.actions), *forbidden(self.actions)]
+            problems += [*too_long(self.actions), *forbidden(self.actions), *written_through(self.actions)]
             problems += [] if problems else unrecorded(self.actions, self._journal_places)
             self.plan = self._plan(places.roots(), wanted)
         except OSError as error:
@@ -170,8 +174,9 @@ class Restore:
             BackupUnreadableError: Something cannot be read.
         """
         # Of a file with several names the first alone is copied.
-        copies = () if all_entries else (action.entry for action in changes(self.actions))
-        copied = {entry.stored for entry in copies if not entry.hardlink}
+        names = first_names(self.actions)
+        copies = () if all_entries else changes(self.actions)
+        copied = {action.entry.stored for action in copies if is_copied(action, names)}
         problems = self._stored.check_all([entry for entry in self.entries if entry.stored not in copied], tell)
         if problems:
             raise BackupCorruptError(self._backup_id, tuple(problems))
@@ -241,14 +246,13 @@ class Restore:
 
     def _log_separate(self) -> None:
         """Log what is a file of its own now, and was one more name of another, as a link to that could not be made."""
-        names = [action for action in self.actions if action.entry.hardlink and action.change != SAME]
-        firsts = {action.entry.hardlink for action in names}
-        places = {action.entry.stored: action.target for action in self.actions if action.entry.stored in firsts}
-        separate = [
-            action.target
-            for action in names
-            if action.entry.hardlink in places and not os.path.samefile(action.target, places[action.entry.hardlink])
-        ]
+        names = first_names(self.actions)
+        more = (
+            (action.target, names[file_of(action.entry)].target)
+            for action in changes(self.actions)
+            if not is_copied(action, names)
+        )
+        separate = [target for target, first in more if not os.path.samefile(target, first)]
         if separate:
             what = "%d names of other files are files of their own now, as no hard link can be made there: %s"
             _log.warning(what, len(separate), summary(separate))

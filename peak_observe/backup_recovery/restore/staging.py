@@ -11,7 +11,7 @@ from peak_observe.backup_recovery.files.workers import Meter, ahead, each
 from peak_observe.backup_recovery.repository.manifest import FILE, Entry, decode_name
 from peak_observe.backup_recovery.restore.layout import PRIVATE
 from peak_observe.backup_recovery.restore.ownership import PRIVILEGED, UNKNOWN, Owner, give
-from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes
+from peak_observe.backup_recovery.restore.plan import NEW, SAME, Action, changes, file_of, first_names, is_copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -65,19 +65,14 @@ class Staging:
         for folder in sorted(self._layout.folders):
             mode, _ = self._layout.access(folder)
             os.mkdir(self._place(folder), 0o777 if mode is None else PRIVATE)
-        linked = {action.entry.hardlink for action in self._changed if action.entry.hardlink}
-        names = {
-            action.entry.stored: action
-            for action in self._actions
-            if action.entry.stored in linked and not action.entry.hardlink
-        }
-        firsts = [action for action in self._changed if action.entry.hardlink not in names or action.in_place]
+        names = first_names(self._actions)
+        firsts = [action for action in self._changed if is_copied(action, names) or action.in_place]
         self._contents = ahead(self._stored.read, (action.entry for action in firsts if _is_small(action.entry)))
         with closing(self._contents):
             each(self._make, firsts, lambda action: action.entry.size)
         for action in self._changed:
-            if action.entry.hardlink in names and not action.in_place:
-                self._link(names[action.entry.hardlink], action)
+            if not is_copied(action, names) and not action.in_place:
+                self._link(names, action)
         for folder in sorted(self._layout.folders, reverse=True):
             self._dress(folder)
 
@@ -132,12 +127,14 @@ class Staging:
         self._meter.bytes(entry.size)
         return sink
 
-    def _link(self, first: Action, action: Action) -> None:
-        source, place = first.target if first.change == SAME else self._place(first.target), self._place(action.target)
+    def _link(self, names: dict[str, Action], action: Action) -> None:
+        first, place = names[file_of(action.entry)], self._place(action.target)
+        source = first.target if first.change == SAME else self._place(first.target)
         try:
             os.link(source, place, follow_symlinks=False)
         except OSError:  # another file system, or one without links
             self._make(action)
+            names[file_of(action.entry)] = action  # the next names may be beside this one
         else:
             self.linked.add(os.lstat(place).st_ino)
             self._meter.bytes(action.entry.size)

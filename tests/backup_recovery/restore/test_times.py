@@ -53,6 +53,21 @@ def test_a_file_that_was_only_touched_gets_its_time_back(manager: RecoveryManage
     assert manager.diff(backup_id).times == ()
 
 
+@pytest.mark.parametrize("before", [-(2**34), -1, 0, OLD, 10**10])
+@pytest.mark.parametrize("now", [-(2**34), 0, 7, 10**10])
+def test_any_time_comes_back(manager: RecoveryManager, program: Program, before: int, now: int) -> None:
+    """The first moment of 1970, and those for which 64 bits have no room in nanoseconds."""
+    file = program.trades / "1.csv"
+    os.utime(file, (before, before))
+    kept = times(file)
+    backup_id = manager.create_backup(include_data=True)
+    os.utime(file, (now, now))
+    touched = (str(file),) if times(file) != kept else ()
+    assert manager.restore(backup_id, data=True).plan.times == touched
+    assert times(file) == kept
+    assert manager.diff(backup_id).times == ()
+
+
 def test_a_file_that_changes_meanwhile_keeps_its_time(
     manager: RecoveryManager, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
