@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from peak_observe.backup_recovery.files.mounts import mount_points
 from peak_observe.backup_recovery.repository.manifest import FOLDER
-from peak_observe.backup_recovery.restore.mounts import mount_points
 from peak_observe.backup_recovery.restore.plan import BLOCKED, NEW, SAME, Action, Refusal, look
 
 if TYPE_CHECKING:

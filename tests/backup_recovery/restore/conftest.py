@@ -22,19 +22,3 @@ def bound() -> Iterator[Callable[[Path, str], None]]:
     yield bind
     for arguments in reversed(done):
         subprocess.run([binary("chattr"), *arguments], check=True)
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Return a function that mounts something, which is unmounted in the end."""
-    places: list[Path] = []
-
-    def mount(*options: str, on: Path) -> Path:
-        if "remount" not in options[-1]:
-            places.append(on)
-        subprocess.run(["mount", *options, str(on)], check=True)
-        return on
-
-    yield mount
-    for place in reversed(places):
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
