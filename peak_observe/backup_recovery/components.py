@@ -287,6 +287,12 @@ class Named(NamedTuple):
             DATA: [of_command(encode_name(str(path)), command, self.label) for path, command in commands.items()],
         }
 
+    def sources(self) -> dict[str, list[str]]:
+        """Return what is named by part, as metadata has it: absolute paths, and identities."""
+        paths, more = self.paths(), self.identities()
+        named = {kind: [encode_name(os.path.abspath(path)) for path in paths[kind].named] for kind in paths}
+        return {kind: [*named.get(kind, ()), *more.get(kind, ())] for kind in self.kinds()}
+
     def roots(self) -> list[Root]:
         """Return all paths that are named."""
         return [*self.config.paths.roots(), *self.data.paths.roots()]

@@ -23,6 +23,7 @@ from peak_observe.backup_recovery.create.run import BackupRequest, BackupRun, su
 from peak_observe.backup_recovery.create.sources import Exclude, checked_path
 from peak_observe.backup_recovery.files.workers import Tell, as_raised
 from peak_observe.backup_recovery.repository import pruning, reading, retention
+from peak_observe.backup_recovery.repository.ledger import Promise
 from peak_observe.backup_recovery.repository.manifest import label_of
 from peak_observe.backup_recovery.repository.metadata import CONFIG, DATA, STATE
 from peak_observe.backup_recovery.repository.repository import Repository
@@ -99,7 +100,7 @@ class RecoveryManager(BackupReader):
         self._repository = Repository(self.backup_root, label_of(name, self.backup_root), clock)
         self._repository.configure(max_age)
         self._named = Named(self.config_backup, self.data_backup, self.state_snapshot, name or None)
-        self._observed = self._observe(self._repository, self._named.kinds, max_age)
+        self._observed = self._observe(self._repository, self._named.sources, max_age)
         self._settle()
 
     def _settle(self) -> None:
@@ -148,8 +149,7 @@ class RecoveryManager(BackupReader):
             checked_text("description", description),
             checked_tags(tags),
             incremental,
-            self._max_age,
-            self._named.kinds(),
+            Promise(self._repository.name, self._max_age, self._named.kinds(), self._named.sources()),
             left_out(self._named.kinds(), wanted, asked=[DATA] if include_data else []),
             progress,
         )

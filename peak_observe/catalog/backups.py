@@ -13,7 +13,7 @@ BACKUP_LAST_SUCCESS_TIMESTAMP_SECONDS = Metric(
 BACKUP_AGE_SECONDS = Metric(
     "peak_backup_age_seconds",
     "gauge",
-    "Age of the newest backup that succeeded and is not known to be corrupt; of the repository if there is none.",
+    "Age of the newest good backup, not known to be corrupt, of the path that is worst off; since named if none is.",
     ("repository", "kind"),
 )
 BACKUP_SIZE_BYTES = Metric(
@@ -37,7 +37,7 @@ BACKUP_LAST_DURATION_SECONDS = Metric(
 BACKUP_CONFIGURED_TIMESTAMP_SECONDS = Metric(
     "peak_backup_configured_timestamp_seconds",
     "gauge",
-    "Unix time at which the repository was first used.",
+    "Unix time at which the repository was first used, or first seen if it does not tell; absent if nothing is there.",
     ("repository",),
 )
 BACKUP_LAST_ATTEMPT_TIMESTAMP_SECONDS = Metric(

@@ -26,8 +26,8 @@ class BackupReading:
     """Reading of a repository, or of all repositories of a name.
 
     `kinds` is by part; `count` follows `catalog.BACKUP_STATUSES`, `runs` and `restores` follow
-    `catalog.BACKUP_OUTCOMES`. Times are Unix times in seconds, 0 for never; `max_age` is None without a promise,
-    `offsite` without a store away from here.
+    `catalog.BACKUP_OUTCOMES`. Times are Unix times in seconds, 0 for never; `configured` is None where nothing is
+    there, `max_age` without a promise, `offsite` without a store away from here.
     """
 
     __slots__ = (
@@ -47,7 +47,8 @@ class BackupReading:
 
     def __init__(self) -> None:
         self.kinds: dict[str, KindReading] = {}
-        self.configured = self.last_attempt = self.running_since = self.last_verified = 0.0
+        self.configured: float | None = None
+        self.last_attempt = self.running_since = self.last_verified = 0.0
         self.max_age: float | None = None
         self.offsite: OffsiteReading | None = None
         self.stored_bytes = self.corrupt_files = 0
@@ -61,7 +62,7 @@ class BackupReading:
             mine = self.kinds.get(kind)
             if mine is None or reading.age > mine.age:
                 self.kinds[kind] = reading
-        self.configured = min(self.configured, other.configured)
+        self.configured = min(filter(None, (self.configured, other.configured)), default=None)
         self.last_attempt = min(self.last_attempt, other.last_attempt)
         self.last_verified = min(self.last_verified, other.last_verified)
         self.running_since = max(self.running_since, other.running_since)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from peak_observe.backup_recovery import Progress, RecoveryManager
 from peak_observe.cli.backup.progress import Lines
 from peak_observe.cli.backup.session import guarded
 from peak_observe.errors import RestoreCutOff
+from peak_observe.testing import ManualClock
 from tests.backup_recovery.conftest import as_user
 from tests.cli.conftest import Desk
 
@@ -130,6 +132,15 @@ def test_list_is_a_table(desk) -> None:
     assert [row.split()[0] for row in rows] == [second, first]
     assert re.search(r"success  full +2 +25 B  daily  \[bold\]first$", rows[1])
     assert not any(line.endswith(" ") for line in (head, *rows))
+
+
+def test_a_backup_of_the_future_is_listed_so(desk) -> None:
+    """A clock was ahead when it was made: it has no age."""
+    manager = RecoveryManager(desk.folder / "backups", clock=ManualClock(datetime.now(UTC) + timedelta(days=365)))
+    manager.config_backup.add_config(desk.folder / "peak-backup.toml")
+    name = manager.create_backup()
+    assert " in the future " in desk.run("list", "--repository", "backups").out
+    assert " UTC, in the future\n" in desk.run("show", name, "--repository", "backups").out
 
 
 def test_list_chooses_by_tag_and_type(desk) -> None:

@@ -47,7 +47,7 @@ def count(repository: Repository, error: BaseException) -> None:
     at, outcome = now.timestamp(), FAILED if isinstance(error, Exception) else INTERRUPTED
 
     def counted(known: Account) -> Account:
-        return replace(known.counted(outcome), last_attempt=max(known.last_attempt, at))
+        return replace(known.counted(outcome), last_attempt=at)  # what a clock that was ahead has left does not count
 
     try:
         repository.ledger.update(counted)

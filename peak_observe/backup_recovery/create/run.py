@@ -15,7 +15,7 @@ from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabas
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import CallbackError, beside
 from peak_observe.backup_recovery.repository.choice import lost
-from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account, Promise
+from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account
 from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
 from peak_observe.backup_recovery.repository.manifest import VERSION, Manifest
 from peak_observe.backup_recovery.repository.manifest_file import ManifestFile, ManifestWriter
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from peak_observe.backup_recovery.create.commands import Dumps
     from peak_observe.backup_recovery.create.sources import Exclude
     from peak_observe.backup_recovery.files.workers import Progress
+    from peak_observe.backup_recovery.repository.ledger import Promise
     from peak_observe.backup_recovery.repository.manifest import Root
     from peak_observe.backup_recovery.state.snapshot import Captured, StateSnapshot
 
@@ -66,8 +67,7 @@ class BackupRequest(NamedTuple):
         description: The purpose, in words.
         tags: For finding it again.
         incremental: Whether only what changed since the last full one is stored.
-        promised: The age the newest backup may reach, in seconds; None without a promise.
-        named: The parts that something is named for, wanted now or not.
+        promise: The age the newest backup may reach, and all that is named, wanted now or not.
         left_out: Parts that are named and not wanted, or wanted and not named, in words.
         tell: Called with a `Progress`.
     """
@@ -81,8 +81,7 @@ class BackupRequest(NamedTuple):
     description: str
     tags: list[str]
     incremental: bool
-    promised: float | None
-    named: list[str]
+    promise: Promise
     left_out: list[Problem]
     tell: Callable[[Progress], object] | None
 
@@ -177,10 +176,8 @@ class BackupRun:
         self._repository.ledger.update(lambda known: self._begun(known, now, empty=empty))
 
     def _begun(self, known: Account, now: float, *, empty: bool) -> Account:
-        request = self._request
-        promise = Promise(self._repository.name, request.promised, request.named, request.sources)
         return replace(
-            known.configured(now, promise),
+            known.configured(now, self._request.promise),
             last_attempt=now,
             running_since=now,
             stored_bytes=0 if empty else known.stored_bytes,

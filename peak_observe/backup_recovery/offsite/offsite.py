@@ -196,7 +196,7 @@ class OffsiteStore:
                 SUCCESS,
                 error="",
                 last_push=self._now(),
-                last_backup=max(status.last_backup, made),
+                last_backup=status.newest(made, self._now()),
                 sent_bytes=status.sent_bytes + report.sent_bytes,
                 objects=report.stored_objects,
                 stored_bytes=report.stored_bytes,

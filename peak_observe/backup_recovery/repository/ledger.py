@@ -44,6 +44,7 @@ class Promise(msgspec.Struct, frozen=True):
         kinds: The parts that it has named something for.
         sources: What it has named, by part; empty until it makes a backup.
         at: When it was last given, as a Unix time in seconds.
+        since: When each of the sources was first named, the same way; of `""`, when it was first given.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Promise(msgspec.Struct, frozen=True):
     kinds: list[str] = []
     sources: dict[str, list[str]] = {}
     at: float = 0.0
+    since: dict[str, float] = {}
 
     def is_of(self, other: Promise) -> bool:
         """Return whether another promise is that of the same caller: it has the same label, and a path in common."""
@@ -63,15 +65,22 @@ class Promise(msgspec.Struct, frozen=True):
 
     def renewed(self, other: Promise, now: float) -> Promise:
         """Return this promise with what a newer one of the same caller says."""
+        kinds, sources = other.kinds or self.kinds, other.sources or self.sources
+        if other.max_age is None and self.max_age is not None:
+            # Who promises no age, as a run by hand, takes nothing out of what another one promised.
+            kinds = [kind for kind in KINDS if kind in {*self.kinds, *kinds}]
+            sources = {kind: sorted({*self.sources.get(kind, ()), *sources.get(kind, ())}) for kind in kinds}
+        named = ["", *(source for listed in sources.values() for source in listed)]
         found = Promise(
             self.name,
             self.max_age if other.max_age is None else other.max_age,
-            other.kinds or self.kinds,
-            other.sources if other.named() else self.sources | other.sources,
+            kinds,
+            sources,
             self.at,
+            {source: min(self.since.get(source, now), now) for source in named},
         )
         # That a promise still stands is worth a write once in a while only.
-        return self if found == self and now - self.at < AN_HOUR else msgspec.structs.replace(found, at=now)
+        return self if found == self and 0 <= now - self.at < AN_HOUR else msgspec.structs.replace(found, at=now)
 
     def is_stale(self, now: float) -> bool:
         """Return whether it was not renewed for long, and nothing of what it named is there any more."""
@@ -130,16 +139,16 @@ class Account(msgspec.Struct, frozen=True):
         found = [*others, *renewed]
         return msgspec.structs.replace(
             self,
-            configured_at=self.configured_at or now,
+            configured_at=min(self.configured_at or now, now),  # a clock may have been ahead
             promises=found,
             max_age=min((item.max_age for item in found if item.max_age is not None), default=None),
             kinds=[kind for kind in KINDS if any(kind in item.kinds for item in found)] or self.kinds,
         )
 
     def promised(self, name: str) -> list[Promise]:
-        """Return the promises of a label, or all together as one where it gave none."""
+        """Return the promises of a label, or all where it gave none."""
         own = [promise for promise in self.promises if promise.name == name]
-        return own or [Promise(name, self.max_age, self.kinds)]
+        return own or self.promises or [Promise(name, self.max_age, self.kinds)]
 
     def counted(self, outcome: str, *, restores: bool = False) -> Account:
         """Return the account with one more run, or restore, that ended so."""

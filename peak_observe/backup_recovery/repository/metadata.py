@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CONFIG, STATE, DATA = "config", "state", "data"
 KINDS = (CONFIG, STATE, DATA)
 """The parts a backup may have; also the label `kind` of its metrics."""
+SKEW = 300.0
+"""Seconds that the clock by which a backup was made may be ahead; the time of one of a later future tells nothing."""
 COMMAND = "%command:"
 """Stands between the path of a command's output and what tells the command from others of its name; no path has it."""
 

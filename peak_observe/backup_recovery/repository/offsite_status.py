@@ -10,6 +10,7 @@ import msgspec
 from peak_observe import catalog
 from peak_observe.backup_recovery.files.safe_read import content, decoded
 from peak_observe.backup_recovery.repository.locking import briefly_locked
+from peak_observe.backup_recovery.repository.metadata import SKEW
 from peak_observe.backup_recovery.repository.permissions import owners_rights
 from peak_observe.measures.offsite import OffsiteReading
 from peak_observe.support.atomic_files import replace_durably
@@ -87,6 +88,10 @@ class Status(msgspec.Struct, frozen=True):
         missing = unnamed + sum(item.count for item in found.values())
         return msgspec.structs.replace(self, damaged=found, missing=missing)
 
+    def newest(self, made: float, now: float) -> float:
+        """Return when the newest good backup in it was made, with one more; one of the future tells nothing."""
+        return made if self.last_backup > now + SKEW else max(self.last_backup, made)
+
     def reading(self, now: float) -> OffsiteReading:
         """Return what metrics tell of it, at a Unix time in seconds."""
         found = OffsiteReading()
@@ -95,7 +100,8 @@ class Status(msgspec.Struct, frozen=True):
         for name in ("max_age", "objects", "reused_bytes", "sent_bytes", "stored_bytes"):
             setattr(found, name, getattr(self, name))
         found.configured, found.damaged = self.configured_at, self.missing
-        found.age = max(0.0, now - (self.last_backup or self.configured_at))
+        known = self.last_backup if self.last_backup <= now + SKEW else 0.0
+        found.age = max(0.0, now - (known or self.configured_at))
         found.pushes = [self.pushes.get(outcome, 0) for outcome in catalog.OFFSITE_OUTCOMES]
         return found
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
 
 from peak_observe import catalog
 from peak_observe.backup_recovery.repository.choice import corrupt_of, lost, restorable
-from peak_observe.backup_recovery.repository.ledger import Promise
-from peak_observe.backup_recovery.repository.metadata import KINDS, telling
+from peak_observe.backup_recovery.repository.ledger import Account, Promise
+from peak_observe.backup_recovery.repository.metadata import KINDS, SKEW, telling
 from peak_observe.backup_recovery.repository.offsite_status import StatusFile
 from peak_observe.backup_recovery.repository.repository import NoAccess
 from peak_observe.errors import BackupError
 from peak_observe.measures import BACKUPS, BackupReading, KindReading, forks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from peak_observe.backup_recovery.repository.ledger import Account
     from peak_observe.backup_recovery.repository.metadata import BackupMetadata
     from peak_observe.backup_recovery.repository.repository import Repository
+
+
+ANYTHING = "anything"  # the label `kind` where a backup is promised, none is there, and nobody has said of what
 
 
 class ObservedRepository:
@@ -32,18 +38,50 @@ class ObservedRepository:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
-        self.named: Callable[[], Collection[str]] = tuple
+        self.named: Callable[[], Mapping[str, Collection[str]]] = dict
         self.max_age: float | None = None
         self._asking: list[float] = []
+        self._since = repository.clock.now().timestamp()
+        self._last: BackupReading | None = None
 
     def read(self) -> BackupReading:
-        """Return how things stand; a folder that cannot be read has no backups to show."""
+        """Return how things stand; where nothing can be read, nothing is backed up."""
         try:
-            found = reading_of(self.repository, kinds=self.named(), max_age=self.max_age)
+            found = self.look()
         except (OSError, BackupError):
-            return BackupReading()
+            found = self._nothing()
         found.running_since = min((since for since in (found.running_since, *self._asking) if since), default=0.0)
         return found
+
+    def look(self) -> BackupReading:
+        """Return how things stand.
+
+        Raises:
+            OSError: The folder cannot be read.
+            BackupError: It cannot be listed, or what was there is gone, as if its disk were not mounted.
+        """
+        repository = self.repository
+        self._since = min(self._since, repository.clock.now().timestamp())
+        found = reading_of(repository, kinds=self.named(), max_age=self.max_age, since=self._since)
+        if found.configured is not None:
+            self._last, self._since = found, found.configured
+        elif self._last is not None and not os.path.lexists(repository.own):
+            raise BackupError(f"{repository.root} has no backups any more: is its disk mounted?")
+        return found
+
+    def _nothing(self) -> BackupReading:
+        """Return what there is to tell while the repository is gone: none of what is named has a backup."""
+        last = self._last or BackupReading()
+        return reading(
+            (),
+            Account(),
+            kinds={**dict.fromkeys(last.kinds, ()), **self.named()},
+            max_age=last.max_age if self.max_age is None else self.max_age,
+            stored_bytes=0,
+            unreadable=0,
+            now=self.repository.clock.now().timestamp(),
+            since=self._since,
+        )
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -56,13 +94,14 @@ class ObservedRepository:
             self._asking.remove(since)
 
 
+Named: TypeAlias = "Mapping[str, Collection[str]] | tuple[()]"  # no part at all may be written ()
 _observed: dict[tuple[str, Path], ObservedRepository] = {}
 _lock = forks.RenewedLock()
 
 
 def observe(
     repository: Repository,
-    named: Callable[[], Collection[str]],
+    named: Callable[[], Mapping[str, Collection[str]]],
     max_age: float | None,
 ) -> ObservedRepository:
     """Tell of a repository from now on, and return what tells.
@@ -71,7 +110,7 @@ def observe(
 
     Args:
         repository: The repository.
-        named: Returns the parts that something is named for.
+        named: Returns what is named, by part.
         max_age: Seconds that the newest backup may be old; None without a promise.
     """
     key = repository.name, repository.root.absolute()
@@ -85,13 +124,16 @@ def observe(
     return known
 
 
-def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float | None) -> BackupReading:
+def reading_of(
+    repository: Repository, *, kinds: Named, max_age: float | None, since: float | None = None
+) -> BackupReading:
     """Return the reading of a repository, after one look at each of its metadata files.
 
     Args:
         repository: The repository.
-        kinds: The parts that something is named for.
+        kinds: What is named, by part.
         max_age: Seconds that the newest backup may be old; None for what was promised under the repository's label.
+        since: When it was first looked at, as a Unix time in seconds; None for now.
 
     Raises:
         OSError: It cannot be read.
@@ -109,6 +151,7 @@ def reading_of(repository: Repository, *, kinds: Collection[str], max_age: float
         unreadable=sum(not isinstance(reason, NoAccess) for reason in unreadable.values()),
         gone=lost(repository.root, backups),
         now=repository.clock.now().timestamp(),
+        since=since,
     )
     away = StatusFile(repository.own).read()
     found.offsite = None if away is None else away.reading(repository.clock.now().timestamp())
@@ -120,12 +163,13 @@ def reading(
     account: Account,
     *,
     promises: Collection[Promise] = (),
-    kinds: Collection[str],
+    kinds: Named,
     max_age: float | None,
     stored_bytes: int,
     unreadable: int,
     now: float,
     gone: Collection[str] = (),
+    since: float | None = None,
 ) -> BackupReading:
     """Return what there is to tell.
 
@@ -133,32 +177,28 @@ def reading(
         backups: All backups, the oldest first.
         account: The ledger.
         promises: Those of the label that is read; the ledger's own is taken without them.
-        kinds: The parts that something is named for.
+        kinds: What is named, by part.
         max_age: Seconds that the newest backup may be old; None if the account knows better.
         stored_bytes: What they take on the disk.
         unreadable: How many backups have metadata that is not what was written.
         now: Unix time in seconds.
         gone: The backups whose manifest or base is gone.
+        since: When the repository was first looked at, the same way; None for now.
     """
     found = BackupReading()
-    promises = promises or [Promise("", account.max_age, account.kinds)]
     good = restorable(backups, corrupt_of(backups, account.corrupt, gone))
-    never = KindReading(0.0, now - (account.configured_at or now), 0, 0, 0.0)
-    for kind in KINDS:
-        expected = any(kind in promise.kinds for promise in promises)
-        # Of several callers under one label the one that is worse off shows.
-        newest = [_newest(good, kind, promise) for promise in promises if kind in promise.kinds or not expected]
-        held = [backup for backup in newest if backup is not None]
-        if held and len(held) == len(newest):
-            found.kinds[kind] = _kind(min(held, key=lambda backup: backup.order), kind, now)
-        elif expected or kind in kinds:
-            found.kinds[kind] = never
-    found.configured = account.configured_at
+    since = account.configured_at if 0 < account.configured_at <= now + SKEW else since or now
+    found.configured = since if account.configured_at or backups else None
+    known = promises or [Promise("", account.max_age, account.kinds)]
+    asked = [_asked(promise, dict(kinds), max_age, since, now) for promise in known]
+    told = _told(good, asked, kinds, now)
+    found.kinds = {kind: standing.reading for kind, standing in told.items()}
+    found.max_age = _limit(told.values(), asked)
+    if not found.kinds and found.max_age is not None:
+        found.kinds[ANYTHING] = _reading(None, ANYTHING, since, now)
     found.last_attempt = account.last_attempt
     found.running_since = account.running_since
     found.last_verified = account.last_verified
-    ages = [promise.max_age for promise in promises if promise.max_age is not None]
-    found.max_age = min(ages, default=None) if max_age is None else max_age
     found.stored_bytes = stored_bytes
     found.corrupt_files = sum(account.corrupt.values()) + unreadable + len({*gone} - {*account.corrupt})
     statuses = [backup.status.value for backup in backups]
@@ -168,17 +208,76 @@ def reading(
     return found
 
 
-def _newest(good: Iterable[BackupMetadata], kind: str, promise: Promise) -> BackupMetadata | None:
-    """Return the newest good backup of what a caller has named for a part."""
-    found = None
-    wanted = telling(promise.sources.get(kind, ()))
-    for backup in good:
-        known = backup.sources_of(kind)
-        if kind in backup.parts and (not known or not wanted or wanted & set(known)):
-            found = backup
-    return found
+class _Standing(NamedTuple):
+    """Standing of a promise in one part.
+
+    Args:
+        share: The share of the promised age that is used up; 0 without a promise.
+        reading: What there is to tell.
+        max_age: The promised age, in seconds.
+    """
+
+    share: float
+    reading: KindReading
+    max_age: float | None
+
+    @property
+    def badness(self) -> tuple[float, float, float]:
+        """Sort key, the worst last."""
+        return self.share, self.reading.age, -(self.max_age or inf)
 
 
-def _kind(backup: BackupMetadata, kind: str, now: float) -> KindReading:
-    part, made = backup.parts[kind], backup.created.timestamp()
-    return KindReading(made, max(0.0, now - made), part.size_bytes, part.files, part.seconds)
+def _asked(promise: Promise, named: Named, max_age: float | None, since: float, now: float) -> Promise:
+    """Return a promise with the age that is asked for, what is named and not in it yet, and no time in the future."""
+    times = {source: at for source, at in promise.since.items() if at <= now + SKEW}
+    return replace(
+        promise,
+        max_age=promise.max_age if max_age is None else max_age,
+        sources={kind: [*listed] for kind, listed in {**dict(named), **promise.sources}.items()},
+        since={"": since, **times},
+    )
+
+
+def _told(good: Sequence[BackupMetadata], asked: Sequence[Promise], kinds: Named, now: float) -> dict[str, _Standing]:
+    """Return by part how the promise stands that is worst off; one without an age is no match for those with one."""
+    asked = [promise for promise in asked if promise.max_age is not None] or asked
+    told = {}
+    for kind in KINDS:
+        expected = [promise for promise in asked if kind in promise.kinds]
+        worst = max((_standing(good, kind, promise, now) for promise in expected or asked), key=lambda it: it.badness)
+        if expected or kind in kinds or worst.reading.last_success:
+            told[kind] = worst
+    return told
+
+
+def _standing(good: Sequence[BackupMetadata], kind: str, promise: Promise, now: float) -> _Standing:
+    """Return how a promise stands: of the newest good backup of each path that it names, the oldest counts."""
+    wanted = telling(promise.sources.get(kind, ())) or {""}
+    newest: dict[str, BackupMetadata] = {}
+    for backup in reversed(good):
+        if kind in backup.parts and backup.created.timestamp() <= now + SKEW:
+            held = {*backup.sources_of(kind), ""}
+            newest |= dict.fromkeys((wanted if len(held) == 1 else wanted & held) - newest.keys(), backup)
+            if len(newest) == len(wanted):
+                break
+    never = {source: promise.since.get(source, promise.since[""]) for source in wanted - newest.keys()}
+    times = never | {source: backup.created.timestamp() for source, backup in newest.items()}
+    oldest = min(times, key=lambda source: (times[source], source))
+    reading = _reading(newest.get(oldest), kind, times[oldest], now)
+    return _Standing(reading.age / (promise.max_age or inf), reading, promise.max_age)
+
+
+def _reading(backup: BackupMetadata | None, kind: str, since: float, now: float) -> KindReading:
+    age = max(0.0, now - since)
+    if backup is None:
+        return KindReading(0.0, age, 0, 0, 0.0)
+    part = backup.parts[kind]
+    return KindReading(since, age, part.size_bytes, part.files, part.seconds)
+
+
+def _limit(told: Collection[_Standing], asked: Iterable[Promise]) -> float | None:
+    """Return the promised age to compare all parts with: one that makes those late that are, and else none of them."""
+    late = [standing.max_age for standing in told if standing.share > 1 and standing.max_age is not None]
+    limits = [standing.max_age for standing in told if standing.max_age is not None]
+    promised = [promise.max_age for promise in asked if promise.max_age is not None]
+    return min(late, default=max(limits, default=min(promised, default=None)))

@@ -99,7 +99,7 @@ def show_selection(selection: Selection, *, dry_run: bool) -> None:
     """Print what a selection keeps and removes."""
     keep = {kept.backup.backup_id: printable(", ".join(kept.reasons)) for kept in selection.keep}
     gone = {
-        backup.backup_id: f"{render.status(backup, selection.corrupt).plain}, {render.age(backup)} old"
+        backup.backup_id: f"{render.status(backup, selection.corrupt).plain}, {render.age(backup, 'old')}"
         for backup in selection.remove
     }
     verb = "would remove" if dry_run else "removed"

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from peak_observe.backup_recovery import BackupMetadata, BackupStatus, StoredFile
+from peak_observe.backup_recovery.repository.metadata import SKEW
 from peak_observe.clock import SYSTEM_CLOCK
 from peak_observe.resilience.health import formatting
 from peak_observe.support.redact import printable, printable_lines
@@ -114,9 +115,10 @@ def files(count: int, size: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}, {formatting.size(size)}"
 
 
-def age(backup: BackupMetadata) -> str:
-    """Return how old a backup is."""
-    return formatting.seconds((SYSTEM_CLOCK.now() - backup.created).total_seconds())
+def age(backup: BackupMetadata, word: str = "") -> str:
+    """Return how old a backup is, with a word behind it, or that a clock that was ahead made it one of the future."""
+    seconds = (SYSTEM_CLOCK.now() - backup.created).total_seconds()
+    return "in the future" if seconds < -SKEW else f"{formatting.seconds(max(0.0, seconds))} {word}".rstrip()
 
 
 def status(backup: BackupMetadata, corrupt: Collection[str] = ()) -> Text:
@@ -164,7 +166,7 @@ def described(backup: BackupMetadata, folder: object, held: Held, corrupt: Colle
         "backup": backup.backup_id,
         "status": status(backup, corrupt),
         "type": backup.backup_type.value + (f", holds what changed since {backup.base}" if backup.base else ""),
-        "created": f"{backup.created:%Y-%m-%d %H:%M:%S} UTC, {age(backup)} ago",
+        "created": f"{backup.created:%Y-%m-%d %H:%M:%S} UTC, {age(backup, 'ago')}",
         "took": f"{backup.duration:.1f} s",
         "size": files(backup.files_count, backup.size_bytes),
         "parts": "\n".join(parts),

@@ -16,6 +16,7 @@ import msgspec
 
 from peak_observe import catalog
 from peak_observe.backup_recovery.repository import reading
+from peak_observe.backup_recovery.repository.metadata import SKEW
 from peak_observe.backup_recovery.repository.repository import Repository
 from peak_observe.clock import SYSTEM_CLOCK, Clock
 from peak_observe.exporter.sources import external_program, own_metrics
@@ -24,7 +25,7 @@ from peak_observe.telemetry.metrics.offsite_families import OFFSITE_FAMILIES
 from peak_observe.telemetry.metrics.primitive_families import BACKUP_FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from peak_observe.exporter.sources.metric_block import Block
 
@@ -53,18 +54,19 @@ class PeakRepositorySource:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
-        self._repository = Repository(path, repository, clock)
-        self._max_age = max_age
+        self._observed = reading.ObservedRepository(Repository(path, repository, clock))
+        self._observed.max_age = max_age
 
     def collect(self) -> list[Block]:
         """Return how it stands.
 
         Raises:
             OSError: The folder is not there or cannot be read.
+            BackupError: It cannot be listed, or the repository in it is gone.
         """
-        repository = self._repository
+        repository = self._observed.repository
         os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
-        found = reading.reading_of(repository, kinds=(), max_age=self._max_age)
+        found = self._observed.look()
         return own_metrics.of_readings((*BACKUP_FAMILIES, *OFFSITE_FAMILIES), [(repository.name, found)])
 
 
@@ -117,6 +119,11 @@ class _Foreign:
     def stored(self) -> BackupListing:
         """Return what there is."""
         raise NotImplementedError
+
+    def newest(self, times: Iterable[float]) -> float:
+        """Return the newest of some Unix times that is not of the future, when a clock was wrong; 0 without one."""
+        limit = self._clock.now().timestamp() + SKEW
+        return max((time for time in times if time <= limit), default=0.0)
 
     def collect(self) -> list[Block]:
         """Return it as samples."""
@@ -180,11 +187,10 @@ class Files(_Foreign):
         """
         found = list(self._found().values())
         good = [file for file in found if file.st_size >= self._min_bytes]
-        newest = max(good, key=lambda file: file.st_mtime, default=None)
+        newest = self.newest(file.st_mtime for file in good)
+        sizes = [file.st_size for file in good if newest and file.st_mtime == newest][:1]
         stored = sum(file.st_size for file in found)
-        if newest is None:
-            return BackupListing(bad=len(found), size_bytes=0, files=0, stored_bytes=stored)
-        return BackupListing(newest.st_mtime, len(good), len(found) - len(good), newest.st_size, 1, stored)
+        return BackupListing(newest, len(good), len(found) - len(good), sum(sizes), len(sizes), stored)
 
     def _found(self) -> dict[tuple[int, int], os.stat_result]:
         # By inode: a link `latest.dump` is no second backup.
@@ -264,12 +270,11 @@ class Restic(_Program):
     def stored(self) -> BackupListing:
         """Ask restic, which tells of size and files since version 0.17."""
         found: list[_Snapshot] = self._told(list[_Snapshot] | None) or []
-        newest = max(found, key=lambda snapshot: snapshot.time, default=None)
-        if newest is None:
-            return BackupListing()
-        summary = newest.summary or _Summary()
+        newest = self.newest(snapshot.time.timestamp() for snapshot in found)
+        summaries = [snapshot.summary for snapshot in found if snapshot.time.timestamp() == newest]
+        summary = next(iter(summaries), None) or _Summary()
         size, files = summary.total_bytes_processed, summary.total_files_processed
-        return BackupListing(newest.time.timestamp(), len(found), size_bytes=size, files=files)
+        return BackupListing(newest, len(found), size_bytes=size, files=files)
 
 
 class _Archive(msgspec.Struct):
@@ -289,4 +294,4 @@ class Borg(_Program):
         """Ask borg, whose times have no zone: they are local."""
         found: _Archives = self._told(_Archives)
         times = [datetime.fromisoformat(archive.time).timestamp() for archive in found.archives]
-        return BackupListing(max(times, default=0.0), len(times))
+        return BackupListing(self.newest(times), len(times))

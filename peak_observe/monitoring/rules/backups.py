@@ -91,7 +91,8 @@ BACKUPS = Group(
             f"The newest backup of {_WHAT} is too old.",
             f"It is {SPAN} old, which is more than its owner promised (max_age).",
             "No backup has succeeded for longer than `max_age`; partial ones do not count.",
-            "`peak-observe backup list`: did later ones fail, or were there none? Does the schedule or cron job run?",
+            "`peak-observe backup list`: did later ones fail, were there none, or do they lack what is named? Does the "
+            "schedule or cron job run? Is one in the future, as a clock was ahead?",
             "Mend what the metadata of the failed ones says, and make one now: `peak-observe backup create`.",
             subject="repository",
             verdict=LOOK,
@@ -106,7 +107,8 @@ BACKUPS = Group(
             f"It is named for backups since {SPAN}, longer than max_age, and none has succeeded.",
             "Something is named for backups, and not one backup holds it.",
             "`peak-observe backup list`, and the log lines of `peak_observe.backup`. Does every run leave it out "
-            "(`include_data=False`, `--only`)? `peak-observe backup show` says so.",
+            "(`include_data=False`, `--only`)? `peak-observe backup show` says so. Is the disk of the repository "
+            "mounted?",
             "Make one now, and verify it: `peak-observe backup create`, `peak-observe backup verify latest`.",
             subject="repository",
             verdict=LOOK,

@@ -108,3 +108,21 @@ def test_each_metadata_file_is_looked_at_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(f"{module}._stamp", lambda path: looks.append(path) or 0)
     reading_of(repository, kinds=(), max_age=None)
     assert len(looks) == len(set(looks)) == 3
+
+
+def test_who_promises_no_age_takes_nothing_out_of_a_promise() -> None:
+    """A run by hand may add to it; who promises one says what is named from then on."""
+    both, one = {"config": ["/c"], "data": ["/a", "/b"]}, {"data": ["/a", "/x"]}
+    account = Account().configured(1.0, Promise("bot", 60, ["config", "data"], both))
+    (promise,) = account.configured(2.0, Promise("bot", None, ["data"], one)).promises
+    assert (promise.kinds, promise.sources) == (["config", "data"], {"config": ["/c"], "data": ["/a", "/b", "/x"]})
+    assert promise.since == {"": 1.0, "/a": 1.0, "/b": 1.0, "/c": 1.0, "/x": 2.0}
+    (promise,) = account.configured(2.0, Promise("bot", 60, ["data"], one)).promises
+    assert (promise.kinds, promise.sources) == (["data"], one)
+
+
+def test_what_a_clock_that_was_ahead_wrote_is_put_right() -> None:
+    """By the next run: a promise that was given in the future would never be renewed again."""
+    account = Account().configured(1e9, Promise("bot", 60, ["data"], ONE)).configured(5.0, Promise("bot", 60))
+    assert account.configured_at == account.promises[0].at == 5.0
+    assert account.promises[0].since == {"": 5.0, "/one": 5.0}

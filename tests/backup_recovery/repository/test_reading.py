@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from peak_observe import BackupError, RecoveryManager
+from peak_observe.backup_recovery.create.counts import count
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.repository.ledger import Account
 from peak_observe.backup_recovery.repository.metadata import BackupMetadata, BackupStatus, BackupType, Part
-from peak_observe.backup_recovery.repository.reading import reading
+from peak_observe.backup_recovery.repository.reading import ObservedRepository, reading, reading_of
+from peak_observe.backup_recovery.repository.repository import Repository
+from peak_observe.measures import BackupReading
 from peak_observe.telemetry.metrics.renderer import Renderer
 from peak_observe.testing import ManualClock
 
@@ -264,3 +267,184 @@ def test_a_backup_that_waits_for_a_provider_shows_as_running(watched: RecoveryMa
     thread.join()
     assert since == clock.now().timestamp()
     assert series(watched._repository.name)["running_since_timestamp_seconds"] == 0
+
+
+YEAR = 365 * 86_400.0
+
+
+def told(manager: RecoveryManager, *, max_age: float | None = None, name: str = "") -> BackupReading:
+    """Return what an exporter reads that was started just now."""
+    repository = Repository(manager.backup_root, name or manager._repository.name, manager._clock)
+    return reading_of(repository, kinds=(), max_age=max_age)
+
+
+def test_a_backup_of_some_of_what_is_named_is_no_fresh_one(tmp_path: Path, clock: ManualClock) -> None:
+    """Two programs share one path of their configurations: each is as old as what it alone names."""
+    managers = []
+    for name in ("bot1", "bot2"):
+        manager = RecoveryManager(tmp_path / "backups", name=name, max_age=3600, clock=clock)
+        for path in ("common.toml", f"{name}.toml"):
+            (tmp_path / path).write_text(name)
+            manager.config_backup.add_config(tmp_path / path)
+        manager.create_backup()
+        managers.append(manager)
+    clock.advance(36_000)
+    managers[1].create_backup()
+    assert [told(manager).kinds["config"].age for manager in managers] == [36_000, 0]
+    assert series("bot1")["age_seconds config"] == 36_000
+
+
+def test_backups_that_hold_all_together_are_as_old_as_the_oldest(tmp_path: Path, clock: ManualClock) -> None:
+    """Of the newest of each path, whatever else each of them holds; a run by hand takes nothing out of the promise."""
+    both = RecoveryManager(tmp_path / "backups", max_age=86_400, clock=clock)
+    for path in ("a", "b"):
+        (tmp_path / path).mkdir()
+        both.data_backup.add_data_path(tmp_path / path)
+    both.create_backup()
+    for path, age in (("a", 3600), ("b", 3600), ("a", 7200)):
+        clock.advance(3600)
+        by_hand = RecoveryManager(tmp_path / "backups", clock=clock)
+        by_hand.data_backup.add_data_path(tmp_path / path)
+        by_hand.create_backup()
+        assert told(both).kinds["data"].age == min(age, 3600)
+    clock.advance(3600)
+    assert told(both).kinds["data"].age == 7200
+
+
+def test_what_is_named_no_more_is_asked_for_no_more(tmp_path: Path, clock: ManualClock) -> None:
+    """Once a program says so that promises an age itself."""
+    for paths in (("a", "b"), ("a",)):
+        clock.advance(3600)
+        manager = RecoveryManager(tmp_path / "backups", max_age=60, clock=clock)
+        for path in paths:
+            (tmp_path / path).mkdir(exist_ok=True)
+            manager.data_backup.add_data_path(tmp_path / path)
+        manager.create_backup()
+    assert told(manager).kinds["data"].age == 0
+
+
+def test_what_is_named_since_today_has_not_been_missing_for_a_year(
+    watched: RecoveryManager, program: Program, clock: ManualClock
+) -> None:
+    """It counts from the first run that names it, also where that makes no backup of it."""
+    watched.create_backup()
+    clock.advance(YEAR)
+    watched.create_backup()
+    clock.advance(60)
+    watched.config_backup.add_config(program.folder / "missing")
+    watched.create_backup()
+    clock.advance(1800)
+    assert told(watched).kinds["config"].age == 1860
+    clock.advance(1800)
+    watched.config_backup.config_paths.pop()
+    RecoveryManager(watched.backup_root, name="hand", clock=clock)
+    watched.create_backup()
+    assert told(watched).kinds["config"].age == 0
+
+
+def test_a_part_that_is_left_out_stays_promised(watched: RecoveryManager, clock: ManualClock) -> None:
+    """With all its paths: a backup of other data is none of these."""
+    watched.create_backup()
+    clock.advance(7200)
+    watched.create_backup(include_data=False)
+    other = RecoveryManager(watched.backup_root, name="other", clock=clock)
+    other.data_backup.add_data_path(watched.backup_root.parent)
+    other.create_backup()
+    assert (told(watched).kinds["config"].age, told(watched).kinds["data"].age) == (0, 7200)
+
+
+def test_another_program_does_not_make_one_fresh_that_never_ran(watched: RecoveryManager, clock: ManualClock) -> None:
+    """Before its first run only its own process knows what it names."""
+    other = RecoveryManager(watched.backup_root, name="other", clock=clock)
+    other.config_backup.add_config(Path(__file__))
+    other.create_backup()
+    assert series(watched._repository.name)["last_success_timestamp_seconds config"] == 0
+
+
+def test_a_backup_of_the_future_is_no_fresh_one(watched: RecoveryManager, clock: ManualClock) -> None:
+    """Where a clock was ahead for one run, the age is that of the one before, and the last attempt is the last one."""
+    watched.create_backup()
+    before = clock.now().timestamp()
+    clock.jump(YEAR)
+    watched.create_backup()
+    clock.jump(7200 - YEAR)
+    name = watched._repository.name
+    assert (series(name)["age_seconds config"], told(watched).kinds["data"].age) == (7200, 7200)
+    assert series(name)["last_success_timestamp_seconds config"] == before
+    count(watched._repository, ValueError("a hook failed"))
+    assert series(name)["last_attempt_timestamp_seconds"] == before + 7200
+    watched.create_backup()
+    assert series(name)["age_seconds config"] == 0
+
+
+def test_a_repository_that_began_in_the_future_is_no_younger_than_who_looks(
+    tmp_path: Path, program: Program, clock: ManualClock
+) -> None:
+    """Nothing that its files tell can be believed until the next run, so it counts from the first look."""
+    clock.jump(YEAR)
+    manager = RecoveryManager(tmp_path / "backups", max_age=60, clock=clock)
+    manager.config_backup.add_config(program.config)
+    manager.create_backup()
+    clock.jump(-YEAR)
+    observed = ObservedRepository(Repository(tmp_path / "backups", "x", clock))
+    clock.advance(90)
+    found = observed.read().kinds["config"]
+    assert (found.last_success, found.age) == (0, 90)
+    RecoveryManager(tmp_path / "backups", clock=clock)
+    clock.advance(10)
+    assert told(manager).kinds["config"].age == 10
+
+
+def test_a_label_that_promised_nothing_shows_who_is_worst_off(tmp_path: Path, clock: ManualClock) -> None:
+    """By what each has promised: one that may be a day old is not late after two hours."""
+    for name, max_age in (("bot1", 3600), ("bot2", 3600), ("archive", 86_400), ("none", None)):
+        (tmp_path / name).write_text(name)
+        manager = RecoveryManager(tmp_path / "backups", name=name, max_age=max_age, clock=clock)
+        manager.config_backup.add_config(tmp_path / name)
+        manager.create_backup()
+        clock.advance(600)
+        if name == "bot2":
+            bot2 = manager
+    found = told(bot2, name="two")
+    assert (found.kinds["config"].age, found.max_age) == (2400, 3600)
+    clock.advance(7200)
+    for name in ("bot1", "bot2"):
+        manager = RecoveryManager(tmp_path / "backups", name=name, max_age=3600, clock=clock)
+        manager.config_backup.add_config(tmp_path / name)
+        manager.create_backup()
+    found = told(bot2, name="two")
+    assert (found.kinds["config"].age, found.max_age) == (8400, 86_400)
+    clock.advance(36_000)
+    bot2.create_backup()
+    found = told(bot2, name="two")
+    assert (found.kinds["config"].age, found.max_age) == (36_000, 3600)
+    assert told(bot2, name="two", max_age=60).kinds["config"].age == 44_400
+
+
+@pytest.mark.parametrize("empty", [True, False], ids=["mount point", "nothing"])
+def test_a_repository_that_is_gone_grows_old(watched: RecoveryManager, clock: ManualClock, empty: bool) -> None:
+    """Its disk is not mounted: that of which there were backups has none, and what is promised stays promised."""
+    name, root = watched._repository.name, watched.backup_root
+    watched.create_backup()
+    watched.drill()
+    clock.advance(60)
+    assert series(name)["age_seconds config"] == 60
+    root.rename(root.with_name("away"))
+    if empty:
+        root.mkdir()
+    clock.advance(30 * 86_400)
+    found = series(name)
+    assert found["last_success_timestamp_seconds config"] == found["last_success_timestamp_seconds data"] == 0
+    assert found["age_seconds config"] == 30 * 86_400 + 60
+    assert found["max_age_seconds"] == 3600
+    assert "configured_timestamp_seconds" not in found
+
+
+def test_a_promise_of_backups_of_which_there_are_none_shows(tmp_path: Path, clock: ManualClock) -> None:
+    """Also where nobody has said what they are of."""
+    observed = ObservedRepository(Repository(tmp_path, "x", clock))
+    clock.advance(90)
+    assert observed.read().kinds == {}
+    observed.max_age = 60
+    found = observed.read()
+    assert (found.kinds["anything"].last_success, found.kinds["anything"].age, found.configured) == (0, 90, None)

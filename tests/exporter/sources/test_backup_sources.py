@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe import RecoveryManager
+from peak_observe import BackupError, RecoveryManager
 from peak_observe.exporter.sources.backup_sources import Borg, Files, PeakRepositorySource, Restic
 from peak_observe.exporter.sources.external_program import ProgramError
 from peak_observe.exporter.sources.metric_block import Block
@@ -55,6 +55,35 @@ def test_a_repository_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     )
 
 
+def test_a_repository_that_was_there_and_is_gone_is_an_error(tmp_path: Path) -> None:
+    """As its disk is not mounted, and the mount point is empty; without a mount point it is one anyway."""
+    (tmp_path / "config.toml").write_text("a = 1")
+    manager = RecoveryManager(tmp_path / "backups")
+    manager.config_backup.add_config(tmp_path / "config.toml")
+    manager.create_backup()
+    source = PeakRepositorySource("repositories.x", "x", path=tmp_path / "backups")
+    source.collect()
+    (tmp_path / "backups").rename(tmp_path / "away")
+    (tmp_path / "backups").mkdir()
+    with pytest.raises(BackupError, match="is its disk mounted"):
+        source.collect()
+    (tmp_path / "backups").rmdir()
+    (tmp_path / "away").rename(tmp_path / "backups")
+    assert values(source.collect())['peak_backup_files{kind="config",repository="x"}'] == 1
+
+
+def test_a_repository_without_backups_grows_old(tmp_path: Path) -> None:
+    """Where the exporter is told how old the newest may be: from its start on, of whatever they are."""
+    clock = ManualClock()
+    source = PeakRepositorySource("repositories.x", "x", path=tmp_path, max_age=3600, clock=clock)
+    clock.advance(90)
+    found = values(source.collect())
+    assert found['peak_backup_age_seconds{kind="anything",repository="x"}'] == 90
+    assert found['peak_backup_last_success_timestamp_seconds{kind="anything",repository="x"}'] == 0
+    assert found['peak_backup_max_age_seconds{repository="x"}'] == 3600
+    assert 'peak_backup_configured_timestamp_seconds{repository="x"}' not in found  # which would be long unverified
+
+
 def files(clock: ManualClock, *patterns: Path, **settings: float) -> dict[str, float]:
     """Return what there is to tell of files, without the label of the repository."""
     source = Files("files.dumps", "dumps", patterns=[str(pattern) for pattern in patterns], clock=clock, **settings)
@@ -90,8 +119,20 @@ def test_small_files_can_be_called_failed(tmp_path: Path) -> None:
     clock = ManualClock()
     for name, size in (("old.dump", 1000), ("new.dump", 10), ("empty.dump", 0)):
         (tmp_path / name).write_bytes(b"x" * size)
+        os.utime(tmp_path / name, (1, 1))
     assert files(clock, tmp_path / "*", min_bytes=500)['peak_backup_size_bytes{kind="file",}'] == 1000
     assert files(clock, tmp_path / "*", min_bytes=0)['peak_backup_stored{,status="success"}'] == 3
+
+
+def test_a_file_of_the_future_is_no_fresh_one(tmp_path: Path) -> None:
+    """A clock was ahead when it was made: the newest that is not counts, or none."""
+    clock = ManualClock()
+    now = clock.now().timestamp()
+    for name, ahead in (("a.dump", 86_400), ("b.dump", 60)):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (now + ahead, now + ahead))
+        last = files(clock, tmp_path / "*")['peak_backup_last_success_timestamp_seconds{kind="file",}']
+        assert last == (0 if ahead > 300 else now + 60)
 
 
 def test_without_a_file_the_age_is_that_of_the_exporter(tmp_path: Path) -> None:
