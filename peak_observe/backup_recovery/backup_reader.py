@@ -132,7 +132,7 @@ class BackupReader:
         """
         wanted = {CONFIG: include_config, STATE: include_state, DATA: include_data is not False}
         kinds = [kind for kind in self._named.kinds() if wanted[kind]]
-        corrupt = self.corrupt_backups()
+        corrupt = self.unrestorable_backups()
         whole = [item for item in self.list_backups() if item.good and item.backup_id not in corrupt]
         return next((item.created for item in whole if self._holds_named(item, kinds)), None)
 
@@ -146,7 +146,7 @@ class BackupReader:
         """
         good = self._of_named([item for item in self.list_backups() if item.good])
         if whole:
-            good = restorable(good, self.corrupt_backups()) or good
+            good = restorable(good, self.unrestorable_backups()) or good
         kinds = self._named.kinds()
         return next((item for item in good if self._holds_named(item, kinds)), next(iter(good), None))
 
@@ -226,10 +226,14 @@ class BackupReader:
         return diff.between(self._repository, backup_id, other, named=roots, exclude=self._exclude)
 
     def corrupt_backups(self) -> set[str]:
-        """Return the backups in which the last look at all bytes found something wrong, and those based on them.
+        """Return the backups in which the last look at all bytes found something wrong, or that lost manifest or base.
 
-        Those whose manifest or base is gone are corrupt too.
+        What is based on one of them is not among them; see `unrestorable_backups`.
         """
+        return {*self._repository.ledger.read().corrupt, *lost(self._repository.root, self._repository.backups())}
+
+    def unrestorable_backups(self) -> set[str]:
+        """Return the backups that are known to be corrupt, and those based on one in which something is wrong."""
         backups = self._repository.backups()
         return corrupt_of(backups, self._repository.ledger.read().corrupt, lost(self._repository.root, backups))
 

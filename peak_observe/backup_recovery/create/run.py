@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.earlier import EarlierFiles
 from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
+from peak_observe.backup_recovery.create.sources import EMPTIED, ON_ITS_WAY
 from peak_observe.backup_recovery.create.writer import StagingWriter
 from peak_observe.backup_recovery.files.workers import CallbackError, beside
 from peak_observe.backup_recovery.repository.choice import lost
@@ -40,7 +41,7 @@ from peak_observe.support.loggers import logger
 from peak_observe.support.redact import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from peak_observe.backup_recovery.create.commands import Dumps
     from peak_observe.backup_recovery.create.sources import Exclude
@@ -209,6 +210,8 @@ class BackupRun:
             )
             for kind, roots in request.roots.items():
                 writer.take(kind, roots)
+            if not writer.files and EMPTIED in writer.left_out:
+                raise BackupError(f"no backup was made: {summary(writer.left_out[EMPTIED])}: {EMPTIED}")
             if self._state:
                 captured, seconds = self._state
                 text, providers = encode(captured.state), bool(captured.state["providers"])
@@ -284,8 +287,7 @@ class BackupRun:
             error_message=summary(writer.problems),
             left_out=[
                 *self._request.left_out,
-                *_skipped(writer.skipped),
-                *_on_their_way(writer.on_their_way),
+                *_skipped(writer.left_out),
                 *_lost(writer.with_xattrs),
             ],
             manifest=digest,
@@ -370,16 +372,14 @@ class BackupRun:
         )
 
 
-def _skipped(paths: Sequence[str]) -> Iterator[Problem]:
-    """Yield what a backup does not hold on purpose, in one line."""
-    if paths:
-        yield Problem(SKIPPED, f"what is in {summary(paths)} is not kept; name a folder itself to keep it")
-
-
-def _on_their_way(paths: Sequence[str]) -> Iterator[Problem]:
-    """Yield what a restore had beside the files, which is nobody's."""
-    if paths:
-        yield Problem("files of a restore on its way", f"{summary(paths)}: no backup holds these")
+def _skipped(left_out: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    """Yield what a backup does not hold on purpose, a line for each kind."""
+    if own := left_out.get(ON_ITS_WAY):
+        yield Problem("files of a restore on its way", f"{summary(own)}: no backup holds these")
+    if emptied := left_out.get(EMPTIED):
+        yield Problem("folders without a file in the backup", f"{summary(emptied)}: {EMPTIED}")
+    if others := [path for why, paths in left_out.items() if why not in (ON_ITS_WAY, EMPTIED) for path in paths]:
+        yield Problem(SKIPPED, f"what is in {summary(others)} is not kept; name a folder itself to keep it")
 
 
 def _lost(stored: Sequence[str]) -> Iterator[Problem]:

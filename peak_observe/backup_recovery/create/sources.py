@@ -206,7 +206,7 @@ def find(
                 _tell_of_database(log, below, exclude, problem)
         yield from _taken(wanted, folder, problem, folders=folders)
     if seen.only_left_out:
-        problem(path, EMPTIED)
+        tell(path, EMPTIED)
 
 
 class _Seen:

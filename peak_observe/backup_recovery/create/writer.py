@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.reader import COPIED, UNSTORABLE, FileReader, Job, entry_of
-from peak_observe.backup_recovery.create.sources import ON_ITS_WAY, Exclude, Found, find
+from peak_observe.backup_recovery.create.sources import Exclude, Found, find
 from peak_observe.backup_recovery.create.unchanged import EarlierFacts, Place, UnchangedFiles, link
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import CREATE, stored_mode
@@ -83,8 +83,7 @@ class StagingWriter:
         self.problems: list[Problem] = []
         self.files = self.size_bytes = 0
         self.with_xattrs: list[str] = []
-        self.skipped: list[str] = []
-        self.on_their_way: list[str] = []
+        self.left_out: dict[str, list[str]] = {}  # by reason
         self._add = add
         self._place = f"{folder}/"
         self._surely_short = LONGEST // 4 - len(self._place)  # characters, of at most four bytes each
@@ -202,7 +201,7 @@ class StagingWriter:
             self.problems.append(Problem(encode_name(path), self._reasons.get(path, reason)))
 
     def _left_out(self, path: str, reason: str) -> None:
-        (self.on_their_way if reason is ON_ITS_WAY else self.skipped).append(encode_name(path))
+        self.left_out.setdefault(reason, []).append(encode_name(path))
         _log.info("left out of the backup: %s: %s", encode_name(path), reason)
 
     def _keep(self, entries: list[Entry]) -> None:

@@ -49,7 +49,7 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
     """Hold the lock of a repository; the system lets go of it when the process ends, however it ends.
 
     Args:
-        path: The lock file; a folder can be locked like a file.
+        path: The lock file, or the repository's own folder, which can be locked like a file.
         repository: What is locked, for the message.
         doing: What the lock is for, for the message of the second one.
 
@@ -58,7 +58,7 @@ def locked(path: Path, repository: Path, doing: str) -> Iterator[None]:
         OSError: The file cannot be opened.
     """
     # A descriptor of its own makes flock() tell threads of one process apart as well.
-    descriptor = _opened(path)
+    descriptor = _opened(path, folder=path == repository)
     try:
         if not _taken(descriptor):
             raise RepositoryLockedError(str(repository), _holder(descriptor))
@@ -113,7 +113,7 @@ def briefly_locked(path: Path) -> Iterator[None]:
         TimeoutError: Somebody holds it for longer, such as a process that has been stopped.
         OSError: The file cannot be opened.
     """
-    descriptor = _opened(path)
+    descriptor = _opened(path, folder=path.is_dir())
     try:
         deadline = time.monotonic() + PATIENCE
         while not _taken(descriptor):
@@ -125,8 +125,8 @@ def briefly_locked(path: Path) -> Iterator[None]:
         _let_go(descriptor)
 
 
-def _opened(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.is_dir() else _opened_file(path)
+def _opened(path: Path, *, folder: bool) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if folder else _opened_file(path)
     _held.add(descriptor)
     return descriptor
 

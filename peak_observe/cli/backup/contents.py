@@ -68,7 +68,7 @@ def find(
     if as_json:
         render.as_json_list(_facts_of(path, version) for path in sorted(found) for version in found[path])
     else:
-        corrupt = manager.corrupt_backups()
+        corrupt = manager.unrestorable_backups()
         render.lines(
             line
             for path in sorted(found)

@@ -37,10 +37,10 @@ def list_(
     manager = opened(settings(file, repository=repository, app=app), reads=True)
     backups = manager.list_backups(tag, type_)
     unreadable = {} if tag or type_ else manager.unreadable_backups()
-    corrupt = manager.corrupt_backups()
+    corrupt = manager.unrestorable_backups()
     if as_json:
         found = [backup.to_dict() for backup in backups]
-        render.as_json({"backups": found, "unreadable": unreadable, "corrupt": sorted(corrupt)})
+        render.as_json({"backups": found, "unreadable": unreadable, "corrupt": sorted(manager.corrupt_backups())})
     elif backups or unreadable:
         render.printed(render.listed(backups, unreadable, corrupt))
     else:
@@ -62,7 +62,7 @@ def show(
     manager = opened(settings(file, repository=repository, app=app), reads=True)
     found = manager.get_backup(identified(manager, backup))
     folder = manager.backup_root.absolute() / found.backup_id
-    corrupt = manager.corrupt_backups()
+    corrupt = manager.unrestorable_backups()
     if as_json:
         render.as_json({**found.to_dict(), "folder": str(folder), "corrupt": found.backup_id in corrupt})
         return

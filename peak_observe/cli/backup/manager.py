@@ -149,7 +149,7 @@ def identified(manager: RecoveryManager, which: str, *, whole: bool = True) -> s
 
 def _tell_of_corrupt(manager: RecoveryManager, chosen: BackupMetadata) -> None:
     """Say of each good backup that is as new as the chosen one whether it is known to be corrupt."""
-    corrupt = manager.corrupt_backups()
+    corrupt = manager.unrestorable_backups()
     for backup in manager.list_backups():
         if backup.order < chosen.order:
             return
@@ -186,7 +186,7 @@ def latest_to_restore(
     def fits(backup: BackupMetadata) -> bool:
         return set(only) <= set(backup.parts) and (not has_names or _holds_named(manager, backup, moved))
 
-    good = restorable(backups, manager.corrupt_backups(), fits, allow_partial=allow_partial)
+    good = restorable(backups, manager.unrestorable_backups(), fits, allow_partial=allow_partial)
     if not good:
         raise BackupNotFoundError(LATEST, why_none(backups, manager.unreadable_backups(), where))
     mine = [backup for backup in good if _holds_named(manager, backup, moved)] or good

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from peak_observe.backup_recovery import BackupSchedule, BackupType, Problem, RecoveryManager
+from peak_observe.backup_recovery import BackupSchedule, BackupStatus, BackupType, Problem, RecoveryManager
+from peak_observe.errors import BackupError
 from peak_observe.testing import ManualClock
 
 from ..conftest import Program
@@ -90,25 +91,26 @@ def test_a_schedule_does_not_take_a_backup_of_the_configuration_for_its_own(tmp_
     assert BackupSchedule(manager, every=3600, clock=clock, include_data=False)._due() > 0.0
 
 
-@pytest.mark.parametrize("exclude", ["*", "*.csv", "day/", "caches"])
-def test_a_folder_of_which_all_is_left_out_is_a_problem(tmp_path: Path, exclude: str) -> None:
+@pytest.mark.parametrize("exclude", ["*", "*.csv", "day/"])
+def test_a_backup_of_which_all_is_left_out_is_none(tmp_path: Path, exclude: str) -> None:
     """A backup of nothing is no success; a folder without files is what it is, and one file is enough."""
     data = tmp_path / "data"
     file = data / "day" / "trades.csv"
     Program.write(file, "1,64000\n")
-    Program.write(tmp_path / "bot.toml", "x = 1")
-    if exclude == "caches":
-        Program.write(data / "day" / "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n")
     manager = RecoveryManager(tmp_path / "backups", exclude=[exclude])
-    manager.config_backup.add_config(tmp_path / "bot.toml")
     manager.data_backup.add_data_path(data)
-    backup = manager.get_backup(manager.create_backup())
     why = "everything in it is excluded, or in caches and repositories of backups"
-    assert backup.problems == [Problem(str(data), why)]
-    assert not backup.good
+    with pytest.raises(BackupError, match=f"^no backup was made: {data}: {why}$"):
+        manager.create_backup()
+    assert manager.list_backups()[0].status is BackupStatus.FAILED
+    other = tmp_path / "other"
+    Program.write(other / "x", "x")
+    manager.config_backup.add_config(other)
     if exclude != "*":
-        Program.write(data / "x.txt", "x")
-        assert manager.get_backup(manager.create_backup()).good
-        (data / "x.txt").unlink()
+        backup = manager.get_backup(manager.create_backup())
+        assert backup.good
+        assert Problem("folders without a file in the backup", f"{data}: {why}") in backup.left_out
+        (other / "x").unlink()
     shutil.rmtree(data / "day")
+    (other / "x").unlink(missing_ok=True)
     assert manager.get_backup(manager.create_backup()).good
