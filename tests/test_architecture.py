@@ -313,7 +313,7 @@ SIGNATURES = {
     "RestoreFinished": ("(repository, backup_id, outcome, at, seconds, files=0, message='')"),
     "RestorePlan": ("(backup_id, new, replaced, same, extra, folders=(), removed=(), times=())"),
     "RestoreRefusedError": ("(backup_id: str, problems: tuple[str, ...], reasons: tuple[str, ...] = ()) -> None"),
-    "RestoreReport": "(plan, state=None, unapplied=(), left=(), moved=(), not_handed_back=(), is_empty=False)",
+    "RestoreReport": "(plan, state=None, unapplied=(), left=(), moved=(), not_handed_back=())",
     "RetentionPolicy": (
         "(*, last=0, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, within=None, keep_tags=(), "
         "group_by=('part', 'root'))"

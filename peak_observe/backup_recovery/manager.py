@@ -106,7 +106,6 @@ class RecoveryManager(BackupReader):
     def _settle(self) -> None:
         settle(self._repository)
 
-    @as_raised()
     @check_keywords({"tag labels": "tags", "note name comment message": "description"})
     def create_backup(
         self,
@@ -130,7 +129,7 @@ class RecoveryManager(BackupReader):
             tags: For finding it again.
             incremental: Whether it holds only what changed since the last full one, which it needs from then on;
                 a full one is made where there is none.
-            progress: Called with a `Progress`, by one thread at a time; what it raises ends all, and comes through.
+            progress: Called with a `Progress`, by one thread at a time; what it raises makes the backup fail.
 
         Raises:
             ValueError: Nothing is named for what is included, or description or tags cannot be written.

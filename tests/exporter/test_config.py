@@ -118,7 +118,7 @@ def test_paths_begin_at_the_folder_of_the_file(file: Path) -> None:
     (file.parent / "dumps" / "x.dump").write_bytes(b"x" * 2000)
     sources = {definition.name: definition.make() for definition in config.load(file).sources}
     assert sources["files.pg_dump"]._patterns == [str(file.parent / "dumps" / "*.dump"), "/var/dumps/*.dump"]
-    assert sources["repositories.trading"]._observed.repository.root == file.parent / "backups"
+    assert sources["repositories.trading"]._repository.root == file.parent / "backups"
     assert str(file.parent / "restic.password") in sources["restic.offsite"]._words
 
 

@@ -16,6 +16,11 @@ from peak_observe.backup_recovery.repository.repository import OWN
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+_MOUNTED = (
+    "is mounted by itself: if SQLite's log lies beside it in the folder that it comes from, what that holds is "
+    "missing; mount that folder, or name it as well"
+)
+
 
 def name_in_use(path: str, roots: Iterable[str], problem: Callable[[str, str], None]) -> str:
     """Return the name by which a database is to be read: of several the one that has a log beside it.
@@ -35,26 +40,25 @@ def name_in_use(path: str, roots: Iterable[str], problem: Callable[[str, str], N
     logs = [name for name in names if any(sqlite.is_log(name + side) for side in sqlite.SIDES)]
     if len(logs) > 1:
         problem(path, f"is one database with SQLite's logs beside {len(logs)} of its names: only one of them is right")
-    elif not logs and not _are_all(names, status, mounts):
-        problem(path, _unseen(path, names, status, mounts))
+    elif not logs and not _are_all(names, status, mounts) and (reason := _unseen(path, names, status, mounts)):
+        problem(path, reason)
     # What is beside a name and no log may be a damaged one.
     return next(iter(logs or (name for name in names if not sqlite_logs.at_rest(name))), path)
 
 
 def _unseen(path: str, names: list[str], status: os.stat_result, mounts: Collection[str]) -> str:
-    """Return in words where a log may be that cannot be looked at.
+    """Return in words where a log may be that cannot be looked at; empty where there is none by all that is known.
 
-    In no mode can that be told from the database: also a half transaction leaves a sound one, whose journal is missing.
+    A half transaction of another mode than WAL cannot be told from the database, whose journal is missing. That only a
+    crash leaves; whoever uses a file that is mounted by itself by that name has its journal there.
     """
+    wal_mode = sqlite.is_in_wal_mode(path)
     if path in mounts:
-        return (
-            "is mounted by itself: if SQLite's log lies beside it in the folder that it comes from, what that holds is "
-            "missing; mount that folder, or name it as well"
-        )
-    return (
-        f"has {status.st_nlink} names, of which {len(names)} can be looked at: if SQLite's log lies beside another "
-        "one, what that holds is missing; name that one as well"
-    )
+        return _MOUNTED if wal_mode else ""
+    known = f"has {status.st_nlink} names, of which {len(names)} can be looked at"
+    if wal_mode:
+        return f"{known}: what SQLite's log beside another one holds is missing; name that one as well"
+    return f"{known}: with SQLite's journal beside another one it may be half a transaction; name that one as well"
 
 
 def _are_all(names: Iterable[str], status: os.stat_result, mounts: Collection[str]) -> bool:

@@ -14,7 +14,7 @@ from peak_observe.backup_recovery.create.earlier import EarlierFiles
 from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
 from peak_observe.backup_recovery.create.sources import EMPTIED, ON_ITS_WAY
 from peak_observe.backup_recovery.create.writer import StagingWriter
-from peak_observe.backup_recovery.files.workers import CallbackError, beside
+from peak_observe.backup_recovery.files.workers import beside
 from peak_observe.backup_recovery.repository.choice import lost
 from peak_observe.backup_recovery.repository.ledger import FAILED, INTERRUPTED, Account
 from peak_observe.backup_recovery.repository.leftovers import STAGING, empty
@@ -314,8 +314,8 @@ class BackupRun:
         held = {"files_count": 0, "size_bytes": 0, "parts": {}, "problems": [], "manifest": "", "base": ""}
         return replace(self.backup, status=BackupStatus.FAILED, error_message=describe(error), **held)
 
-    def _explained(self, error: Exception) -> BackupError | CallbackError:
-        if isinstance(error, BackupError | CallbackError):
+    def _explained(self, error: Exception) -> BackupError:
+        if isinstance(error, BackupError):
             return error
         reason = getattr(error, "strerror", None) or describe(error)
         where = getattr(error, "filename", None) or self._repository.root

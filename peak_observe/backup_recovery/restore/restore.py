@@ -65,7 +65,6 @@ class RestoreReport(NamedTuple):
         left: Parts that the backup holds and that were not asked for.
         moved: Named paths that go to another place than they came from: the old one and the new one.
         not_handed_back: State providers whose state is in `state` alone, as no `restore=` function takes it.
-        is_empty: Whether the backup holds no part that was asked for, so that nothing was restored and none is counted.
     """
 
     plan: RestorePlan
@@ -74,7 +73,12 @@ class RestoreReport(NamedTuple):
     left: tuple[str, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
     not_handed_back: tuple[str, ...] = ()
-    is_empty: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the backup holds nothing of what was asked for, so that nothing was restored and none is counted."""
+        plan = self.plan
+        return bool(self.left) and self.state is None and not (plan.new or plan.replaced or plan.times or plan.same)
 
 
 def log_left(report: RestoreReport) -> None:
@@ -283,7 +287,7 @@ class Restore:
 
     def report(self, state: dict[str, Any] | None, unapplied: Iterable[object], kept: tuple[str, ...]) -> RestoreReport:
         """Return what was restored, with the state, who could not take it, and what nobody takes."""
-        return RestoreReport(self.plan, state, tuple(map(str, unapplied)), self.left, self.moved, kept, self.is_empty)
+        return RestoreReport(self.plan, state, tuple(map(str, unapplied)), self.left, self.moved, kept)
 
     def write_state(self) -> None:
         """Write the state to the file that is named for it.

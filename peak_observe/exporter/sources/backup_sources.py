@@ -54,7 +54,8 @@ class PeakRepositorySource:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
-        self._observed = reading.ObservedRepository(Repository(path, repository, clock))
+        self._repository = Repository(path, repository, clock)
+        self._observed = reading.ObservedRepository(self._repository)
         self._observed.max_age = max_age
 
     def collect(self) -> list[Block]:
@@ -64,7 +65,7 @@ class PeakRepositorySource:
             OSError: The folder is not there or cannot be read.
             BackupError: It cannot be listed, or the repository in it is gone.
         """
-        repository = self._observed.repository
+        repository = self._repository
         os.scandir(repository.root).close()  # a folder that is missing is no repository without backups
         found = self._observed.look()
         return own_metrics.of_readings((*BACKUP_FAMILIES, *OFFSITE_FAMILIES), [(repository.name, found)])

@@ -61,7 +61,7 @@ def test_a_failed_backup_that_the_ledger_does_not_know_is_counted_at_once_and_on
             stack.enter_context(briefly_locked(repository.own / "account.lock"))
             raise RuntimeError("in vain")
 
-        with pytest.raises(RuntimeError, match="in vain"):
+        with pytest.raises(BackupError, match="in vain"):
             manager.create_backup(progress=lock_and_fail)
     assert [backup.status.value for backup in manager.list_backups()] == ["failed", "success"]
     found = reading_of(repository, kinds=(), max_age=None)

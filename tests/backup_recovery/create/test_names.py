@@ -27,8 +27,9 @@ d.execute("BEGIN")
 d.execute("UPDATE t SET x = 'evil' || substr(x, 5)")
 os.kill(os.getpid(), 9)
 """
-OF_TWO = (
-    "has 2 names, of which 1 can be looked at: if SQLite's log lies beside another one, what that holds is missing; "
+OF_TWO = "has 2 names, of which 1 can be looked at: what SQLite's log beside another one holds is missing"
+HALF_OF_TWO = (
+    "has 2 names, of which 1 can be looked at: with SQLite's journal beside another one it may be half a transaction; "
     "name that one as well"
 )
 MOUNTED = (
@@ -85,7 +86,7 @@ def test_a_name_in_another_folder_is_found_if_that_is_named(tmp_path: Path, live
     (tmp_path / "data" / "a.db").rename(tmp_path / "other" / "a.db")
     backup, found = made(tmp_path, "other")
     assert backup.status.value == "partial"
-    assert backup.error_message == f"{tmp_path}/other/a.db: {OF_TWO}"
+    assert backup.error_message == f"{tmp_path}/other/a.db: {OF_TWO}; name that one as well"
     assert found == {"a.db": 1}
     backup, found = made(tmp_path, "other", "data")
     assert backup.good
@@ -112,7 +113,7 @@ def test_a_half_transaction_is_not_stored_without_a_word(tmp_path: Path, trustin
     assert (tmp_path / "e" / "t.db-journal").stat().st_size
     for _ in range(2):
         backup, _ = made(tmp_path, "d")
-        assert backup.error_message == f"{tmp_path}/d/t.db: {OF_TWO}"
+        assert backup.error_message == f"{tmp_path}/d/t.db: {HALF_OF_TWO}"
     backup, _ = made(tmp_path, "d", "e")
     assert backup.good
     for path in (tmp_path / "backups" / backup.backup_id).rglob("t.db"):
@@ -159,6 +160,17 @@ def test_a_database_that_is_in_use_where_it_is_mounted_has_its_log_there(
         backup, found = made(tmp_path, "data")
     assert backup.good
     assert found == {"z.db": 1}
+
+
+@as_root
+def test_a_database_without_a_write_ahead_log_is_whole_where_it_is_mounted_by_itself(
+    tmp_path: Path, alone: Path, trusting: None
+) -> None:
+    """All that is committed is in its file, and a program in the same container has its journal beside it."""
+    with closing(sqlite3.connect(tmp_path / "from" / "z.db")) as database:
+        database.execute("PRAGMA journal_mode=DELETE")
+    backup, _ = made(tmp_path, "data")
+    assert backup.good
 
 
 @as_root
