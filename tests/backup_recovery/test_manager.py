@@ -482,7 +482,7 @@ def test_what_progress_raises_comes_through(manager: RecoveryManager, program: P
     )
     for when in (1, 2, 4):
         left = when
-        with pytest.raises(BackupError, match="no backup was made: .*progress raised"):
+        with pytest.raises(BackupError, match=r"no backup was made: .*progress raised"):
             manager.create_backup(include_data=True, progress=tell)
         for work in works:
             left = when
