@@ -225,8 +225,9 @@ class Restore:
             where = f" ({error.filename})" if error.filename else ""
             named = f"; {transaction.path} names them" if transaction.unsettled else ""
             raise BackupError(f"{what}, as writing failed: {error.strerror}{where}{mend(error)}{named}") from error
-        self._log_privileged()
-        self._log_separate()
+        with suppress(OSError):  # what is restored is restored, whether or not all of it can be told
+            self._log_privileged()
+            self._log_separate()
 
     def _standing(self, transaction: Transaction) -> str:
         """Say where files stand after an error."""
