@@ -78,8 +78,8 @@ def test_a_corrupt_backup_that_is_gone_neither_counts_nor_stays(
     ledger = Ledger(path.parent)
     assert list(ledger.read().corrupt) == list(ledger.load().corrupt) == [new]
     assert manager.corrupt_backups() == {new}
-    assert 'peak_backup_corrupt_files{repository="backups"} 1' in Renderer().render().decode()
-    RecoveryManager(manager.backup_root)
+    RecoveryManager(manager.backup_root, name="removed")  # a label that no other test's repository has
+    assert 'peak_backup_corrupt_files{repository="removed"} 1' in Renderer().render().decode()
     assert corrupt(manager) == {new: 1}
     (manager.backup_root / new).rename(tmp_path / new)
     assert ledger.read().corrupt == {}
