@@ -66,7 +66,7 @@ def test_failed_command_makes_the_backup_partial(dumped, tmp_path, command, reas
 
 def test_a_pipeline_fails_where_any_part_does(dumped) -> None:
     """What the first one could not dump must not be a dump because the last one was content."""
-    dumped.data_backup.add_command("pg", "(echo half; exit 3) | cat", shell=True)  # noqa: S604 - the same
+    dumped.data_backup.add_command("pg", "(echo half; exit 3) | cat", shell=True)  # noqa: S604 - the shell is what is tested
     assert made(dumped).problems[0].reason == "its command failed, exit code 3"
 
 
@@ -91,7 +91,7 @@ def test_command_that_hangs_is_ended_with_all_it_started(dumped, tmp_path) -> No
     """Its time limit ends the whole pipeline."""
     sign = tmp_path / "still-alive"
     script = f"(sleep 3; touch {sign}) | cat"
-    dumped.data_backup.add_command("pg", script, shell=True, timeout=0.3)  # noqa: S604 - the shell is what is tested
+    dumped.data_backup.add_command("pg", script, shell=True, timeout=0.3)  # noqa: S604 - the same
     assert "it took longer than 0.3 s" in made(dumped).problems[0].reason
     time.sleep(3.5)
     assert not sign.exists()
