@@ -168,7 +168,7 @@ def make_tree(tree: Path, *, scale: float = 1.0) -> None:
     """Make the files that are backed up, or a smaller tree of the same kind."""
     big = int(BIG * scale)
     for number in range(int(SMALL * scale)):
-        path = tree / f"day{number % 50}" / f"trades{number}.csv"
+        path = _small(tree, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{random.random()},{random.random()}\n" for _ in range(random.randint(5, 100))))
     for number in range(2):
@@ -188,10 +188,15 @@ def _in_turn(contestants: Contestants, turn: int) -> list[tuple[str, Callable[[]
     return list(contestants.items())[:: 1 if turn % 2 else -1]
 
 
-def touch(tree: Path, count: int) -> None:
+def touch(tree: Path, count: int, *, of: int = SMALL) -> None:
     """Change some of the small files."""
-    for path in random.sample(sorted(tree.glob("day*/*.csv")), count):
-        path.write_text(path.read_text() + f"{random.random()}\n")
+    for number in random.sample(range(of), count):
+        with _small(tree, number).open("a") as file:
+            file.write(f"{random.random()}\n")
+
+
+def _small(tree: Path, number: int) -> Path:
+    return tree / f"day{number % 50}" / f"trades{number}.csv"
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -95,7 +95,7 @@ def measured(folder: Path) -> Results:
             bench = Bench(folder, endpoint)
             for part in PARTS:
                 if part == "1 % changed push":
-                    touch(folder / "tree", max(1, int(SMALL * SCALE) // 100))
+                    touch(folder / "tree", max(1, int(SMALL * SCALE) // 100), of=int(SMALL * SCALE))
                 for name, act in list(bench.contestants(part).items())[:: 1 if turn % 2 else -1]:
                     results.measure(part, name, act)
             for name, bucket in (("peak_observe", "peak"), ("restic", "restic"), ("rclone", "sync")):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.file_systems import is_in_memory
-from peak_observe.backup_recovery.repository.manifest import encode_name
+from peak_observe.backup_recovery.repository.manifest import FILE, Entry, encode_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
     from peak_observe.backup_recovery.create.sources import Found
-    from peak_observe.backup_recovery.repository.manifest import Entry, Root
+    from peak_observe.backup_recovery.repository.manifest import Root
 
 LINKED = "linked"
 
@@ -50,6 +50,20 @@ class EarlierFacts(NamedTuple):
     other: tuple[Entry, EarlierFiles] | None
 
 
+class Known(NamedTuple):
+    """What earlier backups tell of some files, each by its number.
+
+    Args:
+        entries: The entries of files that need not be read, None for all else.
+        sources: The copies to link to, empty for all else and for what stays where it is.
+        more: What else is known.
+    """
+
+    entries: list[Entry | None]
+    sources: list[str]
+    more: dict[int, EarlierFacts]
+
+
 class UnchangedFiles:
     """Files of earlier backups that need not be read again.
 
@@ -80,31 +94,82 @@ class UnchangedFiles:
         held = [(one, "" if place == root.stored else place) for one, place in earlier if place is not None]
         return Place(root, len(root.stored), held)
 
-    def known(self, place: Place, found: Found) -> tuple[Entry | None, str, EarlierFacts | None]:
-        """Return the entry of a file that need not be read, with the copy to link to, and what else is known of it."""
+    def known(self, batch: Sequence[tuple[Place, Found]]) -> Known:
+        """Return what earlier backups tell of files."""
+        stored = [encode_name(found.stored) for _, found in batch]
+        place = batch[0][0]
+        if batch[-1][0] is place and [before for _, before in place.earlier] == [""]:
+            ((earlier, _),) = place.earlier
+            entries = earlier.find_all(stored)
+            if entries is not None:
+                return self._known_of_one(earlier, entries, [found for _, found in batch], stored)
+        known = Known([None] * len(batch), [""] * len(batch), {})
+        for number, ((place, found), name) in enumerate(zip(batch, stored, strict=True)):
+            if found.type == FILE:
+                tellers = [
+                    (one, one.find(before + name[place.cut :] if before else name)) for one, before in place.earlier
+                ]
+                self._tell(known, number, found, name, tellers)
+        return known
+
+    def _known_of_one(
+        self, earlier: EarlierFiles, entries: list[Entry | None], found: list[Found], stored: list[str]
+    ) -> Known:
+        """Return what one backup tells of the same names: most files are linked once more, with the same entry."""
+        devices = {item.status.st_dev: item for item in found}.values()
+        if self._incremental or self._doubted or any(map(self._is_in_memory, devices)):
+            again: list[Entry | None] = [None] * len(found)
+        else:
+            again = [
+                entry
+                if is_untouched
+                and entry is not None
+                and entry.taken == LINKED
+                and entry.source_size is None
+                and not (entry.base or entry.hardlink)
+                else None
+                for entry, is_untouched in zip(
+                    entries, earlier.are_untouched(entries, [item.status for item in found]), strict=True
+                )
+            ]
+        folder = earlier.folder
+        known = Known(
+            again, [folder + item.stored if entry else "" for item, entry in zip(found, again, strict=True)], {}
+        )
+        for number in [number for number, entry in enumerate(again) if entry is None]:
+            if found[number].type == FILE:
+                self._tell(known, number, found[number], stored[number], [(earlier, entries[number])])
+        return known
+
+    def _tell(
+        self, known: Known, number: int, found: Found, stored: str, tellers: list[tuple[EarlierFiles, Entry | None]]
+    ) -> None:
+        """Tell of one file what each of some backups knows."""
         entry, source, database, plain, other = None, "", "", "", None
-        stored = encode_name(found.stored)
-        for earlier, before in place.earlier:
-            known = earlier.find(before + stored[place.cut :] if before else stored)
-            if known is None:
+        for earlier, before in tellers:
+            if before is None:
                 continue
             if entry is not None:
-                other = known, earlier
-            elif earlier.is_untouched(known, found.status, found.path) and self._is_telling(known, found):
-                entry, source = self._unchanged(known, earlier, stored)
-            elif known.source_size is None:
+                other = before, earlier
+            elif earlier.is_untouched(before, found.status, found.path) and self._is_telling(before, found):
+                entry, source = self._unchanged(before, earlier, stored)
+            elif before.source_size is None:
                 plain = plain or earlier.backup_id
-            if known.source_size is not None:
+            if before.source_size is not None:
                 database = database or earlier.backup_id
-        more = EarlierFacts(database, plain, other) if database or plain or other else None
-        return entry, source, more
+        known.entries[number], known.sources[number] = entry, source
+        if database or plain or other:
+            known.more[number] = EarlierFacts(database, plain, other)
 
     def _is_telling(self, entry: Entry, found: Found) -> bool:
         """Return whether a status that did not change tells of the content, or the content itself is the same."""
+        return not self._is_in_memory(found) or _is_same(entry, found.path)
+
+    def _is_in_memory(self, found: Found) -> bool:
         device = found.status.st_dev
         if device not in self._in_memory:
             self._in_memory[device] = is_in_memory(found.path)
-        return not self._in_memory[device] or _is_same(entry, found.path)
+        return self._in_memory[device]
 
     def link_to_other(self, found: Found, more: EarlierFacts | None) -> Entry | None:
         """Link to the copy of another earlier backup, where that of the first could not be linked to."""

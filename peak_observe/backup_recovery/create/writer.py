@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from peak_observe.backup_recovery.create.reader import COPIED, UNSTORABLE, FileReader, Job, entry_of
 from peak_observe.backup_recovery.create.sources import Exclude, Found, find
-from peak_observe.backup_recovery.create.unchanged import EarlierFacts, Place, UnchangedFiles, link
+from peak_observe.backup_recovery.create.unchanged import UnchangedFiles, link
 from peak_observe.backup_recovery.files import copying
 from peak_observe.backup_recovery.files.copying import CREATE, stored_mode
 from peak_observe.backup_recovery.files.file_systems import write_back
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from peak_observe.backup_recovery.create.earlier import EarlierFiles
     from peak_observe.backup_recovery.create.earlier_databases import EarlierDatabases
+    from peak_observe.backup_recovery.create.unchanged import EarlierFacts, Place
 
 BATCH = 128  # files that are in memory at once; with few of them a processor finds most in its nearest memory
 LONGEST = 4095 - 48  # bytes of a path in the staging folder; a drill puts a longer name in front
@@ -212,32 +213,28 @@ class StagingWriter:
 
     def _take_batch(self, batch: list[tuple[Place, Found]]) -> None:
         """Take what was found, one kind of work after the other: a processor is quicker at more of the same."""
-        entries: list[Entry | None] = [None] * len(batch)
-        links: list[tuple[int, str, str]] = []
-        unread: list[int] = []
-        facts: dict[int, EarlierFacts] = {}
-        for number, (place, found) in enumerate(batch):
-            if (self._beyond or len(found.stored) > self._surely_short) and self._is_beyond(found):
-                continue
-            if found.type != FILE:
-                entries[number] = self._make(found)
-                continue
-            entry, source, more = self._unchanged.known(place, found)
-            if more is not None:
-                facts[number] = more
-            if found.status.st_nlink > 1:
-                entry = self._with_several_names(found, entry, source, more)
-            elif source:
-                links.append((number, source, self._place + found.stored))
-            entries[number] = entry
-            if entry is None:
-                unread.append(number)
+        entries, sources, more = self._unchanged.known(batch)
+        found = [item for _, item in batch]
+        beyond: set[int] = set()
+        for number, item in enumerate(found):
+            if (self._beyond or len(item.stored) > self._surely_short) and self._is_beyond(item):
+                entries[number], sources[number] = None, ""
+                beyond.add(number)
+            elif item.type != FILE:
+                entries[number] = self._make(item)
+            elif item.status.st_nlink > 1:
+                entries[number] = self._with_several_names(item, entries[number], sources[number], more.get(number))
+                sources[number] = ""
         # To link is one short call, at which threads only get in each other's way; to read is worth them.
-        for number in [number for number, source, target in links if not link(source, target)]:
-            entries[number] = self._unchanged.link_to_other(batch[number][1], facts.get(number))
-            if entries[number] is None:
-                unread.append(number)
-        jobs = {number: self._job(*batch[number], facts.get(number)) for number in unread}
+        targets = enumerate(zip(sources, found, strict=True))
+        for number in [n for n, (source, item) in targets if source and not link(source, self._place + item.stored)]:
+            entries[number] = self._unchanged.link_to_other(found[number], more.get(number))
+        unread = [
+            number
+            for number, entry in enumerate(entries)
+            if entry is None and found[number].type == FILE and number not in beyond
+        ]
+        jobs = {number: self._job(*batch[number], more.get(number)) for number in unread}
         self._tell_of_known(batch, entries, jobs)
         self._read(jobs, entries)
         self._keep(
